@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the code base that a tool can check; one test for each.
+
+usage: lint.py SOURCE_DIR CHECK [ARGS...]
+  includes                    include directions between the rooms
+  symbols ARCHIVE...          what the pure archives import
+  calls                       banned calls
+  headers CC [FLAGS...]       every header compiles alone
+  size                        length of functions and files
+  text                        licence lines, leftover markers
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = ''
+TOP = ('dataplane', 'control', 'hw', 'tests')
+
+# room -> what it may include besides itself. 'base' stands for dataplane/base, and so on.
+BASE = {'dataplane/base'}
+WIRE = BASE | {'dataplane/wire'}
+PURE = {'dataplane/core', 'dataplane/cmdlog', 'dataplane/transport', 'dataplane/state'}
+ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/net_kernel', 'hw/file_store', 'hw/platform'}
+RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
+CONTROL = RUNTIME | ADAPTERS | {
+    'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
+    'control/witness'}
+ALLOWED = {
+    'dataplane/base': set(),
+    'dataplane/wire': BASE,
+    'dataplane/core': WIRE,
+    'dataplane/cmdlog': WIRE,
+    'dataplane/transport': WIRE,
+    'dataplane/state': WIRE,
+    'hw/seam': WIRE,
+    'hw/platform': WIRE | {'hw/seam'},
+    'hw/nic_dpdk': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/nvme_uring': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/net_kernel': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/file_store': WIRE | {'hw/seam', 'hw/platform'},
+    'dataplane/runtime': RUNTIME,
+    'control/config': CONTROL, 'control/admin': CONTROL, 'control/gateway': CONTROL,
+    'control/cli': CONTROL, 'control/daemon': CONTROL, 'control/witness': CONTROL,
+}
+# Foreign headers that only one room may include.
+ONLY = [(re.compile(r'^rte_'), 'hw/nic_dpdk'), (re.compile(r'^liburing'), 'hw/nvme_uring'),
+        (re.compile(r'^urcu'), 'dataplane/state'), (re.compile(r'^isa-l'), 'dataplane/base'),
+        (re.compile(r'^xxhash'), 'dataplane/base'), (re.compile(r'^libconfig'), 'control/config')]
+PURE_SYSTEM = {'assert.h', 'endian.h', 'stdalign.h', 'stdatomic.h', 'stdbool.h', 'stddef.h',
+               'stdint.h', 'string.h', 'limits.h', 'inttypes.h', 'xxhash.h', 'isa-l/crc.h',
+               'immintrin.h'}
+PURE_ROOMS = BASE | WIRE | PURE
+
+SYMBOLS = re.compile(
+    r'^(mem(cpy|move|set|cmp|chr)|crc32_iscsi|tern_invariant_failed|__cpu_model|'
+    r'__cpu_indicator_init|__stack_chk_fail|__popcountdi2|_GLOBAL_OFFSET_TABLE_|__(ubsan|asan|tsan)_.*)$')
+URCU = re.compile(r'^(urcu_qsbr_|rcu_|pthread_self|__tls_get_addr|poll$|syscall$)')
+
+BANNED = {
+    # call -> rooms where it is banned (prefixes)
+    'time': TOP, 'rand': TOP, 'srand': TOP, 'random': TOP, 'strcpy': TOP, 'strcat': TOP,
+    'sprintf': TOP, 'vsprintf': TOP, 'gets': TOP, 'assert': ('dataplane', 'control', 'hw'),
+    'alloca': TOP, 'malloc': ('dataplane',), 'calloc': ('dataplane',), 'realloc': ('dataplane',),
+    'free': ('dataplane',), 'printf': ('dataplane',), 'fprintf': ('dataplane',),
+    'gettimeofday': TOP, 'clock': TOP,
+}
+
+
+def files(suffixes, tops=TOP):
+    for top in tops:
+        for directory, dirs, names in os.walk(os.path.join(ROOT, top)):
+            dirs.sort()
+            for name in sorted(names):
+                if name.endswith(suffixes):
+                    yield os.path.relpath(os.path.join(directory, name), ROOT)
+
+
+def room_of(path):
+    parts = path.split('/')
+    return '/'.join(parts[:2])
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as handle:
+        return handle.read()
+
+
+def without_comments(text):
+    def blank(match):
+        return re.sub(r'[^\n]', ' ', match.group(0))
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text,
+                  flags=re.S)
+
+
+def check_includes():
+    for path in files(('.c', '.h'), ('dataplane', 'control', 'hw')):
+        room = room_of(path)
+        if room not in ALLOWED:
+            yield f'{path}: {room} is no room of the plan'
+            continue
+        for match in re.finditer(r'^\s*#\s*include\s+(["<])([^">]+)[">]', read(path), re.M):
+            name = match.group(2)
+            if match.group(1) == '"':
+                target = room_of(name)
+                if target != room and target not in ALLOWED[room]:
+                    yield f'{path}: {room} may not include {target} ({name})'
+                continue
+            for pattern, owner in ONLY:
+                if pattern.match(name) and room != owner:
+                    yield f'{path}: only {owner} includes <{name}>'
+            if room in PURE_ROOMS and name not in PURE_SYSTEM and not name.startswith('urcu'):
+                yield f'{path}: a pure room does not include <{name}>'
+
+
+def check_symbols(archives):
+    for archive in archives:
+        listing = subprocess.run(['objdump', '-t', archive], capture_output=True, text=True,
+                                 check=True).stdout
+        defined, wanted = set(), set()
+        for line in listing.splitlines():
+            match = re.match(r'^[0-9a-f]{16} (.{7}) (\S+)\s+[0-9a-f]+\s+(?:\.hidden )?(\S+)$', line)
+            if match is None:
+                continue
+            flags, section, symbol = match.groups()
+            if section == '*UND*':
+                wanted.add(symbol)
+                continue
+            defined.add(symbol)
+            # Constants that hold addresses lie in .data.rel.ro: they are not mutable.
+            if 'O' in flags and re.match(r'^\.(data|bss|tdata|tbss)', section) and \
+                    not section.startswith('.data.rel.ro') and symbol not in KNOWN_DATA:
+                yield f'{archive}: {symbol} is mutable data; pure rooms have no globals'
+        name = os.path.basename(archive)
+        for symbol in sorted(wanted - defined):
+            if SYMBOLS.match(symbol) or symbol.startswith(OWN):
+                continue
+            if 'tern_state' in name and URCU.match(symbol):
+                continue
+            yield f'{archive}: imports {symbol}'
+
+
+# What a thread is to liburcu is by its nature a thread-local variable.
+KNOWN_DATA = {'rcu_thread'}
+OWN = ('crc32c', 'hash128', 'hash64', 'ring_', 'histogram_', 'tern_err_text', 'frame_', 'msg_',
+       'page_', 'block_', 'command_', 'superblock_', 'witness_register_', 'inet_', 'fragment_',
+       'fetch_')
+
+
+def check_calls():
+    for path in files(('.c', '.h')):
+        text = without_comments(read(path))
+        for match in re.finditer(r'(?<![\w.>])(\w+)\s*\(', text):
+            rooms = BANNED.get(match.group(1))
+            before = text[:match.start()].rstrip()
+            if rooms is None or not path.startswith(tuple(rooms)):
+                continue
+            if before.endswith(('*', 'struct', 'enum')) or re.search(r'\b\w+$', before) and not \
+                    before.endswith(('return', 'else', 'do')):
+                continue  # a declaration
+            line = text.count('\n', 0, match.start()) + 1
+            yield f'{path}:{line}: {match.group(1)}() is banned here'
+
+
+def check_headers(command):
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in files(('.h',), ('dataplane', 'control', 'hw')):
+            if path.endswith('hash_unit.h'):
+                continue  # meant to be compiled with HASH_UNIT set
+            source = os.path.join(scratch, 'one.c')
+            with open(source, 'w', encoding='utf-8') as out:
+                out.write(f'#include "{path}"\n#include "{path}"\n')
+            run = subprocess.run(command + ['-I', ROOT, '-fsyntax-only', '-std=c17', '-Wall',
+                                            '-Wextra', '-Werror', '-D_DEFAULT_SOURCE', source],
+                                 capture_output=True, text=True)
+            if run.returncode != 0:
+                yield f'{path}: does not compile alone:\n{run.stderr}'
+
+
+def check_size():
+    for path in files(('.c', '.h')):
+        lines = read(path).split('\n')
+        limit = 1000 if path.endswith('.c') else 300
+        if len(lines) - 1 > limit:
+            yield f'{path}: {len(lines) - 1} lines, at most {limit}'
+        start = None
+        for number, line in enumerate(lines, 1):
+            if line == '{':
+                start = number
+            elif line == '}' and start is not None:
+                if number - start - 1 > 70:
+                    yield f'{path}:{start}: a function of {number - start - 1} lines, at most 70'
+                start = None
+
+
+def check_text():
+    marker = re.compile(r'\b(' + 'FIX' + 'ME|TO' + 'DO|XX' + r'X)\b')
+    for path in files(('.c', '.h', '.py', '.build', '.sh', '.pml')):
+        text = read(path)
+        if 'SPDX-License-Identifier: Apache-2.0' not in '\n'.join(text.split('\n')[:3]):
+            yield f'{path}: no SPDX line at the top'
+        for number, line in enumerate(text.split('\n'), 1):
+            if marker.search(line):
+                yield f'{path}:{number}: a leftover marker'
+            if path.endswith(('.c', '.h')) and len(line.expandtabs(8)) > 100:
+                yield f'{path}:{number}: longer than 100 columns'
+
+
+def main():
+    global ROOT
+    ROOT = sys.argv[1]
+    check, rest = sys.argv[2], sys.argv[3:]
+    found = {
+        'includes': check_includes, 'calls': check_calls, 'size': check_size, 'text': check_text,
+        'symbols': lambda: check_symbols(rest), 'headers': lambda: check_headers(rest),
+    }[check]()
+    count = 0
+    for complaint in found:
+        print(complaint)
+        count += 1
+    print(f'{check}: {count} complaints')
+    return 1 if count else 0
+
+
+sys.exit(main())
