@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/wire/command.h"
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/wire/bytes.h"
+
+void
+command_begin(struct command_writer *writer, uint8_t *out, uint32_t capacity)
+{
+	*writer = (struct command_writer){
+		.out = out,
+		.used = COMMAND_HDR_BYTES,
+		.capacity = capacity,
+		.is_full = capacity < COMMAND_HDR_BYTES,
+	};
+}
+
+void
+command_add_arg(struct command_writer *writer, const void *data, uint32_t bytes)
+{
+	if (writer->is_full || writer->args_count == COMMAND_ARGS_MAX ||
+	    (uint64_t)writer->used + sizeof(le32) + bytes > writer->capacity) {
+		writer->is_full = true;
+		return;
+	}
+	const le32 length = le32_make(bytes);
+	memcpy(writer->out + writer->used, &length, sizeof(length));
+	if (bytes != 0)
+		memcpy(writer->out + writer->used + sizeof(length), data, bytes);
+	writer->used += (uint32_t)sizeof(length) + bytes;
+	writer->args_count++;
+}
+
+void
+command_add_i64(struct command_writer *writer, int64_t value)
+{
+	const le64 le = le64_make((uint64_t)value);
+
+	command_add_arg(writer, &le, sizeof(le));
+}
+
+enum tern_err
+command_end(struct command_writer *writer, enum command_op op, uint8_t flags, uint64_t client_id,
+	    uint64_t seq, uint16_t open_window, uint32_t *bytes)
+{
+	const uint64_t total = align_up_u64(writer->used, 8);
+
+	if (writer->is_full || total > writer->capacity)
+		return TERN_ERR_TOO_LARGE;
+	const struct command_hdr_le hdr = {
+		.bytes = le32_make((uint32_t)total),
+		.op = (uint8_t)op,
+		.class_ = COMMAND_DURABLE,
+		.flags = flags,
+		.args_count = le16_make(writer->args_count),
+		.open_window = le16_make(open_window),
+		.client_id = le64_make(client_id),
+		.seq = le64_make(seq),
+	};
+	memcpy(writer->out, &hdr, sizeof(hdr));
+	memset(writer->out + writer->used, 0, total - writer->used);
+	*bytes = (uint32_t)total;
+	return TERN_OK;
+}
+
+uint32_t
+command_bytes_peek(const uint8_t *data)
+{
+	le32 bytes;
+
+	memcpy(&bytes, data, sizeof(bytes));
+	const uint32_t value = le32_get(bytes);
+	return value >= COMMAND_HDR_BYTES && value % 8 == 0 ? value : 0;
+}
+
+static bool
+arg_next(const uint8_t *end, const uint8_t **cursor, struct command_arg *arg)
+{
+	const uint8_t *at = *cursor;
+	le32 length;
+
+	if ((size_t)(end - at) < sizeof(length))
+		return false;
+	memcpy(&length, at, sizeof(length));
+	const uint32_t bytes = le32_get(length);
+	if (bytes > (size_t)(end - at) - sizeof(length))
+		return false;
+	*arg = (struct command_arg){ at + sizeof(length), bytes };
+	*cursor = arg->data + bytes;
+	return true;
+}
+
+/* Whether argument @i of @command is a key, and whether its length then fits. */
+static bool
+arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
+{
+	bool is_key = false, is_integer = false;
+
+	switch (command->op) {
+	case COMMAND_SET:
+		is_key = i == 0;
+		break;
+	case COMMAND_MSET:
+		is_key = i % 2 == 0;
+		break;
+	case COMMAND_DELETE:
+		is_key = true;
+		break;
+	case COMMAND_ADD:
+		is_key = i == 0;
+		is_integer = i != 0;
+		break;
+	case COMMAND_SESSION_OPEN:
+	case COMMAND_SESSION_CLOSE:
+		return false;
+	}
+	if (is_key)
+		return arg.bytes >= 1 && arg.bytes <= COMMAND_KEY_BYTES_MAX;
+	return !is_integer || arg.bytes == sizeof(int64_t);
+}
+
+static bool
+count_fits(const struct command *command)
+{
+	const uint32_t count = command->args_count;
+	const uint32_t bounds = ((command->flags & COMMAND_HAS_MIN) != 0) +
+				(uint32_t)((command->flags & COMMAND_HAS_MAX) != 0);
+
+	switch (command->op) {
+	case COMMAND_SET:
+		return count == 2;
+	case COMMAND_MSET:
+		return count >= 2 && count % 2 == 0;
+	case COMMAND_DELETE:
+		return count >= 1;
+	case COMMAND_ADD:
+		return count == 2 + bounds;
+	case COMMAND_SESSION_OPEN:
+		return count == 0 && command->client_id == 0;
+	case COMMAND_SESSION_CLOSE:
+		return count == 0 && command->client_id != 0;
+	}
+	return false;
+}
+
+enum tern_err
+command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
+{
+	struct command_hdr_le hdr;
+	struct command_arg arg;
+
+	if (bytes < COMMAND_HDR_BYTES || command_bytes_peek(data) != bytes)
+		return TERN_ERR_MALFORMED;
+	memcpy(&hdr, data, sizeof(hdr));
+	if (hdr.op < COMMAND_SET || hdr.op > COMMAND_SESSION_CLOSE || hdr.class_ > COMMAND_ASYNC ||
+	    (hdr.flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) != 0 || hdr.reserved0 != 0 ||
+	    le32_get(hdr.reserved1) != 0)
+		return TERN_ERR_VERSION;
+	*command = (struct command){
+		.op = (enum command_op)hdr.op,
+		.class_ = (enum command_class)hdr.class_,
+		.flags = hdr.flags,
+		.args_count = le16_get(hdr.args_count),
+		.open_window = le16_get(hdr.open_window),
+		.bytes = bytes,
+		.client_id = le64_get(hdr.client_id),
+		.seq = le64_get(hdr.seq),
+		.args = data + COMMAND_HDR_BYTES,
+		.end = data + bytes,
+	};
+	if (command->args_count > COMMAND_ARGS_MAX || !count_fits(command) ||
+	    (command->flags != 0 && command->op != COMMAND_ADD) ||
+	    (command->client_id == 0 && command->seq != 0) || command->open_window > command->seq)
+		return TERN_ERR_MALFORMED;
+	const uint8_t *cursor = command->args;
+	for (uint32_t i = 0; i < command->args_count; i++) {
+		if (!arg_next(command->end, &cursor, &arg) || !arg_fits(command, i, arg))
+			return TERN_ERR_MALFORMED;
+	}
+	const size_t padding = (size_t)(command->end - cursor);
+	if (padding >= 8 || !bytes_are_zero(cursor, padding))
+		return TERN_ERR_MALFORMED;
+	command->end = cursor;
+	return TERN_OK;
+}
+
+bool
+command_arg_next(const struct command *command, const uint8_t **cursor, struct command_arg *arg)
+{
+	return arg_next(command->end, cursor, arg);
+}
+
+int64_t
+command_arg_i64(struct command_arg arg)
+{
+	le64 value;
+
+	INVARIANT(arg.bytes == sizeof(value));
+	memcpy(&value, arg.data, sizeof(value));
+	return (int64_t)le64_get(value);
+}

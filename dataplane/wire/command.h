@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands as they lie in a block, and their replies.
+ *
+ *	command = header 32 | args_count times { le32 bytes, bytes }, padded with zeros to 8
+ *
+ * What the arguments are depends on the operation, see enum command_op. Integers are 8 bytes.
+ */
+#ifndef TERN_WIRE_COMMAND_H
+#define TERN_WIRE_COMMAND_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/le.h"
+
+#define COMMAND_HDR_BYTES     32u
+#define COMMAND_KEY_BYTES_MAX 1024u
+#define COMMAND_ARGS_MAX      4096u
+
+enum command_op {
+	COMMAND_SET = 1,       /* key, value */
+	COMMAND_MSET,          /* key, value, key, value, ... one position for all */
+	COMMAND_DELETE,        /* key, key, ...; reply INTEGER: how many were there */
+	COMMAND_ADD,           /* key, delta[, min][, max]: see flags; reply INTEGER or BOUND */
+	COMMAND_SESSION_OPEN,  /* -; reply SESSION: the client_id */
+	COMMAND_SESSION_CLOSE, /* -; client_id in the header */
+};
+
+enum command_class {
+	COMMAND_DURABLE = 0, /* flushed on every copy that the quorum rule counts */
+	COMMAND_MEMORY = 1,  /* reserved */
+	COMMAND_ASYNC = 2,   /* reserved */
+};
+
+enum command_flags {
+	COMMAND_HAS_MIN = 1 << 0, /* ADD: a min argument follows delta */
+	COMMAND_HAS_MAX = 1 << 1, /* ADD: a max argument follows min, or delta */
+};
+
+struct command_hdr_le {
+	le32 bytes; /* the whole command, header and padding included; a multiple of 8 */
+	uint8_t op, class_, flags, reserved0;
+	le16 args_count;
+	le16 open_window; /* seq minus the client's lowest open sequence number */
+	le32 reserved1;
+	le64 client_id; /* 0: no session, runs at most once per submission */
+	le64 seq;       /* 1.. within the session */
+};
+static_assert(sizeof(struct command_hdr_le) == COMMAND_HDR_BYTES, "frozen by format 1");
+
+struct command_arg {
+	const uint8_t *data; /* borrowed from the command's bytes */
+	uint32_t bytes;
+};
+
+struct command {
+	enum command_op op;
+	enum command_class class_;
+	uint8_t flags;
+	uint16_t args_count, open_window;
+	uint32_t bytes;
+	uint64_t client_id, seq;
+	const uint8_t *args; /* encoded arguments; walk them with command_arg_next */
+	const uint8_t *end;  /* of the last argument: padding is not part of it */
+};
+
+/* Builds one command in @out. Order: begin, arg..., end. Sticky: once out of room, end says so. */
+struct command_writer {
+	uint8_t *out;
+	uint32_t used, capacity;
+	uint16_t args_count;
+	bool is_full;
+};
+void command_begin(struct command_writer *writer, uint8_t *out, uint32_t capacity);
+void command_add_arg(struct command_writer *writer, const void *data, uint32_t bytes);
+void command_add_i64(struct command_writer *writer, int64_t value);
+/* TOO_LARGE: @capacity or COMMAND_ARGS_MAX exceeded. On TERN_OK @bytes is the command's length. */
+TERN_CHECKED enum tern_err
+command_end(struct command_writer *writer, enum command_op op, uint8_t flags, uint64_t client_id,
+	    uint64_t seq, uint16_t open_window, uint32_t *bytes);
+
+/* Length of the command whose first 4 bytes lie at @data; 0 when it cannot be one. */
+uint32_t command_bytes_peek(const uint8_t *data);
+
+/* Checks everything: lengths, that the argument count and sizes fit the operation, key lengths
+ * (1..COMMAND_KEY_BYTES_MAX), padding. Borrows @data as long as @command is used.
+ * VERSION: an operation, class or flag that this build does not know. */
+TERN_CHECKED enum tern_err
+command_decode(const uint8_t *data, uint32_t bytes, struct command *command);
+
+/* The next argument; false at the end. Start with cursor = command->args. */
+bool
+command_arg_next(const struct command *command, const uint8_t **cursor, struct command_arg *arg);
+int64_t command_arg_i64(struct command_arg arg); /* arg.bytes == 8 */
+
+enum reply_kind {
+	REPLY_OK = 1,
+	REPLY_INTEGER,         /* value */
+	REPLY_BOUND,           /* ADD refused: value, delta, bound; is_max says which one */
+	REPLY_NOT_INTEGER,     /* ADD on a byte string that is no 64-bit integer */
+	REPLY_OVERFLOW,        /* ADD would leave the 64-bit range */
+	REPLY_OUT_OF_MEMORY,   /* over the capacity of the state machine */
+	REPLY_SESSION,         /* value: the client_id */
+	REPLY_SESSION_UNKNOWN, /* never opened, or closed: outcome unknown, not run now */
+	REPLY_DONE, /* a repeat whose reply is no longer kept: done at or before value (log_index)
+		     */
+	REPLY_TOO_OLD, /* a sequence number below the session's window: outcome unknown */
+};
+
+/* The deterministic result of applying one command. */
+struct reply {
+	enum reply_kind kind;
+	bool is_max;    /* BOUND: the upper one */
+	bool is_repeat; /* answered from the session table */
+	int64_t value, delta, bound;
+};
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages of the consensus core (docs/reference/protocol.md), decoded and encoded. One message
+ * is the body of one FRAME_MESSAGE frame. term, sender and boot_no travel in the frame header and
+ * are copied into struct msg by msg_decode's caller.
+ */
+#ifndef TERN_WIRE_MSG_H
+#define TERN_WIRE_MSG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/hash.h"
+
+#define MSG_BYTES_MAX 160u
+
+enum msg_kind {
+	MSG_HEARTBEAT = 1,
+	MSG_HEARTBEAT_ACK,
+	MSG_APPEND, /* log matching: headers only; the blocks themselves stream as fragments */
+	MSG_APPEND_ACK,
+	MSG_PREVOTE,
+	MSG_PREVOTE_ACK,
+	MSG_VOTE,
+	MSG_VOTE_ACK,
+	MSG_REGISTER,
+	MSG_REGISTER_ACK,
+	MSG_TRANSFER_NOW,
+	MSG_FAREWELL,
+};
+
+/* Bits of heartbeat health. Zero is healthy. */
+enum msg_health {
+	MSG_HEALTH_DISK_STALLED = 1 << 0,
+	MSG_HEALTH_APPLY_STALLED = 1 << 1,
+	MSG_HEALTH_DATA_PORT_DOWN = 1 << 2,
+	MSG_HEALTH_DAMAGED = 1 << 3,
+};
+
+struct msg_heartbeat {
+	uint32_t epoch;
+	uint32_t health;
+	uint64_t commit_index;
+	struct hash128 commit_chain;
+	uint64_t round; /* rises by one each time the master starts a round */
+};
+
+struct msg_heartbeat_ack {
+	uint32_t epoch;
+	uint32_t health;
+	uint64_t round; /* of the heartbeat that is answered */
+	uint64_t received_index, durable_index, applied_index;
+};
+
+/* "My block prev_index has this chain hash, and the block after it (if any) that one." */
+struct msg_append {
+	uint64_t prev_index;
+	struct hash128 prev_chain;
+	bool has_next;
+	struct hash128 next_chain; /* of block prev_index + 1 in the sender's log */
+	uint64_t last_index;       /* the sender's */
+	uint64_t commit_index;
+	uint32_t epoch;
+};
+
+enum msg_append_status {
+	MSG_APPEND_PROGRESS = 0, /* matched in this term: the indexes say how far */
+	MSG_APPEND_MATCHED, /* answer to a probe whose prev block is held, tail cut if it conflicted
+			     */
+	MSG_APPEND_CONFLICT, /* answer to a probe whose prev block differs or is missing */
+};
+
+struct msg_append_ack {
+	enum msg_append_status status;
+	uint32_t epoch;
+	uint64_t probe_index;    /* prev_index of the probe that is answered; 0 for PROGRESS */
+	uint64_t received_index; /* whole and verified, contiguous, in this term */
+	uint64_t durable_index;
+	uint64_t applied_index;
+	uint64_t last_index;     /* CONFLICT: where the sender's log ends */
+	uint64_t conflict_index; /* CONFLICT: first index of the term of the differing block */
+	uint64_t conflict_term;
+	struct hash128 conflict_chain; /* CONFLICT: chain hash at conflict_index */
+	uint64_t credit_end_page; /* first page_lsn that the receiver has no room for; filled in by
+				   * the runtime, the core leaves it 0 */
+};
+
+struct msg_vote {          /* PREVOTE and VOTE */
+	uint64_t for_term; /* the term asked for; equals the frame's term in VOTE */
+	uint64_t last_term;
+	uint32_t last_epoch;
+	uint64_t last_index;
+	uint64_t votes_granted; /* mask of node ids, for the witness */
+	uint32_t witness_gen;   /* that the candidate's configuration names */
+	bool is_hand_over;      /* answer to TRANSFER_NOW: waives "heard a valid master" only */
+};
+
+enum msg_vote_refusal {
+	MSG_VOTE_GRANTED = 0,
+	MSG_VOTE_REFUSED_TERM,
+	MSG_VOTE_REFUSED_LOG,     /* the candidate's log is behind: ends the candidacy */
+	MSG_VOTE_REFUSED_MASTER,  /* a valid master was heard */
+	MSG_VOTE_REFUSED_QUIET,   /* quiet period after a restart */
+	MSG_VOTE_REFUSED_VOTED,   /* voted for another in this term */
+	MSG_VOTE_REFUSED_WITNESS, /* witness_gen differs, or the witness has lost its register */
+};
+
+struct msg_vote_ack { /* PREVOTE_ACK and VOTE_ACK */
+	uint64_t for_term;
+	enum msg_vote_refusal refusal;
+	uint64_t commit_index; /* 0 from a witness */
+	struct hash128 commit_chain;
+};
+
+struct msg_register {
+	uint32_t witness_gen;
+	uint32_t epoch;
+	uint64_t rset; /* mask of node ids, the witness's included */
+	uint64_t last_index;
+	struct hash128 chain;
+};
+
+struct msg_register_ack {
+	uint32_t epoch;
+	bool is_accepted;
+	uint64_t held_term; /* what the register holds now */
+	uint32_t held_epoch;
+};
+
+struct msg_transfer {
+	uint64_t last_index; /* the target campaigns once it holds this block durably */
+};
+
+struct msg {
+	enum msg_kind kind;
+	uint16_t sender; /* node id */
+	uint32_t boot_no;
+	uint64_t term; /* the sender's current term */
+	union {
+		struct msg_heartbeat heartbeat;
+		struct msg_heartbeat_ack heartbeat_ack;
+		struct msg_append append;
+		struct msg_append_ack append_ack;
+		struct msg_vote vote;
+		struct msg_vote_ack vote_ack;
+		struct msg_register register_;
+		struct msg_register_ack register_ack;
+		struct msg_transfer transfer;
+	};
+};
+
+/* Returns the body's bytes (at most MSG_BYTES_MAX). sender, boot_no and term are not written: the
+ * frame header carries them. */
+uint32_t msg_encode(uint8_t *body, const struct msg *msg);
+
+/* Fills kind and the union. MALFORMED: unknown kind, wrong length, a value out of range. */
+TERN_CHECKED enum tern_err msg_decode(const uint8_t *body, uint32_t body_bytes, struct msg *msg);
+
+/* For diagnostics; never NULL. */
+const char *msg_kind_text(enum msg_kind kind);
+
+#endif

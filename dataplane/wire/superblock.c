@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/wire/superblock.h"
+
+#include <assert.h>
+
+#include "dataplane/base/crc32c.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/wire/bytes.h"
+
+/* "TernPool", read as a little-endian integer. */
+#define SUPERBLOCK_MAGIC 0x6c6f6f506e726554ULL
+
+struct checkpoint_le {
+	le64 log_index, term, first_page, pages;
+	le64 chain[2];
+	le32 epoch, reserved;
+};
+
+struct shard_record_le {
+	le16 shard, voted_for, witness_id, reserved0;
+	le32 witness_gen, reserved1;
+	le64 term, voters, learners, config_index;
+	struct checkpoint_le checkpoints[SUPERBLOCK_CHECKPOINTS];
+	uint8_t reserved[32];
+};
+static_assert(sizeof(struct shard_record_le) == 192, "frozen by format 1");
+
+struct superblock_le {
+	le64 magic;
+	le32 crc32c; /* bytes [12, 4096) */
+	le32 format;
+	le64 sequence, cluster_id;
+	le32 cluster_gen, boot_no, pool_gen;
+	le16 node_id;
+	uint8_t k, m;
+	uint8_t device, reserved0[7];
+	le64 failed_devices;
+	le64 log_first_page, log_pages, checkpoint_first_page, checkpoint_pages;
+	le64 tail_cell, tail_index;
+	le32 shard_count, reserved1;
+	uint8_t reserved[136];
+	struct shard_record_le shards[SUPERBLOCK_SHARDS_MAX];
+};
+static_assert(offsetof(struct superblock_le, shards) == 256, "frozen by format 1");
+static_assert(sizeof(struct superblock_le) <= SUPERBLOCK_BYTES, "one page");
+
+static void
+shard_encode(struct shard_record_le *le, const struct shard_record *shard)
+{
+	le->shard = le16_make(shard->shard);
+	le->voted_for = le16_make(shard->voted_for);
+	le->witness_id = le16_make(shard->witness_id);
+	le->witness_gen = le32_make(shard->witness_gen);
+	le->term = le64_make(shard->term);
+	le->voters = le64_make(shard->voters);
+	le->learners = le64_make(shard->learners);
+	le->config_index = le64_make(shard->config_index);
+	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++) {
+		const struct superblock_checkpoint *checkpoint = &shard->checkpoints[i];
+		le->checkpoints[i].log_index = le64_make(checkpoint->log_index);
+		le->checkpoints[i].term = le64_make(checkpoint->term);
+		le->checkpoints[i].first_page = le64_make(checkpoint->first_page);
+		le->checkpoints[i].pages = le64_make(checkpoint->pages);
+		le->checkpoints[i].epoch = le32_make(checkpoint->epoch);
+		hash128_put(le->checkpoints[i].chain, checkpoint->chain);
+	}
+}
+
+static void
+shard_decode(const struct shard_record_le *le, struct shard_record *shard)
+{
+	*shard = (struct shard_record){
+		.shard = le16_get(le->shard),
+		.voted_for = le16_get(le->voted_for),
+		.witness_id = le16_get(le->witness_id),
+		.witness_gen = le32_get(le->witness_gen),
+		.term = le64_get(le->term),
+		.voters = le64_get(le->voters),
+		.learners = le64_get(le->learners),
+		.config_index = le64_get(le->config_index),
+	};
+	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
+		shard->checkpoints[i] = (struct superblock_checkpoint){
+			.log_index = le64_get(le->checkpoints[i].log_index),
+			.term = le64_get(le->checkpoints[i].term),
+			.first_page = le64_get(le->checkpoints[i].first_page),
+			.pages = le64_get(le->checkpoints[i].pages),
+			.epoch = le32_get(le->checkpoints[i].epoch),
+			.chain = hash128_get(le->checkpoints[i].chain),
+		};
+}
+
+void
+superblock_encode(uint8_t *out, const struct superblock *superblock)
+{
+	struct superblock_le le = {
+		.magic = le64_make(SUPERBLOCK_MAGIC),
+		.format = le32_make(SUPERBLOCK_FORMAT),
+		.sequence = le64_make(superblock->sequence),
+		.cluster_id = le64_make(superblock->cluster_id),
+		.cluster_gen = le32_make(superblock->cluster_gen),
+		.boot_no = le32_make(superblock->boot_no),
+		.pool_gen = le32_make(superblock->pool_gen),
+		.node_id = le16_make(superblock->node_id),
+		.k = superblock->k,
+		.m = superblock->m,
+		.device = superblock->device,
+		.failed_devices = le64_make(superblock->failed_devices),
+		.log_first_page = le64_make(superblock->log_first_page),
+		.log_pages = le64_make(superblock->log_pages),
+		.checkpoint_first_page = le64_make(superblock->checkpoint_first_page),
+		.checkpoint_pages = le64_make(superblock->checkpoint_pages),
+		.tail_cell = le64_make(superblock->tail_cell),
+		.tail_index = le64_make(superblock->tail_index),
+		.shard_count = le32_make(superblock->shard_count),
+	};
+
+	INVARIANT(superblock->shard_count <= SUPERBLOCK_SHARDS_MAX);
+	INVARIANT(superblock->sequence != 0 && superblock->node_id != 0);
+	for (uint32_t i = 0; i < superblock->shard_count; i++)
+		shard_encode(&le.shards[i], &superblock->shards[i]);
+	memset(out, 0, SUPERBLOCK_BYTES);
+	memcpy(out, &le, sizeof(le));
+	le.crc32c = le32_make(crc32c(out + 12, SUPERBLOCK_BYTES - 12));
+	memcpy(out + offsetof(struct superblock_le, crc32c), &le.crc32c, sizeof(le.crc32c));
+}
+
+enum tern_err
+superblock_decode(const uint8_t *bytes, struct superblock *superblock)
+{
+	uint8_t again[SUPERBLOCK_BYTES];
+	struct superblock_le le;
+
+	memcpy(&le, bytes, sizeof(le));
+	if (le64_get(le.magic) != SUPERBLOCK_MAGIC)
+		return bytes_are_zero(bytes, SUPERBLOCK_BYTES) ? TERN_ERR_BLANK : TERN_ERR_FOREIGN;
+	if (le32_get(le.crc32c) != crc32c(bytes + 12, SUPERBLOCK_BYTES - 12))
+		return TERN_ERR_CORRUPT;
+	if (le32_get(le.format) != SUPERBLOCK_FORMAT)
+		return TERN_ERR_VERSION;
+	const uint32_t shard_count = le32_get(le.shard_count);
+	*superblock = (struct superblock){
+		.sequence = le64_get(le.sequence),
+		.cluster_id = le64_get(le.cluster_id),
+		.cluster_gen = le32_get(le.cluster_gen),
+		.node_id = le16_get(le.node_id),
+		.boot_no = le32_get(le.boot_no),
+		.pool_gen = le32_get(le.pool_gen),
+		.k = le.k,
+		.m = le.m,
+		.device = le.device,
+		.failed_devices = le64_get(le.failed_devices),
+		.log_first_page = le64_get(le.log_first_page),
+		.log_pages = le64_get(le.log_pages),
+		.checkpoint_first_page = le64_get(le.checkpoint_first_page),
+		.checkpoint_pages = le64_get(le.checkpoint_pages),
+		.tail_cell = le64_get(le.tail_cell),
+		.tail_index = le64_get(le.tail_index),
+		.shard_count = shard_count,
+	};
+	if (superblock->sequence == 0 || superblock->node_id == 0 || superblock->k == 0 ||
+	    shard_count > SUPERBLOCK_SHARDS_MAX ||
+	    superblock->log_first_page < SUPERBLOCK_AREA_PAGES)
+		return TERN_ERR_CORRUPT;
+	for (uint32_t i = 0; i < shard_count; i++)
+		shard_decode(&le.shards[i], &superblock->shards[i]);
+	/* What the encoder writes no field to must be zero. */
+	superblock_encode(again, superblock);
+	return memcmp(again, bytes, SUPERBLOCK_BYTES) == 0 ? TERN_OK : TERN_ERR_CORRUPT;
+}

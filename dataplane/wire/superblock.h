@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The superblock: what a data node must know of itself before it reads its log. 4096 bytes, four
+ * copies at pages 0..3 of each device; the copy with the highest sequence and a good CRC counts.
+ * Updates go alternately to copies {0, 1} and {2, 3}: a torn update leaves the previous one whole.
+ *
+ * Device: pages 0..15 superblock copies and spare | log area | checkpoint area (reserved)
+ */
+#ifndef TERN_WIRE_SUPERBLOCK_H
+#define TERN_WIRE_SUPERBLOCK_H
+
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/hash.h"
+
+#define SUPERBLOCK_BYTES       4096u
+#define SUPERBLOCK_COPIES      4u
+#define SUPERBLOCK_AREA_PAGES  16u
+#define SUPERBLOCK_SHARDS_MAX  8u
+#define SUPERBLOCK_CHECKPOINTS 2u
+#define SUPERBLOCK_FORMAT      1u
+
+/* Where a checkpoint lies. All zero: none. Reserved until checkpoints exist. */
+struct superblock_checkpoint {
+	uint64_t log_index, term, first_page, pages;
+	uint32_t epoch;
+	struct hash128 chain;
+};
+
+struct shard_record {
+	uint16_t shard;
+	uint16_t voted_for; /* node id; 0: nobody in this term */
+	uint64_t term;
+	uint64_t voters, learners; /* masks of data node ids */
+	uint16_t witness_id;       /* 0: none */
+	uint32_t witness_gen;
+	uint64_t config_index; /* of the block that set the configuration; 0: birth */
+	struct superblock_checkpoint checkpoints[SUPERBLOCK_CHECKPOINTS];
+};
+
+struct superblock {
+	uint64_t sequence; /* rises with every update */
+	uint64_t cluster_id;
+	uint32_t cluster_gen;
+	uint16_t node_id;
+	uint32_t boot_no; /* of the running or last incarnation; 0 until the first start */
+	uint32_t pool_gen;
+	uint8_t k, m, device, reserved;
+	uint64_t failed_devices; /* mask; reserved */
+	uint64_t log_first_page, log_pages;
+	uint64_t checkpoint_first_page, checkpoint_pages;
+	uint64_t tail_cell; /* a hint: the log holds nothing at or beyond it when it was written */
+	uint64_t tail_index;
+	uint32_t shard_count;
+	struct shard_record shards[SUPERBLOCK_SHARDS_MAX];
+};
+
+/* @out: SUPERBLOCK_BYTES. */
+void superblock_encode(uint8_t *out, const struct superblock *superblock);
+/* BLANK: all zero. CORRUPT: magic, CRC, ranges. VERSION. FOREIGN: no Tern magic, yet not zero. */
+TERN_CHECKED enum tern_err superblock_decode(const uint8_t *bytes, struct superblock *superblock);
+
+#endif

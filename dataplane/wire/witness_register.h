@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The witness's register for one shard: all that a witness knows. 512 bytes in a slot; two slots,
+ * written in turn and flushed before every answer; the good one with the higher sequence counts.
+ */
+#ifndef TERN_WIRE_WITNESS_REGISTER_H
+#define TERN_WIRE_WITNESS_REGISTER_H
+
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/hash.h"
+
+#define WITNESS_REGISTER_BYTES 512u
+
+struct witness_register {
+	uint64_t sequence; /* rises with every write; 1 at birth */
+	uint64_t cluster_id;
+	uint32_t cluster_gen, witness_gen;
+	uint16_t shard, witness_id;
+	uint32_t boot_no; /* of the running or last incarnation */
+	uint64_t term;
+	uint16_t voted_for; /* node id; 0: nobody in this term */
+	uint64_t last_term; /* last = (term, epoch) registered; (0, 0) only at birth */
+	uint32_t last_epoch;
+	uint64_t rset;        /* mask of node ids, the witness's included */
+	uint64_t last_index;  /* for audit */
+	struct hash128 chain; /* for audit */
+	uint64_t config_index;
+};
+
+/* @out: WITNESS_REGISTER_BYTES. */
+void witness_register_encode(uint8_t *out, const struct witness_register *reg);
+/* BLANK: all zero. CORRUPT. VERSION. FOREIGN: no Tern magic, yet not zero. */
+TERN_CHECKED enum tern_err
+witness_register_decode(const uint8_t *bytes, struct witness_register *reg);
+
+#endif

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/wire/samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/wire/command.h"
+#include "dataplane/wire/fragment.h"
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/inet.h"
+#include "dataplane/wire/msg.h"
+#include "dataplane/wire/page.h"
+#include "dataplane/wire/superblock.h"
+#include "dataplane/wire/witness_register.h"
+#include "tests/support/check.h"
+
+static struct sample *
+sample_add(struct samples *samples, const char *name,
+	   enum tern_err (*turn)(uint8_t *data, uint32_t bytes))
+{
+	assert_in_range(samples->count, 0, SAMPLES_MAX - 1);
+	struct sample *sample = &samples->list[samples->count++];
+	sample->name = name;
+	sample->turn = turn;
+	return sample;
+}
+
+static struct hash128
+hash_of(uint64_t n)
+{
+	return (struct hash128){ 0x1111111111111111ULL * n, 0x2222222222222222ULL + n };
+}
+
+/* ---- commands ---- */
+
+static enum tern_err
+command_turn(uint8_t *data, uint32_t bytes)
+{
+	uint8_t again[SAMPLE_BYTES_MAX];
+	struct command_writer writer;
+	struct command_arg arg;
+	struct command command;
+	uint32_t length = 0;
+
+	const enum tern_err err = command_decode(data, bytes, &command);
+	if (err != TERN_OK)
+		return err;
+	command_begin(&writer, again, sizeof(again));
+	const uint8_t *cursor = command.args;
+	while (command_arg_next(&command, &cursor, &arg)) {
+		assert_true(arg.data >= data && arg.data + arg.bytes <= data + bytes);
+		command_add_arg(&writer, arg.data, arg.bytes);
+	}
+	assert_int_equal(writer.args_count, command.args_count);
+	assert_int_equal(command_end(&writer, command.op, command.flags, command.client_id,
+				     command.seq, command.open_window, &length),
+			 TERN_OK);
+	assert_int_equal(length, bytes);
+	again[5] = (uint8_t)command.class_; /* the writer knows only one class */
+	memcpy(data, again, bytes);
+	return TERN_OK;
+}
+
+struct command_sample {
+	const char *name;
+	enum command_op op;
+	uint8_t flags;
+	uint64_t client_id, seq;
+	uint16_t open_window;
+	const char *texts[4];
+	int64_t integers[3];
+	uint32_t text_count, integer_count;
+};
+
+static const struct command_sample command_samples[] = {
+	{ "command_set", COMMAND_SET, 0, 7, 300, 12, { "user:1", "hello" }, { 0 }, 2, 0 },
+	{ "command_mset", COMMAND_MSET, 0, 0, 0, 0, { "a", "1", "bb", "" }, { 0 }, 4, 0 },
+	{ "command_delete", COMMAND_DELETE, 0, 9, 1, 0, { "a", "bb", "ccc" }, { 0 }, 3, 0 },
+	{ "command_add",
+	  COMMAND_ADD,
+	  COMMAND_HAS_MIN | COMMAND_HAS_MAX,
+	  UINT64_MAX,
+	  UINT64_MAX - 1,
+	  255,
+	  { "balance" },
+	  { -50, 0, INT64_MAX },
+	  1,
+	  3 },
+	{ "command_session_open", COMMAND_SESSION_OPEN, 0, 0, 0, 0, { NULL }, { 0 }, 0, 0 },
+	{ "command_session_close", COMMAND_SESSION_CLOSE, 0, 77, 0, 0, { NULL }, { 0 }, 0, 0 },
+};
+
+static void
+command_samples_make(struct samples *samples)
+{
+	for (size_t i = 0; i < sizeof(command_samples) / sizeof(command_samples[0]); i++) {
+		const struct command_sample *c = &command_samples[i];
+		struct sample *sample = sample_add(samples, c->name, command_turn);
+		struct command_writer writer;
+		command_begin(&writer, sample->data, sizeof(sample->data));
+		for (uint32_t t = 0; t < c->text_count; t++)
+			command_add_arg(&writer, c->texts[t], (uint32_t)strlen(c->texts[t]));
+		for (uint32_t n = 0; n < c->integer_count; n++)
+			command_add_i64(&writer, c->integers[n]);
+		assert_int_equal(command_end(&writer, c->op, c->flags, c->client_id, c->seq,
+					     c->open_window, &sample->bytes),
+				 TERN_OK);
+	}
+}
+
+/* ---- frames ---- */
+
+static enum tern_err
+message_turn(uint8_t *body, uint32_t bytes)
+{
+	struct msg msg = { .kind = 0 };
+	const enum tern_err err = msg_decode(body, bytes, &msg);
+
+	if (err == TERN_OK)
+		assert_int_equal(msg_encode(body, &msg), bytes);
+	return err;
+}
+
+static enum tern_err
+fragment_turn(uint8_t *body, uint32_t bytes)
+{
+	struct fragment_hdr fragment;
+	const enum tern_err err = fragment_decode(body, bytes, &fragment);
+
+	if (err == TERN_OK)
+		fragment_encode(body, &fragment);
+	return err;
+}
+
+static enum tern_err
+fetch_turn(uint8_t *body, uint32_t bytes)
+{
+	struct fetch fetch;
+	const enum tern_err err = fetch_decode(body, bytes, &fetch);
+
+	if (err == TERN_OK)
+		assert_int_equal(fetch_encode(body, &fetch), bytes);
+	return err;
+}
+
+static enum tern_err
+frame_turn(uint8_t *frame, uint32_t bytes)
+{
+	uint8_t *body = frame + FRAME_HDR_BYTES;
+	struct frame_hdr hdr;
+	enum tern_err err = frame_open(frame, bytes, &hdr);
+
+	if (err != TERN_OK)
+		return err;
+	assert_true(hdr.body_bytes <= bytes - FRAME_HDR_BYTES);
+	uint32_t covered = hdr.body_bytes;
+	switch (hdr.kind) {
+	case FRAME_MESSAGE:
+		err = message_turn(body, hdr.body_bytes);
+		break;
+	case FRAME_BLOCK:
+		err = fragment_turn(body, hdr.body_bytes);
+		covered = FRAGMENT_HDR_BYTES;
+		break;
+	case FRAME_FETCH:
+		err = fetch_turn(body, hdr.body_bytes);
+		break;
+	}
+	if (err == TERN_OK)
+		frame_seal(frame, &hdr, covered);
+	return err;
+}
+
+static void
+frame_finish(struct sample *sample, enum frame_kind kind, uint32_t body_bytes, uint32_t covered)
+{
+	const struct frame_hdr hdr = {
+		.kind = kind,
+		.body_bytes = body_bytes,
+		.cluster_id = 0x0102030405060708ULL,
+		.cluster_gen = 0x090a0b0c,
+		.boot_no = 0x0d0e0f10,
+		.sender = 1,
+		.receiver = 63,
+		.shard = 0x1112,
+		.term = 0x131415161718191aULL,
+		.sequence = 0x1b1c1d1e1f202122ULL,
+	};
+
+	sample->bytes = FRAME_HDR_BYTES + body_bytes;
+	sample->covered_first = 4;
+	sample->covered_end = FRAME_HDR_BYTES + covered;
+	frame_seal(sample->data, &hdr, covered);
+}
+
+static const struct msg messages[] = {
+	{ .kind = MSG_HEARTBEAT,
+	  .heartbeat = { 3, MSG_HEALTH_DISK_STALLED, 101, { 0x55, 0x66 }, 102 } },
+	{ .kind = MSG_HEARTBEAT_ACK,
+	  .heartbeat_ack = { 4, MSG_HEALTH_DATA_PORT_DOWN, 103, 104, 105, 106 } },
+	{ .kind = MSG_APPEND, .append = { 107, { 1, 2 }, true, { 3, 4 }, 108, 109, 110 } },
+	{ .kind = MSG_APPEND_ACK,
+	  .append_ack = { MSG_APPEND_CONFLICT,
+			  5,
+			  111,
+			  112,
+			  113,
+			  114,
+			  115,
+			  116,
+			  117,
+			  { 118, 119 },
+			  120 } },
+	{ .kind = MSG_PREVOTE, .vote = { 121, 122, 123, 124, 0x8000000000000001ULL, 125, false } },
+	{ .kind = MSG_PREVOTE_ACK, .vote_ack = { 126, MSG_VOTE_REFUSED_LOG, 127, { 128, 129 } } },
+	{ .kind = MSG_VOTE, .vote = { 130, 131, 132, 133, 6, 134, true } },
+	{ .kind = MSG_VOTE_ACK, .vote_ack = { 135, MSG_VOTE_REFUSED_WITNESS, 136, { 137, 138 } } },
+	{ .kind = MSG_REGISTER, .register_ = { 139, 140, 141, 142, { 143, 144 } } },
+	{ .kind = MSG_REGISTER_ACK, .register_ack = { 145, true, 146, 147 } },
+	{ .kind = MSG_TRANSFER_NOW, .transfer = { 148 } },
+	{ .kind = MSG_FAREWELL },
+};
+
+static const char *const message_names[] = {
+	"frame_heartbeat", "frame_heartbeat_ack", "frame_append",       "frame_append_ack",
+	"frame_prevote",   "frame_prevote_ack",   "frame_vote",         "frame_vote_ack",
+	"frame_register",  "frame_register_ack",  "frame_transfer_now", "frame_farewell",
+};
+
+static void
+frame_samples_make(struct samples *samples)
+{
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		struct sample *sample = sample_add(samples, message_names[i], frame_turn);
+		const uint32_t bytes = msg_encode(sample->data + FRAME_HDR_BYTES, &messages[i]);
+		assert_in_range(bytes, 1, MSG_BYTES_MAX);
+		frame_finish(sample, FRAME_MESSAGE, bytes, bytes);
+	}
+
+	struct sample *block = sample_add(samples, "frame_block", frame_turn);
+	const struct fragment_hdr fragment = { .log_index = 201,
+					       .page_lsn = 202,
+					       .commit_index = 200,
+					       .block_pages = 2,
+					       .block_units = 5,
+					       .unit_first = 4,
+					       .unit_count = 1,
+					       .last_unit_bytes = 40 };
+	fragment_encode(block->data + FRAME_HDR_BYTES, &fragment);
+	memset(block->data + FRAME_HDR_BYTES + FRAGMENT_HDR_BYTES, 0xab, 40);
+	frame_finish(block, FRAME_BLOCK, FRAGMENT_HDR_BYTES + 40, FRAGMENT_HDR_BYTES);
+
+	struct sample *fetch = sample_add(samples, "frame_fetch", frame_turn);
+	const struct fetch ranges = { .range_count = 2,
+				      .ranges = { { 203, 1, 2 }, { 204, 0, 0 } } };
+	const uint32_t bytes = fetch_encode(fetch->data + FRAME_HDR_BYTES, &ranges);
+	frame_finish(fetch, FRAME_FETCH, bytes, bytes);
+}
+
+/* ---- pages ---- */
+
+static enum tern_err
+identity_turn(uint8_t *data, uint32_t bytes)
+{
+	struct page_identity identity;
+	const enum tern_err err = page_identity_decode(data, &identity);
+
+	assert_int_equal(bytes, PAGE_IDENTITY_BYTES);
+	if (err == TERN_OK)
+		page_identity_encode(data, &identity);
+	return err;
+}
+
+static enum tern_err
+block_hdr_turn(uint8_t *data, uint32_t bytes)
+{
+	struct block_hdr hdr;
+	const enum tern_err err = block_hdr_decode(data, &hdr);
+
+	assert_int_equal(bytes, BLOCK_HDR_BYTES);
+	if (err == TERN_OK)
+		block_hdr_encode(data, &hdr);
+	return err;
+}
+
+/* The content part of a page as the sample: it starts where a fragment starts. */
+static enum tern_err
+content_turn(uint8_t *data, uint32_t bytes)
+{
+	uint8_t page[PAGE_BYTES] = { 0 };
+	struct page_content content;
+
+	assert_in_range(bytes, PAGE_CONTENT_HDR_BYTES, PAGE_BYTES - PAGE_IDENTITY_BYTES);
+	memcpy(page + PAGE_IDENTITY_BYTES, data, bytes);
+	const enum tern_err err = page_content_open(page, &content);
+	if (err == TERN_OK)
+		page_content_seal(page, &content);
+	memcpy(data, page + PAGE_IDENTITY_BYTES, bytes);
+	return err;
+}
+
+static const struct block_hdr block_sample = {
+	.kind = BLOCK_COMMANDS,
+	.class_ = COMMAND_DURABLE,
+	.shard = 0x0102,
+	.machine_version = 0x0304,
+	.log_index = 301,
+	.term = 302,
+	.page_lsn = 303,
+	.time_ns = 304,
+	.commit_index = 300,
+	.epoch = 305,
+	.command_count = 306,
+	.payload_bytes = PAGE_PAYLOAD_BYTES + 100,
+	.pages = 2,
+	.content_hash = { 307, 308 },
+	.prev_chain = { 309, 310 },
+};
+
+static void
+page_samples_make(struct samples *samples)
+{
+	struct sample *identity = sample_add(samples, "page_identity", identity_turn);
+	const struct page_identity id = { .cluster_id = 0x0102030405060708ULL,
+					  .group_seq = 401,
+					  .first_cell = 402,
+					  .own_cell = 403,
+					  .acked_floor = 404,
+					  .boot_no = 405,
+					  .pool_gen = 406,
+					  .group_pages = 407,
+					  .node_id = 2,
+					  .k = 4,
+					  .m = 2,
+					  .column = 5 };
+	page_identity_encode(identity->data, &id);
+	identity->bytes = PAGE_IDENTITY_BYTES;
+
+	struct sample *block = sample_add(samples, "block_header", block_hdr_turn);
+	block_hdr_encode(block->data, &block_sample);
+	block->bytes = BLOCK_HDR_BYTES;
+
+	struct sample *content = sample_add(samples, "page_content", content_turn);
+	const struct page_content page = { .cluster_id = 0x0102030405060708ULL,
+					   .term = 302,
+					   .log_index = 301,
+					   .epoch = 305,
+					   .page_in_block = 1,
+					   .used_bytes = 100,
+					   .shard = 0x0102 };
+	uint8_t bytes[PAGE_BYTES] = { 0 };
+	for (uint8_t i = 0; i < 100; i++)
+		bytes[PAGE_PAYLOAD_OFFSET + i] = i;
+	page_content_seal(bytes, &page);
+	content->bytes = PAGE_CONTENT_HDR_BYTES + 100;
+	memcpy(content->data, bytes + PAGE_IDENTITY_BYTES, content->bytes);
+	for (struct sample *s = identity; s <= content; s++) {
+		s->covered_first = 4;
+		s->covered_end = s->bytes;
+	}
+}
+
+/* ---- superblock, register ---- */
+
+static enum tern_err
+superblock_turn(uint8_t *data, uint32_t bytes)
+{
+	struct superblock superblock;
+	const enum tern_err err = superblock_decode(data, &superblock);
+
+	assert_int_equal(bytes, SUPERBLOCK_BYTES);
+	if (err == TERN_OK)
+		superblock_encode(data, &superblock);
+	return err;
+}
+
+static enum tern_err
+register_turn(uint8_t *data, uint32_t bytes)
+{
+	struct witness_register reg;
+	const enum tern_err err = witness_register_decode(data, &reg);
+
+	assert_int_equal(bytes, WITNESS_REGISTER_BYTES);
+	if (err == TERN_OK)
+		witness_register_encode(data, &reg);
+	return err;
+}
+
+static void
+shard_fill(struct shard_record *shard, uint16_t n)
+{
+	*shard = (struct shard_record){ .shard = n,
+					.voted_for = (uint16_t)(n + 1),
+					.term = 500u + n,
+					.voters = 6,
+					.learners = 8,
+					.witness_id = 3,
+					.witness_gen = 510u + n,
+					.config_index = 520u + n };
+	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
+		shard->checkpoints[i] = (struct superblock_checkpoint){ .log_index = 530 + i,
+									.term = 540 + i,
+									.first_page = 550 + i,
+									.pages = 560 + i,
+									.epoch = 570 + i,
+									.chain = hash_of(i + 1) };
+}
+
+static void
+storage_samples_make(struct samples *samples)
+{
+	struct sample *super = sample_add(samples, "superblock", superblock_turn);
+	struct superblock superblock = { .sequence = 601,
+					 .cluster_id = 0x0102030405060708ULL,
+					 .cluster_gen = 602,
+					 .node_id = 2,
+					 .boot_no = 603,
+					 .pool_gen = 604,
+					 .k = 4,
+					 .m = 2,
+					 .device = 5,
+					 .failed_devices = 0x21,
+					 .log_first_page = 16,
+					 .log_pages = 606,
+					 .checkpoint_first_page = 607,
+					 .checkpoint_pages = 608,
+					 .tail_cell = 609,
+					 .tail_index = 610,
+					 .shard_count = 2 };
+	shard_fill(&superblock.shards[0], 0);
+	shard_fill(&superblock.shards[1], 7);
+	superblock_encode(super->data, &superblock);
+	super->bytes = SUPERBLOCK_BYTES;
+	super->crc_at = 8;
+	super->covered_first = 12;
+	super->covered_end = SUPERBLOCK_BYTES;
+
+	struct sample *reg = sample_add(samples, "witness_register", register_turn);
+	const struct witness_register witness = { .sequence = 701,
+						  .cluster_id = 0x0102030405060708ULL,
+						  .cluster_gen = 702,
+						  .witness_gen = 703,
+						  .shard = 4,
+						  .witness_id = 3,
+						  .boot_no = 705,
+						  .term = 706,
+						  .voted_for = 2,
+						  .last_term = 699,
+						  .last_epoch = 707,
+						  .rset = 0x0e,
+						  .last_index = 708,
+						  .chain = { 709, 710 },
+						  .config_index = 711 };
+	witness_register_encode(reg->data, &witness);
+	reg->bytes = WITNESS_REGISTER_BYTES;
+	reg->crc_at = 8;
+	reg->covered_first = 12;
+	reg->covered_end = WITNESS_REGISTER_BYTES;
+}
+
+/* ---- packets ---- */
+
+static enum tern_err
+udp_turn(uint8_t *data, uint32_t bytes)
+{
+	struct inet_udp udp;
+	const enum tern_err err = inet_udp_decode(data, bytes, &udp);
+
+	if (err == TERN_OK)
+		assert_true(INET_UDP_HDR_BYTES + udp.payload_bytes <= bytes);
+	if (err == TERN_OK)
+		inet_udp_encode(data, &udp);
+	return err;
+}
+
+static enum tern_err
+arp_turn(uint8_t *data, uint32_t bytes)
+{
+	struct inet_arp arp;
+	const enum tern_err err = inet_arp_decode(data, bytes, &arp);
+
+	if (err == TERN_OK)
+		inet_arp_encode(data, &arp);
+	return err;
+}
+
+static void
+packet_samples_make(struct samples *samples)
+{
+	struct sample *sample = sample_add(samples, "inet_udp", udp_turn);
+	const struct inet_udp udp = { .mac_to = { 2, 0, 0, 0, 0, 2 },
+				      .mac_from = { 2, 0, 0, 0, 0, 1 },
+				      .ip_from = 0x0a000001,
+				      .ip_to = 0x0a000002,
+				      .port_from = 7100,
+				      .port_to = 7101,
+				      .payload_bytes = 8 };
+	inet_udp_encode(sample->data, &udp);
+	memcpy(sample->data + INET_UDP_HDR_BYTES, "payload!", 8);
+	sample->bytes = INET_UDP_HDR_BYTES + 8;
+
+	for (int i = 0; i < 2; i++) {
+		sample =
+		    sample_add(samples, i == 0 ? "inet_arp_request" : "inet_arp_reply", arp_turn);
+		const struct inet_arp arp = { .is_request = i == 0,
+					      .mac_from = { 2, 0, 0, 0, 0, 1 },
+					      .mac_to = { 0, 0, 0, 0, 0, (uint8_t)(2 * i) },
+					      .ip_from = 0x0a000001,
+					      .ip_to = 0x0a000002 };
+		inet_arp_encode(sample->data, &arp);
+		sample->bytes = INET_ARP_BYTES;
+	}
+}
+
+struct samples *
+samples_make(void)
+{
+	struct samples *samples = calloc(1, sizeof(*samples));
+
+	assert_non_null(samples);
+	command_samples_make(samples);
+	frame_samples_make(samples);
+	page_samples_make(samples);
+	storage_samples_make(samples);
+	packet_samples_make(samples);
+	return samples;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is a command and what is not. */
+#include "dataplane/wire/command.h"
+
+#include <string.h>
+
+#include "tests/support/check.h"
+
+static uint8_t buffer[1u << 16];
+
+struct shape {
+	enum command_op op;
+	uint8_t flags;
+	uint64_t client_id, seq;
+	uint16_t open_window;
+	uint32_t arg_count, arg_bytes[5];
+	enum tern_err err;
+};
+
+static const struct shape shapes[] = {
+	{ COMMAND_SET, 0, 0, 0, 0, 2, { 1, 0 }, TERN_OK },
+	{ COMMAND_SET, 0, 0, 0, 0, 2, { 1024, 10 }, TERN_OK },
+	{ COMMAND_SET, 0, 0, 0, 0, 2, { 1025, 10 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, 0, 0, 0, 0, 2, { 0, 10 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, 0, 0, 0, 0, 1, { 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, 0, 0, 0, 0, 3, { 1, 1, 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, COMMAND_HAS_MIN, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, 4, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_VERSION },
+	{ (enum command_op)0, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_VERSION },
+	{ (enum command_op)7, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_VERSION },
+	{ COMMAND_SET, 0, 0, 1, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED }, /* seq, no session */
+	{ COMMAND_SET, 0, 1, 5, 6, 2, { 1, 1 }, TERN_ERR_MALFORMED }, /* window before 0 */
+	{ COMMAND_SET, 0, 1, 5, 5, 2, { 1, 1 }, TERN_OK },
+	{ COMMAND_MSET, 0, 0, 0, 0, 4, { 1, 0, 2, 100 }, TERN_OK },
+	{ COMMAND_MSET, 0, 0, 0, 0, 3, { 1, 0, 2 }, TERN_ERR_MALFORMED },
+	{ COMMAND_MSET, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_MSET, 0, 0, 0, 0, 4, { 1, 0, 0, 100 }, TERN_ERR_MALFORMED },
+	{ COMMAND_DELETE, 0, 0, 0, 0, 1, { 5 }, TERN_OK },
+	{ COMMAND_DELETE, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_DELETE, 0, 0, 0, 0, 2, { 5, 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_ADD, 0, 0, 0, 0, 2, { 5, 8 }, TERN_OK },
+	{ COMMAND_ADD, 0, 0, 0, 0, 2, { 5, 7 }, TERN_ERR_MALFORMED },
+	{ COMMAND_ADD, 0, 0, 0, 0, 3, { 5, 8, 8 }, TERN_ERR_MALFORMED },
+	{ COMMAND_ADD, COMMAND_HAS_MAX, 0, 0, 0, 3, { 5, 8, 8 }, TERN_OK },
+	{ COMMAND_ADD, COMMAND_HAS_MAX, 0, 0, 0, 2, { 5, 8 }, TERN_ERR_MALFORMED },
+	{ COMMAND_ADD, 3, 0, 0, 0, 4, { 5, 8, 8, 8 }, TERN_OK },
+	{ COMMAND_ADD, 3, 0, 0, 0, 4, { 5, 8, 8, 9 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SESSION_OPEN, 0, 0, 0, 0, 0, { 0 }, TERN_OK },
+	{ COMMAND_SESSION_OPEN, 0, 1, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SESSION_OPEN, 0, 0, 0, 0, 1, { 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SESSION_CLOSE, 0, 1, 0, 0, 0, { 0 }, TERN_OK },
+	{ COMMAND_SESSION_CLOSE, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+};
+
+static uint32_t
+shape_write(const struct shape *shape)
+{
+	static const uint8_t data[2000] = { 'k' };
+	struct command_writer writer;
+	uint32_t bytes = 0;
+
+	command_begin(&writer, buffer, sizeof(buffer));
+	for (uint32_t i = 0; i < shape->arg_count; i++)
+		command_add_arg(&writer, data, shape->arg_bytes[i]);
+	assert_int_equal(command_end(&writer, shape->op, shape->flags, shape->client_id, shape->seq,
+				     shape->open_window, &bytes),
+			 TERN_OK);
+	return bytes;
+}
+
+static void
+test_shapes(void **context)
+{
+	struct command command;
+	(void)context;
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		const uint32_t bytes = shape_write(&shapes[i]);
+		assert_int_equal(bytes % 8, 0);
+		assert_int_equal(command_bytes_peek(buffer), bytes);
+		const enum tern_err err = command_decode(buffer, bytes, &command);
+		if (err != shapes[i].err)
+			fail_msg("shape %zu: %s", i, tern_err_text(err));
+		if (err == TERN_OK) {
+			assert_int_equal(command.op, shapes[i].op);
+			assert_int_equal(command.args_count, shapes[i].arg_count);
+			assert_int_equal(command.bytes, bytes);
+		}
+	}
+}
+
+static void
+test_lengths_and_padding(void **context)
+{
+	const struct shape shape = { COMMAND_SET, 0, 0, 0, 0, 2, { 3, 2 }, TERN_OK };
+	const uint32_t bytes = shape_write(&shape);
+	struct command command;
+	(void)context;
+
+	/* 32 + 4 + 3 + 4 + 2 = 45, padded to 48 with zeros, which are checked. */
+	assert_int_equal(bytes, 48);
+	for (uint32_t i = 45; i < 48; i++) {
+		buffer[i] = 1;
+		assert_int_equal(command_decode(buffer, bytes, &command), TERN_ERR_MALFORMED);
+		buffer[i] = 0;
+	}
+	assert_int_equal(command_decode(buffer, bytes, &command), TERN_OK);
+	assert_int_equal(command_decode(buffer, bytes + 8, &command), TERN_ERR_MALFORMED);
+	/* Eight bytes more than it needs is another command's encoding, not this one's. */
+	memset(buffer + bytes, 0, 8);
+	const le32 longer = le32_make(bytes + 8);
+	memcpy(buffer, &longer, sizeof(longer));
+	assert_int_equal(command_decode(buffer, bytes + 8, &command), TERN_ERR_MALFORMED);
+	/* No length of a command at all. */
+	for (uint32_t i = 0; i < 200; i++) {
+		const le32 le = le32_make(i);
+		memcpy(buffer, &le, sizeof(le));
+		assert_int_equal(command_bytes_peek(buffer), i >= 32 && i % 8 == 0 ? i : 0);
+	}
+}
+
+static void
+test_writer_limits(void **context)
+{
+	struct command_writer writer;
+	uint32_t bytes = 0;
+	(void)context;
+
+	command_begin(&writer, buffer, 40);
+	command_add_arg(&writer, "abcd", 4);
+	assert_int_equal(command_end(&writer, COMMAND_DELETE, 0, 0, 0, 0, &bytes), TERN_OK);
+	assert_int_equal(bytes, 40);
+	/* Sticky: a short argument after one that did not fit does not make it whole again. */
+	command_begin(&writer, buffer, 48);
+	command_add_arg(&writer, "abcdefghijklmnop", 16);
+	command_add_arg(&writer, "a", 1);
+	assert_int_equal(command_end(&writer, COMMAND_DELETE, 0, 0, 0, 0, &bytes),
+			 TERN_ERR_TOO_LARGE);
+	/* Padding needs room too. */
+	command_begin(&writer, buffer, 39);
+	command_add_arg(&writer, "abc", 3);
+	assert_int_equal(command_end(&writer, COMMAND_DELETE, 0, 0, 0, 0, &bytes),
+			 TERN_ERR_TOO_LARGE);
+	command_begin(&writer, buffer, 31);
+	assert_int_equal(command_end(&writer, COMMAND_SESSION_OPEN, 0, 0, 0, 0, &bytes),
+			 TERN_ERR_TOO_LARGE);
+	command_begin(&writer, buffer, sizeof(buffer));
+	for (uint32_t i = 0; i < COMMAND_ARGS_MAX; i++)
+		command_add_arg(&writer, "k", 1);
+	assert_int_equal(command_end(&writer, COMMAND_DELETE, 0, 0, 0, 0, &bytes), TERN_OK);
+	struct command command;
+	assert_int_equal(command_decode(buffer, bytes, &command), TERN_OK);
+	command_add_arg(&writer, "k", 1);
+	assert_int_equal(command_end(&writer, COMMAND_DELETE, 0, 0, 0, 0, &bytes),
+			 TERN_ERR_TOO_LARGE);
+}
+
+/* expect_assert_failure jumps: what lives across it must not be a local that changes. */
+static void
+check_integer(int64_t value)
+{
+	struct command_writer writer;
+	struct command command;
+	struct command_arg arg;
+	uint32_t bytes = 0;
+
+	command_begin(&writer, buffer, sizeof(buffer));
+	command_add_arg(&writer, "n", 1);
+	command_add_i64(&writer, value);
+	assert_int_equal(command_end(&writer, COMMAND_ADD, 0, 0, 0, 0, &bytes), TERN_OK);
+	assert_int_equal(command_decode(buffer, bytes, &command), TERN_OK);
+	const uint8_t *cursor = command.args;
+	assert_true(command_arg_next(&command, &cursor, &arg));
+	expect_assert_failure(command_arg_i64(arg));
+	assert_true(command_arg_next(&command, &cursor, &arg));
+	assert_int_equal(command_arg_i64(arg), value);
+	assert_false(command_arg_next(&command, &cursor, &arg));
+}
+
+static void
+test_integers(void **context)
+{
+	static const int64_t values[] = { 0, 1, -1, INT64_MAX, INT64_MIN };
+	(void)context;
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		check_integer(values[i]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_lengths_and_padding),
+		cmocka_unit_test(test_writer_limits),
+		cmocka_unit_test(test_integers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
