@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The step function: dispatch, effects, what every role shares. */
+#include "dataplane/core/core_internal.h"
+
+#include <string.h>
+
+/* ---- effects ---- */
+
+bool
+core_has_room(const struct core *core, uint32_t effects)
+{
+	return core->out->count + effects + CORE_EFFECTS_RESERVED <= CORE_EFFECTS_MAX;
+}
+
+struct core_effect *
+core_emit(struct core *core, enum core_effect_kind kind)
+{
+	struct core_effect *effect;
+
+	INVARIANT(core->out != NULL);
+	INVARIANT(core->out->count < CORE_EFFECTS_MAX);
+	effect = &core->out->list[core->out->count++];
+	memset(effect, 0, sizeof(*effect));
+	effect->kind = kind;
+	return effect;
+}
+
+struct msg *
+core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind)
+{
+	struct core_effect *effect = core_emit(core, CORE_EFFECT_SEND);
+	const bool is_mgmt_only = peer->is_witness || core->config.is_witness;
+
+	INVARIANT(!core->is_meta_pending);
+	effect->node = peer->id;
+	effect->paths = is_mgmt_only ? CORE_PATH_MGMT : CORE_PATH_DATA | CORE_PATH_MGMT;
+	effect->msg.kind = kind;
+	effect->msg.sender = core->config.node_id;
+	effect->msg.boot_no = core->config.boot_no;
+	effect->msg.term = core->term;
+	return &effect->msg;
+}
+
+void
+core_alarm(struct core *core, enum core_alarm alarm, uint16_t node)
+{
+	struct core_effect *effect = core_emit(core, CORE_EFFECT_ALARM);
+
+	effect->alarm = alarm;
+	effect->node = node;
+	effect->term = core->term;
+}
+
+struct core_peer *
+core_peer(struct core *core, uint16_t node_id)
+{
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (core->peers[i].id == node_id)
+			return &core->peers[i];
+	return NULL;
+}
+
+void
+core_commit_to(struct core *core, uint64_t index)
+{
+	INVARIANT(index <= core->last_index);
+	INVARIANT(core->match != CORE_MATCH_CUTTING || index <= core->cut_index);
+	if (index <= core->commit_index)
+		return;
+	if (core->commit_index == core->applied_index)
+		core->apply_progress_ns = core->now_ns;
+	core->commit_index = index;
+}
+
+void
+core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain)
+{
+	/* A tail that is being cut is held no more: a cut under way cannot be taken back. */
+	if (core->match == CORE_MATCH_CUTTING && index > core->cut_index)
+		return;
+	if (history_holds(core, index, chain))
+		core_commit_to(core, index);
+}
+
+void
+core_persist_meta(struct core *core)
+{
+	struct core_effect *effect = core_emit(core, CORE_EFFECT_PERSIST_META);
+
+	INVARIANT(!core->is_meta_pending);
+	INVARIANT(core->role != CORE_WITNESS);
+	core->is_meta_pending = true;
+	core->has_reply = false;
+	core->meta_since_ns = core->now_ns;
+	effect->op_id = ++core->op_id;
+	effect->term = core->term;
+	effect->voted_for = core->voted_for;
+}
+
+void
+core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for)
+{
+	INVARIANT(term > core->term);
+	if (core->role == CORE_MASTER)
+		master_step_down(core);
+	replica_forget_match(core);
+	core->role = CORE_FOLLOWER;
+	core->master_id = 0;
+	core->has_heard = false;
+	core->term = term;
+	core->voted_for = voted_for;
+	core->epoch = 0;
+	core->master_epoch = 0;
+	core->round_answered = 0;
+	core_persist_meta(core);
+}
+
+/* ---- health ---- */
+
+/* T_stall: blocks wait for the device, or committed blocks for the state machine, and nothing has
+ * moved for that long. */
+bool
+core_is_stalled(const struct core *core)
+{
+	return (core_health(core) & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0;
+}
+
+uint32_t
+core_health(const struct core *core)
+{
+	const uint64_t stall_ns = core->config.timers.stall_ns;
+	uint32_t health = 0;
+
+	if (core->is_storage_failed)
+		health |= MSG_HEALTH_DISK_STALLED;
+	if (core->durable_index < core->last_index &&
+	    core->now_ns - core->disk_progress_ns > stall_ns)
+		health |= MSG_HEALTH_DISK_STALLED;
+	if (core->is_meta_pending && core->now_ns - core->meta_since_ns > stall_ns)
+		health |= MSG_HEALTH_DISK_STALLED;
+	if (core->applied_index < core->commit_index &&
+	    core->now_ns - core->apply_progress_ns > stall_ns)
+		health |= MSG_HEALTH_APPLY_STALLED;
+	if (core->is_data_port_down)
+		health |= MSG_HEALTH_DATA_PORT_DOWN;
+	return health;
+}
+
+/* ---- events ---- */
+
+/* A term is durable before it is acted on; a node whose storage failed promises nothing more. */
+static bool
+core_is_deaf(const struct core *core)
+{
+	return core->is_meta_pending || core->is_storage_failed;
+}
+
+static enum tern_err
+core_message_current(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const bool is_master = core->role == CORE_MASTER;
+
+	INVARIANT(msg->term == core->term);
+	switch (msg->kind) {
+	case MSG_HEARTBEAT:
+		if (is_master || peer->is_witness)
+			return TERN_ERR_MALFORMED;
+		replica_heartbeat(core, peer, msg);
+		return TERN_OK;
+	case MSG_APPEND:
+		if (is_master || peer->is_witness)
+			return TERN_ERR_MALFORMED;
+		return replica_append(core, peer, msg);
+	case MSG_HEARTBEAT_ACK:
+		return is_master ? master_heartbeat_ack(core, peer, msg) : TERN_OK;
+	case MSG_APPEND_ACK:
+		return is_master && !peer->is_witness ? replicate_ack(core, peer, msg) : TERN_OK;
+	case MSG_REGISTER_ACK:
+		if (is_master)
+			master_register_ack(core, peer, msg);
+		return TERN_OK;
+	case MSG_VOTE_ACK:
+		election_answer(core, peer, msg);
+		return TERN_OK;
+	case MSG_TRANSFER_NOW:
+		transfer_now(core, peer, msg);
+		return TERN_OK;
+	case MSG_FAREWELL:
+		if (core->has_heard && core->heard_id == msg->sender)
+			core->has_heard = false;
+		return TERN_OK;
+	case MSG_PREVOTE:
+	case MSG_PREVOTE_ACK:
+	case MSG_VOTE:
+	case MSG_REGISTER:
+		break;
+	}
+	return TERN_ERR_MALFORMED;
+}
+
+/* Any message of a higher term: adopt it and write it; the sender repeats what it had to say.
+ * Requests for votes are judged first, for a refused one may change nothing. */
+static enum tern_err
+core_message(struct core *core, const struct msg *msg)
+{
+	struct core_peer *peer;
+	bool was_candidate;
+
+	if (msg == NULL || msg->term > CORE_TERM_MAX)
+		return TERN_ERR_MALFORMED;
+	peer = core_peer(core, msg->sender);
+	if (peer == NULL)
+		return TERN_ERR_MALFORMED;
+	if (core_is_deaf(core))
+		return TERN_OK;
+	if (core->role == CORE_WITNESS)
+		return witness_message(core, peer, msg);
+	if (msg->kind == MSG_PREVOTE || msg->kind == MSG_VOTE)
+		return election_request(core, peer, msg);
+	if (msg->term > core->term) {
+		was_candidate = core->role == CORE_CANDIDATE;
+		core_adopt_term(core, msg->term, 0);
+		election_arm(core);
+		/* A candidate that was merely behind in terms tries again soon. */
+		if (was_candidate && (msg->kind == MSG_PREVOTE_ACK || msg->kind == MSG_VOTE_ACK))
+			core->election_ns =
+			    core->now_ns + prng_below(&core->prng, core->elect_min_ns / 2);
+		return TERN_OK;
+	}
+	/* A voter whose term is lower may grant a PREVOTE: the term asked for is what counts. */
+	if (msg->kind == MSG_PREVOTE_ACK) {
+		election_answer(core, peer, msg);
+		return TERN_OK;
+	}
+	if (msg->term < core->term) {
+		replica_refuse_term(core, peer, msg);
+		return TERN_OK;
+	}
+	return core_message_current(core, peer, msg);
+}
+
+static enum tern_err
+core_durable(struct core *core, uint64_t index)
+{
+	if (index > core->last_index)
+		return TERN_ERR_MALFORMED;
+	if (index <= core->durable_index)
+		return TERN_OK;
+	core->durable_index = index;
+	core->disk_progress_ns = core->now_ns;
+	if (core->match == CORE_MATCH_DONE)
+		replica_send_progress(core);
+	return TERN_OK;
+}
+
+static enum tern_err
+core_applied(struct core *core, uint64_t index)
+{
+	if (index > core->commit_index || index < core->applied_index)
+		return TERN_ERR_MALFORMED;
+	if (index > core->applied_index)
+		core->apply_progress_ns = core->now_ns;
+	core->applied_index = index;
+	return TERN_OK;
+}
+
+static enum tern_err
+core_meta_durable(struct core *core, uint64_t op_id)
+{
+	struct core_peer *peer;
+
+	if (!core->is_meta_pending || op_id != core->op_id)
+		return TERN_ERR_MALFORMED;
+	core->is_meta_pending = false;
+	if (core->has_reply) {
+		core->has_reply = false;
+		peer = core_peer(core, core->reply_node);
+		INVARIANT(peer != NULL);
+		core->reply.sender = core->config.node_id;
+		core->reply.boot_no = core->config.boot_no;
+		core->reply.term = core->term;
+		*core_send(core, peer, core->reply.kind) = core->reply;
+	}
+	if (core->role == CORE_CANDIDATE)
+		election_meta_durable(core);
+	return TERN_OK;
+}
+
+static void
+core_storage_failed(struct core *core)
+{
+	if (core->is_storage_failed)
+		return;
+	if (core->role == CORE_MASTER)
+		master_step_down(core);
+	if (core->role != CORE_WITNESS) {
+		replica_forget_match(core);
+		core->role = CORE_FOLLOWER;
+	}
+	core->master_id = 0;
+	core->has_reply = false;
+	core->is_storage_failed = true;
+	core_alarm(core, CORE_ALARM_STORAGE_FAILED, core->config.node_id);
+}
+
+/* A witness knows messages, its writes and its failures; nothing else concerns it. */
+static bool
+core_event_is_known(const struct core *core, enum core_event_kind kind)
+{
+	if (core->role != CORE_WITNESS)
+		return true;
+	return kind == CORE_EVENT_TICK || kind == CORE_EVENT_MESSAGE ||
+	       kind == CORE_EVENT_META_DURABLE || kind == CORE_EVENT_STORAGE_FAILED ||
+	       kind == CORE_EVENT_STOP;
+}
+
+static enum tern_err
+core_dispatch(struct core *core, const struct core_event *event)
+{
+	if (!core_event_is_known(core, event->kind))
+		return event->kind == CORE_EVENT_READ || event->kind == CORE_EVENT_TRANSFER
+			   ? TERN_ERR_NOT_MASTER
+			   : TERN_ERR_MALFORMED;
+	switch (event->kind) {
+	case CORE_EVENT_TICK:
+		return TERN_OK;
+	case CORE_EVENT_MESSAGE:
+		return core_message(core, event->msg);
+	case CORE_EVENT_APPENDED:
+		return master_appended(core, &event->block);
+	case CORE_EVENT_RECEIVED:
+		return replica_received(core, &event->block);
+	case CORE_EVENT_DURABLE:
+		return core_durable(core, event->index);
+	case CORE_EVENT_APPLIED:
+		return core_applied(core, event->index);
+	case CORE_EVENT_CUT_DONE:
+		return replica_cut_done(core, event->index);
+	case CORE_EVENT_META_DURABLE:
+		return core_meta_durable(core, event->op_id);
+	case CORE_EVENT_STORAGE_FAILED:
+		core_storage_failed(core);
+		return TERN_OK;
+	case CORE_EVENT_DATA_PORT:
+		core->is_data_port_down = !event->flag;
+		return TERN_OK;
+	case CORE_EVENT_READ:
+		return read_take(core, event->op_id);
+	case CORE_EVENT_TRANSFER:
+		return transfer_begin(core, event->node);
+	case CORE_EVENT_STOP:
+		transfer_stop_node(core);
+		return TERN_OK;
+	}
+	return TERN_ERR_MALFORMED;
+}
+
+/* A node that was itself paused accuses nobody: the timers of its peers, and those of its own
+ * devices, start anew (protocol section 16). */
+static void
+core_pass_time(struct core *core, uint64_t now_ns)
+{
+	const uint64_t gap_ns = now_ns - core->now_ns;
+
+	INVARIANT(now_ns >= core->now_ns);
+	core->now_ns = now_ns;
+	if (core->role == CORE_WITNESS)
+		return;
+	if (gap_ns > core->solo_ns / 2 && core->role == CORE_MASTER) {
+		for (uint32_t i = 0; i < core->peer_count; i++) {
+			core->peers[i].probe_ns = now_ns;
+			core->peers[i].progress_ns = now_ns;
+		}
+	}
+	if (gap_ns > core->elect_min_ns / 2 && core->role != CORE_MASTER)
+		election_arm(core);
+	if (gap_ns > core->config.timers.stall_ns / 2) {
+		core->disk_progress_ns = now_ns;
+		core->apply_progress_ns = now_ns;
+		core->meta_since_ns = now_ns;
+	}
+}
+
+/* ---- the step ---- */
+
+/* APPENDED and READ come from the middle of a burst of client commands: role and epoch stay as they
+ * are until the next event of another kind, so that the burst's open block stays valid. */
+static void
+core_poll(struct core *core, enum core_event_kind kind)
+{
+	const bool is_in_burst = kind == CORE_EVENT_APPENDED || kind == CORE_EVENT_READ;
+
+	if (core->config.is_amnesiac && !core->has_told_amnesia) {
+		core->has_told_amnesia = true;
+		core_alarm(core, CORE_ALARM_WITNESS_AMNESIA, core->config.node_id);
+	}
+	switch (core->role) {
+	case CORE_FOLLOWER:
+	case CORE_CANDIDATE:
+		election_poll(core);
+		break;
+	case CORE_MASTER:
+	case CORE_WITNESS:
+		break;
+	}
+	if (core->role == CORE_MASTER && !is_in_burst)
+		master_poll(core);
+	read_poll(core);
+}
+
+enum tern_err
+core_step(struct core *core, const struct core_event *event, struct core_effects *effects)
+{
+	struct core_effect *effect;
+	enum tern_err err;
+
+	effects->count = 0;
+	core->out = effects;
+	core_pass_time(core, event->now_ns);
+	err = core_dispatch(core, event);
+	if (err != TERN_OK) {
+		INVARIANT(effects->count == 0);
+		core->out = NULL;
+		return err;
+	}
+	core_poll(core, event->kind);
+	if (core->commit_index > core->commit_told) {
+		effect = core_emit(core, CORE_EFFECT_COMMIT);
+		effect->index = core->commit_told = core->commit_index;
+	}
+	if (view_refresh(core)) {
+		effect = core_emit(core, CORE_EFFECT_ROLE);
+		effect->node = core->master_id;
+		effect->term = core->term;
+		effect->epoch = core->view.epoch;
+	}
+	INVARIANT(core->applied_index <= core->commit_index);
+	INVARIANT(core->commit_index <= core->last_index);
+	INVARIANT(core->durable_index <= core->last_index);
+	core->out = NULL;
+	return TERN_OK;
+}
+
+uint64_t
+core_deadline_ns(const struct core *core)
+{
+	uint64_t deadline_ns;
+
+	if (core->role == CORE_WITNESS || core->is_storage_failed)
+		return read_has_work(core) ? core->now_ns : UINT64_MAX;
+	if (read_has_work(core))
+		return core->now_ns;
+	if (core->role == CORE_MASTER)
+		return core->heartbeat_ns;
+	/* Regular calls tell a paused node from one that heard nothing. */
+	deadline_ns = core->now_ns + core->elect_min_ns / 4;
+	if (core->is_meta_pending)
+		return deadline_ns;
+	if (core->election_ns < deadline_ns)
+		deadline_ns = core->election_ns;
+	if (core->role == CORE_CANDIDATE && core->ask_ns < deadline_ns)
+		deadline_ns = core->ask_ns;
+	return deadline_ns;
+}

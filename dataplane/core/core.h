@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The consensus core: Raft in the form of Extended Raft with a payload-less witness, as one pure
+ * step function. The protocol is docs/reference/protocol.md; comments in the code name its rules.
+ *
+ * Owns: roles, terms, epochs, votes, the in-sync set, log matching, commit, read rounds, hand-over,
+ * and for a witness its register. Does not own: block bytes, their transfer, devices, the state
+ * machine, clients.
+ *
+ * Promises: no I/O, clock, allocation or globals; equal state and equal events give equal effects.
+ * Any effect may be carried out the moment it is emitted: what must wait for durability is emitted
+ * by the step that handles the durable event.
+ *
+ * Invariants (data node): 0 <= applied_index <= commit_index <= last_index;
+ * durable_index <= received_index <= last_index; term never falls; commit_index never falls;
+ * nothing at or below commit_index is ever cut (I9).
+ *
+ * Thread: owned by one lcore (or the witness's only thread). Not thread safe.
+ */
+#ifndef TERN_CORE_CORE_H
+#define TERN_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/hash.h"
+#include "dataplane/wire/msg.h"
+#include "dataplane/wire/page.h"
+#include "dataplane/wire/witness_register.h"
+
+#define CORE_NODES_MAX   8u
+#define CORE_EFFECTS_MAX 64u
+
+struct core; /* fields in core_internal.h */
+
+enum core_role {
+	CORE_FOLLOWER = 1, /* replica, or nobody's yet */
+	CORE_CANDIDATE,    /* asks for pre-votes or votes */
+	CORE_MASTER,
+	CORE_WITNESS,
+};
+
+enum core_mode {
+	CORE_MODE_NONE = 0,    /* no master known */
+	CORE_MODE_REPLICA,     /* follows a master, log matched in this term */
+	CORE_MODE_CATCHUP,     /* follows a master, not in its rset, or log not yet matched */
+	CORE_MODE_DUPLEX,      /* master, rset = all data nodes */
+	CORE_MODE_REGISTERING, /* master on its way to SOLO: nothing commits */
+	CORE_MODE_SOLO,        /* master, the witness has acknowledged this (term, epoch) */
+	CORE_MODE_WITNESS,
+};
+
+/* PROTOCOL section 16; all in nanoseconds. Effective values may be larger, see core_view. */
+struct core_timers {
+	uint64_t heartbeat_ns;
+	uint64_t solo_ns;  /* master gives up on a silent replica */
+	uint64_t late_ns;  /* no progress while blocks are outstanding */
+	uint64_t stall_ns; /* own disk or apply stands still */
+	uint64_t elect_min_ns, elect_max_ns;
+};
+
+/* Test-only switches that drop one safety rule each; the simulator and the models must notice.
+ * All zero in products: ternd has no way to set them. */
+enum core_bug {
+	CORE_BUG_P1_STALE_VOTE = 1 << 0,     /* witness ignores position and rset */
+	CORE_BUG_P2_EARLY_SOLO = 1 << 1,     /* SOLO commits before the register is acknowledged */
+	CORE_BUG_P3_NO_SUBSET = 1 << 2,      /* witness grants on equal (term, epoch) to anybody */
+	CORE_BUG_P5_EARLY_ACK = 1 << 3,      /* replica reports received blocks as durable */
+	CORE_BUG_P6_REGISTER_FIRST = 1 << 4, /* REGISTER before the local barrier is durable */
+	CORE_BUG_P10_NO_QUIET = 1 << 5,      /* no quiet period after a restart */
+	CORE_BUG_P12_OLD_EPOCH = 1 << 6,     /* counts blocks of old (term, epoch) */
+	CORE_BUG_NO_READ_ROUND = 1 << 7,     /* a master answers reads without asking anybody */
+};
+
+struct core_config {
+	uint16_t node_id; /* self */
+	bool is_witness;
+	uint64_t data_nodes; /* mask of data node ids */
+	uint16_t witness_id; /* 0: none */
+	uint32_t witness_gen;
+	bool solo_isolated_stop; /* policy when a registered SOLO master loses the witness too */
+	uint32_t min_copies;     /* 2 forbids going degraded with two data nodes */
+	struct core_timers timers;
+	uint64_t prng_seed;
+	uint32_t bugs; /* enum core_bug; tests only */
+
+	/* What storage held at start-up. */
+	uint64_t now_ns;
+	uint32_t boot_no;
+	bool is_first_boot; /* boot_no 1: promised nothing before, so no quiet period */
+	uint64_t term;
+	uint16_t voted_for;
+	struct witness_register reg; /* witness only */
+	bool is_amnesiac;            /* witness only: no valid register; refuse everything */
+
+	/* Memory for the history of blocks: (term, epoch, kind, chain) by log_index. The first
+	 * block that does not fit is refused with QUEUE_FULL. Borrowed for the core's life. */
+	struct block_meta *history;
+	uint64_t history_count;
+};
+
+size_t core_bytes(void);
+/* @memory: core_bytes(), 64-byte aligned, borrowed for ever. Feed the recovered log with
+ * core_recover_block in index order, then the first event. CONFIG: ids or timers contradict. */
+TERN_CHECKED enum tern_err
+core_init(void *memory, const struct core_config *config, struct core **core);
+/* One block found durable by recovery. @commit_index: a floor known to be committed, at most
+ * meta->log_index. QUEUE_FULL: history too small. */
+TERN_CHECKED enum tern_err
+core_recover_block(struct core *core, const struct block_meta *meta, uint64_t commit_index);
+
+enum core_event_kind {
+	CORE_EVENT_TICK = 1, /* time passed; call at or after core_deadline_ns */
+	CORE_EVENT_MESSAGE,  /* msg; path: where it came in */
+	CORE_EVENT_APPENDED, /* block: sealed by this master (client block or asked-for barrier) */
+	CORE_EVENT_RECEIVED, /* block: whole, verified, follows the last one (replica) */
+	CORE_EVENT_DURABLE,  /* index: all blocks up to it are durable here */
+	CORE_EVENT_APPLIED,  /* index: the state machine has applied up to it */
+	CORE_EVENT_CUT_DONE, /* index: the log now ends here and no write of a cut page is left */
+	CORE_EVENT_META_DURABLE,   /* op_id: of a PERSIST_META or PERSIST_REGISTER effect */
+	CORE_EVENT_STORAGE_FAILED, /* a write or flush failed: this node can promise nothing more */
+	CORE_EVENT_DATA_PORT,      /* flag: up or down */
+	CORE_EVENT_READ,     /* op_id: a linearizable read, answered by READ_READY or _FAILED */
+	CORE_EVENT_TRANSFER, /* node: hand mastership over; refused with NOT_MASTER / BUSY */
+	CORE_EVENT_STOP,     /* graceful: stop campaigning and going degraded */
+};
+
+enum core_path { CORE_PATH_DATA = 1 << 0, CORE_PATH_MGMT = 1 << 1 };
+
+struct core_event {
+	enum core_event_kind kind;
+	uint64_t now_ns;       /* monotonic; never goes backwards (INVARIANT) */
+	const struct msg *msg; /* borrowed until return */
+	enum core_path path;
+	struct block_meta block;
+	uint64_t index, op_id;
+	uint16_t node;
+	bool flag;
+};
+
+enum core_effect_kind {
+	CORE_EFFECT_SEND = 1,         /* msg to node over paths (each path gets a copy) */
+	CORE_EFFECT_PERSIST_META,     /* op_id, term, voted_for: write, then META_DURABLE */
+	CORE_EFFECT_PERSIST_REGISTER, /* op_id, reg: witness; write and flush, then META_DURABLE */
+	CORE_EFFECT_PERSIST,        /* index: make all sealed or received blocks up to it durable */
+	CORE_EFFECT_APPEND_BARRIER, /* term, epoch: seal a BARRIER block now, before any command,
+				     * and report it as APPENDED before any other APPENDED */
+	CORE_EFFECT_STREAM_START,   /* node, index: (re)start sending blocks from index on */
+	CORE_EFFECT_STREAM_STOP,    /* node */
+	CORE_EFFECT_ACCEPT, /* node, index: log matched; take fragments of node's blocks from index
+			     * on in this term. Replaces any earlier ACCEPT */
+	CORE_EFFECT_ACCEPT_STOP, /* take no fragments */
+	CORE_EFFECT_CUT,    /* index: keep blocks up to it, save and drop the rest, then CUT_DONE */
+	CORE_EFFECT_COMMIT, /* index: committed; apply up to it */
+	CORE_EFFECT_ROLE,   /* the view changed in role, mode, term, epoch, master or is_serving */
+	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index */
+	CORE_EFFECT_READ_FAILED, /* op_id: not answered here, nothing was executed */
+	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
+};
+
+enum core_alarm {
+	CORE_ALARM_ACK_FORGOTTEN = 1, /* node reports less durable than it had acknowledged (P5) */
+	CORE_ALARM_CUT_BELOW_COMMIT,  /* a master asked for a cut at or below commit_index: refused
+				       */
+	CORE_ALARM_WITNESS_AMNESIA,
+	CORE_ALARM_STORAGE_FAILED,
+	CORE_ALARM_STALLED, /* gave up mastership: disk or apply stands still */
+};
+
+struct core_effect {
+	enum core_effect_kind kind;
+	uint16_t node;
+	uint8_t paths; /* SEND: mask of core_path */
+	uint16_t voted_for;
+	enum core_alarm alarm;
+	uint32_t epoch;
+	uint64_t index, op_id, term;
+	union {
+		struct msg msg;              /* SEND; sender and boot_no are filled in */
+		struct witness_register reg; /* PERSIST_REGISTER */
+	};
+};
+
+struct core_effects {
+	uint32_t count;
+	struct core_effect list[CORE_EFFECTS_MAX];
+};
+
+/* Advance one node by one event.
+ * @core     Owned by one lcore. Not thread safe.
+ * @event    Borrowed until return.
+ * @effects  Cleared, then filled; at most CORE_EFFECTS_MAX.
+ * Returns   TERN_OK; MALFORMED (event dropped, state unchanged); STALE_TERM (an acknowledgement by
+ *           a former incarnation of its sender: dropped, and its indexes must not be used for
+ *           anything else either); QUEUE_FULL (nothing taken, offer it again later); NOT_MASTER,
+ *           BUSY (READ, TRANSFER: refused; APPENDED: not master any more). With any error
+ *           @effects is empty. */
+TERN_CHECKED enum tern_err
+core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
+
+/* When TICK is due next; UINT64_MAX: never. */
+uint64_t core_deadline_ns(const struct core *core);
+
+/* What the core shows of itself. Lent until the next core_step. */
+struct core_view {
+	uint16_t node_id, master_id; /* master_id 0: unknown */
+	enum core_role role;
+	enum core_mode mode;
+	bool is_serving; /* master whose barrier of this term has committed, not handing over: take
+			  * client commands */
+	uint64_t term;
+	uint32_t epoch;
+	uint64_t rset;
+	uint64_t last_index, received_index, durable_index, commit_index, applied_index;
+	uint64_t last_term;
+	uint32_t last_epoch;
+	struct hash128 commit_chain, last_chain;
+	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
+	uint64_t solo_ns, elect_min_ns;                                /* effective */
+	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
+	uint64_t peer_durable_index[CORE_NODES_MAX]; /* by data node in id order; master only */
+};
+const struct core_view *core_view(const struct core *core);
+
+/* Meta of one block of this log; false when index is 0 or above last_index. */
+bool core_block_meta(const struct core *core, uint64_t log_index, struct block_meta *meta);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fields of the consensus core and what its files offer one another. One file holds one protocol
+ * matter; core.c calls them and knows nothing of their rules.
+ *
+ * Invariants beside those of core.h:
+ *	nothing is sent while is_meta_pending: a term is durable before anybody hears of it
+ *	role == CORE_MASTER implies master_id == node_id and !is_meta_pending
+ *	match == CORE_MATCH_DONE implies that the whole log is a prefix of the log of term's master
+ *	reads_head, reads_count describe a ring of CORE_READS_MAX
+ *
+ * Thread: as in core.h.
+ */
+#ifndef TERN_CORE_CORE_INTERNAL_H
+#define TERN_CORE_CORE_INTERNAL_H
+
+#include "dataplane/base/invariant.h"
+#include "dataplane/base/prng.h"
+#include "dataplane/core/core.h"
+
+#ifdef TERN_TINY_LIMITS
+#define CORE_READS_MAX 24u
+#else
+#define CORE_READS_MAX 1024u
+#endif
+/* A replica this close to the end of the master's log may become part of the in-sync set. */
+#define CORE_CAUGHT_UP_BLOCKS 4u
+/* A term above this is nonsense, and none may follow it: terms rise by one with each candidacy, and
+ * one that wrapped to 0 would undo every promise. */
+#define CORE_TERM_MAX (UINT64_C(1) << 62)
+/* Effects that the end of a step may still need: COMMIT, ROLE, and a margin. */
+#define CORE_EFFECTS_RESERVED 8u
+
+enum core_match {
+	CORE_MATCH_NONE = 0, /* nothing of this log was compared in this term */
+	CORE_MATCH_CUTTING,  /* a CUT effect is under way */
+	CORE_MATCH_DONE,     /* the log is a prefix of the master's; blocks are accepted */
+};
+
+enum core_phase {
+	CORE_PHASE_NORMAL = 0, /* rset = D */
+	CORE_PHASE_DEGRADED,   /* rset = V - {x} */
+};
+
+struct core_peer {
+	uint16_t id;
+	bool is_witness;
+
+	/* As master: what the peer answered to rounds. The peer is silent when probe_round, the
+	 * first round sent after its last answer, stays without one. */
+	uint64_t answered_round;
+	uint64_t probe_round; /* 0: no round was sent since the last answer */
+	uint64_t probe_ns;
+	uint64_t worst_answer_ns; /* longest wait for an answer of late, fading */
+	uint32_t boot_no;         /* 0: not heard of in this term */
+	uint32_t health;
+
+	/* As master, data nodes only: log matching and match[]. */
+	bool is_matched;
+	bool has_forgotten;
+	uint64_t received_index, durable_index;
+	uint64_t acked_durable_index; /* highest ever acknowledged in this term, by any boot */
+	uint64_t progress_ns;         /* durable_index moved, or nothing was outstanding */
+	uint64_t search_low;          /* highest block known to be equal */
+	uint64_t search_high;         /* lowest block known to differ or to be missing */
+	uint64_t search_at;           /* prev_index of the probe under way */
+
+	/* As candidate. */
+	bool has_answered; /* in this candidacy */
+	uint64_t asked_ns; /* of the first request since the last answer; 0: none */
+};
+
+struct core_read {
+	uint64_t op_id;
+	uint64_t round; /* sent after the read arrived */
+	bool has_failed;
+};
+
+struct core {
+	struct core_config config;
+	struct prng prng;
+	struct core_effects *out; /* of the running step */
+	struct core_peer peers[CORE_NODES_MAX];
+	uint32_t peer_count;
+	uint32_t data_count;                          /* data nodes, self included */
+	uint32_t quorum;                              /* votes of V */
+	uint64_t voters;                              /* mask V */
+	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
+	uint64_t now_ns;
+	uint64_t started_ns, quiet_until_ns;
+
+	/* Durable, or about to be: nobody is answered before is_meta_pending falls. */
+	uint64_t term;
+	uint16_t voted_for;
+	struct witness_register reg;
+	bool is_meta_pending;
+	bool has_reply; /* sent when the pending write is durable */
+	uint16_t reply_node;
+	struct msg reply;
+	uint64_t op_id, meta_since_ns;
+
+	/* The log. */
+	uint64_t last_index, durable_index, commit_index, applied_index;
+	uint64_t commit_told; /* last COMMIT effect */
+	uint64_t disk_progress_ns, apply_progress_ns;
+
+	enum core_role role;
+	uint16_t master_id;
+	bool has_followed; /* or was master, since the start */
+	bool is_stopping, is_storage_failed, is_data_port_down, has_told_amnesia;
+
+	/* Replica; heard_* also on the witness. */
+	uint16_t heard_id;
+	uint64_t heard_ns;
+	bool has_heard;
+	enum core_match match;
+	uint64_t match_term, cut_index;
+	uint32_t master_epoch; /* of the last heartbeat */
+	uint64_t round_answered;
+	uint64_t election_ns; /* campaign, or end of the candidacy */
+
+	/* Candidate. */
+	bool is_voting; /* VOTE, not PREVOTE */
+	bool is_hand_over;
+	uint64_t votes;
+	uint64_t ask_ns; /* when to ask again */
+
+	/* Master. */
+	uint32_t epoch;
+	uint64_t rset;
+	enum core_phase phase;
+	bool is_barrier_pending; /* APPEND_BARRIER was emitted, APPENDED has not come */
+	bool is_registered;      /* the witness acknowledged (term, epoch) */
+	bool has_committed;      /* a barrier of this term has committed */
+	uint64_t barrier_index;  /* of this epoch; 0 while pending */
+	uint64_t round, heartbeat_ns;
+	uint64_t read_round; /* the newest round that was started for reads */
+	uint16_t transfer_id;
+	uint64_t transfer_end_ns;
+	bool is_returning; /* the NORMAL barrier after a DEGRADED epoch has not committed */
+
+	struct core_read reads[CORE_READS_MAX];
+	uint32_t reads_head, reads_count;
+
+	struct core_view view;
+};
+
+static inline uint64_t
+core_bit(uint16_t node_id)
+{
+	return 1ULL << (node_id & 63u);
+}
+
+static inline uint32_t
+core_count(uint64_t mask)
+{
+	uint32_t count = 0;
+
+	for (; mask != 0; mask &= mask - 1)
+		count++;
+	return count;
+}
+
+static inline bool
+core_has_bug(const struct core *core, enum core_bug bug)
+{
+	return (core->config.bugs & (uint32_t)bug) != 0;
+}
+
+/* core.c: effects and peers */
+struct core_effect *core_emit(struct core *core, enum core_effect_kind kind);
+/* A SEND effect whose msg carries kind, sender, boot_no and term; the caller fills in the rest. */
+struct msg *core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind);
+void core_alarm(struct core *core, enum core_alarm alarm, uint16_t node);
+struct core_peer *core_peer(struct core *core, uint16_t node_id);
+bool core_has_room(const struct core *core, uint32_t effects);
+/* Raises commit_index; the effect follows at the end of the step. */
+void core_commit_to(struct core *core, uint64_t index);
+void core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain);
+uint32_t core_health(const struct core *core);
+bool core_is_stalled(const struct core *core);
+/* Writes term and voted_for; one write at a time (INVARIANT). */
+void core_persist_meta(struct core *core);
+/* A message of a higher term: takes it, stops being anything, writes it with the vote. */
+void core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for);
+
+/* view.c */
+enum core_mode view_mode(const struct core *core);
+/* True: something changed that ROLE reports. */
+bool view_refresh(struct core *core);
+
+/* history.c */
+bool history_get(const struct core *core, uint64_t index, struct block_meta *meta);
+struct hash128 history_chain(const struct core *core, uint64_t index);
+bool history_holds(const struct core *core, uint64_t index, struct hash128 chain);
+struct block_meta history_last(const struct core *core);
+uint64_t history_first_of_term(const struct core *core, uint64_t index);
+/* QUEUE_FULL; MALFORMED: does not follow the last block. */
+TERN_CHECKED enum tern_err history_append(struct core *core, const struct block_meta *meta);
+void history_cut(struct core *core, uint64_t keep_index);
+
+/* election.c: data nodes */
+void election_arm(struct core *core);
+bool election_is_able(const struct core *core);
+void election_poll(struct core *core);
+void election_begin_vote(struct core *core, bool is_hand_over);
+void election_meta_durable(struct core *core);
+TERN_CHECKED enum tern_err
+election_request(struct core *core, struct core_peer *peer, const struct msg *msg);
+void election_answer(struct core *core, struct core_peer *peer, const struct msg *msg);
+
+/* master.c */
+void master_begin(struct core *core);
+void master_step_down(struct core *core);
+void master_poll(struct core *core);
+void master_start_round(struct core *core);
+TERN_CHECKED enum tern_err
+master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
+void master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg);
+TERN_CHECKED enum tern_err master_appended(struct core *core, const struct block_meta *block);
+uint64_t master_patience_ns(const struct core *core, const struct core_peer *peer);
+bool master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns);
+bool master_is_serving(const struct core *core);
+bool master_is_late(const struct core *core, const struct core_peer *peer);
+/* Voters, self included, that answered @round or a later one. */
+uint32_t master_round_voters(const struct core *core, uint64_t round);
+
+/* replicate.c: master side of the log */
+void replicate_begin(struct core *core, struct core_peer *peer);
+void replicate_probe(struct core *core, struct core_peer *peer);
+void replicate_stop(struct core *core, struct core_peer *peer);
+/* False: the message is of an older incarnation. */
+bool replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no);
+void replicate_progress(struct core *core, struct core_peer *peer, uint64_t received_index,
+			uint64_t durable_index);
+/* STALE_TERM: of a former incarnation of the peer. */
+TERN_CHECKED enum tern_err
+replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
+void replicate_commit(struct core *core);
+
+/* replica.c */
+void replica_forget_match(struct core *core);
+void replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *msg);
+TERN_CHECKED enum tern_err
+replica_append(struct core *core, struct core_peer *peer, const struct msg *msg);
+TERN_CHECKED enum tern_err replica_received(struct core *core, const struct block_meta *block);
+void replica_send_progress(struct core *core);
+TERN_CHECKED enum tern_err replica_cut_done(struct core *core, uint64_t index);
+void replica_refuse_term(struct core *core, struct core_peer *peer, const struct msg *msg);
+
+/* read.c */
+TERN_CHECKED enum tern_err read_take(struct core *core, uint64_t op_id);
+void read_poll(struct core *core);
+void read_fail_all(struct core *core);
+bool read_has_work(const struct core *core);
+
+/* transfer.c */
+TERN_CHECKED enum tern_err transfer_begin(struct core *core, uint16_t node_id);
+void transfer_poll(struct core *core, bool is_heartbeat_due);
+void transfer_now(struct core *core, const struct core_peer *peer, const struct msg *msg);
+void transfer_stop_node(struct core *core);
+
+/* witness.c */
+TERN_CHECKED enum tern_err
+witness_message(struct core *core, struct core_peer *peer, const struct msg *msg);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Elections among data nodes: timeouts, PREVOTE and VOTE on both sides (protocol sections 5, 7). */
+#include "dataplane/core/core_internal.h"
+
+void
+election_arm(struct core *core)
+{
+	core->election_ns =
+	    core->now_ns + prng_between(&core->prng, core->elect_min_ns, core->elect_max_ns);
+}
+
+/* What keeps a node from being a candidate at all. A candidate's whole log is durable. */
+bool
+election_is_able(const struct core *core)
+{
+	return !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
+	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
+	       core->durable_index == core->last_index && !core_is_stalled(core);
+}
+
+/* ---- asking ---- */
+
+static void
+election_ask(struct core *core, struct core_peer *peer)
+{
+	const struct block_meta last = history_last(core);
+	struct msg *msg = core_send(core, peer, core->is_voting ? MSG_VOTE : MSG_PREVOTE);
+
+	msg->vote.for_term = core->is_voting ? core->term : core->term + 1;
+	msg->vote.last_term = last.term;
+	msg->vote.last_epoch = last.epoch;
+	msg->vote.last_index = last.log_index;
+	msg->vote.votes_granted = core->votes;
+	msg->vote.witness_gen = core->config.witness_gen;
+	msg->vote.is_hand_over = core->is_hand_over;
+	if (peer->asked_ns == 0)
+		peer->asked_ns = core->now_ns;
+}
+
+/* The witness is asked last. With two data nodes at once, but only when this node has not restarted
+ * since it last followed or was a master; otherwise every data node has answered first, or has
+ * been silent for T_elect_max since it was asked. */
+static bool
+election_may_ask_witness(const struct core *core)
+{
+	if (core->data_count == 2 && core->has_followed)
+		return true;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if (peer->is_witness || peer->has_answered)
+			continue;
+		if (peer->asked_ns == 0 || core->now_ns - peer->asked_ns < core->elect_max_ns)
+			return false;
+	}
+	return true;
+}
+
+static void
+election_ask_all(struct core *core)
+{
+	const uint64_t wanted = core->voters & ~core->votes;
+
+	INVARIANT(core->role == CORE_CANDIDATE);
+	core->ask_ns = core->now_ns + core->config.timers.heartbeat_ns;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		struct core_peer *peer = &core->peers[i];
+
+		if ((wanted & core_bit(peer->id)) == 0)
+			continue;
+		if (peer->is_witness && !election_may_ask_witness(core))
+			continue;
+		election_ask(core, peer);
+	}
+}
+
+static void
+election_begin_phase(struct core *core, bool is_voting)
+{
+	core->role = CORE_CANDIDATE;
+	core->master_id = 0;
+	core->is_voting = is_voting;
+	core->votes = core_bit(core->config.node_id);
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		core->peers[i].has_answered = false;
+	election_arm(core);
+}
+
+static void
+election_give_up(struct core *core)
+{
+	core->role = CORE_FOLLOWER;
+	core->master_id = 0;
+	core->is_hand_over = false;
+	election_arm(core);
+}
+
+static bool
+election_has_quorum(const struct core *core)
+{
+	return core_count(core->votes & core->voters) >= core->quorum;
+}
+
+/* term++ and the vote for oneself; VOTE goes out when both are durable. */
+void
+election_begin_vote(struct core *core, bool is_hand_over)
+{
+	INVARIANT(core->role != CORE_MASTER);
+	INVARIANT(core->durable_index == core->last_index);
+	replica_forget_match(core);
+	election_begin_phase(core, true);
+	core->is_hand_over = is_hand_over;
+	core->has_heard = false;
+	core->term++;
+	core->voted_for = core->config.node_id;
+	core->master_epoch = 0;
+	core->round_answered = 0;
+	core_persist_meta(core);
+}
+
+void
+election_meta_durable(struct core *core)
+{
+	INVARIANT(core->is_voting);
+	INVARIANT(core->voted_for == core->config.node_id);
+	election_arm(core);
+	if (election_has_quorum(core)) {
+		master_begin(core);
+		return;
+	}
+	election_ask_all(core);
+}
+
+static void
+election_timeout(struct core *core)
+{
+	if (!election_is_able(core)) {
+		if (core->role == CORE_CANDIDATE)
+			election_give_up(core);
+		/* Flushing or quiet: look again soon. */
+		core->election_ns = core->now_ns + core->config.timers.heartbeat_ns;
+		return;
+	}
+	core->is_hand_over = false;
+	election_begin_phase(core, false);
+	if (election_has_quorum(core))
+		election_begin_vote(core, false);
+	else
+		election_ask_all(core);
+}
+
+void
+election_poll(struct core *core)
+{
+	if (core->is_meta_pending || core->is_storage_failed)
+		return;
+	if (core->now_ns >= core->election_ns) {
+		election_timeout(core);
+		return;
+	}
+	if (core->role != CORE_CANDIDATE)
+		return;
+	if (!core->is_voting && election_has_quorum(core) && election_is_able(core)) {
+		election_begin_vote(core, false);
+		return;
+	}
+	if (core->now_ns >= core->ask_ns)
+		election_ask_all(core);
+}
+
+void
+election_answer(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const bool is_vote = msg->kind == MSG_VOTE_ACK;
+	const struct msg_vote_ack *ack = &msg->vote_ack;
+	bool is_first;
+
+	if (core->role != CORE_CANDIDATE || core->is_voting != is_vote)
+		return;
+	if (ack->for_term != (is_vote ? core->term : core->term + 1))
+		return;
+	is_first = !peer->has_answered;
+	peer->has_answered = true;
+	peer->asked_ns = 0;
+	if (!peer->is_witness)
+		core_commit_if_held(core, ack->commit_index, ack->commit_chain);
+	if (ack->refusal == MSG_VOTE_REFUSED_LOG && !peer->is_witness) {
+		election_give_up(core);
+		return;
+	}
+	if (ack->refusal != MSG_VOTE_GRANTED) {
+		/* A data node's first answer opens the way to the witness. */
+		if (is_first && !peer->is_witness && !core->has_followed)
+			core->ask_ns = core->now_ns;
+		return;
+	}
+	core->votes |= core_bit(peer->id);
+	if (!election_has_quorum(core))
+		return;
+	if (is_vote)
+		master_begin(core);
+	else if (election_is_able(core))
+		election_begin_vote(core, false);
+}
+
+/* ---- answering ---- */
+
+static bool
+election_master_lives(const struct core *core, uint16_t candidate)
+{
+	if (core->role == CORE_MASTER)
+		return true;
+	return core->has_heard && core->heard_id != candidate &&
+	       core->now_ns - core->heard_ns < core->elect_min_ns;
+}
+
+static enum msg_vote_refusal
+election_judge(const struct core *core, const struct msg *msg)
+{
+	const struct msg_vote *vote = &msg->vote;
+	const struct block_meta last = history_last(core);
+
+	if (vote->for_term < core->term)
+		return MSG_VOTE_REFUSED_TERM;
+	if (core->now_ns < core->quiet_until_ns)
+		return MSG_VOTE_REFUSED_QUIET;
+	if (!vote->is_hand_over && election_master_lives(core, msg->sender))
+		return MSG_VOTE_REFUSED_MASTER;
+	if (vote->last_term < last.term ||
+	    (vote->last_term == last.term && vote->last_index < last.log_index))
+		return MSG_VOTE_REFUSED_LOG;
+	if (vote->for_term == core->term && core->voted_for != 0 && core->voted_for != msg->sender)
+		return MSG_VOTE_REFUSED_VOTED;
+	return MSG_VOTE_GRANTED;
+}
+
+static void
+election_fill_ack(const struct core *core, struct msg *ack, const struct msg *msg,
+		  enum msg_vote_refusal refusal)
+{
+	ack->vote_ack.for_term = msg->vote.for_term;
+	ack->vote_ack.refusal = refusal;
+	ack->vote_ack.commit_index = core->commit_index;
+	ack->vote_ack.commit_chain = history_chain(core, core->commit_index);
+}
+
+static void
+election_vote(struct core *core, struct core_peer *peer, const struct msg *msg,
+	      enum msg_vote_refusal refusal)
+{
+	const bool is_changing =
+	    refusal != MSG_VOTE_REFUSED_QUIET && refusal != MSG_VOTE_REFUSED_MASTER;
+	const bool is_new_term = is_changing && msg->vote.for_term > core->term;
+	const bool is_new_vote =
+	    refusal == MSG_VOTE_GRANTED && (is_new_term || core->voted_for != msg->sender);
+
+	if (is_new_term) {
+		core_adopt_term(core, msg->vote.for_term, is_new_vote ? msg->sender : 0);
+		election_arm(core);
+	} else if (is_new_vote) {
+		election_give_up(core);
+		core->voted_for = msg->sender;
+		core_persist_meta(core);
+	}
+	if (core->is_meta_pending) {
+		core->has_reply = true;
+		core->reply_node = peer->id;
+		core->reply = (struct msg){ .kind = MSG_VOTE_ACK };
+		election_fill_ack(core, &core->reply, msg, refusal);
+		return;
+	}
+	election_fill_ack(core, core_send(core, peer, MSG_VOTE_ACK), msg, refusal);
+}
+
+/* PREVOTE changes nothing here, whatever it says. A VOTE that is refused for the quiet period or a
+ * live master changes nothing either. */
+enum tern_err
+election_request(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const bool is_vote = msg->kind == MSG_VOTE;
+	enum msg_vote_refusal refusal;
+
+	INVARIANT(!core->is_meta_pending);
+	if (peer->is_witness || (is_vote && msg->vote.for_term != msg->term))
+		return TERN_ERR_MALFORMED;
+	refusal = election_judge(core, msg);
+	if (is_vote)
+		election_vote(core, peer, msg, refusal);
+	else
+		election_fill_ack(core, core_send(core, peer, MSG_PREVOTE_ACK), msg, refusal);
+	return TERN_OK;
+}

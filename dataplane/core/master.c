@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The master: its start, epochs of the in-sync set, heartbeats and rounds, registration with the
+ * witness, check-quorum, stepping down (protocol section 6).
+ */
+#include "dataplane/core/core_internal.h"
+
+#define PATIENCE_MAX  4u   /* times T_solo */
+#define PATIENCE_FADE 512u /* answers until the longest wait has faded to about a third */
+
+/* ---- the state of peers ---- */
+
+/* No answer, on any path, to a round sent more than @span_ns ago. */
+bool
+master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns)
+{
+	return peer->probe_round != 0 && core->now_ns - peer->probe_ns > span_ns;
+}
+
+/* How long this peer may be silent before it counts as lost: T_solo, or four times the longest wait
+ * of late, at most PATIENCE_MAX times T_solo. On a shared host answers come in bursts; giving up on
+ * a replica that is merely slow costs the second copy. */
+uint64_t
+master_patience_ns(const struct core *core, const struct core_peer *peer)
+{
+	const uint64_t wanted_ns = 4 * peer->worst_answer_ns;
+	const uint64_t most_ns = PATIENCE_MAX * core->solo_ns;
+
+	if (wanted_ns <= core->solo_ns)
+		return core->solo_ns;
+	return wanted_ns < most_ns ? wanted_ns : most_ns;
+}
+
+static bool
+master_has_lost_contact(const struct core *core, const struct core_peer *peer)
+{
+	return master_is_silent(core, peer, master_patience_ns(core, peer));
+}
+
+/* Blocks are outstanding and the acknowledged index has not moved for T_late. */
+bool
+master_is_late(const struct core *core, const struct core_peer *peer)
+{
+	INVARIANT(!peer->is_witness);
+	return peer->durable_index < core->last_index &&
+	       core->now_ns - peer->progress_ns > core->config.timers.late_ns;
+}
+
+static bool
+master_is_lost(const struct core *core, const struct core_peer *peer)
+{
+	return master_has_lost_contact(core, peer) || master_is_late(core, peer) ||
+	       peer->has_forgotten;
+}
+
+uint32_t
+master_round_voters(const struct core *core, uint64_t round)
+{
+	uint32_t count = (core->voters & core_bit(core->config.node_id)) != 0;
+
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if ((core->voters & core_bit(core->peers[i].id)) != 0 &&
+		    core->peers[i].answered_round >= round)
+			count++;
+	return count;
+}
+
+/* With min_copies over what a degraded set holds, writes are refused while the set is incomplete.
+ */
+bool
+master_is_serving(const struct core *core)
+{
+	if (core->role != CORE_MASTER || !core->has_committed || core->transfer_id != 0 ||
+	    core->is_stopping || core->is_storage_failed)
+		return false;
+	if (core->data_count % 2 != 0 || core->config.min_copies <= core->data_count / 2)
+		return true;
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (!core->peers[i].is_witness && master_is_lost(core, &core->peers[i]))
+			return false;
+	return true;
+}
+
+/* ---- epochs ---- */
+
+/* Every change of the in-sync set starts with a barrier; until the barrier is in the log nothing
+ * else is sealed and the set does not change again. */
+static void
+master_set_epoch(struct core *core, uint32_t epoch, enum core_phase phase, uint64_t rset)
+{
+	struct core_effect *effect;
+
+	INVARIANT(core->role == CORE_MASTER);
+	INVARIANT(!core->is_barrier_pending);
+	core->epoch = epoch;
+	core->phase = phase;
+	core->rset = rset;
+	/* An acknowledgement is one of a (term, epoch), never of the next (P12). */
+	if (!core_has_bug(core, CORE_BUG_P12_OLD_EPOCH))
+		core->is_registered = false;
+	core->is_barrier_pending = true;
+	core->barrier_index = 0;
+	effect = core_emit(core, CORE_EFFECT_APPEND_BARRIER);
+	effect->term = core->term;
+	effect->epoch = epoch;
+}
+
+/* Whether this master could keep @lost out of the in-sync set and go on. */
+static bool
+master_may_degrade(const struct core *core)
+{
+	if (core->data_count % 2 != 0 || core->config.min_copies > core->data_count / 2)
+		return false;
+	return !core->is_stopping && !core->is_storage_failed && !core_is_stalled(core);
+}
+
+/* P7: never while stopping. A master that does not hear the witness either could only shut the
+ * other side out of an election that the witness would have granted it. */
+static void
+master_check_degrade(struct core *core)
+{
+	const struct core_peer *lost = NULL;
+	uint32_t good = 1;
+
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if (peer->is_witness) {
+			if (master_has_lost_contact(core, peer))
+				return;
+			continue;
+		}
+		if (master_is_lost(core, peer))
+			lost = lost == NULL ? peer : lost;
+		else
+			good++;
+	}
+	if (lost == NULL || good > core->data_count / 2 || !master_may_degrade(core))
+		return;
+	core->transfer_id = 0;
+	master_set_epoch(core, core->epoch + 1, CORE_PHASE_DEGRADED,
+			 core->voters & ~core_bit(lost->id));
+}
+
+/* The node outside rset has come back: it holds the barrier that shut it out, so blocks do reach
+ * its disk, and it is nearly at the end. */
+static void
+master_check_normal(struct core *core)
+{
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if (peer->is_witness || (core->rset & core_bit(peer->id)) != 0)
+			continue;
+		if (!peer->is_matched || master_has_lost_contact(core, peer) ||
+		    (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0)
+			return;
+		if (core->barrier_index == 0 || peer->durable_index < core->barrier_index ||
+		    peer->durable_index + CORE_CAUGHT_UP_BLOCKS < core->last_index)
+			return;
+	}
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		core->peers[i].has_forgotten = false;
+	core->is_returning = true;
+	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->config.data_nodes);
+}
+
+static void
+master_send_register(struct core *core)
+{
+	const bool is_local =
+	    core->barrier_index != 0 && core->durable_index >= core->barrier_index;
+	struct core_peer *witness;
+	struct msg *msg;
+
+	if (core->phase != CORE_PHASE_DEGRADED || core->is_registered)
+		return;
+	/* P6: a register that is ahead of every log would leave nobody electable. */
+	if (!is_local && !core_has_bug(core, CORE_BUG_P6_REGISTER_FIRST))
+		return;
+	witness = core_peer(core, core->config.witness_id);
+	INVARIANT(witness != NULL);
+	msg = core_send(core, witness, MSG_REGISTER);
+	msg->register_.witness_gen = core->config.witness_gen;
+	msg->register_.epoch = core->epoch;
+	msg->register_.rset = core->rset;
+	msg->register_.last_index = core->barrier_index;
+	msg->register_.chain = history_chain(core, core->barrier_index);
+}
+
+/* P2: nothing of this epoch commits before the witness has its record durably. */
+void
+master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg)
+{
+	if (!peer->is_witness || core->phase != CORE_PHASE_DEGRADED || core->is_registered)
+		return;
+	if (!msg->register_ack.is_accepted || msg->register_ack.epoch != core->epoch)
+		return;
+	core->is_registered = true;
+	core->view.solo_entries++;
+}
+
+enum tern_err
+master_appended(struct core *core, const struct block_meta *block)
+{
+	const uint64_t before = core->last_index;
+	enum tern_err err;
+
+	if (core->role != CORE_MASTER)
+		return TERN_ERR_NOT_MASTER;
+	if (block->term != core->term || block->epoch > core->epoch)
+		return TERN_ERR_MALFORMED;
+	/* Commands that were in the open block when the barrier was asked for belong to the epoch
+	 * before; the barrier itself opens the new one. */
+	if (core->is_barrier_pending !=
+	    (block->kind == BLOCK_BARRIER || block->epoch < core->epoch))
+		return TERN_ERR_MALFORMED;
+	if (block->kind == BLOCK_BARRIER && block->epoch != core->epoch)
+		return TERN_ERR_MALFORMED;
+	err = history_append(core, block);
+	if (err != TERN_OK)
+		return err;
+	if (core->durable_index == before)
+		core->disk_progress_ns = core->now_ns;
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (core->peers[i].durable_index == before)
+			core->peers[i].progress_ns = core->now_ns;
+	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
+	if (block->kind != BLOCK_BARRIER)
+		return TERN_OK;
+	core->is_barrier_pending = false;
+	core->barrier_index = core->last_index;
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (!core->peers[i].is_witness && core->peers[i].search_high == 0)
+			replicate_begin(core, &core->peers[i]);
+	return TERN_OK;
+}
+
+/* ---- rounds ---- */
+
+void
+master_start_round(struct core *core)
+{
+	core->round++;
+	core->heartbeat_ns = core->now_ns + core->config.timers.heartbeat_ns;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		struct core_peer *peer = &core->peers[i];
+		struct msg *msg = core_send(core, peer, MSG_HEARTBEAT);
+
+		msg->heartbeat.epoch = core->epoch;
+		msg->heartbeat.health = core_health(core);
+		msg->heartbeat.commit_index = core->commit_index;
+		msg->heartbeat.commit_chain = history_chain(core, core->commit_index);
+		msg->heartbeat.round = core->round;
+		if (peer->probe_round == 0) {
+			peer->probe_round = core->round;
+			peer->probe_ns = core->now_ns;
+		}
+	}
+}
+
+enum tern_err
+master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const struct msg_heartbeat_ack *ack = &msg->heartbeat_ack;
+
+	if (ack->round == 0 || ack->round > core->round)
+		return TERN_ERR_MALFORMED;
+	if (!peer->is_witness && !replicate_note_boot(core, peer, msg->boot_no))
+		return TERN_ERR_STALE_TERM;
+	if (ack->round > peer->answered_round)
+		peer->answered_round = ack->round;
+	if (peer->probe_round != 0 && ack->round >= peer->probe_round) {
+		/* A peer that was away was not slow: an outage counts as the slowest answer. */
+		const uint64_t gone_ns = core->now_ns - peer->probe_ns;
+		const uint64_t waited_ns = gone_ns < core->solo_ns ? gone_ns : core->solo_ns;
+
+		peer->probe_round = 0;
+		peer->worst_answer_ns -= peer->worst_answer_ns / PATIENCE_FADE;
+		if (waited_ns > peer->worst_answer_ns)
+			peer->worst_answer_ns = waited_ns;
+		if (!peer->is_witness)
+			core->view.solo_ns = master_patience_ns(core, peer);
+	}
+	peer->health = ack->health;
+	if (!peer->is_witness && peer->is_matched)
+		replicate_progress(core, peer, ack->received_index, ack->durable_index);
+	return TERN_OK;
+}
+
+/* ---- start and end ---- */
+
+void
+master_begin(struct core *core)
+{
+	const struct core_peer *silent = NULL;
+	uint32_t heard = 1;
+
+	INVARIANT(core->role == CORE_CANDIDATE);
+	INVARIANT(!core->is_meta_pending);
+	INVARIANT(core->match == CORE_MATCH_NONE);
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		struct core_peer *peer = &core->peers[i];
+
+		if (!peer->is_witness && !peer->has_answered)
+			silent = silent == NULL ? peer : silent;
+		else if (!peer->is_witness)
+			heard++;
+		*peer = (struct core_peer){ .id = peer->id,
+					    .is_witness = peer->is_witness,
+					    .worst_answer_ns = peer->worst_answer_ns,
+					    .progress_ns = core->now_ns };
+	}
+	core->role = CORE_MASTER;
+	core->master_id = core->config.node_id;
+	core->has_followed = true;
+	core->is_registered = core->has_committed = core->is_returning = false;
+	core->is_barrier_pending = false;
+	core->transfer_id = 0;
+	core->round = core->read_round = 0;
+	core->view.elections++;
+	/* A peer that did not answer this very candidacy is silent: degraded from the start. */
+	if (silent != NULL && !core->is_hand_over && heard <= core->data_count / 2 &&
+	    master_may_degrade(core))
+		master_set_epoch(core, 0, CORE_PHASE_DEGRADED,
+				 core->voters & ~core_bit(silent->id));
+	else
+		master_set_epoch(core, 0, CORE_PHASE_NORMAL, core->config.data_nodes);
+	core->is_hand_over = false;
+	master_start_round(core);
+}
+
+void
+master_step_down(struct core *core)
+{
+	INVARIANT(core->role == CORE_MASTER);
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (!core->peers[i].is_witness)
+			replicate_stop(core, &core->peers[i]);
+	read_fail_all(core);
+	core->role = CORE_FOLLOWER;
+	core->master_id = 0;
+	core->has_heard = false;
+	core->phase = CORE_PHASE_NORMAL;
+	core->rset = 0;
+	core->is_registered = core->has_committed = core->is_barrier_pending = false;
+	core->barrier_index = 0;
+	core->transfer_id = 0;
+	core->master_epoch = core->epoch;
+	election_arm(core);
+}
+
+/* P9's other half: a master that fewer than q voters answer ends its term by itself. Registered
+ * SOLO may go on alone, for nobody else can be elected. */
+static bool
+master_has_quorum(const struct core *core)
+{
+	uint32_t heard = 1;
+
+	if (core->phase == CORE_PHASE_DEGRADED && core->is_registered &&
+	    !core->config.solo_isolated_stop)
+		return true;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if ((core->voters & core_bit(peer->id)) != 0 &&
+		    !master_is_silent(core, peer, core->elect_min_ns))
+			heard++;
+	}
+	return heard >= core->quorum;
+}
+
+static void
+master_note_commit(struct core *core)
+{
+	if (core->barrier_index == 0 || core->commit_index < core->barrier_index)
+		return;
+	core->has_committed = true;
+	if (core->is_returning && core->phase == CORE_PHASE_NORMAL) {
+		core->is_returning = false;
+		core->view.duplex_returns++;
+	}
+}
+
+/* What a heartbeat's time brings: a round, and everything that has to be repeated until answered.
+ */
+static void
+master_beat(struct core *core)
+{
+	master_start_round(core);
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (!core->peers[i].is_witness && !core->peers[i].is_matched)
+			replicate_probe(core, &core->peers[i]);
+}
+
+void
+master_poll(struct core *core)
+{
+	const bool is_beat_due = core->now_ns >= core->heartbeat_ns;
+	const bool was_local =
+	    core->barrier_index != 0 && core->view.durable_index >= core->barrier_index;
+	const bool is_local =
+	    core->barrier_index != 0 && core->durable_index >= core->barrier_index;
+
+	if (core_is_stalled(core)) {
+		master_step_down(core);
+		core_alarm(core, CORE_ALARM_STALLED, core->config.node_id);
+		return;
+	}
+	if (!master_has_quorum(core)) {
+		master_step_down(core);
+		return;
+	}
+	transfer_poll(core, is_beat_due);
+	if (!core->is_barrier_pending) {
+		if (core->phase == CORE_PHASE_NORMAL)
+			master_check_degrade(core);
+		else
+			master_check_normal(core);
+	}
+	if (is_beat_due || (is_local && !was_local) ||
+	    (core->is_barrier_pending && core->phase == CORE_PHASE_DEGRADED))
+		master_send_register(core);
+	if (is_beat_due)
+		master_beat(core);
+	replicate_commit(core);
+	master_note_commit(core);
+}

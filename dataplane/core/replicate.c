@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The master's side of the log: finding where a replica's log leaves its own by bisection over
+ * chain hashes, what replicas acknowledged, and what that commits (protocol sections 5, 7).
+ */
+#include "dataplane/core/core_internal.h"
+
+/* ---- matching ---- */
+
+void
+replicate_begin(struct core *core, struct core_peer *peer)
+{
+	INVARIANT(core->role == CORE_MASTER);
+	INVARIANT(core->last_index > 0);
+	peer->is_matched = false;
+	peer->received_index = peer->durable_index = 0;
+	peer->search_low = 0;
+	peer->search_high = core->last_index + 1;
+	/* The likely places: just below the barrier, or where the peer was before it restarted. */
+	peer->search_at = core->last_index - 1;
+	if (peer->acked_durable_index != 0 && peer->acked_durable_index < core->last_index)
+		peer->search_at = peer->acked_durable_index;
+	replicate_probe(core, peer);
+}
+
+void
+replicate_probe(struct core *core, struct core_peer *peer)
+{
+	struct msg *msg;
+
+	if (peer->search_high == 0 || peer->is_matched)
+		return; /* there is no barrier of this term yet */
+	INVARIANT(peer->search_at <= core->last_index);
+	msg = core_send(core, peer, MSG_APPEND);
+	msg->append.prev_index = peer->search_at;
+	msg->append.prev_chain = history_chain(core, peer->search_at);
+	msg->append.has_next = peer->search_at < core->last_index;
+	if (msg->append.has_next)
+		msg->append.next_chain = history_chain(core, peer->search_at + 1);
+	msg->append.last_index = core->last_index;
+	msg->append.commit_index = core->commit_index;
+	msg->append.epoch = core->epoch;
+}
+
+void
+replicate_stop(struct core *core, struct core_peer *peer)
+{
+	if (peer->is_matched)
+		core_emit(core, CORE_EFFECT_STREAM_STOP)->node = peer->id;
+	peer->is_matched = false;
+}
+
+/* Acknowledgements of a former incarnation say nothing any more; those of a new one start at
+ * nothing until its log is matched again. */
+bool
+replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no)
+{
+	if (boot_no == peer->boot_no)
+		return true;
+	if (boot_no < peer->boot_no)
+		return false;
+	if (peer->boot_no != 0 && peer->search_high != 0) {
+		replicate_stop(core, peer);
+		replicate_begin(core, peer);
+	}
+	peer->boot_no = boot_no;
+	return true;
+}
+
+/* P5: a peer that reports less durable than it acknowledged has forgotten something that may have
+ * been committed on its word. */
+static void
+replicate_matched(struct core *core, struct core_peer *peer, const struct msg_append_ack *ack)
+{
+	struct core_effect *effect;
+
+	if (ack->durable_index < peer->acked_durable_index) {
+		core_alarm(core, CORE_ALARM_ACK_FORGOTTEN, peer->id);
+		peer->has_forgotten = true;
+		peer->acked_durable_index = ack->durable_index;
+	}
+	peer->is_matched = true;
+	peer->progress_ns = core->now_ns;
+	replicate_progress(core, peer, ack->received_index, ack->durable_index);
+	effect = core_emit(core, CORE_EFFECT_STREAM_START);
+	effect->node = peer->id;
+	effect->index = ack->received_index + 1;
+}
+
+static void
+replicate_search_conflict(struct core *core, struct core_peer *peer,
+			  const struct msg_append_ack *ack)
+{
+	const uint64_t at = peer->search_at;
+	const bool is_short = ack->last_index < at;
+	const uint64_t differs = is_short ? ack->last_index + 1 : at;
+	const uint64_t first = ack->conflict_index;
+
+	if (differs < peer->search_high)
+		peer->search_high = differs;
+	/* The first block of the term in question, as the replica holds it. */
+	if (first != 0 && first < peer->search_high) {
+		if (history_holds(core, first, ack->conflict_chain)) {
+			if (first > peer->search_low)
+				peer->search_low = first;
+		} else {
+			peer->search_high = first;
+		}
+	}
+	if (is_short && ack->last_index >= peer->search_low && ack->last_index < peer->search_high)
+		peer->search_at = ack->last_index;
+	else
+		peer->search_at = peer->search_low + (peer->search_high - peer->search_low) / 2;
+}
+
+static void
+replicate_search(struct core *core, struct core_peer *peer, const struct msg_append_ack *ack)
+{
+	if (ack->status == MSG_APPEND_MATCHED) {
+		/* It holds prev and the block after it, and more beyond: go up. */
+		const uint64_t held = peer->search_at + (peer->search_at < core->last_index);
+		if (held > peer->search_low)
+			peer->search_low = held;
+		if (peer->search_high <= peer->search_low)
+			peer->search_high = core->last_index + 1;
+		peer->search_at = peer->search_low + (peer->search_high - peer->search_low) / 2;
+	} else {
+		replicate_search_conflict(core, peer, ack);
+	}
+	/* What a peer says may contradict itself: then the search starts anew. */
+	if (peer->search_high <= peer->search_low || peer->search_at >= peer->search_high ||
+	    peer->search_at < peer->search_low) {
+		peer->search_low = 0;
+		peer->search_high = core->last_index + 1;
+		peer->search_at = core->last_index / 2;
+	}
+	replicate_probe(core, peer);
+}
+
+enum tern_err
+replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const struct msg_append_ack *ack = &msg->append_ack;
+
+	if (!replicate_note_boot(core, peer, msg->boot_no))
+		return TERN_ERR_STALE_TERM;
+	if (ack->status == MSG_APPEND_PROGRESS) {
+		if (peer->is_matched)
+			replicate_progress(core, peer, ack->received_index, ack->durable_index);
+		return TERN_OK;
+	}
+	if (peer->is_matched || peer->search_high == 0 || ack->probe_index != peer->search_at)
+		return TERN_OK;
+	if (ack->durable_index > ack->received_index || ack->received_index > core->last_index)
+		return TERN_OK;
+	if (ack->status == MSG_APPEND_MATCHED && ack->received_index == ack->last_index)
+		replicate_matched(core, peer, ack);
+	else
+		replicate_search(core, peer, ack);
+	return TERN_OK;
+}
+
+/* ---- match[] and commit ---- */
+
+void
+replicate_progress(struct core *core, struct core_peer *peer, uint64_t received_index,
+		   uint64_t durable_index)
+{
+	INVARIANT(peer->is_matched);
+	if (received_index > core->last_index || durable_index > received_index)
+		return;
+	if (received_index > peer->received_index)
+		peer->received_index = received_index;
+	if (durable_index > peer->durable_index) {
+		peer->durable_index = durable_index;
+		peer->progress_ns = core->now_ns;
+	}
+	if (peer->durable_index > peer->acked_durable_index)
+		peer->acked_durable_index = peer->durable_index;
+}
+
+/* The highest index that @copies data nodes of rset hold durably, or 0. */
+static uint64_t
+replicate_durable_on(const struct core *core, uint32_t copies)
+{
+	uint64_t best = 0;
+
+	INVARIANT(copies >= 1);
+	for (uint32_t i = 0; i <= core->peer_count; i++) {
+		const bool is_self = i == core->peer_count;
+		const uint64_t candidate =
+		    is_self ? core->durable_index : core->peers[i].durable_index;
+		uint32_t count = core->durable_index >= candidate;
+
+		if (!is_self && (core->rset & core_bit(core->peers[i].id)) == 0)
+			continue;
+		for (uint32_t j = 0; j < core->peer_count; j++)
+			if (!core->peers[j].is_witness &&
+			    (core->rset & core_bit(core->peers[j].id)) != 0 &&
+			    core->peers[j].durable_index >= candidate)
+				count++;
+		if (count >= copies && candidate > best)
+			best = candidate;
+	}
+	return best;
+}
+
+/* Only blocks whose (term, epoch) is the current one are counted; earlier ones commit with them
+ * (P12). In a degraded epoch only once the witness has acknowledged it (P2). */
+void
+replicate_commit(struct core *core)
+{
+	struct block_meta meta;
+	uint64_t index;
+	uint32_t copies;
+
+	INVARIANT(core->role == CORE_MASTER || core->role == CORE_FOLLOWER);
+	if (core->role != CORE_MASTER)
+		return;
+	if (core->data_count % 2 != 0) {
+		copies = core->quorum;
+	} else if (core->phase == CORE_PHASE_NORMAL) {
+		copies = core->data_count / 2 + 1;
+	} else {
+		copies = core->data_count / 2;
+		if (!core->is_registered && !core_has_bug(core, CORE_BUG_P2_EARLY_SOLO))
+			return;
+	}
+	index = replicate_durable_on(core, copies);
+	if (index <= core->commit_index || !history_get(core, index, &meta))
+		return;
+	if ((meta.term != core->term || meta.epoch != core->epoch) &&
+	    !core_has_bug(core, CORE_BUG_P12_OLD_EPOCH))
+		return;
+	core_commit_to(core, index);
+}

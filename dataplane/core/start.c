@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start: the configuration is checked, the recovered log taken in. */
+#include "dataplane/core/core_internal.h"
+
+#include <string.h>
+
+size_t
+core_bytes(void)
+{
+	return (sizeof(struct core) + 63u) & ~(size_t)63u;
+}
+
+static bool
+start_config_ok(const struct core_config *config)
+{
+	const struct core_timers *timers = &config->timers;
+	const uint64_t self = core_bit(config->node_id);
+	const uint32_t data_count = core_count(config->data_nodes);
+	const bool has_witness = config->witness_id != 0;
+
+	if (config->node_id == 0 || config->node_id > 63 || config->witness_id > 63)
+		return false;
+	if (data_count == 0 || data_count + 1 > CORE_NODES_MAX || (config->data_nodes & 1) != 0)
+		return false;
+	if (config->is_witness != (config->node_id == config->witness_id))
+		return false;
+	if (config->is_witness == ((config->data_nodes & self) != 0))
+		return false;
+	if (has_witness && (config->data_nodes & core_bit(config->witness_id)) != 0)
+		return false;
+	if (data_count % 2 == 0 && !has_witness)
+		return false;
+	if (timers->heartbeat_ns == 0 || timers->solo_ns == 0 || timers->late_ns == 0 ||
+	    timers->stall_ns == 0 || timers->elect_min_ns == 0)
+		return false;
+	if (timers->elect_min_ns > timers->elect_max_ns || timers->solo_ns > timers->elect_min_ns)
+		return false;
+	if (!config->is_witness && (config->history == NULL || config->history_count == 0))
+		return false;
+	return config->boot_no != 0;
+}
+
+/* Effective values: a suspicion floor of eight heartbeats, and an election that cannot come before
+ * the sitting master had the time to give up on a silent replica. */
+static void
+start_timers(struct core *core)
+{
+	const struct core_timers *timers = &core->config.timers;
+	const uint64_t floor_ns = 8 * timers->heartbeat_ns;
+	uint64_t elect_min_ns;
+
+	core->solo_ns = timers->solo_ns > floor_ns ? timers->solo_ns : floor_ns;
+	elect_min_ns = core->solo_ns + core->solo_ns / 3 * 2;
+	core->elect_min_ns =
+	    timers->elect_min_ns > elect_min_ns ? timers->elect_min_ns : elect_min_ns;
+	core->elect_max_ns = core->elect_min_ns + (timers->elect_max_ns - timers->elect_min_ns);
+	core->view.solo_ns = core->solo_ns;
+	core->view.elect_min_ns = core->elect_min_ns;
+}
+
+static void
+start_peers(struct core *core)
+{
+	const struct core_config *config = &core->config;
+
+	for (uint16_t id = 1; id < 64; id++) {
+		const bool is_witness = id == config->witness_id;
+
+		if (id == config->node_id)
+			continue;
+		if (!is_witness && (config->data_nodes & core_bit(id)) == 0)
+			continue;
+		INVARIANT(core->peer_count < CORE_NODES_MAX);
+		core->peers[core->peer_count].id = id;
+		core->peers[core->peer_count].is_witness = is_witness;
+		core->peer_count++;
+	}
+}
+
+enum tern_err
+core_init(void *memory, const struct core_config *config, struct core **out)
+{
+	struct core *core = memory;
+
+	if (!start_config_ok(config))
+		return TERN_ERR_CONFIG;
+	memset(core, 0, sizeof(*core));
+	core->config = *config;
+	prng_seed(&core->prng, config->prng_seed);
+	core->data_count = core_count(config->data_nodes);
+	core->voters = config->data_nodes;
+	if (core->data_count % 2 == 0)
+		core->voters |= core_bit(config->witness_id);
+	core->quorum = core_count(core->voters) / 2 + 1;
+	start_timers(core);
+	start_peers(core);
+	core->now_ns = core->started_ns = config->now_ns;
+	core->quiet_until_ns = config->now_ns;
+	if (!config->is_first_boot && !core_has_bug(core, CORE_BUG_P10_NO_QUIET))
+		core->quiet_until_ns += core->elect_max_ns; /* P10 */
+	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
+	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
+	core->term = config->term;
+	core->voted_for = config->voted_for;
+	if (config->is_witness) {
+		core->reg = config->reg;
+		core->term = config->reg.term;
+		core->voted_for = config->reg.voted_for;
+	} else {
+		election_arm(core);
+	}
+	core->view.node_id = config->node_id;
+	core->view.role = core->role;
+	core->view.term = core->term;
+	core->view.mode = view_mode(core);
+	*out = core;
+	return TERN_OK;
+}
+
+enum tern_err
+core_recover_block(struct core *core, const struct block_meta *meta, uint64_t commit_index)
+{
+	enum tern_err err;
+
+	if (core->role == CORE_WITNESS || commit_index > meta->log_index)
+		return TERN_ERR_MALFORMED;
+	if (meta->term > core->term)
+		return TERN_ERR_CORRUPT;
+	err = history_append(core, meta);
+	if (err != TERN_OK)
+		return err;
+	core->durable_index = core->last_index;
+	if (commit_index > core->commit_index)
+		core->commit_index = commit_index;
+	(void)view_refresh(core);
+	return TERN_OK;
+}

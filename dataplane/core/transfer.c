@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hand-over: the master stops serving, lets the target catch up and asks it to campaign at once
+ * (TRANSFER_NOW, in NORMAL mode only). When nothing comes of it the master serves again.
+ */
+#include "dataplane/core/core_internal.h"
+
+static bool
+transfer_is_possible(const struct core *core, const struct core_peer *peer)
+{
+	return core->phase == CORE_PHASE_NORMAL && !core->is_barrier_pending &&
+	       core->has_committed && !peer->is_witness && peer->is_matched &&
+	       !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
+}
+
+static void
+transfer_set(struct core *core, uint16_t node_id)
+{
+	core->transfer_id = node_id;
+	core->transfer_end_ns = core->now_ns + 2 * core->elect_max_ns;
+}
+
+enum tern_err
+transfer_begin(struct core *core, uint16_t node_id)
+{
+	const struct core_peer *peer = core_peer(core, node_id);
+
+	if (core->role != CORE_MASTER)
+		return TERN_ERR_NOT_MASTER;
+	if (peer == NULL || core->transfer_id != 0 || !transfer_is_possible(core, peer))
+		return TERN_ERR_BUSY;
+	transfer_set(core, node_id);
+	return TERN_OK;
+}
+
+/* P7: a node that stops hands over if it can, and otherwise changes nothing. */
+void
+transfer_stop_node(struct core *core)
+{
+	core->is_stopping = true;
+	if (core->role == CORE_CANDIDATE && !core->is_meta_pending) {
+		core->role = CORE_FOLLOWER;
+		core->master_id = 0;
+	}
+	if (core->role != CORE_MASTER || core->transfer_id != 0)
+		return;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		if (transfer_is_possible(core, &core->peers[i])) {
+			transfer_set(core, core->peers[i].id);
+			return;
+		}
+	}
+}
+
+void
+transfer_poll(struct core *core, bool is_heartbeat_due)
+{
+	const struct core_peer *peer;
+
+	if (core->transfer_id == 0)
+		return;
+	peer = core_peer(core, core->transfer_id);
+	INVARIANT(peer != NULL);
+	if (core->now_ns >= core->transfer_end_ns || !transfer_is_possible(core, peer)) {
+		core->transfer_id = 0;
+		return;
+	}
+	if (is_heartbeat_due && peer->durable_index == core->last_index)
+		core_send(core, peer, MSG_TRANSFER_NOW)->transfer.last_index = core->last_index;
+}
+
+/* The target skips PREVOTE. When it is not ready yet, the master asks again. */
+void
+transfer_now(struct core *core, const struct core_peer *peer, const struct msg *msg)
+{
+	if (core->role != CORE_FOLLOWER || core->master_id != peer->id ||
+	    core->match != CORE_MATCH_DONE)
+		return;
+	if (core->last_index < msg->transfer.last_index || !election_is_able(core))
+		return;
+	election_begin_vote(core, true);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The witness: one small register, votes, and answers to rounds (protocol section 8). The register
+ * is durable before anything is answered that depends on it; while a write is under way every
+ * message is dropped, for all senders repeat.
+ */
+#include "dataplane/core/core_internal.h"
+
+static void
+witness_persist(struct core *core)
+{
+	struct core_effect *effect;
+
+	INVARIANT(!core->is_meta_pending);
+	INVARIANT(core->term >= core->reg.term);
+	core->reg.sequence++;
+	core->reg.boot_no = core->config.boot_no;
+	core->reg.term = core->term;
+	core->reg.voted_for = core->voted_for;
+	core->is_meta_pending = true;
+	core->meta_since_ns = core->now_ns;
+	effect = core_emit(core, CORE_EFFECT_PERSIST_REGISTER);
+	effect->op_id = ++core->op_id;
+	effect->reg = core->reg;
+}
+
+static bool
+witness_heard_other(const struct core *core, uint16_t candidate)
+{
+	return core->has_heard && core->heard_id != candidate &&
+	       core->now_ns - core->heard_ns < core->elect_min_ns;
+}
+
+/* P1, P3: position(candidate) > last, or equal and every vote granted is of the in-sync set. */
+static bool
+witness_position_ok(const struct core *core, const struct msg_vote *vote)
+{
+	const struct witness_register *reg = &core->reg;
+
+	if (core_has_bug(core, CORE_BUG_P1_STALE_VOTE))
+		return true;
+	if (reg->last_term == 0)
+		return true; /* only at birth */
+	if (vote->last_term != reg->last_term)
+		return vote->last_term > reg->last_term;
+	if (vote->last_epoch != reg->last_epoch)
+		return vote->last_epoch > reg->last_epoch;
+	if (core_has_bug(core, CORE_BUG_P3_NO_SUBSET))
+		return true;
+	return (vote->votes_granted & ~reg->rset) == 0;
+}
+
+static enum msg_vote_refusal
+witness_judge(const struct core *core, const struct msg *msg)
+{
+	const struct msg_vote *vote = &msg->vote;
+
+	if (core->config.is_amnesiac || vote->witness_gen != core->config.witness_gen)
+		return MSG_VOTE_REFUSED_WITNESS;
+	if (vote->for_term < core->term)
+		return MSG_VOTE_REFUSED_TERM;
+	if (core->now_ns < core->quiet_until_ns)
+		return MSG_VOTE_REFUSED_QUIET;
+	if (!vote->is_hand_over && witness_heard_other(core, msg->sender))
+		return MSG_VOTE_REFUSED_MASTER;
+	if (!witness_position_ok(core, vote))
+		return MSG_VOTE_REFUSED_LOG;
+	if (vote->for_term == core->term && core->voted_for != 0 && core->voted_for != msg->sender)
+		return MSG_VOTE_REFUSED_VOTED;
+	return MSG_VOTE_GRANTED;
+}
+
+static void
+witness_prevote(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	struct msg *ack = core_send(core, peer, MSG_PREVOTE_ACK);
+
+	ack->vote_ack.for_term = msg->vote.for_term;
+	ack->vote_ack.refusal = witness_judge(core, msg);
+}
+
+/* A vote refused for the quiet period, a live master or the witness itself changes nothing, the
+ * term included: one isolated candidate would otherwise block the next REGISTER. */
+static void
+witness_vote(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const enum msg_vote_refusal refusal = witness_judge(core, msg);
+	const bool is_new_term =
+	    refusal != MSG_VOTE_REFUSED_WITNESS && refusal != MSG_VOTE_REFUSED_QUIET &&
+	    refusal != MSG_VOTE_REFUSED_MASTER && msg->vote.for_term > core->term;
+	const bool is_new_vote =
+	    refusal == MSG_VOTE_GRANTED && (is_new_term || core->voted_for != msg->sender);
+	struct msg *ack;
+
+	if (is_new_term) {
+		core->term = msg->vote.for_term;
+		core->voted_for = 0;
+		core->master_id = 0;
+		core->has_heard = false; /* the master of an older term is none */
+	}
+	if (refusal == MSG_VOTE_GRANTED)
+		core->voted_for = msg->sender;
+	if (is_new_term || is_new_vote) {
+		witness_persist(core);
+		core->has_reply = true;
+		core->reply_node = peer->id;
+		core->reply = (struct msg){ .kind = MSG_VOTE_ACK };
+		ack = &core->reply;
+	} else {
+		ack = core_send(core, peer, MSG_VOTE_ACK);
+	}
+	ack->vote_ack.for_term = msg->vote.for_term;
+	ack->vote_ack.refusal = refusal;
+}
+
+static void
+witness_register_fill(const struct core *core, struct msg *ack, uint32_t epoch, bool is_accepted)
+{
+	ack->register_ack.epoch = epoch;
+	ack->register_ack.is_accepted = is_accepted;
+	ack->register_ack.held_term = core->reg.last_term;
+	ack->register_ack.held_epoch = core->reg.last_epoch;
+}
+
+/* Called with msg->term equal to the witness's term. */
+static void
+witness_register(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const struct msg_register *want = &msg->register_;
+	struct witness_register *reg = &core->reg;
+	const bool is_same = reg->last_term == msg->term && reg->last_epoch == want->epoch &&
+			     reg->rset == want->rset;
+	const bool is_newer = reg->last_term < msg->term ||
+			      (reg->last_term == msg->term && reg->last_epoch < want->epoch);
+	const bool is_gen_ok = want->witness_gen == core->config.witness_gen;
+
+	if (!is_gen_ok || (!is_same && !is_newer) || is_same) {
+		witness_register_fill(core, core_send(core, peer, MSG_REGISTER_ACK), want->epoch,
+				      is_gen_ok && is_same);
+		return;
+	}
+	INVARIANT(msg->term == core->term);
+	reg->last_term = msg->term;
+	reg->last_epoch = want->epoch;
+	reg->rset = want->rset;
+	reg->last_index = want->last_index;
+	reg->chain = want->chain;
+	core->voted_for = msg->sender;
+	witness_persist(core);
+	core->has_reply = true;
+	core->reply_node = peer->id;
+	core->reply = (struct msg){ .kind = MSG_REGISTER_ACK };
+	witness_register_fill(core, &core->reply, want->epoch, true);
+}
+
+static void
+witness_heartbeat(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	struct msg *ack = core_send(core, peer, MSG_HEARTBEAT_ACK);
+
+	if (msg->term == core->term) {
+		core->has_heard = true;
+		core->heard_id = msg->sender;
+		core->heard_ns = core->now_ns;
+		core->master_id = msg->sender;
+		core->master_epoch = msg->heartbeat.epoch;
+	}
+	ack->heartbeat_ack.epoch = msg->heartbeat.epoch;
+	ack->heartbeat_ack.round = msg->heartbeat.round;
+}
+
+/* REGISTER and HEARTBEAT come from masters only: their term is adopted at once. */
+static void
+witness_master_message(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	if (msg->term > core->term) {
+		core->term = msg->term;
+		core->voted_for = 0;
+		core->master_id = 0;
+		core->has_heard = false;
+		if (msg->kind == MSG_REGISTER &&
+		    msg->register_.witness_gen == core->config.witness_gen) {
+			witness_register(core, peer, msg);
+			return;
+		}
+		witness_persist(core);
+		return;
+	}
+	if (msg->kind == MSG_HEARTBEAT) {
+		witness_heartbeat(core, peer, msg);
+		return;
+	}
+	if (msg->term < core->term) {
+		witness_register_fill(core, core_send(core, peer, MSG_REGISTER_ACK),
+				      msg->register_.epoch, false);
+		return;
+	}
+	witness_register(core, peer, msg);
+}
+
+enum tern_err
+witness_message(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	INVARIANT(core->role == CORE_WITNESS);
+	INVARIANT(!core->is_meta_pending);
+	if (peer->is_witness)
+		return TERN_ERR_MALFORMED;
+	/* P4: a witness that lost its register must never answer as if it held an empty one. */
+	if (core->config.is_amnesiac && msg->kind != MSG_VOTE && msg->kind != MSG_PREVOTE)
+		return TERN_OK;
+	switch (msg->kind) {
+	case MSG_PREVOTE:
+		witness_prevote(core, peer, msg);
+		return TERN_OK;
+	case MSG_VOTE:
+		if (msg->vote.for_term != msg->term)
+			return TERN_ERR_MALFORMED;
+		witness_vote(core, peer, msg);
+		return TERN_OK;
+	case MSG_REGISTER:
+	case MSG_HEARTBEAT:
+		witness_master_message(core, peer, msg);
+		return TERN_OK;
+	case MSG_FAREWELL:
+		if (msg->term == core->term && core->heard_id == msg->sender)
+			core->has_heard = false;
+		return TERN_OK;
+	case MSG_HEARTBEAT_ACK:
+	case MSG_APPEND:
+	case MSG_APPEND_ACK:
+	case MSG_PREVOTE_ACK:
+	case MSG_VOTE_ACK:
+	case MSG_REGISTER_ACK:
+	case MSG_TRANSFER_NOW:
+		break;
+	}
+	return TERN_ERR_MALFORMED;
+}
