@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/cmdlog/cmdlog_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+size_t
+cmdlog_bytes(void)
+{
+	return sizeof(struct cmdlog);
+}
+
+size_t
+cmdlog_entry_bytes(void)
+{
+	return sizeof(struct cmdlog_entry);
+}
+
+enum tern_err
+cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **out)
+{
+	struct cmdlog *log = memory;
+
+	INVARIANT(((uintptr_t)memory & 63) == 0);
+	INVARIANT(config->ring != NULL && config->entries != NULL);
+	if (config->command_bytes_max > UINT32_MAX / 2 || config->ring_bytes % PAGE_BYTES != 0 ||
+	    ((uintptr_t)config->ring & (PAGE_BYTES - 1)) != 0)
+		return TERN_ERR_CONFIG;
+	const uint32_t largest = max_u32(block_pages(BLOCK_HDR_BYTES + config->command_bytes_max),
+					 CMDLOG_BLOCK_BYTES_TARGET / PAGE_BYTES);
+	/* A group's page count is a 16-bit field. */
+	if (largest > UINT16_MAX || config->ring_bytes / PAGE_BYTES < (uint64_t)largest * 8)
+		return TERN_ERR_CONFIG;
+	if (config->groups_in_flight_max < 1 || config->groups_in_flight_max > CMDLOG_GROUPS_MAX ||
+	    config->area_pages == 0 || config->blocks_max == 0 || config->boot_no == 0)
+		return TERN_ERR_CONFIG;
+	memset(log, 0, sizeof(*log));
+	log->config = *config;
+	log->ring_pages = config->ring_bytes / PAGE_BYTES;
+	log->block_pages_max = largest;
+	*out = log;
+	return TERN_OK;
+}
+
+uint64_t
+cmdlog_page_end(const struct cmdlog *log, uint64_t log_index)
+{
+	INVARIANT(log_index <= log->last_index);
+	if (log_index == 0)
+		return 0;
+	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
+	return entry->page_lsn + entry->pages;
+}
+
+struct hash128
+cmdlog_chain(const struct cmdlog *log, uint64_t log_index)
+{
+	INVARIANT(log_index <= log->last_index);
+	return log_index == 0 ? (struct hash128){ 0 } : cmdlog_entry_at(log, log_index)->chain;
+}
+
+uint64_t
+cmdlog_time(const struct cmdlog *log, uint64_t log_index)
+{
+	INVARIANT(log_index <= log->last_index);
+	return log_index == 0 ? 0 : cmdlog_entry_at(log, log_index)->time_ns;
+}
+
+void
+cmdlog_touch(struct cmdlog *log, uint64_t page_end)
+{
+	INVARIANT(page_end <= cmdlog_credit_end_page(log));
+	log->touched_end = max_u64(log->touched_end, page_end);
+}
+
+bool
+cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve)
+{
+	const uint64_t used = log->next_cell + log->unwritten_pages;
+	const uint64_t area = log->config.area_pages, blocks = log->config.blocks_max;
+	const uint64_t pages_max = is_reserve ? area : area - div_up_u64(area, 20);
+	const uint64_t blocks_max = is_reserve ? blocks : blocks - div_up_u64(blocks, 20);
+
+	return used + pages <= pages_max && log->last_index < blocks_max;
+}
+
+void
+cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain, uint64_t cell)
+{
+	INVARIANT(hdr->log_index == log->last_index + 1);
+	INVARIANT(hdr->log_index <= log->config.blocks_max);
+	INVARIANT(hdr->page_lsn == log->next_page_lsn);
+	log->last_index = hdr->log_index;
+	log->next_page_lsn += hdr->pages;
+	*cmdlog_entry_at(log, hdr->log_index) = (struct cmdlog_entry){
+		.page_lsn = hdr->page_lsn,
+		.cell = cell,
+		.term = hdr->term,
+		.time_ns = hdr->time_ns,
+		.commit_index = hdr->commit_index,
+		.chain = chain,
+		.epoch = hdr->epoch,
+		.pages = hdr->pages,
+		.kind = (uint8_t)hdr->kind,
+	};
+	if (cell == CMDLOG_CELL_NONE)
+		log->unwritten_pages += hdr->pages;
+}
+
+void
+cmdlog_cut(struct cmdlog *log, uint64_t keep_index)
+{
+	INVARIANT(cmdlog_groups_in_flight(log) == 0);
+	INVARIANT(log->open_bytes == 0);
+	INVARIANT(keep_index >= log->applied_index);
+	if (keep_index >= log->last_index)
+		return;
+	/* What was written of the tail stays on the device until something supersedes it. */
+	if (log->written_index > keep_index)
+		log->is_forked = true;
+	for (uint64_t i = max_u64(keep_index, log->written_index) + 1; i <= log->last_index; i++)
+		log->unwritten_pages -= cmdlog_entry_at(log, i)->pages;
+	log->last_index = keep_index;
+	log->written_index = min_u64(log->written_index, keep_index);
+	log->durable_index = min_u64(log->durable_index, keep_index);
+	log->next_page_lsn = cmdlog_page_end(log, keep_index);
+	/* Pages of kept blocks that the tail had pushed out stay out; from here on the ring is
+	 * free. */
+	if (log->touched_end > log->ring_pages)
+		log->resident_start =
+		    max_u64(log->resident_start, log->touched_end - log->ring_pages);
+	log->resident_start = min_u64(log->resident_start, log->next_page_lsn);
+	log->touched_end = log->next_page_lsn;
+	INVARIANT(log->durable_index <= log->written_index);
+}
+
+struct cmdlog_stats
+cmdlog_stats(const struct cmdlog *log)
+{
+	struct cmdlog_stats stats = log->stats;
+
+	stats.last_index = log->last_index;
+	stats.durable_index = log->durable_index;
+	stats.next_cell = log->next_cell;
+	stats.area_pages = log->config.area_pages;
+	stats.last_chain = cmdlog_chain(log, log->last_index);
+	return stats;
+}

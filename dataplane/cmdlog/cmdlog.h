@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command log of one shard: an in-memory ring of pages that holds the recent log, an index of
+ * all blocks, the write groups that carry blocks to the devices, and the recovery scan.
+ *
+ * Owns: block and page bytes, where each block lies (ring and device), what is durable.
+ * Does not own: terms and votes (core), sending (transport), device requests (runtime, hw).
+ *
+ * Pages of the chain are counted from 0: page_lsn of a block = pages of all blocks before it. Block
+ * bytes lie in the ring at page_lsn modulo the ring; the ring's memory is mapped twice in a row
+ * (platform_ring_map, or a test's own), so every block is contiguous. A block stays resident until
+ * the ring needs its place; older blocks are read back from the device by their cell.
+ *
+ * On the device a block lies at a cell (page number of the log area, rising for ever; the area is
+ * not reused until checkpoints exist). A cut tail is superseded, never overwritten: blocks that
+ * replace it go to later cells.
+ *
+ * Invariants: durable_index <= written_index <= last_index; a verified block is never written
+ * again; ring pages of blocks that are not durable are not reused; blocks of a write group are
+ * contiguous in the ring and on the device.
+ *
+ * The ring and apply: client commands wait until the ring's oldest block is applied. What a master
+ * sends, and barriers, may push out blocks that are durable and not yet applied, as long as half of
+ * the ring is left to such blocks; they are then read back to be applied. Otherwise a log with more
+ * uncommitted blocks than the ring holds could never take the barrier that commits them.
+ *
+ * The write group that follows a cut is written alone: the next one is given out when it is
+ * durable. So a scan that finds a later group and not this one knows that it was lost, not torn,
+ * and never revives the tail that it had superseded.
+ *
+ * Thread: one owner. Pure: no I/O, clock, allocation after cmdlog_init, globals.
+ */
+#ifndef TERN_CMDLOG_CMDLOG_H
+#define TERN_CMDLOG_CMDLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/base/hash.h"
+#include "dataplane/wire/page.h"
+
+#ifdef TERN_TINY_LIMITS
+#define CMDLOG_GROUP_BYTES_MAX    (16u * 1024u)
+#define CMDLOG_BLOCK_BYTES_TARGET (8u * 1024u)
+#else
+#define CMDLOG_GROUP_BYTES_MAX    (256u * 1024u) /* or one larger block */
+#define CMDLOG_BLOCK_BYTES_TARGET (64u * 1024u)  /* an open block this large is sealed */
+#endif
+
+struct cmdlog; /* fields in cmdlog_internal.h */
+
+struct cmdlog_entry; /* index of one block; fields in cmdlog_internal.h */
+
+struct cmdlog_config {
+	uint64_t cluster_id;
+	uint16_t shard, node_id;
+	uint32_t boot_no, pool_gen;
+	uint8_t *ring;       /* mapped twice: ring[i] and ring[i + ring_bytes] are the same byte */
+	uint64_t ring_bytes; /* a multiple of PAGE_BYTES; at least 8 largest blocks */
+	uint32_t command_bytes_max;
+	uint64_t area_pages; /* cells of the log area */
+	uint64_t blocks_max; /* entries of index memory; area_pages is always enough */
+	struct cmdlog_entry *entries;
+	uint32_t groups_in_flight_max; /* 1..16 */
+};
+
+size_t cmdlog_bytes(void);
+size_t cmdlog_entry_bytes(void);
+/* @memory: cmdlog_bytes(), 64-byte aligned, borrowed for ever, as are ring and entries. */
+TERN_CHECKED enum tern_err
+cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **log);
+
+/* ---- appending (master) ---- */
+
+/* Copies one encoded command into the open block. @slot: its number in the block.
+ * @log_index: the index that the open block will have.
+ * QUEUE_FULL: with commands in the open block: seal it and try again (it has reached
+ * CMDLOG_BLOCK_BYTES_TARGET, or the ring is full); without: no room in the ring now.
+ * LOG_FULL: the device area is at 95 %. TOO_LARGE: over command_bytes_max. */
+TERN_CHECKED enum tern_err cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes,
+					 uint64_t *log_index, uint32_t *slot);
+/* Commands in the open block. */
+uint32_t cmdlog_open_count(const struct cmdlog *log);
+/* Forgets the open block (step-down: its commands are refused, they were never sealed). */
+void cmdlog_open_discard(struct cmdlog *log);
+
+struct cmdlog_seal {
+	uint64_t term;
+	uint32_t epoch;
+	enum block_kind kind;
+	uint64_t wall_ns; /* the block's time is max(this, predecessor's time + 1); at most 2^62 */
+	uint64_t commit_index;
+};
+/* Seals the open block (which may be empty only for BARRIER; a BARRIER is sealed with an open block
+ * that is empty) and makes it the last of the log. QUEUE_FULL: ring; LOG_FULL: even the reserve for
+ * barriers is used up. */
+TERN_CHECKED enum tern_err
+cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_meta *meta);
+
+/* ---- receiving (replica) ---- */
+
+/* First page_lsn for which the ring has no room now: what a receiver advertises. It rises as groups
+ * become durable, and falls only by a cut. */
+uint64_t cmdlog_credit_end_page(const struct cmdlog *log);
+/* The page_lsn and index that the next block of this log must have. */
+uint64_t cmdlog_next_page_lsn(const struct cmdlog *log);
+
+/* Where fragment units go: the address of page @page_lsn in the ring, followed by @pages contiguous
+ * pages. NULL: outside [next page_lsn, credit end). Lent until the block is accepted or cut. */
+uint8_t *cmdlog_place(struct cmdlog *log, uint64_t page_lsn, uint32_t pages);
+
+/* Verifies the block whose bytes were placed at cmdlog_next_page_lsn (content CRC of every page,
+ * header, index, page_lsn, prev_chain; the content hash is not recomputed) and makes it the last of
+ * the log. @term_max: blocks of a higher term are refused.
+ * CORRUPT: the block is not what it must be; the log is unchanged, fetch it again. FOREIGN: another
+ * cluster or shard. STALE_TERM: its term is above @term_max. VERSION: a format or kind that this
+ * build does not know. TOO_LARGE: longer than command_bytes_max allows, or beyond the credit.
+ * LOG_FULL: no cell left. */
+TERN_CHECKED enum tern_err
+cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct block_meta *meta);
+
+/* ---- persisting ---- */
+
+struct cmdlog_group {
+	uint64_t first_index, last_index;
+	uint64_t cell; /* first; write at (log_first_page + cell) * PAGE_BYTES */
+	uint32_t pages;
+	const uint8_t *bytes; /* contiguous, page aligned, stays unchanged until group_done */
+	uint32_t slot;        /* names the group in group_done */
+};
+/* The next write group of blocks up to @persist_index, its identity parts written. @acked_floor:
+ * see struct page_identity; what lies above durable_index of it is not believed. False: nothing to
+ * write now, groups_in_flight_max reached, or the group behind a cut is not durable yet. */
+bool cmdlog_group_next(struct cmdlog *log, uint64_t persist_index, uint64_t acked_floor,
+		       struct cmdlog_group *group);
+/* The write of a group is durable. Returns the new durable_index (contiguous). */
+uint64_t cmdlog_group_done(struct cmdlog *log, uint32_t slot);
+uint32_t cmdlog_groups_in_flight(const struct cmdlog *log);
+
+/* ---- cutting ---- */
+
+/* Keeps blocks up to @keep_index. Requires cmdlog_groups_in_flight == 0, an empty open block and
+ * keep_index >= what cmdlog_set_applied was told (INVARIANT), and that no fragment is being placed.
+ * The cut blocks' cells stay as they are. */
+void cmdlog_cut(struct cmdlog *log, uint64_t keep_index);
+
+/* ---- reading ---- */
+
+/* The ring may reuse pages of blocks up to @index (they are applied). Never falls. */
+void cmdlog_set_applied(struct cmdlog *log, uint64_t index);
+
+/* The block's bytes in the ring, or NULL when it is no longer (or not yet) there. Lent until the
+ * next append, place, seal or cut. */
+const uint8_t *cmdlog_resident(const struct cmdlog *log, uint64_t log_index);
+
+struct cmdlog_location {
+	uint64_t cell; /* UINT64_MAX: not yet durable on the device, so still in the ring */
+	uint64_t page_lsn;
+	uint32_t pages;
+};
+/* Where a block lies; false when there is none of that index. */
+bool cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_location *location);
+
+/* Checks a block that was read back from its cell into @bytes against the index, content hash
+ * included. CORRUPT when it is not that block. */
+TERN_CHECKED enum tern_err
+cmdlog_check_read(const struct cmdlog *log, uint64_t log_index, const uint8_t *bytes);
+
+/* Walks the commands of a verified block. */
+struct cmdlog_cursor {
+	const uint8_t *block;
+	uint32_t offset, payload_bytes, slot, command_count;
+	uint8_t *scratch; /* gathers a command that straddles pages */
+	uint32_t scratch_bytes;
+};
+/* @block: the block's pages, borrowed while walking. @scratch: command_bytes_max bytes, owned by
+ * the caller. Fills @hdr. */
+TERN_CHECKED enum tern_err
+cmdlog_cursor_begin(struct cmdlog_cursor *cursor, const uint8_t *block, uint8_t *scratch,
+		    uint32_t scratch_bytes, struct block_hdr *hdr);
+/* The next command's bytes, contiguous, lent until the next call. False at the end, or when what
+ * follows is no command (then cursor->slot < cursor->command_count). */
+bool cmdlog_cursor_next(struct cmdlog_cursor *cursor, const uint8_t **command, uint32_t *bytes,
+			uint32_t *slot);
+
+struct cmdlog_stats {
+	uint64_t last_index, durable_index;
+	uint64_t next_cell, area_pages; /* use of the log area */
+	uint64_t groups_sealed, blocks_sealed, blocks_accepted, blocks_refused, ring_full;
+	struct hash128 last_chain;
+};
+struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
+
+/* ---- recovery ---- */
+
+/*
+ * The scan reads the log area from cell 0 in order and rebuilds the index: the caller reads pages
+ * and offers them; the scan says how far it got. Group by group, ordered by (boot_no, group_seq);
+ * block i supersedes all earlier blocks >= i; a block counts only when its content hash and
+ * prev_chain hold. It ends when CMDLOG_SCAN_BLANK_PAGES consecutive pages after the last written
+ * one are blank, or at the area's end.
+ */
+#define CMDLOG_SCAN_BLANK_PAGES 8192u
+
+enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_DONE };
+
+struct cmdlog_recovery {
+	uint64_t last_index;   /* the log that was recovered */
+	uint64_t acked_floor;  /* highest found; above last_index: the log is damaged */
+	uint64_t commit_floor; /* highest commit_index carried by a block of the recovered chain */
+	uint64_t pages_seen, pages_blank, pages_torn, pages_foreign;
+	uint64_t blocks_superseded,
+	    blocks_orphaned;      /* orphaned: whole, but they chain onto nothing */
+	uint64_t first_torn_cell; /* UINT64_MAX: none */
+	bool is_damaged; /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
+			  * or a branch that superseded a tail is lost, or pages of this
+			  * boot_no or a later one were found: do not vote, do not serve */
+};
+
+void cmdlog_scan_begin(struct cmdlog *log);
+/* Offers @pages pages of the area that start at @cell, in order, without gaps. The scan copies what
+ * it needs of blocks that continue in the next call. Sets @state. */
+TERN_CHECKED enum tern_err
+cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint32_t pages,
+		  enum cmdlog_scan_state *state);
+/* Ends the scan; the log is then ready for appends at a cell beyond everything that was ever
+ * written. Blocks are not resident. */
+void cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery);
+/* Meta of a recovered or later block; false when there is none. */
+bool cmdlog_meta(const struct cmdlog *log, uint64_t log_index, struct block_meta *meta);
+
+#endif

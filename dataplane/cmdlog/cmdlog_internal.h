@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fields of the command log; only files of this room (and its tests) include this. */
+#ifndef TERN_CMDLOG_CMDLOG_INTERNAL_H
+#define TERN_CMDLOG_CMDLOG_INTERNAL_H
+
+#include "dataplane/cmdlog/cmdlog.h"
+
+#define CMDLOG_GROUPS_MAX      16u
+#define CMDLOG_CELL_NONE       UINT64_MAX
+#define CMDLOG_MACHINE_VERSION 1u
+/* A block's time rises by at least one from block to block and must never wrap. What a clock that
+ * is far off says is cut off here (in the year 2116), what a master sends is refused at twice that.
+ */
+#define CMDLOG_WALL_NS_MAX (UINT64_C(1) << 62)
+#define CMDLOG_TIME_NS_MAX (UINT64_C(1) << 63)
+
+/* One block. log_index is its place in the table, from 1. */
+struct cmdlog_entry {
+	uint64_t page_lsn;
+	uint64_t cell; /* CMDLOG_CELL_NONE until it is part of a write group */
+	uint64_t term, time_ns, commit_index;
+	struct hash128 chain;
+	uint32_t epoch, pages;
+	uint8_t kind;
+};
+
+struct cmdlog_flight {
+	uint64_t last_index;
+	bool is_done;
+};
+
+/* The recovery scan: the group that the last page belonged to, the block being gathered in the
+ * ring's memory, and what was found. */
+struct cmdlog_scan {
+	bool is_running;
+	uint64_t next_page; /* cell of the next page to be offered */
+	uint64_t end_page;  /* beyond the last page that was not blank */
+	uint64_t blank_run;
+	bool has_group;
+	struct page_identity group;
+	bool is_gathering;
+	struct page_content gathering; /* of the block's first page */
+	uint32_t pages_have, pages_want;
+	uint64_t first_cell; /* of the block being gathered */
+	bool has_chained;
+	struct page_identity chained_group; /* of the last block that became part of the log */
+	uint64_t chained_end_cell;
+	bool is_branch_lost;
+	uint64_t branch_floor; /* the log must reach this again before the loss is made good */
+	bool is_from_later_boot;
+	struct cmdlog_recovery found;
+};
+
+struct cmdlog {
+	struct cmdlog_config config;
+	uint64_t ring_pages;
+	uint32_t block_pages_max;
+
+	uint64_t last_index, written_index, durable_index, applied_index;
+	uint64_t next_page_lsn;
+	uint64_t resident_start; /* page_lsn from which on blocks were put into the ring */
+	uint64_t touched_end;    /* page_lsn before which the ring was written to */
+
+	uint32_t open_bytes; /* payload of the open block, its header included; 0: none */
+	uint32_t open_pages; /* that room was made sure of */
+	uint32_t open_count;
+	uint8_t open_class;
+	uint8_t *open_block;
+
+	uint64_t next_cell;
+	uint64_t unwritten_pages; /* sealed or accepted, not yet part of a group */
+	uint64_t group_seq;
+	uint64_t flight_head, flight_tail; /* groups given out, groups retired */
+	struct cmdlog_flight flights[CMDLOG_GROUPS_MAX];
+	bool is_forked; /* the next group supersedes what lies on the device */
+	bool is_alone;  /* such a group is in flight */
+
+	struct cmdlog_stats stats;
+	struct cmdlog_scan scan;
+};
+
+static inline struct cmdlog_entry *
+cmdlog_entry_at(const struct cmdlog *log, uint64_t log_index)
+{
+	return &log->config.entries[log_index - 1];
+}
+
+/* The ring's address of a page of the chain. */
+static inline uint8_t *
+cmdlog_page(const struct cmdlog *log, uint64_t page_lsn)
+{
+	return log->config.ring + (page_lsn % log->ring_pages) * PAGE_BYTES;
+}
+
+/* First page_lsn behind block @log_index; 0 for block 0. */
+uint64_t cmdlog_page_end(const struct cmdlog *log, uint64_t log_index);
+/* Chain hash of block @log_index; zero for block 0. */
+struct hash128 cmdlog_chain(const struct cmdlog *log, uint64_t log_index);
+uint64_t cmdlog_time(const struct cmdlog *log, uint64_t log_index);
+/* Says that the ring holds, or will hold, bytes up to @page_end. */
+void cmdlog_touch(struct cmdlog *log, uint64_t page_end);
+/* Room for one more block of @pages pages in index and area; @is_reserve: may it use the last part?
+ */
+bool cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve);
+/* Makes a verified block the last of the log. */
+void
+cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain, uint64_t cell);
+
+/* Checks that @pages pages at @bytes are one block that agrees with itself: content CRC of every
+ * page, header, cluster, shard. Not its place in the log, nor its content hash. */
+TERN_CHECKED enum tern_err cmdlog_block_verify(const struct cmdlog *log, const uint8_t *bytes,
+					       uint32_t pages, struct block_hdr *hdr);
+
+#endif
