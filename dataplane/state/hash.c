@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/base/hash.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+#include "dataplane/base/le.h"
+#include "dataplane/state/state_internal.h"
+
+/* The seed goes before the key, so that nobody who does not know it can aim keys at one bucket. */
+uint64_t
+state_index_hash(const struct state *state, enum state_space space, const void *key,
+		 uint32_t key_bytes)
+{
+	uint8_t buffer[8 + COMMAND_KEY_BYTES_MAX];
+	const uint64_t seed = state->config.hash_seed + (uint64_t)space;
+
+	INVARIANT(key_bytes <= COMMAND_KEY_BYTES_MAX);
+	memcpy(buffer, &seed, sizeof(seed));
+	memcpy(buffer + sizeof(seed), key, key_bytes);
+	return hash64(buffer, sizeof(seed) + key_bytes);
+}
+
+struct key_encoded {
+	le64 value;
+	le32 type, bytes;
+	uint8_t key[COMMAND_KEY_BYTES_MAX];
+};
+
+/* XXH3-64 of: value 8 (INTEGER: itself; BYTES: its XXH3-64) | type 4 | value bytes 4 | key. */
+uint64_t
+state_key_hash(const void *key, uint32_t key_bytes, enum state_type type, const void *data,
+	       uint32_t bytes, int64_t integer)
+{
+	struct key_encoded encoded;
+	const bool is_integer = type == STATE_INTEGER;
+
+	INVARIANT(key_bytes <= COMMAND_KEY_BYTES_MAX);
+	encoded.value = le64_make(is_integer ? (uint64_t)integer : hash64(data, bytes));
+	encoded.type = le32_make((uint32_t)type);
+	encoded.bytes = le32_make(is_integer ? 8u : bytes);
+	memcpy(encoded.key, key, key_bytes);
+	return hash64(&encoded, offsetof(struct key_encoded, key) + key_bytes);
+}
+
+/* XXH3-64 of the fields in order, each as 8 bytes. */
+uint64_t
+state_session_hash(const struct session_image *image)
+{
+	le64 encoded[5 + STATE_SESSION_WINDOW / 64 + STATE_REPLIES_KEPT * 6];
+	uint32_t count = 0;
+
+	encoded[count++] = le64_make(image->client_id);
+	encoded[count++] = le64_make(image->low);
+	encoded[count++] = le64_make(image->last_used_ns);
+	encoded[count++] = le64_make(image->last_index);
+	for (uint32_t i = 0; i < STATE_SESSION_WINDOW / 64; i++)
+		encoded[count++] = le64_make(image->done[i]);
+	encoded[count++] = le64_make(image->replies_count);
+	for (uint32_t i = 0; i < STATE_REPLIES_KEPT; i++) {
+		const struct session_reply *r = &image->replies[i];
+		encoded[count++] = le64_make(r->seq);
+		encoded[count++] = le64_make(r->kind);
+		encoded[count++] = le64_make(r->is_max);
+		encoded[count++] = le64_make((uint64_t)r->value);
+		encoded[count++] = le64_make((uint64_t)r->delta);
+		encoded[count++] = le64_make((uint64_t)r->bound);
+	}
+	INVARIANT(count == sizeof(encoded) / sizeof(encoded[0]));
+	return hash64(encoded, sizeof(encoded));
+}
+
+uint64_t
+state_version_hash(struct entry *entry, struct version *version)
+{
+	if (entry->space == STATE_SESSIONS)
+		return state_session_hash(session_image(version));
+	return state_key_hash(entry_key(entry), entry->key_bytes, version_type(version),
+			      version->data, version_bytes(version), version->integer);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/state/state_internal.h"
+
+struct version *
+mvcc_at(struct entry *entry, uint64_t view)
+{
+	struct version *version = rcu_follow(entry->newest);
+
+	while (version != NULL && version->log_index > view)
+		version = version->older;
+	return version;
+}
+
+static uint64_t
+version_size(uint32_t bytes)
+{
+	return VERSION_HDR_BYTES + max_u32(bytes, 8u);
+}
+
+/* Each level is there with probability 1/4, by bits that the index does not use. */
+static uint8_t
+tower_height(uint64_t hash)
+{
+	const uint32_t zeros = (uint32_t)__builtin_clzll(hash | 1);
+	return (uint8_t)min_u32(1u + zeros / 2, STATE_ORDER_LEVELS);
+}
+
+static struct entry *
+entry_make(struct state *state, enum state_space space, const void *key, uint32_t key_bytes,
+	   uint64_t hash)
+{
+	const uint8_t height = tower_height(hash);
+	const uint64_t links = space == STATE_SESSIONS ? sizeof(struct session_links) : 0;
+	struct entry *entry = state_alloc(state, sizeof(*entry) + height * sizeof(entry->tower[0]) +
+						     key_bytes + links);
+
+	atomic_init(&entry->chain, NULL);
+	atomic_init(&entry->newest, NULL);
+	entry->hash_high = (uint32_t)(hash >> 32);
+	entry->key_bytes = (uint16_t)key_bytes;
+	entry->height = height;
+	entry->space = (uint8_t)space;
+	for (uint32_t i = 0; i < height; i++)
+		atomic_init(&entry->tower[i], NULL);
+	memcpy(entry_key(entry), key, key_bytes);
+	if (links != 0)
+		memset(entry_key(entry) + key_bytes, 0, links);
+	return entry;
+}
+
+/* All but log_index, which readers look at while a version is changed in place. */
+static void
+version_fill(struct version *version, struct state_position at, const struct value *value)
+{
+	version->slot = at.slot;
+	version->bytes_type = value->bytes << 2 | value->type;
+	if (value->type == STATE_INTEGER)
+		version->integer = value->integer;
+	else if (value->bytes != 0)
+		memcpy(version->data, value->data, value->bytes);
+}
+
+/* Same block, so unpublished, and the memory fits: no reader looks past log_index. A tombstone is
+ * never changed in place, for the reclaim queue holds it for what it is. */
+static bool
+is_replaceable(const struct version *version, struct state_position at, const struct value *value)
+{
+	return version != NULL && version->log_index == at.log_index &&
+	       version_type(version) != STATE_NONE &&
+	       arena_rounded(version_size(version_bytes(version))) ==
+		   arena_rounded(version_size(value->bytes));
+}
+
+static void
+version_push(struct state *state, struct entry *entry, struct version *version,
+	     struct version *older)
+{
+	version->older = older;
+	version->queue_next = NULL;
+	rcu_publish(entry->newest, version);
+	state->versions_live++;
+	if (older != NULL)
+		reclaim_push(state, version);
+}
+
+struct entry *
+mvcc_put(struct state *state, struct entry *entry, enum state_space space, const void *key,
+	 uint32_t key_bytes, uint64_t hash, struct state_position at, const struct value *value)
+{
+	struct version *old = entry == NULL ? NULL : rcu_own(entry->newest);
+	struct version *version = old;
+	const bool is_new = entry == NULL;
+
+	INVARIANT(value->type != STATE_NONE && value->bytes < STATE_VALUE_BYTES_LIMIT);
+	INVARIANT(at.log_index > state->published_index);
+	if (is_new)
+		entry = entry_make(state, space, key, key_bytes, hash);
+	else
+		state->hash_sum -= old->hash;
+	if (is_replaceable(old, at, value)) {
+		version_fill(version, at, value);
+	} else {
+		version = state_alloc(state, version_size(value->bytes));
+		version->log_index = at.log_index;
+		version_fill(version, at, value);
+	}
+	/* The hash of a session is made once a block, see session_hash_dirty. */
+	version->hash = space == STATE_SESSIONS ? 0 : state_version_hash(entry, version);
+	state->hash_sum += version->hash;
+	if (version != old)
+		version_push(state, entry, version, old);
+	if (is_new) {
+		index_insert(state, hash, entry);
+		order_insert(&state->orders[space], entry);
+	}
+	return entry;
+}
+
+void
+mvcc_end(struct state *state, struct entry *entry, struct state_position at)
+{
+	struct version *old = rcu_own(entry->newest);
+	struct version *version = state_alloc(state, version_size(0));
+
+	INVARIANT(at.log_index > state->published_index);
+	INVARIANT(version_type(old) != STATE_NONE);
+	version->log_index = at.log_index;
+	version_fill(version, at, &(struct value){ .type = STATE_NONE });
+	version->hash = 0;
+	version->entry = entry;
+	state->hash_sum -= old->hash;
+	version_push(state, entry, version, old);
+}

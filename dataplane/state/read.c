@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/base/invariant.h"
+#include "dataplane/state/state_internal.h"
+
+struct state_reader *
+state_reader_open(struct state *state)
+{
+	for (uint32_t i = 0; i < state->config.readers_max; i++) {
+		struct state_reader *reader = &state->readers[i];
+		if (atomic_exchange(&reader->is_open, true))
+			continue;
+		INVARIANT(atomic_load(&reader->pin) == UINT64_MAX);
+		state_rcu_register();
+		return reader;
+	}
+	return NULL;
+}
+
+void
+state_reader_close(struct state_reader *reader)
+{
+	INVARIANT(atomic_load(&reader->pin) == UINT64_MAX);
+	state_rcu_unregister();
+	atomic_store(&reader->is_open, false);
+}
+
+/* False when the writer has come round the ring meanwhile, and the copy may be mixed. */
+static bool
+publication_copy(struct state_reader *reader, uint64_t index)
+{
+	struct publication *p = &reader->state->publications[index % STATE_PUBLISHED_KEPT];
+
+	if (atomic_load_explicit(&p->index, memory_order_acquire) != index)
+		return false;
+	reader->hash = atomic_load_explicit(&p->hash, memory_order_acquire);
+	reader->key_count = atomic_load_explicit(&p->key_count, memory_order_acquire);
+	return atomic_load_explicit(&p->index, memory_order_relaxed) == index;
+}
+
+uint64_t
+state_read_begin(struct state_reader *reader)
+{
+	struct state *state = reader->state;
+
+	INVARIANT(atomic_load(&reader->pin) == UINT64_MAX);
+	state_rcu_enter();
+	atomic_store_explicit(&reader->is_ended, false, memory_order_relaxed);
+	/* Pin first, look second: see floor_index. The view may be newer than the pin, never older.
+	 * Another look is needed only if 64 blocks were published between two instructions here. */
+	atomic_store(&reader->pin, atomic_load(&state->published));
+	do {
+		reader->view = atomic_load(&state->published);
+	} while (reader->view != 0 && !publication_copy(reader, reader->view));
+	if (reader->view == 0)
+		reader->hash = reader->key_count = 0;
+	return reader->view;
+}
+
+void
+state_read_end(struct state_reader *reader)
+{
+	INVARIANT(atomic_load_explicit(&reader->pin, memory_order_relaxed) != UINT64_MAX);
+	atomic_store_explicit(&reader->pin, UINT64_MAX, memory_order_release);
+	state_rcu_leave(reader->state);
+}
+
+bool
+state_read_is_ended(const struct state_reader *reader)
+{
+	return atomic_load_explicit(&reader->is_ended, memory_order_relaxed);
+}
+
+static bool
+is_in_view(const struct state_reader *reader)
+{
+	return atomic_load_explicit(&reader->pin, memory_order_relaxed) != UINT64_MAX;
+}
+
+static struct state_value
+value_of(struct version *version)
+{
+	struct state_value value = { .type = STATE_NONE };
+
+	if (version == NULL || version_type(version) == STATE_NONE)
+		return value;
+	value.type = version_type(version);
+	value.version = (struct state_position){ version->log_index, version->slot };
+	if (value.type == STATE_INTEGER) {
+		value.integer = version->integer;
+	} else {
+		value.data = version->data;
+		value.bytes = version_bytes(version);
+	}
+	return value;
+}
+
+struct state_value
+state_read_get(struct state_reader *reader, const void *key, uint32_t key_bytes)
+{
+	const struct state *state = reader->state;
+
+	INVARIANT(is_in_view(reader));
+	if (key_bytes == 0 || key_bytes > COMMAND_KEY_BYTES_MAX)
+		return (struct state_value){ .type = STATE_NONE };
+	const uint64_t hash = state_index_hash(state, STATE_KEYS, key, key_bytes);
+	struct entry *entry = index_find(state, hash, STATE_KEYS, key, key_bytes);
+	return value_of(entry == NULL ? NULL : mvcc_at(entry, reader->view));
+}
+
+bool
+state_read_next(struct state_reader *reader, const void *from, uint32_t from_bytes, bool is_after,
+		const uint8_t **key, uint32_t *key_bytes, struct state_value *value)
+{
+	struct order *order = &reader->state->orders[STATE_KEYS];
+
+	INVARIANT(is_in_view(reader));
+	struct entry *entry = order_seek(order, from, from_bytes, is_after);
+	for (; entry != NULL && !state_read_is_ended(reader); entry = order_next(entry)) {
+		*value = value_of(mvcc_at(entry, reader->view));
+		if (value->type == STATE_NONE)
+			continue;
+		*key = entry_key(entry);
+		*key_bytes = entry->key_bytes;
+		return true;
+	}
+	return false;
+}
+
+uint64_t
+state_read_key_count(struct state_reader *reader)
+{
+	INVARIANT(is_in_view(reader));
+	return reader->key_count;
+}
+
+uint64_t
+state_read_hash(struct state_reader *reader, uint64_t *index)
+{
+	INVARIANT(is_in_view(reader));
+	*index = reader->view;
+	return reader->hash;
+}
+
+uint64_t
+state_hash_scan(struct state_reader *reader)
+{
+	uint64_t sum = 0;
+
+	INVARIANT(is_in_view(reader));
+	for (uint32_t space = 0; space < STATE_SPACES; space++) {
+		struct entry *entry = order_first(&reader->state->orders[space]);
+		for (; entry != NULL; entry = order_next(entry)) {
+			struct version *version = mvcc_at(entry, reader->view);
+			if (state_read_is_ended(reader))
+				return 0;
+			if (version != NULL && version_type(version) != STATE_NONE)
+				sum += state_version_hash(entry, version);
+		}
+	}
+	return sum;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How memory comes back: versions behind the floor at once, entries after a grace period. */
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/state/state_internal.h"
+
+#define RELEASE_BURST 256u
+
+/* The oldest position that a view reads at, now or after it has begun. A reader that this misses
+ * has not yet looked at `published`, in the one order of these sequentially consistent accesses,
+ * and so will read at published_index or later. */
+static uint64_t
+floor_index(const struct state *state)
+{
+	uint64_t floor = state->published_index;
+
+	for (uint32_t i = 0; i < state->config.readers_max; i++)
+		floor = min_u64(floor, atomic_load(&state->readers[i].pin));
+	return floor;
+}
+
+void
+reclaim_push(struct state *state, struct version *version)
+{
+	INVARIANT(version->older != NULL);
+	INVARIANT(state->queue_tail == NULL || state->queue_tail->log_index <= version->log_index);
+	if (state->queue_tail == NULL)
+		state->queue_head = version;
+	else
+		state->queue_tail->queue_next = version;
+	state->queue_tail = version;
+	state->queue_count++;
+	state->queued_since_turn++;
+}
+
+static void
+version_free(struct state *state, struct version *version)
+{
+	arena_free(&state->arena, version);
+	state->versions_live--;
+	state->versions_reclaimed++;
+}
+
+static void
+entry_retire(struct state *state, struct version *tombstone)
+{
+	struct entry *entry = tombstone->entry;
+	const enum state_space space = (enum state_space)entry->space;
+	const uint64_t hash = state_index_hash(state, space, entry_key(entry), entry->key_bytes);
+
+	index_remove(state, hash, entry);
+	order_remove(&state->orders[space], entry);
+	tombstone->queue_next = state->retired;
+	state->retired = tombstone;
+}
+
+static void
+queue_turn(struct state *state, uint64_t floor, uint64_t burst_max)
+{
+	for (uint64_t i = 0; i < burst_max; i++) {
+		struct version *version = state->queue_head;
+		if (version == NULL || version->log_index > floor)
+			break;
+		state->queue_head = version->queue_next;
+		if (state->queue_head == NULL)
+			state->queue_tail = NULL;
+		state->queue_count--;
+		version_free(state, version->older);
+		version->older = NULL;
+		if (version_type(version) == STATE_NONE &&
+		    rcu_own(version->entry->newest) == version)
+			entry_retire(state, version);
+	}
+}
+
+static void
+release_turn(struct state *state, uint64_t burst_max)
+{
+	for (uint64_t i = 0; i < burst_max && state->releasing != NULL; i++) {
+		struct version *tombstone = state->releasing;
+		state->releasing = tombstone->queue_next;
+		arena_free(&state->arena, tombstone->entry);
+		version_free(state, tombstone);
+	}
+}
+
+/* Retired entries -> control thread -> back, one batch under way at a time. */
+static void
+retired_turn(struct state *state)
+{
+	if (state->releasing != NULL)
+		return;
+	state->releasing = atomic_exchange_explicit(&state->done, NULL, memory_order_acquire);
+	if (state->releasing == NULL && !state->has_readers) {
+		state->releasing = state->retired;
+		state->retired = NULL;
+	}
+	if (state->retired == NULL ||
+	    atomic_load_explicit(&state->handed, memory_order_acquire) != NULL)
+		return;
+	atomic_store_explicit(&state->handed, state->retired, memory_order_release);
+	state->retired = NULL;
+}
+
+/* Views that keep the last eighth of the arena from being free are asked to end: scans stop, and
+ * their owners begin again at a newer view. */
+static void
+crowd_turn(struct state *state, uint64_t floor)
+{
+	if (state->arena.pages_free >= state->arena.pages_count / 8 ||
+	    floor == state->published_index || state->queue_count == 0)
+		return;
+	for (uint32_t i = 0; i < state->config.readers_max; i++) {
+		struct state_reader *reader = &state->readers[i];
+		if (atomic_load(&reader->pin) == floor && !atomic_exchange(&reader->is_ended, true))
+			state->views_ended++;
+	}
+}
+
+void
+state_reclaim_turn(struct state *state, bool has_readers)
+{
+	const uint64_t floor = floor_index(state);
+
+	INVARIANT(floor <= state->published_index);
+	state->has_readers = has_readers;
+	queue_turn(state, floor, 2 * state->queued_since_turn + RELEASE_BURST);
+	state->queued_since_turn = 0;
+	retired_turn(state);
+	release_turn(state, has_readers ? 4 * RELEASE_BURST : UINT64_MAX);
+	crowd_turn(state, floor);
+}
+
+bool
+state_grace_period(struct state *state)
+{
+	struct version *batch = atomic_load_explicit(&state->handed, memory_order_acquire);
+
+	/* The writer has not yet taken the last batch back: nothing to do until then. */
+	if (batch == NULL || atomic_load_explicit(&state->done, memory_order_acquire) != NULL)
+		return false;
+	state_rcu_wait(state);
+	atomic_store_explicit(&state->done, batch, memory_order_release);
+	atomic_store_explicit(&state->handed, NULL, memory_order_release);
+	return true;
+}
+
+bool
+state_has_room(const struct state *state, uint64_t block_bytes)
+{
+	/* A command of many short keys takes about eight times its own length. */
+	const uint64_t pages = 8 * block_bytes / ARENA_PAGE_BYTES + 64;
+
+	return state->arena.pages_free >= min_u64(pages, state->arena.pages_count / 16);
+}
+
+/* Not from state_alloc: it may free the very entry that a command is about to write. */
+void
+reclaim_urgent(struct state *state)
+{
+	queue_turn(state, floor_index(state), UINT64_MAX);
+	release_turn(state, UINT64_MAX);
+	retired_turn(state);
+	release_turn(state, UINT64_MAX);
+}
+
+void *
+state_alloc(struct state *state, uint64_t bytes)
+{
+	void *object = arena_alloc(&state->arena, bytes);
+
+	/* The arena is at least twice the capacity, and state_has_room warns long before this. */
+	INVARIANT(object != NULL);
+	return object;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session table: exactly once, decided where commands are applied. A session is a versioned
+ * entry like a key, so that scans and views see it at their position. */
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/base/le.h"
+#include "dataplane/state/state_internal.h"
+
+static struct session_links *
+links_of(struct entry *entry)
+{
+	INVARIANT(entry->space == STATE_SESSIONS);
+	return (struct session_links *)(void *)(entry_key(entry) + entry->key_bytes);
+}
+
+/* Big-endian, so that byte order is the order of opening. */
+static le64
+session_key(uint64_t client_id)
+{
+	return le64_make(__builtin_bswap64(client_id));
+}
+
+static struct session_image *
+newest_image(struct entry *entry)
+{
+	struct version *version = rcu_own(entry->newest);
+
+	INVARIANT(version->bytes_type == (sizeof(struct session_image) << 2 | STATE_TYPE_SESSION));
+	return session_image(version);
+}
+
+static void
+lru_remove(struct state *state, struct entry *entry)
+{
+	struct session_links *links = links_of(entry);
+
+	if (links->lru_prev != NULL)
+		links_of(links->lru_prev)->lru_next = links->lru_next;
+	else
+		state->lru_oldest = links->lru_next;
+	if (links->lru_next != NULL)
+		links_of(links->lru_next)->lru_prev = links->lru_prev;
+	else
+		state->lru_newest = links->lru_prev;
+}
+
+static void
+lru_append(struct state *state, struct entry *entry)
+{
+	struct session_links *links = links_of(entry);
+
+	links->lru_prev = state->lru_newest;
+	links->lru_next = NULL;
+	if (state->lru_newest != NULL)
+		links_of(state->lru_newest)->lru_next = entry;
+	else
+		state->lru_oldest = entry;
+	state->lru_newest = entry;
+}
+
+static void
+dirty_push(struct state *state, struct entry *entry)
+{
+	struct session_links *links = links_of(entry);
+
+	if (links->is_dirty)
+		return;
+	links->is_dirty = true;
+	links->dirty_next = state->dirty;
+	state->dirty = entry;
+}
+
+void
+session_hash_dirty(struct state *state)
+{
+	while (state->dirty != NULL) {
+		struct entry *entry = state->dirty;
+		struct session_links *links = links_of(entry);
+		struct version *version = rcu_own(entry->newest);
+		state->dirty = links->dirty_next;
+		links->is_dirty = false;
+		if (version_type(version) == STATE_NONE)
+			continue;
+		version->hash = state_session_hash(session_image(version));
+		state->hash_sum += version->hash;
+	}
+}
+
+struct entry *
+session_find(const struct state *state, uint64_t client_id)
+{
+	const le64 key = session_key(client_id);
+	const uint64_t hash = state_index_hash(state, STATE_SESSIONS, &key, sizeof(key));
+	struct entry *entry = index_find(state, hash, STATE_SESSIONS, &key, sizeof(key));
+
+	if (entry == NULL || version_type(rcu_own(entry->newest)) == STATE_NONE)
+		return NULL;
+	return entry;
+}
+
+void
+session_close(struct state *state, struct entry *entry, struct state_position at)
+{
+	INVARIANT(state->session_count > 0);
+	lru_remove(state, entry);
+	mvcc_end(state, entry, at);
+	state->session_count--;
+	state->logical_bytes -= STATE_SESSION_CHARGE;
+}
+
+static bool
+has_session_room(const struct state *state)
+{
+	return state->session_count < state->config.sessions_max &&
+	       state->logical_bytes + STATE_SESSION_CHARGE <= state->config.capacity_bytes;
+}
+
+void
+session_open(struct state *state, struct state_position at, uint64_t time_ns, struct reply *reply)
+{
+	struct session_image image = { .low = 1,
+				       .last_used_ns = time_ns,
+				       .last_index = at.log_index };
+
+	if (!has_session_room(state) && state->lru_oldest != NULL) {
+		struct entry *oldest = state->lru_oldest;
+		const uint64_t used_ns = newest_image(oldest)->last_used_ns;
+		if (time_ns > used_ns && time_ns - used_ns > STATE_SESSION_IDLE_NS)
+			session_close(state, oldest, at);
+	}
+	if (!has_session_room(state)) {
+		reply->kind = REPLY_OUT_OF_MEMORY;
+		state->out_of_memory++;
+		return;
+	}
+	image.client_id = state->client_id_next++;
+	const le64 key = session_key(image.client_id);
+	const uint64_t hash = state_index_hash(state, STATE_SESSIONS, &key, sizeof(key));
+	struct entry *entry = mvcc_put(
+	    state, NULL, STATE_SESSIONS, &key, sizeof(key), hash, at,
+	    &(struct value){ .type = STATE_TYPE_SESSION, .bytes = sizeof(image), .data = &image });
+	lru_append(state, entry);
+	dirty_push(state, entry);
+	state->session_count++;
+	state->logical_bytes += STATE_SESSION_CHARGE;
+	reply->kind = REPLY_SESSION;
+	reply->value = (int64_t)image.client_id;
+}
+
+/* The image that commands of this block change: a copy of the last one, made once a block. */
+static struct session_image *
+writable_image(struct state *state, struct entry *entry, struct state_position at)
+{
+	struct version *version = rcu_own(entry->newest);
+
+	if (version->log_index != at.log_index) {
+		(void)mvcc_put(state, entry, STATE_SESSIONS, NULL, 0, 0, at,
+			       &(struct value){ .type = STATE_TYPE_SESSION,
+						.bytes = sizeof(struct session_image),
+						.data = session_image(version) });
+		dirty_push(state, entry);
+	}
+	INVARIANT(links_of(entry)->is_dirty);
+	version = rcu_own(entry->newest);
+	version->slot = at.slot;
+	return session_image(version);
+}
+
+static void
+window_advance(struct session_image *image, uint64_t low)
+{
+	INVARIANT(low >= image->low);
+	if (low - image->low >= STATE_SESSION_WINDOW) {
+		memset(image->done, 0, sizeof(image->done));
+		image->low = low;
+	}
+	for (; image->low < low; image->low++) {
+		const uint64_t bit = image->low % STATE_SESSION_WINDOW;
+		image->done[bit / 64] &= ~(1ULL << (bit % 64));
+	}
+}
+
+static void
+repeat_answer(const struct session_image *image, uint64_t seq, struct reply *reply)
+{
+	reply->is_repeat = true;
+	for (uint32_t i = 0; i < STATE_REPLIES_KEPT; i++) {
+		const struct session_reply *kept = &image->replies[i];
+		if (kept->seq != seq)
+			continue;
+		reply->kind = (enum reply_kind)kept->kind;
+		reply->is_max = kept->is_max != 0;
+		reply->value = kept->value;
+		reply->delta = kept->delta;
+		reply->bound = kept->bound;
+		return;
+	}
+	/* The position of each is not kept: this one is at or after it. */
+	reply->kind = REPLY_DONE;
+	reply->value = (int64_t)image->last_index;
+}
+
+/* What the client says is its lowest open sequence number, and no more than the window away. */
+static uint64_t
+lowest_open(const struct command *command)
+{
+	const uint64_t back = min_u64(command->open_window, STATE_SESSION_WINDOW - 1);
+
+	return command->seq > back ? command->seq - back : 1;
+}
+
+bool
+session_admit(struct state *state, struct entry *entry, struct state_position at, uint64_t time_ns,
+	      const struct command *command, struct reply *reply)
+{
+	const uint64_t seq = command->seq;
+
+	if (seq < newest_image(entry)->low) {
+		reply->kind = REPLY_TOO_OLD;
+		return false;
+	}
+	struct session_image *image = writable_image(state, entry, at);
+	window_advance(image, max_u64(image->low, lowest_open(command)));
+	INVARIANT(seq >= image->low && seq - image->low < STATE_SESSION_WINDOW);
+	if (image->last_used_ns != time_ns) {
+		image->last_used_ns = time_ns;
+		lru_remove(state, entry);
+		lru_append(state, entry);
+	}
+	const uint64_t bit = seq % STATE_SESSION_WINDOW;
+	if ((image->done[bit / 64] >> (bit % 64) & 1) != 0) {
+		repeat_answer(image, seq, reply);
+		return false;
+	}
+	return true;
+}
+
+void
+session_record(struct state *state, struct entry *entry, struct state_position at, uint64_t seq,
+	       const struct reply *reply)
+{
+	struct session_image *image = writable_image(state, entry, at);
+	const uint64_t bit = seq % STATE_SESSION_WINDOW;
+
+	INVARIANT(seq >= image->low && seq - image->low < STATE_SESSION_WINDOW);
+	image->done[bit / 64] |= 1ULL << (bit % 64);
+	image->last_index = at.log_index;
+	image->replies[image->replies_count++ % STATE_REPLIES_KEPT] = (struct session_reply){
+		.seq = seq,
+		.kind = (uint8_t)reply->kind,
+		.is_max = reply->is_max,
+		.value = reply->value,
+		.delta = reply->delta,
+		.bound = reply->bound,
+	};
+}
