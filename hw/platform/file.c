@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "hw/platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define PATH_BYTES_MAX 4000u
+
+enum tern_err
+platform_file_lock(const char *path, int *fd)
+{
+	const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (file < 0)
+		return TERN_ERR_IO;
+	if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+		const enum tern_err err = errno == EWOULDBLOCK ? TERN_ERR_BUSY : TERN_ERR_IO;
+		close(file);
+		return err;
+	}
+	*fd = file;
+	return TERN_OK;
+}
+
+enum tern_err
+platform_directory_sync(const char *path)
+{
+	char directory[PATH_BYTES_MAX + 1];
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+
+	if (length >= PATH_BYTES_MAX)
+		return TERN_ERR_TOO_LARGE;
+	memcpy(directory, path, length);
+	if (length == 0)
+		directory[length++] = slash == NULL ? '.' : '/';
+	directory[length] = '\0';
+	const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return TERN_ERR_IO;
+	const enum tern_err err = fsync(fd) == 0 ? TERN_OK : TERN_ERR_IO;
+	close(fd);
+	return err;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every program takes from the operating system: memory maps, clocks, pinning, random seeds,
+ * the one way to write a line for people, and the lock that keeps a second process off a node's
+ * files. It also supplies tern_invariant_failed to the programs (one line to stderr, then abort).
+ *
+ * Promises: nothing here allocates from the heap; every map is made once at start-up.
+ * Threads: clocks and platform_random_u64 may be used by any thread; platform_diag by control
+ * threads only, never by a data lcore; the rest at start-up.
+ */
+#ifndef TERN_HW_PLATFORM_PLATFORM_H
+#define TERN_HW_PLATFORM_PLATFORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "hw/seam/clock_ops.h"
+
+#define PLATFORM_PAGE_BYTES 4096u
+
+/* Memory that is mapped twice in a row: ring[i] and ring[i + bytes] are the same byte, so that what
+ * wraps around stays contiguous. @bytes: a multiple of PLATFORM_PAGE_BYTES. Zeroed. NULL: no
+ * memory. */
+uint8_t *platform_ring_map(size_t bytes);
+void platform_ring_unmap(uint8_t *ring, size_t bytes);
+
+/* Zeroed, page-aligned memory that is populated now, so that a data lcore takes no page fault
+ * later.
+ * @bytes is rounded up to whole pages. NULL: no memory. */
+void *platform_arena_map(size_t bytes);
+void platform_arena_unmap(void *arena, size_t bytes);
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME. */
+struct clock_port platform_clock(void);
+uint64_t platform_monotonic_ns(void);
+
+/* Pins the calling thread to @cpu. CONFIG: no such CPU, or not ours to use. */
+TERN_CHECKED enum tern_err platform_pin_thread(uint32_t cpu);
+/* CPUs that this process may use now; at least 1. */
+uint32_t platform_cpu_count(void);
+
+/* From the kernel's generator; for seeds, cluster ids. Ends the process when there is none. */
+uint64_t platform_random_u64(void);
+
+/* Error: someone must act. Info: role and membership changes, start and stop. */
+enum platform_level { PLATFORM_ERROR = 1, PLATFORM_WARNING, PLATFORM_INFO };
+
+/* One line to stderr in one write: `<monotonic seconds> <level> <text>`, where the text is
+ * `event key=value ...`. Longer than 1000 bytes is cut. Control characters become '?'. */
+__attribute__((format(printf, 2, 3))) void
+platform_diag(enum platform_level level, const char *format, ...);
+
+/* Creates @path if need be and locks it for this process's life (or until @fd is closed).
+ * BUSY: another process holds it. IO: it cannot be created or opened. */
+TERN_CHECKED enum tern_err platform_file_lock(const char *path, int *fd);
+
+/* Makes the name @path durable: flushes the directory that holds it. IO; TOO_LARGE: over 4000
+ * bytes. */
+TERN_CHECKED enum tern_err platform_directory_sync(const char *path);
+
+#endif
