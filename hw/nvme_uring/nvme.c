@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data path: one io_uring, requests in slots, completions in batches. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "hw/nvme_uring/nvme_internal.h"
+#include "hw/platform/platform.h"
+
+#define RING_TRIES   100u
+#define RING_WAIT_NS 50000000
+
+#define CQE_BATCH 64u
+
+static void
+devices_close(struct nvme *nvme)
+{
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		struct nvme_device *device = &nvme->devices[i];
+		if (device->fd >= 0)
+			close(device->fd);
+		if (device->claim_fd >= 0)
+			close(device->claim_fd);
+		device->fd = device->claim_fd = -1;
+	}
+}
+
+static enum tern_err
+devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
+{
+	for (uint32_t i = 0; i < nvme->config.device_count; i++)
+		nvme->devices[i].fd = nvme->devices[i].claim_fd = -1;
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		const char *path = nvme->config.paths[i];
+		struct nvme_device *device = &nvme->devices[i];
+		int claim_fd = -1;
+		enum tern_err err = nvme_device_claim(path, &claim_fd, err_text, err_bytes);
+		if (err != TERN_OK)
+			return err;
+		err = nvme_device_probe(path, device, err_text, err_bytes);
+		device->claim_fd = claim_fd;
+		if (err != TERN_OK)
+			return err;
+		if (device->is_volatile && !nvme->config.is_volatile_allowed) {
+			nvme_explain(err_text, err_bytes,
+				     "lives in RAM and loses everything at a power cut; say "
+				     "volatile = true if that is meant",
+				     path, 0);
+			return TERN_ERR_UNSUPPORTED;
+		}
+	}
+	return TERN_OK;
+}
+
+enum tern_err
+nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, size_t err_bytes)
+{
+	if (config->device_count < 1 || config->device_count > NVME_DEVICES_MAX ||
+	    config->queue_depth < 1 || config->queue_depth > NVME_QUEUE_DEPTH_MAX ||
+	    config->buffer_count > NVME_BUFFERS_MAX) {
+		nvme_explain(err_text, err_bytes, "counts out of range", "storage", 0);
+		return TERN_ERR_CONFIG;
+	}
+	if (config->durability == NVME_DURABILITY_NONE && !config->is_dev) {
+		nvme_explain(err_text, err_bytes, "writes without a flush need dev = true",
+			     "storage", 0);
+		return TERN_ERR_CONFIG;
+	}
+	const size_t bytes = sizeof(struct nvme) + config->queue_depth * sizeof(struct nvme_slot);
+	struct nvme *nvme = platform_arena_map(bytes);
+	if (nvme == NULL) {
+		nvme_explain(err_text, err_bytes, "no memory", "storage", 0);
+		return TERN_ERR_NO_MEMORY;
+	}
+	nvme->config = *config;
+	nvme->arena_bytes = bytes;
+	for (uint32_t i = 0; i < config->queue_depth; i++)
+		nvme->slots[i].next = i + 1 < config->queue_depth ? i + 1 : NVME_SLOT_NONE;
+	nvme->free_head = 0;
+	nvme->dead_head = NVME_SLOT_NONE;
+	const enum tern_err err = devices_open(nvme, err_text, err_bytes);
+	if (err != TERN_OK) {
+		nvme_close(nvme);
+		return err;
+	}
+	*out = nvme;
+	return TERN_OK;
+}
+
+/* 0 or a negative errno. An ordinary user's locked memory is counted over all processes, and the
+ * kernel gives back that of a ring that was closed a moment ago only after a while: wait for it. */
+static int
+ring_make(struct nvme *nvme, uint32_t depth)
+{
+	const struct timespec pause = { .tv_nsec = RING_WAIT_NS };
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_TASKRUN_FLAG,
+	};
+	int result = -ENOMEM;
+
+	for (uint32_t i = 0; i < RING_TRIES && result == -ENOMEM; i++) {
+		if (i != 0)
+			(void)nanosleep(&pause, NULL);
+		result = io_uring_queue_init_params(depth, &nvme->ring, &params);
+		if (result == -EINVAL && !nvme->is_ring_plain) { /* a kernel before 6.1 */
+			nvme->is_ring_plain = true;
+			params = (struct io_uring_params){ 0 };
+			result = io_uring_queue_init_params(depth, &nvme->ring, &params);
+		}
+	}
+	return result;
+}
+
+enum tern_err
+nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
+{
+	struct iovec buffers[NVME_BUFFERS_MAX];
+	int fds[NVME_DEVICES_MAX];
+	const uint32_t depth = nvme->config.queue_depth;
+
+	INVARIANT(!nvme->is_attached);
+	const int result = ring_make(nvme, depth);
+	if (result != 0) {
+		nvme_explain(err_text, err_bytes, "the kernel refuses it", "io_uring", -result);
+		return TERN_ERR_UNSUPPORTED;
+	}
+	nvme->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (nvme->event_fd < 0 || io_uring_register_eventfd(&nvme->ring, nvme->event_fd) != 0) {
+		nvme_explain(err_text, err_bytes, "no eventfd", "io_uring", errno);
+		io_uring_queue_exit(&nvme->ring);
+		if (nvme->event_fd >= 0)
+			close(nvme->event_fd);
+		return TERN_ERR_UNSUPPORTED;
+	}
+	for (uint32_t i = 0; i < nvme->config.device_count; i++)
+		fds[i] = nvme->devices[i].fd;
+	nvme->is_files_registered =
+	    io_uring_register_files(&nvme->ring, fds, nvme->config.device_count) == 0;
+	for (uint32_t i = 0; i < nvme->config.buffer_count; i++)
+		buffers[i] = (struct iovec){ .iov_base = nvme->config.buffers[i].base,
+					     .iov_len = nvme->config.buffers[i].bytes };
+	/* Refused beyond RLIMIT_MEMLOCK; requests then name their memory themselves. */
+	nvme->is_buffers_registered =
+	    nvme->config.buffer_count != 0 &&
+	    io_uring_register_buffers(&nvme->ring, buffers, nvme->config.buffer_count) == 0;
+	nvme->is_attached = true;
+	return TERN_OK;
+}
+
+void
+nvme_close(struct nvme *nvme)
+{
+	if (nvme == NULL)
+		return;
+	if (nvme->is_attached) {
+		io_uring_queue_exit(&nvme->ring);
+		close(nvme->event_fd);
+	}
+	devices_close(nvme);
+	platform_arena_unmap(nvme, nvme->arena_bytes);
+}
+
+int
+nvme_device_fd(const struct nvme *nvme, uint32_t device)
+{
+	INVARIANT(device < nvme->config.device_count);
+	return nvme->devices[device].fd;
+}
+
+/* The registered buffer that holds the request's bytes; -1: none does. */
+static int
+buffer_find(const struct nvme *nvme, const struct disk_request *request)
+{
+	for (uint32_t i = 0; nvme->is_buffers_registered && i < nvme->config.buffer_count; i++) {
+		const uintptr_t base = (uintptr_t)nvme->config.buffers[i].base;
+		const uintptr_t at = (uintptr_t)request->bytes;
+		if (at >= base && at - base <= nvme->config.buffers[i].bytes &&
+		    request->length <= nvme->config.buffers[i].bytes - (at - base))
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool
+is_dsync(const struct nvme *nvme, const struct nvme_device *device)
+{
+	switch (nvme->config.durability) {
+	case NVME_DURABILITY_AUTO:
+		return !(device->is_block && device->is_write_through);
+	case NVME_DURABILITY_DSYNC:
+		return true;
+	case NVME_DURABILITY_NONE:
+		return false;
+	}
+	return true;
+}
+
+static bool
+is_durable(const struct nvme *nvme, const struct nvme_device *device)
+{
+	return is_dsync(nvme, device) || (device->is_block && device->is_write_through);
+}
+
+static void
+sqe_fill(struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
+{
+	const struct nvme_device *device = &nvme->devices[request->device];
+	const int fd = nvme->is_files_registered ? (int)request->device : device->fd;
+	const int buffer = buffer_find(nvme, request);
+	const bool is_write = request->kind == DISK_WRITE;
+
+	if (is_write && buffer >= 0)
+		io_uring_prep_write_fixed(sqe, fd, request->bytes, request->length, request->offset,
+					  buffer);
+	else if (is_write)
+		io_uring_prep_write(sqe, fd, request->bytes, request->length, request->offset);
+	else if (buffer >= 0)
+		io_uring_prep_read_fixed(sqe, fd, request->bytes, request->length, request->offset,
+					 buffer);
+	else
+		io_uring_prep_read(sqe, fd, request->bytes, request->length, request->offset);
+	if (is_write && is_dsync(nvme, device))
+		sqe->rw_flags = RWF_DSYNC;
+	if (nvme->is_files_registered)
+		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+}
+
+static enum tern_err
+port_queue(void *disk, const struct disk_request *request)
+{
+	struct nvme *nvme = disk;
+
+	INVARIANT(nvme->is_attached && request->device < nvme->config.device_count);
+	INVARIANT(request->offset % DISK_PAGE_BYTES == 0 &&
+		  ((uintptr_t)request->bytes & (DISK_PAGE_BYTES - 1)) == 0);
+	INVARIANT(request->length != 0 && request->length % DISK_PAGE_BYTES == 0 &&
+		  request->length <= NVME_REQUEST_BYTES_MAX);
+	const struct nvme_device *device = &nvme->devices[request->device];
+	const bool is_write = request->kind == DISK_WRITE;
+	const bool is_dead = (device->is_failed && is_write) || request->offset > device->bytes ||
+			     request->length > device->bytes - request->offset;
+
+	if (nvme->free_head == NVME_SLOT_NONE)
+		return TERN_ERR_QUEUE_FULL;
+	const uint32_t index = nvme->free_head;
+	struct nvme_slot *slot = &nvme->slots[index];
+	if (!is_dead) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
+		if (sqe == NULL)
+			return TERN_ERR_QUEUE_FULL;
+		sqe_fill(nvme, sqe, request);
+		io_uring_sqe_set_data64(sqe, index);
+	}
+	nvme->free_head = slot->next;
+	*slot = (struct nvme_slot){
+		.user = request->user,
+		.device = request->device,
+		.length = request->length,
+		.next = NVME_SLOT_NONE,
+		.kind = request->kind,
+		.is_durable = is_write && is_durable(nvme, device),
+	};
+	if (is_dead) {
+		slot->next = nvme->dead_head;
+		nvme->dead_head = index;
+	}
+	nvme->stats.in_flight++;
+	nvme->stats.in_flight_high = max_u64(nvme->stats.in_flight_high, nvme->stats.in_flight);
+	return TERN_OK;
+}
+
+static void
+port_submit(void *disk)
+{
+	struct nvme *nvme = disk;
+
+	/* What the kernel does not take now stays in the ring and is offered again by the next
+	 * poll. */
+	if (io_uring_sq_ready(&nvme->ring) != 0)
+		(void)io_uring_submit(&nvme->ring);
+}
+
+/* Ends a request; @result: bytes moved, or a negative errno. */
+static struct disk_completion
+slot_finish(struct nvme *nvme, uint32_t index, int32_t result)
+{
+	struct nvme_slot *slot = &nvme->slots[index];
+	const bool is_ok = result >= 0 && (uint32_t)result == slot->length;
+	const struct disk_completion completion = {
+		.user = slot->user,
+		.device = slot->device,
+		.kind = slot->kind,
+		.err = is_ok ? TERN_OK : TERN_ERR_IO,
+		.length = slot->length,
+	};
+
+	INVARIANT(nvme->stats.in_flight != 0);
+	nvme->stats.in_flight--;
+	if (!is_ok) {
+		nvme->stats.errors++;
+		if (slot->kind == DISK_WRITE)
+			nvme->devices[slot->device].is_failed = true;
+	} else if (slot->kind == DISK_WRITE) {
+		nvme->stats.writes++;
+		nvme->stats.write_bytes += slot->length;
+		nvme->stats.durable_writes += slot->is_durable;
+	} else {
+		nvme->stats.reads++;
+		nvme->stats.read_bytes += slot->length;
+	}
+	slot->next = nvme->free_head;
+	nvme->free_head = index;
+	return completion;
+}
+
+static uint32_t
+port_poll(void *disk, struct disk_completion *completions, uint32_t max)
+{
+	struct nvme *nvme = disk;
+	struct io_uring_cqe *cqes[CQE_BATCH];
+	uint32_t count = 0;
+
+	while (count < max && nvme->dead_head != NVME_SLOT_NONE) {
+		const uint32_t index = nvme->dead_head;
+		nvme->dead_head = nvme->slots[index].next;
+		completions[count++] = slot_finish(nvme, index, -EIO);
+	}
+	if (nvme->stats.in_flight == 0) {
+		/* Nothing can signal it now; draining it here keeps the call off every reply's
+		 * path. */
+		if (nvme->is_signalled) {
+			uint64_t signals;
+			(void)!read(nvme->event_fd, &signals, sizeof(signals));
+			nvme->is_signalled = false;
+		}
+		return count;
+	}
+	nvme->is_signalled = true;
+	port_submit(nvme);
+	/* Completions are run by this thread, and only when the kernel says that some are waiting:
+	 * asking each time costs a system call (4 KiB writes took 70 us in place of 52). */
+	if (IO_URING_READ_ONCE(*nvme->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+		(void)io_uring_get_events(&nvme->ring);
+	while (count < max) {
+		const uint32_t want = min_u32(max - count, CQE_BATCH);
+		const uint32_t got = io_uring_peek_batch_cqe(&nvme->ring, cqes, want);
+		for (uint32_t i = 0; i < got; i++)
+			completions[count++] = slot_finish(
+			    nvme, (uint32_t)io_uring_cqe_get_data64(cqes[i]), cqes[i]->res);
+		io_uring_cq_advance(&nvme->ring, got);
+		if (got < want)
+			break;
+	}
+	return count;
+}
+
+/* An eventfd, because a ring with DEFER_TASKRUN that is polled itself was seen to sleep through its
+ * completions. */
+static int
+port_wait_fd(void *disk)
+{
+	const struct nvme *nvme = disk;
+	return nvme->is_attached ? nvme->event_fd : -1;
+}
+
+static void
+port_facts(void *disk, struct disk_facts *facts)
+{
+	const struct nvme *nvme = disk;
+	bool is_volatile = false;
+
+	*facts = (struct disk_facts){
+		.device_count = nvme->config.device_count,
+		.device_bytes = UINT64_MAX,
+		.is_direct = true,
+		.is_dsync = true,
+		.is_registered = nvme->is_buffers_registered,
+	};
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		const struct nvme_device *device = &nvme->devices[i];
+		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
+		facts->is_direct = facts->is_direct && device->is_direct;
+		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
+		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
+		is_volatile = is_volatile || device->is_volatile;
+	}
+	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
+		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
+		 facts->is_dsync                                   ? " RWF_DSYNC"
+		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
+								   : " write-through",
+		 is_volatile ? " VOLATILE" : "");
+}
+
+static void
+port_stats(void *disk, struct disk_stats *stats)
+{
+	const struct nvme *nvme = disk;
+	*stats = nvme->stats;
+}
+
+static const struct disk_ops nvme_disk_ops = {
+	.queue = port_queue,
+	.submit = port_submit,
+	.poll = port_poll,
+	.wait_fd = port_wait_fd,
+	.facts = port_facts,
+	.stats = port_stats,
+};
+
+struct disk_port
+nvme_port(struct nvme *nvme)
+{
+	return (struct disk_port){ .ops = &nvme_disk_ops, .disk = nvme };
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The storage seam (hw/seam/disk_ops.h) on io_uring: O_DIRECT reads and writes on block devices or
+ * preallocated files, several in flight; a completed write is durable. The only room that includes
+ * liburing.h.
+ *
+ * How a write becomes durable: with RWF_DSYNC, except on a block device that says its cache is
+ * written through (sysfs queue/write_cache). A file always gets RWF_DSYNC, because nobody can tell
+ * from its descriptor whether its extents were written before.
+ *
+ * Order of calls: nvme_open in the start-up thread (opens and locks the devices, maps all memory),
+ * then nvme_attach once in the thread that will own the port (io_uring's SINGLE_ISSUER binds the
+ * ring to the thread that makes it), then the port's operations, by that thread only. wait_fd,
+ * facts and stats too. wait_fd becomes readable with a completion and stays so until a poll finds
+ * nothing in flight, so it is for sleeping when idle. nvme_close comes when the owner has polled
+ * everything home, or has ended.
+ *
+ * Invariants: a request that was taken gives exactly one completion; requests in flight <=
+ * queue_depth; after the first failed write of a device every later write to it fails as well, for
+ * what the device still holds is not known.
+ */
+#ifndef TERN_HW_NVME_URING_NVME_H
+#define TERN_HW_NVME_URING_NVME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "hw/seam/disk_ops.h"
+
+#define NVME_DEVICES_MAX       16u
+#define NVME_BUFFERS_MAX       4u
+#define NVME_QUEUE_DEPTH_MAX   1024u
+#define NVME_REQUEST_BYTES_MAX (2u * 1024u * 1024u)
+
+struct nvme; /* fields in nvme_internal.h */
+
+enum nvme_durability {
+	NVME_DURABILITY_AUTO = 0, /* what the device needs, see above */
+	NVME_DURABILITY_DSYNC,    /* RWF_DSYNC on every write */
+	NVME_DURABILITY_NONE,     /* never: breaks the seam's promise. Tests only, needs is_dev */
+};
+
+struct nvme_config {
+	const char *paths[NVME_DEVICES_MAX];
+	uint32_t device_count;
+	uint32_t queue_depth;     /* requests in flight on all devices; 1..NVME_QUEUE_DEPTH_MAX */
+	bool is_volatile_allowed; /* take RAM devices and files on RAM file systems */
+	bool is_dev;
+	enum nvme_durability durability;
+	/* Memory that most requests lie in (the log ring). Registered with the kernel when
+	 * RLIMIT_MEMLOCK allows; otherwise used as it is, and the facts say so. A ring that is
+	 * mapped twice is given as one buffer of twice its bytes. */
+	struct {
+		void *base;
+		size_t bytes;
+	} buffers[NVME_BUFFERS_MAX];
+	uint32_t buffer_count;
+};
+
+/* Opens and locks the devices. @err_text: a sentence for people when this fails, naming the device.
+ * NOT_FOUND; BUSY: another process uses it (after two seconds of waiting); UNSUPPORTED: no
+ * O_DIRECT, or volatile and not allowed; CONFIG: counts or sizes; IO; NO_MEMORY. */
+TERN_CHECKED enum tern_err
+nvme_open(const struct nvme_config *config, struct nvme **nvme, char *err_text, size_t err_bytes);
+/* Makes the io_uring; the calling thread owns the port from now on. UNSUPPORTED: the kernel
+ * refuses. */
+TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes);
+struct disk_port nvme_port(struct nvme *nvme);
+/* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
+int nvme_device_fd(const struct nvme *nvme, uint32_t device);
+/* NULL is allowed. What is in flight gives no completion; the kernel keeps its memory pinned. */
+void nvme_close(struct nvme *nvme);
+
+/* Creates a file of @bytes (a multiple of 1 MiB) that is written with zeros from end to end,
+ * because a merely allocated one is slow and stalls, and makes file and name durable. BUSY: @path
+ * exists already, it is left alone. UNSUPPORTED: no O_DIRECT there. IO: also no space; the
+ * unfinished file is removed. */
+TERN_CHECKED enum tern_err
+nvme_create_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes);
+/* Writes zeros over the first @bytes of a block device (all of it when 0) and flushes. Errors as
+ * nvme_open; CONFIG: no block device, or smaller than @bytes. */
+TERN_CHECKED enum tern_err
+nvme_prepare_device(const char *path, uint64_t bytes, char *err_text, size_t err_bytes);
+
+/* Opens one device O_DIRECT. @is_writable: also locks it against other processes. The caller closes
+ * @fd. Errors as nvme_open. */
+TERN_CHECKED enum tern_err nvme_device_open(const char *path, bool is_writable, int *fd,
+					    uint64_t *bytes, char *err_text, size_t err_bytes);
+
+#endif

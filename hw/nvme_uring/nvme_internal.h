@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fields of the adapter; only files of this room include this. */
+#ifndef TERN_HW_NVME_URING_NVME_INTERNAL_H
+#define TERN_HW_NVME_URING_NVME_INTERNAL_H
+
+#include <liburing.h>
+
+#include "hw/nvme_uring/nvme.h"
+
+#define NVME_SLOT_NONE UINT32_MAX
+
+/* What is known of a device at start-up. */
+struct nvme_device {
+	int fd, claim_fd; /* claim_fd holds the lock */
+	uint64_t bytes;
+	bool is_direct;        /* read back from the descriptor */
+	bool is_block;         /* a block device, not a file */
+	bool is_volatile;      /* lives in RAM: nothing survives a power cut */
+	bool is_write_through; /* a block device that says it has no volatile cache */
+	bool is_failed;        /* a write failed: what the device holds is not known */
+};
+
+/* A request in flight. */
+struct nvme_slot {
+	uint64_t user;
+	uint32_t device, length, next;
+	enum disk_request_kind kind;
+	bool is_durable;
+};
+
+struct nvme {
+	struct nvme_config config;
+	size_t arena_bytes; /* of this structure and its slots */
+	struct nvme_device devices[NVME_DEVICES_MAX];
+	struct io_uring ring;
+	bool is_attached, is_ring_plain, is_files_registered, is_buffers_registered;
+	bool is_signalled; /* event_fd may be readable */
+	int event_fd;
+	uint32_t free_head; /* slots that are free */
+	uint32_t dead_head; /* slots whose device had failed before they were taken */
+	struct disk_stats stats;
+	struct nvme_slot slots[];
+};
+
+/* Makes the device ours until @fd is closed; waits up to two seconds for another process to let go.
+ * A descriptor of its own: io_uring keeps those that it was given for a while after the process has
+ * ended (0.3 s were seen), whereas the kernel closes this one as soon as the process's requests
+ * have ended. */
+TERN_CHECKED enum tern_err
+nvme_device_claim(const char *path, int *fd, char *err_text, size_t err_bytes);
+/* Opens and describes one device for reading and writing. */
+TERN_CHECKED enum tern_err
+nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes);
+/* A sentence for people: what, the device, and errno's text when @error is not 0. */
+void nvme_explain(char *err_text, size_t err_bytes, const char *what, const char *path, int error);
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The port on a real file, with O_DIRECT. Skipped where the file system refuses that. */
+#include "tests/support/check.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hw/nvme_uring/lossy.h"
+#include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/superblock_io.h"
+#include "hw/platform/platform.h"
+
+#define PATH       "test-device"
+#define FILE_BYTES (8u << 20)
+#define RING_BYTES (1u << 20)
+
+static char err_text[256];
+
+static int
+setup(void **state)
+{
+	(void)state;
+	unlink(PATH);
+	return nvme_create_file(PATH, FILE_BYTES, err_text, sizeof(err_text)) == TERN_OK ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	return unlink(PATH);
+}
+
+static struct nvme *
+port_make(enum nvme_durability durability, uint32_t depth, uint8_t *ring)
+{
+	const struct nvme_config config = {
+		.paths = { PATH },
+		.device_count = 1,
+		.queue_depth = depth,
+		.is_volatile_allowed = true,
+		.is_dev = true,
+		.durability = durability,
+		.buffers = { { .base = ring, .bytes = 2 * RING_BYTES } },
+		.buffer_count = ring == NULL ? 0 : 1,
+	};
+	struct nvme *nvme = NULL;
+
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+	return nvme;
+}
+
+static void
+wait_for(struct disk_port port, struct disk_completion *completions, uint32_t count)
+{
+	uint32_t have = 0;
+
+	port.ops->submit(port.disk);
+	while (have < count) {
+		struct pollfd fd = { .fd = port.ops->wait_fd(port.disk), .events = POLLIN };
+		have += port.ops->poll(port.disk, completions + have, count - have);
+		/* The descriptor must wake us: a lost wake-up ends the test here. */
+		if (have < count)
+			assert_int_equal(poll(&fd, 1, 20000), 1);
+	}
+	assert_int_equal(have, count);
+}
+
+static enum tern_err
+one(struct disk_port port, enum disk_request_kind kind, uint64_t offset, uint8_t *bytes,
+    uint32_t length)
+{
+	const struct disk_request request = {
+		.kind = kind, .offset = offset, .bytes = bytes, .length = length, .user = 42
+	};
+	struct disk_completion completion;
+
+	assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+	wait_for(port, &completion, 1);
+	assert_int_equal(completion.user, 42);
+	assert_int_equal(completion.kind, kind);
+	assert_int_equal(completion.length, length);
+	return completion.err;
+}
+
+static void
+test_created_file_is_whole(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(PATH, &st), 0);
+	assert_int_equal(st.st_size, FILE_BYTES);
+	assert_true((uint64_t)st.st_blocks * 512 >= FILE_BYTES);
+	assert_int_equal(nvme_create_file(PATH, FILE_BYTES, err_text, sizeof(err_text)),
+			 TERN_ERR_BUSY);
+	assert_non_null(strstr(err_text, PATH ": exists already"));
+	assert_int_equal(nvme_create_file("other", 4096, err_text, sizeof(err_text)),
+			 TERN_ERR_CONFIG);
+	assert_int_equal(
+	    nvme_create_file("no-such-directory/x", FILE_BYTES, err_text, sizeof(err_text)),
+	    TERN_ERR_NOT_FOUND);
+	assert_int_equal(nvme_prepare_device(PATH, 0, err_text, sizeof(err_text)), TERN_ERR_CONFIG);
+}
+
+static void
+test_writes_are_read_back(void **state)
+{
+	static const uint32_t depths[] = { 1, 4, 64 };
+	struct disk_completion done[64];
+	struct disk_facts facts;
+	struct disk_stats stats;
+
+	(void)state;
+	for (size_t d = 0; d < 3; d++) {
+		uint8_t *ring = platform_ring_map(RING_BYTES);
+		struct nvme *nvme = port_make(NVME_DURABILITY_AUTO, depths[d], ring);
+		const struct disk_port port = nvme_port(nvme);
+		uint64_t seen = 0;
+
+		for (uint32_t i = 0; i < RING_BYTES; i++)
+			ring[i] = (uint8_t)(i * 31 + i / 4096 + d);
+		for (uint32_t i = 0; i < depths[d]; i++) {
+			/* The last one crosses from one map of the ring to the other. */
+			const struct disk_request request = {
+				.kind = DISK_WRITE,
+				.offset = (uint64_t)i * 8192,
+				.bytes = ring + RING_BYTES - 4096 - (size_t)i * 8192,
+				.length = 8192,
+				.user = i,
+			};
+			assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+		}
+		const struct disk_request over = { .kind = DISK_WRITE,
+						   .bytes = ring,
+						   .length = 4096 };
+		assert_int_equal(port.ops->queue(port.disk, &over), TERN_ERR_QUEUE_FULL);
+		wait_for(port, done, depths[d]);
+		for (uint32_t i = 0; i < depths[d]; i++) {
+			assert_int_equal(done[i].err, TERN_OK);
+			seen |= 1ULL << done[i].user;
+		}
+		assert_true(seen == (depths[d] == 64 ? UINT64_MAX : (1ULL << depths[d]) - 1));
+		uint8_t *outside = platform_arena_map(8192); /* in no registered buffer */
+		for (uint32_t i = 0; i < depths[d]; i++) {
+			assert_int_equal(one(port, DISK_READ, (uint64_t)i * 8192, outside, 8192),
+					 TERN_OK);
+			assert_memory_equal(outside, ring + RING_BYTES - 4096 - (size_t)i * 8192,
+					    8192);
+		}
+		port.ops->facts(port.disk, &facts);
+		assert_true(facts.is_direct && facts.is_dsync);
+		assert_int_equal(facts.device_bytes, FILE_BYTES);
+		assert_non_null(strstr(facts.mode, "O_DIRECT RWF_DSYNC"));
+		port.ops->stats(port.disk, &stats);
+		assert_int_equal(stats.writes, depths[d]);
+		assert_int_equal(stats.durable_writes, depths[d]);
+		assert_int_equal(stats.reads, depths[d]);
+		assert_int_equal(stats.in_flight, 0);
+		assert_int_equal(stats.in_flight_high, depths[d]);
+		platform_arena_unmap(outside, 8192);
+		nvme_close(nvme);
+		platform_ring_unmap(ring, RING_BYTES);
+	}
+}
+
+static void
+test_works_without_locked_memory(void **state)
+{
+	(void)state;
+	const pid_t child = fork();
+	if (child == 0) {
+		/* Room for io_uring itself, not for a ring of 2 MiB. */
+		const struct rlimit none = { 1 << 20, 1 << 20 };
+		struct disk_facts facts;
+		uint8_t *ring = platform_ring_map(RING_BYTES);
+		/* An ordinary user: the limit does not hold for root. */
+		if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 ||
+		    (geteuid() == 0 && (chmod(PATH, 0666) != 0 || setuid(65534) != 0)))
+			_exit(2);
+		struct nvme *nvme = port_make(NVME_DURABILITY_AUTO, 4, ring);
+		const struct disk_port port = nvme_port(nvme);
+		port.ops->facts(port.disk, &facts);
+		const bool is_good =
+		    one(port, DISK_WRITE, 0, ring, 4096) == TERN_OK && !facts.is_registered;
+		_exit(is_good ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void
+test_a_failed_write_is_final(void **state)
+{
+	uint8_t *page = platform_arena_map(4096);
+	struct disk_stats stats;
+
+	(void)state;
+	struct nvme *nvme = port_make(NVME_DURABILITY_DSYNC, 4, NULL);
+	const struct disk_port port = nvme_port(nvme);
+	assert_int_equal(one(port, DISK_READ, FILE_BYTES, page, 4096), TERN_ERR_IO);
+	assert_int_equal(one(port, DISK_WRITE, 4096, page, 4096), TERN_OK);
+	/* Behind the device's back the file gets shorter: a read there is short. */
+	assert_int_equal(truncate(PATH, 4096), 0);
+	assert_int_equal(one(port, DISK_READ, 8192, page, 4096), TERN_ERR_IO);
+	assert_int_equal(one(port, DISK_WRITE, FILE_BYTES, page, 4096), TERN_ERR_IO);
+	assert_int_equal(one(port, DISK_WRITE, 0, page, 4096), TERN_ERR_IO);
+	assert_int_equal(one(port, DISK_READ, 0, page, 4096), TERN_OK);
+	port.ops->stats(port.disk, &stats);
+	assert_int_equal(stats.errors, 4);
+	assert_int_equal(stats.writes, 1);
+	nvme_close(nvme);
+	platform_arena_unmap(page, 4096);
+}
+
+static void
+test_refusals_name_the_device(void **state)
+{
+	struct nvme_config config = { .paths = { "no-such-device" },
+				      .device_count = 1,
+				      .queue_depth = 4,
+				      .is_volatile_allowed = true };
+	struct nvme *nvme;
+	int fd;
+	uint64_t bytes;
+
+	(void)state;
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_ERR_NOT_FOUND);
+	assert_non_null(strstr(err_text, "no-such-device: does not exist"));
+	config.paths[0] = ".";
+	assert_int_not_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	config.paths[0] = PATH;
+	config.durability = NVME_DURABILITY_NONE; /* without is_dev */
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_ERR_CONFIG);
+	config.durability = NVME_DURABILITY_AUTO;
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	assert_int_equal(nvme_device_open(PATH, true, &fd, &bytes, err_text, sizeof(err_text)),
+			 TERN_ERR_BUSY);
+	assert_int_equal(nvme_device_open(PATH, false, &fd, &bytes, err_text, sizeof(err_text)),
+			 TERN_OK);
+	assert_int_equal(bytes, FILE_BYTES);
+	close(fd);
+	nvme_close(nvme);
+}
+
+static void
+test_ram_devices_need_leave(void **state)
+{
+	static const char path[] = "/dev/shm/tern-test-volatile";
+	struct nvme_config config = { .paths = { path }, .device_count = 1, .queue_depth = 4 };
+	struct disk_facts facts;
+	struct nvme *nvme;
+
+	(void)state;
+	unlink(path);
+	if (nvme_create_file(path, 1 << 20, err_text, sizeof(err_text)) != TERN_OK) {
+		/* Kernels before 6.6 have no O_DIRECT there, and then it is refused with a reason.
+		 */
+		assert_non_null(strstr(err_text, "tern-test-volatile: "));
+		return;
+	}
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)),
+			 TERN_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err_text, "volatile = true"));
+	config.is_volatile_allowed = true;
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	const struct disk_port port = nvme_port(nvme);
+	port.ops->facts(port.disk, &facts);
+	assert_non_null(strstr(facts.mode, "VOLATILE"));
+	nvme_close(nvme);
+	unlink(path);
+}
+
+static void
+test_superblocks_alternate(void **state)
+{
+	struct superblock sb = { .sequence = 1,
+				 .cluster_id = 5,
+				 .node_id = 2,
+				 .k = 1,
+				 .log_first_page = 16,
+				 .log_pages = 1000,
+				 .shard_count = 1 };
+	struct superblock read;
+	uint64_t bytes;
+	uint32_t mask = 99;
+	int fd;
+
+	(void)state;
+	assert_int_equal(nvme_device_open(PATH, true, &fd, &bytes, err_text, sizeof(err_text)),
+			 TERN_OK);
+	assert_int_equal(superblock_read(fd, &read, &mask), TERN_ERR_BLANK);
+	assert_int_equal(superblock_write_all(fd, &sb), TERN_OK);
+	uint8_t *garbage = platform_arena_map(8192);
+	memset(garbage, 0xdd, 8192);
+	for (uint32_t i = 2; i < 12; i++) {
+		assert_int_equal(superblock_read(fd, &read, &mask), TERN_OK);
+		assert_int_equal(read.sequence, i - 1);
+		assert_int_equal(mask, 0xf);
+		/* A torn update destroys both copies of its pair, and the old one still counts. */
+		sb.sequence = i;
+		sb.boot_no = i;
+		assert_int_equal(pwrite(fd, garbage, 8192, i % 2 == 1 ? 0 : 8192), 8192);
+		assert_int_equal(superblock_read(fd, &read, &mask), TERN_OK);
+		assert_int_equal(read.sequence, i - 1);
+		assert_int_equal(mask, i % 2 == 1 ? 0xc : 0x3);
+		assert_int_equal(superblock_write(fd, &sb), TERN_OK);
+	}
+	assert_int_equal(superblock_read(fd, &read, &mask), TERN_OK);
+	assert_int_equal(read.boot_no, 11);
+	assert_int_equal(pwrite(fd, garbage, 8192, 0), 8192);
+	assert_int_equal(pwrite(fd, garbage, 8192, 8192), 8192);
+	assert_int_equal(superblock_read(fd, &read, &mask), TERN_ERR_FOREIGN);
+	assert_int_equal(mask, 0);
+	platform_arena_unmap(garbage, 8192);
+	close(fd);
+}
+
+/* Writes 32 pages through a lossy port in a process that then dies by SIGKILL. Gives the number of
+ * pages that the file holds. */
+static uint32_t
+pages_left_by(enum lossy_mode mode, enum nvme_durability durability)
+{
+	int status;
+	const pid_t child = fork();
+	if (child == 0) {
+		const struct lossy_config config = { .mode = mode,
+						     .hold_ns = UINT64_MAX,
+						     .held_bytes = 8u << 20,
+						     .clock = platform_clock() };
+		uint8_t *page = platform_arena_map(4096), *read = platform_arena_map(4096);
+		struct lossy *lossy = NULL;
+		if (lossy_open(&config, nvme_port(port_make(durability, 8, NULL)), &lossy) !=
+		    TERN_OK)
+			_exit(1);
+		const struct disk_port port = lossy_port(lossy);
+		for (uint32_t i = 0; i < 32; i++) {
+			memset(page, (int)(i + 1), 4096);
+			if (one(port, DISK_WRITE, i * 4096u, page, 4096) != TERN_OK ||
+			    one(port, DISK_READ, i * 4096u, read, 4096) != TERN_OK ||
+			    memcmp(page, read, 4096) != 0)
+				_exit(2);
+		}
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	uint32_t count = 0;
+	uint8_t page[4096];
+	const int fd = open(PATH, O_RDONLY);
+	for (uint32_t i = 0; i < 32; i++) {
+		assert_int_equal(pread(fd, page, 4096, i * 4096), 4096);
+		count += page[0] == i + 1 && page[4095] == i + 1;
+	}
+	close(fd);
+	return count;
+}
+
+static void
+test_lossy_devices_lose_what_they_should(void **state)
+{
+	(void)state;
+	assert_int_equal(pages_left_by(LOSSY_LYING, NVME_DURABILITY_DSYNC), 0);
+	assert_int_equal(pages_left_by(LOSSY_LOSE_UNFLUSHED, NVME_DURABILITY_NONE), 0);
+	assert_int_equal(pages_left_by(LOSSY_LOSE_UNFLUSHED, NVME_DURABILITY_DSYNC), 32);
+}
+
+static void
+test_lossy_writes_through_when_memory_is_short(void **state)
+{
+	const struct lossy_config config = { .mode = LOSSY_LYING,
+					     .hold_ns = UINT64_MAX,
+					     .held_bytes = 4u << 20,
+					     .clock = platform_clock() };
+	uint8_t *page = platform_arena_map(65536), *read = platform_arena_map(65536);
+	struct disk_stats stats;
+	struct disk_facts facts;
+	struct lossy *lossy = NULL;
+
+	(void)state;
+	struct nvme *nvme = port_make(NVME_DURABILITY_DSYNC, 8, NULL);
+	assert_int_equal(lossy_open(&config, nvme_port(nvme), &lossy), TERN_OK);
+	const struct disk_port port = lossy_port(lossy);
+	uint32_t refused = 0;
+	/* Three times as much as the memory holds, over the same places again and again. */
+	for (uint32_t i = 0; i < 192;) {
+		const struct disk_request request = { .kind = DISK_WRITE,
+						      .offset = i % 64 * 65536u,
+						      .bytes = page,
+						      .length = 65536 };
+		struct disk_completion done;
+		memset(page, (int)(i + 1), 65536);
+		if (port.ops->queue(port.disk, &request) == TERN_OK) {
+			wait_for(port, &done, 1);
+			assert_int_equal(done.err, TERN_OK);
+			i++;
+		} else {
+			assert_int_equal(port.ops->poll(port.disk, &done, 1), 0);
+			refused++;
+		}
+	}
+	for (uint32_t i = 128; i < 192; i++) {
+		assert_int_equal(one(port, DISK_READ, i % 64 * 65536u, read, 65536), TERN_OK);
+		memset(page, (int)(i + 1), 65536);
+		assert_memory_equal(read, page, 65536);
+	}
+	port.ops->stats(port.disk, &stats);
+	assert_int_equal(stats.writes, 192);
+	assert_int_equal(stats.durable_writes, 192); /* as it claims */
+	nvme_port(nvme).ops->stats(nvme, &stats);
+	assert_true(stats.writes >= 128 && stats.writes < 192);
+	port.ops->facts(port.disk, &facts);
+	assert_non_null(strstr(facts.mode, "LYING"));
+	lossy_close(lossy);
+	nvme_close(nvme);
+	platform_arena_unmap(page, 65536);
+	platform_arena_unmap(read, 65536);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_created_file_is_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writes_are_read_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_works_without_locked_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_failed_write_is_final, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
+		cmocka_unit_test(test_ram_devices_need_leave),
+		cmocka_unit_test_setup_teardown(test_superblocks_alternate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lossy_devices_lose_what_they_should, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_lossy_writes_through_when_memory_is_short,
+						setup, teardown),
+	};
+
+	if (setup(NULL) != 0 && strstr(err_text, "O_DIRECT") != NULL)
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
