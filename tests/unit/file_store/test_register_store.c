@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hw/file_store/register_store.h"
+
+#define PATH "test-register"
+
+static const struct witness_register birth = {
+	.cluster_id = 0x1234,
+	.cluster_gen = 1,
+	.witness_gen = 1,
+	.witness_id = 9,
+	.boot_no = 0,
+};
+
+static int
+setup(void **state)
+{
+	(void)state;
+	unlink(PATH);
+	return 0;
+}
+
+static void
+put(off_t offset, const void *bytes, size_t count)
+{
+	const int fd = open(PATH, O_RDWR | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, count, offset), count);
+	close(fd);
+}
+
+static void
+test_birth_and_refusal(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+
+	(void)state;
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_NOT_FOUND);
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	assert_int_equal(register_store_create(PATH, &birth), TERN_ERR_BUSY);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	assert_int_equal(reg.sequence, 1);
+	assert_int_equal(reg.cluster_id, 0x1234);
+	assert_int_equal(reg.witness_id, 9);
+	register_store_close(&store);
+	assert_int_equal(register_store_create("no-such-directory/register", &birth), TERN_ERR_IO);
+}
+
+static void
+test_writes_survive_reopening(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+
+	(void)state;
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	for (uint64_t i = 1; i <= 20; i++) {
+		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+		assert_int_equal(reg.sequence, 2 * i - 1);
+		assert_int_equal(reg.term, 10 * (i - 1));
+		reg.term = 99999;
+		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+		reg.term = 10 * i;
+		reg.voted_for = 2;
+		reg.sequence = 7; /* the store's business */
+		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+		assert_int_equal(reg.sequence, 2 * i + 1);
+		register_store_close(&store);
+	}
+}
+
+static void
+test_the_torn_slot_never_hurts_the_other(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+	uint8_t garbage[4096];
+
+	(void)state;
+	memset(garbage, 0xc3, sizeof(garbage));
+	for (size_t torn = 1; torn <= 4096; torn *= 2) {
+		unlink(PATH);
+		assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+		for (reg.term = 1; reg.term <= 4; reg.term++)
+			assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+		assert_int_equal(store.sequence, 5);
+		register_store_close(&store);
+		put(0, garbage, torn); /* the slot of sequence 4, as the write of 6 leaves it */
+		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+		assert_int_equal(reg.sequence, 5);
+		assert_int_equal(reg.term, 4);
+		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+		register_store_close(&store);
+		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+		assert_int_equal(reg.sequence, 6);
+		register_store_close(&store);
+	}
+}
+
+static void
+test_what_is_wrong_is_told_apart(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+	uint8_t file[8192] = { 0 };
+
+	(void)state;
+	put(0, file, sizeof(file));
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_BLANK);
+	unlink(PATH);
+	put(0, file, 100);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_CORRUPT);
+	memset(file, 'x', sizeof(file));
+	put(0, file, sizeof(file));
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_FOREIGN);
+	unlink(PATH);
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	put(4096 + 40, "?", 1);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_CORRUPT);
+	assert_int_equal(store.fd, -1);
+	/* A good register in the slot that its sequence does not name. */
+	unlink(PATH);
+	memset(file, 0, sizeof(file));
+	reg = birth;
+	reg.sequence = 3;
+	witness_register_encode(file, &reg);
+	put(0, file, sizeof(file));
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_CORRUPT);
+}
+
+static void
+test_one_process_at_a_time(void **state)
+{
+	struct register_store store, other;
+	struct witness_register reg;
+	int status;
+
+	(void)state;
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	const pid_t child = fork();
+	if (child == 0)
+		_exit(register_store_open(&other, PATH, &reg) == TERN_ERR_BUSY ? 0 : 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	register_store_close(&store);
+}
+
+/* After a write that failed nothing is promised any more, even if the device comes back. */
+static void
+test_a_failed_write_is_final(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+
+	(void)state;
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	const int writable = store.fd;
+	store.fd = open(PATH, O_RDONLY);
+	reg.term = 5;
+	assert_int_equal(register_store_write(&store, &reg), TERN_ERR_IO);
+	close(store.fd);
+	store.fd = writable;
+	assert_int_equal(register_store_write(&store, &reg), TERN_ERR_IO);
+	register_store_close(&store);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	assert_int_equal(reg.term, 0);
+	register_store_close(&store);
+}
+
+static void
+test_atomic_files(void **state)
+{
+	char text[16];
+	size_t count = 99;
+
+	(void)state;
+	assert_int_equal(file_store_read(PATH, text, sizeof(text), &count), TERN_ERR_NOT_FOUND);
+	assert_int_equal(file_store_write_atomic(PATH, "first", 5), TERN_OK);
+	assert_int_equal(file_store_write_atomic(PATH, "second!", 7), TERN_OK);
+	assert_int_equal(access(PATH ".tmp", F_OK), -1);
+	assert_int_equal(file_store_read(PATH, text, sizeof(text), &count), TERN_OK);
+	assert_int_equal(count, 7);
+	assert_memory_equal(text, "second!", 7);
+	assert_int_equal(file_store_read(PATH, text, 7, &count), TERN_OK);
+	assert_int_equal(file_store_read(PATH, text, 6, &count), TERN_ERR_TOO_LARGE);
+	assert_int_equal(file_store_write_atomic("no-such-directory/x", "a", 1), TERN_ERR_IO);
+	/* A write that cannot be finished leaves the old file whole. */
+	const struct rlimit small = { .rlim_cur = 4, .rlim_max = RLIM_INFINITY };
+	struct rlimit before;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		signal(SIGXFSZ, SIG_IGN);
+		setrlimit(RLIMIT_FSIZE, &small);
+		_exit(file_store_write_atomic(PATH, "longer than four", 16) == TERN_ERR_IO ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(file_store_read(PATH, text, sizeof(text), &count), TERN_OK);
+	assert_memory_equal(text, "second!", 7);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_birth_and_refusal, setup),
+		cmocka_unit_test_setup(test_writes_survive_reopening, setup),
+		cmocka_unit_test_setup(test_the_torn_slot_never_hurts_the_other, setup),
+		cmocka_unit_test_setup(test_what_is_wrong_is_told_apart, setup),
+		cmocka_unit_test_setup(test_one_process_at_a_time, setup),
+		cmocka_unit_test_setup(test_a_failed_write_is_final, setup),
+		cmocka_unit_test_setup(test_atomic_files, setup),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
