@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fields of struct nic, shared by the files of this folder only. */
+#ifndef TERN_HW_NIC_DPDK_NIC_INTERNAL_H
+#define TERN_HW_NIC_DPDK_NIC_INTERNAL_H
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "dataplane/wire/inet.h"
+#include "hw/nic_dpdk/nic.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+/* Who may touch a port; see nic.h. */
+enum nic_eth_state { NIC_ETH_CONTROL = 0, NIC_ETH_UP, NIC_ETH_DRAINING };
+
+#define NIC_WATCH_MAX 64u
+#define NIC_NODE_NONE 0xffu
+
+struct nic_eth {
+	_Atomic uint32_t state;      /* enum nic_eth_state */
+	_Atomic uint32_t connection; /* control thread: rises when the peer side is a new one */
+	_Atomic bool is_link_up;     /* control thread: what the driver said last */
+	uint16_t port_id;
+	uint16_t udp_port_base;
+	uint32_t ip;
+	uint32_t payload_bytes_max;
+	uint8_t mac[INET_MAC_BYTES];
+	char driver[32];
+
+	/* Control thread. */
+	bool is_memif, is_client, is_started;
+	bool has_control_fd; /* a memif control connection exists */
+	uint64_t control_id; /* which one: made of socket inodes */
+	uint64_t handed_control_id;
+	char socket_path[NIC_SOCKET_PATH_MAX + 1];
+
+	/* Data thread. */
+	bool was_up;
+	bool was_ever_up;
+	uint32_t seen_connection;
+	uint32_t last_peer; /* index: where the last frame came from */
+	uint64_t hw_ipackets, hw_opackets, hw_imissed;
+};
+
+struct nic_peer {
+	uint16_t node_id, udp_port;
+	uint32_t eth; /* index */
+	uint32_t ip;
+	/* Data thread. */
+	bool is_resolved;
+	uint32_t requests_open;        /* ARP requests since the last answer */
+	uint64_t request_tsc;          /* when to ask (again) */
+	uint32_t header_payload_bytes; /* what header was made for; 0: make it anew */
+	uint8_t mac[INET_MAC_BYTES];
+	uint8_t header[INET_UDP_HDR_BYTES];
+};
+
+/* The place where EAL's interrupt thread is held. Never freed: it may be held for ever. */
+struct nic_gate {
+	void *handle; /* struct rte_intr_handle */
+	int event_fd;
+	uint32_t hold_last;           /* control thread: number of the last hold */
+	_Atomic uint32_t hold_wanted; /* the hold in force; 0: go on */
+	_Atomic uint32_t hold_obeyed; /* the hold that the interrupt thread is in; 0: none */
+	_Atomic uint32_t signal;      /* futex word, rises when hold_wanted changes */
+};
+
+struct nic {
+	uint16_t node_id;
+	bool has_memif;
+	_Atomic bool is_attached; /* a data thread is registered */
+	bool is_registered_here;  /* rte_thread_register was ours to call */
+	uint32_t eth_count, peer_count;
+	struct nic_eth eths[NIC_PORTS_MAX];
+	struct nic_peer peers[NIC_PEERS_MAX];
+	uint8_t peer_of_node[NET_NODES_MAX]; /* index; NIC_NODE_NONE */
+	struct net_filter filter;
+	struct rte_mempool *pool;
+
+	/* Data thread. */
+	uint32_t rx_first; /* the port that the next rx_burst begins with */
+	uint64_t tick_tsc; /* when nic_arp_tick is due */
+	uint64_t tsc_hz;
+	struct net_stats stats;
+
+	/* Control thread. */
+	struct nic_gate gate;
+	struct pollfd watch[NIC_WATCH_MAX];
+	uint32_t watch_count;
+	char runtime_dir[256];
+};
+
+/* nic_eal.c */
+enum tern_err nic_eal_start(const struct nic_config *config, uint32_t pool_mib, struct nic *nic,
+			    char *err, size_t err_bytes);
+void nic_eal_stop(struct nic *nic);
+
+/* nic_gate.c. Control thread; hold and release wait for the interrupt thread, up to 20 ms. */
+enum tern_err nic_gate_open(struct nic_gate *gate);
+bool nic_gate_hold(struct nic_gate *gate);
+bool nic_gate_is_held(const struct nic_gate *gate);
+bool nic_gate_release(struct nic_gate *gate);
+
+/* nic_link.c */
+bool nic_link_read(const struct nic_eth *eth);
+void nic_watch_scan(struct nic *nic);
+
+/* nic_data.c */
+extern const struct net_ops nic_net_ops;
+/* True when the port is the data thread's for this call; acknowledges DRAINING. */
+bool nic_eth_is_ours(struct nic *nic, struct nic_eth *eth);
+
+/* nic_arp.c. Data thread, port UP. */
+void nic_arp_start(struct nic *nic, uint32_t eth_index);
+void nic_arp_tick(struct nic *nic, uint64_t now_tsc);
+void nic_arp_receive(struct nic *nic, uint32_t eth_index, const uint8_t *packet, uint32_t bytes);
+void nic_arp_learn(struct nic *nic, struct nic_peer *peer, const uint8_t *mac);
+struct nic_peer *nic_peer_by_ip(struct nic *nic, uint32_t eth_index, uint32_t ip);
+
+#endif

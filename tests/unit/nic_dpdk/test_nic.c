@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two processes over memif: traffic both ways, filter, refusals, an orderly stop. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/check.h"
+#include "tests/unit/nic_dpdk/nic_node.h"
+
+static struct node_pair pair;
+
+static void
+traffic_of(uint32_t payload_bytes)
+{
+	pair_open(&pair, payload_bytes);
+	pair_start(&pair, NODE_A);
+	pair_start(&pair, NODE_B);
+	assert_true(pair_wait_traffic(&pair, 20000));
+	for (uint32_t node = NODE_A; node <= NODE_B; node++) {
+		const struct node_page *page = pair.pages[node];
+		const struct net_node_counters *counters =
+		    &page->stats.nodes[NODE_A + NODE_B - node];
+		char path[160];
+
+		assert_int_equal(pair_stop(&pair, node), 0);
+		assert_int_equal(atomic_load(&page->phase), NODE_CLOSED);
+		assert_int_equal(atomic_load(&page->bad), 0);
+		assert_string_equal(page->driver, "net_memif");
+		assert_true(counters->rx_frames >= 20000);
+		assert_true(counters->tx_frames > 0 && counters->tx_bytes > counters->tx_frames);
+		assert_true(page->stats.hw_ipackets >= counters->rx_frames);
+		assert_true(page->stats.hw_opackets >= counters->tx_frames);
+		assert_true(page->stats.arp_requests + page->stats.arp_replies > 0);
+		/* EAL's directory is gone. */
+		(void)snprintf(path, sizeof(path), "%s/dpdk/nictest-%d-%u", pair.directory,
+			       (int)getpid(), node);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+	pair_close(&pair);
+}
+
+static void
+test_traffic(void **state)
+{
+	(void)state;
+	traffic_of(1472);
+}
+
+static void
+test_jumbo(void **state)
+{
+	(void)state;
+	traffic_of(8972);
+}
+
+/* Frames received from the peer within some time after it settled. */
+static uint64_t
+heard_while(uint32_t node)
+{
+	pair_sleep_ms(100);
+	const uint64_t before = atomic_load(&pair.pages[node]->received);
+	pair_sleep_ms(300);
+	return atomic_load(&pair.pages[node]->received) - before;
+}
+
+static void
+test_filter(void **state)
+{
+	uint8_t *a_to_b, *b_to_a;
+
+	(void)state;
+	pair_open(&pair, 1472);
+	a_to_b = &pair.cells[NODE_A * NET_NODES_MAX + NODE_B];
+	b_to_a = &pair.cells[NODE_B * NET_NODES_MAX + NODE_A];
+	pair_start(&pair, NODE_A);
+	pair_start(&pair, NODE_B);
+	assert_true(pair_wait_traffic(&pair, 100));
+
+	*a_to_b = 1; /* one way */
+	assert_int_equal(heard_while(NODE_B), 0);
+	assert_true(heard_while(NODE_A) > 0);
+	*b_to_a = 1;
+	assert_int_equal(heard_while(NODE_A), 0);
+	*a_to_b = 0;
+	*b_to_a = 0;
+	assert_true(heard_while(NODE_A) > 0);
+	assert_true(heard_while(NODE_B) > 0);
+
+	/* It holds for a node that starts into it: not even ARP passes. */
+	*a_to_b = 1;
+	*b_to_a = 1;
+	(void)pair_kill(&pair, NODE_B);
+	pair_start(&pair, NODE_B);
+	while (atomic_load(&pair.pages[NODE_B]->phase) == NODE_STARTING &&
+	       pair_is_alive(&pair, NODE_B))
+		pair_sleep_ms(1);
+	pair_sleep_ms(300);
+	assert_int_equal(atomic_load(&pair.pages[NODE_B]->received), 0);
+	assert_false(atomic_load(&pair.pages[NODE_B]->is_up));
+	*a_to_b = 0;
+	*b_to_a = 0;
+	assert_true(pair_wait_traffic(&pair, 100));
+	assert_int_equal(pair_stop(&pair, NODE_A), 0);
+	assert_true(pair.pages[NODE_A]->stats.nodes[NODE_B].tx_cut > 0);
+	assert_int_equal(pair_stop(&pair, NODE_B), 0);
+	pair_close(&pair);
+}
+
+/* The client is there first; the server comes after it. */
+static void
+test_client_first(void **state)
+{
+	(void)state;
+	pair_open(&pair, 1472);
+	pair_start(&pair, NODE_B);
+	while (atomic_load(&pair.pages[NODE_B]->phase) == NODE_STARTING &&
+	       pair_is_alive(&pair, NODE_B))
+		pair_sleep_ms(1);
+	pair_sleep_ms(100);
+	assert_false(atomic_load(&pair.pages[NODE_B]->is_up));
+	pair_start(&pair, NODE_A);
+	assert_true(pair_wait_traffic(&pair, 100));
+	pair_close(&pair);
+}
+
+/* A second server on a socket that is served is refused, and the first one lives on. */
+static void
+test_socket_in_use(void **state)
+{
+	const uint32_t self = NODE_A;
+	pid_t first;
+
+	(void)state;
+	pair_open(&pair, 1472);
+	pair_start(&pair, NODE_A);
+	pair_start(&pair, NODE_B);
+	assert_true(pair_wait_traffic(&pair, 100));
+	first = pair.pids[self];
+	pair_start(&pair, self); /* the page is now the second one's */
+	assert_int_equal(WEXITSTATUS(pair_stop(&pair, self)), 3);
+	assert_int_equal(atomic_load(&pair.pages[self]->err), TERN_ERR_BUSY);
+	assert_non_null(strstr(pair.pages[self]->text, "running process"));
+	pair.pids[self] = first;
+	assert_true(pair_is_alive(&pair, self));
+	pair_close(&pair);
+}
+
+struct refusal_case {
+	const char *device;
+	const char *says;
+};
+
+/* Refusals come before EAL starts, so one process can try them all. */
+static void
+test_refusals(void **state)
+{
+	static const struct refusal_case cases[] = {
+		{ "net_memif0,role=server,socket-abstract=no", "socket=PATH is missing" },
+		{ "net_memif0,role=server,socket=/tmp/nictest.sock", "socket-abstract=no" },
+		{ "net_memif0,role=server,socket=/tmp/x.sock,socket-abstract=no,zero-copy=yes",
+		  "zero-copy" },
+		{ "net_memif0,role=server,socket=/tmp/x.sock,socket-abstract=no,bsize=1024",
+		  "bsize is below" },
+		{ "net_memif0,role=server,socket=/tmp,socket-abstract=no", "is no socket" },
+		{ "", "out of range" },
+	};
+	struct nic_config good = { .node_id = 1, .port_count = 1, .peer_count = 1 };
+	char text[256];
+	struct nic *nic;
+
+	(void)state;
+	good.ports[0] = (struct nic_port_config){ .ip = 1, .udp_port_base = 7000 };
+	good.peers[0] = (struct nic_peer_config){ .node_id = 2, .ip = 2, .udp_port = 7000 };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct nic_config config = good;
+
+		(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device), "%s",
+			       cases[i].device);
+		assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+		assert_non_null(strstr(text, cases[i].says));
+		assert_null(nic);
+	}
+
+	struct nic_config config = good;
+	char path[NIC_SOCKET_PATH_MAX + 1];
+	memset(path, 'x', sizeof(path));
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(strlen(path), NIC_SOCKET_PATH_MAX);
+	(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device),
+		       "net_memif0,role=server,socket=%sy,socket-abstract=no,bsize=2048", path);
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "108 bytes, at most 107"));
+
+	config = good;
+	(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device), "net_null0");
+	config.peers[0].node_id = 1; /* ourselves */
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	config.peers[0].node_id = 2;
+	config.peers[0].port = 1; /* no such port */
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	config.peers[0].port = 0;
+	config.peer_count = 2;
+	config.peers[1] = config.peers[0]; /* twice */
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	config.port_count = 0;
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_traffic),
+		cmocka_unit_test(test_jumbo),        cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_client_first), cmocka_unit_test(test_socket_in_use),
+	};
+
+	pair_need_memif();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
