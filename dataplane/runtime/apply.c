@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include "dataplane/base/invariant.h"
+
+#define APPLY_READER CORE_NODES_MAX
+
+/* Commands decoded ahead, so that their cache lines are fetched together. */
+struct batch {
+	struct command commands[STATE_PREFETCH_MAX];
+	uint32_t slots[STATE_PREFETCH_MAX];
+	uint32_t count;
+	bool is_last; /* the block has no more */
+};
+
+/* Fills @batch. A command that was gathered into the scratch buffer ends it: the next one would
+ * overwrite its bytes. False: bytes that are no command. */
+static bool
+batch_fill(const struct runtime *rt, struct cmdlog_cursor *cursor, struct batch *batch)
+{
+	const uint8_t *bytes;
+	uint32_t length;
+
+	batch->count = 0;
+	batch->is_last = false;
+	while (batch->count < STATE_PREFETCH_MAX) {
+		const uint32_t i = batch->count;
+
+		if (!cmdlog_cursor_next(cursor, &bytes, &length, &batch->slots[i])) {
+			batch->is_last = true;
+			return true;
+		}
+		if (command_decode(bytes, length, &batch->commands[i]) != TERN_OK)
+			return false;
+		batch->count++;
+		if (bytes == rt->scratch)
+			return true;
+	}
+	return true;
+}
+
+/* Applies every command of one committed block. False: the block holds something that this build
+ * does not know; applying stops and says so, it never skips. */
+static bool
+apply_block(struct runtime *rt, const uint8_t *block, const struct block_hdr *hdr,
+	    struct cmdlog_cursor *cursor, uint32_t *commands)
+{
+	struct batch batch = { .is_last = false };
+
+	INVARIANT(block != NULL);
+	if (hdr->kind == BLOCK_CONFIG)
+		return false;
+	while (!batch.is_last) {
+		if (!batch_fill(rt, cursor, &batch))
+			return false;
+		state_prefetch_batch(rt->config.state, batch.commands, batch.count);
+		for (uint32_t i = 0; i < batch.count; i++) {
+			const struct state_position at = { hdr->log_index, batch.slots[i] };
+			struct reply reply;
+
+			state_apply(rt->config.state, at, hdr->time_ns, &batch.commands[i], &reply);
+			client_write_done(rt, at.log_index, at.slot, &reply, hdr->term);
+		}
+		*commands += batch.count;
+	}
+	return cursor->slot == cursor->command_count;
+}
+
+/* Applies block @log_index, if its bytes are at hand and the state machine has room. */
+static bool
+apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
+{
+	const uint8_t *block = reader_block(rt, &rt->apply_reader, APPLY_READER, log_index);
+	struct cmdlog_cursor cursor;
+	struct block_hdr hdr;
+
+	if (block == NULL)
+		return false;
+	if (cmdlog_cursor_begin(&cursor, block, rt->scratch, rt->config.command_bytes_max, &hdr) !=
+	    TERN_OK) {
+		rt->is_apply_stopped = true;
+		return false;
+	}
+	INVARIANT(hdr.log_index == log_index);
+	if (!state_has_room(rt->config.state, (uint64_t)hdr.pages * PAGE_BYTES))
+		return false;
+	if (!apply_block(rt, block, &hdr, &cursor, commands)) {
+		rt->is_apply_stopped = true;
+		return false;
+	}
+	rt->applied_index = log_index;
+	state_publish(rt->config.state, log_index);
+	return true;
+}
+
+bool
+apply_turn(struct runtime *rt)
+{
+	const uint64_t before = rt->applied_index;
+	uint32_t commands = 0;
+
+	while (rt->applied_index < rt->commit_index && commands < RUNTIME_APPLY_COMMANDS_MAX &&
+	       !rt->is_apply_stopped && rt->applied_index - before < RUNTIME_APPLY_COMMANDS_MAX) {
+		if (!apply_next(rt, rt->applied_index + 1, &commands))
+			break;
+	}
+	if (rt->applied_index == before)
+		return false;
+	rt->commands_applied += commands;
+	cmdlog_set_applied(rt->log, rt->applied_index);
+	const struct core_event event = { .kind = CORE_EVENT_APPLIED,
+					  .now_ns = rt->now_ns,
+					  .index = rt->applied_index };
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
+	return true;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include "dataplane/base/invariant.h"
+
+/* ---- answers ---- */
+
+static void
+complete(struct runtime *rt, uint32_t channel_number, const struct submit_completion *completion)
+{
+	struct submit_channel *channel = rt->config.channels[channel_number];
+	struct submit_completion *out = ring_reserve(&channel->completions, sizeof(*out));
+
+	INVARIANT(out != NULL); /* the front end bounds what is open by in_flight_max */
+	*out = *completion;
+	ring_publish(&channel->completions);
+	rt->wake_channels |= 1u << channel_number;
+}
+
+static void
+refuse(struct runtime *rt, uint32_t channel, uint64_t tag, enum submit_outcome outcome)
+{
+	const struct submit_completion completion = {
+		.tag = tag,
+		.outcome = outcome,
+		.master_id = core_view(rt->core)->master_id,
+	};
+
+	complete(rt, channel, &completion);
+}
+
+/* ---- writes ---- */
+
+void
+client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const struct reply *reply,
+		  uint64_t term)
+{
+	const struct pending_write *write = &rt->writes[rt->write_head % rt->writes_max];
+
+	if (rt->write_head == rt->write_tail || write->log_index != log_index ||
+	    write->slot != slot)
+		return;
+	const struct submit_completion completion = {
+		.tag = write->tag,
+		.outcome = SUBMIT_DONE,
+		.master_id = rt->config.node_id,
+		.copies = (uint16_t)core_view(rt->core)->copies,
+		.term = term,
+		.log_index = log_index,
+		.slot = slot,
+		.reply = *reply,
+	};
+	rt->write_head++;
+	complete(rt, write->channel, &completion);
+}
+
+void
+client_fail_writes(struct runtime *rt)
+{
+	for (; rt->write_head != rt->write_tail; rt->write_head++) {
+		const struct pending_write *write = &rt->writes[rt->write_head % rt->writes_max];
+		refuse(rt, write->channel, write->tag, SUBMIT_UNKNOWN);
+	}
+}
+
+/* False: there is no room in the log now; the request stays where it is. */
+static bool
+take_write(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	const uint8_t *bytes = (const uint8_t *)(request + 1);
+	struct command command;
+	uint64_t log_index;
+	uint32_t slot;
+
+	if (!core_view(rt->core)->is_serving || rt->is_barrier_wanted) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_NOT_MASTER);
+		return true;
+	}
+	if (command_decode(bytes, request->command_bytes, &command) != TERN_OK) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_MALFORMED);
+		return true;
+	}
+	enum tern_err err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
+	if (err == TERN_ERR_QUEUE_FULL && cmdlog_open_count(rt->log) != 0) {
+		/* The block is as large as it should be: close it and open the next. */
+		if (dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+			return false;
+		err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
+	}
+	if (err == TERN_ERR_QUEUE_FULL)
+		return false;
+	if (err != TERN_OK) {
+		refuse(rt, channel, request->tag,
+		       err == TERN_ERR_LOG_FULL ? SUBMIT_REFUSED_LOG_FULL
+						: SUBMIT_REFUSED_TOO_LARGE);
+		return true;
+	}
+	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
+	rt->writes[rt->write_tail++ % rt->writes_max] =
+	    (struct pending_write){ log_index, request->tag, slot, channel };
+	return true;
+}
+
+/* ---- reads ---- */
+
+static void
+take_read(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	if (core_view(rt->core)->role != CORE_MASTER) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_NOT_MASTER);
+	} else if (rt->read_tail - rt->read_head == RUNTIME_READS_MAX) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_BUSY);
+	} else {
+		rt->reads[rt->read_tail++ % RUNTIME_READS_MAX] = (struct pending_read){
+			.op_id = rt->read_op_id, .tag = request->tag, .channel = channel
+		};
+	}
+}
+
+void
+client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index)
+{
+	for (uint64_t i = rt->read_head; i != rt->read_tail; i++) {
+		struct pending_read *read = &rt->reads[i % RUNTIME_READS_MAX];
+		if (read->op_id == op_id && read->state == READ_WAITING) {
+			read->index = index;
+			read->state = READ_READY;
+		}
+	}
+}
+
+static void
+fail_read(struct runtime *rt, uint64_t op_id, enum submit_outcome outcome)
+{
+	for (uint64_t i = rt->read_head; i != rt->read_tail; i++) {
+		struct pending_read *read = &rt->reads[i % RUNTIME_READS_MAX];
+		if (read->op_id == op_id && read->state == READ_WAITING) {
+			read->state = READ_DONE;
+			refuse(rt, read->channel, read->tag, outcome);
+		}
+	}
+}
+
+void
+client_read_failed(struct runtime *rt, uint64_t op_id)
+{
+	fail_read(rt, op_id, SUBMIT_REFUSED_NOT_MASTER);
+}
+
+bool
+client_finish_reads(struct runtime *rt)
+{
+	bool has_any = false;
+
+	for (; rt->read_head != rt->read_tail; rt->read_head++) {
+		const struct pending_read *read = &rt->reads[rt->read_head % RUNTIME_READS_MAX];
+
+		if (read->state == READ_WAITING ||
+		    (read->state == READ_READY && rt->applied_index < read->index))
+			break;
+		if (read->state == READ_READY) {
+			const struct submit_completion completion = {
+				.tag = read->tag,
+				.outcome = SUBMIT_DONE,
+				.master_id = rt->config.node_id,
+				.term = core_view(rt->core)->term,
+				.log_index = rt->applied_index,
+			};
+			complete(rt, read->channel, &completion);
+		}
+		has_any = true;
+	}
+	return has_any;
+}
+
+/* ---- requests ---- */
+
+static void
+take_transfer(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	const struct core_event event = { .kind = CORE_EVENT_TRANSFER,
+					  .now_ns = rt->now_ns,
+					  .node = request->node };
+	const enum tern_err err = dispatch(rt, &event);
+	const struct submit_completion completion = { .tag = request->tag,
+						      .outcome = SUBMIT_DONE,
+						      .master_id = core_view(rt->core)->master_id };
+
+	if (err == TERN_OK)
+		complete(rt, channel, &completion);
+	else
+		refuse(rt, channel, request->tag,
+		       err == TERN_ERR_NOT_MASTER ? SUBMIT_REFUSED_NOT_MASTER
+						  : SUBMIT_REFUSED_BUSY);
+}
+
+static bool
+take_requests(struct runtime *rt, uint32_t number, bool *has_read)
+{
+	struct submit_channel *channel = rt->config.channels[number];
+	const struct submit_request *request;
+	uint32_t bytes, taken;
+
+	for (taken = 0; taken < RUNTIME_REQUESTS_MAX; taken++) {
+		request = ring_peek(&channel->requests, &bytes);
+		if (request == NULL)
+			break;
+		INVARIANT(bytes >= sizeof(*request) &&
+			  bytes - sizeof(*request) >= request->command_bytes);
+		switch ((enum submit_kind)request->kind) {
+		case SUBMIT_WRITE:
+			if (!take_write(rt, number, request))
+				return taken != 0;
+			break;
+		case SUBMIT_READ:
+			take_read(rt, number, request);
+			*has_read = true;
+			break;
+		case SUBMIT_TRANSFER:
+			/* What came before is sealed first: it is the old mastership's. */
+			if (cmdlog_open_count(rt->log) != 0 &&
+			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+				return taken != 0;
+			take_transfer(rt, number, request);
+			break;
+		}
+		ring_consume(&channel->requests);
+	}
+	return taken != 0;
+}
+
+/* Takes what the front ends have published and closes the block: a block closes when the burst is
+ * drained, never on a timer. While all write groups are in flight nothing is taken, so that
+ * commands gather in the channels and the next block is fuller. */
+bool
+client_turn(struct runtime *rt)
+{
+	bool has_any = false, has_read = false;
+
+	if (cmdlog_groups_in_flight(rt->log) >= rt->config.groups_in_flight_max)
+		return false;
+	rt->read_op_id++;
+	for (uint32_t i = 0; i < rt->config.channel_count; i++)
+		has_any |= take_requests(rt, i, &has_read);
+	if (cmdlog_open_count(rt->log) != 0) {
+		/* Room for the block was reserved when its commands were appended. */
+		const enum tern_err err = dispatch_seal(rt, BLOCK_COMMANDS);
+		INVARIANT(err == TERN_OK);
+	}
+	if (has_read) {
+		const struct core_event event = { .kind = CORE_EVENT_READ,
+						  .now_ns = rt->now_ns,
+						  .op_id = rt->read_op_id };
+		const enum tern_err err = dispatch(rt, &event);
+		if (err != TERN_OK)
+			fail_read(rt, rt->read_op_id,
+				  err == TERN_ERR_NOT_MASTER ? SUBMIT_REFUSED_NOT_MASTER
+							     : SUBMIT_REFUSED_BUSY);
+	}
+	return has_any;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include "dataplane/base/invariant.h"
+
+uint32_t
+runtime_node_slot(const struct runtime *rt, uint16_t node)
+{
+	for (uint32_t i = 0; i < rt->stream_count; i++)
+		if (rt->stream_nodes[i] == node)
+			return i;
+	return UINT32_MAX;
+}
+
+void
+dispatch_later(struct runtime *rt, const struct core_event *event)
+{
+	INVARIANT(rt->event_count < RUNTIME_EVENTS_MAX);
+	rt->events[(rt->event_head + rt->event_count) % RUNTIME_EVENTS_MAX] = *event;
+	rt->event_count++;
+}
+
+enum tern_err
+dispatch_seal(struct runtime *rt, enum block_kind kind)
+{
+	const struct core_view *view = core_view(rt->core);
+	const bool is_barrier = kind == BLOCK_BARRIER;
+	const struct cmdlog_seal seal = {
+		.term = is_barrier ? rt->barrier_term : view->term,
+		.epoch = is_barrier ? rt->barrier_epoch : view->epoch,
+		.kind = kind,
+		.wall_ns = rt->config.clock.ops->wall_ns(rt->config.clock.clock),
+		.commit_index = view->commit_index,
+	};
+	struct core_event event = { .kind = CORE_EVENT_APPENDED, .now_ns = rt->now_ns };
+
+	const enum tern_err err = cmdlog_seal(rt->log, &seal, &event.block);
+	if (err != TERN_OK)
+		return err;
+	rt->blocks_sealed++;
+	rt->has_worked = true;
+	if (is_barrier)
+		rt->is_barrier_wanted = false;
+	if (rt->is_stepping) {
+		dispatch_later(rt, &event);
+		return TERN_OK;
+	}
+	return dispatch(rt, &event);
+}
+
+static void
+on_send(struct runtime *rt, const struct core_effect *effect)
+{
+	if (effect->msg.kind != MSG_APPEND_ACK) {
+		link_send(&rt->link, effect->node, effect->paths, effect->msg.term, &effect->msg);
+		return;
+	}
+	/* Progress acknowledgements of one turn are one frame: the last says it all. */
+	if (rt->has_ack &&
+	    (effect->msg.append_ack.status != MSG_APPEND_PROGRESS ||
+	     rt->ack.append_ack.status != MSG_APPEND_PROGRESS || rt->ack_node != effect->node))
+		dispatch_acks(rt);
+	rt->has_ack = true;
+	rt->ack = effect->msg;
+	rt->ack_node = effect->node;
+	rt->ack_paths = effect->paths;
+	rt->ack_term = effect->msg.term;
+}
+
+void
+dispatch_acks(struct runtime *rt)
+{
+	if (!rt->has_ack)
+		return;
+	rt->has_ack = false;
+	rt->ack.append_ack.credit_end_page = cmdlog_credit_end_page(rt->log);
+	rt->credit_sent = rt->ack.append_ack.credit_end_page;
+	link_send(&rt->link, rt->ack_node, rt->ack_paths, rt->ack_term, &rt->ack);
+}
+
+static void
+on_role(struct runtime *rt)
+{
+	const struct core_view *view = core_view(rt->core);
+
+	if (view->role == CORE_MASTER)
+		return;
+	rt->is_barrier_wanted = false;
+	cmdlog_open_discard(rt->log);
+	client_fail_writes(rt);
+	for (uint32_t i = 0; i < rt->stream_count; i++)
+		stream_stop(rt->streams[i]);
+}
+
+static void
+on_accept(struct runtime *rt, const struct core_effect *effect)
+{
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+
+	INVARIANT(effect->index == stats.last_index + 1);
+	INVARIANT(!rt->cut.is_pending);
+	rt->accept_node = effect->node;
+	assembly_accept(rt->assembly, effect->index, cmdlog_next_page_lsn(rt->log));
+}
+
+static void
+on_effect(struct runtime *rt, const struct core_effect *effect)
+{
+	const uint32_t slot = runtime_node_slot(rt, effect->node);
+
+	switch (effect->kind) {
+	case CORE_EFFECT_SEND:
+		on_send(rt, effect);
+		break;
+	case CORE_EFFECT_PERSIST_META:
+		storage_meta(rt, effect);
+		break;
+	case CORE_EFFECT_PERSIST_REGISTER:
+		tern_invariant_failed("a data node has no register", __FILE__, __LINE__);
+	case CORE_EFFECT_PERSIST:
+		rt->persist_index = max_u64(rt->persist_index, effect->index);
+		break;
+	case CORE_EFFECT_APPEND_BARRIER:
+		rt->is_barrier_wanted = true;
+		rt->barrier_term = effect->term;
+		rt->barrier_epoch = effect->epoch;
+		INVARIANT(cmdlog_open_count(rt->log) == 0);
+		break;
+	case CORE_EFFECT_STREAM_START:
+		INVARIANT(slot != UINT32_MAX);
+		stream_start(rt->streams[slot], effect->index, rt->now_ns);
+		break;
+	case CORE_EFFECT_STREAM_STOP:
+		INVARIANT(slot != UINT32_MAX);
+		stream_stop(rt->streams[slot]);
+		break;
+	case CORE_EFFECT_ACCEPT:
+		on_accept(rt, effect);
+		break;
+	case CORE_EFFECT_ACCEPT_STOP:
+		assembly_stop(rt->assembly);
+		break;
+	case CORE_EFFECT_CUT:
+		cut_begin(rt, effect->index);
+		break;
+	case CORE_EFFECT_COMMIT:
+		INVARIANT(effect->index >= rt->commit_index);
+		rt->commit_index = effect->index;
+		break;
+	case CORE_EFFECT_ROLE:
+		on_role(rt);
+		break;
+	case CORE_EFFECT_READ_READY:
+		client_read_ready(rt, effect->op_id, effect->index);
+		break;
+	case CORE_EFFECT_READ_FAILED:
+		client_read_failed(rt, effect->op_id);
+		break;
+	case CORE_EFFECT_ALARM:
+		rt->alarms[(uint32_t)effect->alarm % 8]++;
+		break;
+	}
+}
+
+static enum tern_err
+step(struct runtime *rt, const struct core_event *event)
+{
+	const enum tern_err err = core_step(rt->core, event, &rt->effects);
+
+	INVARIANT(rt->effects.count <= CORE_EFFECTS_MAX);
+	rt->is_stepping = true;
+	for (uint32_t i = 0; i < rt->effects.count; i++)
+		on_effect(rt, &rt->effects.list[i]);
+	rt->is_stepping = false;
+	return err;
+}
+
+/* A wanted barrier goes before anything else; it waits only while the ring is full. */
+static void
+seal_barrier(struct runtime *rt)
+{
+	if (!rt->is_barrier_wanted)
+		return;
+	const enum tern_err err = dispatch_seal(rt, BLOCK_BARRIER);
+	INVARIANT(err == TERN_OK || err == TERN_ERR_QUEUE_FULL || err == TERN_ERR_LOG_FULL);
+}
+
+enum tern_err
+dispatch(struct runtime *rt, const struct core_event *event)
+{
+	INVARIANT(!rt->is_stepping);
+	const enum tern_err err = step(rt, event);
+
+	for (uint32_t bound = 0; rt->event_count != 0; bound++) {
+		const struct core_event next = rt->events[rt->event_head];
+		rt->event_head = (rt->event_head + 1) % RUNTIME_EVENTS_MAX;
+		rt->event_count--;
+		INVARIANT(bound < 1000);
+		if (step(rt, &next) != TERN_OK)
+			rt->link.drops.core_refused++;
+	}
+	if (rt->is_barrier_wanted && event->kind != CORE_EVENT_APPENDED)
+		seal_barrier(rt);
+	return err;
+}

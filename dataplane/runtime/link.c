@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/link.h"
+
+#include "dataplane/base/invariant.h"
+
+bool
+link_accept(struct link *link, const struct net_frame *frame, struct frame_hdr *hdr)
+{
+	const enum tern_err err = frame_open(frame->bytes, frame->length, hdr);
+
+	if (err == TERN_ERR_VERSION)
+		link->drops.version++;
+	else if (err != TERN_OK)
+		link->drops.malformed++;
+	else if (hdr->cluster_id != link->cluster_id)
+		link->drops.foreign_cluster++;
+	else if (hdr->cluster_gen < link->cluster_gen)
+		link->drops.stale_generation++;
+	else if (hdr->receiver != link->node_id)
+		link->drops.wrong_receiver++;
+	else if (hdr->shard != link->shard)
+		link->drops.wrong_shard++;
+	else if ((link->peers >> hdr->sender & 1) == 0 ||
+		 (frame->node != 0 && frame->node != hdr->sender))
+		link->drops.unknown_sender++;
+	else if (hdr->boot_no < link->peer_boots[hdr->sender])
+		link->drops.stale_boot++; /* sent before the peer's last start: promises of then */
+	else {
+		link->peer_boots[hdr->sender] = hdr->boot_no;
+		return true;
+	}
+	return false;
+}
+
+static struct frame_hdr
+link_header(struct link *link, uint16_t node, enum frame_kind kind, uint64_t term, uint32_t bytes)
+{
+	return (struct frame_hdr){
+		.kind = kind,
+		.body_bytes = bytes,
+		.cluster_id = link->cluster_id,
+		.cluster_gen = link->cluster_gen,
+		.boot_no = link->boot_no,
+		.sender = link->node_id,
+		.receiver = node,
+		.shard = link->shard,
+		.term = term,
+		.sequence = ++link->sequence,
+	};
+}
+
+static void
+link_send_on(struct link *link, const struct net_port *port, uint16_t node, uint64_t term,
+	     const struct msg *msg)
+{
+	struct net_frame frame;
+
+	if (port->ops == NULL)
+		return;
+	if (port->ops->tx_alloc(port->net, node, &frame, 1) != 1) {
+		link->drops.tx_no_buffer++;
+		return;
+	}
+	INVARIANT(frame.capacity >= FRAME_HDR_BYTES + MSG_BYTES_MAX);
+	const uint32_t bytes = msg_encode(frame.bytes + FRAME_HDR_BYTES, msg);
+	const struct frame_hdr hdr = link_header(link, node, FRAME_MESSAGE, term, bytes);
+	frame_seal(frame.bytes, &hdr, bytes);
+	frame.length = FRAME_HDR_BYTES + bytes;
+	(void)port->ops->tx_burst(port->net, &frame, 1);
+}
+
+void
+link_send(struct link *link, uint16_t node, uint8_t paths, uint64_t term, const struct msg *msg)
+{
+	INVARIANT(node != link->node_id);
+	if ((paths & CORE_PATH_DATA) != 0)
+		link_send_on(link, &link->data, node, term, msg);
+	if ((paths & CORE_PATH_MGMT) != 0)
+		link_send_on(link, &link->mgmt, node, term, msg);
+}
+
+bool
+link_bulk_begin(struct link *link, uint16_t node, struct net_frame *frame)
+{
+	struct net_frame *spare = &link->spares[node];
+
+	INVARIANT(node < NET_NODES_MAX);
+	if (spare->bytes != NULL) {
+		*frame = *spare;
+		spare->bytes = NULL;
+		return true;
+	}
+	if (link->data.ops->tx_alloc(link->data.net, node, frame, 1) == 1)
+		return true;
+	link->drops.tx_no_buffer++;
+	return false;
+}
+
+void
+link_bulk_end(struct link *link, struct net_frame *frame, enum frame_kind kind, uint64_t term,
+	      uint32_t body_bytes, uint32_t covered_bytes)
+{
+	const struct frame_hdr hdr = link_header(link, frame->node, kind, term, body_bytes);
+
+	if (body_bytes == 0) {
+		INVARIANT(link->spares[frame->node].bytes == NULL);
+		link->spares[frame->node] = *frame;
+		return;
+	}
+	INVARIANT(FRAME_HDR_BYTES + body_bytes <= frame->capacity);
+	frame_seal(frame->bytes, &hdr, covered_bytes);
+	frame->length = FRAME_HDR_BYTES + body_bytes;
+	(void)link->data.ops->tx_burst(link->data.net, frame, 1);
+}

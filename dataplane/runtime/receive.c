@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+
+static void
+on_message(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body,
+	   enum core_path path)
+{
+	struct msg msg = { .sender = hdr->sender, .boot_no = hdr->boot_no, .term = hdr->term };
+
+	if (msg_decode(body, hdr->body_bytes, &msg) != TERN_OK) {
+		rt->link.drops.malformed++;
+		return;
+	}
+	const struct core_event event = {
+		.kind = CORE_EVENT_MESSAGE, .now_ns = rt->now_ns, .msg = &msg, .path = path
+	};
+	if (dispatch(rt, &event) != TERN_OK) {
+		rt->link.drops.core_refused++;
+		return;
+	}
+	const struct core_view *view = core_view(rt->core);
+	const uint32_t slot = runtime_node_slot(rt, hdr->sender);
+	if (msg.kind == MSG_APPEND_ACK && msg.append_ack.status != MSG_APPEND_CONFLICT &&
+	    view->role == CORE_MASTER && view->term == msg.term && slot != UINT32_MAX &&
+	    stream_is_active(rt->streams[slot]))
+		stream_on_ack(rt->streams[slot], msg.append_ack.received_index,
+			      msg.append_ack.credit_end_page, rt->now_ns);
+	/* Credit that grew without a block in between (apply made room) is told on the beat. */
+	if (msg.kind == MSG_HEARTBEAT && hdr->sender == rt->accept_node && !rt->has_ack &&
+	    rt->ack_node == hdr->sender && rt->ack_term == view->term &&
+	    rt->ack.append_ack.status != MSG_APPEND_CONFLICT &&
+	    rt->credit_sent != cmdlog_credit_end_page(rt->log) && !rt->cut.is_pending)
+		rt->has_ack = true;
+}
+
+/* Copies the units of an accepted fragment to their place in the ring, those that are missing. */
+static bool
+place_units(struct runtime *rt, const struct fragment_hdr *fragment, const uint8_t *units)
+{
+	uint8_t *block = cmdlog_place(rt->log, fragment->page_lsn, fragment->block_pages);
+	uint32_t left = fragment_payload_bytes(fragment);
+
+	if (block == NULL)
+		return false;
+	for (uint32_t i = 0; i < fragment->unit_count; i++) {
+		const uint32_t unit = fragment->unit_first + i;
+		const uint32_t bytes = min_u32(left, FRAGMENT_UNIT_BYTES);
+		if (!assembly_has_unit(rt->assembly, fragment->log_index, unit))
+			memcpy(block + (uint64_t)(unit / FRAGMENT_UNITS_PER_PAGE) * PAGE_BYTES +
+				   PAGE_IDENTITY_BYTES +
+				   unit % FRAGMENT_UNITS_PER_PAGE * FRAGMENT_UNIT_BYTES,
+			       units + i * FRAGMENT_UNIT_BYTES, bytes);
+		left -= bytes;
+	}
+	assembly_mark(rt->assembly, fragment);
+	return true;
+}
+
+/* What the sender left out at the end of a block's last page is zero. */
+static void
+zero_tail(struct runtime *rt, const struct assembly_block *block)
+{
+	uint8_t *bytes = cmdlog_place(rt->log, block->page_lsn, block->pages);
+	const uint32_t last = (block->units - 1) % FRAGMENT_UNITS_PER_PAGE;
+	const uint32_t used =
+	    PAGE_IDENTITY_BYTES + last * FRAGMENT_UNIT_BYTES + block->last_unit_bytes;
+
+	INVARIANT(bytes != NULL && used <= PAGE_BYTES);
+	memset(bytes + (uint64_t)(block->pages - 1) * PAGE_BYTES + used, 0, PAGE_BYTES - used);
+}
+
+static void
+take_blocks(struct runtime *rt)
+{
+	struct assembly_block block;
+
+	while (!rt->cut.is_pending && assembly_next(rt->assembly, &block)) {
+		struct core_event event = { .kind = CORE_EVENT_RECEIVED, .now_ns = rt->now_ns };
+
+		if (block.page_lsn != cmdlog_next_page_lsn(rt->log) ||
+		    cmdlog_place(rt->log, block.page_lsn, block.pages) == NULL) {
+			rt->link.drops.block_corrupt++;
+			assembly_reject(rt->assembly, rt->now_ns);
+			return;
+		}
+		zero_tail(rt, &block);
+		if (cmdlog_accept(rt->log, block.pages, core_view(rt->core)->term, &event.block) !=
+		    TERN_OK) {
+			rt->link.drops.block_corrupt++;
+			assembly_reject(rt->assembly, rt->now_ns);
+			return;
+		}
+		assembly_take(rt->assembly);
+		if (dispatch(rt, &event) != TERN_OK)
+			rt->link.drops.core_refused++;
+	}
+}
+
+/* Sends the last progress acknowledgement once more, at the end of this turn. */
+static void
+acknowledge_again(struct runtime *rt, uint16_t node)
+{
+	if (rt->ack_node == node && rt->ack_term == core_view(rt->core)->term &&
+	    rt->ack.append_ack.status == MSG_APPEND_PROGRESS)
+		rt->has_ack = true;
+}
+
+static void
+on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
+{
+	const struct core_view *view = core_view(rt->core);
+	struct fragment_hdr fragment;
+
+	if (fragment_decode(body, hdr->body_bytes, &fragment) != TERN_OK) {
+		rt->link.drops.malformed++;
+		return;
+	}
+	if (hdr->term != view->term || hdr->sender != view->master_id ||
+	    hdr->sender != rt->accept_node) {
+		rt->link.drops.stale_term++;
+		return;
+	}
+	switch (
+	    assembly_offer(rt->assembly, &fragment, cmdlog_credit_end_page(rt->log), rt->now_ns)) {
+	case ASSEMBLY_TAKE:
+		if (!place_units(rt, &fragment, body + FRAGMENT_HDR_BYTES))
+			rt->link.drops.fragment_ahead++;
+		else
+			take_blocks(rt);
+		break;
+	case ASSEMBLY_DUPLICATE:
+		rt->link.drops.fragment_duplicate++;
+		break;
+	case ASSEMBLY_OLD:
+		/* The sender repeats what was acknowledged: our answer was lost. */
+		rt->link.drops.fragment_old++;
+		acknowledge_again(rt, hdr->sender);
+		break;
+	case ASSEMBLY_AHEAD:
+		/* The sender does not know our credit. */
+		rt->link.drops.fragment_ahead++;
+		acknowledge_again(rt, hdr->sender);
+		break;
+	case ASSEMBLY_REFUSED:
+		rt->link.drops.fragment_refused++;
+		break;
+	}
+}
+
+static void
+on_fetch(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
+{
+	const struct core_view *view = core_view(rt->core);
+	const uint32_t slot = runtime_node_slot(rt, hdr->sender);
+	struct fetch fetch;
+
+	if (fetch_decode(body, hdr->body_bytes, &fetch) != TERN_OK) {
+		rt->link.drops.malformed++;
+		return;
+	}
+	if (view->role != CORE_MASTER || hdr->term != view->term || slot == UINT32_MAX ||
+	    !stream_is_active(rt->streams[slot])) {
+		rt->link.drops.stale_term++;
+		return;
+	}
+	stream_on_fetch(rt->streams[slot], &fetch, rt->now_ns);
+}
+
+static void
+on_frame(struct runtime *rt, const struct net_frame *frame, enum core_path path)
+{
+	const uint8_t *body = frame->bytes + FRAME_HDR_BYTES;
+	struct frame_hdr hdr;
+
+	if (!link_accept(&rt->link, frame, &hdr))
+		return;
+	switch (hdr.kind) {
+	case FRAME_MESSAGE:
+		on_message(rt, &hdr, body, path);
+		break;
+	case FRAME_BLOCK:
+		rt->busy_count++;
+		on_block(rt, &hdr, body);
+		break;
+	case FRAME_FETCH:
+		rt->busy_count++;
+		on_fetch(rt, &hdr, body);
+		break;
+	}
+}
+
+static bool
+receive_port(struct runtime *rt, const struct net_port *port, enum core_path path)
+{
+	struct net_frame frames[NET_BURST_MAX];
+	bool has_any = false;
+
+	for (uint32_t burst = 0; burst < RUNTIME_RX_BURSTS_MAX; burst++) {
+		const uint32_t count = port->ops->rx_burst(port->net, frames, NET_BURST_MAX);
+		for (uint32_t i = 0; i < count; i++)
+			on_frame(rt, &frames[i], path);
+		if (count != 0)
+			port->ops->rx_release(port->net, frames, count);
+		has_any = has_any || count != 0;
+		if (count < NET_BURST_MAX)
+			break;
+	}
+	return has_any;
+}
+
+bool
+receive_turn(struct runtime *rt)
+{
+	bool has_any = receive_port(rt, &rt->link.data, CORE_PATH_DATA);
+
+	/* The management network costs a system call a look: while frames keep the loop turning,
+	 * it is looked at every 50 us; in quiet turns, always. */
+	if (rt->link.mgmt.ops != NULL &&
+	    (!has_any || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {
+		rt->mgmt_polled_ns = rt->now_ns;
+		has_any |= receive_port(rt, &rt->link.mgmt, CORE_PATH_MGMT);
+	}
+	return has_any;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+
+static uint32_t
+block_pages_max(const struct runtime_config *config)
+{
+	return block_pages(BLOCK_HDR_BYTES + CMDLOG_BLOCK_BYTES_TARGET +
+			   config->command_bytes_max) +
+	       1;
+}
+
+static struct assembly_config
+assembly_config_of(const struct runtime_config *config)
+{
+	uint32_t blocks = 1;
+
+	while (blocks < RUNTIME_WINDOW_BLOCKS_MAX && blocks < config->ring_bytes / PAGE_BYTES)
+		blocks *= 2;
+	return (struct assembly_config){
+		.block_pages_max = block_pages_max(config),
+		.blocks_max = blocks,
+		.fetch_after_ns = config->fetch_after_ns,
+	};
+}
+
+static uint64_t
+writes_max_of(const struct runtime_config *config)
+{
+	uint64_t sum = 1;
+
+	for (uint32_t i = 0; i < config->channel_count; i++)
+		sum += config->channels[i]->in_flight_max;
+	return sum;
+}
+
+static uint32_t
+window_pages(const struct runtime_config *config)
+{
+	return max_u32(RUNTIME_READER_PAGES, block_pages_max(config));
+}
+
+size_t
+runtime_bytes(const struct runtime_config *config)
+{
+	const struct assembly_config assembly = assembly_config_of(config);
+	const uint32_t data_nodes = (uint32_t)__builtin_popcountll(config->data_nodes);
+	const size_t windows =
+	    (size_t)(data_nodes + 1) * RUNTIME_READER_WINDOWS * window_pages(config) * PAGE_BYTES;
+	const size_t slack = 64 * 4096; /* alignment of each part */
+
+	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
+	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
+	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
+	       (size_t)1024 * PAGE_BYTES + writes_max_of(config) * sizeof(struct pending_write) +
+	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
+}
+
+static bool
+take_windows(struct runtime *rt, struct arena *arena, struct reader *reader)
+{
+	bool is_good = true;
+
+	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++) {
+		reader->windows[i].bytes =
+		    arena_take(arena, (size_t)window_pages(&rt->config) * PAGE_BYTES, PAGE_BYTES);
+		is_good = is_good && reader->windows[i].bytes != NULL;
+	}
+	return is_good;
+}
+
+static bool
+take_memory(struct runtime *rt, struct arena *arena)
+{
+	const struct runtime_config *config = &rt->config;
+	const struct assembly_config assembly = assembly_config_of(config);
+	const struct stream_config stream = {
+		.units_per_frame = config->units_per_frame,
+		.resend_ns = config->resend_ns,
+		.bytes_in_flight_max = RUNTIME_STREAM_BYTES_MAX,
+	};
+	void *memory;
+
+	rt->writes_max = writes_max_of(config);
+	rt->core_memory = arena_take(arena, core_bytes(), 64);
+	rt->log_memory = arena_take(arena, cmdlog_bytes(), 64);
+	rt->history = arena_take(arena, config->log_pages_max * sizeof(*rt->history), 64);
+	rt->entries = arena_take(arena, config->log_pages_max * cmdlog_entry_bytes(), 64);
+	rt->writes = arena_take(arena, rt->writes_max * sizeof(*rt->writes), 64);
+	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
+	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
+	rt->meta.page = arena_take(arena, PAGE_BYTES, PAGE_BYTES);
+	rt->boot.buffer = arena_take(arena, (size_t)256 * PAGE_BYTES, PAGE_BYTES);
+	memory = arena_take(arena, assembly_bytes(&assembly), 64);
+	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
+	    rt->entries == NULL || rt->writes == NULL || rt->reads == NULL || rt->scratch == NULL ||
+	    rt->meta.page == NULL || rt->boot.buffer == NULL || memory == NULL ||
+	    !take_windows(rt, arena, &rt->apply_reader))
+		return false;
+	assembly_init(memory, &assembly, &rt->assembly);
+	for (uint16_t node = 1; node <= NODE_ID_MAX; node++) {
+		if ((config->data_nodes >> node & 1) == 0 || node == config->node_id)
+			continue;
+		INVARIANT(rt->stream_count < CORE_NODES_MAX);
+		memory = arena_take(arena, stream_bytes(), 64);
+		if (memory == NULL ||
+		    !take_windows(rt, arena, &rt->stream_readers[rt->stream_count]))
+			return false;
+		stream_init(memory, &stream, &rt->streams[rt->stream_count]);
+		rt->stream_nodes[rt->stream_count++] = node;
+	}
+	return true;
+}
+
+enum tern_err
+runtime_create(const struct runtime_config *config, struct arena *arena, struct runtime **runtime)
+{
+	struct runtime *rt = arena_take(arena, sizeof(*rt), 64);
+
+	if (rt == NULL)
+		return TERN_ERR_NO_MEMORY;
+	if (config->node_id == 0 || config->node_id > NODE_ID_MAX ||
+	    (config->data_nodes >> config->node_id & 1) == 0 ||
+	    config->channel_count > RUNTIME_CHANNELS_MAX || config->groups_in_flight_max == 0 ||
+	    config->units_per_frame == 0 || config->state == NULL ||
+	    config->ring_bytes < 8ull * block_pages_max(config) * PAGE_BYTES ||
+	    __builtin_popcountll(config->data_nodes) > (int)CORE_NODES_MAX)
+		return TERN_ERR_CONFIG;
+	rt->config = *config;
+	rt->link = (struct link){
+		.node_id = config->node_id,
+		.shard = config->shard,
+		.peers = (config->data_nodes |
+			  (config->witness_id == 0 ? 0 : UINT64_C(1) << config->witness_id)) &
+			 ~(UINT64_C(1) << config->node_id),
+		.data = config->data_net,
+		.mgmt = config->mgmt_net,
+	};
+	if (!take_memory(rt, arena))
+		return TERN_ERR_NO_MEMORY;
+	*runtime = rt;
+	return TERN_OK;
+}
+
+static void
+fill_status(const struct runtime *rt, struct node_status *status)
+{
+	const struct core_view *view = core_view(rt->core);
+	const struct cmdlog_stats log = cmdlog_stats(rt->log);
+	const struct state_stats state = state_stats(rt->config.state);
+
+	*status = (struct node_status){
+		.cluster_id = rt->superblock.cluster_id,
+		.cluster_gen = rt->superblock.cluster_gen,
+		.boot_no = rt->superblock.boot_no,
+		.node_id = rt->config.node_id,
+		.master_id = view->master_id,
+		.role = (uint8_t)view->role,
+		.mode = (uint8_t)view->mode,
+		.is_serving = view->is_serving,
+		.is_storage_failed = rt->is_storage_failed,
+		.is_damaged = rt->is_damaged || rt->is_apply_stopped,
+		.term = view->term,
+		.rset = view->rset,
+		.epoch = view->epoch,
+		.copies = view->copies,
+		.last_index = view->last_index,
+		.received_index = view->received_index,
+		.durable_index = view->durable_index,
+		.commit_index = view->commit_index,
+		.applied_index = rt->applied_index,
+		.last_chain = view->last_chain,
+		.commit_chain = view->commit_chain,
+		.state_hash = state_hash(rt->config.state),
+		.keys = state.keys,
+		.sessions = state.sessions,
+		.state_bytes = state.logical_bytes,
+		.log_used_bytes = log.next_cell * PAGE_BYTES,
+		.log_area_bytes = log.area_pages * PAGE_BYTES,
+		.blocks_sealed = rt->blocks_sealed,
+		.blocks_accepted = log.blocks_accepted,
+		.groups_written = rt->groups_written,
+		.commands_applied = rt->commands_applied,
+		.elections = view->elections,
+		.solo_entries = view->solo_entries,
+		.duplex_returns = view->duplex_returns,
+		.truncations = view->truncations,
+		.effective_solo_ns = view->solo_ns,
+		.effective_elect_min_ns = view->elect_min_ns,
+		.turns = rt->turns,
+		.idle_turns = rt->idle_turns,
+		.sleeps = rt->sleeps,
+		.drops = rt->link.drops,
+	};
+	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
+	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));
+}
+
+static void
+fill_status_ports(const struct runtime *rt, struct node_status *status)
+{
+	const struct net_port *data = &rt->link.data, *mgmt = &rt->link.mgmt;
+	const struct disk_port *disk = &rt->config.disk;
+
+	disk->ops->facts(disk->disk, &status->disk_facts);
+	disk->ops->stats(disk->disk, &status->disk);
+	data->ops->stats(data->net, &status->data_net);
+	strncpy(status->data_driver, data->ops->driver(data->net), sizeof(status->data_driver) - 1);
+	for (uint32_t i = 0; i < rt->stream_count; i++)
+		status->data_port_up = data->ops->is_up(data->net, rt->stream_nodes[i]);
+	if (mgmt->ops == NULL)
+		return;
+	mgmt->ops->stats(mgmt->net, &status->mgmt_net);
+	strncpy(status->mgmt_driver, mgmt->ops->driver(mgmt->net), sizeof(status->mgmt_driver) - 1);
+}
+
+static void
+publish_status(struct runtime *rt)
+{
+	struct node_status status;
+
+	if (rt->config.status == NULL ||
+	    (rt->status_ns != 0 && rt->now_ns - rt->status_ns < STATUS_PERIOD_NS))
+		return;
+	rt->status_ns = rt->now_ns;
+	fill_status(rt, &status);
+	fill_status_ports(rt, &status);
+	status_publish(rt->config.status, &status);
+}
+
+static void
+tick(struct runtime *rt)
+{
+	const struct core_event event = { .kind = CORE_EVENT_TICK, .now_ns = rt->now_ns };
+
+	if (rt->now_ns < core_deadline_ns(rt->core))
+		return;
+	rt->has_worked = true;
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
+}
+
+static enum runtime_turn
+verdict(const struct runtime *rt)
+{
+	const struct core_view *view = core_view(rt->core);
+
+	if (rt->has_worked)
+		return RUNTIME_WORKED;
+	if (storage_is_busy(rt) || rt->read_head != rt->read_tail ||
+	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
+	    view->commit_index < view->last_index ||
+	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
+		return RUNTIME_WAITING;
+	return RUNTIME_IDLE;
+}
+
+/* Passes @has_worked through, counted as traffic. */
+static bool
+count_busy(struct runtime *rt, bool has_worked)
+{
+	rt->busy_count += has_worked;
+	return has_worked;
+}
+
+enum runtime_turn
+runtime_turn(struct runtime *rt)
+{
+	INVARIANT(rt->boot.phase == BOOT_DONE);
+	rt->now_ns = rt->config.clock.ops->monotonic_ns(rt->config.clock.clock);
+	rt->turns++;
+	rt->has_worked = count_busy(rt, storage_poll(rt));
+	rt->has_worked |= receive_turn(rt);
+	tick(rt);
+	rt->has_worked |= count_busy(rt, cut_turn(rt));
+	if (rt->is_barrier_wanted)
+		(void)!dispatch_seal(rt, BLOCK_BARRIER);
+	rt->has_worked |= count_busy(rt, client_turn(rt));
+	rt->has_worked |= count_busy(rt, storage_turn(rt));
+	rt->has_worked |= count_busy(rt, send_turn(rt));
+	rt->has_worked |= count_busy(rt, apply_turn(rt));
+	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
+	state_reclaim_turn(rt->config.state, rt->config.has_readers);
+	publish_status(rt);
+	for (uint32_t mask = rt->wake_channels; mask != 0; mask &= mask - 1)
+		wake_up(&rt->config.channels[__builtin_ctz(mask)]->front_wake);
+	rt->wake_channels = 0;
+	rt->idle_turns += !rt->has_worked;
+	return verdict(rt);
+}
+
+uint64_t
+runtime_deadline_ns(const struct runtime *rt)
+{
+	if (rt->boot.phase != BOOT_DONE)
+		return rt->now_ns;
+	return min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt));
+}
+
+uint64_t
+runtime_busy_count(const struct runtime *rt)
+{
+	return rt->busy_count;
+}
+
+void
+runtime_note_sleep(struct runtime *rt)
+{
+	rt->sleeps++;
+}
+
+void
+runtime_stop(struct runtime *rt)
+{
+	const struct core_event event = { .kind = CORE_EVENT_STOP, .now_ns = rt->now_ns };
+
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
+}
+
+void
+runtime_set_data_port(struct runtime *rt, bool is_up)
+{
+	const struct core_event event = { .kind = CORE_EVENT_DATA_PORT,
+					  .now_ns = rt->now_ns,
+					  .flag = is_up };
+
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
+}
+
+const struct core_view *
+runtime_view(const struct runtime *rt)
+{
+	return core_view(rt->core);
+}
+
+bool
+runtime_block_meta(const struct runtime *rt, uint64_t log_index, struct block_meta *meta)
+{
+	return core_block_meta(rt->core, log_index, meta);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A data node's loop for one shard: moves bytes and events between the pure rooms (core, cmdlog,
+ * transport, state) and the hardware seams (network, storage, clock). It decides nothing.
+ *
+ * Life: runtime_create; runtime_boot_turn until it says ready (reads superblocks, counts up
+ * boot_no, scans the log); then runtime_turn for ever. All three run on the owning lcore; no call
+ * blocks, formats text or allocates after runtime_create. The simulator runs this very code over
+ * its own seams.
+ */
+#ifndef TERN_RUNTIME_RUNTIME_H
+#define TERN_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/err.h"
+#include "dataplane/core/core.h"
+#include "dataplane/runtime/status.h"
+#include "dataplane/runtime/submit.h"
+#include "dataplane/state/state.h"
+#include "hw/seam/clock_ops.h"
+#include "hw/seam/disk_ops.h"
+#include "hw/seam/net_ops.h"
+
+#define RUNTIME_CHANNELS_MAX 8u
+
+struct runtime; /* fields in runtime_internal.h */
+
+struct runtime_config {
+	uint64_t cluster_id; /* 0: whatever the superblock says */
+	uint16_t node_id, shard;
+	uint64_t data_nodes; /* mask; must equal the superblock's voters */
+	uint16_t witness_id;
+	uint32_t witness_gen;
+	struct core_timers timers;
+	bool solo_isolated_stop;
+	uint32_t min_copies;
+	uint32_t core_bugs; /* tests only */
+	uint64_t prng_seed;
+
+	struct net_port data_net, mgmt_net;
+	struct disk_port disk;
+	struct clock_port clock;
+
+	uint8_t *ring; /* the log ring, mapped twice in a row, see cmdlog.h */
+	uint64_t ring_bytes;
+	uint32_t command_bytes_max;
+	uint64_t log_pages_max; /* bounds index memory; at least the superblock's log_pages */
+	uint32_t groups_in_flight_max;
+	uint32_t units_per_frame; /* fragment units in a data frame: 1 at 1500 bytes, 6 at 9000 */
+	uint64_t resend_ns, fetch_after_ns;
+
+	struct state *state;
+	bool
+	    has_readers; /* other threads read the state: memory is reclaimed by a control thread */
+
+	struct submit_channel *channels[RUNTIME_CHANNELS_MAX];
+	uint32_t channel_count;
+	struct ring *divergent; /* records of cut tails, see below; NULL: not wanted */
+	struct status_cell *status;
+	char poll_mode[16]; /* for status */
+};
+
+/* Arena bytes that runtime_create takes at most for @config. */
+size_t runtime_bytes(const struct runtime_config *config);
+
+/* Takes memory from @arena. CONFIG: contradictions. NO_MEMORY. */
+TERN_CHECKED enum tern_err
+runtime_create(const struct runtime_config *config, struct arena *arena, struct runtime **runtime);
+
+enum runtime_boot {
+	RUNTIME_BOOT_MORE = 1, /* call again (after storage completions) */
+	RUNTIME_BOOT_READY,
+	RUNTIME_BOOT_BLANK,   /* storage was never initialised */
+	RUNTIME_BOOT_FOREIGN, /* of another cluster, node or configuration */
+	RUNTIME_BOOT_CORRUPT, /* no good superblock copy, though it was written */
+	RUNTIME_BOOT_DAMAGED, /* the log lost blocks that this node had acknowledged (P15) */
+	RUNTIME_BOOT_IO,
+};
+enum runtime_boot runtime_boot_turn(struct runtime *runtime);
+
+enum runtime_turn {
+	RUNTIME_WORKED = 1, /* did something: turn again */
+	RUNTIME_WAITING,    /* storage, commits or reads are in flight: poll on, but yield */
+	RUNTIME_IDLE, /* nothing in flight: may sleep until runtime_deadline_ns or a wake-up */
+};
+/* Does a bounded amount of work. */
+enum runtime_turn runtime_turn(struct runtime *runtime);
+/* When runtime_turn must be called even if nothing comes in. */
+uint64_t runtime_deadline_ns(const struct runtime *runtime);
+
+/* Rises with everything that clients and the log make this node do: requests taken, blocks sealed,
+ * fragments and fetches received, storage completions, reads answered, blocks applied. Heartbeats,
+ * ticks, votes and status leave it, so a loop can tell traffic from its own housekeeping. */
+uint64_t runtime_busy_count(const struct runtime *runtime);
+
+/* Counts a sleep of the loop's thread, for status. */
+void runtime_note_sleep(struct runtime *runtime);
+
+/* Graceful stop: hands mastership over if it can. Poll core_view's role for the outcome. */
+void runtime_stop(struct runtime *runtime);
+void runtime_set_data_port(struct runtime *runtime, bool is_up);
+const struct core_view *runtime_view(const struct runtime *runtime);
+/* For checkers: meta of a block of this node's log. */
+bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
+
+/* A record on the divergent ring: a tail was cut. Its blocks' bytes stay on the device at the cells
+ * named here, which are never overwritten before a later checkpoint; a control thread exports them.
+ * `count` cells follow the header. */
+struct divergent_record {
+	uint64_t first_index, last_index;
+	uint64_t cut_term; /* the term in which the tail was cut */
+	uint32_t count, reserved;
+};
+struct divergent_cell {
+	uint64_t log_index, device_page; /* first page on the device */
+	uint32_t pages, reserved;
+};
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop's own structures; private to dataplane/runtime.
+ *
+ *	boot.c      superblock, boot number, recovery scan
+ *	dispatch.c  events into the core, its effects out to the other files
+ *	receive.c   frames in
+ *	send.c      streams and repair requests out
+ *	storage.c   write groups, superblock updates, completions
+ *	reader.c    blocks read back from the device
+ *	apply.c     committed blocks into the state machine
+ *	client.c    submit channels: commands, reads, answers
+ *	cut.c       rolling a divergent tail back
+ */
+#ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
+#define TERN_RUNTIME_RUNTIME_INTERNAL_H
+
+#include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/runtime/link.h"
+#include "dataplane/runtime/runtime.h"
+#include "dataplane/transport/transport.h"
+#include "dataplane/wire/superblock.h"
+
+#define RUNTIME_EVENTS_MAX     16u
+#define RUNTIME_METAS_MAX      16u
+#define RUNTIME_READER_WINDOWS 2u
+#define RUNTIME_MGMT_POLL_NS   50000u
+
+/* What one turn does at most, and what may wait. */
+#ifdef TERN_TINY_LIMITS
+#define RUNTIME_READS_MAX           16u
+#define RUNTIME_RX_BURSTS_MAX       1u
+#define RUNTIME_TX_FRAMES_MAX       3u
+#define RUNTIME_REQUESTS_MAX        5u
+#define RUNTIME_APPLY_COMMANDS_MAX  3u
+#define RUNTIME_READER_PAGES        1u
+#define RUNTIME_BOOT_PAGES          3u
+#define RUNTIME_DIVERGENT_CELLS_MAX 2u
+#define RUNTIME_WINDOW_BLOCKS_MAX   8u
+#define RUNTIME_STREAM_BYTES_MAX    (64u * 1024u)
+#else
+#define RUNTIME_READS_MAX           8192u
+#define RUNTIME_RX_BURSTS_MAX       4u
+#define RUNTIME_TX_FRAMES_MAX       64u
+#define RUNTIME_REQUESTS_MAX        1024u /* of one channel */
+#define RUNTIME_APPLY_COMMANDS_MAX  2048u
+#define RUNTIME_READER_PAGES        64u  /* of a window, or one larger block */
+#define RUNTIME_BOOT_PAGES          256u /* pages of the log in one read */
+#define RUNTIME_DIVERGENT_CELLS_MAX 256u /* blocks of a tail named in one record */
+#define RUNTIME_WINDOW_BLOCKS_MAX   4096u
+#define RUNTIME_STREAM_BYTES_MAX    (4u * 1024u * 1024u)
+#endif
+
+/* What a storage completion belongs to: disk_request.user is this and two numbers. */
+enum storage_user { USER_GROUP = 1, USER_META, USER_READER, USER_BOOT };
+static inline uint64_t
+storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
+{
+	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
+}
+
+/* Blocks of the log read back from the device, for one user (apply, or one stream). Two windows of
+ * consecutive cells, so that one can be read while the other is used. Cells are written once, so
+ * what was read stays true whatever happens to the log. */
+struct reader_window {
+	uint8_t *bytes;
+	uint64_t first_cell;
+	uint32_t pages;
+	enum { WINDOW_EMPTY = 0, WINDOW_READING, WINDOW_READY } state;
+};
+struct reader {
+	struct reader_window windows[RUNTIME_READER_WINDOWS];
+	uint32_t last_used;
+};
+
+struct pending_write { /* a command sealed here whose fate is open, in log order */
+	uint64_t log_index, tag;
+	uint32_t slot, channel;
+};
+
+struct pending_read {
+	uint64_t op_id, tag, index;
+	uint32_t channel;
+	enum { READ_WAITING = 0, READ_READY, READ_DONE } state;
+};
+
+struct pending_meta {
+	uint64_t op_id, term;
+	uint16_t voted_for;
+};
+
+struct meta_writer {
+	struct pending_meta queue[RUNTIME_METAS_MAX];
+	uint32_t head, count;
+	uint8_t *page; /* the encoded superblock under way */
+	uint32_t writes_in_flight;
+	uint32_t next_copy;
+};
+
+struct boot {
+	enum { BOOT_READ_SUPERBLOCK = 0, BOOT_WRITE_SUPERBLOCK, BOOT_SCAN, BOOT_DONE } phase;
+	uint8_t *buffer; /* SUPERBLOCK_COPIES pages, or a run of log pages */
+	uint32_t in_flight;
+	uint64_t next_cell;
+	uint32_t pages;
+	bool is_started, is_failed;
+	enum runtime_boot verdict; /* 0: not yet known */
+};
+
+struct cut {
+	bool is_pending;
+	bool is_flushed; /* nothing more of the tail can be made durable */
+	uint64_t keep_index;
+	uint64_t export_next; /* first index of the tail that is not yet named; 0: not begun */
+};
+
+struct runtime {
+	struct runtime_config config;
+	struct superblock superblock;
+	struct link link;
+	struct core *core;
+	void *core_memory;
+	struct block_meta *history;
+	struct cmdlog *log;
+	void *log_memory;
+	struct cmdlog_entry *entries;
+	struct stream *streams[CORE_NODES_MAX]; /* by position of the data node in id order */
+	uint16_t stream_nodes[CORE_NODES_MAX];
+	struct reader stream_readers[CORE_NODES_MAX];
+	uint32_t stream_count;
+	struct assembly *assembly;
+	struct reader apply_reader;
+
+	uint64_t now_ns, mgmt_polled_ns, status_ns;
+	struct boot boot;
+	struct meta_writer meta;
+	struct cut cut;
+	struct core_event events[RUNTIME_EVENTS_MAX];
+	uint32_t event_head, event_count;
+	struct core_effects effects;
+	bool is_stepping;
+
+	bool is_barrier_wanted;
+	uint64_t barrier_term;
+	uint32_t barrier_epoch;
+	uint64_t persist_index, commit_index, applied_index;
+	uint16_t accept_node;
+	bool is_storage_failed, is_damaged;
+
+	bool has_ack; /* an APPEND_ACK to send at the end of the turn */
+	struct msg ack;
+	uint16_t ack_node;
+	uint8_t ack_paths;
+	uint64_t ack_term;
+	uint64_t credit_sent; /* credit_end_page of the last ack sent */
+
+	struct pending_write *writes;
+	uint64_t write_head, write_tail, writes_max;
+	struct pending_read *reads;
+	uint64_t read_head, read_tail, read_op_id;
+	uint8_t *scratch; /* gathers a command that straddles pages */
+
+	uint64_t alarms[8];
+	uint64_t blocks_sealed, groups_written, commands_applied, turns, idle_turns, sleeps;
+	uint64_t busy_count;    /* see runtime_busy_count */
+	uint32_t wake_channels; /* mask of channels that got completions this turn */
+	bool has_worked;
+	bool is_apply_stopped; /* a committed block that this build does not understand */
+};
+
+/* ---- dispatch.c ---- */
+/* Feeds @event and everything that follows from it. QUEUE_FULL, BUSY, NOT_MASTER: refused. */
+enum tern_err dispatch(struct runtime *rt, const struct core_event *event);
+/* Queues an event from inside the handling of an effect. */
+void dispatch_later(struct runtime *rt, const struct core_event *event);
+/* Seals the open block (or a barrier) and reports it as APPENDED. */
+enum tern_err dispatch_seal(struct runtime *rt, enum block_kind kind);
+void dispatch_acks(struct runtime *rt);
+uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
+
+/* ---- boot.c ---- */
+void boot_on_completion(struct runtime *rt, const struct disk_completion *completion);
+
+/* ---- receive.c ---- */
+bool receive_turn(struct runtime *rt);
+
+/* ---- send.c ---- */
+bool send_turn(struct runtime *rt);
+uint64_t send_deadline_ns(const struct runtime *rt);
+
+/* ---- storage.c ---- */
+bool storage_poll(struct runtime *rt);
+bool storage_turn(struct runtime *rt); /* starts what can be started */
+void storage_meta(struct runtime *rt, const struct core_effect *effect);
+enum tern_err storage_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page,
+			    uint8_t *bytes, uint32_t pages, uint64_t user);
+void storage_fail(struct runtime *rt);
+bool storage_is_busy(const struct runtime *rt);
+
+/* ---- reader.c ---- */
+/* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
+const uint8_t *
+reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
+void reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, bool is_good);
+
+/* ---- apply.c ---- */
+bool apply_turn(struct runtime *rt);
+
+/* ---- client.c ---- */
+bool client_turn(struct runtime *rt);
+void client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot,
+		       const struct reply *reply, uint64_t term);
+/* Mastership is over: sealed commands become UNKNOWN. */
+void client_fail_writes(struct runtime *rt);
+void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index);
+void client_read_failed(struct runtime *rt, uint64_t op_id);
+bool client_finish_reads(struct runtime *rt);
+
+/* ---- cut.c ---- */
+void cut_begin(struct runtime *rt, uint64_t keep_index);
+bool cut_turn(struct runtime *rt);
+
+#endif

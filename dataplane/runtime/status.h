@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a node shows of itself to other threads: one flat structure that the lcore publishes after
+ * changes (at most every STATUS_PERIOD_NS), read under a sequence lock.
+ */
+#ifndef TERN_RUNTIME_STATUS_H
+#define TERN_RUNTIME_STATUS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/core/core.h"
+#include "hw/seam/disk_ops.h"
+#include "hw/seam/net_ops.h"
+
+#define STATUS_PERIOD_NS 1000000u
+
+/* Reasons for which the runtime drops a frame, counted one by one. */
+#define STATUS_DROPS(X)                                                                      \
+	X(malformed)                                                                         \
+	X(version)                                                                           \
+	X(foreign_cluster)                                                                   \
+	X(stale_generation) X(wrong_receiver) X(wrong_shard) X(unknown_sender) X(stale_boot) \
+	    X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead)            \
+		X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
+
+struct status_drops {
+#define X(name) uint64_t name;
+	STATUS_DROPS(X)
+#undef X
+};
+
+struct node_status {
+	uint64_t cluster_id;
+	uint32_t cluster_gen, boot_no;
+	uint16_t node_id, master_id;
+	uint8_t role, mode; /* enum core_role, enum core_mode */
+	bool is_serving, is_storage_failed, is_damaged;
+	uint64_t term, rset;
+	uint32_t epoch, copies;
+	uint64_t last_index, received_index, durable_index, commit_index, applied_index;
+	struct hash128 last_chain, commit_chain;
+	uint64_t state_hash; /* at applied_index */
+	uint64_t keys, sessions, state_bytes;
+	uint64_t log_used_bytes, log_area_bytes;
+	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
+	uint64_t elections, solo_entries, duplex_returns, truncations;
+	uint64_t alarms[8]; /* counted by enum core_alarm */
+	uint64_t effective_solo_ns, effective_elect_min_ns;
+	uint64_t turns, idle_turns, sleeps;
+	struct status_drops drops;
+	struct disk_facts disk_facts;
+	struct disk_stats disk;
+	struct net_stats data_net, mgmt_net;
+	char data_driver[32], mgmt_driver[32], poll_mode[16];
+	bool data_port_up;
+};
+
+struct status_cell {
+	_Atomic uint64_t version; /* odd while the lcore writes */
+	struct node_status status;
+};
+
+/* Lcore only. */
+void status_publish(struct status_cell *cell, const struct node_status *status);
+/* Any thread. Retries until the copy is consistent. */
+void status_read(struct status_cell *cell, struct node_status *status);
+
+#endif

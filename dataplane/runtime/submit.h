@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How other threads (gateway, admin, benchmarks) hand work to a shard's lcore and get answers back:
+ * a channel of two bounded single-producer single-consumer rings and two wake-ups. One channel
+ * belongs to one front-end thread.
+ *
+ * Every request that was published gets exactly one completion, in any order. A front end keeps at
+ * most `in_flight_max` requests open; the completion ring has room for that many, so the lcore
+ * never waits for a front end.
+ *
+ * What an outcome means to a client: DONE: executed and committed. REFUSED_*: was not and will not
+ * be executed; an error reply is right. UNKNOWN: sealed into a block whose fate this node does not
+ * know: a RESP connection must be closed without a reply.
+ */
+#ifndef TERN_RUNTIME_SUBMIT_H
+#define TERN_RUNTIME_SUBMIT_H
+
+#include <stdint.h>
+
+#include "dataplane/base/ring.h"
+#include "dataplane/wire/command.h"
+#include "hw/seam/wake.h"
+
+enum submit_kind {
+	SUBMIT_WRITE = 1, /* an encoded command follows the request header */
+	SUBMIT_READ,      /* a read point: DONE once reads of the local state are linearizable at or
+			   * after log_index; the front end then reads through its state_reader */
+	SUBMIT_TRANSFER,  /* hand mastership to node: DONE when the hand-over has begun */
+};
+
+struct submit_request {
+	uint64_t tag; /* the front end's, returned in the completion */
+	uint32_t kind;
+	uint32_t command_bytes; /* WRITE: that many bytes follow this header */
+	uint16_t node;          /* TRANSFER */
+	uint16_t reserved[3];
+};
+
+enum submit_outcome {
+	SUBMIT_DONE = 1,
+	SUBMIT_REFUSED_NOT_MASTER, /* master_id says who is, 0: unknown */
+	SUBMIT_REFUSED_LOG_FULL,
+	SUBMIT_REFUSED_TOO_LARGE,
+	SUBMIT_REFUSED_BUSY, /* a bounded queue is full: try again later */
+	SUBMIT_REFUSED_MALFORMED,
+	SUBMIT_UNKNOWN,
+};
+
+struct submit_completion {
+	uint64_t tag;
+	uint32_t outcome; /* enum submit_outcome */
+	uint16_t master_id;
+	uint16_t copies; /* DONE, WRITE: copies that were durable by the quorum rule */
+	uint64_t term, log_index;
+	uint32_t slot;
+	uint32_t reserved;
+	struct reply reply; /* WRITE, DONE */
+};
+
+struct submit_channel {
+	struct ring requests;    /* front end -> lcore */
+	struct ring completions; /* lcore -> front end */
+	struct wake *lcore_wake;
+	struct wake front_wake;
+	uint32_t in_flight_max;
+};
+
+/* Bytes of ring memory for a channel of @in_flight_max requests: completions need this much. */
+uint64_t submit_completions_bytes(uint32_t in_flight_max);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/witness_node.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+
+enum tern_err
+witness_node_init(struct witness_node *node, const struct witness_node_config *config,
+		  void *core_memory)
+{
+	const struct witness_register *reg = &config->reg;
+	const struct core_config core = {
+		.node_id = reg->witness_id,
+		.is_witness = true,
+		.data_nodes = config->data_nodes,
+		.witness_id = reg->witness_id,
+		.witness_gen = reg->witness_gen,
+		.timers = config->timers,
+		.prng_seed = config->prng_seed,
+		.bugs = config->core_bugs,
+		.now_ns = config->clock.ops->monotonic_ns(config->clock.clock),
+		.boot_no = reg->boot_no,
+		.is_first_boot = config->is_first_boot,
+		.term = reg->term,
+		.voted_for = reg->voted_for,
+		.reg = *reg,
+		.is_amnesiac = config->is_amnesiac,
+	};
+
+	memset(node, 0, sizeof(*node));
+	node->clock = config->clock;
+	node->store = config->store;
+	node->status = config->status;
+	node->link = (struct link){
+		.cluster_id = reg->cluster_id,
+		.cluster_gen = reg->cluster_gen,
+		.boot_no = reg->boot_no,
+		.node_id = reg->witness_id,
+		.shard = reg->shard,
+		.peers = config->data_nodes,
+		.mgmt = config->mgmt_net,
+	};
+	return core_init(core_memory, &core, &node->core);
+}
+
+static void
+step(struct witness_node *node, const struct core_event *event)
+{
+	if (core_step(node->core, event, &node->effects) != TERN_OK)
+		node->link.drops.core_refused++;
+	for (uint32_t i = 0; i < node->effects.count; i++) {
+		const struct core_effect *effect = &node->effects.list[i];
+
+		if (effect->kind == CORE_EFFECT_SEND) {
+			link_send(&node->link, effect->node, CORE_PATH_MGMT, effect->msg.term,
+				  &effect->msg);
+		} else if (effect->kind == CORE_EFFECT_PERSIST_REGISTER) {
+			if (node->store.ops->store(node->store.store, &effect->reg,
+						   effect->op_id) != TERN_OK)
+				node->is_storage_failed = true;
+		} else if (effect->kind == CORE_EFFECT_ALARM) {
+			node->alarms[(uint32_t)effect->alarm % 8]++;
+		} else {
+			INVARIANT(effect->kind == CORE_EFFECT_ROLE);
+		}
+	}
+}
+
+static bool
+poll_store(struct witness_node *node, uint64_t now_ns)
+{
+	uint64_t op_ids[8];
+	const uint32_t count = node->store.ops->poll(node->store.store, op_ids, 8);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct core_event event = { .kind = CORE_EVENT_META_DURABLE,
+						  .now_ns = now_ns,
+						  .op_id = op_ids[i] };
+		step(node, &event);
+	}
+	return count != 0;
+}
+
+static void
+on_frame(struct witness_node *node, const struct net_frame *frame, uint64_t now_ns)
+{
+	struct frame_hdr hdr;
+
+	if (!link_accept(&node->link, frame, &hdr))
+		return;
+	struct msg msg = { .sender = hdr.sender, .boot_no = hdr.boot_no, .term = hdr.term };
+	if (hdr.kind != FRAME_MESSAGE ||
+	    msg_decode(frame->bytes + FRAME_HDR_BYTES, hdr.body_bytes, &msg) != TERN_OK) {
+		node->link.drops.malformed++;
+		return;
+	}
+	const struct core_event event = {
+		.kind = CORE_EVENT_MESSAGE, .now_ns = now_ns, .msg = &msg, .path = CORE_PATH_MGMT
+	};
+	step(node, &event);
+}
+
+static void
+publish(struct witness_node *node)
+{
+	const struct core_view *view = core_view(node->core);
+	const struct net_port *mgmt = &node->link.mgmt;
+	struct node_status status = {
+		.cluster_id = node->link.cluster_id,
+		.cluster_gen = node->link.cluster_gen,
+		.boot_no = node->link.boot_no,
+		.node_id = node->link.node_id,
+		.master_id = view->master_id,
+		.role = (uint8_t)view->role,
+		.mode = (uint8_t)view->mode,
+		.is_storage_failed = node->is_storage_failed,
+		.term = view->term,
+		.rset = view->rset,
+		.epoch = view->epoch,
+		.last_index = view->last_index,
+		.last_chain = view->last_chain,
+		.drops = node->link.drops,
+	};
+
+	if (node->status == NULL)
+		return;
+	memcpy(status.alarms, node->alarms, sizeof(status.alarms));
+	mgmt->ops->stats(mgmt->net, &status.mgmt_net);
+	strncpy(status.mgmt_driver, mgmt->ops->driver(mgmt->net), sizeof(status.mgmt_driver) - 1);
+	status_publish(node->status, &status);
+}
+
+bool
+witness_node_turn(struct witness_node *node)
+{
+	const uint64_t now_ns = node->clock.ops->monotonic_ns(node->clock.clock);
+	const struct net_port *mgmt = &node->link.mgmt;
+	struct net_frame frames[NET_BURST_MAX];
+	bool has_any = poll_store(node, now_ns);
+	const uint32_t count = mgmt->ops->rx_burst(mgmt->net, frames, NET_BURST_MAX);
+
+	for (uint32_t i = 0; i < count; i++) {
+		on_frame(node, &frames[i], now_ns);
+		has_any |= poll_store(node, now_ns);
+	}
+	if (count != 0)
+		mgmt->ops->rx_release(mgmt->net, frames, count);
+	if (now_ns >= core_deadline_ns(node->core)) {
+		const struct core_event tick = { .kind = CORE_EVENT_TICK, .now_ns = now_ns };
+		step(node, &tick);
+		has_any = true;
+	}
+	publish(node);
+	return has_any || count != 0;
+}
+
+uint64_t
+witness_node_deadline_ns(const struct witness_node *node)
+{
+	return core_deadline_ns(node->core);
+}
