@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tern-sim: whole nodes (runtime, core, cmdlog, transport, state) on a simulated network, disks,
+ * witness register and clock, all driven by one seed. One process runs one world at a time, in one
+ * thread; every decision comes from struct sim's PRNG, so equal seeds give equal traces.
+ *
+ * Virtual time moves only between events. A node's turn runs at one instant and makes the node busy
+ * for a small cost, so that a loop that never finds rest moves time on and is noticed.
+ */
+#ifndef TERN_TESTS_SIM_SIM_H
+#define TERN_TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/prng.h"
+#include "dataplane/core/core.h"
+#include "dataplane/runtime/runtime.h"
+#include "dataplane/runtime/status.h"
+#include "dataplane/runtime/submit.h"
+#include "dataplane/runtime/witness_node.h"
+#include "dataplane/state/state.h"
+#include "tests/sim/sim_counts.h"
+#include "tests/sim/sim_swarm.h"
+
+#define SIM_DATA_NODES 2u
+#define SIM_NODES      3u
+#define SIM_WITNESS    2u /* index of the witness; node id = index + 1 */
+#define SIM_PATHS      2u /* 0 data port, 1 management network */
+
+#define SIM_MS 1000000u
+#define SIM_US 1000u
+
+struct sim;
+struct sim_node;
+struct sim_client;
+struct sim_check;
+struct sim_net;
+
+/* ---- clock and events (sim_clock.c) ---- */
+
+enum sim_event_kind {
+	SIM_EVENT_TURN = 1, /* node; token: turn_token */
+	SIM_EVENT_FRAME,    /* token: frame */
+	SIM_EVENT_DISK,     /* node; token: request slot, incarnation */
+	SIM_EVENT_REGISTER, /* node; token: incarnation */
+	SIM_EVENT_SLOT,     /* node: client slot; token: its timer */
+	SIM_EVENT_FAULT,    /* the next episode begins; token 1: a follow-up */
+	SIM_EVENT_HEAL,     /* token: episode that ends */
+	SIM_EVENT_PHASE,    /* look whether the phase is over */
+};
+
+struct sim_event {
+	uint64_t at_ns, sequence, token;
+	enum sim_event_kind kind;
+	uint32_t node;
+};
+
+struct sim_queue {
+	struct sim_event *heap;
+	uint32_t count, capacity;
+	uint64_t sequence;
+};
+
+void
+sim_push(struct sim *sim, uint64_t at_ns, enum sim_event_kind kind, uint32_t node, uint64_t token);
+bool sim_pop(struct sim *sim, struct sim_event *event);
+uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
+/* The first global instant at which the node's clock shows @local_ns or more. */
+uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
+extern const struct clock_ops sim_clock_ops;
+
+/* ---- disk (sim_disk.c) ---- */
+
+#define SIM_DISK_REQUESTS 128u
+
+struct sim_disk_slot {
+	struct disk_request request;
+	uint64_t hash; /* of a write's bytes when it was queued */
+	enum { SIM_SLOT_FREE = 0, SIM_SLOT_QUEUED, SIM_SLOT_FLYING, SIM_SLOT_DONE } state;
+	enum tern_err err;
+};
+
+struct sim_undo { /* lying disk: what a completed write replaced */
+	uint64_t offset, at_ns;
+	uint32_t length;
+	uint8_t *bytes;
+};
+
+struct sim_disk {
+	struct sim_node *node;
+	uint8_t *image;
+	uint64_t image_bytes;
+	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
+	uint32_t done[SIM_DISK_REQUESTS], done_count, queued;
+	uint64_t slow_factor, stuck_until_ns;
+	uint64_t written_bytes; /* beyond, the image is blank */
+	uint32_t fail_next;     /* so many writes from now on fail */
+	bool has_failed;        /* one did, since the node's last start */
+	struct disk_stats stats;
+	struct sim_undo *undo;
+	uint32_t undo_count, undo_capacity;
+};
+
+extern const struct disk_ops sim_disk_ops;
+void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
+void sim_disk_complete(struct sim_disk *disk, uint32_t slot);
+/* What a power cut leaves of the writes in flight. */
+void sim_disk_crash(struct sim_disk *disk);
+
+/* ---- the witness's register (sim_register.c) ---- */
+
+struct sim_register {
+	struct sim_node *node;
+	struct witness_register durable, flying;
+	uint64_t op_id;
+	bool is_flying, is_done;
+};
+
+extern const struct register_ops sim_register_ops;
+void sim_register_complete(struct sim_register *reg);
+void sim_register_crash(struct sim_register *reg);
+
+/* ---- network (sim_net.c) ---- */
+
+#define SIM_RX_MAX 512u
+
+struct sim_port { /* one adapter of one node */
+	struct sim_node *node;
+	uint32_t path;
+	bool is_up;
+	uint32_t rx[SIM_RX_MAX], rx_head, rx_count;
+	struct net_stats stats;
+};
+
+extern const struct net_ops sim_net_ops;
+void sim_net_create(struct sim *sim);
+void sim_net_deliver(struct sim *sim, uint64_t frame);
+/* The node's process is gone: its buffers return to the pool. */
+void sim_net_crash(struct sim_port *port);
+void sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta);
+bool sim_net_is_cut(const struct sim *sim, uint32_t path, uint32_t from, uint32_t to);
+/* Both paths in both directions carry frames. */
+bool sim_net_is_linked(const struct sim *sim, uint32_t a, uint32_t b);
+
+/* ---- nodes (sim_node.c) ---- */
+
+enum sim_node_life { SIM_NODE_DOWN = 0, SIM_NODE_BOOTING, SIM_NODE_UP };
+
+struct sim_node {
+	struct sim *sim;
+	uint32_t index, incarnation;
+	uint16_t id;
+	enum sim_node_life life;
+
+	uint64_t turn_at_ns, turn_token, busy_until_ns, paused_until_ns, worked_in_a_row;
+	uint64_t deaf_until_ns; /* its ports drop what comes in */
+	uint64_t clock_offset_ns;
+	int64_t clock_drift_ppm, wall_skew_ns;
+
+	struct sim_port ports[SIM_PATHS];
+	struct sim_disk disk;
+	struct sim_register reg;
+
+	uint8_t *arena_memory, *state_memory, *ring, *channel_memory, *divergent_memory;
+	uint64_t arena_bytes, state_bytes;
+	struct runtime *runtime;
+	struct state *state;
+	struct state_reader *reader;
+	struct status_cell *status;
+	struct wake wake;
+	struct submit_channel channel;
+	struct ring divergent;
+
+	struct witness_node witness;
+	uint8_t *core_memory;
+
+	struct core_view view, before; /* after and before the last turn; zero while down */
+	struct block_meta durable;     /* last seen durable; stands while the node is down */
+	uint64_t counted[4];           /* of view: elections, solo, duplex, truncations */
+	uint64_t hash_checked;         /* applied_index of the last comparison of hashes */
+};
+
+void sim_node_birth(struct sim *sim, uint32_t index);
+void sim_node_start(struct sim_node *node);
+void sim_node_crash(struct sim_node *node);
+void sim_node_turn(struct sim_node *node);
+/* Makes the node's next turn happen at @at_ns or earlier. */
+void sim_node_wake(struct sim_node *node, uint64_t at_ns);
+static inline bool
+sim_node_is_data(const struct sim_node *node)
+{
+	return node->index < SIM_DATA_NODES;
+}
+
+/* ---- clients (sim_client.c, sim_op.c) ---- */
+
+void sim_client_create(struct sim *sim);
+/* A slot's timer; older ones do not count. */
+void sim_client_slot(struct sim *sim, uint32_t slot, uint64_t timer);
+void sim_client_poll(struct sim_node *node);  /* completions */
+void sim_client_crash(struct sim_node *node); /* all its requests: outcome unknown */
+/* No new work: finish what must be finished. */
+void sim_client_drain(struct sim *sim);
+void sim_client_resume(struct sim *sim);
+bool sim_client_is_idle(const struct sim *sim);
+void sim_client_switchover(struct sim *sim, struct sim_node *node, uint16_t to);
+/* Acknowledged writes are there, refused ones are not, counters are exact; needs an idle client. */
+void sim_client_verify(struct sim *sim, struct sim_node *node);
+/* The newest acknowledged writes are there. */
+void sim_client_sample(struct sim *sim, struct sim_node *node);
+
+/* ---- checkers (sim_check.c) ---- */
+
+void sim_check_create(struct sim *sim);
+void sim_check_turn(struct sim_node *node);  /* after each turn of a data node */
+void sim_check_ready(struct sim_node *node); /* a data node has booted */
+void sim_check_register(struct sim *sim, const struct witness_register *before,
+			const struct witness_register *after);
+uint64_t sim_check_commit_max(const struct sim *sim);
+/* Both data nodes hold the same. */
+bool sim_check_is_converged(struct sim *sim);
+void sim_check_final(struct sim *sim);
+/* The cells of a cut tail hold its blocks. */
+void sim_check_divergent(struct sim_node *node);
+
+/* ---- the world (sim.c) ---- */
+
+struct sim_options {
+	uint32_t bugs; /* enum core_bug */
+	bool is_lying_disk, is_verbose;
+};
+
+struct sim {
+	struct sim_options options;
+	uint64_t seed, now_ns, trace, cluster_id, same_time_events;
+	struct prng prng;
+	struct sim_queue queue;
+	struct sim_swarm swarm;
+	struct sim_faults faults;
+	struct sim_node nodes[SIM_NODES];
+	struct sim_net *net;
+	struct sim_client *client;
+	struct sim_check *check;
+	struct sim_counts counts;
+	enum sim_phase phase;
+	uint64_t phase_since_ns, phase_acks;
+	char *failure; /* where the first failure's text goes */
+};
+
+#define SIM_FAILURE_BYTES 512u
+
+/* Runs one seed to its end. Does not return when a checker fails: the process exits with
+ * SIM_EXIT_FAILED after it wrote the reason to @failure. */
+#define SIM_EXIT_FAILED 3
+void sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options, char *failure);
+__attribute__((noreturn, cold, format(printf, 3, 4))) void
+sim_fail(struct sim *sim, const char *checker, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void sim_say(const struct sim *sim, const char *format, ...);
+void *sim_take(uint64_t bytes); /* zeroed, page aligned, or the process ends */
+
+static inline void
+sim_trace(struct sim *sim, uint64_t value)
+{
+	const uint64_t mixed = (sim->trace ^ value) * 0x9e3779b97f4a7c15ULL;
+	sim->trace = mixed ^ (mixed >> 29);
+}
+
+static inline void
+sim_count(struct sim *sim, enum sim_count_kind kind)
+{
+	sim->counts.of[kind]++;
+}
+
+/* True with a probability of @ppm in a million. */
+static inline bool
+sim_chance(struct sim *sim, uint32_t ppm)
+{
+	return ppm != 0 && prng_below(&sim->prng, 1000000) < ppm;
+}
+
+#endif

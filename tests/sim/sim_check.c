@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkers, outside the product: what every node shows after every turn is compared with all
+ * that was ever seen. Names are those of the protocol's section 15.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/wire/page.h"
+#include "tests/sim/sim.h"
+
+#define TERMS_MAX   65536u
+#define COMMITS_MAX 65536u
+#define SEEN_SLOTS  (1u << 18) /* a power of two */
+#define WITNESS_ID  (SIM_WITNESS + 1u)
+
+struct committed { /* by log_index */
+	struct block_meta meta;
+	uint64_t state_hash;
+	bool has_hash;
+};
+
+struct seen {                     /* a block that some node's log ever held */
+	uint64_t log_index, term; /* 0: free */
+	struct hash128 chain;
+};
+
+struct sim_check {
+	struct committed committed[COMMITS_MAX];
+	uint64_t commit_max, term_max;
+	uint64_t masters[TERMS_MAX]; /* by term: node id and incarnation */
+	struct seen seen[SEEN_SLOTS];
+	uint32_t seen_count;
+};
+
+void
+sim_check_create(struct sim *sim)
+{
+	sim->check = sim_take(sizeof(*sim->check));
+}
+
+uint64_t
+sim_check_commit_max(const struct sim *sim)
+{
+	return sim->check->commit_max;
+}
+
+static unsigned long long
+llu(uint64_t value)
+{
+	return value;
+}
+
+static bool
+is_position_before(uint64_t term_a, uint32_t epoch_a, uint64_t term_b, uint32_t epoch_b)
+{
+	return term_a != term_b ? term_a < term_b : epoch_a < epoch_b;
+}
+
+/* ---- I1 ---- */
+
+static void
+check_one_master(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	const uint64_t self = (uint64_t)node->incarnation << 8 | node->id;
+
+	if (node->view.role != CORE_MASTER)
+		return;
+	if (node->view.term >= TERMS_MAX)
+		sim_fail(sim, "P9", "term %llu: terms are inflated", llu(node->view.term));
+	uint64_t *master = &sim->check->masters[node->view.term];
+	if (*master != 0 && *master != self)
+		sim_fail(sim, "I1", "term %llu has two masters: node %llu start %llu, node %u",
+			 llu(node->view.term), llu(*master & 255), llu(*master >> 8), node->id);
+	*master = self;
+	if (node->view.term > sim->check->term_max)
+		sim->check->term_max = node->view.term;
+}
+
+/* ---- I2 ---- */
+
+static void
+check_block_seen(struct sim_node *node, const struct block_meta *meta)
+{
+	struct sim_check *check = node->sim->check;
+	uint64_t at =
+	    (meta->log_index * 0x9e3779b97f4a7c15ULL ^ meta->term * 0xc2b2ae3d27d4eb4fULL);
+
+	for (at = (at ^ at >> 32) & (SEEN_SLOTS - 1);; at = (at + 1) & (SEEN_SLOTS - 1)) {
+		struct seen *seen = &check->seen[at];
+		if (seen->log_index == 0) {
+			if (++check->seen_count > SEEN_SLOTS / 2)
+				sim_fail(node->sim, "sim", "too many blocks for the checker");
+			*seen = (struct seen){ meta->log_index, meta->term, meta->chain };
+			return;
+		}
+		if (seen->log_index != meta->log_index || seen->term != meta->term)
+			continue;
+		sim_count(node->sim, SIM_COUNT_log_comparisons);
+		if (!hash128_equal(seen->chain, meta->chain))
+			sim_fail(node->sim, "I2", "node %u: two blocks %llu of term %llu", node->id,
+				 llu(meta->log_index), llu(meta->term));
+		return;
+	}
+}
+
+static struct block_meta
+meta_at(struct sim_node *node, uint64_t log_index)
+{
+	struct block_meta meta = { 0 };
+
+	if (log_index != 0 && !runtime_block_meta(node->runtime, log_index, &meta))
+		sim_fail(node->sim, "view", "node %u has no block %llu, last is %llu", node->id,
+			 llu(log_index), llu(node->view.last_index));
+	if (meta.log_index != log_index)
+		sim_fail(node->sim, "view", "node %u names block %llu as %llu", node->id,
+			 llu(log_index), llu(meta.log_index));
+	return meta;
+}
+
+static void
+check_new_blocks(struct sim_node *node, uint64_t from)
+{
+	for (uint64_t i = from; i <= node->view.last_index; i++) {
+		const struct block_meta meta = meta_at(node, i);
+		check_block_seen(node, &meta);
+	}
+}
+
+/* ---- I7, and what a commit must rest on ---- */
+
+static void
+check_commit_basis(struct sim_node *node, const struct block_meta *meta)
+{
+	struct sim *sim = node->sim;
+	const struct sim_node *peer = &sim->nodes[1 - node->index];
+	const struct witness_register *reg = &sim->nodes[SIM_WITNESS].reg.durable;
+
+	if (node->view.durable_index < meta->log_index)
+		sim_fail(sim, "I5", "node %u committed %llu, durable here only to %llu", node->id,
+			 llu(meta->log_index), llu(node->view.durable_index));
+	/* Only blocks of the master's own (term, epoch) are counted (P12). */
+	if (node->before.role == CORE_MASTER && node->view.role == CORE_MASTER &&
+	    is_position_before(meta->term, meta->epoch, node->before.term, node->before.epoch))
+		sim_fail(sim, "P12", "node %u in (%llu,%u) counted block %llu of (%llu,%u)",
+			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
+			 llu(meta->term), meta->epoch);
+	if (peer->durable.log_index >= meta->log_index)
+		return;
+	if (is_position_before(reg->last_term, reg->last_epoch, meta->term, meta->epoch) ||
+	    (reg->rset >> peer->id & 1) != 0)
+		sim_fail(sim, "I7",
+			 "node %u committed %llu of (%llu,%u) with one copy (node %u: durable to "
+			 "%llu); the register holds (%llu,%u) rset %llx",
+			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, peer->id,
+			 llu(peer->durable.log_index), llu(reg->last_term), reg->last_epoch,
+			 llu(reg->rset));
+}
+
+/* ---- I3, I4, I9 ---- */
+
+static void
+check_commits(struct sim_node *node, uint64_t from)
+{
+	struct sim *sim = node->sim;
+	struct sim_check *check = sim->check;
+	const uint64_t commit = node->view.commit_index;
+
+	if (commit >= COMMITS_MAX)
+		sim_fail(sim, "sim", "too many blocks for the checker");
+	if (commit > check->commit_max) {
+		const struct block_meta meta = meta_at(node, commit);
+		check_commit_basis(node, &meta);
+	}
+	for (uint64_t i = from; i <= commit; i++) {
+		const struct block_meta meta = meta_at(node, i);
+		struct committed *known = &check->committed[i];
+		if (i > check->commit_max) {
+			known->meta = meta;
+			sim_count(sim, SIM_COUNT_commits);
+		} else if (!hash128_equal(known->meta.chain, meta.chain)) {
+			sim_fail(sim, "I4",
+				 "node %u committed block %llu of (%llu,%u); elsewhere it is of "
+				 "(%llu,%u)",
+				 node->id, llu(i), llu(meta.term), meta.epoch,
+				 llu(known->meta.term), known->meta.epoch);
+		}
+	}
+	if (commit > check->commit_max)
+		check->commit_max = commit;
+}
+
+static void
+check_commit_kept(struct sim_node *node)
+{
+	const struct sim_check *check = node->sim->check;
+	const uint64_t commit = node->view.commit_index;
+
+	if (commit < node->before.commit_index)
+		sim_fail(node->sim, "I9", "node %u: commit_index fell from %llu to %llu", node->id,
+			 llu(node->before.commit_index), llu(commit));
+	if (node->view.last_index < commit)
+		sim_fail(node->sim, "I9", "node %u: the log ends at %llu, committed to %llu",
+			 node->id, llu(node->view.last_index), llu(commit));
+	if (commit != 0 &&
+	    !hash128_equal(meta_at(node, commit).chain, check->committed[commit].meta.chain))
+		sim_fail(node->sim, "I9", "node %u: committed block %llu was replaced", node->id,
+			 llu(commit));
+}
+
+static void
+check_master_complete(struct sim_node *node)
+{
+	const struct sim_check *check = node->sim->check;
+	const uint64_t commit = check->commit_max;
+	const struct core_view *view = &node->view;
+
+	if (view->role != CORE_MASTER || view->term < check->term_max || commit == 0)
+		return;
+	if (view->last_index < commit ||
+	    !hash128_equal(meta_at(node, commit).chain, check->committed[commit].meta.chain))
+		sim_fail(node->sim, "I3",
+			 "node %u, master of term %llu, lacks block %llu of (%llu,%u), which is "
+			 "committed; its log ends at %llu (%llu,%u)",
+			 node->id, llu(view->term), llu(commit),
+			 llu(check->committed[commit].meta.term),
+			 check->committed[commit].meta.epoch, llu(view->last_index),
+			 llu(view->last_term), view->last_epoch);
+}
+
+/* ---- state ---- */
+
+static void
+check_state(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	const uint64_t applied = state_applied_index(node->state);
+
+	if (applied == node->hash_checked)
+		return;
+	if (applied < node->hash_checked || applied > sim->check->commit_max)
+		sim_fail(sim, "state", "node %u applied %llu after %llu, committed is %llu",
+			 node->id, llu(applied), llu(node->hash_checked),
+			 llu(sim->check->commit_max));
+	node->hash_checked = applied;
+	struct committed *known = &sim->check->committed[applied];
+	const uint64_t hash = state_hash(node->state);
+	if (!known->has_hash) {
+		known->has_hash = true;
+		known->state_hash = hash;
+		return;
+	}
+	sim_count(sim, SIM_COUNT_hash_comparisons);
+	if (known->state_hash != hash)
+		sim_fail(sim, "state", "node %u: another state hash at block %llu", node->id,
+			 llu(applied));
+}
+
+/* ---- after a turn ---- */
+
+static void
+count_view(struct sim_node *node)
+{
+	const uint64_t now[4] = { node->view.elections, node->view.solo_entries,
+				  node->view.duplex_returns, node->view.truncations };
+	const enum sim_count_kind kinds[4] = { SIM_COUNT_elections, SIM_COUNT_solo_entries,
+					       SIM_COUNT_duplex_returns, SIM_COUNT_truncations };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		node->sim->counts.of[kinds[i]] += now[i] - node->counted[i];
+		node->counted[i] = now[i];
+	}
+}
+
+static void
+say_view(const struct sim_node *node)
+{
+	const struct core_view *view = &node->view, *before = &node->before;
+
+	if (view->role != before->role || view->mode != before->mode ||
+	    view->term != before->term || view->epoch != before->epoch ||
+	    view->is_serving != before->is_serving || view->truncations != before->truncations)
+		sim_say(node->sim,
+			"node %u: role %d mode %d serving %d (%llu,%u) last %llu durable %llu "
+			"commit %llu cuts %llu",
+			node->id, (int)view->role, (int)view->mode, view->is_serving,
+			llu(view->term), view->epoch, llu(view->last_index),
+			llu(view->durable_index), llu(view->commit_index), llu(view->truncations));
+}
+
+void
+sim_check_turn(struct sim_node *node)
+{
+	const struct core_view *view = &node->view, *before = &node->before;
+	const bool is_cut =
+	    view->truncations != before->truncations || view->last_index < before->last_index;
+
+	say_view(node);
+	if (view->term < before->term)
+		sim_fail(node->sim, "view", "node %u: the term fell", node->id);
+	if (view->durable_index > view->last_index || view->applied_index > view->commit_index)
+		sim_fail(node->sim, "view", "node %u: indexes contradict each other", node->id);
+	check_one_master(node);
+	check_new_blocks(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
+	check_commits(node, before->commit_index + 1);
+	check_commit_kept(node);
+	check_master_complete(node);
+	if (node->durable.log_index != view->durable_index || is_cut)
+		node->durable = meta_at(node, view->durable_index);
+	check_state(node);
+	count_view(node);
+	if (view->is_serving && !before->is_serving)
+		sim_client_sample(node->sim, node);
+}
+
+void
+sim_check_ready(struct sim_node *node)
+{
+	const struct core_view *view = &node->view;
+
+	/* What was durable is found again (P5). */
+	if (view->last_index < node->durable.log_index ||
+	    !hash128_equal(meta_at(node, node->durable.log_index).chain, node->durable.chain))
+		sim_fail(node->sim, "P5",
+			 "node %u had block %llu of (%llu,%u) durable and recovered a log that "
+			 "ends at %llu (%llu,%u)",
+			 node->id, llu(node->durable.log_index), llu(node->durable.term),
+			 node->durable.epoch, llu(view->last_index), llu(view->last_term),
+			 view->last_epoch);
+	if (view->commit_index > node->sim->check->commit_max)
+		sim_fail(node->sim, "I4", "node %u recovered commit_index %llu, known is %llu",
+			 node->id, llu(view->commit_index), llu(node->sim->check->commit_max));
+	check_new_blocks(node, 1);
+	check_commits(node, 1);
+	node->durable = meta_at(node, view->durable_index);
+}
+
+/* ---- I6, and the witness's half of I10 ---- */
+
+void
+sim_check_register(struct sim *sim, const struct witness_register *before,
+		   const struct witness_register *after)
+{
+	const bool is_same =
+	    before->last_term == after->last_term && before->last_epoch == after->last_epoch;
+
+	sim_say(sim, "register: term %llu vote %u last (%llu,%u) rset %llx", llu(after->term),
+		after->voted_for, llu(after->last_term), after->last_epoch, llu(after->rset));
+	if (after->term < before->term || after->sequence <= before->sequence ||
+	    is_position_before(after->last_term, after->last_epoch, before->last_term,
+			       before->last_epoch) ||
+	    (is_same && after->rset != before->rset))
+		sim_fail(sim, "I6",
+			 "the register went back: term %llu (%llu,%u) rset %llx, then term %llu "
+			 "(%llu,%u) rset %llx",
+			 llu(before->term), llu(before->last_term), before->last_epoch,
+			 llu(before->rset), llu(after->term), llu(after->last_term),
+			 after->last_epoch, llu(after->rset));
+	if (is_same)
+		return;
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		const struct block_meta *durable = &sim->nodes[i].durable;
+		if (is_position_before(after->last_term, after->last_epoch, durable->term,
+				       durable->epoch))
+			return;
+		if (durable->term == after->last_term && durable->epoch == after->last_epoch &&
+		    (after->rset >> sim->nodes[i].id & 1) != 0)
+			return;
+	}
+	sim_fail(sim, "I10", "the register holds (%llu,%u), and no data node durably does",
+		 llu(after->last_term), after->last_epoch);
+}
+
+/* ---- the end ---- */
+
+bool
+sim_check_is_converged(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		if (node->life != SIM_NODE_UP ||
+		    node->view.commit_index != sim->check->commit_max ||
+		    node->view.last_index != node->view.commit_index ||
+		    state_applied_index(node->state) != node->view.commit_index)
+			return false;
+	}
+	return state_hash(sim->nodes[0].state) == state_hash(sim->nodes[1].state);
+}
+
+void
+sim_check_final(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		struct sim_node *node = &sim->nodes[i];
+		check_commits(node, 1);
+		state_read_begin(node->reader);
+		const uint64_t scanned = state_hash_scan(node->reader);
+		state_read_end(node->reader);
+		if (scanned != state_hash(node->state))
+			sim_fail(sim, "state", "node %u: the state hash is not that of the state",
+				 node->id);
+		sim_client_verify(sim, node);
+	}
+}
+
+void
+sim_check_divergent(struct sim_node *node)
+{
+	const struct divergent_record *record;
+	uint32_t bytes;
+
+	while ((record = ring_peek(&node->divergent, &bytes)) != NULL) {
+		const struct divergent_cell *cells = (const struct divergent_cell *)(record + 1);
+		sim_count(node->sim, SIM_COUNT_divergent_tails);
+		for (uint32_t i = 0; i < record->count; i++) {
+			struct page_content content;
+			const uint64_t at = cells[i].device_page * PAGE_BYTES;
+			if (at + PAGE_BYTES > node->disk.image_bytes ||
+			    page_content_open(node->disk.image + at, &content) != TERN_OK ||
+			    content.log_index != cells[i].log_index)
+				sim_fail(node->sim, "divergent",
+					 "node %u: page %llu does not hold block %llu", node->id,
+					 llu(cells[i].device_page), llu(cells[i].log_index));
+		}
+		ring_consume(&node->divergent);
+	}
+}

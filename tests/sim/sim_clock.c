@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event queue (a binary heap, ties broken by the order of pushing) and the nodes' clocks. */
+#include <stdlib.h>
+
+#include "tests/sim/sim.h"
+
+static bool
+is_before(const struct sim_event *a, const struct sim_event *b)
+{
+	return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->sequence < b->sequence;
+}
+
+void
+sim_push(struct sim *sim, uint64_t at_ns, enum sim_event_kind kind, uint32_t node, uint64_t token)
+{
+	struct sim_queue *queue = &sim->queue;
+
+	if (queue->count == queue->capacity) {
+		queue->capacity = queue->capacity == 0 ? 1024 : 2 * queue->capacity;
+		queue->heap = realloc(queue->heap, queue->capacity * sizeof(*queue->heap));
+		if (queue->heap == NULL)
+			abort();
+	}
+	const struct sim_event event = {
+		.at_ns = at_ns < sim->now_ns ? sim->now_ns : at_ns,
+		.sequence = queue->sequence++,
+		.token = token,
+		.kind = kind,
+		.node = node,
+	};
+	uint32_t at = queue->count++;
+	while (at != 0) {
+		const uint32_t parent = (at - 1) / 2;
+		if (!is_before(&event, &queue->heap[parent]))
+			break;
+		queue->heap[at] = queue->heap[parent];
+		at = parent;
+	}
+	queue->heap[at] = event;
+}
+
+bool
+sim_pop(struct sim *sim, struct sim_event *event)
+{
+	struct sim_queue *queue = &sim->queue;
+
+	if (queue->count == 0)
+		return false;
+	*event = queue->heap[0];
+	const struct sim_event last = queue->heap[--queue->count];
+	uint32_t at = 0;
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+		if (child >= queue->count)
+			break;
+		if (child + 1 < queue->count &&
+		    is_before(&queue->heap[child + 1], &queue->heap[child]))
+			child++;
+		if (!is_before(&queue->heap[child], &last))
+			break;
+		queue->heap[at] = queue->heap[child];
+		at = child;
+	}
+	queue->heap[at] = last;
+	return true;
+}
+
+uint64_t
+sim_local_ns(const struct sim_node *node, uint64_t global_ns)
+{
+	const int64_t drift = (int64_t)(global_ns / 1000) * node->clock_drift_ppm / 1000;
+
+	return node->clock_offset_ns + global_ns + (uint64_t)drift;
+}
+
+uint64_t
+sim_global_ns(const struct sim_node *node, uint64_t local_ns)
+{
+	if (local_ns <= sim_local_ns(node, 0))
+		return 0;
+	const uint64_t since = local_ns - node->clock_offset_ns;
+	const int64_t drift = (int64_t)(since / 1000) * node->clock_drift_ppm / 1000;
+	uint64_t global = since - (uint64_t)drift;
+	/* The guess is off by drift squared and by rounding, both of them small. */
+	while (sim_local_ns(node, global) < local_ns)
+		global += local_ns - sim_local_ns(node, global);
+	return global;
+}
+
+static uint64_t
+clock_monotonic_ns(void *clock)
+{
+	const struct sim_node *node = clock;
+
+	return sim_local_ns(node, node->sim->now_ns);
+}
+
+static uint64_t
+clock_wall_ns(void *clock)
+{
+	const struct sim_node *node = clock;
+
+	return 1700000000000000000ULL + node->sim->now_ns + (uint64_t)node->wall_skew_ns;
+}
+
+const struct clock_ops sim_clock_ops = {
+	.monotonic_ns = clock_monotonic_ns,
+	.wall_ns = clock_wall_ns,
+};

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk: an image that outlives its node's crashes. A write is durable when it completes, as the
+ * seam promises. At a crash each write in flight is lost, applied, or torn page by page, in an
+ * order of its own. The lying disk completes writes that a crash then takes back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/hash.h"
+#include "tests/sim/sim.h"
+
+#define LIE_NS (50u * SIM_MS) /* a lying disk forgets writes this young */
+
+void
+sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
+{
+	disk->node = node;
+	disk->image = sim_take(bytes);
+	disk->image_bytes = bytes;
+	disk->slow_factor = 1;
+}
+
+static void
+undo_note(struct sim_disk *disk, uint64_t offset, uint32_t length)
+{
+	if (disk->undo_count == disk->undo_capacity) {
+		disk->undo_capacity = disk->undo_capacity == 0 ? 64 : 2 * disk->undo_capacity;
+		disk->undo = realloc(disk->undo, disk->undo_capacity * sizeof(*disk->undo));
+	}
+	uint8_t *bytes = malloc(length);
+	if (disk->undo == NULL || bytes == NULL)
+		abort();
+	memcpy(bytes, disk->image + offset, length);
+	disk->undo[disk->undo_count++] = (struct sim_undo){
+		.offset = offset,
+		.at_ns = disk->node->sim->now_ns,
+		.length = length,
+		.bytes = bytes,
+	};
+}
+
+static void
+undo_all(struct sim_disk *disk)
+{
+	struct sim *sim = disk->node->sim;
+
+	while (disk->undo_count != 0) {
+		const struct sim_undo undo = disk->undo[--disk->undo_count];
+		if (undo.at_ns + LIE_NS > sim->now_ns) {
+			memcpy(disk->image + undo.offset, undo.bytes, undo.length);
+			sim_count(sim, SIM_COUNT_lied_writes_lost);
+		}
+		free(undo.bytes);
+	}
+}
+
+static void
+write_apply(struct sim_disk *disk, const struct disk_request *request, uint32_t first,
+	    uint32_t length)
+{
+	if (disk->node->sim->options.is_lying_disk)
+		undo_note(disk, request->offset + first, length);
+	memcpy(disk->image + request->offset + first, request->bytes + first, length);
+	disk->written_bytes = max_u64(disk->written_bytes, request->offset + first + length);
+}
+
+/* The blank end of the image is not touched: most boots read little else. */
+static void
+read_apply(const struct sim_disk *disk, const struct disk_request *request)
+{
+	const uint64_t left = disk->written_bytes > request->offset
+				  ? min_u64(disk->written_bytes - request->offset, request->length)
+				  : 0;
+
+	memcpy(request->bytes, disk->image + request->offset, left);
+	memset(request->bytes + left, 0, request->length - left);
+}
+
+static enum tern_err
+disk_queue(void *self, const struct disk_request *request)
+{
+	struct sim_disk *disk = self;
+	struct sim *sim = disk->node->sim;
+
+	if (request->length == 0 || request->length % DISK_PAGE_BYTES != 0 ||
+	    request->offset % DISK_PAGE_BYTES != 0 || request->length > 2 * 1024 * 1024 ||
+	    request->device != 0 || ((uintptr_t)request->bytes % DISK_PAGE_BYTES) != 0 ||
+	    request->offset + request->length > disk->image_bytes)
+		sim_fail(sim, "disk",
+			 "node %u: a request against the contract: offset %llu length %u",
+			 disk->node->id, (unsigned long long)request->offset, request->length);
+	for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+		struct sim_disk_slot *slot = &disk->slots[i];
+		if (slot->state != SIM_SLOT_FREE)
+			continue;
+		*slot = (struct sim_disk_slot){
+			.request = *request,
+			.state = SIM_SLOT_QUEUED,
+		};
+		if (request->kind == DISK_WRITE)
+			slot->hash = hash64(request->bytes, request->length);
+		disk->queued++;
+		disk->stats.in_flight++;
+		disk->stats.in_flight_high =
+		    max_u64(disk->stats.in_flight_high, disk->stats.in_flight);
+		return TERN_OK;
+	}
+	return TERN_ERR_QUEUE_FULL;
+}
+
+static void
+disk_submit(void *self)
+{
+	struct sim_disk *disk = self;
+	struct sim *sim = disk->node->sim;
+	const struct sim_swarm *swarm = &sim->swarm;
+
+	for (uint32_t i = 0; i < SIM_DISK_REQUESTS && disk->queued != 0; i++) {
+		struct sim_disk_slot *slot = &disk->slots[i];
+		if (slot->state != SIM_SLOT_QUEUED)
+			continue;
+		const bool is_write = slot->request.kind == DISK_WRITE;
+		uint64_t ns = is_write ? swarm->write_ns : swarm->read_ns;
+		ns += prng_below(&sim->prng, swarm->disk_jitter_ns) +
+		      (uint64_t)(slot->request.length / DISK_PAGE_BYTES) * 700;
+		uint64_t at = sim->now_ns + ns * disk->slow_factor;
+		if (disk->stuck_until_ns > sim->now_ns)
+			at += disk->stuck_until_ns - sim->now_ns;
+		slot->state = SIM_SLOT_FLYING;
+		disk->queued--;
+		if (is_write && disk->fail_next != 0) {
+			disk->fail_next--;
+			disk->has_failed = true;
+			slot->err = TERN_ERR_IO;
+			sim_count(sim, SIM_COUNT_disk_errors);
+		}
+		sim_push(sim, at, SIM_EVENT_DISK, disk->node->index,
+			 ((uint64_t)disk->node->incarnation << 32) | i);
+	}
+}
+
+void
+sim_disk_complete(struct sim_disk *disk, uint32_t index)
+{
+	struct sim_disk_slot *slot = &disk->slots[index];
+	const struct disk_request *request = &slot->request;
+	struct sim *sim = disk->node->sim;
+
+	if (disk->stuck_until_ns > sim->now_ns) {
+		sim_push(sim, disk->stuck_until_ns + prng_below(&sim->prng, 100 * SIM_US),
+			 SIM_EVENT_DISK, disk->node->index,
+			 ((uint64_t)disk->node->incarnation << 32) | index);
+		return;
+	}
+	if (request->kind == DISK_WRITE) {
+		if (hash64(request->bytes, request->length) != slot->hash)
+			sim_fail(sim, "disk", "node %u: bytes at %llu changed while being written",
+				 disk->node->id, (unsigned long long)request->offset);
+		if (slot->err == TERN_OK)
+			write_apply(disk, request, 0, request->length);
+		disk->stats.writes++;
+		disk->stats.durable_writes++;
+		disk->stats.write_bytes += request->length;
+	} else {
+		read_apply(disk, request);
+		disk->stats.reads++;
+		disk->stats.read_bytes += request->length;
+	}
+	disk->stats.errors += slot->err != TERN_OK;
+	slot->state = SIM_SLOT_DONE;
+	disk->done[disk->done_count++] = index;
+	sim_node_wake(disk->node, sim->now_ns);
+}
+
+static void
+write_tear(struct sim_disk *disk, const struct disk_request *request)
+{
+	struct sim *sim = disk->node->sim;
+	const uint64_t fate = prng_below(&sim->prng, 4); /* 0 lost, 1 and 2 torn, 3 kept */
+	uint32_t kept = 0;
+
+	for (uint32_t at = 0; at < request->length; at += DISK_PAGE_BYTES) {
+		if (fate == 0 || (fate != 3 && sim_chance(sim, 500000)))
+			continue;
+		write_apply(disk, request, at, DISK_PAGE_BYTES);
+		kept += DISK_PAGE_BYTES;
+	}
+	if (kept == 0)
+		sim_count(sim, SIM_COUNT_crash_lost_writes);
+	else if (kept < request->length)
+		sim_count(sim, SIM_COUNT_crash_torn_writes);
+	else
+		sim_count(sim, SIM_COUNT_crash_kept_writes);
+}
+
+void
+sim_disk_crash(struct sim_disk *disk)
+{
+	struct sim *sim = disk->node->sim;
+	const uint32_t from = (uint32_t)prng_below(&sim->prng, SIM_DISK_REQUESTS);
+
+	if (sim->options.is_lying_disk)
+		undo_all(disk);
+	for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+		struct sim_disk_slot *slot = &disk->slots[(from + i) % SIM_DISK_REQUESTS];
+		if ((slot->state == SIM_SLOT_FLYING || slot->state == SIM_SLOT_QUEUED) &&
+		    slot->request.kind == DISK_WRITE)
+			write_tear(disk, &slot->request);
+		slot->state = SIM_SLOT_FREE;
+	}
+	disk->done_count = 0;
+	disk->queued = 0;
+	disk->stats.in_flight = 0;
+}
+
+static uint32_t
+disk_poll(void *self, struct disk_completion *completions, uint32_t max)
+{
+	struct sim_disk *disk = self;
+	const uint32_t count = min_u32(max, disk->done_count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct sim_disk_slot *slot = &disk->slots[disk->done[i]];
+		completions[i] = (struct disk_completion){
+			.user = slot->request.user,
+			.kind = slot->request.kind,
+			.err = slot->err,
+			.length = slot->request.length,
+		};
+		slot->state = SIM_SLOT_FREE;
+	}
+	disk->done_count -= count;
+	memmove(disk->done, disk->done + count, disk->done_count * sizeof(disk->done[0]));
+	disk->stats.in_flight -= count;
+	return count;
+}
+
+static int
+disk_wait_fd(void *self)
+{
+	(void)self;
+	return -1;
+}
+
+static void
+disk_facts(void *self, struct disk_facts *facts)
+{
+	const struct sim_disk *disk = self;
+
+	*facts = (struct disk_facts){
+		.device_count = 1,
+		.device_bytes = disk->image_bytes,
+		.is_direct = true,
+		.is_dsync = true,
+		.mode = "simulated",
+	};
+}
+
+static void
+disk_stats(void *self, struct disk_stats *stats)
+{
+	const struct sim_disk *disk = self;
+
+	*stats = disk->stats;
+}
+
+const struct disk_ops sim_disk_ops = {
+	.queue = disk_queue,
+	.submit = disk_submit,
+	.poll = disk_poll,
+	.wait_fd = disk_wait_fd,
+	.facts = disk_facts,
+	.stats = disk_stats,
+};

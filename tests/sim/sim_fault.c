@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Episodes: faults that begin, last for a while and end. */
+#include "tests/sim/sim.h"
+
+/* Log-uniform in [low, low * 2^octaves). */
+static uint64_t
+draw_log(struct sim *sim, uint64_t low, uint32_t octaves)
+{
+	const uint64_t shift = prng_below(&sim->prng, octaves);
+
+	return (low << shift) + prng_below(&sim->prng, low << shift);
+}
+
+static uint32_t
+pick_data_node(struct sim *sim)
+{
+	const struct sim_node *master = sim_master(sim);
+
+	if (master != NULL && sim_chance(sim, 500000))
+		return master->index;
+	return (uint32_t)prng_below(&sim->prng, SIM_DATA_NODES);
+}
+
+static uint32_t
+pick_other(struct sim *sim, uint32_t node)
+{
+	return (node + 1 + (uint32_t)prng_below(&sim->prng, SIM_NODES - 1)) % SIM_NODES;
+}
+
+/* Cuts or heals what @episode names. */
+static void
+episode_cut(struct sim *sim, const struct sim_episode *episode, int delta)
+{
+	const uint32_t a = episode->node, b = episode->other;
+
+	for (uint32_t path = 0; path < SIM_PATHS; path++) {
+		if (episode->kind == SIM_FAULT_CUT_PATH && path != episode->path)
+			continue;
+		sim_net_cut(sim, path, a, b, delta);
+		if (episode->kind != SIM_FAULT_ONE_WAY)
+			sim_net_cut(sim, path, b, a, delta);
+		if (episode->kind == SIM_FAULT_ISOLATE) {
+			const uint32_t c = SIM_NODES - a - b;
+			sim_net_cut(sim, path, a, c, delta);
+			sim_net_cut(sim, path, c, a, delta);
+		}
+	}
+}
+
+static void
+data_port_set(struct sim_node *node, bool is_up)
+{
+	node->ports[0].is_up = is_up;
+	if (node->life == SIM_NODE_UP) {
+		runtime_set_data_port(node->runtime, is_up);
+		sim_node_wake(node, node->sim->now_ns);
+	}
+}
+
+static void
+begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	switch (episode->kind) {
+	case SIM_FAULT_CRASH_DATA:
+	case SIM_FAULT_CRASH_WITNESS:
+		sim_count(sim,
+			  sim_node_is_data(node) ? SIM_COUNT_crashes : SIM_COUNT_witness_crashes);
+		sim_node_crash(node);
+		break;
+	case SIM_FAULT_CRASH_ALL:
+		sim_count(sim, SIM_COUNT_crashes_of_all);
+		for (uint32_t i = 0; i < SIM_NODES; i++)
+			sim_node_crash(&sim->nodes[i]);
+		break;
+	case SIM_FAULT_PAUSE:
+		sim_count(sim, SIM_COUNT_pauses);
+		node->paused_until_ns = sim->now_ns + length_ns;
+		/* What came meanwhile waits for it, or was more than its ports could keep. */
+		if (sim_chance(sim, 500000))
+			node->deaf_until_ns = node->paused_until_ns;
+		break;
+	case SIM_FAULT_DISK_SLOW:
+		sim_count(sim, SIM_COUNT_disk_slow);
+		node->disk.slow_factor = prng_between(&sim->prng, 4, 100);
+		break;
+	case SIM_FAULT_DISK_STUCK:
+		sim_count(sim, SIM_COUNT_disk_stuck);
+		node->disk.stuck_until_ns = sim->now_ns + length_ns;
+		break;
+	case SIM_FAULT_DISK_ERROR:
+		node->disk.fail_next = 1;
+		break;
+	case SIM_FAULT_DATA_PORT:
+		sim_count(sim, SIM_COUNT_data_port_downs);
+		data_port_set(node, false);
+		break;
+	case SIM_FAULT_SWITCHOVER:
+		if (node->life == SIM_NODE_UP && node->view.role == CORE_MASTER) {
+			sim_count(sim, SIM_COUNT_switchovers);
+			sim_client_switchover(sim, node, (uint16_t)(2 - node->index));
+		}
+		break;
+	case SIM_FAULT_STOP:
+		if (node->life == SIM_NODE_UP) {
+			sim_count(sim, SIM_COUNT_graceful_stops);
+			runtime_stop(node->runtime);
+			sim_node_wake(node, sim->now_ns);
+		}
+		break;
+	case SIM_FAULT_CUT_PAIR:
+	case SIM_FAULT_CUT_PATH:
+	case SIM_FAULT_ONE_WAY:
+	case SIM_FAULT_ISOLATE:
+	case SIM_FAULT_KINDS:
+		break;
+	}
+}
+
+static void
+begin_cut(struct sim *sim, struct sim_episode *episode)
+{
+	switch (episode->kind) {
+	case SIM_FAULT_CUT_PAIR:
+		sim_count(sim, SIM_COUNT_partitions);
+		break;
+	case SIM_FAULT_CUT_PATH:
+		sim_count(sim, SIM_COUNT_path_cuts);
+		break;
+	case SIM_FAULT_ONE_WAY:
+		sim_count(sim, SIM_COUNT_one_way_cuts);
+		break;
+	case SIM_FAULT_ISOLATE:
+		sim_count(sim, SIM_COUNT_isolations);
+		break;
+	case SIM_FAULT_CRASH_DATA:
+	case SIM_FAULT_CRASH_WITNESS:
+	case SIM_FAULT_CRASH_ALL:
+	case SIM_FAULT_PAUSE:
+	case SIM_FAULT_DISK_SLOW:
+	case SIM_FAULT_DISK_STUCK:
+	case SIM_FAULT_DISK_ERROR:
+	case SIM_FAULT_DATA_PORT:
+	case SIM_FAULT_SWITCHOVER:
+	case SIM_FAULT_STOP:
+	case SIM_FAULT_KINDS:
+		return;
+	}
+	episode_cut(sim, episode, 1);
+}
+
+static const char *
+kind_text(enum sim_fault_kind kind)
+{
+	static const char *const texts[SIM_FAULT_KINDS] = {
+		"crash",       "crash witness",  "crash all",  "cut pair",  "cut path",
+		"one-way cut", "isolate",        "pause",      "slow disk", "stuck disk",
+		"disk error",  "data port down", "switchover", "stop",
+	};
+
+	return texts[kind];
+}
+
+void
+sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns)
+{
+	for (uint32_t i = 0; i < SIM_EPISODES; i++) {
+		struct sim_episode *episode = &sim->faults.episodes[i];
+		if (episode->is_on)
+			continue;
+		*episode = (struct sim_episode){
+			.is_on = true,
+			.kind = kind,
+			.node = node,
+			.other = pick_other(sim, node),
+			.path = (uint32_t)prng_below(&sim->prng, SIM_PATHS),
+		};
+		if (kind == SIM_FAULT_CUT_PATH && episode->path == 0) {
+			episode->node = 0; /* the witness has no data port */
+			episode->other = 1;
+		} else if (kind == SIM_FAULT_CUT_PAIR && sim_chance(sim, 400000)) {
+			episode->node = 0;
+			episode->other = 1;
+		}
+		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", i,
+			kind_text(kind), episode->node + 1, episode->other + 1, episode->path,
+			(unsigned long long)(length_ns / SIM_US));
+		begin_node(sim, episode, length_ns);
+		begin_cut(sim, episode);
+		if (length_ns != UINT64_MAX)
+			sim_push(sim, sim->now_ns + length_ns, SIM_EVENT_HEAL, 0, i);
+		return;
+	}
+}
+
+void
+sim_fault_next(struct sim *sim, bool is_follow_up)
+{
+	const struct sim_swarm *swarm = &sim->swarm;
+	const uint64_t length_ns = draw_log(sim, swarm->timer_ns / 16, 8);
+	const struct sim_node *master = sim_master(sim);
+
+	if (sim->faults.is_healed)
+		return;
+	if (is_follow_up) {
+		const enum sim_fault_kind kind =
+		    sim_chance(sim, 500000) ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE;
+		if (master != NULL)
+			sim_fault_begin(sim, kind, master->index, length_ns);
+		return;
+	}
+	uint64_t die = prng_below(&sim->prng, swarm->weight_sum);
+	uint32_t kind = 0;
+	for (; kind + 1 < SIM_FAULT_KINDS && die >= swarm->weights[kind]; kind++)
+		die -= swarm->weights[kind];
+	uint32_t node = pick_data_node(sim);
+	if (kind == SIM_FAULT_CRASH_WITNESS)
+		node = SIM_WITNESS;
+	else if ((kind == SIM_FAULT_PAUSE || kind == SIM_FAULT_ISOLATE ||
+		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY) &&
+		 sim_chance(sim, 250000))
+		node = SIM_WITNESS;
+	sim_fault_begin(sim, (enum sim_fault_kind)kind, node, length_ns);
+	sim_push(sim, sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->prng, 2 * swarm->gap_ns),
+		 SIM_EVENT_FAULT, 0, 0);
+}
+
+static void
+end_node(struct sim *sim, const struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	switch (episode->kind) {
+	case SIM_FAULT_CRASH_ALL:
+		for (uint32_t i = 0; i < SIM_NODES; i++)
+			sim_node_start(&sim->nodes[i]);
+		break;
+	case SIM_FAULT_DISK_ERROR:
+		if (node->disk.has_failed)
+			sim_node_crash(node); /* it stopped by itself; somebody starts it again */
+		node->disk.fail_next = 0;
+		sim_node_start(node);
+		break;
+	case SIM_FAULT_STOP:
+		sim_node_crash(node);
+		sim_node_start(node);
+		break;
+	case SIM_FAULT_CRASH_DATA:
+	case SIM_FAULT_CRASH_WITNESS:
+		sim_node_start(node);
+		break;
+	case SIM_FAULT_DISK_SLOW:
+		node->disk.slow_factor = 1;
+		break;
+	case SIM_FAULT_DISK_STUCK:
+		node->disk.stuck_until_ns = 0;
+		break;
+	case SIM_FAULT_DATA_PORT:
+		data_port_set(node, true);
+		break;
+	case SIM_FAULT_PAUSE:
+		node->paused_until_ns = 0;
+		node->deaf_until_ns = 0;
+		sim_node_wake(node, sim->now_ns);
+		break;
+	case SIM_FAULT_CUT_PAIR:
+	case SIM_FAULT_CUT_PATH:
+	case SIM_FAULT_ONE_WAY:
+	case SIM_FAULT_ISOLATE:
+		episode_cut(sim, episode, -1);
+		break;
+	case SIM_FAULT_SWITCHOVER:
+	case SIM_FAULT_KINDS:
+		break;
+	}
+}
+
+void
+sim_fault_end(struct sim *sim, uint64_t number)
+{
+	struct sim_episode *episode = &sim->faults.episodes[number];
+
+	if (!episode->is_on)
+		return;
+	sim_say(sim, "fault %u ends", (unsigned)number);
+	episode->is_on = false;
+	end_node(sim, episode);
+	if (sim->swarm.is_follow_up && !sim->faults.is_healed && sim_chance(sim, 400000))
+		sim_push(sim, sim->now_ns + prng_below(&sim->prng, sim->swarm.timer_ns / 2),
+			 SIM_EVENT_FAULT, 0, 1);
+}
+
+void
+sim_fault_heal_all(struct sim *sim)
+{
+	const bool is_restart = sim_chance(sim, 400000);
+
+	sim->faults.is_healed = true;
+	for (uint32_t i = 0; i < SIM_EPISODES; i++)
+		sim_fault_end(sim, i);
+	for (uint32_t i = 0; i < SIM_NODES; i++) {
+		if (is_restart)
+			sim_node_crash(&sim->nodes[i]);
+		sim_node_start(&sim->nodes[i]);
+	}
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One node: birth (what `tern node init` writes), start with fresh memory, turns, crash. A crash
+ * keeps the disk image and the register, and nothing else.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/wire/page.h"
+#include "dataplane/wire/superblock.h"
+#include "tests/sim/sim.h"
+#include "tests/support/mirror.h"
+
+#define CLUSTER_GEN       1u
+#define WITNESS_GEN       1u
+#define DATA_MASK         (UINT64_C(1) << 1 | UINT64_C(1) << 2)
+#define WITNESS_ID        (SIM_WITNESS + 1u)
+#define REQUEST_BYTES     (256u * 1024u)
+#define IN_FLIGHT_MAX     128u
+#define DIVERGENT_BYTES   (64u * 1024u)
+#define STATE_ARENA_BYTES (24u * 1024u * 1024u)
+#define WORKED_MAX        200000u /* turns in a row that found work: no loop is that busy here */
+#define POLL_NS           (100u * SIM_US) /* how often a waiting loop looks again */
+#define BACKLOG_NS        (10u * SIM_US)  /* frames wait that this turn did not take */
+
+static void
+birth_superblock(struct sim_node *node)
+{
+	struct superblock superblock = {
+		.sequence = 1,
+		.cluster_id = node->sim->cluster_id,
+		.cluster_gen = CLUSTER_GEN,
+		.node_id = node->id,
+		.k = 1,
+		.log_first_page = SUPERBLOCK_AREA_PAGES,
+		.log_pages = node->sim->swarm.log_pages,
+		.checkpoint_first_page = SUPERBLOCK_AREA_PAGES + node->sim->swarm.log_pages,
+		.shard_count = 1,
+	};
+
+	superblock.shards[0] = (struct shard_record){
+		.voters = DATA_MASK,
+		.witness_id = WITNESS_ID,
+		.witness_gen = WITNESS_GEN,
+	};
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
+		superblock_encode(node->disk.image + i * PAGE_BYTES, &superblock);
+	node->disk.written_bytes = SUPERBLOCK_COPIES * PAGE_BYTES;
+}
+
+void
+sim_node_birth(struct sim *sim, uint32_t index)
+{
+	struct sim_node *node = &sim->nodes[index];
+
+	node->sim = sim;
+	node->index = index;
+	node->id = (uint16_t)(index + 1);
+	node->clock_offset_ns = prng_between(&sim->prng, 1, 1000) * SIM_MS * 1000;
+	node->clock_drift_ppm = (int64_t)prng_below(&sim->prng, 401) - 200;
+	node->wall_skew_ns = ((int64_t)prng_below(&sim->prng, 4001) - 2000) * (int64_t)SIM_MS;
+	for (uint32_t path = 0; path < SIM_PATHS; path++)
+		node->ports[path] = (struct sim_port){ .node = node, .path = path, .is_up = true };
+	node->turn_at_ns = UINT64_MAX;
+	node->wake.fd = -1;
+	node->reg.node = node;
+	if (sim_node_is_data(node)) {
+		sim_disk_init(&node->disk, node,
+			      (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages) * PAGE_BYTES);
+		birth_superblock(node);
+		return;
+	}
+	node->reg.durable = (struct witness_register){
+		.sequence = 1,
+		.cluster_id = sim->cluster_id,
+		.cluster_gen = CLUSTER_GEN,
+		.witness_gen = WITNESS_GEN,
+		.witness_id = WITNESS_ID,
+	};
+}
+
+/* ---- start ---- */
+
+static void
+start_witness(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	struct witness_register *reg = &node->reg.durable;
+
+	reg->boot_no++;
+	reg->sequence++;
+	const struct witness_node_config config = {
+		.reg = *reg,
+		.is_first_boot = reg->boot_no == 1,
+		.data_nodes = DATA_MASK,
+		.timers = sim->swarm.timers,
+		.core_bugs = sim->options.bugs,
+		.prng_seed = prng_next(&sim->prng),
+		.mgmt_net = { &sim_net_ops, &node->ports[1] },
+		.clock = { &sim_clock_ops, node },
+		.store = { &sim_register_ops, &node->reg },
+	};
+	node->core_memory = sim_take(core_bytes());
+	if (witness_node_init(&node->witness, &config, node->core_memory) != TERN_OK)
+		sim_fail(sim, "boot", "the witness refused its configuration");
+	node->life = SIM_NODE_UP;
+}
+
+static void
+start_state(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+
+	node->state_bytes = STATE_ARENA_BYTES;
+	node->state_memory = sim_take(node->state_bytes);
+	const struct state_config config = {
+		.arena = node->state_memory,
+		.arena_bytes = node->state_bytes,
+		.capacity_bytes = sim->swarm.state_capacity,
+		.value_bytes_max = sim->swarm.value_bytes_max,
+		.sessions_max = 64,
+		.readers_max = 2,
+		.hash_seed = prng_next(&sim->prng),
+	};
+	if (state_init(&config, &node->state) != TERN_OK)
+		sim_fail(sim, "boot", "state_init refused its configuration");
+	node->reader = state_reader_open(node->state);
+	if (node->reader == NULL)
+		sim_fail(sim, "boot", "state_reader_open refused the first reader");
+}
+
+static void
+start_channel(struct sim_node *node)
+{
+	const uint64_t bytes = submit_completions_bytes(IN_FLIGHT_MAX);
+
+	node->channel_memory = sim_take(REQUEST_BYTES + bytes);
+	node->divergent_memory = sim_take(DIVERGENT_BYTES);
+	memset(&node->channel, 0, sizeof(node->channel));
+	ring_init(&node->channel.requests, node->channel_memory, REQUEST_BYTES);
+	ring_init(&node->channel.completions, node->channel_memory + REQUEST_BYTES, bytes);
+	node->channel.lcore_wake = &node->wake;
+	node->channel.front_wake.fd = -1;
+	node->channel.in_flight_max = IN_FLIGHT_MAX;
+	ring_init(&node->divergent, node->divergent_memory, DIVERGENT_BYTES);
+}
+
+static struct runtime_config
+config_of(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	const struct sim_swarm *swarm = &sim->swarm;
+
+	return (struct runtime_config){
+		.cluster_id = sim->cluster_id,
+		.node_id = node->id,
+		.data_nodes = DATA_MASK,
+		.witness_id = WITNESS_ID,
+		.witness_gen = WITNESS_GEN,
+		.timers = swarm->timers,
+		.solo_isolated_stop = swarm->solo_isolated_stop,
+		.min_copies = 1,
+		.core_bugs = sim->options.bugs,
+		.prng_seed = prng_next(&sim->prng),
+		.data_net = { &sim_net_ops, &node->ports[0] },
+		.mgmt_net = { &sim_net_ops, &node->ports[1] },
+		.disk = { &sim_disk_ops, &node->disk },
+		.clock = { &sim_clock_ops, node },
+		.ring = node->ring,
+		.ring_bytes = swarm->ring_bytes,
+		.command_bytes_max = swarm->command_bytes_max,
+		.log_pages_max = swarm->log_pages,
+		.groups_in_flight_max = swarm->groups_in_flight_max,
+		.units_per_frame = swarm->units_per_frame,
+		.resend_ns = swarm->timer_ns / 8,
+		.fetch_after_ns = swarm->timer_ns / 40,
+		.state = node->state,
+		.channels = { &node->channel },
+		.channel_count = 1,
+		.divergent = &node->divergent,
+		.status = node->status,
+		.poll_mode = "simulated",
+	};
+}
+
+void
+sim_node_start(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+
+	if (node->life != SIM_NODE_DOWN)
+		return;
+	node->incarnation++;
+	node->worked_in_a_row = 0;
+	node->disk.has_failed = false;
+	sim_count(sim, SIM_COUNT_boots);
+	sim_say(sim, "node %u starts", node->id);
+	if (!sim_node_is_data(node)) {
+		start_witness(node);
+		sim_node_wake(node, sim->now_ns);
+		return;
+	}
+	node->ring = mirror_map(sim->swarm.ring_bytes);
+	if (node->ring == NULL)
+		sim_fail(sim, "boot", "no memory for the ring");
+	start_state(node);
+	start_channel(node);
+	node->status = sim_take(sizeof(*node->status));
+	const struct runtime_config config = config_of(node);
+	struct arena arena;
+	node->arena_bytes = align_up_u64(runtime_bytes(&config), PAGE_BYTES);
+	node->arena_memory = sim_take(node->arena_bytes);
+	arena_init(&arena, node->arena_memory, node->arena_bytes);
+	const enum tern_err err = runtime_create(&config, &arena, &node->runtime);
+	if (err != TERN_OK)
+		sim_fail(sim, "boot", "runtime_create: %s", tern_err_text(err));
+	arena_seal(&arena);
+	node->life = SIM_NODE_BOOTING;
+	sim_node_wake(node, sim->now_ns);
+}
+
+/* ---- crash ---- */
+
+static void
+release(uint8_t **memory, uint64_t bytes)
+{
+	if (*memory != NULL)
+		munmap(*memory, bytes);
+	*memory = NULL;
+}
+
+void
+sim_node_crash(struct sim_node *node)
+{
+	if (node->life == SIM_NODE_DOWN)
+		return;
+	sim_say(node->sim, "node %u crashes", node->id);
+	for (uint32_t path = 0; path < SIM_PATHS; path++)
+		sim_net_crash(&node->ports[path]);
+	node->life = SIM_NODE_DOWN;
+	node->turn_token++;
+	node->turn_at_ns = UINT64_MAX;
+	node->paused_until_ns = 0;
+	node->deaf_until_ns = 0;
+	if (!sim_node_is_data(node)) {
+		sim_register_crash(&node->reg);
+		release(&node->core_memory, core_bytes());
+		return;
+	}
+	sim_client_crash(node);
+	sim_disk_crash(&node->disk);
+	state_reader_close(node->reader);
+	release(&node->arena_memory, node->arena_bytes);
+	release(&node->state_memory, node->state_bytes);
+	release(&node->channel_memory, REQUEST_BYTES + submit_completions_bytes(IN_FLIGHT_MAX));
+	release(&node->divergent_memory, DIVERGENT_BYTES);
+	uint8_t *status = (uint8_t *)node->status;
+	release(&status, sizeof(*node->status));
+	mirror_unmap(node->ring, node->sim->swarm.ring_bytes);
+	node->runtime = NULL;
+	node->state_memory = NULL;
+	memset(&node->view, 0, sizeof(node->view));
+	memset(&node->before, 0, sizeof(node->before));
+	memset(node->counted, 0, sizeof(node->counted));
+	node->hash_checked = 0;
+}
+
+/* ---- turns ---- */
+
+void
+sim_node_wake(struct sim_node *node, uint64_t at_ns)
+{
+	at_ns = max_u64(max_u64(at_ns, node->sim->now_ns),
+			max_u64(node->busy_until_ns, node->paused_until_ns));
+	if (node->life == SIM_NODE_DOWN || at_ns >= node->turn_at_ns)
+		return;
+	node->turn_at_ns = at_ns;
+	sim_push(node->sim, at_ns, SIM_EVENT_TURN, node->index, ++node->turn_token);
+}
+
+static void
+boot_turn(struct sim_node *node)
+{
+	const enum runtime_boot boot = runtime_boot_turn(node->runtime);
+
+	if (boot == RUNTIME_BOOT_MORE) {
+		sim_node_wake(node, node->sim->now_ns + POLL_NS);
+		return;
+	}
+	if (boot == RUNTIME_BOOT_IO && node->disk.has_failed) {
+		sim_node_crash(node); /* as it should; whoever heals the disk starts it again */
+		return;
+	}
+	if (boot != RUNTIME_BOOT_READY)
+		sim_fail(node->sim, "boot",
+			 "node %u: runtime_boot_turn answered %d (3 blank, 4 foreign, 5 corrupt, "
+			 "6 damaged, 7 io)",
+			 node->id, (int)boot);
+	node->life = SIM_NODE_UP;
+	node->view = *runtime_view(node->runtime);
+	sim_say(node->sim, "node %u is up: term %llu last %llu commit %llu", node->id,
+		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,
+		(unsigned long long)node->view.commit_index);
+	sim_check_ready(node);
+	if (!node->ports[0].is_up)
+		runtime_set_data_port(node->runtime, false);
+	sim_node_wake(node, node->sim->now_ns);
+}
+
+static void
+schedule(struct sim_node *node, bool has_worked, bool is_waiting, uint64_t deadline_local_ns)
+{
+	struct sim *sim = node->sim;
+
+	node->worked_in_a_row = has_worked ? node->worked_in_a_row + 1 : 0;
+	if (node->worked_in_a_row > WORKED_MAX)
+		sim_fail(sim, "livelock", "node %u found work in %u turns in a row", node->id,
+			 WORKED_MAX);
+	if (has_worked)
+		sim_node_wake(node, sim->now_ns);
+	if (is_waiting)
+		sim_node_wake(node, sim->now_ns + POLL_NS);
+	for (uint32_t path = 0; path < SIM_PATHS; path++)
+		if (node->ports[path].rx_count != 0)
+			sim_node_wake(node, sim->now_ns + BACKLOG_NS);
+	if (deadline_local_ns != UINT64_MAX)
+		sim_node_wake(node, sim_global_ns(node, deadline_local_ns));
+}
+
+static void
+data_turn(struct sim_node *node)
+{
+	const enum runtime_turn turn = runtime_turn(node->runtime);
+
+	node->before = node->view;
+	node->view = *runtime_view(node->runtime);
+	sim_trace(node->sim, node->view.term ^ node->view.commit_index << 20);
+	sim_trace(node->sim, node->view.last_index ^ node->view.last_chain.low);
+	sim_check_turn(node);
+	sim_client_poll(node);
+	sim_check_divergent(node);
+	schedule(node, turn == RUNTIME_WORKED, turn == RUNTIME_WAITING,
+		 runtime_deadline_ns(node->runtime));
+}
+
+void
+sim_node_turn(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+
+	node->turn_at_ns = UINT64_MAX;
+	if (node->paused_until_ns > sim->now_ns) {
+		sim_node_wake(node, node->paused_until_ns);
+		return;
+	}
+	sim_count(sim, SIM_COUNT_turns);
+	node->busy_until_ns =
+	    sim->now_ns + sim->swarm.turn_ns / 2 + prng_below(&sim->prng, sim->swarm.turn_ns);
+	if (node->life == SIM_NODE_BOOTING) {
+		boot_turn(node);
+	} else if (sim_node_is_data(node)) {
+		data_turn(node);
+	} else {
+		const bool has_worked = witness_node_turn(&node->witness);
+		schedule(node, has_worked, false, witness_node_deadline_ns(&node->witness));
+	}
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients ask, and what an answer has to look like: reads see at least what was known when
+ * they began, sessions execute each number once, balances stay inside their bounds, refused writes
+ * are never seen, acknowledged ones always. */
+#include "tests/sim/sim_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/wire/command.h"
+
+#define SESSION_WINDOW 16u
+#define SAMPLE_COUNT   64u
+
+struct key {
+	char text[24];
+	uint32_t bytes;
+};
+
+static struct key
+key_of(char letter, uint64_t number)
+{
+	struct key key;
+
+	key.bytes = (uint32_t)snprintf(key.text, sizeof(key.text), "%c%llu", letter,
+				       (unsigned long long)number);
+	return key;
+}
+
+static bool
+is_older(struct state_position a, struct state_position b)
+{
+	return a.log_index != b.log_index ? a.log_index < b.log_index : a.slot < b.slot;
+}
+
+static void
+floor_raise(struct floor *floor, struct state_position at, uint64_t term)
+{
+	if (is_older(floor->at, at))
+		*floor = (struct floor){ .at = at, .term = term };
+}
+
+bool
+op_is_read(enum op_kind kind)
+{
+	return kind == OP_READ_REGISTER || kind == OP_READ_PAIR || kind == OP_READ_BALANCE;
+}
+
+static struct floor *
+floor_of(struct sim_client *client, enum op_kind kind, uint32_t key)
+{
+	switch (kind) {
+	case OP_REGISTER:
+	case OP_READ_REGISTER:
+		return &client->registers[key];
+	case OP_PAIR:
+	case OP_READ_PAIR:
+		return &client->pairs[key];
+	case OP_BALANCE:
+	case OP_READ_BALANCE:
+		return &client->balances[key];
+	case OP_UNIQUE:
+	case OP_CHURN:
+	case OP_COUNTER:
+	case OP_OPEN:
+		break;
+	}
+	return NULL;
+}
+
+/* ---- beginning ---- */
+
+static uint64_t
+op_take(struct sim *sim, enum op_kind kind, uint32_t value_bytes)
+{
+	struct sim_client *client = sim->client;
+
+	if (client->op_count == client->op_capacity) {
+		client->op_capacity = client->op_capacity == 0 ? 4096 : 2 * client->op_capacity;
+		client->ops = realloc(client->ops, client->op_capacity * sizeof(*client->ops));
+		if (client->ops == NULL)
+			abort();
+	}
+	client->ops[client->op_count] = (struct op){ .kind = kind, .value_bytes = value_bytes };
+	return client->op_count++;
+}
+
+static bool
+begin_session(struct sim *sim, struct slot *slot)
+{
+	struct session *session = &sim->client->sessions[slot->session];
+	uint64_t lowest = 1;
+
+	if (session->client_id == 0) {
+		if (session->is_opening)
+			return false;
+		session->is_opening = true;
+		slot->op_kind = OP_OPEN;
+		return true;
+	}
+	while (lowest <= session->next_seq && session->is_done[lowest])
+		lowest++;
+	if (session->next_seq + 1 >= SESSION_SEQS ||
+	    session->next_seq + 1 - lowest >= SESSION_WINDOW)
+		return false;
+	slot->op_kind = OP_COUNTER;
+	slot->seq = ++session->next_seq;
+	return true;
+}
+
+static uint32_t
+value_bytes_draw(struct sim *sim)
+{
+	const uint32_t room = sim->swarm.command_bytes_max - 128;
+
+	if (!sim_chance(sim, sim->swarm.large_ppm))
+		return (uint32_t)prng_between(&sim->prng, 8, 64);
+	if (sim_chance(sim, 50000)) /* refused as too large, or just below it */
+		return room + (uint32_t)prng_below(&sim->prng, 256);
+	return (uint32_t)prng_between(&sim->prng, 8, room);
+}
+
+bool
+op_begin(struct sim *sim, struct slot *slot)
+{
+	struct sim_client *client = sim->client;
+	const uint64_t die = prng_below(&sim->prng, 100);
+
+	slot->key = 0;
+	slot->floor = (struct floor){ 0 };
+	if (slot->kind == SLOT_SESSION)
+		return begin_session(sim, slot);
+	if (slot->kind == SLOT_UNIQUE) {
+		slot->op_kind = die < 80 ? OP_UNIQUE : OP_CHURN;
+		slot->key = (uint32_t)prng_below(&sim->prng, CHURN_KEYS);
+		slot->op = op_take(sim, slot->op_kind, value_bytes_draw(sim));
+		return true;
+	}
+	if (die < 45) {
+		slot->op_kind = OP_READ_REGISTER;
+		slot->key =
+		    die < 25 ? client->hot_register : (uint32_t)prng_below(&sim->prng, REGISTERS);
+	} else if (die < 70) {
+		slot->op_kind = OP_REGISTER;
+		slot->key = (uint32_t)prng_below(&sim->prng, REGISTERS);
+	} else if (die < 80) {
+		slot->op_kind = die < 75 ? OP_PAIR : OP_READ_PAIR;
+		slot->key = (uint32_t)prng_below(&sim->prng, PAIRS);
+	} else {
+		slot->op_kind = die < 95 ? OP_BALANCE : OP_READ_BALANCE;
+		slot->key = (uint32_t)prng_below(&sim->prng, BALANCES);
+	}
+	slot->floor = *floor_of(client, slot->op_kind, slot->key);
+	if (!op_is_read(slot->op_kind))
+		slot->op = op_take(sim, slot->op_kind, 8);
+	else if (sim_chance(sim, 200000))
+		slot->target = (uint32_t)prng_below(&sim->prng, SIM_DATA_NODES);
+	return true;
+}
+
+static void
+encode_value(struct sim *sim, struct command_writer *writer, const struct slot *slot)
+{
+	static uint8_t value[COMMAND_BYTES];
+	const uint32_t bytes = sim->client->ops[slot->op].value_bytes;
+
+	memset(value, (int)(slot->op & 255), bytes);
+	memcpy(value, &slot->op, sizeof(slot->op));
+	command_add_arg(writer, value, bytes);
+}
+
+/* Adds the arguments; returns flags. */
+static uint8_t
+encode_args(struct sim *sim, struct command_writer *writer, const struct slot *slot,
+	    enum command_op *op)
+{
+	static const char letters[] = { [OP_UNIQUE] = 'u', [OP_CHURN] = 'd',   [OP_REGISTER] = 'r',
+					[OP_PAIR] = 'p',   [OP_BALANCE] = 'b', [OP_COUNTER] = 's' };
+	const uint64_t number = slot->op_kind == OP_UNIQUE    ? slot->op
+				: slot->op_kind == OP_COUNTER ? slot->session
+							      : slot->key;
+	const struct key key = key_of(letters[slot->op_kind], number);
+
+	command_add_arg(writer, key.text, key.bytes);
+	*op = COMMAND_SET;
+	if (slot->op_kind == OP_COUNTER) {
+		*op = COMMAND_ADD;
+		command_add_i64(writer, 1);
+	} else if (slot->op_kind == OP_BALANCE) {
+		*op = COMMAND_ADD;
+		command_add_i64(writer, (int64_t)(slot->op * 7919 % 301) - 150);
+		command_add_i64(writer, 0);
+		command_add_i64(writer, BALANCE_MAX);
+		return COMMAND_HAS_MIN | COMMAND_HAS_MAX;
+	} else if (slot->op_kind == OP_CHURN && slot->op % 3 == 0) {
+		*op = COMMAND_DELETE;
+	} else {
+		encode_value(sim, writer, slot);
+	}
+	if (slot->op_kind == OP_PAIR) {
+		const struct key twin = key_of('q', slot->key);
+		*op = COMMAND_MSET;
+		command_add_arg(writer, twin.text, twin.bytes);
+		encode_value(sim, writer, slot);
+	}
+	return 0;
+}
+
+uint32_t
+op_encode(struct sim *sim, const struct slot *slot)
+{
+	struct sim_client *client = sim->client;
+	struct session *session = &client->sessions[slot->session];
+	struct command_writer writer;
+	enum command_op op = COMMAND_SESSION_OPEN;
+	uint64_t client_id = 0, seq = 0, lowest = 1;
+	uint32_t bytes;
+	uint8_t flags = 0;
+
+	if (op_is_read(slot->op_kind))
+		return 0;
+	command_begin(&writer, client->command, COMMAND_BYTES);
+	if (slot->op_kind != OP_OPEN)
+		flags = encode_args(sim, &writer, slot, &op);
+	if (slot->op_kind == OP_COUNTER) {
+		while (lowest < slot->seq && session->is_done[lowest])
+			lowest++;
+		client_id = session->client_id;
+		seq = slot->seq;
+	}
+	if (command_end(&writer, op, flags, client_id, seq, (uint16_t)(seq == 0 ? 0 : seq - lowest),
+			&bytes) != TERN_OK)
+		sim_fail(sim, "sim", "a command does not fit its buffer");
+	return bytes;
+}
+
+/* ---- answers ---- */
+
+static void
+counter_done(struct sim *sim, const struct entry *entry, const struct reply *reply)
+{
+	struct session *session = &sim->client->sessions[entry->session];
+
+	if (reply->is_repeat)
+		sim_count(sim, SIM_COUNT_session_repeats);
+	if (!session->is_done[entry->seq]) {
+		session->is_done[entry->seq] = true;
+		session->done_count++;
+	}
+	if (reply->kind == REPLY_DONE)
+		return;
+	if (reply->kind != REPLY_INTEGER)
+		sim_fail(sim, "exactly-once", "session %u seq %llu: reply kind %d", entry->session,
+			 (unsigned long long)entry->seq, (int)reply->kind);
+	if (session->value[entry->seq] == reply->value)
+		return;
+	if (session->value[entry->seq] != 0 || reply->value < 1 ||
+	    reply->value > (int64_t)session->next_seq || session->is_value_used[reply->value])
+		sim_fail(sim, "exactly-once",
+			 "session %u seq %llu was answered %lld; before: %lld; highest seq %llu",
+			 entry->session, (unsigned long long)entry->seq, (long long)reply->value,
+			 (long long)session->value[entry->seq],
+			 (unsigned long long)session->next_seq);
+	session->value[entry->seq] = reply->value;
+	session->is_value_used[reply->value] = true;
+}
+
+static void
+balance_done(struct sim *sim, const struct reply *reply)
+{
+	if (reply->kind == REPLY_BOUND) {
+		const int64_t next = reply->value + reply->delta;
+		sim_count(sim, SIM_COUNT_bound_refusals);
+		if (next >= 0 && next <= BALANCE_MAX)
+			sim_fail(sim, "bound", "%lld %+lld was refused", (long long)reply->value,
+				 (long long)reply->delta);
+		return;
+	}
+	if (reply->kind == REPLY_INTEGER && (reply->value < 0 || reply->value > BALANCE_MAX))
+		sim_fail(sim, "bound", "a balance became %lld", (long long)reply->value);
+}
+
+static void
+write_acked(struct sim *sim, struct sim_node *node, struct slot *slot,
+	    const struct submit_completion *completion)
+{
+	struct op *op = &sim->client->ops[slot->op];
+	const struct state_position at = { completion->log_index, completion->slot };
+	struct floor *floor = floor_of(sim->client, slot->op_kind, slot->key);
+
+	if (completion->reply.kind == REPLY_OUT_OF_MEMORY) {
+		op_on_refused(sim, slot);
+		return;
+	}
+	op->outcome = OUTCOME_ACKED;
+	op->at = at;
+	if (floor == NULL)
+		return;
+	if (!is_older(slot->floor.at, at))
+		sim_fail(sim, "linearizable",
+			 "a write at (%llu,%u) by node %u, submitted after (%llu,%u) was known",
+			 (unsigned long long)at.log_index, at.slot, node->id,
+			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot);
+	if (slot->op_kind == OP_REGISTER)
+		sim->client->hot_register = slot->key;
+	if (completion->reply.kind == REPLY_OK || completion->reply.kind == REPLY_INTEGER)
+		floor_raise(floor, at, completion->term);
+}
+
+bool
+op_on_done(struct sim *sim, struct sim_node *node, const struct entry *entry, struct slot *slot,
+	   const struct submit_completion *completion)
+{
+	struct session *session = &sim->client->sessions[entry->session];
+
+	sim_count(sim, SIM_COUNT_acknowledged_writes);
+	if (completion->log_index > sim_check_commit_max(sim))
+		sim_fail(sim, "I5", "node %u acknowledged block %llu, committed up to %llu",
+			 node->id, (unsigned long long)completion->log_index,
+			 (unsigned long long)sim_check_commit_max(sim));
+	if (entry->op_kind == OP_COUNTER) {
+		if (completion->reply.kind == REPLY_OUT_OF_MEMORY)
+			return false;
+		counter_done(sim, entry, &completion->reply);
+		return true;
+	}
+	if (entry->op_kind == OP_OPEN) {
+		session->is_opening = false;
+		if (completion->reply.kind == REPLY_SESSION && session->client_id == 0)
+			session->client_id = (uint64_t)completion->reply.value;
+		return true;
+	}
+	if (slot == NULL)
+		sim_fail(sim, "sim", "an answer for an operation that is over");
+	if (entry->op_kind == OP_BALANCE)
+		balance_done(sim, &completion->reply);
+	write_acked(sim, node, slot, completion);
+	return true;
+}
+
+void
+op_on_refused(struct sim *sim, const struct slot *slot)
+{
+	if (slot->op_kind == OP_OPEN) {
+		sim->client->sessions[slot->session].is_opening = false;
+		return;
+	}
+	if (op_is_read(slot->op_kind))
+		return;
+	struct op *op = &sim->client->ops[slot->op];
+	op->outcome = OUTCOME_REFUSED;
+	if (op->is_seen)
+		sim_fail(sim, "refused", "write %llu was refused after a read had returned it",
+			 (unsigned long long)slot->op);
+}
+
+void
+op_on_late(struct sim *sim, uint64_t number, const struct submit_completion *completion)
+{
+	struct op *op = &sim->client->ops[number];
+
+	if (completion->outcome == SUBMIT_UNKNOWN)
+		return;
+	if (completion->outcome == SUBMIT_DONE && completion->reply.kind != REPLY_OUT_OF_MEMORY) {
+		op->outcome = OUTCOME_ACKED;
+		op->at = (struct state_position){ completion->log_index, completion->slot };
+		return;
+	}
+	op->outcome = OUTCOME_REFUSED;
+	if (op->is_seen)
+		sim_fail(sim, "refused", "write %llu was refused after a read had returned it",
+			 (unsigned long long)number);
+}
+
+void
+op_on_unknown(struct sim *sim, const struct slot *slot)
+{
+	if (slot->op_kind == OP_OPEN)
+		sim->client->sessions[slot->session].is_opening = false;
+	else if (!op_is_read(slot->op_kind))
+		sim->client->ops[slot->op].outcome = OUTCOME_UNKNOWN;
+}
+
+/* ---- reads ---- */
+
+struct seen {
+	struct state_value value;
+	uint64_t number;
+};
+
+static struct seen
+seen_of(struct sim_node *node, char letter, uint64_t number)
+{
+	const struct key key = key_of(letter, number);
+	struct seen seen = { .value = state_read_get(node->reader, key.text, key.bytes) };
+
+	if (seen.value.type == STATE_BYTES && seen.value.bytes >= sizeof(seen.number))
+		memcpy(&seen.number, seen.value.data, sizeof(seen.number));
+	seen.value.data = NULL; /* lent only until the view ends */
+	return seen;
+}
+
+static void
+check_number(struct sim *sim, const struct seen *seen)
+{
+	if (seen->value.type == STATE_NONE)
+		return;
+	if (seen->number >= sim->client->op_count)
+		sim_fail(sim, "read", "a read returned a value that nobody wrote");
+	struct op *op = &sim->client->ops[seen->number];
+	op->is_seen = true;
+	if (op->outcome == OUTCOME_REFUSED)
+		sim_fail(sim, "refused", "a read returned write %llu, which was refused",
+			 (unsigned long long)seen->number);
+}
+
+void
+op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
+{
+	const char letter = slot->op_kind == OP_READ_REGISTER ? 'r'
+			    : slot->op_kind == OP_READ_PAIR   ? 'p'
+							      : 'b';
+	struct seen twin = { 0 };
+
+	const uint64_t view = state_read_begin(node->reader);
+	const struct seen seen = seen_of(node, letter, slot->key);
+	if (letter == 'p')
+		twin = seen_of(node, 'q', slot->key);
+	state_read_end(node->reader);
+	const struct state_position at = seen.value.version;
+	sim_count(sim, SIM_COUNT_reads_checked);
+	if (slot->floor.term != 0 && slot->floor.term < node->view.term)
+		sim_count(sim, SIM_COUNT_reads_after_failover);
+	if (is_older(at, slot->floor.at))
+		sim_fail(sim, "linearizable",
+			 "node %u term %llu read %c%u at (%llu,%u), view %llu; known before it "
+			 "began: (%llu,%u) of term %llu",
+			 node->id, (unsigned long long)node->view.term, letter, slot->key,
+			 (unsigned long long)at.log_index, at.slot, (unsigned long long)view,
+			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot,
+			 (unsigned long long)slot->floor.term);
+	if (letter == 'b') {
+		if (seen.value.type == STATE_INTEGER &&
+		    (seen.value.integer < 0 || seen.value.integer > BALANCE_MAX))
+			sim_fail(sim, "bound", "a balance of %lld was read",
+				 (long long)seen.value.integer);
+	} else {
+		check_number(sim, &seen);
+	}
+	if (letter == 'p' && (seen.number != twin.number || seen.value.type != twin.value.type))
+		sim_fail(sim, "read", "half of an MSET: %llu and %llu",
+			 (unsigned long long)seen.number, (unsigned long long)twin.number);
+	if (seen.value.type != STATE_NONE)
+		floor_raise(floor_of(sim->client, slot->op_kind, slot->key), at, node->view.term);
+}
+
+/* ---- final checks ---- */
+
+static void
+verify_op(struct sim *sim, struct sim_node *node, uint64_t number)
+{
+	const struct op *op = &sim->client->ops[number];
+
+	if (op->kind != OP_UNIQUE || op->outcome == OUTCOME_OPEN)
+		return;
+	const struct seen seen = seen_of(node, 'u', number);
+	if (op->outcome == OUTCOME_ACKED &&
+	    (seen.value.type != STATE_BYTES || seen.number != number ||
+	     seen.value.bytes != op->value_bytes || is_older(seen.value.version, op->at) ||
+	     is_older(op->at, seen.value.version)))
+		sim_fail(sim, "I5", "node %u lacks write %llu, acknowledged at (%llu,%u)", node->id,
+			 (unsigned long long)number, (unsigned long long)op->at.log_index,
+			 op->at.slot);
+	if (op->outcome == OUTCOME_REFUSED && seen.value.type != STATE_NONE)
+		sim_fail(sim, "refused", "node %u holds write %llu, which was refused", node->id,
+			 (unsigned long long)number);
+}
+
+static void
+verify_counter(struct sim *sim, struct sim_node *node, uint32_t number)
+{
+	const struct session *session = &sim->client->sessions[number];
+	const struct seen seen = seen_of(node, 's', number);
+	const int64_t value = seen.value.type == STATE_INTEGER ? seen.value.integer : 0;
+
+	if (value < (int64_t)session->done_count || value > (int64_t)session->next_seq)
+		sim_fail(sim, "exactly-once",
+			 "node %u: counter %u is %lld after %llu of %llu increments were "
+			 "acknowledged",
+			 node->id, number, (long long)value,
+			 (unsigned long long)session->done_count,
+			 (unsigned long long)session->next_seq);
+}
+
+void
+sim_client_verify(struct sim *sim, struct sim_node *node)
+{
+	struct sim_client *client = sim->client;
+
+	state_read_begin(node->reader);
+	for (uint64_t i = 0; i < client->op_count; i++)
+		verify_op(sim, node, i);
+	for (uint32_t i = 0; i < client->session_count; i++)
+		verify_counter(sim, node, i);
+	state_read_end(node->reader);
+}
+
+void
+sim_client_sample(struct sim *sim, struct sim_node *node)
+{
+	const uint64_t count = sim->client->op_count;
+
+	const uint64_t view = state_read_begin(node->reader);
+	for (uint64_t i = count > SAMPLE_COUNT ? count - SAMPLE_COUNT : 0; i < count; i++)
+		if (sim->client->ops[i].at.log_index <= view)
+			verify_op(sim, node, i);
+	state_read_end(node->reader);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a seed draws, and the phases of a run: faults first, then everything is healed and must come
+ * back, then one node or link fails and service must go on. */
+#include <stdio.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/wire/page.h"
+#include "tests/sim/sim.h"
+
+#define PROGRESS_ACKS 10u
+
+static uint32_t
+draw_ppm(struct sim *sim, uint32_t chance_ppm, uint32_t low, uint32_t octaves)
+{
+	if (!sim_chance(sim, chance_ppm))
+		return 0;
+	const uint32_t scaled = low << prng_below(&sim->prng, octaves);
+	return scaled + (uint32_t)prng_below(&sim->prng, scaled);
+}
+
+static void
+draw_timers(struct sim *sim)
+{
+	static const struct core_timers profiles[3] = {
+		{ 3000000, 30000000, 300000000, 500000000, 50000000, 80000000 },
+		{ 1000000, 10000000, 80000000, 120000000, 20000000, 32000000 },
+		{ 500000, 4000000, 30000000, 40000000, 8000000, 14000000 },
+	};
+	struct sim_swarm *swarm = &sim->swarm;
+
+	swarm->timers = profiles[prng_below(&sim->prng, 3)];
+	swarm->timer_ns = swarm->timers.elect_max_ns;
+}
+
+static void
+draw_links(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	for (uint32_t path = 0; path < SIM_PATHS; path++) {
+		struct sim_link *link = &swarm->links[path];
+		const uint64_t scale = path == 0 ? 5 * SIM_US : 30 * SIM_US;
+		link->latency_ns = prng_between(&sim->prng, scale, 8 * scale);
+		link->jitter_ns = prng_between(&sim->prng, 1, 4 * scale);
+		link->loss_ppm = draw_ppm(sim, 500000, 200, 9);
+		link->duplicate_ppm = draw_ppm(sim, 400000, 200, 8);
+		link->corrupt_ppm = draw_ppm(sim, 300000, 100, 7);
+		link->reorder_ppm = draw_ppm(sim, 500000, 500, 9);
+		link->reorder_ns = prng_between(&sim->prng, 50 * SIM_US, swarm->timer_ns / 8);
+	}
+}
+
+static void
+draw_weights(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
+		swarm->weights[i] =
+		    sim_chance(sim, 500000) ? (uint32_t)prng_between(&sim->prng, 1, 10) : 0;
+		swarm->weight_sum += swarm->weights[i];
+	}
+	if (swarm->weight_sum == 0) {
+		swarm->weights[SIM_FAULT_CRASH_DATA] = 1;
+		swarm->weight_sum = 1;
+	}
+}
+
+static void
+draw_sizes(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	swarm->units_per_frame = sim_chance(sim, 500000) ? 1 : 6;
+	swarm->command_bytes_max = 4096u << prng_below(&sim->prng, 3);
+	swarm->value_bytes_max = swarm->command_bytes_max;
+	const uint32_t block =
+	    block_pages(BLOCK_HDR_BYTES + CMDLOG_BLOCK_BYTES_TARGET + swarm->command_bytes_max) + 1;
+	swarm->ring_bytes =
+	    ((uint64_t)block * 8 + prng_below(&sim->prng, (uint64_t)block * 4)) * PAGE_BYTES;
+	swarm->is_log_small = sim_chance(sim, 100000);
+	swarm->log_pages = swarm->is_log_small ? prng_between(&sim->prng, 300, 900)
+					       : prng_between(&sim->prng, 6000, 8000);
+	swarm->think_factor = 1;
+	swarm->state_capacity = sim_chance(sim, 100000) ? 128u * 1024u : 10u * 1024u * 1024u;
+	swarm->groups_in_flight_max = (uint32_t)prng_between(&sim->prng, 1, 8);
+}
+
+void
+sim_swarm_draw(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	draw_timers(sim);
+	draw_links(sim);
+	draw_weights(sim);
+	draw_sizes(sim);
+	swarm->gap_ns = prng_between(&sim->prng, swarm->timer_ns / 2, swarm->timer_ns * 5);
+	swarm->faults_ns = prng_between(&sim->prng, swarm->timer_ns * 20, swarm->timer_ns * 80);
+	swarm->faults_end_ns = swarm->faults_ns;
+	swarm->is_follow_up = sim_chance(sim, 500000);
+	/* Slow disks make large write groups, and large groups tear. */
+	const uint64_t write_ns_max = swarm->timer_ns / (sim_chance(sim, 300000) ? 16 : 100);
+	swarm->write_ns = prng_between(&sim->prng, 20 * SIM_US, write_ns_max);
+	swarm->read_ns = prng_between(&sim->prng, 10 * SIM_US, 80 * SIM_US);
+	swarm->disk_jitter_ns = prng_between(&sim->prng, 1 * SIM_US, swarm->timer_ns / 100);
+	swarm->register_ns = prng_between(&sim->prng, 20 * SIM_US, swarm->timer_ns / 50);
+	swarm->turn_ns = prng_between(&sim->prng, 1 * SIM_US, 5 * SIM_US);
+	swarm->think_ns = swarm->timer_ns / prng_between(&sim->prng, 8, 200);
+	swarm->slots = (uint32_t)prng_between(&sim->prng, 3, 20);
+	swarm->large_ppm = draw_ppm(sim, 800000, 20000, 6);
+	swarm->solo_isolated_stop = sim_chance(sim, 200000);
+	sim->cluster_id = prng_next(&sim->prng) | 1;
+}
+
+/* ---- phases ---- */
+
+struct sim_node *
+sim_master(struct sim *sim)
+{
+	struct sim_node *master = NULL;
+
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		struct sim_node *node = &sim->nodes[i];
+		if (node->life == SIM_NODE_UP && node->view.role == CORE_MASTER &&
+		    node->view.is_serving &&
+		    (master == NULL || node->view.term > master->view.term))
+			master = node;
+	}
+	return master;
+}
+
+uint64_t
+sim_log_used(const struct sim *sim)
+{
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		struct node_status status;
+		if (node->life != SIM_NODE_UP)
+			continue;
+		status_read(node->status, &status);
+		if (status.log_area_bytes != 0)
+			used = max_u64(used, status.log_used_bytes * 100 / status.log_area_bytes);
+	}
+	return used;
+}
+
+/* A log area of a data node is so full that client commands, or a replica's copies of superseded
+ * blocks, no longer fit: without checkpoints that is where service ends. Clients slow down before,
+ * unless the seed wants to see it. */
+static bool
+is_log_full(struct sim *sim)
+{
+	const uint64_t used = sim_log_used(sim);
+
+	sim->swarm.think_factor = 1;
+	if (!sim->swarm.is_log_small && used >= 25)
+		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
+	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
+}
+
+static bool
+is_duplex(struct sim *sim)
+{
+	const struct sim_node *master = sim_master(sim);
+
+	return master != NULL && master->view.mode == CORE_MODE_DUPLEX;
+}
+
+static bool
+has_progress(const struct sim *sim)
+{
+	return sim->counts.of[SIM_COUNT_acknowledged_writes] >= sim->phase_acks + PROGRESS_ACKS;
+}
+
+static void
+phase_enter(struct sim *sim, enum sim_phase phase)
+{
+	static const char *const texts[] = {
+		[SIM_PHASE_FAULTS] = "faults",       [SIM_PHASE_HEALED] = "healed",
+		[SIM_PHASE_DRAIN] = "drain",         [SIM_PHASE_ONE_FAULT] = "one fault",
+		[SIM_PHASE_LAST_HEAL] = "last heal", [SIM_PHASE_LAST_DRAIN] = "last drain",
+		[SIM_PHASE_OVER] = "over",
+	};
+
+	sim_say(sim, "phase: %s", texts[phase]);
+	sim->phase = phase;
+	sim->phase_since_ns = sim->now_ns;
+	sim->phase_acks = sim->counts.of[SIM_COUNT_acknowledged_writes];
+}
+
+/* One node or one link fails and nothing else. */
+static void
+one_fault(struct sim *sim)
+{
+	static const enum sim_fault_kind kinds[4] = { SIM_FAULT_CRASH_DATA, SIM_FAULT_ISOLATE,
+						      SIM_FAULT_CUT_PAIR, SIM_FAULT_ONE_WAY };
+	const enum sim_fault_kind kind = kinds[prng_below(&sim->prng, 4)];
+
+	sim_fault_begin(sim, kind, (uint32_t)prng_below(&sim->prng, SIM_NODES), UINT64_MAX);
+}
+
+static void
+phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
+{
+	char text[256];
+	int used = 0;
+
+	if (sim->now_ns < sim->phase_since_ns + bound_ns)
+		return;
+	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+		const struct core_view *view = &sim->nodes[i].view;
+		used += snprintf(text + used, sizeof(text) - (size_t)used,
+				 "; node %u: state %d role %d mode %d serving %d (%llu,%u) last "
+				 "%llu durable %llu commit %llu",
+				 i + 1, (int)sim->nodes[i].life, (int)view->role, (int)view->mode,
+				 view->is_serving, (unsigned long long)view->term, view->epoch,
+				 (unsigned long long)view->last_index,
+				 (unsigned long long)view->durable_index,
+				 (unsigned long long)view->commit_index);
+		if (used >= (int)sizeof(text))
+			break;
+	}
+	sim_fail(sim, "liveness", "%s%s", wanted, text);
+}
+
+void
+sim_phase_turn(struct sim *sim)
+{
+	const uint64_t bound_ns = 60 * sim->swarm.timer_ns + 500 * SIM_MS;
+	const bool is_drained = sim_client_is_idle(sim) && sim_check_is_converged(sim);
+
+	if (is_log_full(sim) && sim->phase >= SIM_PHASE_HEALED) {
+		sim_count(sim, SIM_COUNT_log_full_runs);
+		phase_enter(sim, SIM_PHASE_OVER); /* safety was checked all along */
+		return;
+	}
+	switch (sim->phase) {
+	case SIM_PHASE_FAULTS:
+		if (sim->now_ns < sim->swarm.faults_end_ns)
+			break;
+		phase_enter(sim, SIM_PHASE_HEALED);
+		sim_fault_heal_all(sim);
+		break;
+	case SIM_PHASE_HEALED:
+	case SIM_PHASE_LAST_HEAL:
+		if (is_duplex(sim) && has_progress(sim)) {
+			phase_enter(sim, sim->phase == SIM_PHASE_HEALED ? SIM_PHASE_DRAIN
+									: SIM_PHASE_LAST_DRAIN);
+			sim_client_drain(sim);
+		} else {
+			phase_late(sim, "all is healed, but no DUPLEX master with progress",
+				   bound_ns);
+		}
+		break;
+	case SIM_PHASE_DRAIN:
+	case SIM_PHASE_LAST_DRAIN:
+		if (!is_drained || !is_duplex(sim)) {
+			phase_late(sim,
+				   sim_client_is_idle(sim) ? "the nodes do not converge"
+							   : "clients wait without end",
+				   bound_ns);
+			break;
+		}
+		sim_check_final(sim);
+		if (sim->phase == SIM_PHASE_LAST_DRAIN) {
+			sim_count(sim, SIM_COUNT_complete_runs);
+			phase_enter(sim, SIM_PHASE_OVER);
+			break;
+		}
+		phase_enter(sim, SIM_PHASE_ONE_FAULT);
+		one_fault(sim);
+		sim_client_resume(sim);
+		break;
+	case SIM_PHASE_ONE_FAULT:
+		if (has_progress(sim) && sim->now_ns > sim->phase_since_ns + sim->swarm.timer_ns) {
+			phase_enter(sim, SIM_PHASE_LAST_HEAL);
+			sim_fault_heal_all(sim);
+		} else {
+			phase_late(sim, "one fault, and no progress", bound_ns);
+		}
+		break;
+	case SIM_PHASE_OVER:
+		break;
+	}
+}

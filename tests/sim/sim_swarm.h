@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a seed draws (the swarm), which faults are under way (episodes), and the phases of a run. */
+#ifndef TERN_TESTS_SIM_SIM_SWARM_H
+#define TERN_TESTS_SIM_SIM_SWARM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/core/core.h"
+
+#define SIM_PATHS 2u /* 0 data port, 1 management network */
+
+struct sim;
+
+enum sim_fault_kind {
+	SIM_FAULT_CRASH_DATA = 0,
+	SIM_FAULT_CRASH_WITNESS,
+	SIM_FAULT_CRASH_ALL,
+	SIM_FAULT_CUT_PAIR, /* both paths, both ways */
+	SIM_FAULT_CUT_PATH, /* one path, both ways */
+	SIM_FAULT_ONE_WAY,
+	SIM_FAULT_ISOLATE,
+	SIM_FAULT_PAUSE,
+	SIM_FAULT_DISK_SLOW,
+	SIM_FAULT_DISK_STUCK,
+	SIM_FAULT_DISK_ERROR,
+	SIM_FAULT_DATA_PORT,
+	SIM_FAULT_SWITCHOVER,
+	SIM_FAULT_STOP,
+	SIM_FAULT_KINDS,
+};
+
+enum sim_phase {
+	SIM_PHASE_FAULTS = 1,
+	SIM_PHASE_HEALED,    /* until a master serves in DUPLEX and clients progress */
+	SIM_PHASE_DRAIN,     /* until the clients are done and the nodes agree */
+	SIM_PHASE_ONE_FAULT, /* one node dies: service must return */
+	SIM_PHASE_LAST_HEAL, /* it comes back: DUPLEX again */
+	SIM_PHASE_LAST_DRAIN,
+	SIM_PHASE_OVER,
+};
+
+struct sim_link { /* of one path */
+	uint32_t loss_ppm, duplicate_ppm, corrupt_ppm, reorder_ppm;
+	uint64_t latency_ns, jitter_ns, reorder_ns;
+};
+
+struct sim_swarm { /* what the seed drew */
+	struct sim_link links[SIM_PATHS];
+	uint32_t weights[SIM_FAULT_KINDS], weight_sum;
+	uint64_t gap_ns, faults_ns, faults_end_ns;
+	bool is_follow_up; /* a healed fault is often followed by one of the master */
+	struct core_timers timers;
+	uint64_t timer_ns; /* elect_max: the scale of everything */
+	uint32_t units_per_frame, command_bytes_max, groups_in_flight_max;
+	uint64_t ring_bytes, log_pages, state_capacity;
+	uint64_t write_ns, read_ns, disk_jitter_ns, register_ns;
+	uint64_t turn_ns, think_ns, think_factor;
+	uint32_t slots, value_bytes_max, large_ppm;
+	bool solo_isolated_stop;
+	bool is_log_small; /* it shall run full */
+};
+
+#define SIM_EPISODES 32u
+
+struct sim_episode {
+	bool is_on;
+	enum sim_fault_kind kind;
+	uint32_t node, other, path;
+};
+
+struct sim_faults {
+	struct sim_episode episodes[SIM_EPISODES];
+	bool is_healed; /* no more faults, links are good */
+};
+
+void sim_swarm_draw(struct sim *sim);
+void sim_fault_next(struct sim *sim, bool is_follow_up);
+/* @length_ns UINT64_MAX: until sim_fault_heal_all. */
+void sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns);
+void sim_fault_end(struct sim *sim, uint64_t episode);
+void sim_fault_heal_all(struct sim *sim);
+void sim_phase_turn(struct sim *sim);
+/* Of the fuller log area, in percent. */
+uint64_t sim_log_used(const struct sim *sim);
+struct sim_node *sim_master(struct sim *sim); /* the serving master of the highest term, or NULL */
+
+#endif
