@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What no single key can say: how settings must agree with each other. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/config/config_reader.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/wire/command.h"
+
+static const config_setting_t *
+node_setting(const struct config_reader *reader, uint32_t index, const char *key)
+{
+	const config_setting_t *list = config_find(reader, "nodes");
+	const config_setting_t *element = list ? config_setting_get_elem(list, index) : NULL;
+	const config_setting_t *member = element ? config_setting_get_member(element, key) : NULL;
+
+	return member ? member : element;
+}
+
+static enum tern_err
+check_node(struct config_reader *reader, uint32_t index)
+{
+	const struct node_config *c = reader->config;
+	const struct node_config_node *node = &c->nodes[index];
+	const struct node_address *addresses[] = { &node->data, &node->resp, &node->client };
+	static const char *const keys[] = { "data", "resp", "client" };
+
+	for (uint32_t i = 0; i < 3; i++) {
+		const bool is_given = addresses[i]->port != 0;
+		if (node->kind == NODE_DATA && !is_given)
+			return config_fail(reader, node_setting(reader, index, ""), keys[i],
+					   "missing for data node \"%s\", allowed \"host:port\"",
+					   node->name);
+		if (node->kind == NODE_WITNESS && is_given)
+			return config_fail(reader, node_setting(reader, index, keys[i]), keys[i],
+					   "a witness has none, remove it");
+	}
+	for (uint32_t i = 0; i < index; i++) {
+		const struct node_config_node *other = &c->nodes[i];
+		if (other->id == node->id)
+			return config_fail(reader, node_setting(reader, index, "id"), "id",
+					   "%u is used twice, allowed one node an id", node->id);
+		if (strcmp(other->name, node->name) == 0)
+			return config_fail(reader, node_setting(reader, index, "name"), "name",
+					   "\"%s\" is used twice, allowed one node a name",
+					   node->name);
+		if (other->mgmt.ipv4 == node->mgmt.ipv4 && other->mgmt.port == node->mgmt.port)
+			return config_fail(reader, node_setting(reader, index, "mgmt"), "mgmt",
+					   "\"%s\" is also the address of \"%s\"", node->mgmt.text,
+					   other->name);
+		if (node->kind == NODE_DATA && other->kind == NODE_DATA &&
+		    other->data.ipv4 == node->data.ipv4 && other->data.port == node->data.port)
+			return config_fail(reader, node_setting(reader, index, "data"), "data",
+					   "\"%s\" is also the address of \"%s\"", node->data.text,
+					   other->name);
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
+check_self(struct config_reader *reader)
+{
+	struct node_config *c = reader->config;
+
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		struct node_config_node *node = &c->nodes[i];
+		if (node->id != c->id)
+			continue;
+		if (strcmp(node->name, c->name) != 0)
+			return config_fail(reader, config_find(reader, "node.name"), "node.name",
+					   "\"%s\", but the list of nodes calls id %u \"%s\"",
+					   c->name, c->id, node->name);
+		if (node->kind != c->kind)
+			return config_fail(reader, node_setting(reader, i, "kind"), "kind",
+					   "differs from node.kind of this file");
+		memcpy(node->admin_socket, c->admin_socket, sizeof(node->admin_socket));
+		return TERN_OK;
+	}
+	return config_fail(reader, config_find(reader, "node.id"), "node.id",
+			   "%u is not in the list of nodes", c->id);
+}
+
+static enum tern_err
+check_topology(struct config_reader *reader)
+{
+	struct node_config *c = reader->config;
+	uint32_t data_count = 0, witness_count = 0;
+
+	if (c->node_count == 0)
+		return config_fail(reader, config_find(reader, "nodes"), "nodes",
+				   "missing; list every node of the cluster, this one included");
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		enum tern_err err = check_node(reader, i);
+		if (err)
+			return err;
+		if (c->nodes[i].kind == NODE_DATA) {
+			data_count++;
+			c->data_nodes |= 1ull << c->nodes[i].id;
+		} else {
+			witness_count++;
+			c->witness_id = c->nodes[i].id;
+		}
+	}
+	if (data_count != 2 || witness_count != 1)
+		return config_fail(reader, config_find(reader, "nodes"), "nodes",
+				   "%u data nodes and %u witnesses, allowed 2 data nodes and 1 "
+				   "witness",
+				   data_count, witness_count);
+	return check_self(reader);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct node_config_node *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static enum tern_err
+check_timers(struct config_reader *reader)
+{
+	const struct core_timers *t = &reader->config->timers;
+
+	if (t->heartbeat_ns * 2 > t->solo_ns)
+		return config_fail(reader, config_find(reader, "timers.heartbeat"),
+				   "timers.heartbeat",
+				   "must be at most half of t_solo, allowed up to %" PRIu64 "us",
+				   t->solo_ns / 2000);
+	if (t->elect_min_ns >= t->elect_max_ns)
+		return config_fail(reader, config_find(reader, "timers.t_elect_max"),
+				   "timers.t_elect_max",
+				   "must be above t_elect_min, allowed from %" PRIu64 "us",
+				   t->elect_min_ns / 1000 + 1);
+	/* Not for safety: votes and the register see to that. The sitting master should win. */
+	if (t->solo_ns >= t->elect_min_ns)
+		return config_fail(reader, config_find(reader, "timers.t_solo"), "timers.t_solo",
+				   "must be below t_elect_min, so that on a cut link the sitting "
+				   "master goes on before the replica stands for election, "
+				   "allowed below %" PRIu64 "us",
+				   t->elect_min_ns / 1000);
+	if (reader->config->poll.sleep_min_ns > reader->config->poll.sleep_max_ns)
+		return config_fail(reader, config_find(reader, "poll.sleep_min"), "poll.sleep_min",
+				   "must not be above poll.sleep_max");
+	return TERN_OK;
+}
+
+static enum tern_err
+check_sizes(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	if (!is_pow2_u64(c->log.ring_bytes))
+		return config_fail(reader, config_find(reader, "log.ring"), "log.ring",
+				   "must be a power of two, such as \"16MiB\"");
+	if (c->log.ring_bytes < 8 * c->log.command_bytes_max)
+		return config_fail(reader, config_find(reader, "log.ring"), "log.ring",
+				   "must hold 8 of the largest commands, allowed from %" PRIu64
+				   "KiB with this log.command_max",
+				   8 * c->log.command_bytes_max / 1024);
+	if (c->state.value_bytes_max + COMMAND_KEY_BYTES_MAX + 1024 > c->log.command_bytes_max)
+		return config_fail(reader, config_find(reader, "state.value_max"),
+				   "state.value_max",
+				   "a SET of that size must fit log.command_max, allowed up to "
+				   "%" PRIu64 "B",
+				   c->log.command_bytes_max - COMMAND_KEY_BYTES_MAX - 1024);
+	for (uint32_t i = 0; i < c->device_count; i++) {
+		const config_setting_t *list = config_find(reader, "devices");
+		const config_setting_t *at = list ? config_setting_get_elem(list, i) : NULL;
+		if (c->devices[i].bytes % (1u << 20) != 0)
+			return config_fail(reader, at, "devices[].size",
+					   "must be a multiple of 1MiB");
+		if (c->devices[i].bytes < 2 * c->log.ring_bytes)
+			return config_fail(reader, at, "devices[].size",
+					   "must be at least twice log.ring, allowed from %" PRIu64
+					   "KiB",
+					   2 * c->log.ring_bytes / 1024);
+	}
+	if (c->device_count > 1)
+		return config_fail(reader, config_find(reader, "devices"), "devices",
+				   "%u devices, allowed 1: this version writes to one device",
+				   c->device_count);
+	return TERN_OK;
+}
+
+/* net_memif says of a longer path only that probing failed. */
+static enum tern_err
+check_memif_socket(struct config_reader *reader, const config_setting_t *at, const char *device)
+{
+	const char *socket = strstr(device, "socket=");
+
+	if (strncmp(device, "net_memif", 9) != 0 || !socket)
+		return TERN_OK;
+	socket += strlen("socket=");
+	const size_t bytes = strcspn(socket, ",");
+	if (bytes >= NODE_CONFIG_SOCKET_MAX)
+		return config_fail(
+		    reader, at, "ports[].device",
+		    "the memif socket path is %zu bytes long, allowed at most %u; use "
+		    "a shorter run directory",
+		    bytes, NODE_CONFIG_SOCKET_MAX - 1);
+	return TERN_OK;
+}
+
+static enum tern_err
+check_ports(struct config_reader *reader)
+{
+	struct node_config *c = reader->config;
+	const config_setting_t *list = config_find(reader, "ports");
+
+	if (c->kind == NODE_DATA && c->port_count == 0)
+		return config_fail(reader, list, "ports",
+				   "a data node needs at least one data port, in the profile or "
+				   "here");
+	for (uint32_t i = 0; i < c->port_count; i++) {
+		const config_setting_t *at = config_setting_get_elem(list, i);
+		struct node_config_port *port = &c->ports[i];
+		enum tern_err err = check_memif_socket(reader, at, port->device);
+		if (err)
+			return err;
+		if (port->device[0] == 0)
+			return config_fail(reader, at, "ports[].device", "must not be empty");
+		if (port->ipv4 == 0)
+			port->ipv4 = node_config_self(c)->data.ipv4;
+		for (uint32_t k = 0; k < port->peer_count; k++) {
+			const struct node_config_node *peer = node_config_find(c, port->peers[k]);
+			if (!peer || peer->kind != NODE_DATA || peer->id == c->id)
+				return config_fail(reader, at, "ports[].peers",
+						   "%u is no other data node of this cluster",
+						   port->peers[k]);
+		}
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
+check_dev(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	if (c->is_dev)
+		return TERN_OK;
+	if (c->filter_file[0] != 0)
+		return config_fail(reader, config_find(reader, "filter"), "filter",
+				   "allowed only with node.dev = true");
+	if (c->disk.durability == DISK_DURABILITY_NONE)
+		return config_fail(reader, config_find(reader, "disk.durability"),
+				   "disk.durability", "\"none\" allowed only with node.dev = true");
+	if (c->disk.lossy != DISK_LOSSY_NONE)
+		return config_fail(reader, config_find(reader, "disk.lossy"), "disk.lossy",
+				   "allowed only with node.dev = true");
+	return TERN_OK;
+}
+
+enum tern_err
+config_check(struct config_reader *reader)
+{
+	struct node_config *c = reader->config;
+	enum tern_err err = check_topology(reader);
+
+	if (!err)
+		err = check_timers(reader);
+	if (!err)
+		err = check_sizes(reader);
+	if (!err)
+		err = check_ports(reader);
+	if (!err)
+		err = check_dev(reader);
+	/* Last, because the checks above find an entry's line by its place in the file. */
+	if (!err)
+		qsort(c->nodes, c->node_count, sizeof(c->nodes[0]), by_id);
+	return err;
+}

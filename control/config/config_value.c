@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One setting -> one checked field. */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/config/config_reader.h"
+#include "control/config/config_units.h"
+
+#define TEXT_MAX 640u
+
+static void
+store(void *at, size_t width, int64_t value)
+{
+	const uint8_t u8 = (uint8_t)value;
+	const uint16_t u16 = (uint16_t)value;
+	const uint32_t u32 = (uint32_t)value;
+
+	if (width == 1)
+		memcpy(at, &u8, 1);
+	else if (width == 2)
+		memcpy(at, &u16, 2);
+	else if (width == 4)
+		memcpy(at, &u32, 4);
+	else
+		memcpy(at, &value, 8);
+}
+
+/* libconfig keeps the low 32 bits of a larger number and says nothing, so the line itself is looked
+ * at: a run of ten digits or more is refused. */
+static bool
+is_number_too_long(const config_setting_t *setting)
+{
+	const char *file = config_setting_source_file(setting);
+	const unsigned int line = config_setting_source_line(setting);
+	char text[1024];
+	uint32_t digits = 0, digits_max = 0;
+	bool is_quoted = false;
+	FILE *stream = file ? fopen(file, "re") : NULL;
+
+	if (!stream)
+		return false;
+	for (unsigned int at = 1; fgets(text, sizeof(text), stream);) {
+		for (const char *p = text; at == line && *p != 0; p++) {
+			is_quoted = is_quoted != (*p == '"');
+			digits = *p >= '0' && *p <= '9' && !is_quoted ? digits + 1 : 0;
+			if (digits > digits_max)
+				digits_max = digits;
+		}
+		if (strchr(text, '\n'))
+			at++;
+		if (at > line)
+			break;
+	}
+	(void)fclose(stream);
+	return digits_max >= 10;
+}
+
+static enum tern_err
+range_error(struct config_reader *reader, const struct config_key *key,
+	    const config_setting_t *setting, const char *what)
+{
+	char low[CONFIG_UNITS_TEXT_MAX], high[CONFIG_UNITS_TEXT_MAX];
+
+	if (key->type == CONFIG_BYTES) {
+		config_format_bytes((uint64_t)key->min, low);
+		config_format_bytes((uint64_t)key->max, high);
+	} else if (key->type == CONFIG_TIME) {
+		config_format_ns((uint64_t)key->min, low);
+		config_format_ns((uint64_t)key->max, high);
+	} else {
+		(void)snprintf(low, sizeof(low), "%" PRId64, key->min);
+		(void)snprintf(high, sizeof(high), "%" PRId64, key->max);
+	}
+	return config_fail(reader, setting, key->path, "%s, allowed %s to %s", what, low, high);
+}
+
+static enum tern_err
+read_number(struct config_reader *reader, const struct config_key *key,
+	    const config_setting_t *setting, int64_t *value)
+{
+	char what[64];
+
+	if (!setting) {
+		*value = strtoll(key->fallback, NULL, 10);
+		return TERN_OK;
+	}
+	if (!config_setting_is_number(setting) || config_setting_type(setting) == CONFIG_TYPE_FLOAT)
+		return range_error(reader, key, setting, "must be a whole number without quotes");
+	if (is_number_too_long(setting))
+		return range_error(reader, key, setting, "number too large");
+	*value = config_setting_type(setting) == CONFIG_TYPE_INT64
+		     ? (int64_t)config_setting_get_int64(setting)
+		     : config_setting_get_int(setting);
+	if (*value < key->min || *value > key->max) {
+		(void)snprintf(what, sizeof(what), "%" PRId64 " is out of range", *value);
+		return range_error(reader, key, setting, what);
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
+read_text(struct config_reader *reader, const struct config_key *key,
+	  const config_setting_t *setting, const char **text)
+{
+	*text = key->fallback;
+	if (!setting)
+		return TERN_OK;
+	if (config_setting_type(setting) != CONFIG_TYPE_STRING)
+		return config_fail(reader, setting, key->path, "must be a string in quotes%s",
+				   key->type == CONFIG_BYTES  ? ", with a unit, such as \"64KiB\""
+				   : key->type == CONFIG_TIME ? ", with a unit, such as \"20us\""
+							      : "");
+	*text = config_setting_get_string(setting);
+	return TERN_OK;
+}
+
+static enum tern_err
+read_quantity(struct config_reader *reader, const struct config_key *key,
+	      const config_setting_t *setting, const char *text, void *at)
+{
+	const bool is_time = key->type == CONFIG_TIME;
+	char what[TEXT_MAX];
+	uint64_t value;
+
+	if (!(is_time ? config_parse_ns(text, &value) : config_parse_bytes(text, &value))) {
+		(void)snprintf(what, sizeof(what), "\"%.64s\" is not a %s with a unit (%s)", text,
+			       is_time ? "time" : "size",
+			       is_time ? "ns us ms s" : "B KiB MiB GiB TiB");
+		return range_error(reader, key, setting, what);
+	}
+	if (value < (uint64_t)key->min || value > (uint64_t)key->max) {
+		(void)snprintf(what, sizeof(what), "\"%.64s\" is out of range", text);
+		return range_error(reader, key, setting, what);
+	}
+	store(at, key->width, (int64_t)value);
+	return TERN_OK;
+}
+
+static enum tern_err
+read_choice(struct config_reader *reader, const struct config_key *key,
+	    const config_setting_t *setting, const char *text, void *at)
+{
+	char allowed[128] = "";
+	size_t used = 0;
+
+	for (const struct config_choice *c = key->choices; c->name; c++) {
+		if (strcmp(c->name, text) == 0) {
+			store(at, key->width, c->value);
+			return TERN_OK;
+		}
+		int wrote = snprintf(allowed + used, sizeof(allowed) - used, "%s\"%s\"",
+				     used ? ", " : "", c->name);
+		used += wrote > 0 ? (size_t)wrote : 0;
+	}
+	return config_fail(reader, setting, key->path, "\"%.64s\" is unknown, allowed %s", text,
+			   allowed);
+}
+
+static enum tern_err
+read_name(struct config_reader *reader, const struct config_key *key,
+	  const config_setting_t *setting, const char *text, char *at)
+{
+	const size_t bytes = strlen(text);
+
+	if (bytes == 0 || bytes >= key->width ||
+	    strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") != bytes)
+		return config_fail(reader, setting, key->path,
+				   "\"%.64s\" is no node name, allowed 1 to %zu of a-z 0-9 -", text,
+				   key->width - 1);
+	memcpy(at, text, bytes + 1);
+	return TERN_OK;
+}
+
+static enum tern_err
+read_path(struct config_reader *reader, const struct config_key *key,
+	  const config_setting_t *setting, const char *text, char *at)
+{
+	char path[TEXT_MAX * 2];
+	int bytes = 0;
+
+	at[0] = 0;
+	if (text[0] == 0) {
+		if (setting && !key->fallback)
+			return config_fail(reader, setting, key->path, "must not be empty");
+		return TERN_OK;
+	}
+	if (key->type == CONFIG_PATH && text[0] != '/')
+		bytes = snprintf(path, sizeof(path), "%s/%s", reader->dir, text);
+	else
+		bytes = snprintf(path, sizeof(path), "%s", text);
+	if (bytes < 0 || (size_t)bytes >= key->width)
+		return config_fail(reader, setting, key->path,
+				   "%d bytes long%s, allowed at most %zu bytes", bytes,
+				   key->width == NODE_CONFIG_SOCKET_MAX ? " as a socket path" : "",
+				   key->width - 1);
+	memcpy(at, path, (size_t)bytes + 1);
+	return TERN_OK;
+}
+
+static enum tern_err
+read_ipv4(struct config_reader *reader, const struct config_key *key,
+	  const config_setting_t *setting, const char *text, uint32_t *ipv4)
+{
+	struct in_addr in;
+
+	*ipv4 = 0;
+	if (text[0] == 0)
+		return TERN_OK;
+	if (inet_pton(AF_INET, text, &in) != 1)
+		return config_fail(reader, setting, key->path,
+				   "\"%.64s\" is no IPv4 address, allowed a.b.c.d", text);
+	*ipv4 = ntohl(in.s_addr);
+	return TERN_OK;
+}
+
+static bool
+resolve(const char *host, uint32_t *ipv4)
+{
+	const struct addrinfo hints = { .ai_family = AF_INET };
+	struct addrinfo *list = NULL;
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, host, &in) == 1) {
+		*ipv4 = ntohl(in.s_addr);
+		return true;
+	}
+	if (getaddrinfo(host, NULL, &hints, &list) != 0)
+		return false;
+	*ipv4 = ntohl(((const struct sockaddr_in *)(const void *)list->ai_addr)->sin_addr.s_addr);
+	freeaddrinfo(list);
+	return true;
+}
+
+static enum tern_err
+read_address(struct config_reader *reader, const struct config_key *key,
+	     const config_setting_t *setting, const char *text, struct node_address *address)
+{
+	char host[sizeof(address->text)];
+	const char *colon = strrchr(text, ':');
+	char *end = NULL;
+
+	memset(address, 0, sizeof(*address));
+	if (text[0] == 0)
+		return TERN_OK;
+	if (!colon || colon == text || strlen(text) >= sizeof(address->text))
+		return config_fail(reader, setting, key->path,
+				   "\"%.80s\" is no address, allowed \"host:port\", at most %zu "
+				   "bytes",
+				   text, sizeof(address->text) - 1);
+	const long port = strtol(colon + 1, &end, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *end != 0 || port < 1 || port > 65535)
+		return config_fail(reader, setting, key->path,
+				   "\"%.80s\": bad port, allowed 1 to 65535", text);
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = 0;
+	if (!resolve(host, &address->ipv4))
+		return config_fail(
+		    reader, setting, key->path,
+		    "\"%.80s\": no IPv4 address known for this host, allowed a.b.c.d "
+		    "or a name that resolves",
+		    text);
+	address->port = (uint16_t)port;
+	(void)snprintf(address->text, sizeof(address->text), "%s", text);
+	return TERN_OK;
+}
+
+static enum tern_err
+read_ids(struct config_reader *reader, const struct config_key *key,
+	 const config_setting_t *setting, struct node_config_port *port)
+{
+	port->peer_count = 0;
+	if (!setting)
+		return TERN_OK;
+	const int count = config_setting_length(setting);
+	if (!config_setting_is_array(setting) || count < 1 || count > (int)NODE_CONFIG_NODES_MAX)
+		return config_fail(reader, setting, key->path,
+				   "must be an array of node ids such as [2], allowed 1 to %u ids",
+				   NODE_CONFIG_NODES_MAX);
+	for (int i = 0; i < count; i++) {
+		const struct config_key one = {
+			.path = key->path, .type = CONFIG_COUNT, .min = key->min, .max = key->max
+		};
+		int64_t id;
+		enum tern_err err = read_number(
+		    reader, &one, config_setting_get_elem(setting, (unsigned int)i), &id);
+		if (err)
+			return err;
+		port->peers[port->peer_count++] = (uint16_t)id;
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
+read_flag(struct config_reader *reader, const struct config_key *key,
+	  const config_setting_t *setting, void *at)
+{
+	if (setting && config_setting_type(setting) != CONFIG_TYPE_BOOL)
+		return config_fail(reader, setting, key->path,
+				   "must be true or false without quotes");
+	const bool value =
+	    setting ? config_setting_get_bool(setting) != 0 : strcmp(key->fallback, "true") == 0;
+	memcpy(at, &value, sizeof(value));
+	return TERN_OK;
+}
+
+enum tern_err
+config_read_key(struct config_reader *reader, const struct config_key *key,
+		const config_setting_t *setting, void *base)
+{
+	uint8_t *at = (uint8_t *)base + key->offset;
+	const char *text = NULL;
+	int64_t number;
+	enum tern_err err;
+
+	if (!setting && !key->fallback)
+		return config_fail(reader, NULL, key->path, "missing; every node file must say it");
+	if (key->type == CONFIG_FLAG)
+		return read_flag(reader, key, setting, at);
+	if (key->type == CONFIG_IDS)
+		return read_ids(reader, key, setting, base);
+	if (key->type == CONFIG_COUNT || key->type == CONFIG_SIGNED) {
+		err = read_number(reader, key, setting, &number);
+		if (!err)
+			store(at, key->width, number);
+		return err;
+	}
+	err = read_text(reader, key, setting, &text);
+	if (err)
+		return err;
+	switch (key->type) {
+	case CONFIG_BYTES:
+	case CONFIG_TIME:
+		return read_quantity(reader, key, setting, text, at);
+	case CONFIG_CHOICE:
+		return read_choice(reader, key, setting, text, at);
+	case CONFIG_NAME:
+		return read_name(reader, key, setting, text, (char *)at);
+	case CONFIG_IPV4:
+		return read_ipv4(reader, key, setting, text, (uint32_t *)(void *)at);
+	case CONFIG_ADDRESS:
+		return read_address(reader, key, setting, text, (struct node_address *)(void *)at);
+	case CONFIG_STRING:
+	case CONFIG_PATH:
+		return read_path(reader, key, setting, text, (char *)at);
+	case CONFIG_COUNT:
+	case CONFIG_SIGNED:
+	case CONFIG_FLAG:
+	case CONFIG_IDS:
+		break;
+	}
+	return TERN_ERR_UNSUPPORTED;
+}

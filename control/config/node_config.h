@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node file ("who am I, who are the others") and the hardware profile ("what does this machine
+ * have"), both in libconfig syntax: parsed, checked and frozen into one flat structure.
+ *
+ * A setting of the groups timers, poll, memory, disk, log, state, gateway, policy and ports may
+ * stand in either file; the node file wins, setting by setting. Sizes and times are strings with
+ * units
+ * ("2GiB", "20us"). An unknown key is an error. Everything has a default except identity:
+ * node.name, node.id and the list of nodes.
+ *
+ * Promises: on TERN_OK every field is in range and every path is absolute, ended and short enough
+ * for its use; nothing points outside the structure, so it may be copied. Thread: any; no globals.
+ */
+#ifndef TERN_CONFIG_NODE_CONFIG_H
+#define TERN_CONFIG_NODE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/core/core.h"
+#include "hw/seam/net_ops.h"
+
+#define NODE_CONFIG_SCHEMA      1
+#define NODE_CONFIG_NODES_MAX   CORE_NODES_MAX
+#define NODE_CONFIG_DEVICES_MAX 8u
+#define NODE_CONFIG_PORTS_MAX   8u
+#define NODE_CONFIG_NAME_MAX    32u
+#define NODE_CONFIG_PATH_MAX    512u
+/* sizeof(sun_path) with its end: what the kernel, and so net_memif, takes. */
+#define NODE_CONFIG_SOCKET_MAX 108u
+#define NODE_CONFIG_RUN_MAX    96u /* EAL makes its sockets below the run directory */
+
+enum node_kind { NODE_DATA = 1, NODE_WITNESS };
+
+/* "host:port" as it was written, and resolved. */
+struct node_address {
+	char text[80]; /* "" : not given */
+	uint32_t ipv4; /* host byte order */
+	uint16_t port; /* host byte order */
+};
+
+struct node_config_node {
+	char name[NODE_CONFIG_NAME_MAX];
+	uint16_t id; /* 1..NET_NODES_MAX - 1 */
+	enum node_kind kind;
+	struct node_address data;                  /* data nodes: UDP over the data ports */
+	struct node_address mgmt;                  /* every node: UDP over kernel sockets */
+	struct node_address resp;                  /* data nodes: TCP */
+	struct node_address client;                /* data nodes: UDP for libtern */
+	char admin_socket[NODE_CONFIG_SOCKET_MAX]; /* "": not on this machine */
+};
+
+struct node_config_device {
+	char path[NODE_CONFIG_PATH_MAX];
+	uint64_t bytes;
+};
+
+struct node_config_port {
+	/* EAL's words: "net_memif0,role=server,socket=...,socket-abstract=no", or a PCI address. */
+	char device[NODE_CONFIG_PATH_MAX];
+	uint32_t ipv4;        /* host byte order; ours on this port */
+	uint32_t payload_max; /* bytes of UDP payload a frame; 0: the adapter's default */
+	/* Nodes reached through it; none: all data nodes. */
+	uint32_t peer_count;
+	uint16_t peers[NODE_CONFIG_NODES_MAX];
+};
+
+enum poll_mode { POLL_BUSY = 1, POLL_ADAPTIVE };
+
+enum disk_durability {
+	DISK_DURABILITY_AUTO = 1, /* RWF_DSYNC, except where the device writes its cache through */
+	DISK_DURABILITY_DSYNC,    /* RWF_DSYNC on every write */
+	DISK_DURABILITY_NONE,     /* dev: no flush at all, breaks every promise */
+};
+
+enum disk_lossy {
+	DISK_LOSSY_NONE = 0,
+	DISK_LOSSY_UNFLUSHED, /* dev: writes that were not flushed are lost at SIGKILL */
+	DISK_LOSSY_LYING,     /* dev: flushes are acknowledged and not done */
+};
+
+struct node_config {
+	char file[NODE_CONFIG_PATH_MAX];
+	char name[NODE_CONFIG_NAME_MAX];
+	uint16_t id;
+	enum node_kind kind;
+	bool is_dev;
+
+	char storage_dir[NODE_CONFIG_PATH_MAX];
+	char register_file[NODE_CONFIG_PATH_MAX]; /* witness: <storage>/register */
+	char divergent_dir[NODE_CONFIG_PATH_MAX]; /* data node: <storage>/divergent */
+	char run_dir[NODE_CONFIG_RUN_MAX];
+	char admin_socket[NODE_CONFIG_SOCKET_MAX];
+	char filter_file[NODE_CONFIG_PATH_MAX]; /* dev only; "": no filter. FILTER_BYTES long */
+
+	uint32_t node_count;
+	struct node_config_node nodes[NODE_CONFIG_NODES_MAX]; /* rising id; this node included */
+	uint64_t data_nodes;                                  /* mask of ids */
+	uint16_t witness_id;                                  /* 0: none */
+	uint32_t device_count;
+	struct node_config_device devices[NODE_CONFIG_DEVICES_MAX];
+
+	/* From the profile, or the node file. */
+	char profile[NODE_CONFIG_PATH_MAX]; /* "": none, defaults only */
+	struct core_timers timers;
+	struct {
+		enum poll_mode mode;
+		uint64_t spin_ns;      /* ADAPTIVE: idle for that long before the first sleep */
+		uint64_t sleep_min_ns; /* shortest sleep */
+		uint64_t sleep_max_ns; /* sleeps grow with the idle time, up to this */
+		int cpu;               /* lcore pinned to it; -1: not pinned */
+	} poll;
+	uint32_t port_count;
+	struct node_config_port ports[NODE_CONFIG_PORTS_MAX];
+	struct {
+		bool no_huge; /* how much DPDK takes follows from the ports */
+	} memory;
+	struct {
+		enum disk_durability durability;
+		uint32_t queue_depth; /* writes in flight a device */
+		enum disk_lossy lossy;
+		bool allow_volatile; /* take a RAM device or a file on a RAM file system */
+	} disk;
+	struct {
+		uint64_t ring_bytes; /* a power of two, at least 8 largest commands */
+		uint64_t command_bytes_max;
+	} log;
+	struct {
+		uint64_t capacity_bytes; /* logical; the arena is twice that */
+		uint64_t value_bytes_max;
+		uint32_t sessions_max;
+	} state;
+	struct {
+		uint32_t connections_max;
+		uint32_t in_flight_max;
+	} gateway;
+	struct {
+		bool solo_isolated_stop;
+		uint32_t min_copies;
+	} policy;
+};
+
+#define FILTER_BYTES ((size_t)NET_NODES_MAX * NET_NODES_MAX)
+
+/* Reads @path and the profile that it names. Borrows @path until return.
+ * CONFIG: @text says "file:line: key: what is wrong, allowed range"; @config is undefined. */
+TERN_CHECKED enum tern_err
+node_config_load(const char *path, struct node_config *config, char *text, size_t text_bytes);
+
+/* Writes a node file that node_config_load reads back equal: identity, paths, nodes, devices and
+ * ports; the other groups stay with the profile that config->profile names. Replaces @path whole.
+ * IO: @text says what failed. */
+TERN_CHECKED enum tern_err node_config_write(const char *path, const struct node_config *config,
+					     char *text, size_t text_bytes);
+
+/* NULL: no such node. Lends the result as long as @config lives. */
+const struct node_config_node *node_config_find(const struct node_config *config, uint16_t id);
+const struct node_config_node *
+node_config_find_name(const struct node_config *config, const char *name);
+/* This node's own entry. */
+static inline const struct node_config_node *
+node_config_self(const struct node_config *config)
+{
+	return node_config_find(config, config->id);
+}
+
+#endif

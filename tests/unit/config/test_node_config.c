@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/config/node_config.h"
+
+#define NODES                                                                            \
+	"nodes = (\n"                                                                    \
+	"{ name = \"a\"; id = 1; data = \"10.0.0.1:7400\"; mgmt = \"127.0.0.1:7001\";\n" \
+	"  resp = \"127.0.0.1:6001\"; client = \"127.0.0.1:6101\"; },\n"                 \
+	"{ name = \"b\"; id = 2; data = \"10.0.0.2:7400\"; mgmt = \"127.0.0.1:7002\";\n" \
+	"  resp = \"127.0.0.1:6002\"; client = \"127.0.0.1:6102\"; },\n"                 \
+	"{ name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:7003\"; });\n"
+#define NODE_A  "node = { name = \"a\"; id = 1; dev = true; };\n"
+#define PORT    "ports = ( { device = \"net_ring0\"; } );\n"
+#define MINIMAL NODE_A NODES PORT
+
+static char dir[] = "/tmp/tern-config-XXXXXX";
+static const char *profiles;
+static struct node_config config;
+static char text[1024];
+
+static const char *
+file_named(const char *name, const char *content)
+{
+	static char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *stream = fopen(path, "w");
+	assert_non_null(stream);
+	assert_true(fputs(content, stream) >= 0);
+	assert_int_equal(fclose(stream), 0);
+	return path;
+}
+
+static enum tern_err
+load(const char *content)
+{
+	return node_config_load(file_named("node.conf", content), &config, text, sizeof(text));
+}
+
+static void
+defaults(void **unused)
+{
+	(void)unused;
+	assert_int_equal(load(MINIMAL), TERN_OK);
+	assert_string_equal(config.name, "a");
+	assert_int_equal(config.id, 1);
+	assert_int_equal(config.kind, NODE_DATA);
+	assert_string_equal(config.storage_dir, "/var/lib/tern/a");
+	assert_string_equal(config.divergent_dir, "/var/lib/tern/a/divergent");
+	assert_string_equal(config.admin_socket, "/run/tern/a/admin.sock");
+	assert_string_equal(config.filter_file, "");
+	assert_int_equal(config.device_count, 1);
+	assert_string_equal(config.devices[0].path, "/var/lib/tern/a/device0");
+	assert_int_equal(config.devices[0].bytes, 2ull << 30);
+	assert_int_equal(config.timers.heartbeat_ns, 3000000);
+	assert_int_equal(config.timers.elect_max_ns, 80000000);
+	assert_int_equal(config.poll.mode, POLL_ADAPTIVE);
+	assert_int_equal(config.poll.cpu, -1);
+	assert_true(config.memory.no_huge);
+	assert_int_equal(config.disk.durability, DISK_DURABILITY_AUTO);
+	assert_int_equal(config.disk.lossy, DISK_LOSSY_NONE);
+	assert_int_equal(config.log.ring_bytes, 16u << 20);
+	assert_int_equal(config.state.capacity_bytes, 256u << 20);
+	assert_false(config.policy.solo_isolated_stop);
+	assert_int_equal(config.policy.min_copies, 1);
+	assert_int_equal(config.node_count, 3);
+	assert_int_equal(config.data_nodes, 0x6);
+	assert_int_equal(config.witness_id, 3);
+	assert_int_equal(config.ports[0].ipv4, 0x0a000001);
+	assert_int_equal(config.nodes[1].data.port, 7400);
+	assert_int_equal(config.nodes[1].resp.ipv4, 0x7f000001);
+	assert_string_equal(node_config_find(&config, 2)->name, "b");
+	assert_null(node_config_find(&config, 9));
+	assert_int_equal(node_config_find_name(&config, "w")->id, 3);
+	assert_ptr_equal(node_config_self(&config), &config.nodes[0]);
+}
+
+/* One wrong file and what the message must hold. */
+struct wrong {
+	const char *content;
+	const char *expected;
+};
+
+static const struct wrong wrongs[] = {
+	{ "node = {\nname 1 };\n", "node.conf:2: syntax error" },
+	{ NODES PORT, "node.name: missing" },
+	{ "node = { name = \"a\"; };\n" NODES PORT, "node.id: missing" },
+	{ NODE_A PORT, "nodes: missing" },
+	{ NODE_A NODES, "ports: a data node needs" },
+	{ MINIMAL "schema = 2;\n", "schema: this build does not know it, allowed 1" },
+	{ MINIMAL "tiemrs = { };\n", "tiemrs: unknown key, did you mean \"timers\"?" },
+	{ "zzzzzzzzzz = 1;\n" MINIMAL, "node.conf:1: zzzzzzzzzz: unknown key; the reference" },
+	{ "timers = {\n hearbeat = \"1ms\";\n};\n" MINIMAL,
+	  "node.conf:2: timers.hearbeat: unknown key, did you mean \"heartbeat\"?" },
+	{ "poll = 3;\n" MINIMAL, "node.conf:1: poll: must be a group" },
+	{ "timers = {\n\n heartbeat = 3;\n};\n" MINIMAL,
+	  "node.conf:3: timers.heartbeat: must be a string in quotes, with a unit" },
+	{ "timers = { heartbeat = \"3\"; };\n" MINIMAL,
+	  "node.conf:1: timers.heartbeat: \"3\" is not a time with a unit" },
+	{ "timers = { heartbeat = \"1us\"; };\n" MINIMAL,
+	  "timers.heartbeat: \"1us\" is out of range, allowed 50us to 1s" },
+	{ "timers = { heartbeat = \"20ms\"; };\n" MINIMAL,
+	  "node.conf:1: timers.heartbeat: must be at most half of t_solo" },
+	{ "timers = { t_elect_max = \"50ms\"; };\n" MINIMAL,
+	  "node.conf:1: timers.t_elect_max: must be above t_elect_min" },
+	{ "timers = { t_solo = \"50ms\"; };\n" MINIMAL,
+	  "node.conf:1: timers.t_solo: must be below t_elect_min" },
+	{ "poll = { sleep_min = \"2ms\"; };\n" MINIMAL, "poll.sleep_min: must not be above" },
+	{ "poll = { mode = \"lazy\"; };\n" MINIMAL,
+	  "poll.mode: \"lazy\" is unknown, allowed \"busy\", \"adaptive\"" },
+	{ "poll = { cpu = -2; };\n" MINIMAL, "poll.cpu: -2 is out of range, allowed -1 to 1023" },
+	{ "poll = { cpu = \"1\"; };\n" MINIMAL, "poll.cpu: must be a whole number without quotes" },
+	{ "disk = { queue_depth = 4294967300; };\n" MINIMAL, "disk.queue_depth: number too large" },
+	{ "memory = { no_huge = 1; };\n" MINIMAL, "memory.no_huge: must be true or false" },
+	{ "gateway = { in_flight_max = 15; };\n" MINIMAL,
+	  "gateway.in_flight_max: 15 is out of range, allowed 16 to 65536" },
+	{ "log = { ring = \"64Kib\"; };\n" MINIMAL, "log.ring: \"64Kib\" is not a size" },
+	{ "log = { ring = \"24MiB\"; };\n" MINIMAL, "log.ring: must be a power of two" },
+	{ "log = { ring = \"4MiB\"; };\n" MINIMAL, "log.ring: must hold 8 of the largest commands, "
+						   "allowed from 8192KiB" },
+	{ "state = { value_max = \"1MiB\"; };\n" MINIMAL, "state.value_max: a SET of that size" },
+	{ "policy = { min_copies = 3; };\n" MINIMAL, "policy.min_copies: 3 is out of range" },
+	{ "policy = { solo_isolated = \"maybe\"; };\n" MINIMAL, "allowed \"continue\", \"stop\"" },
+	{ "devices = ( { path = \"x\"; size = \"16MiB\"; } );\n" MINIMAL,
+	  "node.conf:1: devices[].size: must be at least twice log.ring" },
+	{ "devices = ( { path = \"x\"; size = \"67108865B\"; } );\n" MINIMAL,
+	  "devices[].size: must be a multiple of 1MiB" },
+	{ "devices = ( { path = \"x\"; }, { path = \"y\"; } );\n" MINIMAL, "2 devices, allowed 1" },
+	{ "devices = ( { size = \"1GiB\"; } );\n" MINIMAL, "node.conf:1: path: missing in this" },
+	{ "devices = ( { path = \"x\"; sise = \"1GiB\"; } );\n" MINIMAL,
+	  "devices[].sise: unknown key, did you mean \"size\"?" },
+	{ "devices = ( 1 );\n" MINIMAL, "devices: every entry must be a group" },
+	{ "devices = { };\n" MINIMAL, "devices: must be a list" },
+	{ "node = { name = \"A\"; id = 1; };\n" NODES PORT, "node.name: \"A\" is no node name" },
+	{ "node = { name = \"b\"; id = 1; };\n" NODES PORT,
+	  "node.conf:1: node.name: \"b\", but the list of nodes calls id 1 \"a\"" },
+	{ "node = { name = \"q\"; id = 9; };\n" NODES PORT, "node.id: 9 is not in the list" },
+	{ "node = { name = \"a\"; id = 1; kind = \"witness\"; };\n" NODES PORT,
+	  "kind: differs from node.kind" },
+	{ "node = { name = \"a\"; id = 64; };\n" NODES PORT, "node.id: 64 is out of range" },
+	{ "node = { name = \"a\"; id = 1; };\nfilter = \"f\";\n" NODES PORT,
+	  "node.conf:2: filter: allowed only with node.dev = true" },
+	{ "node = { name = \"a\"; id = 1; };\ndisk = { lossy = \"lying\"; };\n" NODES PORT,
+	  "disk.lossy: allowed only with node.dev = true" },
+	{ "node = { name = \"a\"; id = 1; };\ndisk = { durability = \"none\"; };\n" NODES PORT,
+	  "disk.durability: \"none\" allowed only with node.dev = true" },
+	{ NODE_A "nodes = (\n{ name = \"a\"; id = 1; mgmt = \"127.0.0.1:1\"; });\n" PORT,
+	  "node.conf:3: data: missing for data node \"a\"" },
+	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\";\n"
+		 "resp = \"127.0.0.1:2\"; } );\n" PORT,
+	  "node.conf:3: resp: a witness has none" },
+	{ NODE_A
+	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; },\n"
+	  "{ name = \"v\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:2\"; } );\n" PORT,
+	  "node.conf:3: id: 3 is used twice" },
+	{ NODE_A
+	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; },\n"
+	  "{ name = \"w\"; id = 4; kind = \"witness\"; mgmt = \"127.0.0.1:2\"; } );\n" PORT,
+	  "node.conf:3: name: \"w\" is used twice" },
+	{ NODE_A
+	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; },\n"
+	  "{ name = \"v\"; id = 4; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; } );\n" PORT,
+	  "mgmt: \"127.0.0.1:1\" is also the address of \"w\"" },
+	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; } "
+		 ");\n" PORT,
+	  "nodes: 0 data nodes and 1 witnesses, allowed 2 data nodes and 1 witness" },
+	{ NODE_A
+	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1\"; } );\n",
+	  "mgmt: \"127.0.0.1\" is no address" },
+	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"h:70000\"; } );\n",
+	  "mgmt: \"h:70000\": bad port, allowed 1 to 65535" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; ip = \"10.0.0\"; } );\n",
+	  "ip: \"10.0.0\" is no IPv4 address" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; peers = [3]; } );\n",
+	  "ports[].peers: 3 is no other data node" },
+	{ NODE_A NODES "ports = ( { device = \"\"; } );\n", "device: must not be empty" },
+	{ MINIMAL "admin = \"/tmp/"
+		  "1234567890123456789012345678901234567890123456789012345678901234"
+		  "567890123456789012345678901234567890123456789\";\n",
+	  "admin: 114 bytes long as a socket path, allowed at most 107 bytes" },
+	{ MINIMAL "run = \"/tmp/"
+		  "1234567890123456789012345678901234567890123456789012345678901234"
+		  "567890123456789012345678901\";\n",
+	  "run: 96 bytes long, allowed at most 95 bytes" },
+	{ NODE_A NODES "ports = ( { device = \"net_memif0,role=server,socket=/tmp/"
+		       "1234567890123456789012345678901234567890123456789012345678901234"
+		       "567890123456789012345678901234567890123456789,id=0\"; } );\n",
+	  "ports[].device: the memif socket path is 114 bytes long, allowed at most 107" },
+	{ MINIMAL "profile = \"absent.conf\";\n", "absent.conf: cannot be read: No such file" },
+};
+
+static void
+every_error_names_its_place(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+		const enum tern_err err = load(wrongs[i].content);
+		if (err != TERN_ERR_CONFIG || !strstr(text, wrongs[i].expected))
+			print_error("case %zu: expected \"%s\", got %d \"%s\"\n", i,
+				    wrongs[i].expected, err, text);
+		assert_int_equal(err, TERN_ERR_CONFIG);
+		assert_non_null(strstr(text, wrongs[i].expected));
+	}
+}
+
+static void
+absent_file(void **unused)
+{
+	(void)unused;
+	assert_int_equal(node_config_load("/nonexistent/x.conf", &config, text, sizeof(text)),
+			 TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "/nonexistent/x.conf: cannot be read"));
+}
+
+static void
+node_file_wins_over_profile(void **unused)
+{
+	(void)unused;
+	(void)file_named("p.conf",
+			 "timers = { t_late = \"200ms\"; t_stall = \"100ms\"; };\n"
+			 "ports = ( { device = \"0000:01:00.0\"; payload_max = 1400; } );\n");
+	assert_int_equal(load(NODE_A NODES "profile = \"p.conf\";\n"
+					   "timers = { t_late = \"90ms\"; };\n"),
+			 TERN_OK);
+	assert_int_equal(config.timers.late_ns, 90000000);
+	assert_int_equal(config.timers.stall_ns, 100000000);
+	assert_string_equal(config.ports[0].device, "0000:01:00.0");
+	assert_int_equal(config.ports[0].payload_max, 1400);
+	assert_int_equal(config.ports[0].peer_count, 0);
+}
+
+static void
+profile_errors_name_the_profile(void **unused)
+{
+	(void)unused;
+	(void)file_named("p.conf", "log = {\n ring = \"1KiB\";\n};\n");
+	assert_int_equal(load(MINIMAL "profile = \"p.conf\";\n"), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "p.conf:2: log.ring: \"1KiB\" is out of range"));
+	(void)file_named("p.conf", "\nnodes = ( );\n");
+	assert_int_equal(load(MINIMAL "profile = \"p.conf\";\n"), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "p.conf:2: nodes: belongs in the node file"));
+}
+
+static void
+include_keeps_file_and_line(void **unused)
+{
+	(void)unused;
+	(void)file_named("part.conf", "disk = {\n queue_depth = 0;\n};\n");
+	assert_int_equal(load("@include \"part.conf\"\n" MINIMAL), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "part.conf:2: disk.queue_depth: 0 is out of range"));
+}
+
+static void
+shipped_profiles_load(void **unused)
+{
+	static const char *const names[] = { "dev-memif.conf", "bare-metal-1port.conf" };
+	char content[4096];
+
+	(void)unused;
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(content, sizeof(content), "%s%s%sprofile = \"%s/%s\";\n", NODE_A,
+			       NODES, i == 0 ? PORT : "", profiles, names[i]);
+		const enum tern_err err = load(content);
+		if (err)
+			print_error("%s\n", text);
+		assert_int_equal(err, TERN_OK);
+	}
+	assert_int_equal(config.poll.mode, POLL_BUSY);
+	assert_int_equal(config.timers.heartbeat_ns, 250000);
+	assert_int_equal(config.timers.elect_min_ns, 5000000);
+}
+
+static void
+written_file_reads_back_equal(void **unused)
+{
+	static struct node_config again;
+	char path[256];
+
+	(void)unused;
+	assert_int_equal(
+	    load(
+		NODE_A NODES
+		"storage = \"s\"; run = \"r\"; filter = \"f \\\"q\\\"\";\n"
+		"devices = ( { path = \"/dev/x\"; size = \"3GiB\"; } );\n"
+		"ports = ( { device = \"net_memif0,role=server\"; peers = [2]; ip = \"10.9.0.1\";\n"
+		"payload_max = 1400; } );\n"),
+	    TERN_OK);
+	(void)snprintf(path, sizeof(path), "%s/again.conf", dir);
+	assert_int_equal(node_config_write(path, &config, text, sizeof(text)), TERN_OK);
+	assert_int_equal(node_config_load(path, &again, text, sizeof(text)), TERN_OK);
+	memset(config.file, 0, sizeof(config.file));
+	memset(again.file, 0, sizeof(again.file));
+	assert_memory_equal(&config, &again, sizeof(config));
+	assert_int_equal(node_config_write("/nonexistent/x", &config, text, sizeof(text)),
+			 TERN_ERR_IO);
+}
+
+static void
+witness_needs_no_port(void **unused)
+{
+	(void)unused;
+	assert_int_equal(load("node = { name = \"w\"; id = 3; kind = \"witness\"; };\n" NODES),
+			 TERN_OK);
+	assert_int_equal(config.device_count, 0);
+	assert_string_equal(config.register_file, "/var/lib/tern/w/register");
+}
+
+static int
+make_dir(void **unused)
+{
+	(void)unused;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int
+remove_dir(void **unused)
+{
+	static const char *const names[] = { "node.conf", "p.conf", "part.conf", "again.conf" };
+	char path[256];
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		(void)unlink(path);
+	}
+	return rmdir(dir);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(every_error_names_its_place),
+		cmocka_unit_test(absent_file),
+		cmocka_unit_test(node_file_wins_over_profile),
+		cmocka_unit_test(profile_errors_name_the_profile),
+		cmocka_unit_test(include_keeps_file_and_line),
+		cmocka_unit_test(shipped_profiles_load),
+		cmocka_unit_test(written_file_reads_back_equal),
+		cmocka_unit_test(witness_needs_no_port),
+	};
+
+	profiles = argc > 1 ? argv[1] : "hw/profiles";
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
