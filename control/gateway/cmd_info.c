@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* INFO: text in sections, with the fields that Redis clients and their tools parse. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/gateway/gateway_internal.h"
+#include "control/gateway/info.h"
+#include "dataplane/base/hash.h"
+
+#define INFO_BYTES_MAX 8192u
+
+struct text {
+	char data[INFO_BYTES_MAX];
+	size_t used;
+};
+
+bool
+info_is_master(struct gateway *gateway)
+{
+	struct node_status status;
+
+	status_read(gateway->status, &status);
+	return status.role == CORE_MASTER;
+}
+
+const struct peer *
+info_peer_next(const struct gateway *gateway, uint32_t *at)
+{
+	while (*at < gateway->peers_count) {
+		const struct peer *peer = &gateway->peers[(*at)++];
+		if (peer->node_id != gateway->node_id)
+			return peer;
+	}
+	return NULL;
+}
+
+uint32_t
+info_replicas(const struct node_status *status)
+{
+	return status->role == CORE_MASTER && status->copies > 0 ? status->copies - 1 : 0;
+}
+
+/* What does not fit is cut off at the end of a line before it. */
+__attribute__((format(printf, 2, 3))) static void
+add(struct text *text, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	const int bytes =
+	    vsnprintf(text->data + text->used, sizeof(text->data) - text->used, format, args);
+	va_end(args);
+	if (bytes > 0 && (size_t)bytes < sizeof(text->data) - text->used)
+		text->used += (size_t)bytes;
+}
+
+#define LLU(value) ((unsigned long long)(value))
+
+/* 40 hexadecimal digits that change when the node starts anew. */
+static void
+run_id(const struct node_status *status, char id[41])
+{
+	const uint64_t facts[3] = { status->cluster_id, status->node_id, status->boot_no };
+	const struct hash128 hash = hash128(facts, sizeof(facts));
+
+	snprintf(id, 41, "%016llx%016llx%08llx", LLU(hash.low), LLU(hash.high),
+		 LLU(hash64(facts, sizeof(facts)) & UINT32_MAX));
+}
+
+static void
+info_server(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	const uint64_t up_s = (gateway_now_ns() - gateway->started_ns) / 1000000000u;
+	char id[41];
+
+	run_id(status, id);
+	add(text, "redis_version:%s\r\nserver_name:tern\r\ntern_version:%s\r\n", INFO_REDIS_VERSION,
+	    gateway->tern_version);
+	add(text,
+	    "redis_mode:standalone\r\nos:Linux\r\narch_bits:64\r\nmultiplexing_api:epoll\r\n");
+	add(text, "process_id:%ld\r\nrun_id:%s\r\ntcp_port:%u\r\n", (long)getpid(), id,
+	    gateway->port);
+	add(text, "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n", LLU(up_s),
+	    LLU(up_s / 86400));
+}
+
+static void
+info_clients(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	(void)status;
+	add(text, "connected_clients:%u\r\nmaxclients:%u\r\nblocked_clients:0\r\n",
+	    gateway->connections_count, gateway->connections_max);
+}
+
+static void
+info_memory(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	const uint64_t buffers = gateway_counter(&gateway->counters.buffers_bytes);
+	const double used = (double)(status->state_bytes + buffers);
+
+	add(text, "used_memory:%llu\r\nused_memory_human:%.2fM\r\n",
+	    LLU(status->state_bytes + buffers), used / (1 << 20));
+	add(text, "used_memory_dataset:%llu\r\nmem_clients_normal:%llu\r\n",
+	    LLU(status->state_bytes), LLU(buffers));
+	add(text, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n");
+}
+
+static void
+info_persistence(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	(void)gateway;
+	add(text, "loading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\n");
+	add(text, "aof_enabled:1\r\naof_rewrite_in_progress:0\r\n");
+	add(text, "aof_current_size:%llu\r\n", LLU(status->log_used_bytes));
+	add(text, "aof_last_write_status:%s\r\n", status->is_storage_failed ? "err" : "ok");
+}
+
+static void
+info_stats(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	struct gateway_stats stats;
+
+	(void)status;
+	gateway_stats(gateway, &stats);
+	add(text, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n",
+	    LLU(stats.connections_total), LLU(stats.requests_total));
+	add(text, "rejected_connections:%llu\r\n", LLU(stats.connections_refused));
+	add(text, "expired_keys:0\r\nevicted_keys:0\r\n");
+	add(text, "tern_writes:%llu\r\ntern_reads:%llu\r\ntern_read_points:%llu\r\n",
+	    LLU(stats.writes), LLU(stats.reads), LLU(stats.read_points));
+	add(text, "tern_refusals:%llu\r\ntern_unknown_closes:%llu\r\n", LLU(stats.refusals),
+	    LLU(stats.unknown_closes));
+	add(text, "tern_protocol_errors:%llu\r\ntern_waits_for_room:%llu\r\n",
+	    LLU(stats.protocol_errors), LLU(stats.parks));
+	add(text, "tern_in_flight_high:%llu\r\n", LLU(stats.in_flight_high));
+}
+
+static void
+info_replication(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	char id[41];
+
+	if (status->role == CORE_MASTER) {
+		uint32_t online = info_replicas(status), at = 0, i = 0;
+		const struct peer *peer;
+		add(text, "role:master\r\nconnected_slaves:%u\r\n", online);
+		while (i < online && (peer = info_peer_next(gateway, &at)) != NULL)
+			add(text, "slave%u:ip=%s,port=%u,state=online,offset=%llu,lag=0\r\n", i++,
+			    peer->host, peer->port, LLU(status->commit_index));
+	} else {
+		const struct peer *master = gateway_peer_find(gateway, status->master_id);
+		const bool is_up = master != NULL && (status->mode == CORE_MODE_REPLICA ||
+						      status->mode == CORE_MODE_CATCHUP);
+		add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
+		    master != NULL ? master->host : "", master != NULL ? master->port : 0);
+		add(text, "master_link_status:%s\r\nmaster_last_io_seconds_ago:%d\r\n",
+		    is_up ? "up" : "down", is_up ? 0 : -1);
+		add(text, "master_sync_in_progress:%d\r\n", status->mode == CORE_MODE_CATCHUP);
+		add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
+		    LLU(status->received_index), LLU(status->applied_index));
+		add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
+		add(text, "connected_slaves:0\r\n");
+	}
+	run_id(status, id);
+	add(text, "master_replid:%s\r\nmaster_repl_offset:%llu\r\n", id, LLU(status->commit_index));
+}
+
+static void
+info_keyspace(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	(void)gateway;
+	if (status->keys > 0)
+		add(text, "db0:keys=%llu,expires=0,avg_ttl=0\r\n", LLU(status->keys));
+}
+
+static const char *
+mode_name(uint8_t mode)
+{
+	switch ((enum core_mode)mode) {
+	case CORE_MODE_NONE:
+		return "NONE";
+	case CORE_MODE_REPLICA:
+		return "REPLICA";
+	case CORE_MODE_CATCHUP:
+		return "CATCHUP";
+	case CORE_MODE_DUPLEX:
+		return "DUPLEX";
+	case CORE_MODE_REGISTERING:
+		return "REGISTERING";
+	case CORE_MODE_SOLO:
+		return "SOLO";
+	case CORE_MODE_WITNESS:
+		return "WITNESS";
+	}
+	return "?";
+}
+
+static void
+info_tern(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	add(text, "node_name:%s\r\nnode_id:%u\r\nmode:%s\r\nis_serving:%d\r\n", gateway->node_name,
+	    gateway->node_id, mode_name(status->mode), status->is_serving);
+	add(text, "cluster_id:%016llx\r\nterm:%llu\r\nepoch:%u\r\ncopies:%u\r\n",
+	    LLU(status->cluster_id), LLU(status->term), status->epoch, status->copies);
+	add(text, "last_index:%llu\r\ncommit_index:%llu\r\napplied_index:%llu\r\n",
+	    LLU(status->last_index), LLU(status->commit_index), LLU(status->applied_index));
+	add(text, "durable_index:%llu\r\nlog_used_bytes:%llu\r\nlog_area_bytes:%llu\r\n",
+	    LLU(status->durable_index), LLU(status->log_used_bytes), LLU(status->log_area_bytes));
+}
+
+static const struct section {
+	const char *name, *title;
+	void (*write)(struct gateway *gateway, const struct node_status *status, struct text *text);
+} sections[] = {
+	{ "server", "Server", info_server },
+	{ "clients", "Clients", info_clients },
+	{ "memory", "Memory", info_memory },
+	{ "persistence", "Persistence", info_persistence },
+	{ "stats", "Stats", info_stats },
+	{ "replication", "Replication", info_replication },
+	{ "keyspace", "Keyspace", info_keyspace },
+	{ "tern", "Tern", info_tern },
+};
+
+static bool
+is_wanted(const struct command_call *call, const struct section *section)
+{
+	if (call->args_count == 1)
+		return true;
+	for (uint32_t i = 1; i < call->args_count; i++) {
+		if (resp_is(call->args[i], section->name) || resp_is(call->args[i], "all") ||
+		    resp_is(call->args[i], "default") || resp_is(call->args[i], "everything"))
+			return true;
+	}
+	return false;
+}
+
+void
+cmd_info(struct command_call *call)
+{
+	struct text text = { .used = 0 };
+	struct node_status status;
+
+	status_read(call->gateway->status, &status);
+	for (uint32_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		if (!is_wanted(call, &sections[i]))
+			continue;
+		add(&text, "%s# %s\r\n", text.used > 0 ? "\r\n" : "", sections[i].title);
+		sections[i].write(call->gateway, &status, &text);
+	}
+	resp_verbatim(call->out, text.data, text.used);
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about the server, other than INFO. */
+#include <string.h>
+#include <time.h>
+
+#include "control/gateway/gateway_internal.h"
+#include "control/gateway/info.h"
+
+/* ---- COMMAND: everything comes from the table ---- */
+
+static uint32_t
+commands_count(void)
+{
+	uint32_t count = 0;
+
+	while (gateway_command_at(count) != NULL)
+		count++;
+	return count;
+}
+
+/* The ten elements that Redis 7 answers. */
+static void
+command_entry(struct resp_writer *out, const struct gateway_command *command)
+{
+	const char *access = command->kind == GATEWAY_WRITE  ? "write"
+			     : command->kind == GATEWAY_READ ? "readonly"
+							     : NULL;
+
+	resp_array(out, 10);
+	resp_text(out, command->name);
+	resp_integer(out, command->arity);
+	resp_set(out, (access != NULL ? 1u : 0u) + (command->is_fast ? 1u : 0u));
+	if (access != NULL)
+		resp_simple(out, access);
+	if (command->is_fast)
+		resp_simple(out, "fast");
+	resp_integer(out, command->key_first);
+	resp_integer(out, command->key_last);
+	resp_integer(out, command->key_step);
+	resp_set(out, 0);   /* access-control categories */
+	resp_array(out, 0); /* tips */
+	resp_array(out, 0); /* key specifications */
+	resp_array(out, 0); /* subcommands */
+}
+
+static void
+command_docs_entry(struct resp_writer *out, const struct gateway_command *command)
+{
+	resp_text(out, command->name);
+	resp_map(out, 3);
+	resp_text(out, "summary");
+	resp_text(out, command->summary);
+	resp_text(out, "since");
+	resp_text(out, "1.0.0");
+	resp_text(out, "group");
+	resp_text(out, command->group);
+}
+
+static void
+command_all(struct resp_writer *out)
+{
+	const struct gateway_command *command;
+
+	resp_array(out, commands_count());
+	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
+		command_entry(out, command);
+}
+
+static void
+command_info(struct command_call *call)
+{
+	if (call->args_count == 2) {
+		command_all(call->out);
+		return;
+	}
+	resp_array(call->out, call->args_count - 2);
+	for (uint32_t i = 2; i < call->args_count; i++) {
+		const struct gateway_command *command = gateway_command_find(call->args[i]);
+		if (command != NULL)
+			command_entry(call->out, command);
+		else
+			resp_null(call->out);
+	}
+}
+
+static void
+command_docs(struct command_call *call)
+{
+	const struct gateway_command *command;
+	uint32_t known = 0;
+
+	if (call->args_count == 2) {
+		resp_map(call->out, commands_count());
+		for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
+			command_docs_entry(call->out, command);
+		return;
+	}
+	for (uint32_t i = 2; i < call->args_count; i++)
+		known += gateway_command_find(call->args[i]) != NULL ? 1 : 0;
+	resp_map(call->out, known);
+	for (uint32_t i = 2; i < call->args_count; i++) {
+		command = gateway_command_find(call->args[i]);
+		if (command != NULL)
+			command_docs_entry(call->out, command);
+	}
+}
+
+static void
+command_list(struct command_call *call)
+{
+	const struct gateway_command *command;
+
+	resp_array(call->out, commands_count());
+	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
+		resp_text(call->out, command->name);
+}
+
+void
+cmd_command(struct command_call *call)
+{
+	char text[65];
+
+	if (call->args_count == 1) {
+		command_all(call->out);
+	} else if (resp_is(call->args[1], "count") && call->args_count == 2) {
+		resp_integer(call->out, commands_count());
+	} else if (resp_is(call->args[1], "list") && call->args_count == 2) {
+		command_list(call);
+	} else if (resp_is(call->args[1], "info")) {
+		command_info(call);
+	} else if (resp_is(call->args[1], "docs")) {
+		command_docs(call);
+	} else {
+		gateway_printable(call->args[1], text, sizeof(text));
+		gateway_error(call->out, "ERR unknown subcommand '%s'. Try COMMAND HELP.", text);
+	}
+}
+
+/* ---- CONFIG GET ---- */
+
+/* What benchmarks and clients ask for, answered by what is true here: every write is in a log. */
+static const struct setting {
+	const char *name, *value;
+} settings[] = {
+	{ "save", "" },
+	{ "appendonly", "yes" },
+};
+
+#define SETTINGS_COUNT ((uint32_t)(sizeof(settings) / sizeof(settings[0])))
+
+static bool
+is_asked(const struct command_call *call, const struct setting *setting)
+{
+	for (uint32_t i = 2; i < call->args_count; i++) {
+		if (resp_is(call->args[i], setting->name) || resp_is(call->args[i], "*"))
+			return true;
+	}
+	return false;
+}
+
+void
+cmd_config(struct command_call *call)
+{
+	char text[65];
+	uint32_t count = 0;
+
+	if (!resp_is(call->args[1], "get")) {
+		gateway_printable(call->args[1], text, sizeof(text));
+		gateway_error(call->out, "ERR unknown subcommand '%s'. Try CONFIG HELP.", text);
+		return;
+	}
+	if (call->args_count < 3) {
+		resp_error(call->out, "ERR wrong number of arguments for 'config|get' command");
+		return;
+	}
+	for (uint32_t i = 0; i < SETTINGS_COUNT; i++)
+		count += is_asked(call, &settings[i]) ? 1 : 0;
+	resp_map(call->out, count);
+	for (uint32_t i = 0; i < SETTINGS_COUNT; i++) {
+		if (is_asked(call, &settings[i])) {
+			resp_text(call->out, settings[i].name);
+			resp_text(call->out, settings[i].value);
+		}
+	}
+}
+
+/* ---- ROLE, TIME, WAIT ---- */
+
+static void
+role_master(struct command_call *call, const struct node_status *status)
+{
+	const uint32_t online = info_replicas(status);
+	const struct peer *peer;
+	uint32_t at = 0, count = 0;
+
+	while (count < online && info_peer_next(call->gateway, &at) != NULL)
+		count++;
+	resp_array(call->out, 3);
+	resp_text(call->out, "master");
+	resp_integer(call->out, (int64_t)status->commit_index);
+	resp_array(call->out, count);
+	at = 0;
+	for (uint32_t i = 0; i < count && (peer = info_peer_next(call->gateway, &at)) != NULL;
+	     i++) {
+		resp_array(call->out, 3);
+		resp_text(call->out, peer->host);
+		resp_bulk_i64(call->out, peer->port);
+		resp_bulk_i64(call->out, (int64_t)status->commit_index);
+	}
+}
+
+void
+cmd_role(struct command_call *call)
+{
+	struct node_status status;
+
+	status_read(call->gateway->status, &status);
+	if (status.role == CORE_MASTER) {
+		role_master(call, &status);
+		return;
+	}
+	const struct peer *master = gateway_peer_find(call->gateway, status.master_id);
+	const char *link = status.mode == CORE_MODE_REPLICA   ? "connected"
+			   : status.mode == CORE_MODE_CATCHUP ? "sync"
+							      : "connect";
+	resp_array(call->out, 5);
+	resp_text(call->out, "slave");
+	resp_text(call->out, master != NULL ? master->host : "");
+	resp_integer(call->out, master != NULL ? master->port : 0);
+	resp_text(call->out, link);
+	resp_integer(call->out, (int64_t)status.applied_index);
+}
+
+void
+cmd_time(struct command_call *call)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	resp_array(call->out, 2);
+	resp_bulk_i64(call->out, now.tv_sec);
+	resp_bulk_i64(call->out, now.tv_nsec / 1000);
+}
+
+/* An answered write is durable on its copies already, and WAIT runs when every write before it is
+ * answered: there is nothing to wait for. */
+void
+cmd_wait(struct command_call *call)
+{
+	const struct connection *conn = call->conn;
+	int64_t replicas = 0, timeout_ms = 0;
+	struct node_status status;
+
+	if (!resp_i64(call->args[1], &replicas) || !resp_i64(call->args[2], &timeout_ms)) {
+		resp_error(call->out, "ERR value is not an integer or out of range");
+		return;
+	}
+	if (timeout_ms < 0) {
+		resp_error(call->out, "ERR timeout is negative");
+		return;
+	}
+	if (conn->has_written) {
+		resp_integer(call->out,
+			     conn->last_write_copies > 0 ? conn->last_write_copies - 1 : 0);
+		return;
+	}
+	status_read(call->gateway->status, &status);
+	if (status.role != CORE_MASTER)
+		resp_error(call->out, "ERR WAIT cannot be used with replica instances. Please also "
+				      "note that writes to replicas are refused.");
+	else
+		resp_integer(call->out, info_replicas(&status));
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/gateway/commands.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/gateway/gateway_internal.h"
+#include "dataplane/base/invariant.h"
+
+#define NAME(text)              .name = text, .name_bytes = sizeof(text) - 1
+#define KEYS(first, last, step) .key_first = first, .key_last = last, .key_step = step
+
+static const struct gateway_command commands[] = {
+	/* reads */
+	{ NAME("get"), .arity = 2, .kind = GATEWAY_READ, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Returns the string value of a key.",
+	  .check = cmd_keys_check, .run = cmd_get },
+	{ NAME("mget"), .arity = -2, .kind = GATEWAY_READ, KEYS(1, -1, 1), .is_fast = true,
+	  .group = "string", .summary = "Returns the values of one or more keys.",
+	  .check = cmd_keys_check, .run = cmd_mget },
+	{ NAME("exists"), .arity = -2, .kind = GATEWAY_READ, KEYS(1, -1, 1), .is_fast = true,
+	  .group = "generic", .summary = "Counts which of the keys exist.", .check = cmd_keys_check,
+	  .run = cmd_exists },
+	{ NAME("dbsize"), .arity = 1, .kind = GATEWAY_READ, .is_fast = true, .group = "server",
+	  .summary = "Returns the number of keys.", .check = cmd_any_check, .run = cmd_dbsize },
+	/* writes */
+	{ NAME("set"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .group = "string",
+	  .summary = "Sets the value of a key.", .plan = cmd_set_plan },
+	{ NAME("mset"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, -1, 2), .group = "string",
+	  .summary = "Sets several keys at one position.", .plan = cmd_mset_plan },
+	{ NAME("del"), .arity = -2, .kind = GATEWAY_WRITE, KEYS(1, -1, 1), .group = "generic",
+	  .summary = "Deletes keys and counts those that were there.", .plan = cmd_del_plan },
+	{ NAME("incr"), .arity = 2, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Adds one to an integer.", .plan = cmd_incr_plan },
+	{ NAME("decr"), .arity = 2, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Takes one from an integer.", .plan = cmd_decr_plan },
+	{ NAME("incrby"), .arity = 3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Adds to an integer.", .plan = cmd_incrby_plan },
+	{ NAME("decrby"), .arity = 3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Takes from an integer.", .plan = cmd_decrby_plan },
+	{ NAME("tern.incrby"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Adds to an integer unless it would leave MIN n or MAX n.",
+	  .plan = cmd_tern_incrby_plan },
+	/* connection */
+	{ NAME("ping"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Says that the server is there.", .run = cmd_ping },
+	{ NAME("echo"), .arity = 2, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Returns its argument.", .run = cmd_echo },
+	{ NAME("quit"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Closes the connection.", .run = cmd_quit },
+	{ NAME("hello"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Chooses the protocol and names the server.", .run = cmd_hello },
+	{ NAME("select"), .arity = 2, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Selects database 0, the only one.", .run = cmd_select },
+	{ NAME("client"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "connection",
+	  .summary = "ID, SETNAME, GETNAME and SETINFO of this connection.", .run = cmd_client },
+	{ NAME("reset"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
+	  .summary = "Makes the connection as it was when new.", .run = cmd_reset },
+	{ NAME("wait"), .arity = 3, .kind = GATEWAY_LOCAL, .group = "generic",
+	  .summary = "Returns how many replicas hold this connection's last write.",
+	  .run = cmd_wait },
+	/* server */
+	{ NAME("command"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "server",
+	  .summary = "COUNT, LIST, INFO and DOCS of the commands there are.", .run = cmd_command },
+	{ NAME("info"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "server",
+	  .summary = "Returns facts about the server.", .run = cmd_info },
+	{ NAME("role"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "server",
+	  .summary = "Returns the replication role.", .run = cmd_role },
+	{ NAME("config"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "server",
+	  .summary = "GET of the settings that clients ask for.", .run = cmd_config },
+	{ NAME("time"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "server",
+	  .summary = "Returns the server's time.", .run = cmd_time },
+};
+
+#define COMMANDS_COUNT ((uint32_t)(sizeof(commands) / sizeof(commands[0])))
+
+const struct gateway_command *
+gateway_command_find(struct resp_arg name)
+{
+	for (uint32_t i = 0; i < COMMANDS_COUNT; i++) {
+		if (commands[i].name_bytes == name.bytes && resp_is(name, commands[i].name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+const struct gateway_command *
+gateway_command_at(uint32_t index)
+{
+	return index < COMMANDS_COUNT ? &commands[index] : NULL;
+}
+
+bool
+gateway_command_arity_fits(const struct gateway_command *command, uint32_t args_count)
+{
+	INVARIANT(command->arity != 0);
+	if (command->arity > 0)
+		return args_count == (uint32_t)command->arity;
+	return args_count >= (uint32_t)-command->arity;
+}
+
+void
+gateway_error(struct resp_writer *out, const char *format, ...)
+{
+	char text[GATEWAY_ERROR_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	resp_error(out, text);
+}
+
+void
+gateway_printable(struct resp_arg arg, char *text, uint32_t room)
+{
+	uint32_t used = 0;
+
+	INVARIANT(room > 0);
+	for (uint32_t i = 0; i < arg.bytes && used + 1 < room; i++) {
+		const uint8_t c = arg.data[i];
+		text[used++] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+	}
+	text[used] = 0;
+}
+
+void
+gateway_unknown_command(const struct command_call *call)
+{
+	char name[129], text[GATEWAY_ERROR_BYTES];
+	size_t used;
+
+	gateway_printable(call->args[0], name, sizeof(name));
+	used = (size_t)snprintf(text, sizeof(text),
+				"ERR unknown command '%s', with args beginning with: ", name);
+	for (uint32_t i = 1; i < call->args_count && i <= 20 && used < 256; i++) {
+		char arg[65];
+		gateway_printable(call->args[i], arg, sizeof(arg));
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "'%s' ", arg);
+	}
+	INVARIANT(used < sizeof(text));
+	resp_error(call->out, text);
+}
+
+void
+gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command)
+{
+	gateway_error(call->out, "ERR wrong number of arguments for '%s' command", command->name);
+}
+
+void
+gateway_write_reply(struct resp_writer *out, const struct reply *reply)
+{
+	switch (reply->kind) {
+	case REPLY_OK:
+		resp_simple(out, "OK");
+		return;
+	case REPLY_INTEGER:
+	case REPLY_SESSION:
+	case REPLY_DONE:
+		resp_integer(out, reply->value);
+		return;
+	case REPLY_BOUND:
+		gateway_error(out, "BOUND value %lld delta %lld %s %lld", (long long)reply->value,
+			      (long long)reply->delta, reply->is_max ? "max" : "min",
+			      (long long)reply->bound);
+		return;
+	case REPLY_NOT_INTEGER:
+		resp_error(out, "ERR value is not an integer or out of range");
+		return;
+	case REPLY_OVERFLOW:
+		resp_error(out, "ERR increment or decrement would overflow");
+		return;
+	case REPLY_OUT_OF_MEMORY:
+		resp_error(out, "OOM command not allowed when used memory > 'maxmemory'.");
+		return;
+	case REPLY_SESSION_UNKNOWN:
+	case REPLY_TOO_OLD:
+		break;
+	}
+	/* Commands from here belong to no session: nobody can have answered like this. */
+	INVARIANT(reply->kind < REPLY_SESSION_UNKNOWN);
+}
+
+static void
+refuse_no_master(struct gateway *gateway, struct resp_writer *out, const struct slot *slot)
+{
+	if (slot->kind == SLOT_WRITE && slot->master_id == gateway->node_id) {
+		/* Not yet, handing over, or short of copies: it passes, and the node is the right
+		 * one.
+		 */
+		resp_error(out, "TRYAGAIN the master takes no writes just now, try again");
+		return;
+	}
+	if (slot->kind == SLOT_WRITE) {
+		resp_error(out, "READONLY You can't write against a read only replica.");
+		return;
+	}
+	/* A master that does not serve, or not any more, may name itself: nowhere to go either. */
+	const struct peer *master = slot->master_id != 0 && slot->master_id != gateway->node_id
+					? gateway_peer_find(gateway, slot->master_id)
+					: NULL;
+	if (master != NULL)
+		gateway_error(out, "MOVED 0 %s:%u", master->host, master->port);
+	else
+		resp_error(out, "MASTERDOWN Link with MASTER is down and no replica may answer.");
+}
+
+void
+gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct slot *slot)
+{
+	switch ((enum submit_outcome)slot->outcome) {
+	case SUBMIT_REFUSED_NOT_MASTER:
+		refuse_no_master(gateway, out, slot);
+		return;
+	case SUBMIT_REFUSED_LOG_FULL:
+		resp_error(out, "LOGFULL the command log is full (95 %): no writes until there is "
+				"room again, reads are served");
+		return;
+	case SUBMIT_REFUSED_TOO_LARGE:
+		resp_error(out, "ERR the command is larger than this server's limit");
+		return;
+	case SUBMIT_REFUSED_BUSY:
+		resp_error(out,
+			   "BUSY the server's queues are full, it was not executed: try again");
+		return;
+	case SUBMIT_REFUSED_MALFORMED:
+		resp_error(out, "ERR the command was refused as malformed");
+		return;
+	case SUBMIT_DONE:
+	case SUBMIT_UNKNOWN:
+		break;
+	}
+	INVARIANT(slot->outcome != SUBMIT_DONE && slot->outcome != SUBMIT_UNKNOWN);
+}

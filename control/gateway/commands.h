@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one table of commands. A command is LOCAL (answered at once from what this thread knows), a
+ * READ (of the state machine, at a read point) or a WRITE (submitted to the lcore).
+ */
+#ifndef TERN_GATEWAY_COMMANDS_H
+#define TERN_GATEWAY_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/gateway/connection.h"
+#include "dataplane/state/state.h"
+#include "dataplane/wire/command.h"
+
+struct gateway;
+
+struct command_call {
+	struct gateway *gateway;
+	struct connection *conn;
+	const struct resp_arg *args; /* args[0] is the name */
+	uint32_t args_count;
+	struct resp_writer *out;
+	struct state_reader *reader; /* READ: inside state_read_begin..end */
+};
+
+/* What a WRITE becomes: arguments as they were sent, then integers. */
+struct write_plan {
+	enum command_op op;
+	uint8_t flags;
+	const struct resp_arg *args;
+	uint32_t args_count;
+	int64_t integers[3];
+	uint32_t integers_count;
+};
+
+enum gateway_command_kind { GATEWAY_LOCAL = 1, GATEWAY_READ, GATEWAY_WRITE };
+
+struct gateway_command {
+	const char *name; /* lower case */
+	uint32_t name_bytes;
+	int8_t arity; /* name included; negative: at least that many */
+	uint8_t kind; /* enum gateway_command_kind */
+	int8_t key_first, key_last, key_step;
+	bool is_fast;
+	const char *group, *summary;
+	/* LOCAL: writes the reply. READ: the same, from the reader's view. */
+	void (*run)(struct command_call *call);
+	/* READ: NULL when the arguments are right, otherwise the error text. */
+	const char *(*check)(const struct command_call *call);
+	/* WRITE: the same, and fills @plan. */
+	const char *(*plan)(const struct command_call *call, struct write_plan *plan);
+};
+
+const struct gateway_command *gateway_command_find(struct resp_arg name);
+const struct gateway_command *gateway_command_at(uint32_t index); /* NULL after the last */
+bool gateway_command_arity_fits(const struct gateway_command *command, uint32_t args_count);
+
+static inline bool
+gateway_key_fits(struct resp_arg key)
+{
+	return key.bytes >= 1 && key.bytes <= COMMAND_KEY_BYTES_MAX;
+}
+
+#define GATEWAY_ERROR_BYTES 512u
+/* An error reply of at most GATEWAY_ERROR_BYTES. */
+__attribute__((format(printf, 2, 3))) void
+gateway_error(struct resp_writer *out, const char *format, ...);
+/* Printable characters of @arg, at most @room - 1 of them. */
+void gateway_printable(struct resp_arg arg, char *text, uint32_t room);
+/* The reply to a write that was executed. */
+void gateway_write_reply(struct resp_writer *out, const struct reply *reply);
+/* The reply to a request that the lcore refused. */
+void gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct slot *slot);
+void gateway_unknown_command(const struct command_call *call);
+void gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command);
+
+void cmd_ping(struct command_call *call);
+void cmd_echo(struct command_call *call);
+void cmd_quit(struct command_call *call);
+void cmd_hello(struct command_call *call);
+void cmd_select(struct command_call *call);
+void cmd_client(struct command_call *call);
+void cmd_reset(struct command_call *call);
+void cmd_command(struct command_call *call);
+void cmd_info(struct command_call *call);
+void cmd_role(struct command_call *call);
+void cmd_config(struct command_call *call);
+void cmd_time(struct command_call *call);
+void cmd_wait(struct command_call *call);
+
+const char *cmd_keys_check(const struct command_call *call);
+const char *cmd_any_check(const struct command_call *call);
+void cmd_get(struct command_call *call);
+void cmd_mget(struct command_call *call);
+void cmd_exists(struct command_call *call);
+void cmd_dbsize(struct command_call *call);
+
+const char *cmd_set_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_mset_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_del_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_incr_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_decr_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_incrby_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_decrby_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_tern_incrby_plan(const struct command_call *call, struct write_plan *plan);
+
+#endif

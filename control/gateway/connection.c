@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/gateway/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/gateway/gateway_internal.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+static bool
+output_grow(struct resp_writer *writer, size_t capacity)
+{
+	struct connection *conn =
+	    (struct connection *)(void *)((uint8_t *)writer - offsetof(struct connection, out));
+	struct gateway *gateway = conn->gateway;
+	size_t to = max_u64(writer->capacity * 2, CONNECTION_OUTPUT_BYTES);
+
+	if (capacity > gateway->output_bytes_max)
+		return false;
+	to = min_u64(max_u64(to, capacity), gateway->output_bytes_max);
+	uint8_t *data = gateway_resize(gateway, writer->data, writer->capacity, to);
+	if (data == NULL)
+		return false;
+	writer->data = data;
+	writer->capacity = to;
+	return true;
+}
+
+struct connection *
+connection_open(struct gateway *gateway, int fd, uint32_t index, uint32_t generation)
+{
+	struct connection *conn = gateway_resize(gateway, NULL, 0, sizeof(*conn));
+
+	if (conn == NULL)
+		return NULL;
+	*conn = (struct connection){
+		.gateway = gateway,
+		.fd = fd,
+		.index = index,
+		.generation = generation,
+		.client_id = gateway->next_client_id++,
+		.out = { .grow = output_grow, .protocol = 2 },
+		.needs_more = true,
+	};
+	return conn;
+}
+
+void
+connection_free(struct connection *conn)
+{
+	struct gateway *gateway = conn->gateway;
+
+	close(conn->fd);
+	gateway_resize(gateway, conn->in, conn->in_capacity, 0);
+	gateway_resize(gateway, conn->out.data, conn->out.capacity, 0);
+	gateway_resize(gateway, conn->slots, conn->slots_capacity * sizeof(*conn->slots), 0);
+	gateway_resize(gateway, conn, sizeof(*conn), 0);
+}
+
+/* ---- the queue of slots ---- */
+
+static struct slot *
+slot_at(const struct connection *conn, uint64_t sequence)
+{
+	return &conn->slots[sequence & (conn->slots_capacity - 1)];
+}
+
+struct slot *
+connection_slot(struct connection *conn, uint64_t sequence)
+{
+	/* Once the connection ends, what is still at the lcore answers nobody. */
+	if (conn->end != CONNECTION_OPEN || sequence < conn->slot_first)
+		return NULL;
+	INVARIANT(sequence < conn->slot_end);
+	return slot_at(conn, sequence);
+}
+
+bool
+connection_has_slot_room(struct connection *conn)
+{
+	const uint64_t used = conn->slot_end - conn->slot_first;
+
+	INVARIANT(used <= conn->slots_capacity);
+	if (used < conn->slots_capacity)
+		return true;
+	if (conn->slots_capacity == CONNECTION_SLOTS_MAX)
+		return false;
+	const uint32_t to = max_u32(conn->slots_capacity * 2, CONNECTION_SLOTS_MIN);
+	struct slot *slots = gateway_resize(conn->gateway, NULL, 0, to * sizeof(*slots));
+	if (slots == NULL)
+		return false;
+	for (uint64_t i = conn->slot_first; i < conn->slot_end; i++)
+		slots[i & (to - 1)] = *slot_at(conn, i);
+	gateway_resize(conn->gateway, conn->slots, conn->slots_capacity * sizeof(*slots), 0);
+	conn->slots = slots;
+	conn->slots_capacity = to;
+	return true;
+}
+
+struct slot *
+connection_slot_add(struct connection *conn, enum slot_kind kind)
+{
+	INVARIANT(conn->slot_end - conn->slot_first < conn->slots_capacity);
+	INVARIANT(kind == SLOT_READ || conn->reads_pending == 0);
+	struct slot *slot = slot_at(conn, conn->slot_end++);
+	*slot = (struct slot){ .kind = kind, .stream_at = conn->parse_at };
+	if (kind == SLOT_READ && conn->reads_pending++ == 0)
+		conn->reads_at = conn->parse_at;
+	return slot;
+}
+
+static void
+slot_pop(struct connection *conn)
+{
+	INVARIANT(conn->slot_first < conn->slot_end);
+	const struct slot *slot = slot_at(conn, conn->slot_first++);
+	if (slot->kind == SLOT_READ && --conn->reads_pending > 0)
+		conn->reads_at = slot_at(conn, conn->slot_first)->stream_at;
+}
+
+/* ---- input ---- */
+
+/* The first byte that is still needed. */
+static uint64_t
+input_floor(const struct connection *conn)
+{
+	return conn->reads_pending > 0 ? conn->reads_at : conn->parse_at;
+}
+
+static void
+input_compact(struct connection *conn)
+{
+	const uint64_t drop = input_floor(conn) - conn->in_at;
+
+	INVARIANT(drop <= conn->in_used);
+	if (drop == 0)
+		return;
+	conn->in_used -= (uint32_t)drop;
+	conn->in_at += drop;
+	if (conn->in_used > 0)
+		memmove(conn->in, conn->in + drop, conn->in_used);
+}
+
+/* Whether connection_receive would find room. It grows only for a request that is not whole. */
+static bool
+input_has_room(const struct connection *conn)
+{
+	return conn->in_used < conn->in_capacity || input_floor(conn) > conn->in_at ||
+	       (conn->needs_more && conn->in_capacity < conn->gateway->input_bytes_max);
+}
+
+static bool
+input_make_room(struct connection *conn)
+{
+	const struct gateway *gateway = conn->gateway;
+
+	if (conn->in_used == conn->in_capacity || input_floor(conn) == conn->in_at + conn->in_used)
+		input_compact(conn);
+	if (conn->in_used < conn->in_capacity)
+		return true;
+	if (!conn->needs_more || conn->in_capacity >= gateway->input_bytes_max)
+		return false;
+	const uint32_t to = min_u32(max_u32(conn->in_capacity * 2, CONNECTION_INPUT_BYTES),
+				    gateway->input_bytes_max);
+	uint8_t *in = gateway_resize(conn->gateway, conn->in, conn->in_capacity, to);
+	if (in == NULL) {
+		/* The budget of all connections is used up: this one gives way. */
+		gateway_close(conn->gateway, conn);
+		return false;
+	}
+	conn->in = in;
+	conn->in_capacity = to;
+	return true;
+}
+
+static void
+linger_receive(struct connection *conn)
+{
+	uint8_t unread[4096];
+	const ssize_t got = recv(conn->fd, unread, sizeof(unread), MSG_DONTWAIT);
+
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		gateway_close(conn->gateway, conn);
+}
+
+void
+connection_receive(struct connection *conn)
+{
+	if (conn->end == CONNECTION_LINGERING) {
+		linger_receive(conn);
+		return;
+	}
+	if (conn->end != CONNECTION_OPEN || conn->is_eof || !input_make_room(conn))
+		return;
+	const ssize_t got = recv(conn->fd, conn->in + conn->in_used,
+				 conn->in_capacity - conn->in_used, MSG_DONTWAIT);
+	if (got > 0)
+		conn->in_used += (uint32_t)got;
+	else if (got == 0)
+		conn->is_eof = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		gateway_close(conn->gateway, conn);
+}
+
+/* ---- answers ---- */
+
+static size_t
+output_waiting(const struct connection *conn)
+{
+	return conn->out.used - conn->out_sent;
+}
+
+/* A reply that begins at @mark found no room: takes it back and says so instead. */
+static void
+output_settle(struct connection *conn, size_t mark)
+{
+	if (!conn->out.is_full)
+		return;
+	conn->out.used = mark;
+	conn->out.is_full = false;
+	resp_error(&conn->out, "ERR the reply is larger than this server's output limit");
+	if (conn->out.is_full)
+		gateway_close(conn->gateway, conn);
+}
+
+static void
+run_read(struct connection *conn, const struct slot *slot)
+{
+	struct gateway *gateway = conn->gateway;
+	struct resp_parser parser = { 0 };
+	struct resp_request request;
+	const uint64_t offset = slot->stream_at - conn->in_at;
+	const size_t mark = conn->out.used;
+
+	INVARIANT(slot->stream_at >= conn->in_at && offset < conn->in_used);
+	const enum resp_result result =
+	    resp_parse(&parser, &gateway->limits, &gateway->room, conn->in + offset,
+		       conn->in_used - offset, &request);
+	INVARIANT(result == RESP_REQUEST);
+	struct command_call call = {
+		.gateway = gateway,
+		.conn = conn,
+		.args = request.args,
+		.args_count = request.args_count,
+		.out = &conn->out,
+		.reader = gateway->reader,
+	};
+	slot->command->run(&call);
+	output_settle(conn, mark);
+}
+
+struct view {
+	bool is_open;
+	uint64_t applied_index;
+};
+
+/* False: the state is not as far as the read needs it. */
+static bool
+answer_read(struct connection *conn, const struct slot *slot, struct view *view)
+{
+	struct gateway *gateway = conn->gateway;
+	const uint64_t need = max_u64(slot->log_index, conn->last_write_index);
+
+	if (view->is_open && view->applied_index < need) {
+		state_read_end(gateway->reader);
+		view->is_open = false;
+	}
+	if (!view->is_open) {
+		view->applied_index = state_read_begin(gateway->reader);
+		view->is_open = true;
+	}
+	if (view->applied_index < need) {
+		gateway->needs_retry = true;
+		gateway_dirty(gateway, conn);
+		return false;
+	}
+	run_read(conn, slot);
+	return true;
+}
+
+static void
+answer_write(struct connection *conn, const struct slot *slot)
+{
+	gateway_write_reply(&conn->out, &slot->reply);
+	if (conn->out.is_full)
+		gateway_close(conn->gateway, conn);
+	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
+	conn->last_write_copies = slot->copies;
+	conn->has_written = true;
+}
+
+/* Answers from the head of the queue as far as the lcore has answered; true when it got further. */
+static bool
+answer(struct connection *conn)
+{
+	struct gateway *gateway = conn->gateway;
+	struct view view = { 0 };
+	bool has_moved = false;
+
+	while (conn->end == CONNECTION_OPEN && !connection_is_idle(conn) &&
+	       output_waiting(conn) < OUTPUT_WAIT_BYTES) {
+		const struct slot *slot = slot_at(conn, conn->slot_first);
+		if (!slot->is_ready)
+			break;
+		if (slot->outcome == SUBMIT_UNKNOWN) {
+			/* Neither an error nor a success would be true. */
+			conn->end = CONNECTION_DRAINING;
+			gateway_count(&gateway->counters.unknown_closes, 1);
+			break;
+		}
+		if (slot->outcome != SUBMIT_DONE) {
+			gateway_refusal(gateway, &conn->out, slot);
+			gateway_count(&gateway->counters.refusals, 1);
+			if (conn->out.is_full)
+				gateway_close(gateway, conn);
+		} else if (slot->kind == SLOT_WRITE) {
+			answer_write(conn, slot);
+		} else if (!answer_read(conn, slot, &view)) {
+			break;
+		}
+		slot_pop(conn);
+		has_moved = true;
+	}
+	if (view.is_open)
+		state_read_end(gateway->reader);
+	return has_moved;
+}
+
+/* ---- requests ---- */
+
+/* Room at the lcore or in the queue: true when the request was taken. */
+static bool
+take_read(struct connection *conn, const struct gateway_command *command)
+{
+	if (!connection_has_slot_room(conn))
+		return false;
+	if (gateway_join_read(conn->gateway, conn) != FLIGHT_TAKEN) {
+		gateway_park(conn->gateway, conn);
+		return false;
+	}
+	connection_slot_add(conn, SLOT_READ)->command = command;
+	return true;
+}
+
+static bool
+take_write(struct connection *conn, const struct gateway_command *command,
+	   const struct write_plan *plan, bool *is_too_large)
+{
+	/* A read that was sent before this write must not see it. */
+	if (conn->reads_pending > 0 || !connection_has_slot_room(conn))
+		return false;
+	const enum flight_result result = gateway_submit_write(conn->gateway, conn, plan);
+	*is_too_large = result == FLIGHT_TOO_LARGE;
+	if (result == FLIGHT_NO_ROOM)
+		gateway_park(conn->gateway, conn);
+	if (result != FLIGHT_TAKEN)
+		return false;
+	connection_slot_add(conn, SLOT_WRITE)->command = command;
+	return true;
+}
+
+/* True: the request is taken. False: it stays in the input until the queue or the lcore has room.
+ */
+static bool
+take_request(struct connection *conn, const struct resp_request *request)
+{
+	struct gateway *gateway = conn->gateway;
+	struct command_call call = {
+		.gateway = gateway,
+		.conn = conn,
+		.args = request->args,
+		.args_count = request->args_count,
+		.out = &conn->out,
+	};
+	const struct gateway_command *command = gateway_command_find(request->args[0]);
+	const bool has_arity =
+	    command != NULL && gateway_command_arity_fits(command, request->args_count);
+	const char *wrong = NULL;
+
+	if (has_arity && command->kind == GATEWAY_READ) {
+		wrong = command->check(&call);
+		if (wrong == NULL)
+			return take_read(conn, command);
+	} else if (has_arity && command->kind == GATEWAY_WRITE) {
+		struct write_plan plan = { 0 };
+		bool is_too_large = false;
+		wrong = command->plan(&call, &plan);
+		if (wrong == NULL && take_write(conn, command, &plan, &is_too_large))
+			return true;
+		if (wrong == NULL && !is_too_large)
+			return false;
+		if (is_too_large)
+			wrong = "ERR the command is larger than this server's limit";
+	}
+	/* Everything else is answered here, in its turn. */
+	if (!connection_is_idle(conn))
+		return false;
+	const size_t mark = conn->out.used;
+	if (command == NULL)
+		gateway_unknown_command(&call);
+	else if (!has_arity)
+		gateway_wrong_arity(&call, command);
+	else if (wrong != NULL)
+		resp_error(&conn->out, wrong);
+	else
+		command->run(&call);
+	output_settle(conn, mark);
+	return true;
+}
+
+static bool
+take(struct connection *conn)
+{
+	struct gateway *gateway = conn->gateway;
+	bool has_moved = false;
+
+	conn->needs_more = false;
+	while (conn->end == CONNECTION_OPEN && !conn->is_parked &&
+	       output_waiting(conn) < OUTPUT_WAIT_BYTES) {
+		const uint64_t offset = conn->parse_at - conn->in_at;
+		struct resp_request request;
+		INVARIANT(offset <= conn->in_used);
+		const enum resp_result result =
+		    resp_parse(&conn->parser, &gateway->limits, &gateway->room,
+			       conn->in_used > offset ? conn->in + offset : NULL,
+			       conn->in_used - offset, &request);
+		if (result == RESP_MORE) {
+			conn->needs_more = true;
+			break;
+		}
+		if (result == RESP_ERROR) {
+			conn->parser = (struct resp_parser){ 0 };
+			if (!connection_is_idle(conn))
+				break;
+			gateway_count(&gateway->counters.protocol_errors, 1);
+			resp_error(&conn->out, request.error);
+			conn->end = CONNECTION_DRAINING;
+			return true;
+		}
+		if (request.args_count > 0) {
+			if (!take_request(conn, &request))
+				break;
+			gateway_count(&gateway->counters.requests_total, 1);
+		}
+		conn->parse_at += request.bytes;
+		has_moved = true;
+	}
+	return has_moved;
+}
+
+/* ---- output ---- */
+
+static void
+flush(struct connection *conn)
+{
+	struct resp_writer *out = &conn->out;
+
+	if (conn->end == CONNECTION_DEAD || output_waiting(conn) == 0)
+		return;
+	const ssize_t sent = send(conn->fd, out->data + conn->out_sent, output_waiting(conn),
+				  MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			gateway_close(conn->gateway, conn);
+		return;
+	}
+	conn->out_sent += (size_t)sent;
+	if (conn->out_sent == out->used) {
+		out->used = conn->out_sent = 0;
+		if (out->capacity > BUFFER_KEEP_BYTES) {
+			gateway_resize(conn->gateway, out->data, out->capacity, 0);
+			out->data = NULL;
+			out->capacity = 0;
+		}
+	} else if (conn->out_sent > out->used / 2) {
+		/* Moved once for every time it halves: cheap even for a slow client. */
+		memmove(out->data, out->data + conn->out_sent, output_waiting(conn));
+		out->used -= conn->out_sent;
+		conn->out_sent = 0;
+	}
+}
+
+static void
+input_shrink(struct connection *conn)
+{
+	if (conn->in_capacity <= BUFFER_KEEP_BYTES ||
+	    input_floor(conn) != conn->in_at + conn->in_used)
+		return;
+	input_compact(conn);
+	gateway_resize(conn->gateway, conn->in, conn->in_capacity, 0);
+	conn->in = NULL;
+	conn->in_capacity = 0;
+	conn->needs_more = true;
+}
+
+/* What is left to do once nothing more can be answered, taken or sent now. */
+static void
+settle(struct connection *conn, uint64_t now_ns)
+{
+	struct gateway *gateway = conn->gateway;
+	const bool is_flushed = output_waiting(conn) == 0;
+
+	if (conn->end == CONNECTION_DRAINING && is_flushed) {
+		/* Closing with unread input would cut off replies that are still on their way. */
+		if (conn->is_eof || shutdown(conn->fd, SHUT_WR) != 0) {
+			gateway_close(gateway, conn);
+			return;
+		}
+		conn->end = CONNECTION_LINGERING;
+		conn->linger_end_ns = now_ns + CONNECTION_LINGER_NS;
+		gateway->lingering_count++;
+	}
+	if (conn->end == CONNECTION_OPEN && conn->is_eof && is_flushed && !conn->is_parked &&
+	    connection_is_idle(conn)) {
+		gateway_close(gateway, conn);
+		return;
+	}
+	if (conn->end == CONNECTION_OPEN)
+		input_shrink(conn);
+}
+
+static void
+watch(struct connection *conn)
+{
+	uint32_t events = 0;
+
+	if (conn->end == CONNECTION_LINGERING ||
+	    (conn->end == CONNECTION_OPEN && !conn->is_eof && input_has_room(conn)))
+		events |= EPOLLIN;
+	if (output_waiting(conn) > 0)
+		events |= EPOLLOUT;
+	if (events == conn->events)
+		return;
+	struct epoll_event event = {
+		.events = events,
+		.data.u64 = (uint64_t)conn->generation << 32 | conn->index,
+	};
+	if (epoll_ctl(conn->gateway->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event) != 0)
+		gateway_close(conn->gateway, conn);
+	conn->events = events;
+}
+
+void
+connection_advance(struct connection *conn, uint64_t now_ns)
+{
+	/* Each turn takes or answers a request that is already here, or sends. */
+	for (;;) {
+		bool has_moved = false;
+		if (conn->end == CONNECTION_OPEN) {
+			has_moved = answer(conn);
+			has_moved |= take(conn);
+		}
+		if (has_moved && output_waiting(conn) < OUTPUT_WAIT_BYTES)
+			continue;
+		const bool was_full = output_waiting(conn) >= OUTPUT_WAIT_BYTES;
+		flush(conn);
+		if (conn->end == CONNECTION_DEAD)
+			return;
+		if (!was_full || output_waiting(conn) >= OUTPUT_WAIT_BYTES)
+			break;
+	}
+	settle(conn, now_ns);
+	if (conn->end != CONNECTION_DEAD)
+		watch(conn);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One client connection: its input, the queue of requests that wait for the lcore, its output.
+ *
+ * Invariants: slot_end - slot_first <= slots_capacity; replies leave in the order of the slots; the
+ * queue is writes, then reads: a write that follows an unanswered read waits in the input, so a
+ * read never sees a later write of its own connection. Requests that are neither read nor write
+ * are answered when the queue is empty. A read is executed when it is the oldest in the queue, so
+ * it sees every earlier write; until then its bytes stay in the input buffer.
+ *
+ * Owner: the gateway thread.
+ */
+#ifndef TERN_GATEWAY_CONNECTION_H
+#define TERN_GATEWAY_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/gateway/resp_parse.h"
+#include "control/gateway/resp_write.h"
+#include "dataplane/runtime/submit.h"
+
+#define CONNECTION_INPUT_BYTES    16384u /* first size; and room beyond the longest request */
+#define CONNECTION_OUTPUT_BYTES   4096u  /* first size */
+#define CONNECTION_SLOTS_MIN      16u
+#define CONNECTION_SLOTS_MAX      1024u
+#define CONNECTION_NAME_BYTES_MAX 64u
+#define CONNECTION_LINGER_NS      1000000000ull
+
+struct gateway;
+struct gateway_command;
+
+enum slot_kind { SLOT_WRITE = 1, SLOT_READ };
+
+/* A request that was handed to the lcore, until its reply is written. */
+struct slot {
+	enum slot_kind kind;
+	bool is_ready;   /* the lcore has answered: what follows is set */
+	uint8_t outcome; /* enum submit_outcome */
+	uint16_t master_id, copies;
+	uint64_t log_index;
+	uint64_t stream_at; /* READ: where its request begins in the input stream */
+	const struct gateway_command *command;
+	struct reply reply; /* WRITE */
+};
+
+enum connection_end {
+	CONNECTION_OPEN = 0,
+	CONNECTION_DRAINING,  /* nothing more is understood or answered: flush, then linger */
+	CONNECTION_LINGERING, /* our side is shut: wait until the client has read it all */
+	CONNECTION_DEAD,      /* to be freed at the end of the round */
+};
+
+struct connection {
+	struct gateway *gateway;
+	int fd;
+	uint32_t index, generation; /* in the gateway's table: together its name in tags */
+	int64_t client_id;
+	enum connection_end end;
+
+	uint8_t *in;
+	uint32_t in_capacity, in_used;
+	uint64_t in_at;    /* stream position of in[0] */
+	uint64_t parse_at; /* stream position of the first request not yet taken */
+	struct resp_parser parser;
+	bool needs_more; /* the request at parse_at is not whole */
+	bool is_eof;     /* the client will send no more */
+
+	struct resp_writer out;
+	size_t out_sent;
+
+	struct slot *slots;
+	uint32_t slots_capacity; /* a power of two */
+	uint64_t slot_first, slot_end;
+	uint32_t reads_pending;
+	uint64_t reads_at; /* stream position of the oldest of them */
+
+	uint32_t events;          /* what epoll watches */
+	bool is_dirty, is_parked; /* in the gateway's lists */
+	struct connection *dirty_next, *parked_next, *dead_next;
+
+	uint64_t last_write_index; /* highest log_index of an answered write */
+	uint16_t last_write_copies;
+	bool has_written;
+	uint64_t linger_end_ns;
+	char name[CONNECTION_NAME_BYTES_MAX];
+	char lib_name[CONNECTION_NAME_BYTES_MAX], lib_version[CONNECTION_NAME_BYTES_MAX];
+};
+
+/* NULL: no memory or no budget; @fd stays the caller's. Takes @fd otherwise. */
+struct connection *
+connection_open(struct gateway *gateway, int fd, uint32_t index, uint32_t generation);
+/* Closes the socket and frees everything. */
+void connection_free(struct connection *conn);
+
+/* Takes what the socket has, up to the room there is. */
+void connection_receive(struct connection *conn);
+/* Answers what can be answered, takes what can be taken, sends what can be sent, and says to epoll
+ * what to watch from now on. */
+void connection_advance(struct connection *conn, uint64_t now_ns);
+
+/* The slot a completion is for; NULL when it is no longer waited for. */
+struct slot *connection_slot(struct connection *conn, uint64_t sequence);
+/* The next slot, filled by the caller. There must be room. */
+struct slot *connection_slot_add(struct connection *conn, enum slot_kind kind);
+/* Makes room for one more slot, or says that there is none. */
+bool connection_has_slot_room(struct connection *conn);
+static inline bool
+connection_is_idle(const struct connection *conn)
+{
+	return conn->slot_first == conn->slot_end;
+}
+
+#endif

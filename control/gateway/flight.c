@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "control/gateway/gateway_internal.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+#define NONE UINT32_MAX
+
+void
+gateway_flights_init(struct gateway *gateway)
+{
+	for (uint32_t i = 0; i < gateway->in_flight_max; i++)
+		gateway->flights[i].next_free = i + 1 < gateway->in_flight_max ? i + 1 : NONE;
+	gateway->flights_free = 0;
+	gateway->batch_open = READ_BATCHES_MAX;
+}
+
+static uint64_t
+flight_take(struct gateway *gateway)
+{
+	const uint32_t index = gateway->flights_free;
+
+	INVARIANT(index < gateway->in_flight_max);
+	struct flight *flight = &gateway->flights[index];
+	INVARIANT(!flight->is_used);
+	gateway->flights_free = flight->next_free;
+	flight->is_used = true;
+	flight->generation++;
+	gateway->flights_used++;
+	if (gateway->flights_used > gateway_counter(&gateway->counters.in_flight_high))
+		gateway_count(&gateway->counters.in_flight_high, 1);
+	return (uint64_t)flight->generation << 32 | index;
+}
+
+static void
+flight_give(struct gateway *gateway, uint32_t index)
+{
+	struct flight *flight = &gateway->flights[index];
+
+	INVARIANT(flight->is_used);
+	INVARIANT(gateway->flights_used > 0);
+	flight->is_used = false;
+	flight->next_free = gateway->flights_free;
+	gateway->flights_free = index;
+	gateway->flights_used--;
+}
+
+static uint64_t
+plan_bytes(const struct write_plan *plan)
+{
+	uint64_t bytes = COMMAND_HDR_BYTES;
+
+	for (uint32_t i = 0; i < plan->args_count; i++)
+		bytes += sizeof(le32) + (uint64_t)plan->args[i].bytes;
+	bytes += plan->integers_count * (sizeof(le32) + sizeof(int64_t));
+	return align_up_u64(bytes, 8);
+}
+
+enum flight_result
+gateway_submit_write(struct gateway *gateway, const struct connection *conn,
+		     const struct write_plan *plan)
+{
+	const uint64_t need = plan_bytes(plan);
+
+	if (need > gateway->write_bytes_max)
+		return FLIGHT_TOO_LARGE;
+	/* Read points keep places of their own: writes alone never keep a read waiting. */
+	if (gateway->writes_used + READ_BATCHES_MAX >= gateway->in_flight_max)
+		return FLIGHT_NO_ROOM;
+	uint8_t *record = ring_reserve(&gateway->channel->requests,
+				       (uint32_t)(sizeof(struct submit_request) + need));
+	if (record == NULL)
+		return FLIGHT_NO_ROOM;
+
+	struct command_writer writer;
+	command_begin(&writer, record + sizeof(struct submit_request), (uint32_t)need);
+	for (uint32_t i = 0; i < plan->args_count; i++)
+		command_add_arg(&writer, plan->args[i].data, plan->args[i].bytes);
+	for (uint32_t i = 0; i < plan->integers_count; i++)
+		command_add_i64(&writer, plan->integers[i]);
+	uint32_t bytes = 0;
+	const enum tern_err err = command_end(&writer, plan->op, plan->flags, 0, 0, 0, &bytes);
+	INVARIANT(err == TERN_OK && bytes == need);
+
+	const uint64_t tag = flight_take(gateway);
+	struct flight *flight = &gateway->flights[(uint32_t)tag];
+	flight->is_read = false;
+	flight->conn_index = conn->index;
+	flight->conn_generation = conn->generation;
+	flight->slot = conn->slot_end;
+	gateway->writes_used++;
+	const struct submit_request request = {
+		.tag = tag,
+		.kind = SUBMIT_WRITE,
+		.command_bytes = bytes,
+	};
+	memcpy(record, &request, sizeof(request));
+	ring_publish(&gateway->channel->requests);
+	gateway->has_published = true;
+	gateway_count(&gateway->counters.writes, 1);
+	return FLIGHT_TAKEN;
+}
+
+static bool
+batch_open(struct gateway *gateway)
+{
+	if (gateway->batch_open != READ_BATCHES_MAX)
+		return true;
+	for (uint32_t i = 0; i < READ_BATCHES_MAX; i++) {
+		struct read_batch *batch = &gateway->batches[i];
+		if (!batch->is_used) {
+			batch->is_used = true;
+			batch->is_submitted = false;
+			batch->waiters_count = 0;
+			gateway->batch_open = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+enum flight_result
+gateway_join_read(struct gateway *gateway, const struct connection *conn)
+{
+	if (!batch_open(gateway))
+		return FLIGHT_NO_ROOM;
+	struct read_batch *batch = &gateway->batches[gateway->batch_open];
+	INVARIANT(batch->is_used && !batch->is_submitted);
+	struct read_waiter *last =
+	    batch->waiters_count > 0 ? &batch->waiters[batch->waiters_count - 1] : NULL;
+	gateway_count(&gateway->counters.reads, 1);
+	if (last != NULL && last->index == conn->index && last->generation == conn->generation &&
+	    last->slot_end == conn->slot_end) {
+		last->slot_end++;
+		return FLIGHT_TAKEN;
+	}
+	if (batch->waiters_count == batch->waiters_capacity) {
+		const size_t before = batch->waiters_capacity * sizeof(*batch->waiters);
+		const size_t after = before == 0 ? 16 * sizeof(*batch->waiters) : before * 2;
+		void *waiters = gateway_resize(gateway, batch->waiters, before, after);
+		if (waiters == NULL)
+			return FLIGHT_NO_ROOM;
+		batch->waiters = waiters;
+		batch->waiters_capacity = (uint32_t)(after / sizeof(*batch->waiters));
+	}
+	batch->waiters[batch->waiters_count++] = (struct read_waiter){
+		.index = conn->index,
+		.generation = conn->generation,
+		.slot_first = conn->slot_end,
+		.slot_end = conn->slot_end + 1,
+	};
+	return FLIGHT_TAKEN;
+}
+
+/* The read point is asked for after every read that shares it was taken: whatever was answered
+ * before one of them was sent is visible at it. */
+static void
+submit_read_point(struct gateway *gateway)
+{
+	struct read_batch *batch = &gateway->batches[gateway->batch_open];
+	struct submit_request *record =
+	    ring_reserve(&gateway->channel->requests, sizeof(struct submit_request));
+
+	/* No room: it stays open, and the next round tries again. */
+	if (record == NULL)
+		return;
+	const uint64_t tag = flight_take(gateway);
+	struct flight *flight = &gateway->flights[(uint32_t)tag];
+	flight->is_read = true;
+	flight->batch = gateway->batch_open;
+	*record = (struct submit_request){ .tag = tag, .kind = SUBMIT_READ };
+	ring_publish(&gateway->channel->requests);
+	batch->is_submitted = true;
+	gateway->batch_open = READ_BATCHES_MAX;
+	gateway->has_published = true;
+	gateway_count(&gateway->counters.read_points, 1);
+}
+
+void
+gateway_publish(struct gateway *gateway)
+{
+	if (gateway->batch_open != READ_BATCHES_MAX)
+		submit_read_point(gateway);
+	if (gateway->has_published) {
+		gateway->has_published = false;
+		wake_up(gateway->channel->lcore_wake);
+	}
+}
+
+static struct connection *
+connection_at(struct gateway *gateway, uint32_t index, uint32_t generation)
+{
+	INVARIANT(index < gateway->connections_max);
+	const struct connection_entry *entry = &gateway->connections[index];
+
+	return entry->generation == generation ? entry->conn : NULL;
+}
+
+static void
+complete_slot(struct gateway *gateway, struct connection *conn, uint64_t sequence,
+	      const struct submit_completion *completion)
+{
+	struct slot *slot = connection_slot(conn, sequence);
+
+	if (slot == NULL)
+		return;
+	INVARIANT(!slot->is_ready);
+	slot->is_ready = true;
+	slot->outcome = (uint8_t)completion->outcome;
+	slot->master_id = completion->master_id;
+	slot->copies = completion->copies;
+	slot->log_index = completion->log_index;
+	if (slot->kind == SLOT_WRITE)
+		slot->reply = completion->reply;
+	gateway_dirty(gateway, conn);
+}
+
+static void
+complete_read(struct gateway *gateway, uint32_t index, const struct submit_completion *completion)
+{
+	struct read_batch *batch = &gateway->batches[index];
+
+	INVARIANT(batch->is_used && batch->is_submitted);
+	for (uint32_t i = 0; i < batch->waiters_count; i++) {
+		const struct read_waiter *waiter = &batch->waiters[i];
+		struct connection *conn = connection_at(gateway, waiter->index, waiter->generation);
+		if (conn == NULL)
+			continue;
+		for (uint64_t at = waiter->slot_first; at < waiter->slot_end; at++)
+			complete_slot(gateway, conn, at, completion);
+	}
+	batch->is_used = false;
+}
+
+bool
+gateway_complete(struct gateway *gateway)
+{
+	bool has_one = false;
+
+	/* Bounded by the requests in flight. */
+	for (uint32_t i = 0; i < gateway->in_flight_max; i++) {
+		uint32_t bytes = 0;
+		const struct submit_completion *completion =
+		    ring_peek(&gateway->channel->completions, &bytes);
+		if (completion == NULL)
+			break;
+		INVARIANT(bytes == sizeof(*completion));
+		const uint32_t index = (uint32_t)completion->tag;
+		INVARIANT(index < gateway->in_flight_max);
+		struct flight *flight = &gateway->flights[index];
+		INVARIANT(flight->is_used);
+		INVARIANT(flight->generation == (uint32_t)(completion->tag >> 32));
+		if (flight->is_read) {
+			complete_read(gateway, flight->batch, completion);
+		} else {
+			struct connection *conn =
+			    connection_at(gateway, flight->conn_index, flight->conn_generation);
+			gateway->writes_used--;
+			if (conn != NULL)
+				complete_slot(gateway, conn, flight->slot, completion);
+		}
+		flight_give(gateway, index);
+		ring_consume(&gateway->channel->completions);
+		has_one = true;
+	}
+	return has_one;
+}
+
+void
+gateway_park(struct gateway *gateway, struct connection *conn)
+{
+	if (conn->is_parked)
+		return;
+	conn->is_parked = true;
+	conn->parked_next = NULL;
+	if (gateway->parked_last == NULL)
+		gateway->parked_first = conn;
+	else
+		gateway->parked_last->parked_next = conn;
+	gateway->parked_last = conn;
+	gateway_count(&gateway->counters.parks, 1);
+}
+
+void
+gateway_unpark(struct gateway *gateway)
+{
+	/* No more of them than there may be room for: the others keep their place. */
+	uint32_t room = gateway->in_flight_max - gateway->flights_used;
+
+	while (gateway->parked_first != NULL && room > 0) {
+		struct connection *conn = gateway->parked_first;
+		gateway->parked_first = conn->parked_next;
+		if (gateway->parked_first == NULL)
+			gateway->parked_last = NULL;
+		conn->is_parked = false;
+		gateway_dirty(gateway, conn);
+		room--;
+	}
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of struct gateway. Owner: the gateway thread, except what is marked atomic. */
+#ifndef TERN_GATEWAY_GATEWAY_INTERNAL_H
+#define TERN_GATEWAY_GATEWAY_INTERNAL_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/gateway/commands.h"
+#include "control/gateway/connection.h"
+#include "control/gateway/gateway.h"
+
+#ifdef TERN_TINY_LIMITS
+#define READ_BATCHES_MAX 2u
+#else
+#define READ_BATCHES_MAX 8u
+#endif
+/* Above this a connection's requests wait until the client has read its replies. */
+#define OUTPUT_WAIT_BYTES 262144u
+#define BUFFER_KEEP_BYTES 65536u /* an empty buffer above this is given back */
+
+/* Reads that share one read point: OPEN until it is submitted at the end of a round. */
+struct read_batch {
+	bool is_used, is_submitted;
+	uint32_t waiters_count, waiters_capacity;
+	struct read_waiter {
+		uint32_t index, generation;    /* of the connection */
+		uint64_t slot_first, slot_end; /* a run of its slots */
+	} * waiters;
+};
+
+/* A request at the lcore; its index and generation are the tag. */
+struct flight {
+	uint32_t generation;
+	bool is_used, is_read;
+	uint32_t next_free;
+	uint32_t conn_index, conn_generation; /* WRITE */
+	uint64_t slot;                        /* WRITE */
+	uint32_t batch;                       /* READ */
+};
+
+struct peer {
+	uint16_t node_id, port;
+	char name[GATEWAY_NAME_BYTES];
+	char host[GATEWAY_HOST_BYTES];
+};
+
+struct connection_entry {
+	struct connection *conn;
+	uint32_t generation, next_free;
+};
+
+#define GATEWAY_COUNTERS(X)                                                                \
+	X(connections_now)                                                                 \
+	X(connections_total)                                                               \
+	X(connections_refused)                                                             \
+	X(requests_total)                                                                  \
+	X(writes) X(reads) X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) \
+	    X(parks) X(buffers_bytes) X(buffers_refused) X(in_flight_high)
+
+struct gateway_counters {
+#define X(name) _Atomic uint64_t name;
+	GATEWAY_COUNTERS(X)
+#undef X
+};
+
+struct gateway {
+	struct submit_channel *channel;
+	struct state *state;
+	struct state_reader *reader;
+	struct status_cell *status;
+	struct resp_limits limits;
+	struct resp_room room; /* shared by all parsers */
+	uint32_t input_bytes_max, output_bytes_max, write_bytes_max, value_bytes_max;
+	char refusal[GATEWAY_ERROR_BYTES]; /* a text with numbers, until it is written out */
+	uint32_t connections_max, in_flight_max;
+	uint64_t buffers_bytes_max;
+	struct peer peers[GATEWAY_PEERS_MAX];
+	uint32_t peers_count;
+	uint16_t node_id, port;
+	char node_name[GATEWAY_NAME_BYTES], tern_version[GATEWAY_NAME_BYTES];
+	uint64_t started_ns;
+
+	struct connection_entry *connections;
+	uint32_t connections_free, connections_count;
+	uint32_t lingering_count;
+	int64_t next_client_id;
+
+	struct flight *flights;
+	uint32_t flights_free, flights_used, writes_used;
+	struct read_batch batches[READ_BATCHES_MAX];
+	uint32_t batch_open; /* READ_BATCHES_MAX: none */
+	bool has_published;  /* the lcore is woken at the end of the round */
+	bool needs_retry;    /* a read point's block is not visible yet: look again soon */
+
+	struct connection *dirty_first, *dirty_last;
+	struct connection *parked_first, *parked_last;
+	struct connection *dead_first;
+
+	int epoll_fd, listen_fd, stop_fd;
+	bool is_accepting;
+	uint64_t accept_again_ns;
+	_Atomic bool is_stopping;
+	bool has_started;
+	sem_t started;
+	pthread_t thread;
+	struct gateway_counters counters;
+};
+
+static inline void
+gateway_count(_Atomic uint64_t *counter, uint64_t by)
+{
+	/* One writer: a plain addition, visible to whoever reads the counters. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+			      memory_order_relaxed);
+}
+
+static inline uint64_t
+gateway_counter(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* gateway.c */
+uint64_t gateway_now_ns(void);
+const struct peer *gateway_peer_find(const struct gateway *gateway, uint16_t node_id);
+/* Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0. */
+void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes);
+
+/* loop.c */
+void *gateway_main(void *gateway);
+void gateway_dirty(struct gateway *gateway, struct connection *conn);
+void gateway_close(struct gateway *gateway, struct connection *conn);
+
+/* flight.c: everything that goes to the lcore and comes back */
+void gateway_flights_init(struct gateway *gateway);
+enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
+/* Submits @plan for @slot, the next slot of @conn. */
+enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
+					const struct write_plan *plan);
+/* Lets @conn's next slot share the open read point. */
+enum flight_result gateway_join_read(struct gateway *gateway, const struct connection *conn);
+/* End of a round: submits the open read point and wakes the lcore. */
+void gateway_publish(struct gateway *gateway);
+/* Hands every completion to its slots; true when there was one. */
+bool gateway_complete(struct gateway *gateway);
+/* @conn waits until there is room at the lcore. */
+void gateway_park(struct gateway *gateway, struct connection *conn);
+void gateway_unpark(struct gateway *gateway);
+
+#endif

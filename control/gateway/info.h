@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What INFO, ROLE and HELLO say of the node, from its published status. */
+#ifndef TERN_GATEWAY_INFO_H
+#define TERN_GATEWAY_INFO_H
+
+#include <stdbool.h>
+
+#include "control/gateway/gateway_internal.h"
+
+/* Clients parse it to choose their commands; ours is beside it as tern_version. */
+#define INFO_REDIS_VERSION "7.0.15"
+
+bool info_is_master(struct gateway *gateway);
+/* The other data nodes, one by one; NULL after the last. Start with *@at = 0. */
+const struct peer *info_peer_next(const struct gateway *gateway, uint32_t *at);
+/* Replicas that hold what commits now. */
+uint32_t info_replicas(const struct node_status *status);
+
+#endif
