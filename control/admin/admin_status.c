@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/admin/admin.h"
+
+const char *
+admin_mode_name(uint8_t core_mode)
+{
+	switch ((enum core_mode)core_mode) {
+	case CORE_MODE_NONE:
+	case CORE_MODE_CATCHUP:
+		return "CATCHUP";
+	case CORE_MODE_REPLICA:
+		return "REPLICA";
+	case CORE_MODE_DUPLEX:
+		return "DUPLEX";
+	case CORE_MODE_REGISTERING:
+	case CORE_MODE_SOLO:
+		return "SOLO";
+	case CORE_MODE_WITNESS:
+		return "WITNESS";
+	}
+	return "DOWN";
+}
+
+const char *
+admin_role_name(uint8_t core_role)
+{
+	switch ((enum core_role)core_role) {
+	case CORE_FOLLOWER:
+		return "replica";
+	case CORE_CANDIDATE:
+		return "candidate";
+	case CORE_MASTER:
+		return "master";
+	case CORE_WITNESS:
+		return "witness";
+	}
+	return "unknown";
+}
+
+void
+admin_hex64(uint64_t value, char out[17])
+{
+	(void)snprintf(out, 17, "%016" PRIx64, value);
+}
+
+static json_t *
+hex64(uint64_t value)
+{
+	char text[17];
+
+	admin_hex64(value, text);
+	return json_string(text);
+}
+
+static json_t *
+hex128(struct hash128 value)
+{
+	char text[33];
+
+	admin_hex64(value.high, text);
+	admin_hex64(value.low, text + 16);
+	return json_string(text);
+}
+
+static void
+put(json_t *object, const char *key, uint64_t value)
+{
+	/* JSON integers of this library are signed; no counter gets near that. */
+	(void)json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void
+put_flag(json_t *object, const char *key, bool value)
+{
+	(void)json_object_set_new(object, key, json_boolean(value));
+}
+
+static void
+put_text(json_t *object, const char *key, const char *value)
+{
+	(void)json_object_set_new(object, key, json_string(value));
+}
+
+static json_t *
+drops_json(const struct status_drops *drops)
+{
+	json_t *object = json_object();
+
+#define X(name) put(object, #name, drops->name);
+	STATUS_DROPS(X)
+#undef X
+	return object;
+}
+
+static json_t *
+disk_json(const struct node_status *s)
+{
+	const struct disk_facts *facts = &s->disk_facts;
+	json_t *object = json_object();
+
+	put_flag(object, "direct", facts->is_direct);
+	put_flag(object, "dsync", facts->is_dsync);
+	put_flag(object, "volatile_cache", facts->is_volatile_cache);
+	put_flag(object, "registered", facts->is_registered);
+	put(object, "devices", facts->device_count);
+	put(object, "device_bytes", facts->device_bytes);
+	put(object, "writes", s->disk.writes);
+	put(object, "write_bytes", s->disk.write_bytes);
+	put(object, "durable_writes", s->disk.durable_writes);
+	put(object, "reads", s->disk.reads);
+	put(object, "read_bytes", s->disk.read_bytes);
+	put(object, "errors", s->disk.errors);
+	put(object, "in_flight", s->disk.in_flight);
+	put(object, "in_flight_high", s->disk.in_flight_high);
+	return object;
+}
+
+static json_t *
+net_json(const struct net_stats *net, const char *driver)
+{
+	json_t *object = json_object();
+
+	put_text(object, "driver", driver);
+	put(object, "ipackets", net->hw_ipackets);
+	put(object, "opackets", net->hw_opackets);
+	put(object, "imissed", net->hw_imissed);
+	put(object, "tx_dropped", net->tx_dropped);
+	put(object, "rx_dropped", net->rx_dropped);
+	put(object, "tx_no_buffer", net->tx_no_buffer);
+	put(object, "arp_requests", net->arp_requests);
+	put(object, "arp_replies", net->arp_replies);
+	put(object, "reconnects", net->reconnects);
+	return object;
+}
+
+static json_t *
+path_json(const struct net_node_counters *counters)
+{
+	json_t *object = json_object();
+
+	put(object, "rx_frames", counters->rx_frames);
+	put(object, "rx_bytes", counters->rx_bytes);
+	put(object, "tx_frames", counters->tx_frames);
+	put(object, "tx_bytes", counters->tx_bytes);
+	put(object, "rx_cut", counters->rx_cut);
+	put(object, "tx_cut", counters->tx_cut);
+	return object;
+}
+
+/* {"b": {"data": {...}, "mgmt": {...}}, ...} */
+static json_t *
+peers_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *node = &config->nodes[i];
+		if (node->id == config->id)
+			continue;
+		json_t *paths = json_object();
+		(void)json_object_set_new(paths, "data", path_json(&s->data_net.nodes[node->id]));
+		(void)json_object_set_new(paths, "mgmt", path_json(&s->mgmt_net.nodes[node->id]));
+		(void)json_object_set_new(object, node->name, paths);
+	}
+	return object;
+}
+
+static json_t *
+alarms_json(const struct node_status *s)
+{
+	static const char *const names[] = {
+		NULL,     "ack_forgotten", "cut_below_commit", "witness_amnesia", "storage_failed",
+		"stalled"
+	};
+	json_t *object = json_object();
+
+	static_assert(sizeof(names) / sizeof(names[0]) == CORE_ALARM_STALLED + 1, "one name each");
+	for (uint32_t i = 1; i <= CORE_ALARM_STALLED; i++)
+		put(object, names[i], s->alarms[i]);
+	return object;
+}
+
+static json_t *
+timers_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *object = json_object();
+
+	put(object, "heartbeat_ns", config->timers.heartbeat_ns);
+	put(object, "t_solo_ns", s->effective_solo_ns);
+	put(object, "t_elect_min_ns", s->effective_elect_min_ns);
+	put(object, "t_elect_max_ns", config->timers.elect_max_ns);
+	put(object, "t_late_ns", config->timers.late_ns);
+	put(object, "t_stall_ns", config->timers.stall_ns);
+	return object;
+}
+
+static json_t *
+state_hash_json(const struct node_status *s)
+{
+	json_t *object = json_object();
+
+	put(object, "index", s->applied_index);
+	(void)json_object_set_new(object, "value", hex64(s->state_hash));
+	return object;
+}
+
+static void
+put_identity(json_t *node, const struct node_config *config, const struct node_status *s)
+{
+	const struct node_config_node *master = node_config_find(config, s->master_id);
+	const struct node_config_node *self = node_config_self(config);
+
+	put_text(node, "name", config->name);
+	put(node, "id", config->id);
+	put_text(node, "kind", config->kind == NODE_WITNESS ? "witness" : "data");
+	(void)json_object_set_new(node, "cluster_id", hex64(s->cluster_id));
+	put(node, "cluster_gen", s->cluster_gen);
+	put(node, "boot_no", s->boot_no);
+	put_text(node, "role", admin_role_name(s->role));
+	put_text(node, "mode", admin_mode_name(s->mode));
+	put_flag(node, "serving", s->is_serving);
+	put_text(node, "master", master ? master->name : "");
+	put_text(node, "resp", self ? self->resp.text : "");
+	put(node, "term", s->term);
+	put(node, "epoch", s->epoch);
+	put(node, "rset", s->rset);
+}
+
+/* What the state machine refuses depends on these: they must be equal on all data nodes. */
+static json_t *
+limits_json(const struct node_config *config)
+{
+	json_t *object = json_object();
+
+	put(object, "capacity", config->state.capacity_bytes);
+	put(object, "value_max", config->state.value_bytes_max);
+	put(object, "sessions_max", config->state.sessions_max);
+	return object;
+}
+
+static void
+put_log(json_t *node, const struct node_status *s)
+{
+	put(node, "last_index", s->last_index);
+	put(node, "received_index", s->received_index);
+	put(node, "commit_index", s->commit_index);
+	put(node, "applied_index", s->applied_index);
+	put(node, "durable_index", s->durable_index);
+	(void)json_object_set_new(node, "chain", hex128(s->last_chain));
+	(void)json_object_set_new(node, "commit_chain", hex128(s->commit_chain));
+	(void)json_object_set_new(node, "state_hash", state_hash_json(s));
+	put(node, "copies", s->copies);
+	put(node, "keys", s->keys);
+	put(node, "sessions", s->sessions);
+	put(node, "state_bytes", s->state_bytes);
+	put(node, "log_used_bytes", s->log_used_bytes);
+	put(node, "log_area_bytes", s->log_area_bytes);
+	put(node, "blocks_sealed", s->blocks_sealed);
+	put(node, "blocks_accepted", s->blocks_accepted);
+	put(node, "groups_written", s->groups_written);
+	put(node, "commands_applied", s->commands_applied);
+}
+
+json_t *
+admin_status_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *node = json_object();
+
+	put_identity(node, config, s);
+	put_log(node, s);
+	if (config->kind == NODE_DATA)
+		(void)json_object_set_new(node, "state_limits", limits_json(config));
+	put_text(node, "port_driver", s->data_driver);
+	put_flag(node, "port_up", s->data_port_up);
+	put_text(node, "mgmt_driver", s->mgmt_driver);
+	put_text(node, "disk_mode", s->disk_facts.mode);
+	put_text(node, "poll_mode", s->poll_mode);
+	put_flag(node, "storage_failed", s->is_storage_failed);
+	put_flag(node, "damaged", s->is_damaged);
+	put(node, "elections", s->elections);
+	put(node, "solo_entries", s->solo_entries);
+	put(node, "duplex_returns", s->duplex_returns);
+	put(node, "truncations", s->truncations);
+	put(node, "turns", s->turns);
+	put(node, "idle_turns", s->idle_turns);
+	put(node, "sleeps", s->sleeps);
+	(void)json_object_set_new(node, "drops", drops_json(&s->drops));
+	(void)json_object_set_new(node, "alarms", alarms_json(s));
+	(void)json_object_set_new(node, "timers", timers_json(config, s));
+	(void)json_object_set_new(node, "disk", disk_json(s));
+	(void)json_object_set_new(node, "data_port", net_json(&s->data_net, s->data_driver));
+	(void)json_object_set_new(node, "mgmt_port", net_json(&s->mgmt_net, s->mgmt_driver));
+	(void)json_object_set_new(node, "peers", peers_json(config, s));
+	return node;
+}
