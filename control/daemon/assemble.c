@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/daemon/ternd.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "dataplane/wire/superblock.h"
+#include "hw/nvme_uring/superblock_io.h"
+#include "hw/platform/platform.h"
+
+#define REQUEST_RING_BYTES   (8u << 20)
+#define ADMIN_RING_BYTES     (64u << 10)
+#define DIVERGENT_RING_BYTES (1u << 20)
+#define GROUPS_IN_FLIGHT_MAX 4u
+#define RESEND_NS            20000000u
+#define FETCH_AFTER_NS       1000000u
+#define LOSSY_HOLD_NS        200000000u
+#define STORAGE_NEXT_STEP                                                                         \
+	"; a new node's storage is made by `tern node init`, a node that lost its storage joins " \
+	"again under a new id"
+#define LOSSY_HELD_BYTES (64u << 20)
+
+/* Safety rules that a test build leaves out, to show that a test notices. None in products. */
+#ifndef TERN_TEST_CORE_BUGS
+#define TERN_TEST_CORE_BUGS 0
+#endif
+
+static enum tern_err
+open_filter(struct ternd *node, char *why, size_t why_bytes)
+{
+	if (!node->config.is_dev || node->config.filter_file[0] == '\0')
+		return TERN_OK;
+	const int fd = open(node->config.filter_file, O_RDONLY | O_CLOEXEC);
+	void *cells = fd < 0 ? MAP_FAILED : mmap(NULL, FILTER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (fd >= 0)
+		close(fd);
+	if (cells == MAP_FAILED) {
+		snprintf(why, why_bytes, "%s: the drop filter cannot be mapped: %s",
+			 node->config.filter_file, strerror(errno));
+		return TERN_ERR_CONFIG;
+	}
+	node->filter.cells = cells;
+	return TERN_OK;
+}
+
+static enum tern_err
+open_mgmt(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	const struct node_config_node *self = node_config_self(config);
+	struct net_kernel_config mgmt = {
+		.node_id = config->id,
+		.ip = self->mgmt.ipv4,
+		.port = self->mgmt.port,
+		.filter = node->filter,
+	};
+
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *peer = &config->nodes[i];
+		if (peer->id == config->id)
+			continue;
+		mgmt.peers[mgmt.peer_count++] = (struct net_kernel_peer){ .node_id = peer->id,
+									  .ip = peer->mgmt.ipv4,
+									  .port = peer->mgmt.port };
+	}
+	return net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+}
+
+/* Whether port @number of the configuration leads to data node @id. */
+static bool
+port_reaches(const struct node_config_port *port, uint16_t id)
+{
+	for (uint32_t i = 0; i < port->peer_count; i++)
+		if (port->peers[i] == id)
+			return true;
+	return port->peer_count == 0;
+}
+
+static enum tern_err
+open_nic(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	const struct node_config_node *self = node_config_self(config);
+	struct nic_config nic = {
+		.node_id = config->id,
+		.cpu = config->poll.cpu < 0 ? 0 : (uint32_t)config->poll.cpu,
+		.uses_hugepages = !config->memory.no_huge,
+		.port_count = config->port_count,
+		.filter = node->filter,
+	};
+
+	/* The same at every start, so that what a killed process left behind is used again. */
+	snprintf(nic.file_prefix, sizeof(nic.file_prefix), "tern-%u", config->id);
+	static_assert(sizeof(config->run_dir) <= sizeof(nic.run_dir), "every run directory fits");
+	snprintf(nic.run_dir, sizeof(nic.run_dir), "%s", config->run_dir);
+	for (uint32_t i = 0; i < config->port_count; i++) {
+		const struct node_config_port *port = &config->ports[i];
+		snprintf(nic.ports[i].device, sizeof(nic.ports[i].device), "%.*s",
+			 (int)sizeof(nic.ports[i].device) - 1, port->device);
+		nic.ports[i].ip = port->ipv4 != 0 ? port->ipv4 : self->data.ipv4;
+		nic.ports[i].payload_bytes_max = (uint16_t)port->payload_max;
+		nic.ports[i].udp_port_base = self->data.port;
+		for (uint32_t k = 0; k < config->node_count; k++) {
+			const struct node_config_node *peer = &config->nodes[k];
+			if (peer->kind != NODE_DATA || peer->id == config->id ||
+			    !port_reaches(port, peer->id))
+				continue;
+			nic.peers[nic.peer_count++] = (struct nic_peer_config){
+				.node_id = peer->id,
+				.port = (uint16_t)i,
+				.ip = peer->data.ipv4,
+				.udp_port = peer->data.port,
+			};
+		}
+	}
+	return nic_open(&nic, &node->nic, why, why_bytes);
+}
+
+static enum tern_err
+open_disk(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	struct nvme_config nvme = {
+		.device_count = config->device_count,
+		.queue_depth = config->disk.queue_depth,
+		.is_volatile_allowed = config->disk.allow_volatile,
+		.is_dev = config->is_dev,
+		.buffers = { { node->ring, 2 * config->log.ring_bytes } },
+		.buffer_count = 1,
+	};
+
+	for (uint32_t i = 0; i < config->device_count; i++)
+		nvme.paths[i] = config->devices[i].path;
+	switch (config->disk.durability) {
+	case DISK_DURABILITY_AUTO:
+		nvme.durability = NVME_DURABILITY_AUTO;
+		break;
+	case DISK_DURABILITY_DSYNC:
+		nvme.durability = NVME_DURABILITY_DSYNC;
+		break;
+	case DISK_DURABILITY_NONE:
+		nvme.durability = NVME_DURABILITY_NONE;
+		break;
+	}
+	char reason[512];
+	enum tern_err err = nvme_open(&nvme, &node->nvme, reason, sizeof(reason));
+	if (err != TERN_OK) {
+		snprintf(why, why_bytes, "%s%s", reason,
+			 err == TERN_ERR_NOT_FOUND ? STORAGE_NEXT_STEP : "");
+		return err;
+	}
+	node->disk = nvme_port(node->nvme);
+	if (!config->is_dev || config->disk.lossy == DISK_LOSSY_NONE)
+		return TERN_OK;
+	const struct lossy_config lossy = {
+		.mode = config->disk.lossy == DISK_LOSSY_LYING ? LOSSY_LYING : LOSSY_LOSE_UNFLUSHED,
+		.hold_ns = config->disk.lossy == DISK_LOSSY_LYING ? LOSSY_HOLD_NS : UINT64_MAX,
+		.held_bytes = LOSSY_HELD_BYTES,
+		.clock = platform_clock(),
+	};
+	err = lossy_open(&lossy, node->disk, &node->lossy);
+	if (err != TERN_OK) {
+		snprintf(why, why_bytes, "no memory for the lossy test device");
+		return err;
+	}
+	node->disk = lossy_port(node->lossy);
+	return TERN_OK;
+}
+
+static bool
+make_channel(struct submit_channel *channel, uint8_t **memory, uint32_t request_bytes,
+	     uint32_t in_flight_max, struct wake *lcore_wake)
+{
+	const uint64_t completion_bytes = submit_completions_bytes(in_flight_max);
+
+	ring_init(&channel->requests, *memory, request_bytes);
+	*memory += request_bytes;
+	ring_init(&channel->completions, *memory, completion_bytes);
+	*memory += completion_bytes;
+	channel->lcore_wake = lcore_wake;
+	channel->in_flight_max = in_flight_max;
+	channel->front_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return channel->front_wake.fd >= 0;
+}
+
+static bool
+open_channels(struct ternd *node)
+{
+	const uint32_t in_flight_max = node->config.gateway.in_flight_max;
+
+	node->rings_bytes = REQUEST_RING_BYTES + ADMIN_RING_BYTES + DIVERGENT_RING_BYTES +
+			    submit_completions_bytes(in_flight_max) +
+			    submit_completions_bytes(TERND_ADMIN_IN_FLIGHT) +
+			    sizeof(struct status_cell) + 4096;
+	node->rings_memory = platform_arena_map(node->rings_bytes);
+	node->lcore_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (node->rings_memory == NULL || node->lcore_wake.fd < 0)
+		return false;
+	uint8_t *at = node->rings_memory;
+	if (!make_channel(&node->gateway_channel, &at, REQUEST_RING_BYTES, in_flight_max,
+			  &node->lcore_wake) ||
+	    !make_channel(&node->admin_channel, &at, ADMIN_RING_BYTES, TERND_ADMIN_IN_FLIGHT,
+			  &node->lcore_wake))
+		return false;
+	ring_init(&node->divergent, at, DIVERGENT_RING_BYTES);
+	at += DIVERGENT_RING_BYTES;
+	node->status = (struct status_cell *)(void *)at;
+	return true;
+}
+
+static enum tern_err
+open_state(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	struct state_config state = {
+		.capacity_bytes = config->state.capacity_bytes,
+		.value_bytes_max = (uint32_t)config->state.value_bytes_max,
+		.sessions_max = config->state.sessions_max,
+		.readers_max = 8,
+		.hash_seed = platform_random_u64(),
+	};
+
+	node->state_bytes = 2 * config->state.capacity_bytes + (64u << 20);
+	node->state_memory = platform_arena_map(node->state_bytes);
+	state.arena = node->state_memory;
+	state.arena_bytes = node->state_bytes;
+	if (node->state_memory == NULL) {
+		snprintf(why, why_bytes, "state.capacity: %zu bytes of memory are not to be had",
+			 node->state_bytes);
+		return TERN_ERR_NO_MEMORY;
+	}
+	const enum tern_err err = state_init(&state, &node->state);
+	if (err != TERN_OK)
+		snprintf(why, why_bytes, "state machine: %s", tern_err_text(err));
+	return err;
+}
+
+/* What the superblock says of the log area bounds the memory of its index. */
+static enum tern_err
+read_log_pages(struct ternd *node, uint64_t *log_pages, char *why, size_t why_bytes)
+{
+	struct superblock superblock;
+	uint32_t good_copies;
+	const enum tern_err err =
+	    superblock_read(nvme_device_fd(node->nvme, 0), &superblock, &good_copies);
+
+	if (err == TERN_OK)
+		*log_pages = superblock.log_pages;
+	else
+		snprintf(why, why_bytes, "%s: the superblock is %s" STORAGE_NEXT_STEP,
+			 node->config.devices[0].path, tern_err_text(err));
+	return err;
+}
+
+static enum tern_err
+make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	struct runtime_config runtime = {
+		.node_id = config->id,
+		.data_nodes = config->data_nodes,
+		.witness_id = config->witness_id,
+		.witness_gen = config->witness_id == 0 ? 0 : 1,
+		.timers = config->timers,
+		.solo_isolated_stop = config->policy.solo_isolated_stop,
+		.min_copies = config->policy.min_copies,
+		.core_bugs = TERN_TEST_CORE_BUGS,
+		.prng_seed = platform_random_u64(),
+		.data_net = nic_port(node->nic),
+		.mgmt_net = net_kernel_port(node->mgmt),
+		.disk = node->disk,
+		.clock = platform_clock(),
+		.ring = node->ring,
+		.ring_bytes = config->log.ring_bytes,
+		.command_bytes_max = (uint32_t)config->log.command_bytes_max,
+		.log_pages_max = log_pages,
+		.groups_in_flight_max = GROUPS_IN_FLIGHT_MAX,
+		.units_per_frame = config->ports[0].payload_max >= 8972 ? 6 : 1,
+		.resend_ns = RESEND_NS,
+		.fetch_after_ns = FETCH_AFTER_NS,
+		.state = node->state,
+		.has_readers = true,
+		.channels = { &node->gateway_channel, &node->admin_channel },
+		.channel_count = 2,
+		.divergent = &node->divergent,
+		.status = node->status,
+	};
+
+	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
+		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
+	node->arena_bytes = runtime_bytes(&runtime);
+	node->arena_memory = platform_arena_map(node->arena_bytes);
+	if (node->arena_memory == NULL) {
+		snprintf(why, why_bytes, "%zu bytes of memory are not to be had",
+			 node->arena_bytes);
+		return TERN_ERR_NO_MEMORY;
+	}
+	arena_init(&node->arena, node->arena_memory, node->arena_bytes);
+	const enum tern_err err = runtime_create(&runtime, &node->arena, &node->runtime);
+	if (err != TERN_OK)
+		snprintf(why, why_bytes, "runtime: %s", tern_err_text(err));
+	else
+		arena_seal(&node->arena);
+	return err;
+}
+
+enum tern_err
+assemble_open(struct ternd *node, char *why, size_t why_bytes)
+{
+	uint64_t log_pages = 0;
+	enum tern_err err = open_filter(node, why, why_bytes);
+
+	if (err == TERN_OK) {
+		node->ring = platform_ring_map(node->config.log.ring_bytes);
+		if (node->ring == NULL || !open_channels(node)) {
+			snprintf(why, why_bytes, "memory for the log ring is not to be had: %s",
+				 strerror(errno));
+			err = TERN_ERR_NO_MEMORY;
+		}
+	}
+	/* Storage first: a node whose storage is wrong must say so before it touches a port. */
+	if (err == TERN_OK)
+		err = open_disk(node, why, why_bytes);
+	if (err == TERN_OK)
+		err = read_log_pages(node, &log_pages, why, why_bytes);
+	if (err == TERN_OK)
+		err = open_state(node, why, why_bytes);
+	if (err == TERN_OK)
+		err = open_mgmt(node, why, why_bytes);
+	if (err == TERN_OK)
+		err = open_nic(node, why, why_bytes);
+	if (err == TERN_OK)
+		err = make_runtime(node, log_pages, why, why_bytes);
+	return err;
+}
+
+void
+assemble_close(struct ternd *node)
+{
+	if (node->nic != NULL)
+		nic_close(node->nic);
+	if (node->mgmt != NULL)
+		net_kernel_close(node->mgmt);
+	if (node->lossy != NULL)
+		lossy_close(node->lossy);
+	if (node->nvme != NULL)
+		nvme_close(node->nvme);
+}

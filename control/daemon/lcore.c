@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data thread: boots the runtime, then turns it. Adaptive polling: while work is in flight it
+ * polls and yields; idle, it spins for poll.spin, then sleeps on the wake-up, the management
+ * socket and storage completions. Frames of the data port wake nobody, so a sleep is never longer
+ * than an eighth of the idle time (nor than poll.sleep_max): what comes after a pause waits for a
+ * small part of that pause. Only traffic ends the idle time. Heartbeats do not: three idle nodes
+ * would burn a fifth of a core on telling each other that they are there.
+ */
+#include "control/daemon/ternd.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "hw/platform/platform.h"
+
+#define BOOT_POLL_NS   50000u
+#define STOP_WAIT_NS   2000000000ull
+#define TIMER_SLACK_NS 1000ul
+#define NAP_SHARE      8u /* a sleep takes at most this part of the idle time */
+
+struct nap {
+	uint64_t busy_count;    /* of the runtime, when it was last looked at */
+	uint64_t idle_since_ns; /* 0: not idle */
+};
+
+static bool
+has_requests(struct ternd *node)
+{
+	return !ring_is_empty(&node->gateway_channel.requests) ||
+	       !ring_is_empty(&node->admin_channel.requests);
+}
+
+static void
+sleep_until_woken(struct ternd *node, uint64_t ns)
+{
+	const struct net_port mgmt = net_kernel_port(node->mgmt);
+	struct pollfd fds[3] = {
+		{ .fd = node->lcore_wake.fd, .events = POLLIN },
+		{ .fd = mgmt.ops->wait_fd(mgmt.net), .events = POLLIN },
+		{ .fd = node->disk.ops->wait_fd(node->disk.disk), .events = POLLIN },
+	};
+	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u),
+					  .tv_nsec = (long)(ns % 1000000000u) };
+
+	wake_prepare(&node->lcore_wake);
+	if (!has_requests(node) && !atomic_load(&node->lcore.is_stop_wanted)) {
+		runtime_note_sleep(node->runtime);
+		(void)ppoll(fds, 3, &timeout, NULL);
+	}
+	wake_done(&node->lcore_wake);
+}
+
+/* Traffic ends the idle time; heartbeats, ticks and status do not. */
+static void
+note_traffic(struct ternd *node, struct nap *nap)
+{
+	const uint64_t busy_count = runtime_busy_count(node->runtime);
+
+	if (busy_count == nap->busy_count)
+		return;
+	nap->busy_count = busy_count;
+	nap->idle_since_ns = 0;
+}
+
+/* After an idle turn. */
+static void
+rest(struct ternd *node, struct nap *nap)
+{
+	const uint64_t now_ns = platform_monotonic_ns();
+	const uint64_t deadline_ns = runtime_deadline_ns(node->runtime);
+
+	if (node->config.poll.mode == POLL_BUSY)
+		return;
+	if (nap->idle_since_ns == 0)
+		nap->idle_since_ns = now_ns;
+	const uint64_t idle_ns = now_ns - nap->idle_since_ns;
+	if (idle_ns < node->config.poll.spin_ns) {
+		sched_yield();
+		return;
+	}
+	const uint64_t ns = min_u64(max_u64(idle_ns / NAP_SHARE, node->config.poll.sleep_min_ns),
+				    node->config.poll.sleep_max_ns);
+	if (deadline_ns > now_ns)
+		sleep_until_woken(node, min_u64(ns, deadline_ns - now_ns));
+}
+
+static bool
+boot(struct ternd *node)
+{
+	const struct timespec step = { .tv_nsec = BOOT_POLL_NS };
+	enum runtime_boot verdict = RUNTIME_BOOT_MORE;
+
+	if (nvme_attach(node->nvme, node->lcore.why, sizeof(node->lcore.why)) != TERN_OK)
+		return false;
+	while (verdict == RUNTIME_BOOT_MORE && !atomic_load(&node->lcore.is_stop_wanted)) {
+		verdict = runtime_boot_turn(node->runtime);
+		if (verdict == RUNTIME_BOOT_MORE)
+			nanosleep(&step, NULL);
+	}
+	node->lcore.boot = verdict;
+	if (verdict != RUNTIME_BOOT_READY)
+		return false;
+	if (nic_thread_register(node->nic) != TERN_OK) {
+		snprintf(node->lcore.why, sizeof(node->lcore.why),
+			 "DPDK has no room for the data thread");
+		return false;
+	}
+	return true;
+}
+
+/* True while the loop should go on: after a stop was asked for, a master gets a while to hand its
+ * mastership over. */
+static bool
+goes_on(struct ternd *node, uint64_t *stop_ns)
+{
+	if (!atomic_load_explicit(&node->lcore.is_stop_wanted, memory_order_relaxed))
+		return true;
+	if (*stop_ns == 0) {
+		*stop_ns = platform_monotonic_ns();
+		runtime_stop(node->runtime);
+		return true;
+	}
+	return runtime_view(node->runtime)->role == CORE_MASTER &&
+	       runtime_view(node->runtime)->mode == CORE_MODE_DUPLEX &&
+	       platform_monotonic_ns() - *stop_ns < STOP_WAIT_NS;
+}
+
+static void *
+lcore_main(void *context)
+{
+	struct ternd *node = context;
+	struct nap nap = { 0 };
+	uint64_t stop_ns = 0;
+	bool is_up = true;
+
+	(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+	if (node->config.poll.cpu >= 0 &&
+	    platform_pin_thread((uint32_t)node->config.poll.cpu) != TERN_OK)
+		platform_diag(PLATFORM_WARNING, "pin_failed node=%s cpu=%d", node->config.name,
+			      node->config.poll.cpu);
+	if (!boot(node)) {
+		atomic_store(&node->lcore.phase, LCORE_FAILED);
+		return NULL;
+	}
+	atomic_store(&node->lcore.phase, LCORE_RUNNING);
+	while (goes_on(node, &stop_ns)) {
+		const bool is_up_now = nic_port_is_up(node->nic, 0);
+
+		if (is_up_now != is_up) {
+			is_up = is_up_now;
+			runtime_set_data_port(node->runtime, is_up);
+		}
+		const enum runtime_turn verdict = runtime_turn(node->runtime);
+
+		note_traffic(node, &nap);
+		switch (verdict) {
+		case RUNTIME_WORKED:
+			break;
+		case RUNTIME_WAITING:
+			nap.idle_since_ns = 0;
+			if (node->config.poll.mode != POLL_BUSY)
+				sched_yield();
+			break;
+		case RUNTIME_IDLE:
+			rest(node, &nap);
+			break;
+		}
+	}
+	nic_thread_unregister(node->nic);
+	atomic_store(&node->lcore.phase, LCORE_ENDED);
+	return NULL;
+}
+
+enum tern_err
+lcore_start(struct ternd *node)
+{
+	return pthread_create(&node->lcore.thread, NULL, lcore_main, node) == 0 ? TERN_OK
+										: TERN_ERR_IO;
+}
+
+void
+lcore_stop(struct ternd *node)
+{
+	atomic_store(&node->lcore.is_stop_wanted, true);
+	wake_up(&node->lcore_wake);
+	(void)pthread_join(node->lcore.thread, NULL);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/daemon/ternd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "hw/platform/platform.h"
+
+#define SUPERVISE_MS 5
+
+static const char *
+boot_text(enum runtime_boot verdict)
+{
+	switch (verdict) {
+	case RUNTIME_BOOT_MORE:
+		return "start-up was interrupted";
+	case RUNTIME_BOOT_READY:
+		return "ready";
+	case RUNTIME_BOOT_BLANK:
+		return "the storage was never initialised; `tern node init` does that";
+	case RUNTIME_BOOT_FOREIGN:
+		return "the storage belongs to another cluster, node or configuration; check "
+		       "node.id, the list of nodes and the devices of the node file";
+	case RUNTIME_BOOT_CORRUPT:
+		return "no superblock copy or log position can be read back whole; this node has "
+		       "to join again under a new id";
+	case RUNTIME_BOOT_DAMAGED:
+		return "the log has lost blocks that this node had acknowledged; it must not vote "
+		       "or serve: replace it under a new id";
+	case RUNTIME_BOOT_IO:
+		return "a device failed while the log was read";
+	}
+	return "unknown";
+}
+
+static int
+usage(void)
+{
+	fprintf(stderr,
+		"usage: ternd --config FILE\n"
+		"Runs a data node. Storage is made once by `tern node init --config FILE`.\n");
+	return ADMIN_EXIT_USAGE;
+}
+
+static int
+fail(const struct ternd *node, int code, const char *why)
+{
+	fprintf(stderr, "ternd: %s: %s\n", node->config.name[0] != '\0' ? node->config.name : "?",
+		why);
+	return code;
+}
+
+static enum tern_err
+start_gateway(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	const struct node_config_node *self = node_config_self(config);
+	struct gateway_peer peers[NODE_CONFIG_NODES_MAX];
+	char hosts[NODE_CONFIG_NODES_MAX][sizeof(self->resp.text)];
+	struct gateway_config gateway = {
+		.bind_port = self->resp.port,
+		.listen_fd = -1,
+		.connections_max = config->gateway.connections_max,
+		.in_flight_max = config->gateway.in_flight_max,
+		.value_bytes_max = (uint32_t)config->state.value_bytes_max,
+		.command_bytes_max = (uint32_t)config->log.command_bytes_max,
+		.channel = &node->gateway_channel,
+		.state = node->state,
+		.status = node->status,
+		.peers = peers,
+		.node_id = config->id,
+		.node_name = config->name,
+		.tern_version = TERN_VERSION,
+	};
+
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *peer = &config->nodes[i];
+		char *colon;
+
+		if (peer->kind != NODE_DATA)
+			continue;
+		snprintf(hosts[i], sizeof(hosts[i]), "%s", peer->resp.text);
+		colon = strrchr(hosts[i], ':');
+		if (colon != NULL)
+			*colon = '\0';
+		peers[gateway.peers_count++] = (struct gateway_peer){
+			.node_id = peer->id,
+			.name = peer->name,
+			.resp_host = hosts[i],
+			.resp_port = peer->resp.port,
+		};
+		if (peer->id == config->id)
+			gateway.bind_host = hosts[i];
+	}
+	return gateway_start(&gateway, &node->gateway, why, why_bytes);
+}
+
+static enum tern_err
+start_admin(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct admin_options options = {
+		.socket_path = node->config.admin_socket,
+		.verbs = ternd_verbs,
+		.verb_count = ternd_verb_count,
+		.context = node,
+		.thread_begin = ternd_admin_begin,
+		.thread_end = ternd_admin_end,
+	};
+
+	return admin_start(&options, &node->admin, why, why_bytes);
+}
+
+/* Blocks the signals that end the process and gives a descriptor for them: before any thread is
+ * made, so that all inherit the mask. */
+static int
+signal_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -1;
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* The main thread's work until a signal, or until the lcore gives up. */
+static void
+supervise(struct ternd *node, int signals)
+{
+	struct pollfd fd = { .fd = signals, .events = POLLIN };
+	uint8_t role = 0, mode = 0;
+	int wait_ms = 1;
+
+	while (poll(&fd, 1, wait_ms) <= 0) {
+		struct node_status status;
+		const int phase = atomic_load(&node->lcore.phase);
+
+		if (phase == LCORE_FAILED || phase == LCORE_ENDED)
+			return;
+		wait_ms = (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
+		while (divergent_turn(node))
+			;
+		(void)state_grace_period(node->state);
+		status_read(node->status, &status);
+		if (status.role != role || status.mode != mode) {
+			role = status.role;
+			mode = status.mode;
+			platform_diag(PLATFORM_INFO,
+				      "role node=%s role=%s mode=%s term=%llu epoch=%u "
+				      "log_index=%llu commit_index=%llu",
+				      node->config.name, admin_role_name(role),
+				      admin_mode_name(mode), (unsigned long long)status.term,
+				      status.epoch, (unsigned long long)status.last_index,
+				      (unsigned long long)status.commit_index);
+		}
+	}
+}
+
+/* Waits until the lcore has recovered the log, or could not. Ports are maintained meanwhile. */
+static bool
+await_boot(struct ternd *node, int signals)
+{
+	struct pollfd fd = { .fd = signals, .events = POLLIN };
+	int wait_ms = 1;
+
+	while (atomic_load(&node->lcore.phase) == LCORE_BOOTING) {
+		if (poll(&fd, 1, wait_ms) > 0)
+			return false;
+		wait_ms = (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
+	}
+	return atomic_load(&node->lcore.phase) == LCORE_RUNNING;
+}
+
+static int
+run(struct ternd *node, int signals)
+{
+	char why[512];
+	int code = ADMIN_EXIT_OK;
+
+	if (lcore_start(node) != TERN_OK)
+		return fail(node, ADMIN_EXIT_FAILED, "the data thread cannot be started");
+	if (!await_boot(node, signals)) {
+		lcore_stop(node);
+		return fail(node, ADMIN_EXIT_CONFIG,
+			    node->lcore.why[0] != '\0' ? node->lcore.why
+						       : boot_text(node->lcore.boot));
+	}
+	if (start_gateway(node, why, sizeof(why)) != TERN_OK ||
+	    start_admin(node, why, sizeof(why)) != TERN_OK) {
+		code = fail(node, ADMIN_EXIT_CONFIG, why);
+	} else {
+		platform_diag(PLATFORM_INFO, "started node=%s id=%u", node->config.name,
+			      node->config.id);
+		supervise(node, signals);
+	}
+	/* The lcore goes on polling until it has handed over: maintenance must not stop before. */
+	lcore_stop(node);
+	if (node->gateway != NULL)
+		gateway_stop(node->gateway);
+	admin_stop(node->admin);
+	while (divergent_turn(node))
+		;
+	platform_diag(PLATFORM_INFO, "stopped node=%s", node->config.name);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ternd *node = aligned_alloc(64, align_up_u64(sizeof(*node), 64));
+	char why[1024] = "";
+	const int signals = signal_fd();
+
+	if (argc != 3 || strcmp(argv[1], "--config") != 0 || node == NULL || signals < 0)
+		return usage();
+	memset(node, 0, sizeof(*node));
+	if (node_config_load(argv[2], &node->config, why, sizeof(why)) != TERN_OK) {
+		fprintf(stderr, "ternd: %s\n", why);
+		return ADMIN_EXIT_CONFIG;
+	}
+	if (node->config.kind != NODE_DATA)
+		return fail(node, ADMIN_EXIT_CONFIG,
+			    "this node file is a witness's; start tern-witness with it");
+	if (assemble_open(node, why, sizeof(why)) != TERN_OK) {
+		const int code = fail(node, ADMIN_EXIT_CONFIG, why);
+		assemble_close(node);
+		return code;
+	}
+	const int code = run(node, signals);
+	assemble_close(node);
+	free(node);
+	return code;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ternd: a data node. Start-up order, threads, supervision, shutdown.
+ *
+ *	main thread   opens everything, then supervises: port maintenance, reclaim, divergent tails
+ *	lcore thread  owns the runtime, the data port, the management socket, the storage port
+ *	gateway       RESP clients (control/gateway)
+ *	admin         the admin socket (control/admin)
+ *
+ * All memory that the lcore uses is taken before it starts. Storage is never created here.
+ * Exit codes: 0 ended by a signal, 1 failed, 2 usage, 8 bad configuration or storage.
+ */
+#ifndef TERN_DAEMON_TERND_H
+#define TERN_DAEMON_TERND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "control/admin/admin.h"
+#include "control/config/node_config.h"
+#include "control/gateway/gateway.h"
+#include "dataplane/runtime/runtime.h"
+#include "hw/net_kernel/net_kernel.h"
+#include "hw/nic_dpdk/nic.h"
+#include "hw/nvme_uring/lossy.h"
+#include "hw/nvme_uring/nvme.h"
+
+#define TERND_ADMIN_IN_FLIGHT 16u
+
+enum lcore_phase { LCORE_BOOTING = 0, LCORE_RUNNING, LCORE_FAILED, LCORE_ENDED };
+
+/* The lcore thread and what it shares with the main thread. */
+struct lcore {
+	pthread_t thread;
+	_Atomic int phase;           /* enum lcore_phase */
+	_Atomic bool is_stop_wanted; /* hand over if possible, then end */
+	enum runtime_boot boot;      /* valid when phase is LCORE_FAILED */
+	char why[256];               /* when the boot could not even begin */
+};
+
+struct ternd {
+	struct node_config config;
+	struct net_filter filter;
+	struct nic *nic;
+	struct net_kernel *mgmt;
+	struct nvme *nvme;
+	struct lossy *lossy; /* dev only; NULL */
+	struct disk_port disk;
+	uint8_t *ring;
+	void *arena_memory;
+	size_t arena_bytes;
+	struct arena arena;
+	void *state_memory;
+	size_t state_bytes;
+	struct state *state;
+	struct runtime *runtime;
+	struct wake lcore_wake;
+	struct submit_channel gateway_channel, admin_channel;
+	void *rings_memory;
+	size_t rings_bytes;
+	struct ring divergent;
+	struct status_cell *status;
+	struct lcore lcore;
+	struct gateway *gateway;
+	struct admin *admin;
+	struct state_reader *admin_reader; /* of the admin thread */
+	uint64_t admin_tag;
+};
+
+/* ---- assemble.c: everything that is opened once ---- */
+
+/* Opens ports, storage and memory as node->config says. On an error *why* says what failed and what
+ * to do; what was opened stays for assemble_close. */
+TERN_CHECKED enum tern_err assemble_open(struct ternd *node, char *why, size_t why_bytes);
+void assemble_close(struct ternd *node);
+
+/* ---- lcore.c ---- */
+
+/* Starts the thread; its phase tells how it goes. */
+TERN_CHECKED enum tern_err lcore_start(struct ternd *node);
+/* Asks it to end (after a hand-over if this node is master) and waits for it. */
+void lcore_stop(struct ternd *node);
+
+/* ---- verbs.c ---- */
+
+extern const struct admin_verb ternd_verbs[];
+extern const uint32_t ternd_verb_count;
+void ternd_admin_begin(void *context);
+void ternd_admin_end(void *context);
+
+/* ---- divergent.c ---- */
+
+/* Main thread: writes waiting records of cut tails to files. True: did something. */
+bool divergent_turn(struct ternd *node);
+
+#endif

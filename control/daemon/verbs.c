@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of a data node's admin socket. */
+#include "control/daemon/ternd.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "hw/platform/platform.h"
+
+#define COMPLETION_WAIT_NS 5000000000ull
+
+void
+ternd_admin_begin(void *context)
+{
+	struct ternd *node = context;
+
+	node->admin_reader = state_reader_open(node->state);
+}
+
+void
+ternd_admin_end(void *context)
+{
+	struct ternd *node = context;
+
+	if (node->admin_reader != NULL)
+		state_reader_close(node->admin_reader);
+	node->admin_reader = NULL;
+}
+
+static json_t *
+verb_status(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	struct node_status status;
+
+	(void)request;
+	status_read(node->status, &status);
+	return admin_status_json(&node->config, &status);
+}
+
+/* Hands one request to the lcore and waits for its completion. False: none came in time. */
+static bool
+submit_and_wait(struct ternd *node, const struct submit_request *request,
+		struct submit_completion *completion)
+{
+	struct submit_channel *channel = &node->admin_channel;
+	struct submit_request *out = ring_reserve(&channel->requests, sizeof(*out));
+	const uint64_t until_ns = platform_monotonic_ns() + COMPLETION_WAIT_NS;
+	uint32_t bytes;
+
+	if (out == NULL)
+		return false;
+	*out = *request;
+	ring_publish(&channel->requests);
+	wake_up(channel->lcore_wake);
+	while (platform_monotonic_ns() < until_ns) {
+		const struct submit_completion *in = ring_peek(&channel->completions, &bytes);
+		if (in == NULL) {
+			struct pollfd fd = { .fd = channel->front_wake.fd, .events = POLLIN };
+			wake_prepare(&channel->front_wake);
+			if (ring_is_empty(&channel->completions))
+				(void)poll(&fd, 1, 100);
+			wake_done(&channel->front_wake);
+			continue;
+		}
+		*completion = *in;
+		ring_consume(&channel->completions);
+		if (completion->tag == request->tag)
+			return true;
+	}
+	return false;
+}
+
+/* The other data node, when there is exactly one. */
+static const struct node_config_node *
+other_data_node(const struct node_config *config)
+{
+	const struct node_config_node *other = NULL;
+
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		if (config->nodes[i].kind != NODE_DATA || config->nodes[i].id == config->id)
+			continue;
+		if (other != NULL)
+			return NULL;
+		other = &config->nodes[i];
+	}
+	return other;
+}
+
+static json_t *
+verb_switchover(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	const char *to = json_string_value(json_object_get(request, "to"));
+	const struct node_config_node *target =
+	    to != NULL ? node_config_find_name(&node->config, to) : other_data_node(&node->config);
+	struct submit_completion completion;
+
+	if (target == NULL || target->kind != NODE_DATA)
+		return admin_refuse(ADMIN_EXIT_USAGE,
+				    "no data node \"%s\"; `tern status` lists them",
+				    to == NULL ? "" : to);
+	if (target->id == node->config.id)
+		return json_pack("{s:s, s:b}", "to", target->name, "already_master", 1);
+	const struct submit_request transfer = { .tag = ++node->admin_tag,
+						 .kind = SUBMIT_TRANSFER,
+						 .node = target->id };
+	if (!submit_and_wait(node, &transfer, &completion))
+		return admin_refuse(ADMIN_EXIT_UNKNOWN,
+				    "the data thread did not answer; see `tern status`");
+	if (completion.outcome == SUBMIT_REFUSED_NOT_MASTER)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "this node is not the master");
+	if (completion.outcome != SUBMIT_DONE)
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "a hand-over needs both copies in sync (mode DUPLEX); wait until "
+		    "`tern status` shows it");
+	return json_pack("{s:s, s:b}", "to", target->name, "already_master", 0);
+}
+
+/* The state hash that apply keeps, and the one that a scan of all keys finds at the same index. */
+static json_t *
+verb_log_verify(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	char kept[17], scanned[17];
+	uint64_t index;
+
+	(void)request;
+	if (node->admin_reader == NULL)
+		return admin_refuse(ADMIN_EXIT_FAILED, "no state reader is free");
+	(void)state_read_begin(node->admin_reader);
+	const uint64_t keys = state_read_key_count(node->admin_reader);
+	const uint64_t hash = state_read_hash(node->admin_reader, &index);
+	const uint64_t scan = state_hash_scan(node->admin_reader);
+	const bool is_ended = state_read_is_ended(node->admin_reader);
+	state_read_end(node->admin_reader);
+	if (is_ended)
+		return admin_refuse(
+		    ADMIN_EXIT_FAILED,
+		    "the scan held too many old versions; try again under less load");
+	admin_hex64(hash, kept);
+	admin_hex64(scan, scanned);
+	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:b}", "name", node->config.name, "index",
+			 (json_int_t)index, "keys", (json_int_t)keys, "hash", kept, "scan", scanned,
+			 "equal", hash == scan);
+}
+
+const struct admin_verb ternd_verbs[] = {
+	{ "status", verb_status },
+	{ "switchover", verb_switchover },
+	{ "log-verify", verb_log_verify },
+};
+const uint32_t ternd_verb_count = sizeof(ternd_verbs) / sizeof(ternd_verbs[0]);
