@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tern, the command-line tool. One table of commands (command_table.c) generates the parser, the
+ * help, the completion, the manual page and a dump for tools; a verb exists when it stands there.
+ *
+ * Exit codes: enum admin_exit. Output: text for people, or with `-o json` one object with "api".
+ * Errors go to stderr as one sentence that names the next step; with `-o json` they also go to
+ * stdout as {"api":"error/v1","error":...,"exit":n}.
+ */
+#ifndef TERN_CLI_CLI_H
+#define TERN_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "control/admin/admin.h"
+
+#define CLI_ARGUMENTS_MAX 2u
+#define CLI_WORDS_MAX     3u
+
+enum cli_option_id {
+	CLI_OUTPUT = 0,
+	CLI_DIR,
+	CLI_NODE_FILE,
+	CLI_TIMEOUT,
+	CLI_TOPOLOGY,
+	CLI_NET,
+	CLI_LOG_SIZE,
+	CLI_PROFILE,
+	CLI_CONFIG,
+	CLI_CLUSTER_ID,
+	CLI_TO,
+	CLI_ONE_WAY,
+	CLI_OPTION_COUNT,
+};
+#define CLI_BIT(option) (1u << (option))
+
+struct cli_option {
+	const char *name;
+	char letter;          /* 0: none */
+	const char *argument; /* NULL: a flag */
+	const char *help;
+	const char *choices; /* words for the completion; NULL: files or free text */
+};
+
+struct cli_argument {
+	const char *name; /* NULL: no such argument */
+	bool is_optional;
+	const char *help;
+};
+
+struct cli;
+typedef enum admin_exit (*cli_run)(struct cli *cli);
+
+struct cli_command {
+	const char *path;    /* "dev up": words by one blank */
+	const char *summary; /* one line */
+	const char *detail;
+	struct cli_argument arguments[CLI_ARGUMENTS_MAX];
+	uint32_t options; /* CLI_BIT(...) */
+	cli_run run;
+};
+
+/* One parsed invocation. */
+struct cli {
+	const struct cli_command *command;
+	const char *values[CLI_OPTION_COUNT];     /* NULL: not given; flags: "" */
+	const char *arguments[CLI_ARGUMENTS_MAX]; /* NULL: not given */
+	bool is_json, is_help;
+	uint32_t timeout_ms;     /* 0: the verb's default */
+	const char *help_prefix; /* is_help without a command: the group, "" for all */
+	FILE *out, *err;
+};
+
+extern const struct cli_command cli_commands[];
+extern const uint32_t cli_command_count;
+extern const struct cli_option cli_options[CLI_OPTION_COUNT];
+
+/* ADMIN_EXIT_OK: run cli->command, or show help. USAGE: @text says what is wrong. Reorders @argv.
+ */
+enum admin_exit cli_parse(int argc, char **argv, struct cli *cli, char *text, size_t text_bytes);
+
+/* Writers of what follows from the table. */
+void cli_write_help(FILE *out, const char *prefix);
+void cli_write_command_help(FILE *out, const struct cli_command *command);
+void cli_write_completion_bash(FILE *out);
+void cli_write_man(FILE *out);
+json_t *cli_commands_json(void);
+
+/* Reports a failure and returns @code. */
+enum admin_exit cli_fail(struct cli *cli, enum admin_exit code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Prints @object as it is; takes it always. */
+void cli_print_json(struct cli *cli, json_t *object);
+
+/* A table for people: columns as wide as their widest cell. Cells are copied, at most
+ * CLI_CELL_MAX - 1 bytes. Full tables drop rows. */
+#define CLI_CELL_MAX    56u
+#define CLI_COLUMNS_MAX 14u
+#define CLI_ROWS_MAX    128u
+struct cli_table {
+	uint32_t rows, columns;
+	char cells[CLI_ROWS_MAX][CLI_COLUMNS_MAX][CLI_CELL_MAX];
+};
+void cli_table_row(struct cli_table *table, uint32_t columns, const char *const *cells);
+void cli_table_print(const struct cli_table *table, FILE *out);
+
+/* ---- the cluster that a verb speaks of ---- */
+
+struct cluster_node {
+	char name[NODE_CONFIG_NAME_MAX];
+	uint16_t id;
+	bool is_witness;
+	char admin_socket[NODE_CONFIG_SOCKET_MAX]; /* "": not on this machine */
+	char storage_dir[NODE_CONFIG_PATH_MAX];    /* "": not on this machine */
+};
+
+struct cluster {
+	uint32_t node_count;
+	struct cluster_node nodes[NODE_CONFIG_NODES_MAX];
+};
+
+/* From --node-file, or from the dev cluster in --dir (default ./.tern). Reports what fails. */
+enum admin_exit cluster_find(struct cli *cli, struct cluster *cluster);
+
+/* status/v1 of all nodes: new reference. @health: OK, DEGRADED or CRITICAL. */
+json_t *cluster_status(const struct cluster *cluster, uint32_t timeout_ms, enum admin_exit *health);
+/* Adds "health" and "warnings" to @status, which has the nodes' entries. */
+enum admin_exit cluster_judge(json_t *status);
+/* The entry of the master that serves, borrowed from @status; NULL: none. */
+json_t *cluster_master(const json_t *status);
+
+/* ---- birth of storage ---- */
+
+/* Creates the storage of the node that @config describes, exactly once. CONFIG (exit 8): it exists
+ * or cannot be made; @text says what and the next step, and what existed is untouched. */
+enum admin_exit
+node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+/* A random cluster_id, never 0; false: the kernel gave no randomness. */
+bool node_birth_cluster_id(uint64_t *cluster_id);
+
+/* ---- verbs ---- */
+enum admin_exit verb_status(struct cli *cli);
+enum admin_exit verb_node_init(struct cli *cli);
+enum admin_exit verb_config_check(struct cli *cli);
+enum admin_exit verb_cluster_switchover(struct cli *cli);
+enum admin_exit verb_log_status(struct cli *cli);
+enum admin_exit verb_log_verify(struct cli *cli);
+enum admin_exit verb_log_divergent_list(struct cli *cli);
+enum admin_exit verb_log_divergent_export(struct cli *cli);
+enum admin_exit verb_dev_up(struct cli *cli);
+enum admin_exit verb_dev_down(struct cli *cli);
+enum admin_exit verb_dev_status(struct cli *cli);
+enum admin_exit verb_dev_kill(struct cli *cli);
+enum admin_exit verb_dev_stop(struct cli *cli);
+enum admin_exit verb_dev_cont(struct cli *cli);
+enum admin_exit verb_dev_start(struct cli *cli);
+enum admin_exit verb_dev_cut(struct cli *cli);
+enum admin_exit verb_dev_heal(struct cli *cli);
+enum admin_exit verb_version(struct cli *cli);
+enum admin_exit verb_commands(struct cli *cli);
+enum admin_exit verb_completion(struct cli *cli);
+enum admin_exit verb_man(struct cli *cli);
+
+#endif

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which nodes a verb speaks of, and what they say of themselves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/admin/admin_client.h"
+#include "control/cli/dev.h"
+
+#define STATUS_TIMEOUT_MS 1000u
+
+static enum admin_exit
+find_by_file(struct cli *cli, struct cluster *cluster)
+{
+	struct node_config *config = malloc(sizeof(*config));
+	char text[768];
+
+	if (!config)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	if (node_config_load(cli->values[CLI_NODE_FILE], config, text, sizeof(text))) {
+		free(config);
+		return cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+	}
+	cluster->node_count = config->node_count;
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *from = &config->nodes[i];
+		struct cluster_node *node = &cluster->nodes[i];
+		memcpy(node->name, from->name, sizeof(node->name));
+		node->id = from->id;
+		node->is_witness = from->kind == NODE_WITNESS;
+		memcpy(node->admin_socket, from->admin_socket, sizeof(node->admin_socket));
+		if (from->id == config->id)
+			memcpy(node->storage_dir, config->storage_dir, sizeof(node->storage_dir));
+	}
+	free(config);
+	return ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+find_by_dir(struct cli *cli, struct cluster *cluster)
+{
+	struct dev *dev = malloc(sizeof(*dev));
+	enum admin_exit code = dev ? dev_dir(cli, dev) : ADMIN_EXIT_FAILED;
+
+	if (!code && !dev_load(dev))
+		code =
+		    cli_fail(cli, ADMIN_EXIT_UNREACHABLE,
+			     "no local cluster in %s; give --dir or --node-file, or start one with "
+			     "`tern dev up`",
+			     dev->dir);
+	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+		struct cluster_node *node = &cluster->nodes[i];
+		memcpy(node->name, dev->nodes[i].name, sizeof(node->name));
+		node->id = dev->nodes[i].id;
+		node->is_witness = dev->nodes[i].is_witness;
+		dev_admin_socket(dev, &dev->nodes[i], node->admin_socket);
+		dev_path(dev, &dev->nodes[i], "storage", node->storage_dir);
+	}
+	cluster->node_count = DEV_NODES;
+	free(dev);
+	return code;
+}
+
+enum admin_exit
+cluster_find(struct cli *cli, struct cluster *cluster)
+{
+	memset(cluster, 0, sizeof(*cluster));
+	return cli->values[CLI_NODE_FILE] ? find_by_file(cli, cluster) : find_by_dir(cli, cluster);
+}
+
+/* ---- status/v1 ---- */
+
+static json_t *
+down_json(const struct cluster_node *node, const char *why)
+{
+	static const char *const unknown[] = { "term",         "epoch",         "last_index",
+					       "commit_index", "applied_index", "durable_index",
+					       "chain",        "state_hash",    "copies",
+					       "port_driver",  "disk_mode",     "log_used_bytes",
+					       "drops" };
+	json_t *entry = json_pack("{s:s,s:i,s:s,s:s,s:s,s:b,s:s}", "name", node->name, "id",
+				  (int)node->id, "kind", node->is_witness ? "witness" : "data",
+				  "role", "unknown", "mode", "DOWN", "serving", 0, "error", why);
+
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		(void)json_object_set_new(entry, unknown[i], json_null());
+	return entry;
+}
+
+static json_t *
+ask_node(const struct cluster_node *node, uint32_t timeout_ms)
+{
+	char text[512];
+	json_t *entry = NULL;
+
+	if (node->admin_socket[0] == 0)
+		return down_json(node, node->storage_dir[0] != 0
+					   ? "it was ended; start it with `tern dev up`"
+					   : "its admin socket is not on this machine: ask there");
+	if (admin_call(node->admin_socket, "status", NULL,
+		       timeout_ms ? timeout_ms : STATUS_TIMEOUT_MS, &entry, text, sizeof(text)))
+		return down_json(node, text);
+	return entry;
+}
+
+static bool
+is_text(const json_t *entry, const char *key, const char *value)
+{
+	const char *text = json_string_value(json_object_get(entry, key));
+
+	return text && strcmp(text, value) == 0;
+}
+
+json_t *
+cluster_master(const json_t *status)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	json_t *master = NULL;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		json_t *entry = json_array_get(nodes, i);
+		if (!is_text(entry, "role", "master") ||
+		    !json_is_true(json_object_get(entry, "serving")))
+			continue;
+		/* A paused old master may answer once more: the higher term is the truth. */
+		if (!master || json_integer_value(json_object_get(entry, "term")) >
+				   json_integer_value(json_object_get(master, "term")))
+			master = entry;
+	}
+	return master;
+}
+
+/* Limits of the state machine that two data nodes do not share: sooner or later one of them refuses
+ * what the other takes, and their states part. */
+static json_t *
+limit_warnings(const json_t *nodes)
+{
+	json_t *warnings = json_array(), *limits = NULL;
+	const char *name = NULL, *key;
+	const json_t *value;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		json_t *here = json_object_get(entry, "state_limits");
+		if (!json_is_object(here))
+			continue;
+		if (!limits) {
+			limits = here;
+			name = json_string_value(json_object_get(entry, "name"));
+			continue;
+		}
+		json_object_foreach(limits, key, value)
+		{
+			const json_t *other = json_object_get(here, key);
+			if (json_equal(value, other))
+				continue;
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf("state.%s is %lld on %s and %lld on %s: their states will "
+					 "part; make it equal and start both again",
+					 key, (long long)json_integer_value(value),
+					 name ? name : "?", (long long)json_integer_value(other),
+					 json_string_value(json_object_get(entry, "name"))));
+		}
+	}
+	return warnings;
+}
+
+static bool
+is_node_whole(const json_t *entry)
+{
+	return !is_text(entry, "mode", "DOWN") && !is_text(entry, "mode", "CATCHUP") &&
+	       !json_is_true(json_object_get(entry, "storage_failed")) &&
+	       !json_is_true(json_object_get(entry, "damaged"));
+}
+
+enum admin_exit
+cluster_judge(json_t *status)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	const json_t *master = cluster_master(status);
+	json_t *warnings = limit_warnings(nodes);
+	bool is_whole = json_array_size(warnings) == 0;
+	enum admin_exit health = ADMIN_EXIT_DEGRADED;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++)
+		is_whole = is_whole && is_node_whole(json_array_get(nodes, i));
+	if (!master)
+		health = ADMIN_EXIT_CRITICAL;
+	else if (is_whole && is_text(master, "mode", "DUPLEX"))
+		health = ADMIN_EXIT_OK;
+	(void)json_object_set_new(status, "health",
+				  json_string(health == ADMIN_EXIT_OK         ? "ok"
+					      : health == ADMIN_EXIT_DEGRADED ? "degraded"
+									      : "critical"));
+	(void)json_object_set_new(status, "warnings", warnings);
+	return health;
+}
+
+json_t *
+cluster_status(const struct cluster *cluster, uint32_t timeout_ms, enum admin_exit *health)
+{
+	json_t *nodes = json_array(), *cluster_id = NULL;
+
+	for (uint32_t i = 0; i < cluster->node_count; i++) {
+		json_t *entry = ask_node(&cluster->nodes[i], timeout_ms);
+		if (!cluster_id)
+			cluster_id = json_object_get(entry, "cluster_id");
+		(void)json_array_append_new(nodes, entry);
+	}
+	json_t *status = json_pack("{s:s,s:O?,s:o}", "api", "status/v1", "cluster_id", cluster_id,
+				   "nodes", nodes);
+	*health = cluster_judge(status);
+	return status;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local development cluster: what stands in <dir>/cluster.json, and how it is made.
+ *
+ *	<dir>/cluster.json   what was made, where, which processes run
+ *	<dir>/profile.conf   the hardware profile, made once, may be edited
+ *	<dir>/filter         the drop filter, one byte a directed pair of nodes
+ *	<dir>/<node>/node.conf, log, storage/
+ *	run directory        sockets only; short, because of the limit on socket paths
+ *
+ * Every change is under a lock on <dir>/lock, so that verbs do not meet.
+ */
+#ifndef TERN_CLI_DEV_H
+#define TERN_CLI_DEV_H
+
+#include "control/cli/cli.h"
+#include "control/cli/process.h"
+
+#define DEV_NODES 3u
+
+struct dev_node {
+	char name[NODE_CONFIG_NAME_MAX];
+	uint16_t id;
+	bool is_witness;
+	bool is_initialized; /* storage was created: never again */
+	uint16_t mgmt_port, resp_port, client_port;
+	struct process process;
+};
+
+struct dev {
+	char dir[NODE_CONFIG_PATH_MAX - 64]; /* absolute; room for the names below it */
+	char run_dir[64];
+	uint64_t cluster_id;
+	uint64_t log_bytes;
+	struct dev_node nodes[DEV_NODES];
+	int lock_fd;
+};
+
+/* The absolute path of the cluster's directory. */
+enum admin_exit dev_dir(struct cli *cli, struct dev *dev);
+/* Locks and reads cluster.json. UNREACHABLE: there is none; reported when @is_required. */
+enum admin_exit dev_open(struct cli *cli, struct dev *dev, bool is_required);
+void dev_close(struct dev *dev);
+/* Reads without a lock; false: there is no (whole) cluster.json. */
+bool dev_load(struct dev *dev);
+/* Replaces cluster.json. */
+enum admin_exit dev_save(struct cli *cli, const struct dev *dev);
+/* By name or number; NULL: reported. */
+struct dev_node *dev_find(struct cli *cli, struct dev *dev, const char *name);
+
+/* Paths below the directories; @out: NODE_CONFIG_PATH_MAX. */
+void dev_path(const struct dev *dev, const struct dev_node *node, const char *leaf, char *out);
+void dev_admin_socket(const struct dev *dev, const struct dev_node *node,
+		      char out[NODE_CONFIG_SOCKET_MAX]);
+
+/* Chooses id and ports of a new cluster. */
+enum admin_exit dev_choose(struct cli *cli, struct dev *dev);
+/* Makes run directory, profile, filter, node files and storage, as far as they are missing. */
+enum admin_exit dev_make(struct cli *cli, struct dev *dev);
+/* Removes the run directory and all in it. */
+void dev_remove_run(struct dev *dev);
+
+/* The text of the profile that ships for local clusters; embedded when this was built. */
+extern const char dev_profile_text[];
+
+#endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/cli/dev.h"
+#include "hw/file_store/register_store.h"
+
+#define API         "dev-cluster/v1"
+#define DEFAULT_DIR ".tern"
+
+enum admin_exit
+dev_dir(struct cli *cli, struct dev *dev)
+{
+	const char *given = cli->values[CLI_DIR] ? cli->values[CLI_DIR] : DEFAULT_DIR;
+	char current[PATH_MAX], path[PATH_MAX + 256];
+	int bytes;
+
+	memset(dev, 0, sizeof(*dev));
+	dev->lock_fd = -1;
+	if (given[0] == '/')
+		bytes = snprintf(path, sizeof(path), "%s", given);
+	else if (getcwd(current, sizeof(current)))
+		bytes = snprintf(path, sizeof(path), "%s/%.255s", current, given);
+	else
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "no current directory: %s",
+				strerror(errno));
+	if (bytes < 0 || (size_t)bytes >= sizeof(dev->dir))
+		return cli_fail(
+		    cli, ADMIN_EXIT_USAGE,
+		    "the directory's path is %d bytes long, allowed at most %zu; give a "
+		    "shorter one with --dir",
+		    bytes, sizeof(dev->dir) - 1);
+	memcpy(dev->dir, path, (size_t)bytes + 1);
+	return ADMIN_EXIT_OK;
+}
+
+void
+dev_path(const struct dev *dev, const struct dev_node *node, const char *leaf, char *out)
+{
+	(void)snprintf(out, NODE_CONFIG_PATH_MAX, "%s%s%s%s%s", dev->dir, node ? "/" : "",
+		       node ? node->name : "", leaf[0] ? "/" : "", leaf);
+}
+
+void
+dev_admin_socket(const struct dev *dev, const struct dev_node *node,
+		 char out[NODE_CONFIG_SOCKET_MAX])
+{
+	out[0] = 0; /* no run directory: nothing runs */
+	if (dev->run_dir[0] != 0)
+		(void)snprintf(out, NODE_CONFIG_SOCKET_MAX, "%s/%.16s.sock", dev->run_dir,
+			       node->name);
+}
+
+struct dev_node *
+dev_find(struct cli *cli, struct dev *dev, const char *name)
+{
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		if (strcmp(dev->nodes[i].name, name) == 0)
+			return &dev->nodes[i];
+	}
+	(void)cli_fail(cli, ADMIN_EXIT_USAGE, "no node \"%.32s\", allowed a, b, w", name);
+	return NULL;
+}
+
+/* ---- cluster.json ---- */
+
+static uint64_t
+get_u64(const json_t *object, const char *key)
+{
+	const json_int_t value = json_integer_value(json_object_get(object, key));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+static bool
+get_text(const json_t *object, const char *key, char *out, size_t out_bytes)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	if (!text || strlen(text) >= out_bytes)
+		return false;
+	(void)snprintf(out, out_bytes, "%s", text);
+	return true;
+}
+
+static bool
+load_node(const json_t *from, struct dev_node *node)
+{
+	node->id = (uint16_t)get_u64(from, "id");
+	node->is_witness = json_is_true(json_object_get(from, "witness"));
+	node->is_initialized = json_is_true(json_object_get(from, "initialized"));
+	node->mgmt_port = (uint16_t)get_u64(from, "mgmt_port");
+	node->resp_port = (uint16_t)get_u64(from, "resp_port");
+	node->client_port = (uint16_t)get_u64(from, "client_port");
+	node->process.pid = (pid_t)get_u64(from, "pid");
+	node->process.start_time = get_u64(from, "start_time");
+	return get_text(from, "name", node->name, sizeof(node->name)) && node->id > 0 &&
+	       node->id < NET_NODES_MAX && node->mgmt_port > 0;
+}
+
+bool
+dev_load(struct dev *dev)
+{
+	char path[NODE_CONFIG_PATH_MAX], text[32];
+
+	dev_path(dev, NULL, "cluster.json", path);
+	json_t *file = json_load_file(path, 0, NULL);
+	const json_t *nodes = json_object_get(file, "nodes");
+	const char *api = json_string_value(json_object_get(file, "api"));
+	bool is_good = api && strcmp(api, API) == 0 && json_array_size(nodes) == DEV_NODES &&
+		       get_text(file, "run_dir", dev->run_dir, sizeof(dev->run_dir)) &&
+		       get_text(file, "cluster_id", text, sizeof(text));
+
+	for (uint32_t i = 0; i < DEV_NODES && is_good; i++)
+		is_good = load_node(json_array_get(nodes, i), &dev->nodes[i]);
+	if (is_good) {
+		dev->cluster_id = strtoull(text, NULL, 16);
+		dev->log_bytes = get_u64(file, "log_bytes");
+	}
+	json_decref(file);
+	return is_good;
+}
+
+enum admin_exit
+dev_save(struct cli *cli, const struct dev *dev)
+{
+	char path[NODE_CONFIG_PATH_MAX], id[17];
+	json_t *nodes = json_array();
+
+	admin_hex64(dev->cluster_id, id);
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		const struct dev_node *node = &dev->nodes[i];
+		(void)json_array_append_new(
+		    nodes,
+		    json_pack("{s:s,s:i,s:b,s:b,s:i,s:i,s:i,s:i,s:I}", "name", node->name, "id",
+			      (int)node->id, "witness", (int)node->is_witness, "initialized",
+			      (int)node->is_initialized, "mgmt_port", (int)node->mgmt_port,
+			      "resp_port", (int)node->resp_port, "client_port",
+			      (int)node->client_port, "pid", (int)node->process.pid, "start_time",
+			      (json_int_t)node->process.start_time));
+	}
+	json_t *file =
+	    json_pack("{s:s,s:s,s:s,s:I,s:o}", "api", API, "cluster_id", id, "run_dir",
+		      dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "nodes", nodes);
+	char *text = file ? json_dumps(file, JSON_INDENT(2)) : NULL;
+	json_decref(file);
+	dev_path(dev, NULL, "cluster.json", path);
+	const bool is_good = text && file_store_write_atomic(path, text, strlen(text)) == TERN_OK;
+	free(text);
+	if (!is_good)
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"%s cannot be written: check the directory's owner and free space",
+				path);
+	return ADMIN_EXIT_OK;
+}
+
+/* ---- opening ---- */
+
+static enum admin_exit
+lock(struct cli *cli, struct dev *dev)
+{
+	char path[NODE_CONFIG_PATH_MAX];
+
+	dev_path(dev, NULL, "lock", path);
+	dev->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (dev->lock_fd < 0)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s: %s", path, strerror(errno));
+	if (flock(dev->lock_fd, LOCK_EX) != 0)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s cannot be locked: %s", path,
+				strerror(errno));
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+dev_open(struct cli *cli, struct dev *dev, bool is_required)
+{
+	char path[NODE_CONFIG_PATH_MAX];
+	enum admin_exit code = dev_dir(cli, dev);
+
+	if (code)
+		return code;
+	dev_path(dev, NULL, "cluster.json", path);
+	if (is_required && access(path, F_OK) != 0)
+		return cli_fail(cli, ADMIN_EXIT_UNREACHABLE,
+				"no local cluster in %s; start one with `tern dev up`", dev->dir);
+	if (mkdir(dev->dir, 0755) != 0 && errno != EEXIST)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s: %s", dev->dir, strerror(errno));
+	code = lock(cli, dev);
+	if (code)
+		return code;
+	if (access(path, F_OK) == 0 && !dev_load(dev))
+		return cli_fail(cli, ADMIN_EXIT_CONFIG,
+				"%s is damaged; move it away together with the nodes' directories "
+				"to begin anew",
+				path);
+	return ADMIN_EXIT_OK;
+}
+
+void
+dev_close(struct dev *dev)
+{
+	if (dev->lock_fd >= 0)
+		(void)close(dev->lock_fd);
+	dev->lock_fd = -1;
+}

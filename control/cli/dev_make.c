@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How a local cluster is made: ports, run directory, node files, storage. */
+#define _XOPEN_SOURCE 700 /* nftw */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/cli/dev.h"
+#include "control/config/config_units.h"
+#include "hw/file_store/register_store.h"
+
+/* Below the range from which the kernel takes ports for outgoing connections, so that a port stays
+ * free while its node is down. */
+#define PORT_FIRST  20000u
+#define PORT_COUNT  12000u
+#define PORT_TRIES  1000u
+#define DATA_PORT   7400u
+#define PROFILE_MAX (256u << 10)
+
+/* A port that is free for UDP and TCP; both sockets stay open in @held until all are chosen. */
+static uint16_t
+hold_port(int held[2])
+{
+	uint16_t seed;
+
+	for (uint32_t i = 0; i < PORT_TRIES; i++) {
+		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+			return 0;
+		const uint16_t port = (uint16_t)(PORT_FIRST + seed % PORT_COUNT);
+		const struct sockaddr_in address = { .sin_family = AF_INET,
+						     .sin_port = htons(port),
+						     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		held[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		held[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (held[0] >= 0 && held[1] >= 0 &&
+		    bind(held[0], (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+		    bind(held[1], (const struct sockaddr *)&address, sizeof(address)) == 0)
+			return port;
+		(void)close(held[0]);
+		(void)close(held[1]);
+	}
+	held[0] = held[1] = -1;
+	return 0;
+}
+
+enum admin_exit
+dev_choose(struct cli *cli, struct dev *dev)
+{
+	static const char *const names[DEV_NODES] = { "a", "b", "w" };
+	uint16_t ports[DEV_NODES * 3];
+	int held[DEV_NODES * 3][2];
+	bool is_good = true;
+
+	for (uint32_t i = 0; i < DEV_NODES * 3; i++) {
+		ports[i] = hold_port(held[i]);
+		is_good = is_good && ports[i] != 0;
+	}
+	for (uint32_t i = 0; i < DEV_NODES * 3; i++) {
+		(void)close(held[i][0]);
+		(void)close(held[i][1]);
+	}
+	if (!is_good || !node_birth_cluster_id(&dev->cluster_id))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "no free ports on 127.0.0.1");
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		struct dev_node *node = &dev->nodes[i];
+		(void)snprintf(node->name, sizeof(node->name), "%s", names[i]);
+		node->id = (uint16_t)(i + 1);
+		node->is_witness = i == 2;
+		node->mgmt_port = ports[i * 3];
+		node->resp_port = ports[i * 3 + 1];
+		node->client_port = ports[i * 3 + 2];
+	}
+	return ADMIN_EXIT_OK;
+}
+
+/* ---- run directory ---- */
+
+static bool
+is_private_dir(const char *path)
+{
+	struct stat facts;
+
+	return path[0] != 0 && lstat(path, &facts) == 0 && S_ISDIR(facts.st_mode) &&
+	       facts.st_uid == geteuid();
+}
+
+static bool
+try_run_dir(struct dev *dev, const char *parent)
+{
+	/* Room for "/m1-2.sock" and EAL's own names below it. */
+	if (!parent || parent[0] != '/' || strlen(parent) + 13 >= sizeof(dev->run_dir))
+		return false;
+	(void)snprintf(dev->run_dir, sizeof(dev->run_dir), "%s/tern-XXXXXX", parent);
+	return mkdtemp(dev->run_dir) != NULL;
+}
+
+static int
+remove_one(const char *path, const struct stat *facts, int kind, struct FTW *walk)
+{
+	(void)facts;
+	(void)kind;
+	(void)walk;
+	return remove(path);
+}
+
+void
+dev_remove_run(struct dev *dev)
+{
+	const char *name = strrchr(dev->run_dir, '/');
+
+	/* Only what try_run_dir made is removed, whatever cluster.json says. */
+	if (name && strncmp(name, "/tern-", 6) == 0 && strlen(name) == 12 &&
+	    is_private_dir(dev->run_dir))
+		(void)nftw(dev->run_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	dev->run_dir[0] = 0;
+}
+
+/* ---- files ---- */
+
+static enum admin_exit
+make_profile(struct cli *cli, const struct dev *dev)
+{
+	const char *given = cli->values[CLI_PROFILE];
+	char path[NODE_CONFIG_PATH_MAX];
+	size_t bytes = strlen(dev_profile_text);
+	enum tern_err err = TERN_OK;
+
+	dev_path(dev, NULL, "profile.conf", path);
+	if (access(path, F_OK) == 0 && !given)
+		return ADMIN_EXIT_OK;
+	char *copy = given ? malloc(PROFILE_MAX) : NULL;
+	if (given && !copy)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	if (given)
+		err = file_store_read(given, copy, PROFILE_MAX, &bytes);
+	if (err) {
+		free(copy);
+		return cli_fail(cli, ADMIN_EXIT_CONFIG, "--profile %s cannot be read: %s", given,
+				tern_err_text(err));
+	}
+	err = file_store_write_atomic(path, given ? copy : dev_profile_text, bytes);
+	free(copy);
+	if (err)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s cannot be written: %s", path,
+				tern_err_text(err));
+	return ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+make_filter(struct cli *cli, const struct dev *dev)
+{
+	static const uint8_t nothing_cut[FILTER_BYTES];
+	char path[NODE_CONFIG_PATH_MAX];
+	struct stat facts;
+
+	dev_path(dev, NULL, "filter", path);
+	/* Never replaced: daemons that run have it mapped. */
+	if (stat(path, &facts) == 0 && facts.st_size == (off_t)FILTER_BYTES)
+		return ADMIN_EXIT_OK;
+	if (file_store_write_atomic(path, nothing_cut, sizeof(nothing_cut)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s cannot be written", path);
+	return ADMIN_EXIT_OK;
+}
+
+static void
+set_address(struct node_address *address, const char *host, uint16_t port)
+{
+	struct in_addr in;
+
+	(void)snprintf(address->text, sizeof(address->text), "%s:%u", host, port);
+	(void)inet_pton(AF_INET, host, &in);
+	address->ipv4 = ntohl(in.s_addr);
+	address->port = port;
+}
+
+static void
+fill_nodes(const struct dev *dev, struct node_config *config)
+{
+	char host[32];
+
+	config->node_count = DEV_NODES;
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		const struct dev_node *from = &dev->nodes[i];
+		struct node_config_node *node = &config->nodes[i];
+		memcpy(node->name, from->name, sizeof(node->name));
+		node->id = from->id;
+		node->kind = from->is_witness ? NODE_WITNESS : NODE_DATA;
+		set_address(&node->mgmt, "127.0.0.1", from->mgmt_port);
+		dev_admin_socket(dev, from, node->admin_socket);
+		if (from->is_witness)
+			continue;
+		(void)snprintf(host, sizeof(host), "10.77.0.%u", from->id);
+		set_address(&node->data, host, DATA_PORT);
+		set_address(&node->resp, "127.0.0.1", from->resp_port);
+		set_address(&node->client, "127.0.0.1", from->client_port);
+	}
+}
+
+/* One memif port a pair of data nodes; the lower id listens. */
+static void
+fill_ports(const struct dev *dev, const struct dev_node *self, struct node_config *config)
+{
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		const struct dev_node *peer = &dev->nodes[i];
+		struct node_config_port *port = &config->ports[config->port_count];
+		if (peer->is_witness || peer->id == self->id)
+			continue;
+		const bool is_server = self->id < peer->id;
+		(void)snprintf(port->device, sizeof(port->device),
+			       "net_memif%u,role=%s,id=0,socket=%s/m%u-%u.sock,socket-abstract=no,"
+			       "bsize=2048,rsize=10",
+			       config->port_count, is_server ? "server" : "client", dev->run_dir,
+			       is_server ? self->id : peer->id, is_server ? peer->id : self->id);
+		port->ipv4 = config->nodes[self->id - 1].data.ipv4;
+		port->peer_count = 1;
+		port->peers[0] = peer->id;
+		config->port_count++;
+	}
+}
+
+static enum admin_exit
+make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *self)
+{
+	struct node_config config = { .id = self->id, .is_dev = true };
+	char path[NODE_CONFIG_PATH_MAX], text[512];
+
+	dev_path(dev, self, "", path);
+	if (mkdir(path, 0755) != 0 && errno != EEXIST)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s: %s", path, strerror(errno));
+	config.kind = self->is_witness ? NODE_WITNESS : NODE_DATA;
+	memcpy(config.name, self->name, sizeof(config.name));
+	dev_path(dev, self, "storage", config.storage_dir);
+	(void)snprintf(config.run_dir, sizeof(config.run_dir), "%s", dev->run_dir);
+	dev_admin_socket(dev, self, config.admin_socket);
+	dev_path(dev, NULL, "filter", config.filter_file);
+	dev_path(dev, NULL, "profile.conf", config.profile);
+	fill_nodes(dev, &config);
+	if (!self->is_witness) {
+		config.device_count = 1;
+		dev_path(dev, self, "storage/device0", config.devices[0].path);
+		config.devices[0].bytes = dev->log_bytes;
+		fill_ports(dev, self, &config);
+	}
+	dev_path(dev, self, "node.conf", path);
+	if (node_config_write(path, &config, text, sizeof(text)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s", text);
+	return ADMIN_EXIT_OK;
+}
+
+/* A first `dev up` that was ended half-way may have left files that no node ever used. */
+static void
+remove_unfinished(const struct dev *dev, const struct dev_node *node)
+{
+	char path[NODE_CONFIG_PATH_MAX];
+
+	dev_path(dev, node, node->is_witness ? "storage/register" : "storage/device0", path);
+	(void)unlink(path);
+}
+
+static enum admin_exit
+make_storage(struct cli *cli, struct dev *dev, struct dev_node *node)
+{
+	char path[NODE_CONFIG_PATH_MAX], text[768];
+	struct node_config *config = malloc(sizeof(*config));
+
+	if (!config)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	dev_path(dev, node, "node.conf", path);
+	enum admin_exit code = ADMIN_EXIT_OK;
+	if (node_config_load(path, config, text, sizeof(text)))
+		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+	if (!code && !node->is_initialized) {
+		remove_unfinished(dev, node);
+		code = node_birth(config, dev->cluster_id, text, sizeof(text));
+		if (code)
+			(void)cli_fail(cli, code, "node %s: %s", node->name, text);
+		node->is_initialized = code == ADMIN_EXIT_OK;
+	}
+	free(config);
+	return code;
+}
+
+enum admin_exit
+dev_make(struct cli *cli, struct dev *dev)
+{
+	enum admin_exit code = ADMIN_EXIT_OK;
+
+	if (!is_private_dir(dev->run_dir) && !try_run_dir(dev, getenv("XDG_RUNTIME_DIR")) &&
+	    !try_run_dir(dev, "/tmp"))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "no run directory below /tmp: %s",
+				strerror(errno));
+	code = dev_save(cli, dev);
+	if (!code)
+		code = make_profile(cli, dev);
+	if (!code)
+		code = make_filter(cli, dev);
+	for (uint32_t i = 0; i < DEV_NODES && !code; i++)
+		code = make_node_file(cli, dev, &dev->nodes[i]);
+	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+		code = make_storage(cli, dev, &dev->nodes[i]);
+		if (!code)
+			code = dev_save(cli, dev);
+	}
+	return code;
+}

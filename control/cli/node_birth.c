@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Birth: the only code that creates storage. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/cli/cli.h"
+#include "dataplane/wire/superblock.h"
+#include "hw/file_store/register_store.h"
+#include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/superblock_io.h"
+
+bool
+node_birth_cluster_id(uint64_t *cluster_id)
+{
+	for (int i = 0; i < 8; i++) {
+		if (getrandom(cluster_id, sizeof(*cluster_id), 0) != (ssize_t)sizeof(*cluster_id))
+			return false;
+		if (*cluster_id != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Makes @path and what is missing above it. */
+static bool
+make_directories(const char *path)
+{
+	char part[NODE_CONFIG_PATH_MAX];
+	const size_t bytes = strlen(path);
+
+	for (size_t i = 1; i <= bytes && bytes < sizeof(part); i++) {
+		if (path[i] != '/' && path[i] != 0)
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		if (mkdir(part, 0755) != 0 && errno != EEXIST)
+			return false;
+	}
+	return bytes < sizeof(part);
+}
+
+static enum admin_exit
+witness_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	const struct witness_register birth = {
+		.sequence = 1,
+		.cluster_id = cluster_id,
+		.cluster_gen = 1,
+		.witness_gen = 1,
+		.witness_id = config->id,
+	};
+	const enum tern_err err = register_store_create(config->register_file, &birth);
+
+	if (err == TERN_ERR_BUSY)
+		(void)snprintf(text, text_bytes,
+			       "%s exists: storage is created once. Start tern-witness with it, or "
+			       "move it away if this witness never served",
+			       config->register_file);
+	else if (err)
+		(void)snprintf(text, text_bytes, "%s cannot be created: %s", config->register_file,
+			       tern_err_text(err));
+	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+}
+
+static void
+fill_superblock(const struct node_config *config, uint64_t cluster_id, uint64_t bytes,
+		struct superblock *superblock)
+{
+	const uint64_t pages = bytes / SUPERBLOCK_BYTES;
+
+	*superblock = (struct superblock){
+		.sequence = 1,
+		.cluster_id = cluster_id,
+		.cluster_gen = 1,
+		.node_id = config->id,
+		.pool_gen = 1,
+		.k = 1,
+		.log_first_page = SUPERBLOCK_AREA_PAGES,
+		.log_pages = pages - SUPERBLOCK_AREA_PAGES,
+		.checkpoint_first_page = pages,
+		.shard_count = 1,
+	};
+	superblock->shards[0] = (struct shard_record){
+		.voters = config->data_nodes,
+		.witness_id = config->witness_id,
+		.witness_gen = config->witness_id != 0 ? 1 : 0,
+	};
+}
+
+static enum admin_exit
+exists(const char *path, char *text, size_t text_bytes)
+{
+	(void)snprintf(text, text_bytes,
+		       "%s holds storage already: it is created once. Start ternd with it, or move "
+		       "it away if this node never served",
+		       path);
+	return ADMIN_EXIT_CONFIG;
+}
+
+/* A block device must be blank where the superblock goes; a file must not exist. */
+static enum admin_exit
+prepare_device(const struct node_config_device *device, bool *is_file, char *text,
+	       size_t text_bytes)
+{
+	struct superblock found;
+	struct stat facts;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int fd;
+
+	*is_file = stat(device->path, &facts) != 0;
+	if (*is_file) {
+		const enum tern_err err =
+		    nvme_create_file(device->path, device->bytes, text, text_bytes);
+		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+	}
+	if (!S_ISBLK(facts.st_mode))
+		return exists(device->path, text, text_bytes);
+	if (nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes))
+		return ADMIN_EXIT_CONFIG;
+	const enum tern_err err = superblock_read(fd, &found, &good_mask);
+	(void)close(fd);
+	if (err != TERN_ERR_BLANK) {
+		(void)exists(device->path, text, text_bytes);
+		if (err == TERN_ERR_FOREIGN)
+			(void)snprintf(
+			    text, text_bytes,
+			    "%s holds something that is not Tern's; wipe its first 64KiB "
+			    "yourself if it may go",
+			    device->path);
+		return ADMIN_EXIT_CONFIG;
+	}
+	return nvme_prepare_device(device->path, device->bytes, text, text_bytes)
+		   ? ADMIN_EXIT_CONFIG
+		   : ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+device_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	const struct node_config_device *device = &config->devices[0];
+	struct superblock superblock;
+	bool is_file;
+	uint64_t bytes;
+	int fd;
+	enum admin_exit code = prepare_device(device, &is_file, text, text_bytes);
+
+	if (code)
+		return code;
+	enum tern_err err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
+	if (!err) {
+		fill_superblock(config, cluster_id, device->bytes, &superblock);
+		err = superblock_write_all(fd, &superblock);
+		if (err)
+			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
+				       device->path, tern_err_text(err));
+		(void)close(fd);
+	}
+	/* What was made just now and holds nothing does not stay in the way of the next try. */
+	if (err && is_file)
+		(void)unlink(device->path);
+	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	text[0] = 0;
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	if (config->kind == NODE_WITNESS)
+		return witness_birth(config, cluster_id, text, text_bytes);
+	return device_birth(config, cluster_id, text, text_bytes);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes that we started and may end. One is named by its pid and its start time (field 22 of
+ * /proc/PID/stat), because pids are used again: a process with another start time is never
+ * signalled.
+ */
+#ifndef TERN_CLI_PROCESS_H
+#define TERN_CLI_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process {
+	pid_t pid;           /* 0: none */
+	uint64_t start_time; /* clock ticks since boot */
+};
+
+enum process_state { PROCESS_DEAD = 0, PROCESS_RUNNING, PROCESS_STOPPED };
+
+/* What /proc says of @pid; false: no such process. @letter: 'R', 'S', 'T', 'Z', ... */
+bool process_stat(pid_t pid, char *letter, uint64_t *start_time);
+/* DEAD also for a zombie, and for another process under the same pid. */
+enum process_state process_state_of(const struct process *process);
+/* Signals the process and its group when it is the recorded one; false: it is not, nothing was
+ * signalled. */
+bool process_signal(const struct process *process, int signal);
+/* Waits until it is DEAD; false: @timeout_ms passed first. Reaps it when it is a child. */
+bool process_wait(const struct process *process, uint32_t timeout_ms);
+/* Starts @argv[0] in a session of its own, with stdout and stderr appended to @log. False: @text
+ * says why (also when the program cannot be executed). */
+bool process_spawn(const char *const *argv, const char *log, struct process *process, char *text,
+		   size_t text_bytes);
+
+#endif

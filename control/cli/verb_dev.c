@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The local cluster: start, end and watch its processes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/admin/admin_client.h"
+#include "control/cli/dev.h"
+#include "control/config/config_units.h"
+
+#define UP_TIMEOUT_MS   60000u
+#define DOWN_TIMEOUT_MS 10000u
+#define KILL_TIMEOUT_MS 10000u
+#define LOG_BYTES       (2ull << 30)
+#define LOG_TAIL_BYTES  600
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+pause_ms(long ms)
+{
+	const struct timespec pause = { .tv_nsec = ms * 1000000 };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+/* "stopped": not started, or ended by `tern dev down`. "dead": ended in any other way. */
+static const char *
+state_word(const struct process *process, enum process_state state)
+{
+	switch (state) {
+	case PROCESS_RUNNING:
+		return "running";
+	case PROCESS_STOPPED:
+		return "paused";
+	case PROCESS_DEAD:
+		break;
+	}
+	return process->pid == 0 ? "stopped" : "dead";
+}
+
+static json_t *
+dev_json(const struct dev *dev)
+{
+	json_t *nodes = json_array();
+	char id[17], resp[32], client[32], socket[NODE_CONFIG_SOCKET_MAX];
+
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		const struct dev_node *node = &dev->nodes[i];
+		const enum process_state state = process_state_of(&node->process);
+		dev_admin_socket(dev, node, socket);
+		(void)snprintf(resp, sizeof(resp), "127.0.0.1:%u", node->resp_port);
+		(void)snprintf(client, sizeof(client), "127.0.0.1:%u", node->client_port);
+		json_t *entry =
+		    json_pack("{s:s,s:i,s:s,s:s,s:i,s:s}", "name", node->name, "id", (int)node->id,
+			      "kind", node->is_witness ? "witness" : "data", "state",
+			      state_word(&node->process, state), "pid",
+			      state == PROCESS_DEAD ? 0 : (int)node->process.pid, "admin", socket);
+		if (!node->is_witness) {
+			(void)json_object_set_new(entry, "resp", json_string(resp));
+			(void)json_object_set_new(entry, "client", json_string(client));
+		}
+		(void)json_array_append_new(nodes, entry);
+	}
+	admin_hex64(dev->cluster_id, id);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o}", "api", "dev/v1", "cluster_id", id, "dir",
+			 dev->dir, "run_dir", dev->run_dir, "nodes", nodes);
+}
+
+static void
+print_dev(struct cli *cli, const struct dev *dev)
+{
+	static const char *const heads[] = { "NODE", "KIND", "STATE", "PID", "RESP", "ADMIN" };
+	json_t *object = dev_json(dev);
+	const json_t *nodes = json_object_get(object, "nodes");
+	struct cli_table table = { 0 };
+
+	if (cli->is_json) {
+		cli_print_json(cli, object);
+		return;
+	}
+	cli_table_row(&table, 6, heads);
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *node = json_array_get(nodes, i);
+		const char *resp = json_string_value(json_object_get(node, "resp"));
+		char pid[16] = "-";
+		const char *admin = json_string_value(json_object_get(node, "admin"));
+		const int number = (int)json_integer_value(json_object_get(node, "pid"));
+		if (number != 0)
+			(void)snprintf(pid, sizeof(pid), "%d", number);
+		const char *const cells[] = { json_string_value(json_object_get(node, "name")),
+					      json_string_value(json_object_get(node, "kind")),
+					      json_string_value(json_object_get(node, "state")),
+					      pid,
+					      resp ? resp : "-",
+					      admin && admin[0] != 0 ? admin : "-" };
+		cli_table_row(&table, 6, cells);
+	}
+	cli_table_print(&table, cli->out);
+	json_decref(object);
+}
+
+/* ---- starting ---- */
+
+/* The daemon beside this program, or where the build puts it. */
+static bool
+find_program(const char *name, char *out, size_t out_bytes)
+{
+	static const char *const places[] = { "", "../daemon/", "../witness/" };
+	char self[NODE_CONFIG_PATH_MAX];
+	const ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (bytes <= 0)
+		return false;
+	self[bytes] = 0;
+	char *slash = strrchr(self, '/');
+	if (!slash)
+		return false;
+	slash[1] = 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		(void)snprintf(out, out_bytes, "%s%s%s", self, places[i], name);
+		if (access(out, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum admin_exit
+start_node(struct cli *cli, struct dev *dev, struct dev_node *node)
+{
+	const char *name = node->is_witness ? "tern-witness" : "ternd";
+	char program[NODE_CONFIG_PATH_MAX + 64], file[NODE_CONFIG_PATH_MAX];
+	char log[NODE_CONFIG_PATH_MAX], text[768];
+
+	if (process_state_of(&node->process) != PROCESS_DEAD)
+		return ADMIN_EXIT_OK;
+	if (!find_program(name, program, sizeof(program)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"%s was not found beside tern; build or install it", name);
+	dev_path(dev, node, "node.conf", file);
+	dev_path(dev, node, "log", log);
+	const char *const argv[] = { program, "--config", file, NULL };
+	if (!process_spawn(argv, log, &node->process, text, sizeof(text)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "node %s: %s", node->name, text);
+	/* At once: a process whose pid is not recorded can never be ended by us. */
+	const enum admin_exit code = dev_save(cli, dev);
+	if (code)
+		(void)process_signal(&node->process, SIGKILL);
+	return code;
+}
+
+/* The end of a node's log in one line, for the error message. */
+static void
+log_tail(const struct dev *dev, const struct dev_node *node, char *out, size_t out_bytes)
+{
+	char path[NODE_CONFIG_PATH_MAX];
+	size_t bytes = 0;
+
+	dev_path(dev, node, "log", path);
+	FILE *stream = fopen(path, "re");
+	if (stream && fseek(stream, -(long)(out_bytes - 1), SEEK_END) != 0)
+		rewind(stream);
+	if (stream) {
+		bytes = fread(out, 1, out_bytes - 1, stream);
+		(void)fclose(stream);
+	}
+	while (bytes > 0 && out[bytes - 1] == '\n')
+		bytes--;
+	out[bytes] = 0;
+}
+
+/* A node that ended by itself: says so with the end of its log. OK: all run. */
+static enum admin_exit
+check_alive(struct cli *cli, const struct dev *dev, const struct dev_node *node)
+{
+	char path[NODE_CONFIG_PATH_MAX], tail[LOG_TAIL_BYTES];
+	int status = 0;
+
+	const bool is_reaped = node->process.pid > 0 &&
+			       waitpid(node->process.pid, &status, WNOHANG) == node->process.pid;
+	if (!is_reaped && process_state_of(&node->process) != PROCESS_DEAD)
+		return ADMIN_EXIT_OK;
+	const bool is_config =
+	    is_reaped && WIFEXITED(status) && WEXITSTATUS(status) == ADMIN_EXIT_CONFIG;
+	dev_path(dev, node, "log", path);
+	log_tail(dev, node, tail, sizeof(tail));
+	char how[48] = "by itself";
+	if (is_reaped && WIFSIGNALED(status))
+		(void)snprintf(how, sizeof(how), "by signal %d", WTERMSIG(status));
+	else if (is_reaped)
+		(void)snprintf(how, sizeof(how), "with exit code %d", WEXITSTATUS(status));
+	return cli_fail(cli, is_config ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_FAILED,
+			"node %s ended %s; the end of %s:\n%s", node->name, how, path, tail);
+}
+
+static enum admin_exit
+wait_serving(struct cli *cli, const struct dev *dev, uint32_t timeout_ms)
+{
+	const uint64_t deadline = now_ms() + timeout_ms;
+	struct cluster cluster;
+	enum admin_exit health = cluster_find(cli, &cluster);
+
+	if (health)
+		return health;
+	do {
+		for (uint32_t i = 0; i < DEV_NODES; i++) {
+			const enum admin_exit code = check_alive(cli, dev, &dev->nodes[i]);
+			if (code)
+				return code;
+		}
+		json_decref(cluster_status(&cluster, 500, &health));
+		if (health == ADMIN_EXIT_OK)
+			return ADMIN_EXIT_OK;
+		pause_ms(20);
+	} while (now_ms() < deadline);
+	return cli_fail(cli, health,
+			health == ADMIN_EXIT_CRITICAL
+			    ? "no master serves after %u ms; see `tern status` and %s/*/log"
+			    : "the data nodes are not in sync after %u ms; see `tern status` and "
+			      "%s/*/log",
+			timeout_ms, dev->dir);
+}
+
+static enum admin_exit
+check_up_options(struct cli *cli, struct dev *dev)
+{
+	const char *topology = cli->values[CLI_TOPOLOGY], *net = cli->values[CLI_NET];
+	const char *log_size = cli->values[CLI_LOG_SIZE];
+	uint64_t log_bytes = LOG_BYTES;
+
+	if (topology && strcmp(topology, "2+w") != 0)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--topology \"%.32s\", allowed 2+w",
+				topology);
+	if (net && strcmp(net, "memif") != 0)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--net \"%.32s\", allowed memif", net);
+	if (log_size && (!config_parse_bytes(log_size, &log_bytes) || log_bytes < (8ull << 20) ||
+			 log_bytes % (1ull << 20) != 0))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--log-size \"%.32s\", allowed whole MiB from \"8MiB\"", log_size);
+	if (dev->cluster_id != 0 && log_size && log_bytes != dev->log_bytes)
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"the cluster in %s has logs of %llu MiB already; leave --log-size "
+				"away, or give another --dir",
+				dev->dir, (unsigned long long)(dev->log_bytes >> 20));
+	if (dev->cluster_id == 0)
+		dev->log_bytes = log_bytes;
+	return ADMIN_EXIT_OK;
+}
+
+/* Under the lock: everything that changes what is recorded. */
+static enum admin_exit
+bring_up(struct cli *cli, struct dev *dev)
+{
+	enum admin_exit code = check_up_options(cli, dev);
+
+	if (!code && dev->cluster_id == 0)
+		code = dev_choose(cli, dev);
+	if (!code)
+		code = dev_make(cli, dev);
+	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+		code = start_node(cli, dev, &dev->nodes[i]);
+		if (process_state_of(&dev->nodes[i].process) == PROCESS_STOPPED)
+			(void)process_signal(&dev->nodes[i].process, SIGCONT);
+	}
+	return code;
+}
+
+enum admin_exit
+verb_dev_up(struct cli *cli)
+{
+	struct dev dev;
+	enum admin_exit code = dev_open(cli, &dev, false);
+
+	if (!code)
+		code = bring_up(cli, &dev);
+	dev_close(&dev);
+	if (!code)
+		code = wait_serving(cli, &dev, cli->timeout_ms ? cli->timeout_ms : UP_TIMEOUT_MS);
+	if (!code)
+		print_dev(cli, &dev);
+	return code;
+}
+
+/* ---- ending ---- */
+
+static void
+end_all(struct dev *dev, uint32_t timeout_ms)
+{
+	const uint64_t deadline = now_ms() + timeout_ms;
+
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		if (process_signal(&dev->nodes[i].process, SIGTERM))
+			(void)process_signal(&dev->nodes[i].process, SIGCONT);
+	}
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		struct process *process = &dev->nodes[i].process;
+		const uint64_t now = now_ms();
+		if (!process_wait(process, now < deadline ? (uint32_t)(deadline - now) : 0) &&
+		    process_signal(process, SIGKILL))
+			(void)process_wait(process, KILL_TIMEOUT_MS);
+	}
+}
+
+enum admin_exit
+verb_dev_down(struct cli *cli)
+{
+	struct dev dev;
+	char path[NODE_CONFIG_PATH_MAX];
+	enum admin_exit code = dev_dir(cli, &dev);
+
+	dev_path(&dev, NULL, "cluster.json", path);
+	if (!code && access(path, F_OK) != 0) {
+		if (cli->is_json)
+			cli_print_json(cli, json_pack("{s:s,s:s,s:[]}", "api", "dev/v1", "dir",
+						      dev.dir, "nodes"));
+		else
+			(void)fprintf(cli->out, "no local cluster in %s: nothing to do\n", dev.dir);
+		return ADMIN_EXIT_OK;
+	}
+	if (!code)
+		code = dev_open(cli, &dev, true);
+	if (!code) {
+		end_all(&dev, cli->timeout_ms ? cli->timeout_ms : DOWN_TIMEOUT_MS);
+		bool is_any_left = false;
+		for (uint32_t i = 0; i < DEV_NODES; i++) {
+			if (process_state_of(&dev.nodes[i].process) != PROCESS_DEAD)
+				is_any_left = true;
+			else
+				dev.nodes[i].process = (struct process){ 0 };
+		}
+		if (!is_any_left)
+			dev_remove_run(&dev);
+		code = dev_save(cli, &dev);
+		if (!code && is_any_left)
+			code = cli_fail(cli, ADMIN_EXIT_FAILED,
+					"a process does not end; see `tern dev status`");
+	}
+	if (!code)
+		print_dev(cli, &dev);
+	dev_close(&dev);
+	return code;
+}
+
+enum admin_exit
+verb_dev_status(struct cli *cli)
+{
+	struct dev dev;
+	enum admin_exit code = dev_dir(cli, &dev);
+
+	if (code)
+		return code;
+	if (!dev_load(&dev))
+		return cli_fail(cli, ADMIN_EXIT_UNREACHABLE,
+				"no local cluster in %s; start one with `tern dev up`", dev.dir);
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		if (process_state_of(&dev.nodes[i].process) != PROCESS_RUNNING)
+			code = ADMIN_EXIT_DEGRADED;
+	}
+	print_dev(cli, &dev);
+	return code;
+}
+
+/* ---- one node ---- */
+
+/* Opens the cluster and finds the node that the first argument names. */
+static enum admin_exit
+open_node(struct cli *cli, struct dev *dev, struct dev_node **node)
+{
+	const enum admin_exit code = dev_open(cli, dev, true);
+
+	*node = code ? NULL : dev_find(cli, dev, cli->arguments[0]);
+	return code ? code : *node ? ADMIN_EXIT_OK : ADMIN_EXIT_USAGE;
+}
+
+static enum admin_exit
+report_node(struct cli *cli, const struct dev *dev, const struct dev_node *node, const char *what)
+{
+	if (cli->is_json)
+		print_dev(cli, dev);
+	else
+		(void)fprintf(cli->out, "node %s: %s\n", node->name, what);
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+verb_dev_kill(struct cli *cli)
+{
+	struct dev dev;
+	struct dev_node *node;
+	enum admin_exit code = open_node(cli, &dev, &node);
+
+	if (!code) {
+		const bool was_running = process_signal(&node->process, SIGKILL);
+		if (was_running && !process_wait(&node->process, KILL_TIMEOUT_MS))
+			code = cli_fail(cli, ADMIN_EXIT_FAILED,
+					"node %s was signalled and does not end", node->name);
+		else
+			code = report_node(cli, &dev, node,
+					   was_running ? "killed" : "was not running");
+	}
+	dev_close(&dev);
+	return code;
+}
+
+static enum admin_exit
+signal_node(struct cli *cli, int signal, enum process_state wanted, const char *what)
+{
+	struct dev dev;
+	struct dev_node *node;
+	enum admin_exit code = open_node(cli, &dev, &node);
+
+	if (!code && !process_signal(&node->process, signal))
+		code = cli_fail(cli, ADMIN_EXIT_FAILED,
+				"node %s does not run; start it with `tern dev start %s`",
+				node->name, node->name);
+	/* The kernel stops each thread when it next looks at its signals. */
+	for (int i = 0; !code && i < 1000 && process_state_of(&node->process) != wanted; i++)
+		pause_ms(1);
+	if (!code)
+		code = report_node(cli, &dev, node, what);
+	dev_close(&dev);
+	return code;
+}
+
+enum admin_exit
+verb_dev_stop(struct cli *cli)
+{
+	return signal_node(cli, SIGSTOP, PROCESS_STOPPED, "paused");
+}
+
+enum admin_exit
+verb_dev_cont(struct cli *cli)
+{
+	return signal_node(cli, SIGCONT, PROCESS_RUNNING, "goes on");
+}
+
+/* Waits until the node's admin socket answers. */
+static enum admin_exit
+wait_answer(struct cli *cli, const struct dev *dev, const struct dev_node *node,
+	    uint32_t timeout_ms)
+{
+	const uint64_t deadline = now_ms() + timeout_ms;
+	char socket[NODE_CONFIG_SOCKET_MAX], text[512];
+	json_t *result = NULL;
+
+	dev_admin_socket(dev, node, socket);
+	do {
+		enum admin_exit code = check_alive(cli, dev, node);
+		if (code)
+			return code;
+		code = admin_call(socket, "status", NULL, 500, &result, text, sizeof(text));
+		json_decref(result);
+		if (!code)
+			return ADMIN_EXIT_OK;
+		pause_ms(5);
+	} while (now_ms() < deadline);
+	return cli_fail(cli, ADMIN_EXIT_UNREACHABLE, "node %s does not answer after %u ms: %s",
+			node->name, timeout_ms, text);
+}
+
+enum admin_exit
+verb_dev_start(struct cli *cli)
+{
+	struct dev dev;
+	struct dev_node *node;
+	enum admin_exit code = open_node(cli, &dev, &node);
+	bool was_running = false;
+
+	if (!code)
+		code = dev_make(cli, &dev);
+	if (!code) {
+		was_running = process_state_of(&node->process) != PROCESS_DEAD;
+		code = start_node(cli, &dev, node);
+	}
+	dev_close(&dev);
+	if (!code && !was_running)
+		code =
+		    wait_answer(cli, &dev, node, cli->timeout_ms ? cli->timeout_ms : UP_TIMEOUT_MS);
+	if (!code)
+		code = report_node(cli, &dev, node, was_running ? "runs already" : "started");
+	return code;
+}
+
+/* ---- links ---- */
+
+static enum admin_exit
+write_cell(struct cli *cli, const struct dev *dev, uint16_t from, uint16_t to, uint8_t value)
+{
+	char path[NODE_CONFIG_PATH_MAX];
+
+	dev_path(dev, NULL, "filter", path);
+	/* In place, because the daemons have this very file mapped. */
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	const off_t at = (off_t)from * NET_NODES_MAX + to;
+	const bool is_good = fd >= 0 && pwrite(fd, &value, 1, at) == 1;
+	if (fd >= 0)
+		(void)close(fd);
+	if (!is_good)
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"%s cannot be written: %s; `tern dev up` "
+				"makes it",
+				path, strerror(errno));
+	return ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+set_link(struct cli *cli, uint8_t value)
+{
+	struct dev dev;
+	struct dev_node *x, *y = NULL;
+	enum admin_exit code = open_node(cli, &dev, &x);
+
+	if (!code) {
+		y = dev_find(cli, &dev, cli->arguments[1]);
+		code = y ? ADMIN_EXIT_OK : ADMIN_EXIT_USAGE;
+	}
+	if (!code && x == y)
+		code = cli_fail(cli, ADMIN_EXIT_USAGE, "a node has no link to itself");
+	if (!code)
+		code = write_cell(cli, &dev, x->id, y->id, value);
+	if (!code && !cli->values[CLI_ONE_WAY])
+		code = write_cell(cli, &dev, y->id, x->id, value);
+	if (!code && cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:s,s:b,s:b}", "api", "dev-link/v1", "from",
+					      x->name, "to", y->name, "cut", (int)value, "one_way",
+					      (int)(cli->values[CLI_ONE_WAY] != NULL)));
+	else if (!code)
+		(void)fprintf(cli->out, "%s %s %s: %s\n", x->name,
+			      cli->values[CLI_ONE_WAY] ? "->" : "<->", y->name,
+			      value ? "cut" : "healed");
+	dev_close(&dev);
+	return code;
+}
+
+enum admin_exit
+verb_dev_cut(struct cli *cli)
+{
+	return set_link(cli, 1);
+}
+
+enum admin_exit
+verb_dev_heal(struct cli *cli)
+{
+	return set_link(cli, 0);
+}

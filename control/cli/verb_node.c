@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/cli.h"
+
+static enum admin_exit
+load(struct cli *cli, const char *file, struct node_config **config)
+{
+	char text[768];
+
+	*config = malloc(sizeof(**config));
+	if (!*config)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	if (node_config_load(file, *config, text, sizeof(text))) {
+		free(*config);
+		*config = NULL;
+		return cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+	}
+	return ADMIN_EXIT_OK;
+}
+
+static bool
+parse_cluster_id(const char *text, uint64_t *cluster_id)
+{
+	const size_t bytes = strlen(text);
+
+	if (bytes == 0 || bytes > 16 || strspn(text, "0123456789abcdefABCDEF") != bytes)
+		return false;
+	*cluster_id = strtoull(text, NULL, 16);
+	return *cluster_id != 0;
+}
+
+enum admin_exit
+verb_node_init(struct cli *cli)
+{
+	const char *given = cli->values[CLI_CLUSTER_ID];
+	struct node_config *config = NULL;
+	uint64_t cluster_id;
+	char text[768], id[17];
+
+	if (!cli->values[CLI_CONFIG])
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--config FILE is missing");
+	if (given && !parse_cluster_id(given, &cluster_id))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--cluster-id \"%.32s\": allowed 1 to 16 "
+				"hexadecimal digits, not zero",
+				given);
+	if (!given && !node_birth_cluster_id(&cluster_id))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "no randomness for a cluster id");
+	enum admin_exit code = load(cli, cli->values[CLI_CONFIG], &config);
+	if (code)
+		return code;
+	code = node_birth(config, cluster_id, text, sizeof(text));
+	admin_hex64(cluster_id, id);
+	if (code)
+		(void)cli_fail(cli, code, "%s", text);
+	else if (cli->is_json)
+		cli_print_json(cli,
+			       json_pack("{s:s,s:s,s:s,s:s}", "api", "node-init/v1", "cluster_id",
+					 id, "name", config->name, "storage", config->storage_dir));
+	else
+		(void)fprintf(cli->out, "storage of %s created in %s\ncluster id %s%s\n",
+			      config->name, config->storage_dir, id,
+			      given ? "" : ": give it to the other nodes with --cluster-id");
+	free(config);
+	return code;
+}
+
+enum admin_exit
+verb_config_check(struct cli *cli)
+{
+	struct node_config *config = NULL;
+	const enum admin_exit code = load(cli, cli->arguments[0], &config);
+
+	if (code)
+		return code;
+	if (cli->is_json)
+		cli_print_json(cli,
+			       json_pack("{s:s,s:b,s:s,s:i,s:s,s:s}", "api", "config-check/v1",
+					 "ok", 1, "name", config->name, "id", (int)config->id,
+					 "kind", config->kind == NODE_WITNESS ? "witness" : "data",
+					 "profile", config->profile));
+	else
+		(void)fprintf(cli->out, "%s: good: node %s (%u), %s, %u nodes, profile %s\n",
+			      cli->arguments[0], config->name, config->id,
+			      config->kind == NODE_WITNESS ? "witness" : "data", config->node_count,
+			      config->profile[0] ? config->profile : "none");
+	free(config);
+	return ADMIN_EXIT_OK;
+}

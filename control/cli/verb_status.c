@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/admin/admin_client.h"
+#include "control/cli/cli.h"
+
+#define SWITCHOVER_TIMEOUT_MS 10000u
+
+/* The value of @key as text for a cell: "-" when unknown. */
+static const char *
+cell(const json_t *entry, const char *key, char out[CLI_CELL_MAX])
+{
+	const json_t *value = json_object_get(entry, key);
+
+	if (json_is_string(value) && json_string_length(value) != 0)
+		(void)snprintf(out, CLI_CELL_MAX, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		(void)snprintf(out, CLI_CELL_MAX, "%" PRId64, (int64_t)json_integer_value(value));
+	else
+		(void)snprintf(out, CLI_CELL_MAX, "-");
+	return out;
+}
+
+/* What the table shows of @entry under @key: a witness has a port of its own kind, and no log,
+ * copies or device. */
+static const char *
+node_cell(const json_t *entry, const char *key, char out[CLI_CELL_MAX])
+{
+	static const char *const data_only[] = { "last_index",    "durable_index", "commit_index",
+						 "applied_index", "copies",        "disk_mode" };
+	const char *kind = json_string_value(json_object_get(entry, "kind"));
+
+	if (!kind || strcmp(kind, "witness") != 0)
+		return cell(entry, key, out);
+	for (size_t i = 0; i < sizeof(data_only) / sizeof(data_only[0]); i++)
+		if (strcmp(key, data_only[i]) == 0)
+			return "-";
+	return cell(entry, strcmp(key, "port_driver") == 0 ? "mgmt_driver" : key, out);
+}
+
+static void
+print_columns(FILE *out, const json_t *status, const char *const *heads, const char *const *keys,
+	      uint32_t columns, bool is_data_only)
+{
+	static const char *const witness = "witness";
+	struct cli_table table = { 0 };
+	char texts[CLI_COLUMNS_MAX][CLI_CELL_MAX];
+	const char *cells[CLI_COLUMNS_MAX];
+	const json_t *nodes = json_object_get(status, "nodes");
+
+	cli_table_row(&table, columns, heads);
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *kind = json_string_value(json_object_get(entry, "kind"));
+		if (is_data_only && kind && strcmp(kind, witness) == 0)
+			continue;
+		for (uint32_t c = 0; c < columns; c++)
+			cells[c] = node_cell(entry, keys[c], texts[c]);
+		cli_table_row(&table, columns, cells);
+	}
+	cli_table_print(&table, out);
+}
+
+static void
+print_problems(FILE *out, const json_t *status)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	const json_t *warnings = json_object_get(status, "warnings");
+
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		(void)fprintf(out, "WARN %s\n", json_string_value(json_array_get(warnings, i)));
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const char *why = json_string_value(json_object_get(entry, "error"));
+		if (why)
+			(void)fprintf(out, "%s: %s\n", name ? name : "?", why);
+		if (json_is_true(json_object_get(entry, "storage_failed")))
+			(void)fprintf(out,
+				      "%s: its storage failed; it promises nothing until it is "
+				      "replaced\n",
+				      name ? name : "?");
+	}
+}
+
+enum admin_exit
+verb_status(struct cli *cli)
+{
+	static const char *const heads[] = { "NODE",    "ROLE",   "MODE",    "TERM",
+					     "EPOCH",   "LAST",   "DURABLE", "COMMIT",
+					     "APPLIED", "COPIES", "PORT",    "DISK" };
+	static const char *const keys[] = { "name",          "role",         "mode",
+					    "term",          "epoch",        "last_index",
+					    "durable_index", "commit_index", "applied_index",
+					    "copies",        "port_driver",  "disk_mode" };
+	struct cluster cluster;
+	enum admin_exit health;
+	enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (code)
+		return code;
+	json_t *status = cluster_status(&cluster, cli->timeout_ms, &health);
+	if (cli->is_json) {
+		cli_print_json(cli, status);
+		return health;
+	}
+	(void)fprintf(cli->out, "cluster %s: %s\n",
+		      json_is_string(json_object_get(status, "cluster_id"))
+			  ? json_string_value(json_object_get(status, "cluster_id"))
+			  : "unknown",
+		      json_string_value(json_object_get(status, "health")));
+	print_columns(cli->out, status, heads, keys, sizeof(heads) / sizeof(heads[0]), false);
+	print_problems(cli->out, status);
+	json_decref(status);
+	return health;
+}
+
+enum admin_exit
+verb_log_status(struct cli *cli)
+{
+	static const char *const heads[] = { "NODE",    "LAST", "RECEIVED", "DURABLE", "COMMIT",
+					     "APPLIED", "USED", "AREA",     "CUTS",    "CHAIN" };
+	static const char *const keys[] = { "name",           "last_index",     "received_index",
+					    "durable_index",  "commit_index",   "applied_index",
+					    "log_used_bytes", "log_area_bytes", "truncations",
+					    "chain" };
+	struct cluster cluster;
+	enum admin_exit health;
+	enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (code)
+		return code;
+	json_t *status = cluster_status(&cluster, cli->timeout_ms, &health);
+	const uint32_t columns = sizeof(heads) / sizeof(heads[0]);
+	if (!cli->is_json) {
+		print_columns(cli->out, status, heads, keys, columns, true);
+		print_problems(cli->out, status);
+		json_decref(status);
+		return health;
+	}
+	json_t *logs = json_array();
+	const json_t *nodes = json_object_get(status, "nodes");
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *kind = json_string_value(json_object_get(entry, "kind"));
+		json_t *log = json_object();
+		if (kind && strcmp(kind, "witness") == 0) {
+			json_decref(log);
+			continue;
+		}
+		for (uint32_t c = 0; c < columns; c++)
+			(void)json_object_set(log, keys[c], json_object_get(entry, keys[c]));
+		(void)json_array_append_new(logs, log);
+	}
+	json_decref(status);
+	cli_print_json(cli, json_pack("{s:s,s:o}", "api", "log-status/v1", "nodes", logs));
+	return health;
+}
+
+/* ---- switchover ---- */
+
+static const struct cluster_node *
+find_named(const struct cluster *cluster, const char *name)
+{
+	for (uint32_t i = 0; i < cluster->node_count; i++) {
+		if (strcmp(cluster->nodes[i].name, name) == 0)
+			return &cluster->nodes[i];
+	}
+	return NULL;
+}
+
+/* The node named, or the data node that is not master now. */
+static const struct cluster_node *
+choose_target(const struct cluster *cluster, const char *to, const char *master)
+{
+	if (to)
+		return find_named(cluster, to);
+	for (uint32_t i = 0; i < cluster->node_count; i++) {
+		if (!cluster->nodes[i].is_witness && strcmp(cluster->nodes[i].name, master) != 0)
+			return &cluster->nodes[i];
+	}
+	return NULL;
+}
+
+/* Waits until @target is the master that serves. */
+static bool
+wait_master(const struct cluster *cluster, const char *target, uint32_t timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct timespec start, now;
+	enum admin_exit health;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		json_t *status = cluster_status(cluster, 500, &health);
+		const char *name =
+		    json_string_value(json_object_get(cluster_master(status), "name"));
+		const bool is_done = name && strcmp(name, target) == 0;
+		json_decref(status);
+		if (is_done)
+			return true;
+		(void)nanosleep(&pause, NULL);
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
+	return false;
+}
+
+static enum admin_exit
+do_switchover(struct cli *cli, const struct cluster *cluster, const char *from,
+	      const struct cluster_node *target)
+{
+	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : SWITCHOVER_TIMEOUT_MS;
+	json_t *arguments = json_pack("{s:s}", "to", target->name), *result = NULL;
+	char text[512];
+	const enum admin_exit code =
+	    admin_call(find_named(cluster, from)->admin_socket, "switchover", arguments, timeout_ms,
+		       &result, text, sizeof(text));
+
+	json_decref(arguments);
+	json_decref(result);
+	if (code == ADMIN_EXIT_UNREACHABLE)
+		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
+				"the master did not answer (%s); see `tern status`", text);
+	if (code)
+		return cli_fail(cli, code, "%s", text);
+	if (!wait_master(cluster, target->name, timeout_ms))
+		return cli_fail(
+		    cli, ADMIN_EXIT_UNKNOWN,
+		    "the hand-over began, but %s was not seen to serve in time; see `tern "
+		    "status`",
+		    target->name);
+	if (cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:s}", "api", "switchover/v1", "from", from,
+					      "to", target->name));
+	else
+		(void)fprintf(cli->out, "%s is master now\n", target->name);
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+verb_cluster_switchover(struct cli *cli)
+{
+	struct cluster cluster;
+	enum admin_exit health;
+	enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (code)
+		return code;
+	json_t *status = cluster_status(&cluster, 0, &health);
+	const char *from = json_string_value(json_object_get(cluster_master(status), "name"));
+	const struct cluster_node *target =
+	    from ? choose_target(&cluster, cli->arguments[0], from) : NULL;
+	if (!from)
+		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
+				"no master serves, so nobody can hand over; see `tern status`");
+	else if (!find_named(&cluster, from))
+		code = cli_fail(cli, ADMIN_EXIT_FAILED,
+				"the master \"%s\" is not in the list of "
+				"nodes; the node files disagree",
+				from);
+	else if (!target || target->is_witness)
+		code = cli_fail(cli, ADMIN_EXIT_USAGE, "\"%s\" is no data node of this cluster",
+				cli->arguments[0] ? cli->arguments[0] : "");
+	else if (strcmp(target->name, from) == 0)
+		code = cli_fail(cli, ADMIN_EXIT_REFUSED, "%s is master already", from);
+	else
+		code = do_switchover(cli, &cluster, from, target);
+	json_decref(status);
+	return code;
+}

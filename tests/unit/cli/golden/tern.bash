@@ -1,0 +1,53 @@
+# bash completion for tern, made by `tern completion bash`
+_tern() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path= words= i
+	case $prev in
+	--output|-o) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	--dir) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--node-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--timeout) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--topology) COMPREPLY=($(compgen -W "2+w" -- "$cur")); return ;;
+	--net) COMPREPLY=($(compgen -W "memif" -- "$cur")); return ;;
+	--log-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--profile) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--config|-c) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--cluster-id) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--to) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	esac
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -* ]] && break
+		path+=${path:+ }${COMP_WORDS[i]}
+	done
+	case $path in
+	"") words="status node config cluster log dev version commands completion man" ;;
+	"node") words="init" ;;
+	"config") words="check" ;;
+	"cluster") words="switchover" ;;
+	"log") words="status verify divergent" ;;
+	"log divergent") words="list export" ;;
+	"dev") words="up down status kill stop cont start cut heal" ;;
+	"status"*) words="--help --output --dir --node-file --timeout" ;;
+	"node init"*) words="--help --output --config --cluster-id" ;;
+	"config check"*) words="--help --output" ;;
+	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
+	"log status"*) words="--help --output --dir --node-file --timeout" ;;
+	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
+	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
+	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
+	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile" ;;
+	"dev down"*) words="--help --output --dir --timeout" ;;
+	"dev status"*) words="--help --output --dir --timeout" ;;
+	"dev kill"*) words="--help --output --dir --timeout" ;;
+	"dev stop"*) words="--help --output --dir --timeout" ;;
+	"dev cont"*) words="--help --output --dir --timeout" ;;
+	"dev start"*) words="--help --output --dir --timeout" ;;
+	"dev cut"*) words="--help --output --dir --timeout --one-way" ;;
+	"dev heal"*) words="--help --output --dir --timeout --one-way" ;;
+	"version"*) words="--help --output" ;;
+	"commands"*) words="--help --output" ;;
+	"completion"*) words="--help" ;;
+	"man"*) words="--help" ;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o default -F _tern tern

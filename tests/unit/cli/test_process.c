@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/check.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/cli/process.h"
+
+#define WAIT_MS 20000
+
+static char log_path[] = "/tmp/tern-process-XXXXXX";
+static char text[512];
+
+static struct process
+spawn_sleep(void)
+{
+	static const char *const argv[] = { "/bin/sleep", "600", NULL };
+	struct process process;
+
+	assert_true(process_spawn(argv, log_path, &process, text, sizeof(text)));
+	assert_true(process.pid > 1);
+	assert_true(process.start_time > 0);
+	return process;
+}
+
+static void
+wait_state(const struct process *process, enum process_state wanted)
+{
+	for (int i = 0; i < WAIT_MS && process_state_of(process) != wanted; i++)
+		(void)usleep(1000);
+	assert_int_equal(process_state_of(process), wanted);
+}
+
+static void
+life(void **unused)
+{
+	const struct process process = spawn_sleep();
+
+	(void)unused;
+	assert_int_equal(process_state_of(&process), PROCESS_RUNNING);
+	assert_int_equal(getpgid(process.pid), process.pid);
+	assert_int_equal(getsid(process.pid), process.pid);
+	assert_true(process_signal(&process, SIGSTOP));
+	wait_state(&process, PROCESS_STOPPED);
+	assert_true(process_signal(&process, SIGCONT));
+	wait_state(&process, PROCESS_RUNNING);
+	assert_false(process_wait(&process, 10));
+	assert_true(process_signal(&process, SIGKILL));
+	assert_true(process_wait(&process, WAIT_MS));
+	assert_int_equal(process_state_of(&process), PROCESS_DEAD);
+	assert_false(process_signal(&process, SIGKILL));
+}
+
+static void
+another_start_time_is_never_signalled(void **unused)
+{
+	const struct process process = spawn_sleep();
+	const struct process earlier = { process.pid, process.start_time - 1 };
+	const struct process later = { process.pid, process.start_time + 1 };
+	const struct process nobody = { 0, 0 };
+
+	(void)unused;
+	assert_int_equal(process_state_of(&earlier), PROCESS_DEAD);
+	assert_false(process_signal(&earlier, SIGKILL));
+	assert_false(process_signal(&later, SIGKILL));
+	assert_false(process_signal(&nobody, SIGKILL));
+	assert_true(process_wait(&nobody, 0));
+	/* A signal would have been delivered by the time waitpid looks. */
+	assert_int_equal(waitpid(process.pid, NULL, WNOHANG), 0);
+	assert_int_equal(process_state_of(&process), PROCESS_RUNNING);
+	assert_true(process_signal(&process, SIGKILL));
+	assert_true(process_wait(&process, WAIT_MS));
+}
+
+static void
+a_group_dies_whole(void **unused)
+{
+	static const char *const argv[] = { "/bin/sh", "-c", "sleep 600 & echo $!; wait", NULL };
+	struct process process, child = { 0 };
+	char line[64] = "", letter;
+
+	(void)unused;
+	assert_int_equal(truncate(log_path, 0), 0);
+	assert_true(process_spawn(argv, log_path, &process, text, sizeof(text)));
+	for (int i = 0; i < WAIT_MS && child.pid == 0; i++) {
+		FILE *stream = fopen(log_path, "r");
+		assert_non_null(stream);
+		if (fgets(line, sizeof(line), stream) && strchr(line, '\n'))
+			child.pid = atoi(line);
+		(void)fclose(stream);
+		(void)usleep(1000);
+	}
+	assert_true(process_stat(child.pid, &letter, &child.start_time));
+	assert_true(process_signal(&process, SIGKILL));
+	assert_true(process_wait(&process, WAIT_MS));
+	wait_state(&child, PROCESS_DEAD);
+}
+
+static void
+a_zombie_is_dead(void **unused)
+{
+	const pid_t pid = fork();
+	struct process process = { .pid = pid };
+	char letter;
+
+	(void)unused;
+	if (pid == 0)
+		_exit(0);
+	assert_true(process_stat(pid, &letter, &process.start_time));
+	wait_state(&process, PROCESS_DEAD);
+	assert_true(process_stat(pid, &letter, &process.start_time));
+	assert_int_equal(letter, 'Z');
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+programs_that_cannot_start(void **unused)
+{
+	static const char *const absent[] = { "/nonexistent/program", NULL };
+	struct process process;
+
+	(void)unused;
+	assert_false(process_spawn(absent, log_path, &process, text, sizeof(text)));
+	assert_int_equal(process.pid, 0);
+	assert_non_null(strstr(text, "/nonexistent/program cannot be started: No such file"));
+	assert_false(process_spawn(absent, "/nonexistent/log", &process, text, sizeof(text)));
+	assert_non_null(strstr(text, "/nonexistent/log"));
+}
+
+static void
+stat_of_names_with_parentheses(void **unused)
+{
+	char link_path[64], letter;
+	struct process process;
+	uint64_t start_time;
+
+	(void)unused;
+	(void)snprintf(link_path, sizeof(link_path), "%s) S (", log_path);
+	assert_int_equal(symlink("/bin/sleep", link_path), 0);
+	const char *const argv[] = { link_path, "600", NULL };
+	assert_true(process_spawn(argv, log_path, &process, text, sizeof(text)));
+	assert_true(process_stat(process.pid, &letter, &start_time));
+	assert_int_equal(start_time, process.start_time);
+	assert_true(process_signal(&process, SIGKILL));
+	assert_true(process_wait(&process, WAIT_MS));
+	assert_int_equal(unlink(link_path), 0);
+	assert_false(process_stat(-1, &letter, &start_time));
+}
+
+static int
+make_log(void **unused)
+{
+	const int fd = mkstemp(log_path);
+
+	(void)unused;
+	return fd >= 0 ? close(fd) : -1;
+}
+
+static int
+remove_log(void **unused)
+{
+	(void)unused;
+	return unlink(log_path);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(life),
+		cmocka_unit_test(another_start_time_is_never_signalled),
+		cmocka_unit_test(a_group_dies_whole),
+		cmocka_unit_test(a_zombie_is_dead),
+		cmocka_unit_test(programs_that_cannot_start),
+		cmocka_unit_test(stat_of_names_with_parentheses),
+	};
+
+	return cmocka_run_group_tests(tests, make_log, remove_log);
+}
