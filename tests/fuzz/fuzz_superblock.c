@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a node and a witness read of themselves: the input is the front of a superblock or register,
+ * zeros follow, and the CRC is put right in a second try. What is accepted must come out the same
+ * when it is encoded again, and superblock_choose must agree with superblock_decode.
+ */
+#include "dataplane/wire/superblock_update.h"
+#include "dataplane/wire/witness_register.h"
+#include "tests/fuzz/fuzz.h"
+
+#define CRC_OFFSET 8u
+
+static void
+try_superblock(const uint8_t *page)
+{
+	uint8_t again[SUPERBLOCK_BYTES], copies[SUPERBLOCK_COPIES * SUPERBLOCK_BYTES];
+	struct superblock superblock, chosen;
+	uint32_t good_mask;
+	const enum tern_err err = superblock_decode(page, &superblock);
+
+	if (err == TERN_OK) {
+		REQUIRE(superblock.shard_count <= SUPERBLOCK_SHARDS_MAX);
+		superblock_encode(again, &superblock);
+		REQUIRE(memcmp(again, page, SUPERBLOCK_BYTES) == 0);
+	}
+	memset(copies, 0, sizeof(copies));
+	memcpy(copies + 2 * SUPERBLOCK_BYTES, page, SUPERBLOCK_BYTES);
+	REQUIRE((superblock_choose(copies, &chosen, &good_mask) == TERN_OK) == (err == TERN_OK));
+	if (err == TERN_OK)
+		REQUIRE(good_mask == 1u << 2 && chosen.sequence == superblock.sequence);
+}
+
+static void
+try_register(const uint8_t *slot)
+{
+	uint8_t again[WITNESS_REGISTER_BYTES];
+	struct witness_register reg;
+
+	if (witness_register_decode(slot, &reg) != TERN_OK)
+		return;
+	REQUIRE(reg.last_term <= reg.term);
+	witness_register_encode(again, &reg);
+	REQUIRE(memcmp(again, slot, WITNESS_REGISTER_BYTES) == 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	uint8_t page[SUPERBLOCK_BYTES] = { 0 };
+
+	memcpy(page, data, bytes < sizeof(page) ? bytes : sizeof(page));
+	try_superblock(page);
+	try_register(page);
+	fuzz_put_crc(page, CRC_OFFSET, CRC_OFFSET + 4, WITNESS_REGISTER_BYTES - CRC_OFFSET - 4);
+	try_register(page);
+	fuzz_put_crc(page, CRC_OFFSET, CRC_OFFSET + 4, SUPERBLOCK_BYTES - CRC_OFFSET - 4);
+	try_superblock(page);
+	return 0;
+}
