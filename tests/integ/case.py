@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every integration test begins with: a cluster of its own below the build directory (a real
+file system: O_DIRECT is needed), removed at the end. Exit 0 passed, 1 failed, 77 skipped."""
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+from cluster import Cluster, Failure, require  # noqa: E402,F401
+
+
+class Case:
+    def __init__(self, build):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix='integ-', dir=build)
+        self.cluster = Cluster(build, os.path.join(self.dir, 'c'))
+        self.step_name = 'start'
+
+    def step(self, name):
+        self.step_name = name
+        print(f'-- {name}', flush=True)
+
+    def another(self, ternd=None, profile=None):
+        """Ends the cluster of before and makes a new one, with this ternd or this profile."""
+        self.cluster.remove()
+        tern = None
+        if ternd is not None:
+            # `tern` starts the daemons that lie beside it.
+            bin_dir = os.path.join(self.dir, 'bin')
+            os.makedirs(bin_dir, exist_ok=True)
+            for source, name in (('control/cli/tern', 'tern'), (ternd, 'ternd'),
+                                 ('control/witness/tern-witness', 'tern-witness')):
+                shutil.copy(os.path.join(self.build, source), os.path.join(bin_dir, name))
+            tern = os.path.join(bin_dir, 'tern')
+        self.cluster = Cluster(self.build, os.path.join(self.dir, 'c'), tern=tern,
+                               profile=profile)
+        return self.cluster.up()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+
+def main(test):
+    """usage of every test: test_X.py BUILD_DIR [ARGS]"""
+    case = Case(os.path.abspath(sys.argv[1]))
+    status = 1
+    try:
+        test(case, *sys.argv[2:])
+        status = 0
+    except Exception as error:  # whatever it was, it is shown and the cluster is ended
+        print(f'FAILED in step "{case.step_name}": {error}')
+        if not isinstance(error, Failure):
+            traceback.print_exc()
+        for name in ('a', 'b', 'w'):
+            log = os.path.join(case.cluster.dir, name, 'log')
+            if os.path.exists(log):
+                with open(log, encoding='utf-8', errors='replace') as handle:
+                    print(f'--- {name}\n' + ''.join(handle.readlines()[-15:]))
+    finally:
+        for name in ('a', 'b', 'w'):
+            case.cluster.dev('cont', name, check=False)
+        case.cluster.down()
+        shutil.rmtree(case.dir, ignore_errors=True)
+    sys.exit(status)

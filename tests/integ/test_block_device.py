@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installed by hand: node files, `tern node init`, the daemons; the data nodes on block devices
+(loop devices that this test makes), polling `busy`. Storage is created once and never twice."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from case import Failure, main, require
+from cluster import Client
+
+MIB = 1 << 20
+
+
+def loop_make(path):
+    with open(path, 'wb') as handle:
+        handle.truncate(128 * MIB)
+    done = subprocess.run(['losetup', '--find', '--show', '--direct-io=on', path],
+                          capture_output=True, text=True, timeout=30)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def node_files(case, devices):
+    """Takes the node files that `tern dev up` writes as a pattern and moves them elsewhere."""
+    cluster = case.cluster
+    cluster.log_size = '32MiB'
+    cluster.up()
+    cluster.down()
+    run_dir = case.path('run')
+    os.makedirs(run_dir, exist_ok=True)
+    short = os.path.join('/tmp', f'tern-it-{os.getpid()}')
+    os.symlink(run_dir, short)
+    paths = {}
+    for name in ('a', 'b', 'w'):
+        with open(os.path.join(cluster.dir, name, 'node.conf'), encoding='utf-8') as handle:
+            text = handle.read()
+        text = re.sub(r'/tmp/tern-[A-Za-z0-9]+', short, text)
+        text = text.replace(os.path.join(cluster.dir, name, 'storage'), case.path(f'st-{name}'))
+        if name in devices:
+            text = re.sub(r'path = "[^"]*device0"', f'path = "{devices[name]}"', text)
+            text = text.replace('size = "32MiB"', 'size = "128MiB"')
+            text += 'poll = { mode = "busy"; };\n'
+        paths[name] = case.path(f'{name}.conf')
+        with open(paths[name], 'w', encoding='utf-8') as handle:
+            handle.write(text)
+    return paths, short
+
+
+def tern(case, *args):
+    return subprocess.run([case.cluster.tern, *args], capture_output=True, text=True, timeout=120)
+
+
+def start(case, paths, name):
+    program = 'control/witness/tern-witness' if name == 'w' else 'control/daemon/ternd'
+    log = open(case.path(f'{name}.log'), 'a', encoding='utf-8')
+    return subprocess.Popen([os.path.join(case.build, program), '--config', paths[name]],
+                            stderr=log, stdout=log)
+
+
+def call_anyone(addresses, *args):
+    """The reply of whichever node serves."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for address in addresses:
+            try:
+                client = Client(address)
+                reply = client.call(*args)
+                client.close()
+            except OSError:
+                continue
+            if not hasattr(reply, 'text'):
+                return reply
+        time.sleep(0.02)
+    raise Failure(f'nobody answered {args}')
+
+
+def run(case, devices, processes):
+    paths, short = node_files(case, devices)
+    try:
+        case.step('node init, once')
+        done = tern(case, 'node', 'init', '--config', paths['a'], '-o', 'json')
+        require(done.returncode == 0, done.stdout + done.stderr)
+        cluster_id = re.search(r'"cluster_id": *"([0-9a-f]+)"', done.stdout).group(1)
+        for name in ('b', 'w'):
+            done = tern(case, 'node', 'init', '--config', paths[name], '--cluster-id', cluster_id)
+            require(done.returncode == 0, done.stdout + done.stderr)
+        for name in ('a', 'w'):
+            done = tern(case, 'node', 'init', '--config', paths[name], '--cluster-id', cluster_id)
+            require(done.returncode == 8, f'twice: exit {done.returncode}')
+
+        case.step('serve from block devices')
+        for name in ('a', 'b', 'w'):
+            processes[name] = start(case, paths, name)
+        with open(paths['a'], encoding='utf-8') as handle:
+            addresses = re.findall(r'resp = "([^"]+)"', handle.read())
+        for i in range(200):
+            require(call_anyone(addresses, 'SET', f'key{i}', i) == 'OK', 'SET')
+        done = tern(case, 'status', '--node-file', paths['a'], '-o', 'json')
+        require(done.stdout.count('io_uring O_DIRECT') == 2, done.stdout)
+
+        case.step('kill -9 of all, start again')
+        for process in processes.values():
+            process.kill()
+            process.wait()
+        for name in ('a', 'b', 'w'):
+            processes[name] = start(case, paths, name)
+        for i in range(200):
+            require(call_anyone(addresses, 'GET', f'key{i}') == str(i), f'key{i}')
+    finally:
+        os.unlink(short)
+
+
+def test(case):
+    if os.geteuid() != 0 or shutil.which('losetup') is None:
+        print('skipped: loop devices need root and losetup')
+        sys.exit(77)
+    devices = {name: loop_make(case.path(f'{name}.img')) for name in ('a', 'b')}
+    processes = {}
+    try:
+        if None in devices.values():
+            print('skipped: this machine gives out no loop devices')
+            sys.exit(77)
+        run(case, devices, processes)
+    except BaseException:
+        for log in sorted(glob.glob(case.path('*.log'))):
+            with open(log, encoding='utf-8') as handle:
+                print(f'--- {log}\n' + ''.join(handle.readlines()[-10:]))
+        raise
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+        for device in filter(None, devices.values()):
+            subprocess.run(['losetup', '--detach', device], check=False, timeout=30)
+
+
+main(test)

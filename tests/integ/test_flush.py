@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flushes are real. On a device that loses unflushed writes at SIGKILL both data nodes are killed
+at once under load and nothing acknowledged is lost; on one that acknowledges flushes without doing
+them, the same check must find losses (or a node that refuses its damaged log)."""
+import os
+import time
+
+from case import main, require
+
+
+def profile(case, lossy):
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
+                          'dev-memif.conf')
+    path = case.path(f'{lossy}.conf')
+    with open(source, encoding='utf-8') as handle:
+        text = handle.read()
+    require('durability = "auto";' in text, 'the profile has a disk group')
+    with open(path, 'w', encoding='utf-8') as handle:
+        handle.write(text.replace('durability = "auto";',
+                                  f'durability = "auto"; lossy = "{lossy}";'))
+    return path
+
+
+def kill_both(case, name, is_honest):
+    """What the journal's check found, or None when a node refused to start. Copies that lied may
+    never agree again (one refuses to cut what it knows committed): then whoever serves is asked."""
+    cluster = case.cluster
+    cluster.settle()
+    journal = case.path(f'journal-{name}')
+    load = cluster.load_start(journal, name)
+    time.sleep(1.5)
+    cluster.dev('kill', 'a')
+    cluster.dev('kill', 'b')
+    time.sleep(0.1)
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'{totals}')
+    started = [cluster.dev('start', node, check=False).returncode for node in ('a', 'b')]
+    if any(started):
+        return None
+    if is_honest:
+        cluster.wait_duplex()
+    else:
+        cluster.wait_master()
+    return cluster.verify(journal)
+
+
+def test(case):
+    case.step('a device that loses what was not flushed')
+    case.another(profile=profile(case, 'unflushed'))
+    for number in range(3):
+        found = kill_both(case, f'honest{number}', True)
+        require(found is not None, 'both nodes must start')
+        require(found['lost'] == 0, f'{found}')
+    case.step('a device that lies about flushes')
+    case.another(profile=profile(case, 'lying'))
+    for number in range(5):
+        found = kill_both(case, f'lying{number}', False)
+        print(f'   {"a node refused its storage" if found is None else found}')
+        if found is None or found['lost'] > 0:
+            return
+    require(False, 'the test does not see lost flushes')
+
+
+main(test)

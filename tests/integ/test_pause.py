@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGSTOP of the master for 2 s under load: the other side takes over; the paused one comes back as
+a replica, and what it was told but never confirmed does not survive."""
+import time
+
+from case import main, require
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    master = cluster.wait_master()
+    other = cluster.other(master)
+    case.step('stop the master for 2 s under load')
+    journal = case.path('journal')
+    load = cluster.load_start(journal, 'pause')
+    time.sleep(0.7)
+    cluster.dev('stop', master)
+    began = time.monotonic()
+    cluster.wait('the other node to serve', lambda s: cluster.master(s) == other)
+    time.sleep(max(0.0, 2.0 - (time.monotonic() - began)))
+    case.step('continue it')
+    cluster.dev('cont', master)
+    cluster.settle()
+    time.sleep(0.5)
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    cluster.settle()
+    found = cluster.verify(journal)
+    require(found['lost'] == 0, f'{found}')
+    status = cluster.status()
+    require(status[other]['term'] > 1, 'a new term must have begun')
+
+
+main(test)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A paused master must not answer from the past. The master is stopped; a GET is put into its
+socket; the new master takes a write to the key; the old one is continued: it may answer anything
+but the old value. 200 rounds; in every other one the old master is continued behind a cut, so that
+it cannot hear of the new one before it looks at the GET. A build without the read round must fail
+this within 20."""
+import socket
+import time
+
+from case import main, require
+
+ROUNDS = 200
+ROUNDS_OF_BROKEN = 20
+
+
+def write_at(cluster, name, value, until):
+    """Writes k at a node that is about to become master. False: it did not in time."""
+    client = cluster.client(name)
+    try:
+        while time.monotonic() < until:
+            if client.call('SET', 'k', value) == 'OK':
+                return True
+            time.sleep(0.002)
+    finally:
+        client.close()
+    return False
+
+
+def one_round(cluster, number, is_cut):
+    """What the old master answered to the GET that waited in its socket; None: the round could not
+    begin, because the master had gone SOLO just before (then nobody else may serve)."""
+    old = cluster.wait_duplex()
+    new = cluster.other(old)
+    client = cluster.client(old)
+    require(client.call('SET', 'k', f'old-{number}') == 'OK', 'SET')
+    cluster.dev('stop', old)
+    client.send('GET', 'k')
+    has_moved = write_at(cluster, new, f'new-{number}', time.monotonic() + 5)
+    if is_cut:
+        cluster.dev('cut', old, new)
+        cluster.dev('cut', old, 'w')
+    cluster.dev('cont', old)
+    try:
+        answer = client.read() if has_moved else None
+    except (ConnectionError, socket.timeout, TimeoutError):
+        answer = 'closed'
+    client.close()
+    if is_cut:
+        cluster.dev('heal', old, new)
+        cluster.dev('heal', old, 'w')
+    return getattr(answer, 'text', answer)
+
+
+def test(case, rounds=str(ROUNDS)):
+    case.step('the read round holds')
+    case.cluster.up()
+    answers = {}
+    number = 0
+    while sum(answers.values()) < int(rounds):
+        number += 1
+        require(number < 2 * int(rounds) + 10, f'too many rounds that could not begin: {answers}')
+        answer = one_round(case.cluster, number, number % 2 == 1)
+        if answer is None:
+            continue
+        require(answer != f'old-{number}', f'round {number}: the old value was read')
+        kind = answer.split()[0] if answer else answer
+        answers[kind] = answers.get(kind, 0) + 1
+    print(f'   answers of the old master: {answers}')
+
+    case.step('a build without it is found out')
+    case.another(ternd='control/daemon/ternd-no-read-round')
+    stale = sum(one_round(case.cluster, number, True) == f'old-{number}'
+                for number in range(ROUNDS_OF_BROKEN))
+    print(f'   stale reads of the broken build: {stale} of {ROUNDS_OF_BROKEN}')
+    require(stale > 0, 'the test does not see stale reads')
+
+
+main(test)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""redis-cli and redis-benchmark without an error, in DUPLEX and one epoch from start to end; then a
+switchover, and the verbs that a person uses."""
+import json
+import subprocess
+
+from case import main, require
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    master = cluster.wait_master()
+    host, port = cluster.resp(master).rsplit(':', 1)
+    before = cluster.status()[master]
+
+    case.step('redis-cli')
+    for args, expected in ((['SET', 'a', '1'], 'OK'), (['GET', 'a'], '1'), (['INCR', 'a'], '2'),
+                           (['DBSIZE'], '1'), (['PING'], 'PONG')):
+        done = subprocess.run(['redis-cli', '-h', host, '-p', port, *args], capture_output=True,
+                              text=True, timeout=30)
+        require(done.stdout.strip() == expected, f'{args}: {done.stdout}{done.stderr}')
+    other = cluster.resp(cluster.other(master)).rsplit(':', 1)
+    done = subprocess.run(['redis-cli', '-h', other[0], '-p', other[1], 'SET', 'a', '1'],
+                          capture_output=True, text=True, timeout=30)
+    require('READONLY' in done.stdout, done.stdout)
+    done = subprocess.run(['redis-cli', '-h', other[0], '-p', other[1], 'GET', 'a'],
+                          capture_output=True, text=True, timeout=30)
+    require(f'MOVED 0 {host}:{port}' in done.stdout, done.stdout)
+
+    case.step('redis-benchmark')
+    done = subprocess.run(['redis-benchmark', '-h', host, '-p', port, '-t', 'set,get,incr,mset',
+                           '-n', '100000', '-P', '16', '--csv'], capture_output=True, text=True,
+                          timeout=300)
+    print(done.stdout + done.stderr)
+    require(done.returncode == 0, f'exit {done.returncode}')
+    require('rror' not in done.stdout + done.stderr, 'no error')
+    require(len(done.stdout.strip().splitlines()) == 5, 'four tests and a header')
+    after = cluster.status()[master]
+    require(after['mode'] == 'DUPLEX' and after['epoch'] == before['epoch'] and
+            after['term'] == before['term'], f'{before["epoch"]} {after["epoch"]}')
+    cluster.settle()
+
+    case.step('switchover')
+    target = cluster.other(master)
+    cluster.run('cluster', 'switchover', target)
+    cluster.wait('the target to serve', lambda s: cluster.master(s) == target)
+    require(cluster.wait_duplex() == target, 'DUPLEX under the target')
+    require(cluster.client(target).call('GET', 'a') == '2', 'data after the switchover')
+
+    case.step('status, log status')
+    status = json.loads(cluster.run('status', '-o', 'json').stdout)
+    require(status['api'] == 'status/v1' and len(status['nodes']) == 3, 'status/v1')
+    cluster.run('log', 'status')
+    require(cluster.run('log', 'divergent', 'list').returncode == 0, 'divergent list')
+    cluster.run('log', 'verify')
+
+
+main(test)

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A local cluster for tests, the demonstration and benchmarks: drives the `tern` command line as a
+person would, and talks RESP over plain sockets."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+WAIT_S = 60  # how long anything may take before a test gives up; no test asserts a time
+
+
+class Failure(Exception):
+    pass
+
+
+def require(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Reply:
+    """One RESP error."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return f'Reply({self.text!r})'
+
+
+class Client:
+    """One RESP connection. Closed by the server: ConnectionError."""
+
+    def __init__(self, address, timeout=10):
+        host, port = address.rsplit(':', 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = self.socket.makefile('rb')
+
+    def close(self):
+        self.stream.close()
+        self.socket.close()
+
+    @staticmethod
+    def encode(*args):
+        parts = [a if isinstance(a, bytes) else str(a).encode() for a in args]
+        out = b'*%d\r\n' % len(parts)
+        for part in parts:
+            out += b'$%d\r\n%s\r\n' % (len(part), part)
+        return out
+
+    def send(self, *args):
+        self.socket.sendall(self.encode(*args))
+
+    def read(self):
+        line = self.stream.readline()
+        if not line.endswith(b'\r\n'):
+            raise ConnectionError('closed by the server')
+        kind, rest = line[:1], line[1:-2]
+        if kind == b'+':
+            return rest.decode()
+        if kind == b'-':
+            return Reply(rest.decode())
+        if kind == b':':
+            return int(rest)
+        if kind == b'$':
+            if int(rest) < 0:
+                return None
+            data = self.stream.read(int(rest) + 2)
+            if len(data) != int(rest) + 2:
+                raise ConnectionError('closed by the server')
+            return data[:-2].decode()
+        if kind == b'*':
+            return [self.read() for _ in range(int(rest))]
+        raise Failure(f'unknown reply {line!r}')
+
+    def call(self, *args):
+        self.send(*args)
+        return self.read()
+
+
+class Cluster:
+    def __init__(self, build, directory, log_size='256MiB', tern=None, profile=None):
+        self.build = os.path.abspath(build)
+        self.dir = os.path.abspath(directory)
+        self.tern = tern or os.path.join(self.build, 'control/cli/tern')
+        self.load = os.path.join(self.build, 'tests/support/load_client')
+        self.log_size = log_size
+        self.profile = profile
+        self.nodes = {}
+
+    def run(self, *args, check=True, timeout=120):
+        command = [self.tern, *args, '--dir', self.dir]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        if check and done.returncode != 0:
+            raise Failure(f'{" ".join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}')
+        return done
+
+    def up(self):
+        profile = ['--profile', self.profile] if self.profile else []
+        out = self.run('dev', 'up', '--log-size', self.log_size, '-o', 'json', *profile)
+        self.nodes = {node['name']: node for node in json.loads(out.stdout)['nodes']}
+        return self
+
+    def down(self):
+        self.run('dev', 'down', check=False)
+
+    def remove(self):
+        self.down()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def dev(self, *args, **kwargs):
+        return self.run('dev', *args, **kwargs)
+
+    def status(self):
+        done = self.run('status', '-o', 'json', check=False)
+        try:
+            return {node['name']: node for node in json.loads(done.stdout)['nodes']}
+        except (ValueError, KeyError) as error:
+            raise Failure(f'tern status: {done.stdout}{done.stderr}') from error
+
+    def wait(self, what, predicate, seconds=WAIT_S):
+        until = time.monotonic() + seconds
+        while True:
+            status = self.status()
+            value = predicate(status)
+            if value:
+                return value
+            if time.monotonic() > until:
+                raise Failure(f'waited {seconds} s for: {what}\n{self.brief(status)}')
+            time.sleep(0.05)
+
+    @staticmethod
+    def brief(status):
+        keys = ('role', 'mode', 'term', 'epoch', 'last_index', 'durable_index', 'commit_index',
+                'applied_index')
+        return '\n'.join(f'{name}: ' + ' '.join(f'{key}={node.get(key)}' for key in keys)
+                         for name, node in status.items())
+
+    def master(self, status=None):
+        for name, node in (status or self.status()).items():
+            if node.get('role') == 'master' and node.get('serving'):
+                return name
+        return None
+
+    def wait_master(self):
+        return self.wait('a serving master', self.master)
+
+    def other(self, name):
+        return {'a': 'b', 'b': 'a'}[name]
+
+    def wait_mode(self, mode):
+        """The master serves in @mode; returns its name."""
+        def look(status):
+            name = self.master(status)
+            return name if name and status[name]['mode'] == mode else None
+        return self.wait(f'a serving master in {mode}', look)
+
+    def wait_duplex(self):
+        return self.wait_mode('DUPLEX')
+
+    def wait_equal(self):
+        """Both data nodes have applied the same position; returns (index, hash)."""
+        def look(status):
+            a, b = status['a'], status['b']
+            if 'state_hash' not in a or 'state_hash' not in b:
+                return None
+            if a['applied_index'] == b['applied_index'] == a['last_index'] == b['last_index']:
+                return a, b
+            return None
+        a, b = self.wait('both copies at the same position', look)
+        require(a['state_hash']['index'] == b['state_hash']['index'], 'hashes of one index')
+        require(a['state_hash'] == b['state_hash'],
+                f'state hashes differ: {a["state_hash"]} {b["state_hash"]}')
+        require(a['chain'] == b['chain'], 'chains differ')
+        return a['state_hash']['index'], a['state_hash']['value']
+
+    def resp(self, name):
+        return self.nodes[name]['resp']
+
+    def client(self, name=None, timeout=10):
+        return Client(self.resp(name or self.wait_master()), timeout)
+
+    def addresses(self):
+        out = []
+        for name in ('a', 'b'):
+            out += ['--addr', self.resp(name)]
+        return out
+
+    def load_start(self, journal, prefix, connections=32, seconds=600, rate=0):
+        return subprocess.Popen(
+            [self.load, 'write', *self.addresses(), '--journal', journal, '--prefix', prefix,
+             '--connections', str(connections), '--seconds', str(seconds), '--rate', str(rate)],
+            stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def load_stop(process):
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+        return json.loads(out)
+
+    def verify(self, journal):
+        done = subprocess.run([self.load, 'verify', *self.addresses(), '--journal', journal],
+                              capture_output=True, text=True, timeout=300)
+        if not done.stdout:
+            raise Failure(f'verify: {done.stderr}')
+        found = json.loads(done.stdout)
+        if done.stderr:
+            print(done.stderr)
+        return found
+
+    def settle(self):
+        """Waits until both copies are in sync again."""
+        self.wait_duplex()
+        return self.wait_equal()
+
+
+def journal_gap(journal, first_ns, last_ns):
+    """How long no write was acknowledged around a kill that fell between @first_ns and @last_ns:
+    the longest time between two neighbouring acknowledgements that reaches into that span, in ns.
+    None: the load did not span it."""
+    times = []
+    with open(journal, encoding='ascii') as handle:
+        times = sorted(int(line.split()[2]) for line in handle if line[0] == 'A')
+    gaps = [after - before for before, after in zip(times, times[1:])
+            if before <= last_ns and after >= first_ns]
+    if not gaps or times[-1] <= last_ns:
+        return None
+    return max(gaps)

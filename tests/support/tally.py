@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""usage: tally.py BROKEN EXPECTED_SKIPS TESTLOG...
+
+Adds up meson's test logs. A skip that EXPECTED_SKIPS does not name is a failure for root, who could
+have run it. EXPECTED_SKIPS: one `test-name: reason` a line.
+"""
+import json
+import os
+import sys
+
+broken = int(sys.argv[1])
+expected = {}
+with open(sys.argv[2], encoding='utf-8') as handle:
+    for line in handle:
+        if line.strip() and not line.startswith('#'):
+            name, _, reason = line.partition(':')
+            expected[name.strip()] = reason.strip()
+
+passed, failed, skipped = 0, broken, 0
+for path in sys.argv[3:]:
+    with open(path, encoding='utf-8') as handle:
+        for line in handle:
+            test = json.loads(line)
+            name = test['name'].split(' / ')[-1]
+            result = test['result']
+            if result in ('OK', 'EXPECTEDFAIL'):
+                passed += 1
+            elif result == 'SKIP':
+                if name in expected or os.geteuid() != 0:
+                    skipped += 1
+                    print(f'skipped {name}: {expected.get(name, "not root")}')
+                else:
+                    failed += 1
+                    print(f'FAILED {name}: skipped, and tests/expected-skips does not allow it')
+            else:
+                failed += 1
+                print(f'FAILED {name} ({result}) in {path}')
+print(f'{passed} passed, {failed} failed, {skipped} skipped')
+sys.exit(1 if failed else 0)
