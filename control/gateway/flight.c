@@ -90,6 +90,7 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	flight->conn_generation = conn->generation;
 	flight->slot = conn->slot_end;
 	gateway->writes_used++;
+	gateway->writes_submitted++;
 	const struct submit_request request = {
 		.tag = tag,
 		.kind = SUBMIT_WRITE,
@@ -177,9 +178,43 @@ submit_read_point(struct gateway *gateway)
 	gateway_count(&gateway->counters.read_points, 1);
 }
 
+/* Closes this round's writes. With all rounds under way they join the newest one. */
+static void
+round_end(struct gateway *gateway)
+{
+	const uint32_t count = gateway->rounds_count;
+	const uint64_t before = count == 0 ? gateway->writes_completed : gateway->rounds[count - 1];
+
+	if (gateway->writes_submitted <= before)
+		return;
+	if (count < WRITE_ROUNDS_MAX)
+		gateway->rounds_count++;
+	gateway->rounds[gateway->rounds_count - 1] = gateway->writes_submitted;
+}
+
+static void
+rounds_complete(struct gateway *gateway)
+{
+	uint32_t done = 0;
+
+	while (done < gateway->rounds_count && gateway->rounds[done] <= gateway->writes_completed)
+		done++;
+	gateway->rounds_count -= done;
+	memmove(gateway->rounds, gateway->rounds + done,
+		gateway->rounds_count * sizeof(gateway->rounds[0]));
+}
+
+bool
+gateway_is_round_awaited(const struct gateway *gateway)
+{
+	return gateway->rounds_count == WRITE_ROUNDS_MAX &&
+	       ring_is_empty(&gateway->channel->completions);
+}
+
 void
 gateway_publish(struct gateway *gateway)
 {
+	round_end(gateway);
 	if (gateway->batch_open != READ_BATCHES_MAX)
 		submit_read_point(gateway);
 	if (gateway->has_published) {
@@ -257,6 +292,7 @@ gateway_complete(struct gateway *gateway)
 			struct connection *conn =
 			    connection_at(gateway, flight->conn_index, flight->conn_generation);
 			gateway->writes_used--;
+			gateway->writes_completed++;
 			if (conn != NULL)
 				complete_slot(gateway, conn, flight->slot, completion);
 		}
@@ -264,6 +300,7 @@ gateway_complete(struct gateway *gateway)
 		ring_consume(&gateway->channel->completions);
 		has_one = true;
 	}
+	rounds_complete(gateway);
 	return has_one;
 }
 

@@ -18,6 +18,8 @@
 #else
 #define READ_BATCHES_MAX 8u
 #endif
+/* Rounds of writes at the lcore, see gateway_wait_round. */
+#define WRITE_ROUNDS_MAX 2u
 /* Above this a connection's requests wait until the client has read its replies. */
 #define OUTPUT_WAIT_BYTES 262144u
 #define BUFFER_KEEP_BYTES 65536u /* an empty buffer above this is given back */
@@ -93,6 +95,11 @@ struct gateway {
 	uint32_t flights_free, flights_used, writes_used;
 	struct read_batch batches[READ_BATCHES_MAX];
 	uint32_t batch_open; /* READ_BATCHES_MAX: none */
+	/* Writes ever submitted and completed; rounds: what `submitted` was at the end of each
+	 * round with writes whose answers are not all here, oldest first. */
+	uint64_t writes_submitted, writes_completed;
+	uint64_t rounds[WRITE_ROUNDS_MAX];
+	uint32_t rounds_count;
 	bool has_published;  /* the lcore is woken at the end of the round */
 	bool needs_retry;    /* a read point's block is not visible yet: look again soon */
 
@@ -147,6 +154,10 @@ enum flight_result gateway_join_read(struct gateway *gateway, const struct conne
 void gateway_publish(struct gateway *gateway);
 /* Hands every completion to its slots; true when there was one. */
 bool gateway_complete(struct gateway *gateway);
+/* True: as many rounds of writes are under way as make sense. The lcore would only queue what
+ * comes now, so the sockets are left alone until an answer comes: requests then arrive together
+ * and share a block, and clients on the same CPUs are not interrupted for each one they send. */
+bool gateway_is_round_awaited(const struct gateway *gateway);
 /* @conn waits until there is room at the lcore. */
 void gateway_park(struct gateway *gateway, struct connection *conn);
 void gateway_unpark(struct gateway *gateway);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 #endif
 #define TICK_MS         100 /* while something waits for the clock */
 #define RETRY_MS        1
+#define ROUND_WAIT_MS   1
 #define ACCEPT_PAUSE_NS 100000000ull
 
 void
@@ -248,11 +250,28 @@ sleep_ms(struct gateway *gateway)
 	return gateway->lingering_count > 0 || !gateway->is_accepting ? TICK_MS : -1;
 }
 
+/* Bounded: while writes cannot commit, everybody else is still served. */
+static void
+await_round(struct gateway *gateway)
+{
+	struct pollfd fds[2] = {
+		{ .fd = gateway->channel->front_wake.fd, .events = POLLIN },
+		{ .fd = gateway->stop_fd, .events = POLLIN },
+	};
+
+	wake_prepare(&gateway->channel->front_wake);
+	if (gateway_is_round_awaited(gateway))
+		(void)poll(fds, 2, ROUND_WAIT_MS);
+	wake_done(&gateway->channel->front_wake);
+}
+
 static void
 turn(struct gateway *gateway)
 {
 	struct epoll_event events[EVENTS_MAX];
 
+	if (gateway_is_round_awaited(gateway))
+		await_round(gateway);
 	wake_prepare(&gateway->channel->front_wake);
 	int count = epoll_wait(gateway->epoll_fd, events, EVENTS_MAX, sleep_ms(gateway));
 	wake_done(&gateway->channel->front_wake);
