@@ -18,7 +18,7 @@
 #define REQUEST_RING_BYTES   (8u << 20)
 #define ADMIN_RING_BYTES     (64u << 10)
 #define DIVERGENT_RING_BYTES (1u << 20)
-#define GROUPS_IN_FLIGHT_MAX 4u
+#define GROUPS_IN_FLIGHT_MAX 2u
 #define RESEND_NS            20000000u
 #define FETCH_AFTER_NS       1000000u
 #define LOSSY_HOLD_NS        200000000u
