@@ -35,9 +35,18 @@ enum cli_option_id {
 	CLI_CLUSTER_ID,
 	CLI_TO,
 	CLI_ONE_WAY,
+	CLI_ADDRESS,
+	CLI_RATE,
+	CLI_CONNECTIONS,
+	CLI_PIPELINE,
+	CLI_MIX,
+	CLI_KEYS,
+	CLI_VALUE_SIZE,
+	CLI_DURATION,
+	CLI_HISTORY,
 	CLI_OPTION_COUNT,
 };
-#define CLI_BIT(option) (1u << (option))
+#define CLI_BIT(option) (UINT64_C(1) << (option))
 
 struct cli_option {
 	const char *name;
@@ -61,7 +70,7 @@ struct cli_command {
 	const char *summary; /* one line */
 	const char *detail;
 	struct cli_argument arguments[CLI_ARGUMENTS_MAX];
-	uint32_t options; /* CLI_BIT(...) */
+	uint64_t options; /* CLI_BIT(...) */
 	cli_run run;
 };
 
@@ -117,6 +126,7 @@ struct cluster_node {
 	bool is_witness;
 	char admin_socket[NODE_CONFIG_SOCKET_MAX]; /* "": not on this machine */
 	char storage_dir[NODE_CONFIG_PATH_MAX];    /* "": not on this machine */
+	char resp[64];                             /* "127.0.0.1:7001"; "": a witness */
 };
 
 struct cluster {
@@ -161,6 +171,8 @@ enum admin_exit verb_dev_cont(struct cli *cli);
 enum admin_exit verb_dev_start(struct cli *cli);
 enum admin_exit verb_dev_cut(struct cli *cli);
 enum admin_exit verb_dev_heal(struct cli *cli);
+enum admin_exit verb_bench_run(struct cli *cli);
+enum admin_exit verb_bench_compare(struct cli *cli);
 enum admin_exit verb_version(struct cli *cli);
 enum admin_exit verb_commands(struct cli *cli);
 enum admin_exit verb_completion(struct cli *cli);

@@ -30,6 +30,8 @@ find_by_file(struct cli *cli, struct cluster *cluster)
 		memcpy(node->admin_socket, from->admin_socket, sizeof(node->admin_socket));
 		if (from->id == config->id)
 			memcpy(node->storage_dir, config->storage_dir, sizeof(node->storage_dir));
+		if (!node->is_witness)
+			(void)snprintf(node->resp, sizeof(node->resp), "%.63s", from->resp.text);
 	}
 	free(config);
 	return ADMIN_EXIT_OK;
@@ -54,6 +56,9 @@ find_by_dir(struct cli *cli, struct cluster *cluster)
 		node->is_witness = dev->nodes[i].is_witness;
 		dev_admin_socket(dev, &dev->nodes[i], node->admin_socket);
 		dev_path(dev, &dev->nodes[i], "storage", node->storage_dir);
+		if (!node->is_witness)
+			(void)snprintf(node->resp, sizeof(node->resp), "127.0.0.1:%u",
+				       dev->nodes[i].resp_port);
 	}
 	cluster->node_count = DEV_NODES;
 	free(dev);

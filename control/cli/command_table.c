@@ -24,6 +24,17 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 			     "1 to 16 hexadecimal digits, the same on every node", NULL },
 	[CLI_TO] = { "to", 0, "FILE", "write there; an existing file is refused", NULL },
 	[CLI_ONE_WAY] = { "one-way", 0, NULL, "only frames from X to Y", NULL },
+	[CLI_ADDRESS] = { "address", 0, "LIST",
+			  "RESP addresses \"127.0.0.1:7001,...\" (default: the cluster's)", NULL },
+	[CLI_RATE] = { "rate", 0, "N", "requests/s, open loop (default: closed loop)", NULL },
+	[CLI_CONNECTIONS] = { "connections", 0, "N", "connections (default 64)", NULL },
+	[CLI_PIPELINE] = { "pipeline", 0, "N", "requests outstanding on each (default 1)", NULL },
+	[CLI_MIX] = { "mix", 0, "LIST", "weights of set, get, incr (default \"set=1\")", NULL },
+	[CLI_KEYS] = { "keys", 0, "N", "different keys (default 100000)", NULL },
+	[CLI_VALUE_SIZE] = { "value-size", 0, "SIZE", "bytes of a SET's value (default 16)", NULL },
+	[CLI_DURATION] = { "duration", 0, "TIME", "how long (default \"5s\")", NULL },
+	[CLI_HISTORY] = { "history", 0, "FILE", "write every request with its outcome there",
+			  NULL },
 };
 
 const struct cli_command cli_commands[] = {
@@ -143,6 +154,23 @@ const struct cli_command cli_commands[] = {
 	  { { "X", false, "a node" }, { "Y", false, "another node" } },
 	  DEV | CLI_BIT(CLI_ONE_WAY),
 	  verb_dev_heal },
+	{ "bench run",
+	  "put RESP load on the cluster and measure it",
+	  "Closed loop, or open loop with --rate: then latency counts from the time at which a "
+	  "request was meant to be sent. Follows the master over a failover. A run in which mode "
+	  "or "
+	  "epoch changed says so.",
+	  { { NULL, false, NULL } },
+	  WHERE | CLI_BIT(CLI_ADDRESS) | CLI_BIT(CLI_RATE) | CLI_BIT(CLI_CONNECTIONS) |
+	      CLI_BIT(CLI_PIPELINE) | CLI_BIT(CLI_MIX) | CLI_BIT(CLI_KEYS) |
+	      CLI_BIT(CLI_VALUE_SIZE) | CLI_BIT(CLI_DURATION) | CLI_BIT(CLI_HISTORY),
+	  verb_bench_run },
+	{ "bench compare",
+	  "put two reports of `tern bench` side by side",
+	  "Files of `tern bench ... -o json`. Shows what differs besides the measures, too.",
+	  { { "A", false, "a report" }, { "B", false, "another of the same kind" } },
+	  CLI_BIT(CLI_OUTPUT),
+	  verb_bench_compare },
 	{ "version",
 	  "show the version",
 	  "",

@@ -27,7 +27,7 @@ ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/net_kernel', 'hw/file_store', 'h
 RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
 CONTROL = RUNTIME | ADAPTERS | {
     'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
-    'control/witness'}
+    'control/witness', 'control/bench'}
 ALLOWED = {
     'dataplane/base': set(),
     'dataplane/wire': BASE,
@@ -44,6 +44,7 @@ ALLOWED = {
     'dataplane/runtime': RUNTIME,
     'control/config': CONTROL, 'control/admin': CONTROL, 'control/gateway': CONTROL,
     'control/cli': CONTROL, 'control/daemon': CONTROL, 'control/witness': CONTROL,
+    'control/bench': CONTROL,
 }
 # Foreign headers that only one room may include.
 ONLY = [(re.compile(r'^rte_'), 'hw/nic_dpdk'), (re.compile(r'^liburing'), 'hw/nvme_uring'),

@@ -13,19 +13,29 @@ _tern() {
 	--config|-c) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--cluster-id) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--to) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--address) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--rate) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--connections) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--pipeline) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--mix) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--keys) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--value-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--duration) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--history) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
 		path+=${path:+ }${COMP_WORDS[i]}
 	done
 	case $path in
-	"") words="status node config cluster log dev version commands completion man" ;;
+	"") words="status node config cluster log dev bench version commands completion man" ;;
 	"node") words="init" ;;
 	"config") words="check" ;;
 	"cluster") words="switchover" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"dev") words="up down status kill stop cont start cut heal" ;;
+	"bench") words="run compare" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;
@@ -43,6 +53,8 @@ _tern() {
 	"dev start"*) words="--help --output --dir --timeout" ;;
 	"dev cut"*) words="--help --output --dir --timeout --one-way" ;;
 	"dev heal"*) words="--help --output --dir --timeout --one-way" ;;
+	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
+	"bench compare"*) words="--help --output" ;;
 	"version"*) words="--help --output" ;;
 	"commands"*) words="--help --output" ;;
 	"completion"*) words="--help" ;;

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tern bench`: what it reports is what happened. Figures are looked at, never judged."""
+import json
+import subprocess
+import time
+
+from case import main, require
+
+
+def read_history(path):
+    with open(path, encoding='ascii') as handle:
+        return [json.loads(line) for line in handle]
+
+
+def check_history(lines, counts):
+    """The history says the same as the report, and every value read was written."""
+    for outcome in ('ok', 'fail', 'unknown'):
+        found = sum(line['outcome'] == outcome for line in lines)
+        require(found == counts[outcome], f'{outcome}: {found} lines, {counts[outcome]} counted')
+    require(all(line['call_ns'] <= line['return_ns'] for line in lines), 'times in order')
+    written = {}
+    for line in lines:
+        if line['op'] == 'set':
+            written.setdefault(line['key'], set()).add(line['arg'])
+    counters = {}
+    for line in lines:
+        if line['outcome'] != 'ok':
+            continue
+        if line['op'] == 'get' and line['result'] is not None and ':s' in line['key']:
+            require(line['result'] in written.get(line['key'], ()), f'never written: {line}')
+        if line['op'] == 'incr':
+            seen = counters.setdefault(line['key'], set())
+            require(line['result'] not in seen, f'the same count twice: {line}')
+            seen.add(line['result'])
+    for key, seen in counters.items():
+        unknown = sum(line['op'] == 'incr' and line['key'] == key and
+                      line['outcome'] == 'unknown' for line in lines)
+        require(max(seen) <= len(seen) + unknown, f'{key}: counted {max(seen)}, {len(seen)} said')
+
+
+def test_run(case):
+    cluster = case.cluster
+    history = case.path('history')
+
+    case.step('closed loop with a history')
+    done = cluster.run('bench', 'run', '--duration', '1s', '--connections', '8', '--pipeline', '4',
+                       '--mix', 'set=2,get=2,incr=1', '--keys', '50', '--value-size', '100',
+                       '--history', history, '-o', 'json')
+    closed = json.loads(done.stdout)
+    require(closed['api'] == 'bench/v1' and closed['kind'] == 'run', 'bench/v1')
+    require(closed['counts']['ok'] > 0 and closed['counts']['unknown'] == 0, closed['counts'])
+    require(closed['void'] == [] and closed['cluster']['after']['mode'] == 'DUPLEX', closed)
+    lines = read_history(history)
+    require({line['op'] for line in lines} == {'set', 'get', 'incr'}, 'all kinds')
+    check_history(lines, closed['counts'])
+
+    case.step('open loop')
+    reports = []
+    for number in range(2):
+        done = cluster.run('bench', 'run', '--duration', '1s', '--rate', '1000', '--connections',
+                           '16', '-o', 'json')
+        report = json.loads(done.stdout)
+        counts = report['counts']
+        require(counts['sent'] + counts['unsent'] == 1000, counts)
+        reports.append(case.path(f'report{number}'))
+        with open(reports[-1], 'w', encoding='ascii') as out:
+            out.write(done.stdout)
+
+    case.step('compare')
+    done = subprocess.run([cluster.tern, 'bench', 'compare', *reports, '-o', 'json'],
+                          capture_output=True, text=True, timeout=30)
+    require(done.returncode == 0, done.stdout + done.stderr)
+    result = json.loads(done.stdout)
+    require(result['kind'] == 'compare' and len(result['rows']) >= 6, result)
+    done = subprocess.run([cluster.tern, 'bench', 'compare', *reports], capture_output=True,
+                          text=True, timeout=30)
+    require('throughput' in done.stdout, done.stdout)
+    bad = subprocess.run([cluster.tern, 'bench', 'compare', reports[0], history],
+                         capture_output=True, text=True, timeout=30)
+    require(bad.returncode == 2, f'exit {bad.returncode}')
+
+
+def test_failover(case):
+    cluster = case.cluster
+    history = case.path('failover')
+
+    case.step('a run over a failover')
+    master = cluster.wait_duplex()
+    load = subprocess.Popen([cluster.tern, 'bench', 'run', '--dir', cluster.dir, '--duration',
+                             '6s', '--connections', '8', '--mix', 'set=1,incr=1', '--keys', '20',
+                             '--history', history, '-o', 'json'], stdout=subprocess.PIPE,
+                            text=True)
+    time.sleep(2)
+    cluster.dev('kill', master)
+    killed_ns = time.monotonic_ns()
+    out, _ = load.communicate(timeout=60)
+    require(load.returncode == 0, out)
+    report = json.loads(out)
+    require(report['void'] != [], 'a failover makes a run void as a measurement')
+    lines = read_history(history)
+    check_history(lines, report['counts'])
+    require(any(line['outcome'] == 'ok' and line['call_ns'] > killed_ns for line in lines),
+            'it found the new master')
+    require(report['counts']['gap_max_ns'] > 0, report['counts'])
+    cluster.dev('start', master)
+    cluster.settle()
+
+
+def test_usage(case):
+    case.step('bad options')
+    for args in (['--rate', '0'], ['--mix', 'put=1'], ['--connections', '0'], ['--keys', 'x'],
+                 ['--value-size', '0'], ['--duration', '1'], ['--address', 'nowhere'],
+                 ['--value-size', '8', '--history', case.path('none')]):
+        done = case.cluster.run('bench', 'run', *args, check=False)
+        require(done.returncode == 2, f'{args}: exit {done.returncode} {done.stderr}')
+    done = subprocess.run([case.cluster.tern, 'bench', 'run', '--address', '127.0.0.1:1',
+                           '--duration', '50ms'], capture_output=True, text=True, timeout=60)
+    require(done.returncode == 1 and 'no request was answered' in done.stderr, done.stderr)
+
+
+def test(case):
+    case.cluster.up()
+    case.cluster.settle()
+    test_usage(case)
+    test_run(case)
+    test_failover(case)
+
+
+main(test)

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What `tern bench` reads (replies, options, reports) and what it computes from it. */
+#include <string.h>
+
+#include "control/bench/run.h"
+#include "tests/support/check.h"
+
+static void
+test_whole_replies(void **state)
+{
+	static const struct {
+		const char *bytes;
+		char kind;
+		const char *text;
+		int64_t integer;
+	} cases[] = {
+		{ "+OK\r\n", '+', "OK", 0 },
+		{ "-MOVED 0 127.0.0.1:7001\r\n", '-', "MOVED 0 127.0.0.1:7001", 0 },
+		{ ":42\r\n", ':', "42", 42 },
+		{ ":-7\r\n", ':', "-7", -7 },
+		{ "$5\r\nva\r\nl\r\n", '$', NULL, 0 },
+		{ "$0\r\n\r\n", '$', "", 0 },
+		{ "$-1\r\n", '_', NULL, 0 },
+		{ "_\r\n", '_', "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const size_t bytes = strlen(cases[i].bytes);
+		struct bench_reply reply;
+
+		assert_int_equal(bench_reply_parse(cases[i].bytes, bytes, &reply), bytes);
+		assert_int_equal(reply.kind, cases[i].kind);
+		assert_int_equal(reply.integer, cases[i].integer);
+		if (cases[i].text != NULL) {
+			assert_int_equal(reply.bytes, strlen(cases[i].text));
+			assert_memory_equal(reply.text, cases[i].text, reply.bytes);
+		}
+		/* Every part of it is "not whole yet", whatever follows is not touched. */
+		for (size_t k = 0; k < bytes; k++)
+			assert_int_equal(bench_reply_parse(cases[i].bytes, k, &reply), 0);
+		char twice[128];
+		(void)snprintf(twice, sizeof(twice), "%s%s", cases[i].bytes, cases[i].bytes);
+		assert_int_equal(bench_reply_parse(twice, 2 * bytes, &reply), bytes);
+	}
+}
+
+static void
+test_bad_replies(void **state)
+{
+	static const char *const cases[] = { "OK\r\n",       "\r\n",
+					     "+OK\n",        ":\r\n",
+					     ":1x\r\n",      ":99999999999999999999\r\n",
+					     "$-2\r\n",      "$x\r\n",
+					     "$1\r\nabc",    "$900000000000\r\n",
+					     "*1\r\n:1\r\n", "_x\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bench_reply reply;
+		assert_int_equal(bench_reply_parse(cases[i], strlen(cases[i]), &reply), -1);
+	}
+}
+
+static void
+test_mix(void **state)
+{
+	uint32_t weights[BENCH_KIND_COUNT];
+	static const char *const bad[] = { "",       "set=0", "put=1",      "set=",
+					   "set=1,", "set=x", "set=-1",     "se=1",
+					   "sett",   ",set",  "set=9999999" };
+
+	(void)state;
+	assert_true(bench_parse_mix("set=8,get=1,incr=3", weights));
+	assert_int_equal(weights[BENCH_SET], 8);
+	assert_int_equal(weights[BENCH_GET], 1);
+	assert_int_equal(weights[BENCH_INCR], 3);
+	assert_true(bench_parse_mix("get", weights));
+	assert_int_equal(weights[BENCH_SET], 0);
+	assert_int_equal(weights[BENCH_GET], 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(bench_parse_mix(bad[i], weights));
+}
+
+static void
+test_address(void **state)
+{
+	struct sockaddr_in address;
+	static const char *const bad[] = { "",           "127.0.0.1",    "127.0.0.1:0",    "host:1",
+					   "127.0.0.1:", "127.0.0.1:1x", "127.0.0.1:65536" };
+
+	(void)state;
+	assert_true(bench_parse_address("127.0.0.1:7001", &address));
+	assert_int_equal(address.sin_port, htons(7001));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(bench_parse_address(bad[i], &address));
+}
+
+static json_t *
+sample(const char *kind, double throughput, double p50, const char *extra)
+{
+	json_t *report = bench_report(kind, json_pack("{s:i}", "keys", 7));
+
+	bench_measure(report, "throughput", "requests/s", BENCH_HIGHER, throughput);
+	bench_measure(report, "p50", "ns", BENCH_LOWER, p50);
+	bench_measure(report, extra, "ns", BENCH_LOWER, 0);
+	return report;
+}
+
+static void
+test_compare(void **state)
+{
+	json_t *a = sample("run", 100, 50, "both"), *b = sample("run", 150, 25, "other");
+	char text[128];
+
+	(void)state;
+	(void)json_object_set_new(json_object_get(b, "config"), "keys", json_integer(8));
+	(void)json_object_set_new(b, "void", json_pack("[s]", "epoch changed"));
+	json_t *result = bench_compare(a, b, text, sizeof(text));
+	assert_non_null(result);
+	const json_t *rows = json_object_get(result, "rows");
+	assert_int_equal(json_array_size(rows), 2);
+	assert_true(json_real_value(json_object_get(json_array_get(rows, 0), "ratio")) == 1.5);
+	assert_true(json_real_value(json_object_get(json_array_get(rows, 1), "ratio")) == 0.5);
+	/* "both" here, "other" there, another number of keys, one void report. */
+	assert_int_equal(json_array_size(json_object_get(result, "differences")), 4);
+	json_decref(result);
+	result = bench_compare(a, a, text, sizeof(text));
+	assert_int_equal(json_array_size(json_object_get(result, "differences")), 0);
+	/* Nothing is divided by zero. */
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(json_object_get(result, "rows"), 2), "ratio")));
+	json_decref(result);
+	json_decref(b);
+	b = sample("raw", 1, 1, "both");
+	assert_null(bench_compare(a, b, text, sizeof(text)));
+	assert_non_null(strstr(text, "kind"));
+	json_decref(b);
+	b = json_pack("{s:s}", "api", "status/v1");
+	assert_null(bench_compare(a, b, text, sizeof(text)));
+	assert_non_null(strstr(text, "second"));
+	json_decref(a);
+	json_decref(b);
+}
+
+static void
+test_latency(void **state)
+{
+	static struct histogram histogram;
+	double odd[] = { 5, 1, 9 }, even[] = { 4, 1, 9, 2 };
+	json_t *report = bench_report("run", json_object());
+
+	(void)state;
+	bench_measure_latency(report, "empty", &histogram);
+	assert_int_equal(json_array_size(json_object_get(report, "measures")), 0);
+	for (uint64_t i = 1; i <= 1000; i++)
+		histogram_add(&histogram, i * 1000);
+	bench_measure_latency(report, "set", &histogram);
+	assert_int_equal(json_array_size(json_object_get(report, "measures")), 5);
+	json_t *latency = bench_latency_json(&histogram);
+	assert_int_equal(json_integer_value(json_object_get(latency, "max_ns")), 1000000);
+	const json_int_t p50 = json_integer_value(json_object_get(latency, "p50_ns"));
+	assert_true(p50 >= 500000 && p50 <= 520000);
+	json_decref(latency);
+	json_decref(report);
+	assert_true(bench_median(odd, 3) == 5);
+	assert_true(bench_median(even, 4) == 3);
+	assert_true(bench_median(even, 0) == 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole_replies), cmocka_unit_test(test_bad_replies),
+		cmocka_unit_test(test_mix),           cmocka_unit_test(test_address),
+		cmocka_unit_test(test_compare),       cmocka_unit_test(test_latency),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
