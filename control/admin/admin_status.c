@@ -18,6 +18,8 @@ admin_mode_name(uint8_t core_mode)
 	case CORE_MODE_REGISTERING:
 	case CORE_MODE_SOLO:
 		return "SOLO";
+	case CORE_MODE_MAJORITY:
+		return "MAJORITY";
 	case CORE_MODE_WITNESS:
 		return "WITNESS";
 	}

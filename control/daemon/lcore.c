@@ -150,7 +150,8 @@ goes_on(struct ternd *node, uint64_t *stop_ns)
 		return true;
 	}
 	return runtime_view(node->runtime)->role == CORE_MASTER &&
-	       runtime_view(node->runtime)->mode == CORE_MODE_DUPLEX &&
+	       (runtime_view(node->runtime)->mode == CORE_MODE_DUPLEX ||
+		runtime_view(node->runtime)->mode == CORE_MODE_MAJORITY) &&
 	       platform_monotonic_ns() - *stop_ns < STOP_WAIT_NS;
 }
 

@@ -193,6 +193,8 @@ mode_name(uint8_t mode)
 		return "SOLO";
 	case CORE_MODE_WITNESS:
 		return "WITNESS";
+	case CORE_MODE_MAJORITY:
+		return "MAJORITY";
 	}
 	return "?";
 }

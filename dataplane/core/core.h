@@ -48,8 +48,9 @@ enum core_mode {
 	CORE_MODE_CATCHUP,     /* follows a master, not in its rset, or log not yet matched */
 	CORE_MODE_DUPLEX,      /* master, rset = all data nodes */
 	CORE_MODE_REGISTERING, /* master on its way to SOLO: nothing commits */
-	CORE_MODE_SOLO,        /* master, the witness has acknowledged this (term, epoch) */
+	CORE_MODE_SOLO, /* master, the witness has acknowledged this (term, epoch); or n = 1 */
 	CORE_MODE_WITNESS,
+	CORE_MODE_MAJORITY, /* master of three or more: a plain majority holds every commit */
 };
 
 /* PROTOCOL section 16; all in nanoseconds. Effective values may be larger, see core_view. */

@@ -123,7 +123,8 @@ struct core {
 	bool is_voting; /* VOTE, not PREVOTE */
 	bool is_hand_over;
 	uint64_t votes;
-	uint64_t ask_ns; /* when to ask again */
+	uint64_t log_refusals; /* data nodes whose log is ahead of ours */
+	uint64_t ask_ns;       /* when to ask again */
 
 	/* Master. */
 	uint32_t epoch;

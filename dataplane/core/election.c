@@ -81,6 +81,7 @@ election_begin_phase(struct core *core, bool is_voting)
 	core->master_id = 0;
 	core->is_voting = is_voting;
 	core->votes = core_bit(core->config.node_id);
+	core->log_refusals = 0;
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		core->peers[i].has_answered = false;
 	election_arm(core);
@@ -168,6 +169,17 @@ election_poll(struct core *core)
 		election_ask_all(core);
 }
 
+/* Where the witness votes, one data node with a longer log ends the candidacy: that log may hold
+ * what only it and the master had. Among an odd number of copies a quorum of votes is proof enough,
+ * and the node with the longer log may be one whose disk hangs, which nobody can elect. */
+static bool
+election_is_hopeless(const struct core *core)
+{
+	if (core->data_count % 2 == 0)
+		return core->log_refusals != 0;
+	return core_count(core->voters & ~core->log_refusals) < core->quorum;
+}
+
 void
 election_answer(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
@@ -185,8 +197,11 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 	if (!peer->is_witness)
 		core_commit_if_held(core, ack->commit_index, ack->commit_chain);
 	if (ack->refusal == MSG_VOTE_REFUSED_LOG && !peer->is_witness) {
-		election_give_up(core);
-		return;
+		core->log_refusals |= core_bit(peer->id);
+		if (election_is_hopeless(core)) {
+			election_give_up(core);
+			return;
+		}
 	}
 	if (ack->refusal != MSG_VOTE_GRANTED) {
 		/* A data node's first answer opens the way to the witness. */

@@ -12,6 +12,8 @@ view_mode(const struct core *core)
 	if (core->role == CORE_MASTER) {
 		if (core->data_count == 1)
 			return CORE_MODE_SOLO;
+		if (core->data_count % 2 != 0)
+			return CORE_MODE_MAJORITY;
 		if (core->phase == CORE_PHASE_NORMAL)
 			return CORE_MODE_DUPLEX;
 		return core->is_registered ? CORE_MODE_SOLO : CORE_MODE_REGISTERING;

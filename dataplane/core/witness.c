@@ -57,6 +57,8 @@ witness_judge(const struct core *core, const struct msg *msg)
 
 	if (core->config.is_amnesiac || vote->witness_gen != core->config.witness_gen)
 		return MSG_VOTE_REFUSED_WITNESS;
+	if ((core->voters & core_bit(core->config.node_id)) == 0)
+		return MSG_VOTE_REFUSED_WITNESS; /* beside an odd number of copies it observes */
 	if (vote->for_term < core->term)
 		return MSG_VOTE_REFUSED_TERM;
 	if (core->now_ns < core->quiet_until_ns)

@@ -54,6 +54,7 @@ static const char *const usage_text =
     "usage: tern-sim --seed N | --seeds FROM..TO [--jobs N]\n"
     "  --twice           run each seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ\n"
+    "  --topology T      2+w (default), 3 or 1 data nodes\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --until-found     stop at the first seed that fails\n"
     "  --expect-failure  exit 0 if and only if some seed fails (implies --until-found)\n"
@@ -107,6 +108,24 @@ parse_bug(struct args *args, const char *text)
 }
 
 static void
+parse_topology(struct args *args, const char *text)
+{
+	static const char *const names[] = {
+		[SIM_TOPOLOGY_2W] = "2+w",
+		[SIM_TOPOLOGY_3] = "3",
+		[SIM_TOPOLOGY_1] = "1",
+	};
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], text) == 0) {
+			args->options.topology = (enum sim_topology)i;
+			return;
+		}
+	}
+	usage();
+}
+
+static void
 parse(int argc, char **argv, struct args *args)
 {
 	static const struct option options[] = {
@@ -115,6 +134,7 @@ parse(int argc, char **argv, struct args *args)
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "bug", required_argument, NULL, 'b' },
 		{ "minutes", required_argument, NULL, 'm' },
+		{ "topology", required_argument, NULL, 'o' },
 		{ "twice", no_argument, NULL, 't' },
 		{ "until-found", no_argument, NULL, 'u' },
 		{ "expect-failure", no_argument, NULL, 'e' },
@@ -138,6 +158,8 @@ parse(int argc, char **argv, struct args *args)
 			parse_bug(args, optarg);
 		} else if (option == 'm') {
 			args->minutes = number_of(optarg, NULL);
+		} else if (option == 'o') {
+			parse_topology(args, optarg);
 		} else if (option == 't') {
 			args->is_twice = true;
 		} else if (option == 'u') {
@@ -271,11 +293,11 @@ run_all(const struct args *args, struct totals *totals, double started)
 
 /* Prints the totals; returns how many of those that must have happened did not. */
 static uint32_t
-print_totals(const struct totals *totals, double seconds)
+print_totals(const struct totals *totals, enum sim_topology topology, double seconds)
 {
 	static const struct {
 		const char *name;
-		bool is_must;
+		uint32_t must;
 	} kinds[] = {
 #define X(name, must) { #name, must },
 		SIM_COUNTS(X)
@@ -284,7 +306,8 @@ print_totals(const struct totals *totals, double seconds)
 	uint32_t missing = 0;
 
 	for (uint32_t i = 0; i < SIM_COUNT_KINDS; i++) {
-		const bool is_missing = kinds[i].is_must && totals->counts.of[i] == 0;
+		const bool is_missing =
+		    (kinds[i].must >> topology & 1) != 0 && totals->counts.of[i] == 0;
 		printf("%-24s %14llu%s\n", kinds[i].name, (unsigned long long)totals->counts.of[i],
 		       is_missing ? "  never happened" : "");
 		missing += is_missing;
@@ -309,7 +332,8 @@ main(int argc, char **argv)
 	       (unsigned long long)args.to, args.options.bugs,
 	       args.options.is_lying_disk ? ", lying disk" : "");
 	run_all(&args, &totals, started);
-	const uint32_t missing = print_totals(&totals, seconds_now() - started);
+	const uint32_t missing =
+	    print_totals(&totals, args.options.topology, seconds_now() - started);
 	printf("%llu seeds, %llu failed\n", (unsigned long long)totals.seeds,
 	       (unsigned long long)totals.failed);
 	if (args.is_failure_expected)

@@ -74,7 +74,7 @@ sim_say(const struct sim *sim, const char *format, ...)
 static void
 event_run(struct sim *sim, const struct sim_event *event)
 {
-	struct sim_node *node = &sim->nodes[event->node % SIM_NODES];
+	struct sim_node *node = &sim->nodes[event->node % SIM_NODES_MAX];
 
 	switch (event->kind) {
 	case SIM_EVENT_TURN:
@@ -114,11 +114,11 @@ world_create(struct sim *sim)
 	sim_swarm_draw(sim);
 	sim_net_create(sim);
 	sim_check_create(sim);
-	for (uint32_t i = 0; i < SIM_NODES; i++)
+	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);
 	sim->phase = SIM_PHASE_FAULTS;
-	for (uint32_t i = 0; i < SIM_NODES; i++)
+	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_start(&sim->nodes[i]);
 	sim_push(sim, prng_below(&sim->prng, 2 * sim->swarm.gap_ns), SIM_EVENT_FAULT, 0, 0);
 	sim_push(sim, sim->swarm.timer_ns / 8, SIM_EVENT_PHASE, 0, 0);

@@ -24,10 +24,9 @@
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_swarm.h"
 
-#define SIM_DATA_NODES 2u
-#define SIM_NODES      3u
-#define SIM_WITNESS    2u /* index of the witness; node id = index + 1 */
-#define SIM_PATHS      2u /* 0 data port, 1 management network */
+#define SIM_DATA_MAX  3u
+#define SIM_NODES_MAX 4u
+#define SIM_PATHS     2u /* 0 data port, 1 management network */
 
 #define SIM_MS 1000000u
 #define SIM_US 1000u
@@ -188,11 +187,10 @@ void sim_node_crash(struct sim_node *node);
 void sim_node_turn(struct sim_node *node);
 /* Makes the node's next turn happen at @at_ns or earlier. */
 void sim_node_wake(struct sim_node *node, uint64_t at_ns);
-static inline bool
-sim_node_is_data(const struct sim_node *node)
-{
-	return node->index < SIM_DATA_NODES;
-}
+/* Data nodes come first, the witness last; node id = index + 1. */
+bool sim_node_is_data(const struct sim_node *node);
+uint64_t sim_data_mask(const struct sim *sim);
+uint16_t sim_witness_id(const struct sim *sim); /* 0: none */
 
 /* ---- clients (sim_client.c, sim_op.c) ---- */
 
@@ -219,7 +217,7 @@ void sim_check_ready(struct sim_node *node); /* a data node has booted */
 void sim_check_register(struct sim *sim, const struct witness_register *before,
 			const struct witness_register *after);
 uint64_t sim_check_commit_max(const struct sim *sim);
-/* Both data nodes hold the same. */
+/* All data nodes hold the same. */
 bool sim_check_is_converged(struct sim *sim);
 void sim_check_final(struct sim *sim);
 /* The cells of a cut tail hold its blocks. */
@@ -227,8 +225,12 @@ void sim_check_divergent(struct sim_node *node);
 
 /* ---- the world (sim.c) ---- */
 
+/* Who there is. Three copies have a witness that only observes, if the seed says so. */
+enum sim_topology { SIM_TOPOLOGY_2W = 0, SIM_TOPOLOGY_3, SIM_TOPOLOGY_1 };
+
 struct sim_options {
 	uint32_t bugs; /* enum core_bug */
+	enum sim_topology topology;
 	bool is_lying_disk, is_verbose;
 };
 
@@ -239,7 +241,8 @@ struct sim {
 	struct sim_queue queue;
 	struct sim_swarm swarm;
 	struct sim_faults faults;
-	struct sim_node nodes[SIM_NODES];
+	struct sim_node nodes[SIM_NODES_MAX];
+	uint32_t data_count, node_count; /* one more node than data nodes: the witness */
 	struct sim_net *net;
 	struct sim_client *client;
 	struct sim_check *check;

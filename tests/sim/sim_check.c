@@ -12,7 +12,6 @@
 #define TERMS_MAX   65536u
 #define COMMITS_MAX 65536u
 #define SEEN_SLOTS  (1u << 18) /* a power of two */
-#define WITNESS_ID  (SIM_WITNESS + 1u)
 
 struct committed { /* by log_index */
 	struct block_meta meta;
@@ -130,22 +129,38 @@ check_new_blocks(struct sim_node *node, uint64_t from)
 
 /* ---- I7, and what a commit must rest on ---- */
 
+/* An odd number of copies: a majority of them, this node's own among them or not. */
 static void
-check_commit_basis(struct sim_node *node, const struct block_meta *meta)
+check_majority(struct sim_node *node, const struct block_meta *meta)
+{
+	struct sim *sim = node->sim;
+	uint32_t copies = 0;
+
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct sim_node *data = &sim->nodes[i];
+		const uint64_t durable =
+		    data == node ? data->view.durable_index : data->durable.log_index;
+		const uint64_t term =
+		    data == node ? meta_at(node, durable).term : data->durable.term;
+		copies += durable >= meta->log_index && term >= meta->term;
+	}
+	if (copies < sim->data_count / 2 + 1)
+		sim_fail(sim, "I5", "node %u committed %llu of (%llu,%u), durable on %u of %u",
+			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, copies,
+			 sim->data_count);
+}
+
+/* Two copies: both, or this one and a witness that keeps the other one out. */
+static void
+check_pair(struct sim_node *node, const struct block_meta *meta)
 {
 	struct sim *sim = node->sim;
 	const struct sim_node *peer = &sim->nodes[1 - node->index];
-	const struct witness_register *reg = &sim->nodes[SIM_WITNESS].reg.durable;
+	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
 
 	if (node->view.durable_index < meta->log_index)
 		sim_fail(sim, "I5", "node %u committed %llu, durable here only to %llu", node->id,
 			 llu(meta->log_index), llu(node->view.durable_index));
-	/* Only blocks of the master's own (term, epoch) are counted (P12). */
-	if (node->before.role == CORE_MASTER && node->view.role == CORE_MASTER &&
-	    is_position_before(meta->term, meta->epoch, node->before.term, node->before.epoch))
-		sim_fail(sim, "P12", "node %u in (%llu,%u) counted block %llu of (%llu,%u)",
-			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
-			 llu(meta->term), meta->epoch);
 	if (peer->durable.log_index >= meta->log_index)
 		return;
 	if (is_position_before(reg->last_term, reg->last_epoch, meta->term, meta->epoch) ||
@@ -156,6 +171,23 @@ check_commit_basis(struct sim_node *node, const struct block_meta *meta)
 			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, peer->id,
 			 llu(peer->durable.log_index), llu(reg->last_term), reg->last_epoch,
 			 llu(reg->rset));
+}
+
+static void
+check_commit_basis(struct sim_node *node, const struct block_meta *meta)
+{
+	struct sim *sim = node->sim;
+
+	/* Only blocks of the master's own (term, epoch) are counted (P12). */
+	if (node->before.role == CORE_MASTER && node->view.role == CORE_MASTER &&
+	    is_position_before(meta->term, meta->epoch, node->before.term, node->before.epoch))
+		sim_fail(sim, "P12", "node %u in (%llu,%u) counted block %llu of (%llu,%u)",
+			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
+			 llu(meta->term), meta->epoch);
+	if (sim->data_count % 2 != 0)
+		check_majority(node, meta);
+	else
+		check_pair(node, meta);
 }
 
 /* ---- I3, I4, I9 ---- */
@@ -359,7 +391,7 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 			 after->last_epoch, llu(after->rset));
 	if (is_same)
 		return;
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct block_meta *durable = &sim->nodes[i].durable;
 		if (is_position_before(after->last_term, after->last_epoch, durable->term,
 				       durable->epoch))
@@ -377,21 +409,22 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 bool
 sim_check_is_converged(struct sim *sim)
 {
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
 		if (node->life != SIM_NODE_UP ||
 		    node->view.commit_index != sim->check->commit_max ||
 		    node->view.last_index != node->view.commit_index ||
-		    state_applied_index(node->state) != node->view.commit_index)
+		    state_applied_index(node->state) != node->view.commit_index ||
+		    state_hash(node->state) != state_hash(sim->nodes[0].state))
 			return false;
 	}
-	return state_hash(sim->nodes[0].state) == state_hash(sim->nodes[1].state);
+	return true;
 }
 
 void
 sim_check_final(struct sim *sim)
 {
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		struct sim_node *node = &sim->nodes[i];
 		check_commits(node, 1);
 		state_read_begin(node->reader);

@@ -40,7 +40,7 @@ sim_client_create(struct sim *sim)
 		static const enum slot_kind kinds[3] = { SLOT_SESSION, SLOT_SHARED, SLOT_UNIQUE };
 		client->slots[i].kind = kinds[i % 3];
 		client->slots[i].session = (i / 3) % client->session_count;
-		client->slots[i].target = i % SIM_DATA_NODES;
+		client->slots[i].target = i % sim->data_count;
 		slot_later(sim, i, pause_ns(sim));
 	}
 }
@@ -97,7 +97,7 @@ slot_send(struct sim *sim, struct slot *slot)
 	const uint32_t number = (uint32_t)(slot - sim->client->slots);
 
 	if (!submit(sim, node, &request, &entry)) {
-		slot->target = (slot->target + 1) % SIM_DATA_NODES;
+		slot->target = (slot->target + 1) % sim->data_count;
 		slot_later(sim, number, pause_ns(sim));
 		return;
 	}
@@ -135,7 +135,7 @@ static void
 slot_unknown(struct sim *sim, struct slot *slot)
 {
 	sim_count(sim, SIM_COUNT_unknown_writes);
-	slot->target = (slot->target + 1) % SIM_DATA_NODES;
+	slot->target = (slot->target + 1) % sim->data_count;
 	if (slot->op_kind == OP_COUNTER) {
 		slot_again(sim, slot);
 		return;
@@ -154,7 +154,7 @@ sim_client_slot(struct sim *sim, uint32_t number, uint64_t timer)
 		return;
 	if (slot->is_sent) {
 		if (slot->op_kind == OP_COUNTER) {
-			slot->target = (slot->target + 1) % SIM_DATA_NODES;
+			slot->target = (slot->target + 1) % sim->data_count;
 			slot_send(sim, slot);
 		} else if (slot->op_kind == OP_OPEN) {
 			slot_later(sim, number, 2 * sim->swarm.timer_ns);
@@ -193,9 +193,10 @@ slot_refused(struct sim *sim, struct slot *slot, const struct submit_completion 
 		sim->swarm.think_factor = 40; /* asking again soon is no use */
 	}
 	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER)
-		slot->target = completion->master_id != 0 && completion->master_id <= SIM_DATA_NODES
-				   ? completion->master_id - 1u
-				   : (slot->target + 1) % SIM_DATA_NODES;
+		slot->target =
+		    completion->master_id != 0 && completion->master_id <= sim->data_count
+			? completion->master_id - 1u
+			: (slot->target + 1) % sim->data_count;
 	if (slot->op_kind == OP_COUNTER) {
 		slot_again(sim, slot);
 		return;
@@ -316,7 +317,7 @@ sim_client_is_idle(const struct sim *sim)
 	for (uint32_t i = 0; i < sim->client->slot_count; i++)
 		if (sim->client->slots[i].is_busy)
 			return false;
-	for (uint32_t node = 0; node < SIM_DATA_NODES; node++)
+	for (uint32_t node = 0; node < sim->data_count; node++)
 		for (uint32_t i = 0; i < ENTRIES_MAX; i++)
 			if (sim->client->entries[node][i].is_used)
 				return false;

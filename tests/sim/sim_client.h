@@ -90,7 +90,7 @@ struct sim_client {
 	struct slot slots[SLOTS_MAX];
 	uint32_t slot_count, session_count;
 	struct session sessions[SESSIONS_MAX];
-	struct entry entries[SIM_DATA_NODES][ENTRIES_MAX];
+	struct entry entries[SIM_DATA_MAX][ENTRIES_MAX];
 	struct op *ops;
 	uint64_t op_count, op_capacity, sampled;
 	struct floor registers[REGISTERS], pairs[PAIRS], balances[BALANCES];

@@ -110,6 +110,17 @@ disk_queue(void *self, const struct disk_request *request)
 	return TERN_ERR_QUEUE_FULL;
 }
 
+/* When a stuck disk may go on; one that is stuck until somebody heals it is looked at now and then.
+ */
+static uint64_t
+unstuck_ns(const struct sim_disk *disk)
+{
+	const struct sim *sim = disk->node->sim;
+
+	return disk->stuck_until_ns != UINT64_MAX ? disk->stuck_until_ns
+						  : sim->now_ns + sim->swarm.timer_ns / 8;
+}
+
 static void
 disk_submit(void *self)
 {
@@ -127,7 +138,7 @@ disk_submit(void *self)
 		      (uint64_t)(slot->request.length / DISK_PAGE_BYTES) * 700;
 		uint64_t at = sim->now_ns + ns * disk->slow_factor;
 		if (disk->stuck_until_ns > sim->now_ns)
-			at += disk->stuck_until_ns - sim->now_ns;
+			at += unstuck_ns(disk) - sim->now_ns;
 		slot->state = SIM_SLOT_FLYING;
 		disk->queued--;
 		if (is_write && disk->fail_next != 0) {
@@ -149,7 +160,7 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	struct sim *sim = disk->node->sim;
 
 	if (disk->stuck_until_ns > sim->now_ns) {
-		sim_push(sim, disk->stuck_until_ns + prng_below(&sim->prng, 100 * SIM_US),
+		sim_push(sim, unstuck_ns(disk) + prng_below(&sim->prng, 100 * SIM_US),
 			 SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | index);
 		return;

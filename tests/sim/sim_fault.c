@@ -18,13 +18,40 @@ pick_data_node(struct sim *sim)
 
 	if (master != NULL && sim_chance(sim, 500000))
 		return master->index;
-	return (uint32_t)prng_below(&sim->prng, SIM_DATA_NODES);
+	return (uint32_t)prng_below(&sim->prng, sim->data_count);
 }
 
 static uint32_t
 pick_other(struct sim *sim, uint32_t node)
 {
-	return (node + 1 + (uint32_t)prng_below(&sim->prng, SIM_NODES - 1)) % SIM_NODES;
+	if (sim->node_count == 1)
+		return node;
+	return (node + 1 + (uint32_t)prng_below(&sim->prng, sim->node_count - 1)) % sim->node_count;
+}
+
+/* Two data nodes. */
+static void
+pick_data_pair(struct sim *sim, struct sim_episode *episode)
+{
+	episode->node = 0;
+	episode->other = 1;
+	if (sim->data_count <= 2)
+		return;
+	episode->node = (uint32_t)prng_below(&sim->prng, sim->data_count);
+	episode->other =
+	    (episode->node + 1 + (uint32_t)prng_below(&sim->prng, sim->data_count - 1)) %
+	    sim->data_count;
+}
+
+/* Another data node than @node; its id. */
+static uint16_t
+pick_target(struct sim *sim, const struct sim_node *node)
+{
+	uint32_t step = 1;
+
+	if (sim->data_count > 2)
+		step += (uint32_t)prng_below(&sim->prng, sim->data_count - 1);
+	return sim->nodes[(node->index + step) % sim->data_count].id;
 }
 
 /* Cuts or heals what @episode names. */
@@ -39,8 +66,9 @@ episode_cut(struct sim *sim, const struct sim_episode *episode, int delta)
 		sim_net_cut(sim, path, a, b, delta);
 		if (episode->kind != SIM_FAULT_ONE_WAY)
 			sim_net_cut(sim, path, b, a, delta);
-		if (episode->kind == SIM_FAULT_ISOLATE) {
-			const uint32_t c = SIM_NODES - a - b;
+		for (uint32_t c = 0; c < sim->node_count; c++) {
+			if (episode->kind != SIM_FAULT_ISOLATE || c == a || c == b)
+				continue;
 			sim_net_cut(sim, path, a, c, delta);
 			sim_net_cut(sim, path, c, a, delta);
 		}
@@ -71,7 +99,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		break;
 	case SIM_FAULT_CRASH_ALL:
 		sim_count(sim, SIM_COUNT_crashes_of_all);
-		for (uint32_t i = 0; i < SIM_NODES; i++)
+		for (uint32_t i = 0; i < sim->node_count; i++)
 			sim_node_crash(&sim->nodes[i]);
 		break;
 	case SIM_FAULT_PAUSE:
@@ -87,7 +115,8 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		break;
 	case SIM_FAULT_DISK_STUCK:
 		sim_count(sim, SIM_COUNT_disk_stuck);
-		node->disk.stuck_until_ns = sim->now_ns + length_ns;
+		node->disk.stuck_until_ns =
+		    length_ns == UINT64_MAX ? UINT64_MAX : sim->now_ns + length_ns;
 		break;
 	case SIM_FAULT_DISK_ERROR:
 		node->disk.fail_next = 1;
@@ -99,7 +128,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 	case SIM_FAULT_SWITCHOVER:
 		if (node->life == SIM_NODE_UP && node->view.role == CORE_MASTER) {
 			sim_count(sim, SIM_COUNT_switchovers);
-			sim_client_switchover(sim, node, (uint16_t)(2 - node->index));
+			sim_client_switchover(sim, node, pick_target(sim, node));
 		}
 		break;
 	case SIM_FAULT_STOP:
@@ -177,11 +206,9 @@ sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64
 			.path = (uint32_t)prng_below(&sim->prng, SIM_PATHS),
 		};
 		if (kind == SIM_FAULT_CUT_PATH && episode->path == 0) {
-			episode->node = 0; /* the witness has no data port */
-			episode->other = 1;
+			pick_data_pair(sim, episode); /* the witness has no data port */
 		} else if (kind == SIM_FAULT_CUT_PAIR && sim_chance(sim, 400000)) {
-			episode->node = 0;
-			episode->other = 1;
+			pick_data_pair(sim, episode);
 		}
 		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", i,
 			kind_text(kind), episode->node + 1, episode->other + 1, episode->path,
@@ -206,7 +233,7 @@ sim_fault_next(struct sim *sim, bool is_follow_up)
 	if (is_follow_up) {
 		const enum sim_fault_kind kind =
 		    sim_chance(sim, 500000) ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE;
-		if (master != NULL)
+		if (master != NULL && (sim->node_count > 1 || kind == SIM_FAULT_CRASH_DATA))
 			sim_fault_begin(sim, kind, master->index, length_ns);
 		return;
 	}
@@ -216,11 +243,11 @@ sim_fault_next(struct sim *sim, bool is_follow_up)
 		die -= swarm->weights[kind];
 	uint32_t node = pick_data_node(sim);
 	if (kind == SIM_FAULT_CRASH_WITNESS)
-		node = SIM_WITNESS;
+		node = sim->data_count;
 	else if ((kind == SIM_FAULT_PAUSE || kind == SIM_FAULT_ISOLATE ||
 		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY) &&
-		 sim_chance(sim, 250000))
-		node = SIM_WITNESS;
+		 sim->node_count > sim->data_count && sim_chance(sim, 250000))
+		node = sim->data_count;
 	sim_fault_begin(sim, (enum sim_fault_kind)kind, node, length_ns);
 	sim_push(sim, sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->prng, 2 * swarm->gap_ns),
 		 SIM_EVENT_FAULT, 0, 0);
@@ -233,7 +260,7 @@ end_node(struct sim *sim, const struct sim_episode *episode)
 
 	switch (episode->kind) {
 	case SIM_FAULT_CRASH_ALL:
-		for (uint32_t i = 0; i < SIM_NODES; i++)
+		for (uint32_t i = 0; i < sim->node_count; i++)
 			sim_node_start(&sim->nodes[i]);
 		break;
 	case SIM_FAULT_DISK_ERROR:
@@ -299,7 +326,7 @@ sim_fault_heal_all(struct sim *sim)
 	sim->faults.is_healed = true;
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)
 		sim_fault_end(sim, i);
-	for (uint32_t i = 0; i < SIM_NODES; i++) {
+	for (uint32_t i = 0; i < sim->node_count; i++) {
 		if (is_restart)
 			sim_node_crash(&sim->nodes[i]);
 		sim_node_start(&sim->nodes[i]);

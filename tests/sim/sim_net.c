@@ -30,9 +30,9 @@ struct frame {
 struct sim_net {
 	struct frame frames[FRAMES_MAX];
 	uint32_t free[FRAMES_MAX], free_count;
-	uint64_t last_at_ns[SIM_PATHS][SIM_NODES][SIM_NODES];
-	uint64_t storm_ns[SIM_NODES], storm_count[SIM_NODES];
-	int32_t cuts[SIM_PATHS][SIM_NODES][SIM_NODES];
+	uint64_t last_at_ns[SIM_PATHS][SIM_NODES_MAX][SIM_NODES_MAX];
+	uint64_t storm_ns[SIM_NODES_MAX], storm_count[SIM_NODES_MAX];
+	int32_t cuts[SIM_PATHS][SIM_NODES_MAX][SIM_NODES_MAX];
 	uint8_t *bytes;
 };
 
@@ -83,9 +83,10 @@ frame_free(struct sim_net *net, uint32_t frame)
 static bool
 is_reachable(const struct sim_port *port, uint16_t node)
 {
-	if (node == 0 || node > SIM_NODES || node == port->node->id)
+	if (node == 0 || node > port->node->sim->node_count || node == port->node->id)
 		return false;
-	return port->path == 1 || (node - 1u < SIM_DATA_NODES && sim_node_is_data(port->node));
+	return port->path == 1 ||
+	       (node - 1u < port->node->sim->data_count && sim_node_is_data(port->node));
 }
 
 static uint32_t

@@ -14,8 +14,6 @@
 
 #define CLUSTER_GEN       1u
 #define WITNESS_GEN       1u
-#define DATA_MASK         (UINT64_C(1) << 1 | UINT64_C(1) << 2)
-#define WITNESS_ID        (SIM_WITNESS + 1u)
 #define REQUEST_BYTES     (256u * 1024u)
 #define IN_FLIGHT_MAX     128u
 #define DIVERGENT_BYTES   (64u * 1024u)
@@ -23,6 +21,24 @@
 #define WORKED_MAX        200000u /* turns in a row that found work: no loop is that busy here */
 #define POLL_NS           (100u * SIM_US) /* how often a waiting loop looks again */
 #define BACKLOG_NS        (10u * SIM_US)  /* frames wait that this turn did not take */
+
+bool
+sim_node_is_data(const struct sim_node *node)
+{
+	return node->index < node->sim->data_count;
+}
+
+uint64_t
+sim_data_mask(const struct sim *sim)
+{
+	return ((UINT64_C(1) << sim->data_count) - 1) << 1;
+}
+
+uint16_t
+sim_witness_id(const struct sim *sim)
+{
+	return sim->node_count > sim->data_count ? (uint16_t)sim->node_count : 0;
+}
 
 static void
 birth_superblock(struct sim_node *node)
@@ -40,8 +56,8 @@ birth_superblock(struct sim_node *node)
 	};
 
 	superblock.shards[0] = (struct shard_record){
-		.voters = DATA_MASK,
-		.witness_id = WITNESS_ID,
+		.voters = sim_data_mask(node->sim),
+		.witness_id = sim_witness_id(node->sim),
 		.witness_gen = WITNESS_GEN,
 	};
 	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
@@ -76,7 +92,7 @@ sim_node_birth(struct sim *sim, uint32_t index)
 		.cluster_id = sim->cluster_id,
 		.cluster_gen = CLUSTER_GEN,
 		.witness_gen = WITNESS_GEN,
-		.witness_id = WITNESS_ID,
+		.witness_id = sim_witness_id(sim),
 	};
 }
 
@@ -93,7 +109,7 @@ start_witness(struct sim_node *node)
 	const struct witness_node_config config = {
 		.reg = *reg,
 		.is_first_boot = reg->boot_no == 1,
-		.data_nodes = DATA_MASK,
+		.data_nodes = sim_data_mask(sim),
 		.timers = sim->swarm.timers,
 		.core_bugs = sim->options.bugs,
 		.prng_seed = prng_next(&sim->prng),
@@ -155,8 +171,8 @@ config_of(struct sim_node *node)
 	return (struct runtime_config){
 		.cluster_id = sim->cluster_id,
 		.node_id = node->id,
-		.data_nodes = DATA_MASK,
-		.witness_id = WITNESS_ID,
+		.data_nodes = sim_data_mask(sim),
+		.witness_id = sim_witness_id(sim),
 		.witness_gen = WITNESS_GEN,
 		.timers = swarm->timers,
 		.solo_isolated_stop = swarm->solo_isolated_stop,

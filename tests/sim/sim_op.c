@@ -155,7 +155,7 @@ op_begin(struct sim *sim, struct slot *slot)
 	if (!op_is_read(slot->op_kind))
 		slot->op = op_take(sim, slot->op_kind, 8);
 	else if (sim_chance(sim, 200000))
-		slot->target = (uint32_t)prng_below(&sim->prng, SIM_DATA_NODES);
+		slot->target = (uint32_t)prng_below(&sim->prng, sim->data_count);
 	return true;
 }
 

@@ -52,6 +52,37 @@ draw_links(struct sim *sim)
 }
 
 static void
+draw_topology(struct sim *sim)
+{
+	switch (sim->options.topology) {
+	case SIM_TOPOLOGY_2W:
+		sim->data_count = 2;
+		sim->node_count = 3;
+		break;
+	case SIM_TOPOLOGY_3:
+		sim->data_count = 3;
+		sim->node_count = sim_chance(sim, 500000) ? 4 : 3;
+		break;
+	case SIM_TOPOLOGY_1:
+		sim->data_count = sim->node_count = 1;
+		break;
+	}
+}
+
+/* Without a witness none crashes; a node alone has no links and nobody to hand over to. */
+static bool
+is_possible(const struct sim *sim, enum sim_fault_kind kind)
+{
+	if (kind == SIM_FAULT_CRASH_WITNESS)
+		return sim->node_count > sim->data_count;
+	if (sim->node_count > 1)
+		return true;
+	return kind != SIM_FAULT_CUT_PAIR && kind != SIM_FAULT_CUT_PATH &&
+	       kind != SIM_FAULT_ONE_WAY && kind != SIM_FAULT_ISOLATE &&
+	       kind != SIM_FAULT_SWITCHOVER;
+}
+
+static void
 draw_weights(struct sim *sim)
 {
 	struct sim_swarm *swarm = &sim->swarm;
@@ -60,6 +91,12 @@ draw_weights(struct sim *sim)
 		swarm->weights[i] =
 		    sim_chance(sim, 500000) ? (uint32_t)prng_between(&sim->prng, 1, 10) : 0;
 		swarm->weight_sum += swarm->weights[i];
+	}
+	for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
+		if (is_possible(sim, (enum sim_fault_kind)i))
+			continue;
+		swarm->weight_sum -= swarm->weights[i];
+		swarm->weights[i] = 0;
 	}
 	if (swarm->weight_sum == 0) {
 		swarm->weights[SIM_FAULT_CRASH_DATA] = 1;
@@ -92,6 +129,7 @@ sim_swarm_draw(struct sim *sim)
 {
 	struct sim_swarm *swarm = &sim->swarm;
 
+	draw_topology(sim);
 	draw_timers(sim);
 	draw_links(sim);
 	draw_weights(sim);
@@ -121,7 +159,7 @@ sim_master(struct sim *sim)
 {
 	struct sim_node *master = NULL;
 
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		struct sim_node *node = &sim->nodes[i];
 		if (node->life == SIM_NODE_UP && node->view.role == CORE_MASTER &&
 		    node->view.is_serving &&
@@ -136,7 +174,7 @@ sim_log_used(const struct sim *sim)
 {
 	uint64_t used = 0;
 
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
 		struct node_status status;
 		if (node->life != SIM_NODE_UP)
@@ -162,12 +200,18 @@ is_log_full(struct sim *sim)
 	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
 }
 
+/* There is a master, and it has all copies that this topology promises. */
 static bool
-is_duplex(struct sim *sim)
+is_whole(struct sim *sim)
 {
+	static const enum core_mode modes[] = {
+		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
+		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,
+	};
 	const struct sim_node *master = sim_master(sim);
 
-	return master != NULL && master->view.mode == CORE_MODE_DUPLEX;
+	return master != NULL && master->view.mode == modes[sim->options.topology];
 }
 
 static bool
@@ -196,22 +240,32 @@ phase_enter(struct sim *sim, enum sim_phase phase)
 static void
 one_fault(struct sim *sim)
 {
-	static const enum sim_fault_kind kinds[4] = { SIM_FAULT_CRASH_DATA, SIM_FAULT_ISOLATE,
-						      SIM_FAULT_CUT_PAIR, SIM_FAULT_ONE_WAY };
-	const enum sim_fault_kind kind = kinds[prng_below(&sim->prng, 4)];
+	static const enum sim_fault_kind kinds[5] = { SIM_FAULT_CRASH_DATA, SIM_FAULT_ISOLATE,
+						      SIM_FAULT_CUT_PAIR, SIM_FAULT_ONE_WAY,
+						      SIM_FAULT_DISK_STUCK };
+	/* A hanging disk with the only longer log stops a pair, and must not stop three. */
+	const uint32_t count = sim->data_count > 2 ? 5 : 4;
+	const enum sim_fault_kind kind = kinds[prng_below(&sim->prng, count)];
+	const uint32_t nodes = kind == SIM_FAULT_DISK_STUCK ? sim->data_count : sim->node_count;
 
-	sim_fault_begin(sim, kind, (uint32_t)prng_below(&sim->prng, SIM_NODES), UINT64_MAX);
+	if (sim->node_count == 1) { /* its death ends service: it comes back at once */
+		sim_count(sim, SIM_COUNT_crashes);
+		sim_node_crash(&sim->nodes[0]);
+		sim_node_start(&sim->nodes[0]);
+		return;
+	}
+	sim_fault_begin(sim, kind, (uint32_t)prng_below(&sim->prng, nodes), UINT64_MAX);
 }
 
 static void
 phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 {
-	char text[256];
+	char text[400];
 	int used = 0;
 
 	if (sim->now_ns < sim->phase_since_ns + bound_ns)
 		return;
-	for (uint32_t i = 0; i < SIM_DATA_NODES; i++) {
+	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct core_view *view = &sim->nodes[i].view;
 		used += snprintf(text + used, sizeof(text) - (size_t)used,
 				 "; node %u: state %d role %d mode %d serving %d (%llu,%u) last "
@@ -247,18 +301,18 @@ sim_phase_turn(struct sim *sim)
 		break;
 	case SIM_PHASE_HEALED:
 	case SIM_PHASE_LAST_HEAL:
-		if (is_duplex(sim) && has_progress(sim)) {
+		if (is_whole(sim) && has_progress(sim)) {
 			phase_enter(sim, sim->phase == SIM_PHASE_HEALED ? SIM_PHASE_DRAIN
 									: SIM_PHASE_LAST_DRAIN);
 			sim_client_drain(sim);
 		} else {
-			phase_late(sim, "all is healed, but no DUPLEX master with progress",
+			phase_late(sim, "all is healed, but no whole master with progress",
 				   bound_ns);
 		}
 		break;
 	case SIM_PHASE_DRAIN:
 	case SIM_PHASE_LAST_DRAIN:
-		if (!is_drained || !is_duplex(sim)) {
+		if (!is_drained || !is_whole(sim)) {
 			phase_late(sim,
 				   sim_client_is_idle(sim) ? "the nodes do not converge"
 							   : "clients wait without end",
