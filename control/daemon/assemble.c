@@ -17,6 +17,7 @@
 
 #define REQUEST_RING_BYTES   (8u << 20)
 #define ADMIN_RING_BYTES     (64u << 10)
+#define ENDPOINT_RING_BYTES  (4u << 20)
 #define DIVERGENT_RING_BYTES (1u << 20)
 #define GROUPS_IN_FLIGHT_MAX 2u
 #define RESEND_NS            20000000u
@@ -198,7 +199,8 @@ open_channels(struct ternd *node)
 
 	node->rings_bytes = REQUEST_RING_BYTES + ADMIN_RING_BYTES + DIVERGENT_RING_BYTES +
 			    submit_completions_bytes(in_flight_max) +
-			    submit_completions_bytes(TERND_ADMIN_IN_FLIGHT) +
+			    submit_completions_bytes(TERND_ADMIN_IN_FLIGHT) + ENDPOINT_RING_BYTES +
+			    submit_completions_bytes(TERND_ENDPOINT_IN_FLIGHT) +
 			    sizeof(struct status_cell) + 4096;
 	node->rings_memory = platform_arena_map(node->rings_bytes);
 	node->lcore_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -208,7 +210,9 @@ open_channels(struct ternd *node)
 	if (!make_channel(&node->gateway_channel, &at, REQUEST_RING_BYTES, in_flight_max,
 			  &node->lcore_wake) ||
 	    !make_channel(&node->admin_channel, &at, ADMIN_RING_BYTES, TERND_ADMIN_IN_FLIGHT,
-			  &node->lcore_wake))
+			  &node->lcore_wake) ||
+	    !make_channel(&node->endpoint_channel, &at, ENDPOINT_RING_BYTES,
+			  TERND_ENDPOINT_IN_FLIGHT, &node->lcore_wake))
 		return false;
 	ring_init(&node->divergent, at, DIVERGENT_RING_BYTES);
 	at += DIVERGENT_RING_BYTES;
@@ -288,8 +292,9 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.fetch_after_ns = FETCH_AFTER_NS,
 		.state = node->state,
 		.has_readers = true,
-		.channels = { &node->gateway_channel, &node->admin_channel },
-		.channel_count = 2,
+		.channels = { &node->gateway_channel, &node->admin_channel,
+			      &node->endpoint_channel },
+		.channel_count = 3,
 		.divergent = &node->divergent,
 		.status = node->status,
 	};

@@ -39,7 +39,8 @@ static bool
 has_requests(struct ternd *node)
 {
 	return !ring_is_empty(&node->gateway_channel.requests) ||
-	       !ring_is_empty(&node->admin_channel.requests);
+	       !ring_is_empty(&node->admin_channel.requests) ||
+	       !ring_is_empty(&node->endpoint_channel.requests);
 }
 
 static void

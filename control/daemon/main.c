@@ -101,6 +101,34 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	return gateway_start(&gateway, &node->gateway, why, why_bytes);
 }
 
+/* Native clients: only where the node file says on which address. */
+static enum tern_err
+start_endpoint(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	const struct node_config_node *self = node_config_self(config);
+	struct native_node nodes[NODE_CONFIG_NODES_MAX];
+	struct endpoint_config endpoint = {
+		.ipv4 = self->client.ipv4,
+		.port = self->client.port,
+		.channel = &node->endpoint_channel,
+		.state = node->state,
+		.status = node->status,
+		.nodes = nodes,
+		.node_id = config->id,
+	};
+
+	if (self->client.text[0] == '\0')
+		return TERN_OK;
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *peer = &config->nodes[i];
+		if (peer->kind == NODE_DATA && peer->client.text[0] != '\0')
+			nodes[endpoint.node_count++] =
+			    (struct native_node){ peer->id, peer->client.port, peer->client.ipv4 };
+	}
+	return endpoint_start(&endpoint, &node->endpoint, why, why_bytes);
+}
+
 static enum tern_err
 start_admin(struct ternd *node, char *why, size_t why_bytes)
 {
@@ -195,6 +223,7 @@ run(struct ternd *node, int signals)
 						       : boot_text(node->lcore.boot));
 	}
 	if (start_gateway(node, why, sizeof(why)) != TERN_OK ||
+	    start_endpoint(node, why, sizeof(why)) != TERN_OK ||
 	    start_admin(node, why, sizeof(why)) != TERN_OK) {
 		code = fail(node, ADMIN_EXIT_CONFIG, why);
 	} else {
@@ -206,6 +235,8 @@ run(struct ternd *node, int signals)
 	lcore_stop(node);
 	if (node->gateway != NULL)
 		gateway_stop(node->gateway);
+	if (node->endpoint != NULL)
+		endpoint_stop(node->endpoint);
 	admin_stop(node->admin);
 	while (divergent_turn(node))
 		;

@@ -5,6 +5,7 @@
  *	main thread   opens everything, then supervises: port maintenance, reclaim, divergent tails
  *	lcore thread  owns the runtime, the data port, the management socket, the storage port
  *	gateway       RESP clients (control/gateway)
+ *	endpoint      native clients (control/endpoint), if the node has a client address
  *	admin         the admin socket (control/admin)
  *
  * All memory that the lcore uses is taken before it starts. Storage is never created here.
@@ -19,6 +20,7 @@
 
 #include "control/admin/admin.h"
 #include "control/config/node_config.h"
+#include "control/endpoint/endpoint.h"
 #include "control/gateway/gateway.h"
 #include "dataplane/runtime/runtime.h"
 #include "hw/net_kernel/net_kernel.h"
@@ -26,7 +28,8 @@
 #include "hw/nvme_uring/lossy.h"
 #include "hw/nvme_uring/nvme.h"
 
-#define TERND_ADMIN_IN_FLIGHT 16u
+#define TERND_ADMIN_IN_FLIGHT    16u
+#define TERND_ENDPOINT_IN_FLIGHT 4096u
 
 enum lcore_phase { LCORE_BOOTING = 0, LCORE_RUNNING, LCORE_FAILED, LCORE_ENDED };
 
@@ -56,13 +59,14 @@ struct ternd {
 	struct state *state;
 	struct runtime *runtime;
 	struct wake lcore_wake;
-	struct submit_channel gateway_channel, admin_channel;
+	struct submit_channel gateway_channel, admin_channel, endpoint_channel;
 	void *rings_memory;
 	size_t rings_bytes;
 	struct ring divergent;
 	struct status_cell *status;
 	struct lcore lcore;
 	struct gateway *gateway;
+	struct endpoint *endpoint; /* NULL: no client address */
 	struct admin *admin;
 	struct state_reader *admin_reader; /* of the admin thread */
 	uint64_t admin_tag;

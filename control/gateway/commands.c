@@ -177,6 +177,7 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		return;
 	case REPLY_SESSION_UNKNOWN:
 	case REPLY_TOO_OLD:
+	case REPLY_REFUSED:
 		break;
 	}
 	/* Commands from here belong to no session: nobody can have answered like this. */

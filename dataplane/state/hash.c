@@ -47,7 +47,7 @@ state_key_hash(const void *key, uint32_t key_bytes, enum state_type type, const 
 uint64_t
 state_session_hash(const struct session_image *image)
 {
-	le64 encoded[5 + STATE_SESSION_WINDOW / 64 + STATE_REPLIES_KEPT * 6];
+	le64 encoded[5 + STATE_SESSION_WINDOW / 64 * 2 + STATE_REPLIES_KEPT * 6];
 	uint32_t count = 0;
 
 	encoded[count++] = le64_make(image->client_id);
@@ -56,6 +56,8 @@ state_session_hash(const struct session_image *image)
 	encoded[count++] = le64_make(image->last_index);
 	for (uint32_t i = 0; i < STATE_SESSION_WINDOW / 64; i++)
 		encoded[count++] = le64_make(image->done[i]);
+	for (uint32_t i = 0; i < STATE_SESSION_WINDOW / 64; i++)
+		encoded[count++] = le64_make(image->refused[i]);
 	encoded[count++] = le64_make(image->replies_count);
 	for (uint32_t i = 0; i < STATE_REPLIES_KEPT; i++) {
 		const struct session_reply *r = &image->replies[i];

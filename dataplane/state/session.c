@@ -174,11 +174,13 @@ window_advance(struct session_image *image, uint64_t low)
 	INVARIANT(low >= image->low);
 	if (low - image->low >= STATE_SESSION_WINDOW) {
 		memset(image->done, 0, sizeof(image->done));
+		memset(image->refused, 0, sizeof(image->refused));
 		image->low = low;
 	}
 	for (; image->low < low; image->low++) {
 		const uint64_t bit = image->low % STATE_SESSION_WINDOW;
 		image->done[bit / 64] &= ~(1ULL << (bit % 64));
+		image->refused[bit / 64] &= ~(1ULL << (bit % 64));
 	}
 }
 
@@ -197,8 +199,10 @@ repeat_answer(const struct session_image *image, uint64_t seq, struct reply *rep
 		reply->bound = kept->bound;
 		return;
 	}
+	const uint64_t bit = seq % STATE_SESSION_WINDOW;
+	const bool is_refused = (image->refused[bit / 64] >> (bit % 64) & 1) != 0;
 	/* The position of each is not kept: this one is at or after it. */
-	reply->kind = REPLY_DONE;
+	reply->kind = is_refused ? REPLY_REFUSED : REPLY_DONE;
 	reply->value = (int64_t)image->last_index;
 }
 
@@ -237,6 +241,28 @@ session_admit(struct state *state, struct entry *entry, struct state_position at
 	return true;
 }
 
+/* Whether a command that was answered like this changed nothing. */
+static bool
+is_refusal(enum reply_kind kind)
+{
+	switch (kind) {
+	case REPLY_OK:
+	case REPLY_INTEGER:
+	case REPLY_SESSION:
+	case REPLY_DONE:
+		return false;
+	case REPLY_BOUND:
+	case REPLY_NOT_INTEGER:
+	case REPLY_OVERFLOW:
+	case REPLY_OUT_OF_MEMORY:
+	case REPLY_SESSION_UNKNOWN:
+	case REPLY_TOO_OLD:
+	case REPLY_REFUSED:
+		break;
+	}
+	return true;
+}
+
 void
 session_record(struct state *state, struct entry *entry, struct state_position at, uint64_t seq,
 	       const struct reply *reply)
@@ -246,6 +272,8 @@ session_record(struct state *state, struct entry *entry, struct state_position a
 
 	INVARIANT(seq >= image->low && seq - image->low < STATE_SESSION_WINDOW);
 	image->done[bit / 64] |= 1ULL << (bit % 64);
+	if (is_refusal(reply->kind))
+		image->refused[bit / 64] |= 1ULL << (bit % 64);
 	image->last_index = at.log_index;
 	image->replies[image->replies_count++ % STATE_REPLIES_KEPT] = (struct session_reply){
 		.seq = seq,

@@ -23,8 +23,9 @@
  * the slack is used up. Applying on without room ends the process (INVARIANT).
  *
  * Sessions: a window of 256 sequence numbers, from the client's lowest open one; the 16 newest
- * replies are kept, an older repeat is answered DONE. When the table is full, SESSION_OPEN expires
- * the longest unused session, if that was 10 minutes of logged time ago.
+ * replies are kept, an older repeat is answered DONE, or REFUSED if it was refused. When the table
+ * is full, SESSION_OPEN expires the longest unused session, if that was 10 minutes of logged time
+ * ago.
  *
  * Threads: writer calls from one owner. Readers: any thread that has a struct state_reader.
  * Reclaim of retired memory needs a grace period: state_reclaim_take / state_reclaim_give move

@@ -84,7 +84,9 @@ struct session_image {
 	uint64_t low; /* the window is [low, low + STATE_SESSION_WINDOW) */
 	uint64_t last_used_ns, last_index;
 	uint64_t done[STATE_SESSION_WINDOW / 64]; /* bit seq % STATE_SESSION_WINDOW */
-	uint64_t replies_count;                   /* the newest lies at (count - 1) % KEPT */
+	uint64_t
+	    refused[STATE_SESSION_WINDOW / 64]; /* of the done: which were refused when applied */
+	uint64_t replies_count;                 /* the newest lies at (count - 1) % KEPT */
 	struct session_reply replies[STATE_REPLIES_KEPT];
 };
 

@@ -108,6 +108,7 @@ enum reply_kind {
 	REPLY_DONE, /* a repeat whose reply is no longer kept: done at or before value (log_index)
 		     */
 	REPLY_TOO_OLD, /* a sequence number below the session's window: outcome unknown */
+	REPLY_REFUSED, /* as DONE, but what is no longer kept is a refusal: it changed nothing */
 };
 
 /* The deterministic result of applying one command. */

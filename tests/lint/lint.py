@@ -27,7 +27,7 @@ ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/net_kernel', 'hw/file_store', 'h
 RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
 CONTROL = RUNTIME | ADAPTERS | {
     'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
-    'control/witness', 'control/bench'}
+    'control/witness', 'control/bench', 'control/endpoint'}
 ALLOWED = {
     'dataplane/base': set(),
     'dataplane/wire': BASE,
@@ -43,6 +43,8 @@ ALLOWED = {
     'hw/file_store': WIRE | {'hw/seam', 'hw/platform'},
     'dataplane/runtime': RUNTIME,
     'control/config': CONTROL, 'control/admin': CONTROL, 'control/gateway': CONTROL,
+    'control/endpoint': CONTROL,
+    'dataplane/client': WIRE,
     'control/cli': CONTROL, 'control/daemon': CONTROL, 'control/witness': CONTROL,
     'control/bench': CONTROL,
 }
@@ -147,7 +149,7 @@ def check_symbols(archives):
 KNOWN_DATA = {'rcu_thread'}
 OWN = ('crc32c', 'hash128', 'hash64', 'ring_', 'histogram_', 'tern_err_text', 'frame_', 'msg_',
        'page_', 'block_', 'command_', 'superblock_', 'witness_register_', 'inet_', 'fragment_',
-       'fetch_')
+       'fetch_', 'native_')
 
 
 def check_calls():

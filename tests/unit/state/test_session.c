@@ -222,6 +222,38 @@ test_table_full_and_expiry(void **context)
 }
 
 /* A view sees the sessions of its position, while the writer goes on in the same ones. */
+/* A refusal whose reply is no longer kept is still told from what was executed. */
+static void
+test_old_refusals(void **context)
+{
+	struct machine m;
+	(void)context;
+
+	machine_start(&m, &small);
+	const uint64_t id = (uint64_t)open_session(&m).value;
+	const int64_t numbers[2] = { 5, 4 };
+	const struct command_arg args[] = {
+		machine_text("bounded"),
+		{ (const uint8_t *)&numbers[0], 8 },
+		{ (const uint8_t *)&numbers[1], 8 },
+	};
+	assert_int_equal(machine_apply(&m, COMMAND_ADD, COMMAND_HAS_MAX, id, 1, 0, args, 3).kind,
+			 REPLY_BOUND);
+	for (uint64_t seq = 2; seq < 30; seq++)
+		add_in(&m, id, seq, (uint16_t)(seq - 1), 1);
+	assert_int_equal(machine_apply(&m, COMMAND_ADD, COMMAND_HAS_MAX, id, 1, 0, args, 3).kind,
+			 REPLY_REFUSED);
+	assert_int_equal(add_in(&m, id, 2, 1, 1).kind, REPLY_DONE);
+	/* The same place in the window, later: the mark is gone. */
+	assert_int_equal(add_in(&m, id, 257, 0, 1).kind, REPLY_INTEGER);
+	for (uint64_t seq = 258; seq < 280; seq++)
+		add_in(&m, id, seq, (uint16_t)(seq - 257), 1);
+	assert_int_equal(add_in(&m, id, 257, 0, 1).kind, REPLY_DONE);
+	machine_block(&m);
+	machine_check_hash(&m);
+	machine_stop(&m);
+}
+
 static void
 test_sessions_are_versioned(void **context)
 {
@@ -265,6 +297,7 @@ main(void)
 		cmocka_unit_test(test_unknown_and_closed),
 		cmocka_unit_test(test_table_full_and_expiry),
 		cmocka_unit_test(test_sessions_are_versioned),
+		cmocka_unit_test(test_old_refusals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "dataplane/wire/frame.h"
 #include "dataplane/wire/inet.h"
 #include "dataplane/wire/msg.h"
+#include "dataplane/wire/native.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
 #include "dataplane/wire/witness_register.h"
@@ -512,6 +513,136 @@ packet_samples_make(struct samples *samples)
 	}
 }
 
+/* ---- native frames ---- */
+
+static enum tern_err
+native_turn(uint8_t *data, uint32_t bytes)
+{
+	_Alignas(8) uint8_t again[SAMPLE_BYTES_MAX];
+	struct native_writer writer;
+	struct native_reply reply;
+	struct native_node node;
+	struct native_read read;
+	struct native_hdr hdr;
+	const uint8_t *command;
+	uint64_t number;
+	uint32_t length;
+	const enum tern_err err = native_open(data, bytes, &hdr);
+
+	if (err != TERN_OK)
+		return err;
+	native_begin(&writer, again, sizeof(again));
+	struct native_cursor cursor = native_items(data, &hdr);
+	for (uint32_t i = 0; i < hdr.item_count; i++) {
+		bool is_good = false;
+		if (hdr.kind == NATIVE_MASTER)
+			is_good =
+			    native_next_node(&cursor, &node) && native_add_node(&writer, &node);
+		else if (hdr.kind == NATIVE_OPEN)
+			is_good =
+			    native_next_open(&cursor, &number) && native_add_open(&writer, number);
+		else if (hdr.kind == NATIVE_SUBMIT)
+			is_good = native_next_command(&cursor, &command, &length) &&
+				  native_add_command(&writer, command, length);
+		else if (hdr.kind == NATIVE_READ)
+			is_good =
+			    native_next_read(&cursor, &read) && native_add_read(&writer, &read);
+		else if (hdr.kind == NATIVE_REPLY)
+			is_good =
+			    native_next_reply(&cursor, &reply) && native_add_reply(&writer, &reply);
+		assert_true(is_good);
+	}
+	assert_int_equal(native_seal(&writer, &hdr), bytes);
+	memcpy(data, again, bytes);
+	return TERN_OK;
+}
+
+static void
+native_add_sample_items(struct native_writer *writer, enum native_kind kind,
+			const struct sample *commands)
+{
+	const struct native_node nodes[] = { { 1, 7301, 0x7f000001 }, { 2, 7302, 0x7f000002 } };
+	const struct native_read read = { 801, (const uint8_t *)"user:1", 6 };
+	const struct native_reply replies[] = {
+		{ .what = NATIVE_WHAT_OPEN,
+		  .outcome = NATIVE_DONE,
+		  .id = 802,
+		  .log_index = 803,
+		  .reply = { .kind = REPLY_SESSION, .value = 804 } },
+		{ .what = NATIVE_WHAT_WRITE,
+		  .outcome = NATIVE_DONE,
+		  .id = 805,
+		  .log_index = 806,
+		  .reply = { REPLY_BOUND, true, true, 807, -808, 809 } },
+		{ .what = NATIVE_WHAT_WRITE, .outcome = NATIVE_NOT_MASTER, .id = 810 },
+		{ .what = NATIVE_WHAT_READ,
+		  .outcome = NATIVE_DONE,
+		  .id = 811,
+		  .log_index = 812,
+		  .type = NATIVE_VALUE_BYTES,
+		  .value = (const uint8_t *)"hello",
+		  .value_bytes = 5 },
+		{ .what = NATIVE_WHAT_READ,
+		  .outcome = NATIVE_DONE,
+		  .id = 813,
+		  .log_index = 814,
+		  .type = NATIVE_VALUE_INTEGER,
+		  .integer = -815 },
+	};
+
+	switch (kind) {
+	case NATIVE_WHO_IS_MASTER:
+		break;
+	case NATIVE_MASTER:
+		assert_true(native_add_node(writer, &nodes[0]) &&
+			    native_add_node(writer, &nodes[1]));
+		break;
+	case NATIVE_OPEN:
+		assert_true(native_add_open(writer, 816));
+		break;
+	case NATIVE_SUBMIT:
+		assert_true(native_add_command(writer, commands[0].data, commands[0].bytes) &&
+			    native_add_command(writer, commands[2].data, commands[2].bytes));
+		break;
+	case NATIVE_READ:
+		assert_true(native_add_read(writer, &read));
+		break;
+	case NATIVE_REPLY:
+		for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+			assert_true(native_add_reply(writer, &replies[i]));
+		break;
+	}
+}
+
+static void
+native_samples_make(struct samples *samples)
+{
+	static const char *const names[] = {
+		"native_who_is_master", "native_master", "native_open",
+		"native_submit",        "native_read",   "native_reply"
+	};
+
+	for (int kind = NATIVE_WHO_IS_MASTER; kind <= NATIVE_REPLY; kind++) {
+		struct sample *sample =
+		    sample_add(samples, names[kind - NATIVE_WHO_IS_MASTER], native_turn);
+		const bool is_node = kind == NATIVE_MASTER || kind == NATIVE_REPLY;
+		const struct native_hdr hdr = {
+			.kind = (enum native_kind)kind,
+			.node = is_node ? 2 : 0,
+			.master = is_node ? 1 : 0,
+			.cluster_id = 0x0102030405060708ULL,
+			.token = 0x1112131415161718ULL,
+			.term = is_node ? 820 : 0,
+		};
+		struct native_writer writer;
+		native_begin(&writer, sample->data, sizeof(sample->data));
+		native_add_sample_items(&writer, hdr.kind, samples->list);
+		sample->bytes = native_seal(&writer, &hdr);
+		sample->covered_first = 4;
+		sample->covered_end = sample->bytes;
+	}
+}
+
 struct samples *
 samples_make(void)
 {
@@ -523,5 +654,6 @@ samples_make(void)
 	page_samples_make(samples);
 	storage_samples_make(samples);
 	packet_samples_make(samples);
+	native_samples_make(samples);
 	return samples;
 }

@@ -13,7 +13,7 @@
 #include "dataplane/base/err.h"
 
 #define SAMPLE_BYTES_MAX 8192u
-#define SAMPLES_MAX      40u
+#define SAMPLES_MAX      80u
 
 struct sample {
 	const char *name; /* of its file in tests/vectors, without ".hex" */

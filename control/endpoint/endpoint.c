@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "control/endpoint/endpoint.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "control/endpoint/endpoint_internal.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+#define SOCKET_BUFFER_BYTES (4 << 20)
+#define RETRY_MS            1
+
+static int
+receive(struct endpoint *endpoint)
+{
+	struct mmsghdr messages[ENDPOINT_BURST];
+	struct sockaddr_in from[ENDPOINT_BURST];
+	struct iovec parts[ENDPOINT_BURST];
+
+	for (uint32_t i = 0; i < ENDPOINT_BURST; i++) {
+		parts[i] = (struct iovec){ endpoint->in + (size_t)i * NATIVE_FRAME_BYTES_MAX,
+					   NATIVE_FRAME_BYTES_MAX };
+		messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_name = &from[i],
+							     .msg_namelen = sizeof(from[i]),
+							     .msg_iov = &parts[i],
+							     .msg_iovlen = 1 } };
+	}
+	const int count = recvmmsg(endpoint->fd, messages, ENDPOINT_BURST, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < count; i++) {
+		if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
+			endpoint_count(&endpoint->counters.malformed);
+		else
+			endpoint_take(endpoint, parts[i].iov_base, messages[i].msg_len, &from[i]);
+	}
+	return count;
+}
+
+static void
+turn(struct endpoint *endpoint)
+{
+	struct pollfd fds[3] = {
+		{ .fd = endpoint->fd, .events = POLLIN },
+		{ .fd = endpoint->channel->front_wake.fd, .events = POLLIN },
+		{ .fd = endpoint->stop_fd, .events = POLLIN },
+	};
+
+	wake_prepare(&endpoint->channel->front_wake);
+	if (ring_is_empty(&endpoint->channel->completions))
+		(void)poll(fds, 3, endpoint->needs_retry ? RETRY_MS : -1);
+	wake_done(&endpoint->channel->front_wake);
+	endpoint->needs_retry = false;
+	status_read(endpoint->cell, &endpoint->status);
+	endpoint_complete(endpoint);
+	if (receive(endpoint) == (int)ENDPOINT_BURST)
+		endpoint->needs_retry = true;
+	endpoint_publish(endpoint);
+	endpoint_flush(endpoint);
+}
+
+static void *
+endpoint_main(void *context)
+{
+	struct endpoint *endpoint = context;
+
+	/* The reader belongs to the thread that opens it. */
+	endpoint->reader = state_reader_open(endpoint->state);
+	endpoint->has_started = endpoint->reader != NULL;
+	sem_post(&endpoint->started);
+	if (endpoint->reader == NULL)
+		return NULL;
+	while (!atomic_load_explicit(&endpoint->is_stopping, memory_order_acquire))
+		turn(endpoint);
+	state_reader_close(endpoint->reader);
+	return NULL;
+}
+
+static enum tern_err
+open_socket(struct endpoint *endpoint, const struct endpoint_config *config, char *why,
+	    size_t why_bytes)
+{
+	const int buffer = SOCKET_BUFFER_BYTES;
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(config->port),
+		.sin_addr.s_addr = htonl(config->ipv4),
+	};
+	socklen_t bytes = sizeof(address);
+
+	endpoint->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	endpoint->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (endpoint->fd < 0 || endpoint->stop_fd < 0 ||
+	    bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    getsockname(endpoint->fd, (struct sockaddr *)&address, &bytes) != 0) {
+		snprintf(why, why_bytes, "client address, port %u: %s", config->port,
+			 strerror(errno));
+		return TERN_ERR_IO;
+	}
+	/* Bursts of many clients: as much as the system allows. */
+	(void)setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	(void)setsockopt(endpoint->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	endpoint->port = ntohs(address.sin_port);
+	return TERN_OK;
+}
+
+static bool
+take_memory(struct endpoint *endpoint)
+{
+	const uint32_t in_flight_max = endpoint->channel->in_flight_max;
+
+	endpoint->flights = calloc(in_flight_max, sizeof(*endpoint->flights));
+	endpoint->waiters = calloc(ENDPOINT_READS_MAX, sizeof(*endpoint->waiters));
+	endpoint->outs = calloc(ENDPOINT_OUT_MAX, sizeof(*endpoint->outs));
+	endpoint->in = malloc((size_t)ENDPOINT_BURST * NATIVE_FRAME_BYTES_MAX);
+	if (endpoint->flights == NULL || endpoint->waiters == NULL || endpoint->outs == NULL ||
+	    endpoint->in == NULL)
+		return false;
+	for (uint32_t i = 0; i < in_flight_max; i++)
+		endpoint->flights[i].next = i + 1 < in_flight_max ? i + 1 : ENDPOINT_NONE;
+	for (uint32_t i = 0; i < ENDPOINT_BUCKETS; i++)
+		endpoint->buckets[i] = ENDPOINT_NONE;
+	return true;
+}
+
+static enum tern_err
+start_thread(struct endpoint *endpoint, char *why, size_t why_bytes)
+{
+	sigset_t all, before;
+
+	/* Signals are the main thread's business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sem_init(&endpoint->started, 0, 0);
+	const int failed = pthread_create(&endpoint->thread, NULL, endpoint_main, endpoint);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed != 0) {
+		snprintf(why, why_bytes, "client address: thread: %s", strerror(failed));
+		sem_destroy(&endpoint->started);
+		return TERN_ERR_IO;
+	}
+	pthread_setname_np(endpoint->thread, "tern-client");
+	while (sem_wait(&endpoint->started) != 0)
+		;
+	sem_destroy(&endpoint->started);
+	if (endpoint->has_started)
+		return TERN_OK;
+	pthread_join(endpoint->thread, NULL);
+	snprintf(why, why_bytes, "client address: the state machine has no room for a reader");
+	return TERN_ERR_NO_MEMORY;
+}
+
+static void
+release(struct endpoint *endpoint)
+{
+	if (endpoint->fd >= 0)
+		close(endpoint->fd);
+	if (endpoint->stop_fd >= 0)
+		close(endpoint->stop_fd);
+	free(endpoint->flights);
+	free(endpoint->waiters);
+	free(endpoint->outs);
+	free(endpoint->in);
+	free(endpoint);
+}
+
+enum tern_err
+endpoint_start(const struct endpoint_config *config, struct endpoint **out, char *why,
+	       size_t why_bytes)
+{
+	INVARIANT(config->channel != NULL && config->channel->lcore_wake != NULL);
+	INVARIANT(config->channel->front_wake.fd >= 0);
+	INVARIANT(config->channel->in_flight_max > ENDPOINT_BATCHES_MAX);
+	*out = NULL;
+	if (config->node_count > NATIVE_NODES_MAX) {
+		snprintf(why, why_bytes, "client address: %u nodes, at most %u", config->node_count,
+			 NATIVE_NODES_MAX);
+		return TERN_ERR_CONFIG;
+	}
+	struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	if (endpoint == NULL) {
+		snprintf(why, why_bytes, "client address: no memory");
+		return TERN_ERR_NO_MEMORY;
+	}
+	endpoint->fd = endpoint->stop_fd = -1;
+	endpoint->channel = config->channel;
+	endpoint->state = config->state;
+	endpoint->cell = config->status;
+	endpoint->node_id = config->node_id;
+	endpoint->node_count = config->node_count;
+	memcpy(endpoint->nodes, config->nodes, config->node_count * sizeof(config->nodes[0]));
+	enum tern_err err = TERN_ERR_NO_MEMORY;
+	if (take_memory(endpoint))
+		err = open_socket(endpoint, config, why, why_bytes);
+	else
+		snprintf(why, why_bytes, "client address: no memory");
+	if (err == TERN_OK)
+		err = start_thread(endpoint, why, why_bytes);
+	if (err != TERN_OK) {
+		release(endpoint);
+		return err;
+	}
+	*out = endpoint;
+	return TERN_OK;
+}
+
+void
+endpoint_stop(struct endpoint *endpoint)
+{
+	const uint64_t one = 1;
+
+	atomic_store_explicit(&endpoint->is_stopping, true, memory_order_release);
+	const ssize_t written = write(endpoint->stop_fd, &one, sizeof(one));
+	INVARIANT(written == (ssize_t)sizeof(one));
+	pthread_join(endpoint->thread, NULL);
+	release(endpoint);
+}
+
+uint16_t
+endpoint_port(const struct endpoint *endpoint)
+{
+	return endpoint->port;
+}
+
+void
+endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *stats)
+{
+	const struct endpoint_counters *c = &endpoint->counters;
+
+	*stats = (struct endpoint_stats){
+		.frames = atomic_load_explicit(&c->frames, memory_order_relaxed),
+		.malformed = atomic_load_explicit(&c->malformed, memory_order_relaxed),
+		.foreign = atomic_load_explicit(&c->foreign, memory_order_relaxed),
+		.opens = atomic_load_explicit(&c->opens, memory_order_relaxed),
+		.writes = atomic_load_explicit(&c->writes, memory_order_relaxed),
+		.reads = atomic_load_explicit(&c->reads, memory_order_relaxed),
+		.duplicates = atomic_load_explicit(&c->duplicates, memory_order_relaxed),
+		.busy = atomic_load_explicit(&c->busy, memory_order_relaxed),
+		.send_drops = atomic_load_explicit(&c->send_drops, memory_order_relaxed),
+	};
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native front end: libtern's datagrams (dataplane/wire/native.h) on the node's `client`
+ * address, over a kernel UDP socket, on one thread of its own.
+ *
+ * Promises: a write is answered DONE after the quorum rule has committed it; a read is
+ * linearizable; what a node does not know is answered UNKNOWN, and the client asks again under the
+ * same sequence number, here or at the next master. Nothing is kept for a client beyond its
+ * requests in flight.
+ *
+ * Bounds: in_flight_max requests at the lcore, ENDPOINT_READS_MAX reads waiting; what is beyond is
+ * answered BUSY. A reply that the socket does not take is dropped and counted: the client asks
+ * again. A write that is in flight already is not submitted twice.
+ *
+ * The thread owns everything behind struct endpoint; it talks to the lcore through the channel
+ * only.
+ */
+#ifndef TERN_ENDPOINT_ENDPOINT_H
+#define TERN_ENDPOINT_ENDPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/runtime/status.h"
+#include "dataplane/runtime/submit.h"
+#include "dataplane/state/state.h"
+#include "dataplane/wire/native.h"
+
+/* What pointers name is borrowed until endpoint_stop; the table of nodes is copied. */
+struct endpoint_config {
+	uint32_t ipv4;                  /* host byte order */
+	uint16_t port;                  /* 0: any free one, see endpoint_port */
+	struct submit_channel *channel; /* front_wake.fd >= 0; this thread is its front end */
+	struct state *state;            /* one of its readers is ours */
+	struct status_cell *status;
+	const struct native_node *nodes; /* the data nodes, this one included */
+	uint32_t node_count;
+	uint16_t node_id;
+};
+
+struct endpoint;
+
+/* Binds and starts the thread. On an error nothing is left behind and @why says what failed.
+ * CONFIG: too many nodes. IO: a socket or the thread could not be had. NO_MEMORY. */
+TERN_CHECKED enum tern_err endpoint_start(const struct endpoint_config *config,
+					  struct endpoint **endpoint, char *why, size_t why_bytes);
+/* Ends the thread. Requests that are still at the lcore complete into the channel after that. */
+void endpoint_stop(struct endpoint *endpoint);
+uint16_t endpoint_port(const struct endpoint *endpoint);
+
+/* Any thread: counters since the start. */
+struct endpoint_stats {
+	uint64_t frames, malformed, foreign;
+	uint64_t opens, writes, reads; /* submitted */
+	uint64_t duplicates;           /* in flight already */
+	uint64_t busy, send_drops;
+};
+void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *stats);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/client/engine.h"
+
+#include <errno.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+#define SILENCE_NS      100000000ull    /* without a word of the master everybody is asked */
+#define SESSION_IDLE_NS 300000000000ull /* half of what nodes allow: then a new one is opened */
+#define TURN_BYTES_MAX  262144u         /* sent in one turn, so that no socket buffer overflows */
+#define TURN_AGAIN_NS   1000000u
+#define OPEN_BACKOFFS   10u
+
+static uint64_t
+random_number(struct engine *engine)
+{
+	return prng_next(&engine->prng) | 1;
+}
+
+void
+engine_init(struct engine *engine)
+{
+	INVARIANT(engine->node_count >= 1 && engine->node_count <= ENGINE_NODES_MAX);
+	INVARIANT(engine->retry_min_ns > 0 && engine->retry_min_ns <= engine->retry_max_ns);
+	prng_seed(&engine->prng, engine->seed);
+	engine->token = random_number(engine);
+	engine->master = ENGINE_NONE;
+	engine->low = engine->next_seq = engine->next_read = 1;
+	engine->due_ns = UINT64_MAX;
+	for (uint32_t i = 0; i < ENGINE_CALLS; i++) {
+		engine->calls[i].memory = engine->memory + (size_t)i * ENGINE_CALL_BYTES;
+		engine->calls[i].is_read = i >= TERN_WINDOW;
+	}
+}
+
+/* ---- requests ---- */
+
+static void
+low_advance(struct engine *engine)
+{
+	while (engine->low < engine->next_seq) {
+		const struct call *call = &engine->calls[engine->low % TERN_WINDOW];
+		if (call->state == CALL_OPEN && call->id == engine->low)
+			return;
+		engine->low++;
+	}
+}
+
+/* Nodes expire sessions that were not used for long: better a new one than one that may be gone. */
+static void
+session_refresh(struct engine *engine, uint64_t now_ns)
+{
+	low_advance(engine);
+	if (engine->client_id == 0 || engine->low != engine->next_seq ||
+	    now_ns - engine->used_ns < SESSION_IDLE_NS)
+		return;
+	engine_close_session(engine);
+	engine->client_id = 0;
+	engine->low = engine->next_seq = 1;
+}
+
+int
+engine_submit(struct engine *engine, const struct tern_request *request, uint64_t now_ns)
+{
+	const bool is_read = request->op == TERN_GET;
+
+	if (!is_read)
+		session_refresh(engine, now_ns);
+	const uint64_t id = is_read ? engine->next_read : engine->next_seq;
+	struct call *call = &engine->calls[id % TERN_WINDOW + (is_read ? TERN_WINDOW : 0)];
+	if (call->state != CALL_FREE)
+		return -EAGAIN;
+	const int failed = engine_encode(call, request);
+	if (failed != 0)
+		return failed;
+	if (is_read)
+		engine->next_read++;
+	else
+		engine->next_seq++;
+	call->state = CALL_OPEN;
+	call->is_log_full = false;
+	call->id = id;
+	call->deadline_ns = now_ns + (request->deadline_ms != 0 ? request->deadline_ms * 1000000ull
+								: engine->deadline_ns);
+	call->send_ns = now_ns;
+	call->tries = call->backoff = 0;
+	call->done = request->done;
+	call->context = request->context;
+	call->result = (struct tern_result){ .status = TERN_REFUSED };
+	if (engine->open_count++ == 0)
+		engine->heard_ns = max_u64(engine->heard_ns, now_ns);
+	engine->pending_count++;
+	engine->due_ns = 0;
+	return 0;
+}
+
+struct call *
+engine_take(struct engine *engine)
+{
+	struct call *call = engine->done_first;
+
+	if (call == NULL)
+		return NULL;
+	INVARIANT(call->state == CALL_DONE);
+	engine->done_first = call->next_done;
+	if (engine->done_first == NULL)
+		engine->done_last = NULL;
+	return call;
+}
+
+void
+engine_give(struct engine *engine, struct call *call)
+{
+	INVARIANT(call->state == CALL_DONE);
+	INVARIANT(engine->pending_count > 0);
+	call->state = CALL_FREE;
+	engine->pending_count--;
+}
+
+/* ---- receiving ---- */
+
+void
+engine_receive(struct engine *engine, uint32_t ipv4, uint16_t port, const uint8_t *frame,
+	       uint32_t bytes, uint64_t now_ns)
+{
+	struct native_reply reply;
+	struct native_hdr hdr;
+	uint32_t node = 0;
+
+	engine->stats.frames_received++;
+	while (node < engine->node_count &&
+	       (engine->nodes[node].ipv4 != ipv4 || engine->nodes[node].port != port))
+		node++;
+	if (node == engine->node_count || native_open(frame, bytes, &hdr) != TERN_OK ||
+	    hdr.token != engine->token || hdr.node == 0 ||
+	    (hdr.kind != NATIVE_MASTER && hdr.kind != NATIVE_REPLY) ||
+	    (engine->cluster_id != 0 && hdr.cluster_id != engine->cluster_id)) {
+		engine->stats.frames_dropped++;
+		return;
+	}
+	engine->cluster_id = hdr.cluster_id;
+	engine->nodes[node].node_id = hdr.node;
+	const bool is_from_master = node == engine->master;
+	engine_heard_master(engine, node, frame, &hdr, now_ns);
+	if (hdr.kind != NATIVE_REPLY)
+		return;
+	struct native_cursor cursor = native_items(frame, &hdr);
+	while (native_next_reply(&cursor, &reply))
+		engine_answered(engine, &reply, is_from_master, now_ns);
+}
+
+/* ---- sending ---- */
+
+/* Ends what is late; the earliest deadline of the others goes into due_ns. */
+static void
+expire(struct engine *engine, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < ENGINE_CALLS; i++) {
+		struct call *call = &engine->calls[i];
+		if (call->state != CALL_OPEN)
+			continue;
+		if (now_ns < call->deadline_ns) {
+			engine->due_ns = min_u64(engine->due_ns, call->deadline_ns);
+			continue;
+		}
+		/* A read changes nothing, and what was never sent is executed by nobody. */
+		engine_finish(engine, call,
+			      call->is_read || call->tries == 0 ? TERN_REFUSED : TERN_UNKNOWN,
+			      call->is_log_full ? TERN_REASON_LOG_FULL : TERN_REASON_DEADLINE);
+	}
+}
+
+static void
+emit_gathered(struct engine *engine, struct native_writer *writer, enum native_kind kind)
+{
+	if (writer->item_count != 0)
+		engine_emit(engine, engine->master, writer, kind);
+	native_begin(writer, engine->frame, sizeof(engine->frame));
+}
+
+static bool
+add_call(struct engine *engine, struct native_writer *writer, struct call *call)
+{
+	const struct native_read read = { call->id, call->memory, call->bytes };
+
+	if (call->is_read)
+		return native_add_read(writer, &read);
+	native_stamp(call->memory, engine->client_id, call->id, (uint16_t)(call->id - engine->low));
+	return native_add_command(writer, call->memory, call->bytes);
+}
+
+/* Sends the calls [@first, @first + TERN_WINDOW) that are due, up to what is left of @budget. */
+static void
+send_due(struct engine *engine, uint32_t first, uint64_t oldest_id, uint64_t now_ns,
+	 uint32_t *budget)
+{
+	const enum native_kind kind = first == 0 ? NATIVE_SUBMIT : NATIVE_READ;
+	struct native_writer writer;
+
+	native_begin(&writer, engine->frame, sizeof(engine->frame));
+	for (uint32_t i = 0; i < TERN_WINDOW; i++) {
+		struct call *call = &engine->calls[first + (oldest_id + i) % TERN_WINDOW];
+		if (call->state != CALL_OPEN)
+			continue;
+		if (call->send_ns > now_ns) {
+			engine->due_ns = min_u64(engine->due_ns, call->send_ns);
+			continue;
+		}
+		if (call->bytes > *budget) {
+			engine->due_ns = min_u64(engine->due_ns, now_ns + TURN_AGAIN_NS);
+			continue;
+		}
+		*budget -= call->bytes;
+		if (writer.item_count != 0 &&
+		    writer.used + NATIVE_READ_BYTES + call->bytes > NATIVE_PACK_BYTES)
+			emit_gathered(engine, &writer, kind);
+		const bool has_room = add_call(engine, &writer, call);
+		INVARIANT(has_room);
+		engine->stats.sends++;
+		engine->stats.resends += call->tries != 0;
+		call->tries++;
+		call->send_ns = now_ns + engine_pause_ns(engine, call->backoff++);
+		engine->due_ns = min_u64(engine->due_ns, call->send_ns);
+	}
+	emit_gathered(engine, &writer, kind);
+}
+
+static void
+open_session(struct engine *engine, uint64_t now_ns)
+{
+	struct native_writer writer;
+
+	if (engine->open_number == 0) {
+		/* Answers that belong to an earlier session carry another token. */
+		engine->token = random_number(engine);
+		engine->open_number = random_number(engine);
+		engine->open_send_ns = 0;
+		engine->open_backoff = 0;
+	}
+	if (engine->open_send_ns <= now_ns) {
+		native_begin(&writer, engine->frame, sizeof(engine->frame));
+		const bool has_room = native_add_open(&writer, engine->open_number);
+		INVARIANT(has_room);
+		engine_emit(engine, engine->master, &writer, NATIVE_OPEN);
+		engine->open_send_ns =
+		    now_ns + engine_pause_ns(engine, (uint32_t)engine->open_backoff);
+		if (engine->open_backoff < OPEN_BACKOFFS)
+			engine->open_backoff++;
+	}
+	engine->due_ns = min_u64(engine->due_ns, engine->open_send_ns);
+}
+
+static void
+ask_around(struct engine *engine, uint64_t now_ns)
+{
+	const uint64_t silent_ns = engine->heard_ns + SILENCE_NS;
+
+	if (engine->master != ENGINE_NONE && now_ns < silent_ns) {
+		engine->due_ns = min_u64(engine->due_ns, silent_ns);
+		return;
+	}
+	if (now_ns >= engine->probe_ns)
+		engine_probe(engine, now_ns);
+	engine->due_ns = min_u64(engine->due_ns, engine->probe_ns);
+}
+
+void
+engine_turn(struct engine *engine, uint64_t now_ns)
+{
+	uint32_t budget = TURN_BYTES_MAX;
+
+	if (now_ns < engine->due_ns)
+		return;
+	engine->due_ns = UINT64_MAX;
+	expire(engine, now_ns);
+	low_advance(engine);
+	if (engine->open_count == 0)
+		return;
+	ask_around(engine, now_ns);
+	if (engine->master == ENGINE_NONE)
+		return;
+	if (engine->low != engine->next_seq) {
+		if (engine->client_id == 0) {
+			open_session(engine, now_ns);
+		} else {
+			engine->used_ns = now_ns;
+			send_due(engine, 0, engine->low, now_ns, &budget);
+		}
+	}
+	send_due(engine, TERN_WINDOW, engine->next_read, now_ns, &budget);
+}
+
+uint64_t
+engine_due_ns(const struct engine *engine)
+{
+	return engine->due_ns;
+}
+
+void
+engine_close_session(struct engine *engine)
+{
+	uint8_t command[COMMAND_HDR_BYTES];
+	struct command_writer close;
+	struct native_writer writer;
+	uint32_t bytes = 0;
+
+	if (engine->client_id == 0 || engine->master == ENGINE_NONE)
+		return;
+	command_begin(&close, command, sizeof(command));
+	native_begin(&writer, engine->frame, sizeof(engine->frame));
+	if (command_end(&close, COMMAND_SESSION_CLOSE, 0, engine->client_id, 0, 0, &bytes) ==
+		TERN_OK &&
+	    native_add_command(&writer, command, bytes))
+		engine_emit(engine, engine->master, &writer, NATIVE_SUBMIT);
+}

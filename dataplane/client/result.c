@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node's reply means for the request it answers. */
+#include <stdio.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+#include "dataplane/client/engine.h"
+
+#define BACKOFF_SHIFT_MAX 10u
+
+uint64_t
+engine_pause_ns(struct engine *engine, uint32_t tries)
+{
+	const uint64_t pause_ns = min_u64(engine->retry_min_ns << min_u32(tries, BACKOFF_SHIFT_MAX),
+					  engine->retry_max_ns);
+
+	return pause_ns - prng_below(&engine->prng, pause_ns / 4);
+}
+
+void
+engine_finish(struct engine *engine, struct call *call, enum tern_status status,
+	      enum tern_reason reason)
+{
+	INVARIANT(call->state == CALL_OPEN);
+	INVARIANT(engine->open_count > 0);
+	call->state = CALL_DONE;
+	call->result.status = status;
+	call->result.reason = reason;
+	call->next_done = NULL;
+	if (engine->done_first == NULL)
+		engine->done_first = call;
+	else
+		engine->done_last->next_done = call;
+	engine->done_last = call;
+	engine->open_count--;
+}
+
+/* Nothing of this session is executed any more; what was, is not known. */
+static void
+session_lost(struct engine *engine)
+{
+	for (uint64_t seq = engine->low; seq < engine->next_seq; seq++) {
+		struct call *call = &engine->calls[seq % TERN_WINDOW];
+		if (call->state != CALL_OPEN || call->id != seq)
+			continue;
+		if (call->tries == 0)
+			engine_finish(engine, call, TERN_REFUSED, TERN_REASON_SESSION);
+		else
+			engine_finish(engine, call, TERN_UNKNOWN, TERN_REASON_SESSION);
+	}
+	engine->client_id = 0;
+	engine->low = engine->next_seq = 1;
+}
+
+static void
+write_done(struct engine *engine, struct call *call, const struct native_reply *reply)
+{
+	struct tern_result *result = &call->result;
+	enum tern_status status = TERN_REFUSED;
+	enum tern_reason reason = TERN_REASON_MALFORMED;
+
+	result->log_index = reply->log_index;
+	switch (reply->reply.kind) {
+	case REPLY_INTEGER:
+		result->has_integer = true;
+		result->integer = reply->reply.value;
+		status = TERN_DONE;
+		break;
+	case REPLY_OK:
+	case REPLY_DONE:
+		status = TERN_DONE;
+		break;
+	case REPLY_BOUND:
+		result->has_integer = true;
+		result->integer = reply->reply.value;
+		reason = TERN_REASON_BOUND;
+		break;
+	case REPLY_NOT_INTEGER:
+		reason = TERN_REASON_NOT_INTEGER;
+		break;
+	case REPLY_OVERFLOW:
+		reason = TERN_REASON_OVERFLOW;
+		break;
+	case REPLY_OUT_OF_MEMORY:
+		reason = TERN_REASON_OUT_OF_MEMORY;
+		break;
+	case REPLY_REFUSED:
+		reason = TERN_REASON_REPEAT;
+		break;
+	case REPLY_SESSION_UNKNOWN:
+		session_lost(engine);
+		return;
+	case REPLY_SESSION:
+	case REPLY_TOO_OLD:
+	default:
+		/* Never said of a number that is still open by a cluster that keeps the protocol:
+		 * not believed, and asked again. */
+		return;
+	}
+	engine_finish(engine, call, status, status == TERN_DONE ? TERN_REASON_NONE : reason);
+}
+
+static void
+read_done(struct engine *engine, struct call *call, const struct native_reply *reply)
+{
+	struct tern_result *result = &call->result;
+
+	result->log_index = reply->log_index;
+	result->is_found = reply->type != NATIVE_VALUE_NONE;
+	result->value = call->memory;
+	switch (reply->type) {
+	case NATIVE_VALUE_NONE:
+		break;
+	case NATIVE_VALUE_BYTES:
+		memcpy(call->memory, reply->value, reply->value_bytes);
+		result->value_bytes = reply->value_bytes;
+		break;
+	case NATIVE_VALUE_INTEGER:
+		result->has_integer = true;
+		result->integer = reply->integer;
+		result->value_bytes =
+		    (uint32_t)snprintf((char *)call->memory, 24, "%lld", (long long)reply->integer);
+		break;
+	}
+	engine_finish(engine, call, TERN_DONE, TERN_REASON_NONE);
+}
+
+/* Not executed by this datagram; an earlier or later copy of it may be. */
+static void
+refused(struct engine *engine, struct call *call, enum native_outcome outcome, bool is_from_master,
+	uint64_t now_ns)
+{
+	switch (outcome) {
+	case NATIVE_TOO_LARGE:
+		/* Limits are equal on all nodes: no copy of it is ever taken. */
+		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_TOO_LARGE);
+		return;
+	case NATIVE_MALFORMED:
+		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_MALFORMED);
+		return;
+	case NATIVE_NOT_MASTER:
+	case NATIVE_UNKNOWN:
+		if (is_from_master)
+			engine_lose_master(engine, now_ns);
+		break;
+	case NATIVE_LOG_FULL:
+		call->is_log_full = true;
+		break;
+	case NATIVE_BUSY:
+	case NATIVE_DONE:
+		break;
+	}
+	call->send_ns = now_ns + engine_pause_ns(engine, call->backoff);
+	engine->due_ns = 0;
+}
+
+static void
+session_answered(struct engine *engine, const struct native_reply *reply, bool is_from_master,
+		 uint64_t now_ns)
+{
+	if (engine->open_number == 0 || reply->id != engine->open_number)
+		return;
+	if (reply->outcome == NATIVE_DONE && reply->reply.kind == REPLY_SESSION &&
+	    reply->reply.value != 0) {
+		engine->client_id = (uint64_t)reply->reply.value;
+		engine->open_number = 0;
+		engine->used_ns = now_ns;
+		engine->stats.sessions++;
+		engine->due_ns = 0;
+		return;
+	}
+	/* Refused, or no room for sessions now: again, until the writes' deadlines. */
+	if ((reply->outcome == NATIVE_NOT_MASTER || reply->outcome == NATIVE_UNKNOWN) &&
+	    is_from_master)
+		engine_lose_master(engine, now_ns);
+	engine->open_send_ns = now_ns + engine_pause_ns(engine, (uint32_t)engine->open_backoff);
+}
+
+void
+engine_answered(struct engine *engine, const struct native_reply *reply, bool is_from_master,
+		uint64_t now_ns)
+{
+	const bool is_read = reply->what == NATIVE_WHAT_READ;
+
+	if (reply->what == NATIVE_WHAT_OPEN) {
+		session_answered(engine, reply, is_from_master, now_ns);
+		return;
+	}
+	struct call *call = &engine->calls[reply->id % TERN_WINDOW + (is_read ? TERN_WINDOW : 0)];
+	if (call->state != CALL_OPEN || call->id != reply->id || call->tries == 0)
+		return;
+	if (reply->outcome != NATIVE_DONE)
+		refused(engine, call, reply->outcome, is_from_master, now_ns);
+	else if (is_read)
+		read_done(engine, call, reply);
+	else
+		write_done(engine, call, reply);
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libtern with 200 increments in flight while the master is killed five times: every increment is
+executed exactly once, and none is called unknown."""
+import json
+import os
+import subprocess
+import time
+
+from case import main, require
+
+
+def start(case, key):
+    addresses = ','.join(case.cluster.nodes[name]['client'] for name in ('a', 'b'))
+    return subprocess.Popen(
+        [os.path.join(case.build, 'tests/support/once_client'), '--addresses', addresses,
+         '--key', key, '--window', '200', '--seconds', '600', '--deadline-ms', '60000'],
+        stdout=subprocess.PIPE, text=True)
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    client = start(case, 'counter')
+    try:
+        for number in range(5):
+            case.step(f'failover {number + 1}')
+            cluster.wait_duplex()
+            time.sleep(0.5)
+            master = cluster.wait_master()
+            cluster.dev('kill', master)
+            cluster.wait('the other one to serve',
+                         lambda s, other=cluster.other(master): s[other].get('serving'))
+            time.sleep(0.5)
+            cluster.dev('start', master)
+        case.step('the end')
+        cluster.settle()
+        client.terminate()
+        out, _ = client.communicate(timeout=90)
+    finally:
+        client.kill()
+    print(out)
+    found = json.loads(out)
+    require(found['submitted'] > 1000, f'hardly any load: {found}')
+    require(found['unknown'] == 0 and found['refused'] == 0, f'not all done: {found}')
+    require(found['done'] == found['submitted'] == found['value'], f'not exactly once: {found}')
+    require(found['masters'] >= 5, f'failovers went unnoticed: {found}')
+    require(found['sessions'] == 1, f'more than one session: {found}')
+    case.step('RESP sees the same')
+    require(cluster.client().call('GET', 'counter') == str(found['value']), 'the value over RESP')
+    cluster.settle()
+
+
+main(test)
