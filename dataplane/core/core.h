@@ -222,6 +222,12 @@ struct core_view {
 	uint64_t solo_ns, elect_min_ns;                                /* effective */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t peer_durable_index[CORE_NODES_MAX]; /* by data node in id order; master only */
+	/* Until then no other node can have been elected by voters that this view rests on, but by
+	 * a hand-over, which the master itself began. 0: who is master is not known. */
+	uint64_t view_until_ns;
+	/* Replica: when the newest heartbeat came of whose time the applied state holds all that
+	 * was committed; 0: never in this term. */
+	uint64_t fresh_ns;
 };
 const struct core_view *core_view(const struct core *core);
 

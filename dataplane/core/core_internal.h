@@ -117,6 +117,7 @@ struct core {
 	uint64_t match_term, cut_index;
 	uint32_t master_epoch; /* of the last heartbeat */
 	uint64_t round_answered;
+	uint64_t fresh_index, fresh_mark_ns; /* committed at the master at that time; 0: no mark */
 	uint64_t election_ns; /* campaign, or end of the candidacy */
 
 	/* Candidate. */

@@ -57,6 +57,11 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 	/* Each path brings a copy; the first one is answered on all paths. */
 	if (beat->round <= core->round_answered)
 		return;
+	/* One mark at a time: under load every heartbeat would otherwise move the target. */
+	if (core->fresh_mark_ns == 0) {
+		core->fresh_index = beat->commit_index;
+		core->fresh_mark_ns = core->now_ns;
+	}
 	core->round_answered = beat->round;
 	ack = core_send(core, peer, MSG_HEARTBEAT_ACK);
 	ack->heartbeat_ack.epoch = beat->epoch;

@@ -194,6 +194,8 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.idle_turns = rt->idle_turns,
 		.sleeps = rt->sleeps,
 		.drops = rt->link.drops,
+		.view_until_ns = view->view_until_ns,
+		.fresh_ns = view->fresh_ns,
 	};
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
 	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));

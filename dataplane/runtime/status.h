@@ -55,6 +55,7 @@ struct node_status {
 	struct net_stats data_net, mgmt_net;
 	char data_driver[32], mgmt_driver[32], poll_mode[16];
 	bool data_port_up;
+	uint64_t view_until_ns, fresh_ns; /* of core_view, on the monotonic clock */
 };
 
 struct status_cell {

@@ -121,6 +121,8 @@ publish(struct witness_node *node)
 		.last_index = view->last_index,
 		.last_chain = view->last_chain,
 		.drops = node->link.drops,
+		.effective_elect_min_ns = view->elect_min_ns,
+		.view_until_ns = view->view_until_ns,
 	};
 
 	if (node->status == NULL)
