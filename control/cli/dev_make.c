@@ -195,11 +195,11 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 		node->kind = from->is_witness ? NODE_WITNESS : NODE_DATA;
 		set_address(&node->mgmt, "127.0.0.1", from->mgmt_port);
 		dev_admin_socket(dev, from, node->admin_socket);
+		set_address(&node->resp, "127.0.0.1", from->resp_port);
 		if (from->is_witness)
 			continue;
 		(void)snprintf(host, sizeof(host), "10.77.0.%u", from->id);
 		set_address(&node->data, host, DATA_PORT);
-		set_address(&node->resp, "127.0.0.1", from->resp_port);
 		set_address(&node->client, "127.0.0.1", from->client_port);
 	}
 }

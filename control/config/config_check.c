@@ -33,7 +33,8 @@ check_node(struct config_reader *reader, uint32_t index)
 			return config_fail(reader, node_setting(reader, index, ""), keys[i],
 					   "missing for data node \"%s\", allowed \"host:port\"",
 					   node->name);
-		if (node->kind == NODE_WITNESS && is_given)
+		/* A witness answers Sentinel calls when it has an address for them. */
+		if (node->kind == NODE_WITNESS && is_given && addresses[i] != &node->resp)
 			return config_fail(reader, node_setting(reader, index, keys[i]), keys[i],
 					   "a witness has none, remove it");
 	}

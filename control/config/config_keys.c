@@ -80,6 +80,8 @@ const struct config_key config_keys[] = {
 	  NULL, true },
 	{ "gateway.in_flight_max", CONFIG_COUNT, CONF(gateway.in_flight_max), 16, 65536, "8192",
 	  NULL, true },
+	{ "sentinel.master_name", CONFIG_NAME, CONF(sentinel.master_name), 0, 0, "tern", NULL,
+	  true },
 	{ "policy.solo_isolated", CONFIG_CHOICE, CONF(policy.solo_isolated_stop), 0, 0, "continue",
 	  isolations, true },
 	{ "policy.min_copies", CONFIG_COUNT, CONF(policy.min_copies), 1, 2, "1", NULL, true },

@@ -101,7 +101,7 @@ unknown_root(struct config_reader *reader, const config_setting_t *setting, bool
 {
 	const char *word = config_setting_name(setting), *nearest = NULL;
 	static const char *const groups[] = { "node", "timers", "poll",    "memory", "disk",
-					      "log",  "state",  "gateway", "policy" };
+					      "log",  "state",  "gateway", "policy", "sentinel" };
 	uint32_t distance = UINT32_MAX;
 	bool is_group;
 

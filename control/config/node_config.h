@@ -48,7 +48,7 @@ struct node_config_node {
 	enum node_kind kind;
 	struct node_address data;                  /* data nodes: UDP over the data ports */
 	struct node_address mgmt;                  /* every node: UDP over kernel sockets */
-	struct node_address resp;                  /* data nodes: TCP */
+	struct node_address resp;                  /* TCP; a witness's: Sentinel calls, optional */
 	struct node_address client;                /* data nodes: UDP for libtern */
 	char admin_socket[NODE_CONFIG_SOCKET_MAX]; /* "": not on this machine */
 };
@@ -137,6 +137,9 @@ struct node_config {
 		uint32_t connections_max;
 		uint32_t in_flight_max;
 	} gateway;
+	struct {
+		char master_name[NODE_CONFIG_NAME_MAX]; /* what Sentinel clients ask for */
+	} sentinel;
 	struct {
 		bool solo_isolated_stop;
 		uint32_t min_copies;

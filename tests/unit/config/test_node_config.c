@@ -154,8 +154,8 @@ static const struct wrong wrongs[] = {
 	{ NODE_A "nodes = (\n{ name = \"a\"; id = 1; mgmt = \"127.0.0.1:1\"; });\n" PORT,
 	  "node.conf:3: data: missing for data node \"a\"" },
 	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\";\n"
-		 "resp = \"127.0.0.1:2\"; } );\n" PORT,
-	  "node.conf:3: resp: a witness has none" },
+		 "client = \"127.0.0.1:2\"; } );\n" PORT,
+	  "node.conf:3: client: a witness has none" },
 	{ NODE_A
 	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; },\n"
 	  "{ name = \"v\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:2\"; } );\n" PORT,
