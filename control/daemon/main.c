@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/daemon/ternd.h"
+#include "control/gateway/sentinel.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -98,6 +99,9 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 		if (peer->id == config->id)
 			gateway.bind_host = hosts[i];
 	}
+	struct sentinel sentinel;
+	sentinel_from_config(&sentinel, config, node->status);
+	gateway.sentinel = &sentinel;
 	return gateway_start(&gateway, &node->gateway, why, why_bytes);
 }
 

@@ -8,11 +8,22 @@
 void
 cmd_ping(struct command_call *call)
 {
-	if (call->args_count > 2)
+	const bool is_subscribed = call->conn->subs.count > 0 && call->out->protocol < 3;
+
+	if (call->args_count > 2) {
 		resp_error(call->out, "ERR wrong number of arguments for 'ping' command");
-	else if (call->args_count == 2)
+		return;
+	}
+	/* Among messages every reply has the form of one. */
+	if (is_subscribed) {
+		resp_array(call->out, 2);
+		resp_text(call->out, "pong");
+		if (call->args_count == 1)
+			resp_text(call->out, "");
+	}
+	if (call->args_count == 2)
 		resp_bulk(call->out, call->args[1].data, call->args[1].bytes);
-	else
+	else if (!is_subscribed)
 		resp_simple(call->out, "PONG");
 }
 
@@ -45,14 +56,17 @@ cmd_select(struct command_call *call)
 void
 cmd_reset(struct command_call *call)
 {
-	call->conn->name[0] = 0;
+	struct connection *conn = call->conn;
+
+	conn->name[0] = 0;
+	conn->reply_mode = CONNECTION_REPLY_ON;
+	connection_unsubscribe(conn);
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
 }
 
-/* Names may hold anything that is printed and is no space: they appear in listings. */
-static bool
-name_is_fit(struct resp_arg name)
+bool
+gateway_name_is_fit(struct resp_arg name)
 {
 	if (name.bytes >= CONNECTION_NAME_BYTES_MAX)
 		return false;
@@ -63,8 +77,8 @@ name_is_fit(struct resp_arg name)
 	return true;
 }
 
-static void
-name_set(char *to, struct resp_arg name)
+void
+gateway_name_set(char *to, struct resp_arg name)
 {
 	memcpy(to, name.data, name.bytes);
 	to[name.bytes] = 0;
@@ -98,7 +112,7 @@ hello_read(const struct command_call *call, struct hello *hello)
 			return "ERR Syntax error in HELLO option";
 		hello->name = call->args[i + 1];
 		hello->has_name = true;
-		if (!name_is_fit(hello->name))
+		if (!gateway_name_is_fit(hello->name))
 			return "ERR Client names cannot contain spaces, newlines or special "
 			       "characters.";
 		i += 2;
@@ -118,7 +132,7 @@ cmd_hello(struct command_call *call)
 		return;
 	}
 	if (hello.has_name)
-		name_set(call->conn->name, hello.name);
+		gateway_name_set(call->conn->name, hello.name);
 	out->protocol = hello.protocol;
 	/* Client libraries look for all seven, and parse the version as that of a Redis. */
 	resp_map(out, 7);
@@ -136,83 +150,4 @@ cmd_hello(struct command_call *call)
 	resp_text(out, info_is_master(call->gateway) ? "master" : "replica");
 	resp_text(out, "modules");
 	resp_array(out, 0);
-}
-
-static void
-client_setinfo(struct command_call *call)
-{
-	const bool is_name = resp_is(call->args[2], "lib-name");
-
-	if (!is_name && !resp_is(call->args[2], "lib-ver")) {
-		char option[65];
-		gateway_printable(call->args[2], option, sizeof(option));
-		gateway_error(call->out, "ERR Unrecognized option '%s'", option);
-		return;
-	}
-	if (!name_is_fit(call->args[3])) {
-		gateway_error(call->out,
-			      "ERR %s cannot contain spaces, newlines or special characters.",
-			      is_name ? "lib-name" : "lib-ver");
-		return;
-	}
-	name_set(is_name ? call->conn->lib_name : call->conn->lib_version, call->args[3]);
-	resp_simple(call->out, "OK");
-}
-
-static void
-client_setname(struct command_call *call)
-{
-	if (!name_is_fit(call->args[2])) {
-		resp_error(call->out, "ERR Client names cannot contain spaces, newlines or special "
-				      "characters.");
-		return;
-	}
-	name_set(call->conn->name, call->args[2]);
-	resp_simple(call->out, "OK");
-}
-
-static void
-client_getname(struct command_call *call)
-{
-	if (call->conn->name[0] == 0)
-		resp_null(call->out);
-	else
-		resp_text(call->out, call->conn->name);
-}
-
-static void
-client_id(struct command_call *call)
-{
-	resp_integer(call->out, call->conn->client_id);
-}
-
-static const struct client_verb {
-	const char *name;
-	uint32_t args_count;
-	void (*run)(struct command_call *call);
-} verbs[] = {
-	{ "id", 2, client_id },
-	{ "setname", 3, client_setname },
-	{ "getname", 2, client_getname },
-	{ "setinfo", 4, client_setinfo },
-};
-
-void
-cmd_client(struct command_call *call)
-{
-	char text[65];
-
-	for (uint32_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (!resp_is(call->args[1], verbs[i].name))
-			continue;
-		if (call->args_count != verbs[i].args_count)
-			gateway_error(call->out,
-				      "ERR wrong number of arguments for 'client|%s' command",
-				      verbs[i].name);
-		else
-			verbs[i].run(call);
-		return;
-	}
-	gateway_printable(call->args[1], text, sizeof(text));
-	gateway_error(call->out, "ERR unknown subcommand '%s'. Try CLIENT HELP.", text);
 }

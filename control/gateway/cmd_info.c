@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "control/gateway/gateway_internal.h"
@@ -78,6 +79,7 @@ info_server(struct gateway *gateway, const struct node_status *status, struct te
 	run_id(status, id);
 	add(text, "redis_version:%s\r\nserver_name:tern\r\ntern_version:%s\r\n", INFO_REDIS_VERSION,
 	    gateway->tern_version);
+	add(text, "redis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:0\r\n");
 	add(text,
 	    "redis_mode:standalone\r\nos:Linux\r\narch_bits:64\r\nmultiplexing_api:epoll\r\n");
 	add(text, "process_id:%ld\r\nrun_id:%s\r\ntcp_port:%u\r\n", (long)getpid(), id,
@@ -92,6 +94,22 @@ info_clients(struct gateway *gateway, const struct node_status *status, struct t
 	(void)status;
 	add(text, "connected_clients:%u\r\nmaxclients:%u\r\nblocked_clients:0\r\n",
 	    gateway->connections_count, gateway->connections_max);
+	add(text, "pubsub_clients:%u\r\ntracking_clients:0\r\n", gateway->subscribers_count);
+}
+
+/* Of the whole process, the log's ring and the state's arena included. */
+static uint64_t
+resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%*u %llu", &pages) != 1)
+		pages = 0;
+	(void)fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void
@@ -102,6 +120,8 @@ info_memory(struct gateway *gateway, const struct node_status *status, struct te
 
 	add(text, "used_memory:%llu\r\nused_memory_human:%.2fM\r\n",
 	    LLU(status->state_bytes + buffers), used / (1 << 20));
+	add(text, "used_memory_rss:%llu\r\nmem_fragmentation_ratio:1.00\r\n",
+	    LLU(resident_bytes()));
 	add(text, "used_memory_dataset:%llu\r\nmem_clients_normal:%llu\r\n",
 	    LLU(status->state_bytes), LLU(buffers));
 	add(text, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n");
@@ -114,6 +134,7 @@ info_persistence(struct gateway *gateway, const struct node_status *status, stru
 	add(text, "loading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\n");
 	add(text, "aof_enabled:1\r\naof_rewrite_in_progress:0\r\n");
 	add(text, "aof_current_size:%llu\r\n", LLU(status->log_used_bytes));
+	add(text, "rdb_last_bgsave_status:ok\r\naof_last_bgrewrite_status:ok\r\n");
 	add(text, "aof_last_write_status:%s\r\n", status->is_storage_failed ? "err" : "ok");
 }
 
@@ -137,6 +158,52 @@ info_stats(struct gateway *gateway, const struct node_status *status, struct tex
 	add(text, "tern_in_flight_high:%llu\r\n", LLU(stats.in_flight_high));
 }
 
+/* The same on all nodes of a cluster in one term: that is what tools compare it for. */
+static void
+replication_id(const struct node_status *status, char id[41])
+{
+	const uint64_t facts[2] = { status->cluster_id, status->term };
+	const struct hash128 hash = hash128(facts, sizeof(facts));
+
+	snprintf(id, 41, "%016llx%016llx%08llx", LLU(hash.low), LLU(hash.high),
+		 LLU(hash64(facts, sizeof(facts)) & UINT32_MAX));
+}
+
+/* How long ago the newest heartbeat came in whose time the state here held all that was committed;
+ * -1: there was none in this term. */
+static long long
+stale_ms(const struct gateway *gateway, const struct node_status *status)
+{
+	const uint64_t now_ns = gateway_now_ns();
+
+	(void)gateway;
+	if (status->fresh_ns == 0)
+		return -1;
+	return now_ns > status->fresh_ns ? (long long)((now_ns - status->fresh_ns) / 1000000) : 0;
+}
+
+static void
+info_replica(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	const struct peer *master = gateway_peer_find(gateway, status->master_id);
+	const bool is_up = master != NULL &&
+			   (status->mode == CORE_MODE_REPLICA || status->mode == CORE_MODE_CATCHUP);
+	const long long old_ms = stale_ms(gateway, status);
+
+	add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
+	    master != NULL ? master->host : "", master != NULL ? master->port : 0);
+	add(text, "master_link_status:%s\r\nmaster_last_io_seconds_ago:%d\r\n",
+	    is_up ? "up" : "down", is_up ? 0 : -1);
+	if (!is_up)
+		add(text, "master_link_down_since_seconds:%lld\r\n",
+		    old_ms >= 0 ? old_ms / 1000 : -1);
+	add(text, "master_sync_in_progress:%d\r\n", status->mode == CORE_MODE_CATCHUP);
+	add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
+	    LLU(status->received_index), LLU(status->applied_index));
+	add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
+	add(text, "connected_slaves:0\r\ntern_stale_ms:%lld\r\n", old_ms);
+}
+
 static void
 info_replication(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
@@ -150,21 +217,16 @@ info_replication(struct gateway *gateway, const struct node_status *status, stru
 			add(text, "slave%u:ip=%s,port=%u,state=online,offset=%llu,lag=0\r\n", i++,
 			    peer->host, peer->port, LLU(status->commit_index));
 	} else {
-		const struct peer *master = gateway_peer_find(gateway, status->master_id);
-		const bool is_up = master != NULL && (status->mode == CORE_MODE_REPLICA ||
-						      status->mode == CORE_MODE_CATCHUP);
-		add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
-		    master != NULL ? master->host : "", master != NULL ? master->port : 0);
-		add(text, "master_link_status:%s\r\nmaster_last_io_seconds_ago:%d\r\n",
-		    is_up ? "up" : "down", is_up ? 0 : -1);
-		add(text, "master_sync_in_progress:%d\r\n", status->mode == CORE_MODE_CATCHUP);
-		add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
-		    LLU(status->received_index), LLU(status->applied_index));
-		add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
-		add(text, "connected_slaves:0\r\n");
+		info_replica(gateway, status, text);
 	}
-	run_id(status, id);
+	replication_id(status, id);
+	add(text, "master_failover_state:no-failover\r\n");
 	add(text, "master_replid:%s\r\nmaster_repl_offset:%llu\r\n", id, LLU(status->commit_index));
+	add(text, "master_replid2:%040d\r\nsecond_repl_offset:-1\r\n", 0);
+	add(text, "repl_backlog_active:1\r\nrepl_backlog_size:%llu\r\n",
+	    LLU(status->log_area_bytes));
+	add(text, "repl_backlog_first_byte_offset:1\r\nrepl_backlog_histlen:%llu\r\n",
+	    LLU(status->log_used_bytes));
 }
 
 static void
@@ -212,6 +274,36 @@ info_tern(struct gateway *gateway, const struct node_status *status, struct text
 	    LLU(status->durable_index), LLU(status->log_used_bytes), LLU(status->log_area_bytes));
 }
 
+static void
+info_cpu(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	struct rusage usage;
+
+	(void)gateway;
+	(void)status;
+	if (getrusage(RUSAGE_SELF, &usage) != 0)
+		return;
+	add(text, "used_cpu_sys:%ld.%06ld\r\nused_cpu_user:%ld.%06ld\r\n",
+	    (long)usage.ru_stime.tv_sec, (long)usage.ru_stime.tv_usec, (long)usage.ru_utime.tv_sec,
+	    (long)usage.ru_utime.tv_usec);
+}
+
+static void
+info_cluster(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	(void)gateway;
+	(void)status;
+	add(text, "cluster_enabled:0\r\n");
+}
+
+static void
+info_sentinel(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	(void)status;
+	text->used += sentinel_info(&gateway->sentinel, gateway_now_ns(), text->data + text->used,
+				    sizeof(text->data) - text->used);
+}
+
 static const struct section {
 	const char *name, *title;
 	void (*write)(struct gateway *gateway, const struct node_status *status, struct text *text);
@@ -224,6 +316,9 @@ static const struct section {
 	{ "replication", "Replication", info_replication },
 	{ "keyspace", "Keyspace", info_keyspace },
 	{ "tern", "Tern", info_tern },
+	{ "cpu", "CPU", info_cpu },
+	{ "cluster", "Cluster", info_cluster },
+	{ "sentinel", "Sentinel", info_sentinel },
 };
 
 static bool

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about the server, other than INFO. */
+#define _GNU_SOURCE /* FNM_CASEFOLD */
+#include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,6 +19,87 @@ commands_count(void)
 	while (gateway_command_at(count) != NULL)
 		count++;
 	return count;
+}
+
+static uint32_t
+subcommands_count(const struct gateway_command *command)
+{
+	uint32_t count = 0;
+
+	for (const char *name = command->subcommands; name != NULL && *name != 0;
+	     name += strlen(name) + 1)
+		count++;
+	return count;
+}
+
+/* As Redis names its categories of access control. */
+static void
+command_categories(struct resp_writer *out, const struct gateway_command *command)
+{
+	const bool has_keys = command->kind != GATEWAY_LOCAL;
+	char name[32];
+
+	resp_set(out, has_keys ? 3 : 2);
+	if (has_keys)
+		resp_simple(out, command->kind == GATEWAY_WRITE ? "@write" : "@read");
+	snprintf(name, sizeof(name), "@%s",
+		 strcmp(command->group, "generic") == 0  ? "keyspace"
+		 : strcmp(command->group, "server") == 0 ? "admin"
+							 : command->group);
+	resp_simple(out, name);
+	resp_simple(out, command->is_fast ? "@fast" : "@slow");
+}
+
+/* Where the keys are, once more, in the form of Redis 7. */
+static void
+command_keys(struct resp_writer *out, const struct gateway_command *command)
+{
+	resp_array(out, command->key_first > 0 ? 1 : 0);
+	if (command->key_first <= 0)
+		return;
+	resp_map(out, 3);
+	resp_text(out, "flags");
+	resp_set(out, 1);
+	resp_simple(out, command->kind == GATEWAY_WRITE ? "RW" : "RO");
+	resp_text(out, "begin_search");
+	resp_map(out, 2);
+	resp_text(out, "type");
+	resp_text(out, "index");
+	resp_text(out, "spec");
+	resp_map(out, 1);
+	resp_text(out, "index");
+	resp_integer(out, command->key_first);
+	resp_text(out, "find_keys");
+	resp_map(out, 2);
+	resp_text(out, "type");
+	resp_text(out, "range");
+	resp_text(out, "spec");
+	resp_map(out, 3);
+	resp_text(out, "lastkey");
+	resp_integer(out, command->key_last < 0 ? command->key_last
+						: command->key_last - command->key_first);
+	resp_text(out, "keystep");
+	resp_integer(out, command->key_step);
+	resp_text(out, "limit");
+	resp_integer(out, 0);
+}
+
+/* One verb of a command of verbs: what can be said without a table of its own. */
+static void
+subcommand_entry(struct resp_writer *out, const struct gateway_command *command, const char *name)
+{
+	char full[64];
+
+	snprintf(full, sizeof(full), "%s|%s", command->name, name);
+	resp_array(out, 10);
+	resp_text(out, full);
+	resp_integer(out, -2);
+	resp_set(out, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		resp_integer(out, 0);
+	command_categories(out, command);
+	for (uint32_t i = 0; i < 3; i++)
+		resp_array(out, 0);
 }
 
 /* The ten elements that Redis 7 answers. */
@@ -37,23 +121,40 @@ command_entry(struct resp_writer *out, const struct gateway_command *command)
 	resp_integer(out, command->key_first);
 	resp_integer(out, command->key_last);
 	resp_integer(out, command->key_step);
-	resp_set(out, 0);   /* access-control categories */
+	command_categories(out, command);
 	resp_array(out, 0); /* tips */
-	resp_array(out, 0); /* key specifications */
-	resp_array(out, 0); /* subcommands */
+	command_keys(out, command);
+	resp_array(out, subcommands_count(command));
+	for (const char *name = command->subcommands; name != NULL && *name != 0;
+	     name += strlen(name) + 1)
+		subcommand_entry(out, command, name);
 }
 
 static void
 command_docs_entry(struct resp_writer *out, const struct gateway_command *command)
 {
+	const uint32_t verbs = subcommands_count(command);
+
 	resp_text(out, command->name);
-	resp_map(out, 3);
+	resp_map(out, verbs > 0 ? 4 : 3);
 	resp_text(out, "summary");
 	resp_text(out, command->summary);
 	resp_text(out, "since");
 	resp_text(out, "1.0.0");
 	resp_text(out, "group");
 	resp_text(out, command->group);
+	if (verbs == 0)
+		return;
+	resp_text(out, "subcommands");
+	resp_map(out, verbs);
+	for (const char *name = command->subcommands; *name != 0; name += strlen(name) + 1) {
+		char full[64];
+		snprintf(full, sizeof(full), "%s|%s", command->name, name);
+		resp_text(out, full);
+		resp_map(out, 1);
+		resp_text(out, "group");
+		resp_text(out, command->group);
+	}
 }
 
 static void
@@ -105,14 +206,54 @@ command_docs(struct command_call *call)
 	}
 }
 
+/* What of the table a FILTERBY keeps; is_filter has looked at the arguments. */
+static bool
+filter_keeps(const struct command_call *call, const struct gateway_command *command)
+{
+	char pattern[128];
+
+	if (call->args_count == 2)
+		return true;
+	if (resp_is(call->args[3], "module"))
+		return false; /* there are none */
+	gateway_printable(call->args[4], pattern, sizeof(pattern));
+	if (resp_is(call->args[3], "pattern"))
+		return fnmatch(pattern, command->name, FNM_CASEFOLD) == 0;
+	if (strcmp(pattern, "fast") == 0 || strcmp(pattern, "slow") == 0)
+		return command->is_fast == (pattern[0] == 'f');
+	if (strcmp(pattern, "read") == 0 || strcmp(pattern, "write") == 0)
+		return command->kind == (pattern[0] == 'r' ? GATEWAY_READ : GATEWAY_WRITE);
+	return strcmp(pattern, strcmp(command->group, "generic") == 0  ? "keyspace"
+			       : strcmp(command->group, "server") == 0 ? "admin"
+								       : command->group) == 0;
+}
+
+/* "FILTERBY kind value". */
+static bool
+is_filter(const struct command_call *call)
+{
+	return call->args_count == 5 && resp_is(call->args[2], "filterby") &&
+	       (resp_is(call->args[3], "module") || resp_is(call->args[3], "pattern") ||
+		resp_is(call->args[3], "aclcat"));
+}
+
 static void
 command_list(struct command_call *call)
 {
 	const struct gateway_command *command;
+	uint32_t count = 0;
 
-	resp_array(call->out, commands_count());
+	if (call->args_count != 2 && !is_filter(call)) {
+		resp_error(call->out, "ERR syntax error");
+		return;
+	}
 	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
-		resp_text(call->out, command->name);
+		count += filter_keeps(call, command) ? 1 : 0;
+	resp_array(call->out, count);
+	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++) {
+		if (filter_keeps(call, command))
+			resp_text(call->out, command->name);
+	}
 }
 
 void
@@ -124,7 +265,7 @@ cmd_command(struct command_call *call)
 		command_all(call->out);
 	} else if (resp_is(call->args[1], "count") && call->args_count == 2) {
 		resp_integer(call->out, commands_count());
-	} else if (resp_is(call->args[1], "list") && call->args_count == 2) {
+	} else if (resp_is(call->args[1], "list")) {
 		command_list(call);
 	} else if (resp_is(call->args[1], "info")) {
 		command_info(call);

@@ -54,7 +54,10 @@ static const struct gateway_command commands[] = {
 	{ NAME("select"), .arity = 2, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
 	  .summary = "Selects database 0, the only one.", .run = cmd_select },
 	{ NAME("client"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "connection",
-	  .summary = "ID, SETNAME, GETNAME and SETINFO of this connection.", .run = cmd_client },
+	  .subcommands = "getname\0id\0info\0kill\0list\0no-evict\0no-touch\0reply\0setinfo\0"
+			 "setname\0",
+	  .summary = "This connection's name and facts; the list of connections; ends them.",
+	  .run = cmd_client },
 	{ NAME("reset"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
 	  .summary = "Makes the connection as it was when new.", .run = cmd_reset },
 	{ NAME("wait"), .arity = 3, .kind = GATEWAY_LOCAL, .group = "generic",
@@ -62,15 +65,30 @@ static const struct gateway_command commands[] = {
 	  .run = cmd_wait },
 	/* server */
 	{ NAME("command"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "server",
+	  .subcommands = "count\0docs\0info\0list\0",
 	  .summary = "COUNT, LIST, INFO and DOCS of the commands there are.", .run = cmd_command },
 	{ NAME("info"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "server",
 	  .summary = "Returns facts about the server.", .run = cmd_info },
 	{ NAME("role"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "server",
 	  .summary = "Returns the replication role.", .run = cmd_role },
 	{ NAME("config"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "server",
-	  .summary = "GET of the settings that clients ask for.", .run = cmd_config },
+	  .subcommands = "get\0", .summary = "GET of the settings that clients ask for.",
+	  .run = cmd_config },
 	{ NAME("time"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "server",
 	  .summary = "Returns the server's time.", .run = cmd_time },
+	/* finding the master */
+	{ NAME("sentinel"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "server",
+	  .subcommands = "ckquorum\0get-master-addr-by-name\0master\0masters\0myid\0replicas\0"
+			 "sentinels\0slaves\0",
+	  .summary = "Says who is master, as Redis Sentinel would.", .run = cmd_sentinel },
+	{ NAME("subscribe"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "pubsub",
+	  .summary = "Subscribes to Sentinel events: +switch-master.", .run = cmd_subscribe },
+	{ NAME("psubscribe"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "pubsub",
+	  .summary = "Subscribes to patterns of Sentinel events.", .run = cmd_subscribe },
+	{ NAME("unsubscribe"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "pubsub",
+	  .summary = "Ends subscriptions.", .run = cmd_subscribe },
+	{ NAME("punsubscribe"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "pubsub",
+	  .summary = "Ends subscriptions to patterns.", .run = cmd_subscribe },
 };
 
 #define COMMANDS_COUNT ((uint32_t)(sizeof(commands) / sizeof(commands[0])))
@@ -173,7 +191,8 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		resp_error(out, "ERR increment or decrement would overflow");
 		return;
 	case REPLY_OUT_OF_MEMORY:
-		resp_error(out, "OOM command not allowed when used memory > 'maxmemory'.");
+		resp_error(out, "OOM command not allowed when used memory > 'maxmemory'. Delete "
+				"keys, or raise state.capacity on every node.");
 		return;
 	case REPLY_SESSION_UNKNOWN:
 	case REPLY_TOO_OLD:

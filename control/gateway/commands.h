@@ -44,6 +44,7 @@ struct gateway_command {
 	int8_t key_first, key_last, key_step;
 	bool is_fast;
 	const char *group, *summary;
+	const char *subcommands; /* names, each ended by 0, and one more 0; NULL: none */
 	/* LOCAL: writes the reply. READ: the same, from the reader's view. */
 	void (*run)(struct command_call *call);
 	/* READ: NULL when the arguments are right, otherwise the error text. */
@@ -75,6 +76,11 @@ void gateway_refusal(struct gateway *gateway, struct resp_writer *out, const str
 void gateway_unknown_command(const struct command_call *call);
 void gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command);
 
+/* Names may hold anything that is printed and is no space: they appear in listings. */
+bool gateway_name_is_fit(struct resp_arg name);
+/* @to: CONNECTION_NAME_BYTES_MAX. */
+void gateway_name_set(char *to, struct resp_arg name);
+
 void cmd_ping(struct command_call *call);
 void cmd_echo(struct command_call *call);
 void cmd_quit(struct command_call *call);
@@ -88,6 +94,8 @@ void cmd_role(struct command_call *call);
 void cmd_config(struct command_call *call);
 void cmd_time(struct command_call *call);
 void cmd_wait(struct command_call *call);
+void cmd_sentinel(struct command_call *call);
+void cmd_subscribe(struct command_call *call);
 
 const char *cmd_keys_check(const struct command_call *call);
 const char *cmd_any_check(const struct command_call *call);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/gateway/gateway_internal.h"
+#include "control/gateway/info.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
@@ -46,8 +47,23 @@ connection_open(struct gateway *gateway, int fd, uint32_t index, uint32_t genera
 		.client_id = gateway->next_client_id++,
 		.out = { .grow = output_grow, .protocol = 2 },
 		.needs_more = true,
+		.was_master = info_is_master(gateway),
+		.opened_ns = gateway->now_ns,
+		.request_ns = gateway->now_ns,
 	};
 	return conn;
+}
+
+void
+connection_unsubscribe(struct connection *conn)
+{
+	struct gateway *gateway = conn->gateway;
+
+	if (conn->subs.count > 0) {
+		INVARIANT(gateway->subscribers_count > 0);
+		gateway->subscribers_count--;
+	}
+	conn->subs = (struct subscriptions){ 0 };
 }
 
 void
@@ -55,6 +71,7 @@ connection_free(struct connection *conn)
 {
 	struct gateway *gateway = conn->gateway;
 
+	connection_unsubscribe(conn);
 	close(conn->fd);
 	gateway_resize(gateway, conn->in, conn->in_capacity, 0);
 	gateway_resize(gateway, conn->out.data, conn->out.capacity, 0);
@@ -294,6 +311,17 @@ answer_write(struct connection *conn, const struct slot *slot)
 	conn->has_written = true;
 }
 
+/* Another node is master, or none: this one will not answer this client again. */
+static void
+note_refusal(struct connection *conn, const struct slot *slot)
+{
+	const struct gateway *gateway = conn->gateway;
+
+	if (slot->outcome == SUBMIT_REFUSED_NOT_MASTER && slot->master_id != gateway->node_id &&
+	    (conn->was_master || conn->has_written))
+		conn->is_leaving = true;
+}
+
 /* Answers from the head of the queue as far as the lcore has answered; true when it got further. */
 static bool
 answer(struct connection *conn)
@@ -305,6 +333,7 @@ answer(struct connection *conn)
 	while (conn->end == CONNECTION_OPEN && !connection_is_idle(conn) &&
 	       output_waiting(conn) < OUTPUT_WAIT_BYTES) {
 		const struct slot *slot = slot_at(conn, conn->slot_first);
+		const size_t mark = conn->out.used;
 		if (!slot->is_ready)
 			break;
 		if (slot->outcome == SUBMIT_UNKNOWN) {
@@ -316,6 +345,7 @@ answer(struct connection *conn)
 		if (slot->outcome != SUBMIT_DONE) {
 			gateway_refusal(gateway, &conn->out, slot);
 			gateway_count(&gateway->counters.refusals, 1);
+			note_refusal(conn, slot);
 			if (conn->out.is_full)
 				gateway_close(gateway, conn);
 		} else if (slot->kind == SLOT_WRITE) {
@@ -323,6 +353,8 @@ answer(struct connection *conn)
 		} else if (!answer_read(conn, slot, &view)) {
 			break;
 		}
+		if (slot->is_silent && conn->end == CONNECTION_OPEN)
+			conn->out.used = mark;
 		slot_pop(conn);
 		has_moved = true;
 	}
@@ -332,6 +364,47 @@ answer(struct connection *conn)
 }
 
 /* ---- requests ---- */
+
+/* Of the request that is taken now; SKIP is used up by it. */
+static bool
+reply_is_silent(struct connection *conn)
+{
+	const bool is_silent = conn->reply_mode != CONNECTION_REPLY_ON;
+
+	if (conn->reply_mode == CONNECTION_REPLY_SKIP)
+		conn->reply_mode = CONNECTION_REPLY_ON;
+	return is_silent;
+}
+
+/* Answered at once. CLIENT REPLY changes the mode for the requests after it, and what it answers
+ * itself follows from the new mode. */
+static void
+run_local(struct connection *conn, struct command_call *call, const struct gateway_command *command,
+	  const char *wrong)
+{
+	const size_t mark = conn->out.used;
+	const uint8_t mode = conn->reply_mode;
+	const bool has_arity =
+	    command != NULL && gateway_command_arity_fits(command, call->args_count);
+
+	if (subscribe_refuses(&conn->subs, &conn->out, call->args[0]))
+		resp_error(&conn->out, "ERR only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / "
+				       "RESET are allowed while subscribed in RESP2");
+	else if (command == NULL)
+		gateway_unknown_command(call);
+	else if (!has_arity)
+		gateway_wrong_arity(call, command);
+	else if (wrong != NULL)
+		resp_error(&conn->out, wrong);
+	else
+		command->run(call);
+	if (conn->reply_mode == mode ? reply_is_silent(conn)
+				     : conn->reply_mode != CONNECTION_REPLY_ON) {
+		conn->out.used = mark;
+		conn->out.is_full = false;
+	}
+	output_settle(conn, mark);
+}
 
 /* Room at the lcore or in the queue: true when the request was taken. */
 static bool
@@ -343,7 +416,9 @@ take_read(struct connection *conn, const struct gateway_command *command)
 		gateway_park(conn->gateway, conn);
 		return false;
 	}
-	connection_slot_add(conn, SLOT_READ)->command = command;
+	struct slot *slot = connection_slot_add(conn, SLOT_READ);
+	slot->command = command;
+	slot->is_silent = reply_is_silent(conn);
 	return true;
 }
 
@@ -360,7 +435,9 @@ take_write(struct connection *conn, const struct gateway_command *command,
 		gateway_park(conn->gateway, conn);
 	if (result != FLIGHT_TAKEN)
 		return false;
-	connection_slot_add(conn, SLOT_WRITE)->command = command;
+	struct slot *slot = connection_slot_add(conn, SLOT_WRITE);
+	slot->command = command;
+	slot->is_silent = reply_is_silent(conn);
 	return true;
 }
 
@@ -378,8 +455,11 @@ take_request(struct connection *conn, const struct resp_request *request)
 		.out = &conn->out,
 	};
 	const struct gateway_command *command = gateway_command_find(request->args[0]);
-	const bool has_arity =
-	    command != NULL && gateway_command_arity_fits(command, request->args_count);
+	conn->last_command = command != NULL ? command : conn->last_command;
+	/* Nothing but the subscription's own commands reaches the lcore from a subscriber. */
+	const bool has_arity = command != NULL &&
+			       gateway_command_arity_fits(command, request->args_count) &&
+			       !subscribe_refuses(&conn->subs, &conn->out, request->args[0]);
 	const char *wrong = NULL;
 
 	if (has_arity && command->kind == GATEWAY_READ) {
@@ -400,16 +480,7 @@ take_request(struct connection *conn, const struct resp_request *request)
 	/* Everything else is answered here, in its turn. */
 	if (!connection_is_idle(conn))
 		return false;
-	const size_t mark = conn->out.used;
-	if (command == NULL)
-		gateway_unknown_command(&call);
-	else if (!has_arity)
-		gateway_wrong_arity(&call, command);
-	else if (wrong != NULL)
-		resp_error(&conn->out, wrong);
-	else
-		command->run(&call);
-	output_settle(conn, mark);
+	run_local(conn, &call, command, wrong);
 	return true;
 }
 
@@ -445,6 +516,7 @@ take(struct connection *conn)
 		if (request.args_count > 0) {
 			if (!take_request(conn, &request))
 				break;
+			conn->request_ns = gateway->now_ns;
 			gateway_count(&gateway->counters.requests_total, 1);
 		}
 		conn->parse_at += request.bytes;
@@ -557,6 +629,8 @@ connection_advance(struct connection *conn, uint64_t now_ns)
 		}
 		if (has_moved && output_waiting(conn) < OUTPUT_WAIT_BYTES)
 			continue;
+		if (conn->is_leaving && conn->end == CONNECTION_OPEN && connection_is_idle(conn))
+			conn->end = CONNECTION_DRAINING;
 		const bool was_full = output_waiting(conn) >= OUTPUT_WAIT_BYTES;
 		flush(conn);
 		if (conn->end == CONNECTION_DEAD)

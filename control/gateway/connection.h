@@ -18,6 +18,7 @@
 
 #include "control/gateway/resp_parse.h"
 #include "control/gateway/resp_write.h"
+#include "control/gateway/subscribe.h"
 #include "dataplane/runtime/submit.h"
 
 #define CONNECTION_INPUT_BYTES    16384u /* first size; and room beyond the longest request */
@@ -42,6 +43,13 @@ struct slot {
 	uint64_t stream_at; /* READ: where its request begins in the input stream */
 	const struct gateway_command *command;
 	struct reply reply; /* WRITE */
+	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
+};
+
+enum connection_reply {
+	CONNECTION_REPLY_ON = 0,
+	CONNECTION_REPLY_OFF,
+	CONNECTION_REPLY_SKIP, /* the next one only */
 };
 
 enum connection_end {
@@ -84,6 +92,14 @@ struct connection {
 	bool has_written;
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];
+	/* Its node was master when it began, or has written for it: such a client is let go once
+	 * another node is master, so that it looks for that one. */
+	bool was_master, is_leaving;
+	uint8_t reply_mode; /* enum connection_reply */
+	bool is_no_evict;
+	uint64_t opened_ns, request_ns; /* request_ns: the last one was taken */
+	const struct gateway_command *last_command;
+	struct subscriptions subs;
 	char lib_name[CONNECTION_NAME_BYTES_MAX], lib_version[CONNECTION_NAME_BYTES_MAX];
 };
 
@@ -98,6 +114,9 @@ void connection_receive(struct connection *conn);
 /* Answers what can be answered, takes what can be taken, sends what can be sent, and says to epoll
  * what to watch from now on. */
 void connection_advance(struct connection *conn, uint64_t now_ns);
+
+/* Ends all its subscriptions without a word. */
+void connection_unsubscribe(struct connection *conn);
 
 /* The slot a completion is for; NULL when it is no longer waited for. */
 struct slot *connection_slot(struct connection *conn, uint64_t sequence);

@@ -79,6 +79,29 @@ copy_text(char *to, size_t room, const char *from)
 	return true;
 }
 
+static void
+take_sentinel(struct gateway *gateway, const struct gateway_config *config)
+{
+	struct sentinel *sentinel = &gateway->sentinel;
+
+	if (config->sentinel != NULL) {
+		*sentinel = *config->sentinel;
+		return;
+	}
+	*sentinel = (struct sentinel){ .master_name = "tern",
+				       .self_id = config->node_id,
+				       .nodes_count = gateway->peers_count,
+				       .status = config->status };
+	for (uint32_t i = 0; i < gateway->peers_count; i++) {
+		const struct peer *peer = &gateway->peers[i];
+		struct sentinel_node *node = &sentinel->nodes[i];
+		node->id = peer->node_id;
+		node->port = peer->port;
+		memcpy(node->name, peer->name, sizeof(node->name));
+		memcpy(node->host, peer->host, sizeof(node->host));
+	}
+}
+
 static enum tern_err
 take_peers(struct gateway *gateway, const struct gateway_config *config, char *why,
 	   size_t why_bytes)
@@ -101,6 +124,7 @@ take_peers(struct gateway *gateway, const struct gateway_config *config, char *w
 		}
 	}
 	gateway->peers_count = config->peers_count;
+	take_sentinel(gateway, config);
 	return TERN_OK;
 }
 
@@ -277,7 +301,7 @@ start_thread(struct gateway *gateway, char *why, size_t why_bytes)
 	/* Signals are the main thread's business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	gateway->started_ns = gateway_now_ns();
+	gateway->started_ns = gateway->now_ns = gateway_now_ns();
 	sem_init(&gateway->started, 0, 0);
 	const int failed = pthread_create(&gateway->thread, NULL, gateway_main, gateway);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -62,9 +62,11 @@ struct gateway_config {
 	uint16_t node_id;
 	const char *node_name;
 	const char *tern_version;
+	const struct sentinel *sentinel; /* copied; NULL: made of peers, under the name "tern" */
 };
 
 struct gateway;
+struct sentinel;
 
 /* Listens and starts the thread. On an error nothing is left behind and @why says what failed.
  * CONFIG: the configuration contradicts itself. IO: a socket or the thread could not be had. */

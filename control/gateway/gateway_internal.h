@@ -12,6 +12,7 @@
 #include "control/gateway/commands.h"
 #include "control/gateway/connection.h"
 #include "control/gateway/gateway.h"
+#include "control/gateway/sentinel.h"
 
 #ifdef TERN_TINY_LIMITS
 #define READ_BATCHES_MAX 2u
@@ -85,6 +86,11 @@ struct gateway {
 	uint16_t node_id, port;
 	char node_name[GATEWAY_NAME_BYTES], tern_version[GATEWAY_NAME_BYTES];
 	uint64_t started_ns;
+	uint64_t now_ns; /* of this round */
+	struct sentinel sentinel;
+	struct sentinel_watch watch;
+	uint64_t watched_ns;
+	uint32_t subscribers_count;
 
 	struct connection_entry *connections;
 	uint32_t connections_free, connections_count;
@@ -141,6 +147,9 @@ void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before,
 void *gateway_main(void *gateway);
 void gateway_dirty(struct gateway *gateway, struct connection *conn);
 void gateway_close(struct gateway *gateway, struct connection *conn);
+
+/* cmd_sentinel.c: sends +switch-master to those who subscribed, when another node took over. */
+void gateway_watch(struct gateway *gateway);
 
 /* flight.c: everything that goes to the lcore and comes back */
 void gateway_flights_init(struct gateway *gateway);

@@ -7,9 +7,6 @@
 
 #include "control/gateway/gateway_internal.h"
 
-/* Clients parse it to choose their commands; ours is beside it as tern_version. */
-#define INFO_REDIS_VERSION "7.0.15"
-
 bool info_is_master(struct gateway *gateway);
 /* The other data nodes, one by one; NULL after the last. Start with *@at = 0. */
 const struct peer *info_peer_next(const struct gateway *gateway, uint32_t *at);

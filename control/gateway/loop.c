@@ -21,6 +21,7 @@
 #define ACCEPTS_MAX 64u
 #endif
 #define TICK_MS         100 /* while something waits for the clock */
+#define WATCH_MS        10  /* while somebody waits for +switch-master */
 #define RETRY_MS        1
 #define ROUND_WAIT_MS   1
 #define ACCEPT_PAUSE_NS 100000000ull
@@ -97,7 +98,8 @@ reap(struct gateway *gateway)
 static void
 refuse(struct gateway *gateway, int fd)
 {
-	const char text[] = "-ERR max number of clients reached\r\n";
+	const char text[] = "-ERR max number of clients reached: close some, or raise "
+			    "gateway.connections_max\r\n";
 
 	gateway_count(&gateway->counters.connections_refused, 1);
 	if (send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
@@ -247,6 +249,8 @@ sleep_ms(struct gateway *gateway)
 	/* A read point that found no room in the ring: the lcore is busy emptying it. */
 	if (gateway->batch_open != READ_BATCHES_MAX)
 		return RETRY_MS;
+	if (gateway->subscribers_count > 0)
+		return WATCH_MS;
 	return gateway->lingering_count > 0 || !gateway->is_accepting ? TICK_MS : -1;
 }
 
@@ -277,7 +281,10 @@ turn(struct gateway *gateway)
 	wake_done(&gateway->channel->front_wake);
 	const uint64_t now_ns = gateway_now_ns();
 
+	gateway->now_ns = now_ns;
 	gateway->needs_retry = false;
+	if (gateway->subscribers_count > 0 && now_ns - gateway->watched_ns >= WATCH_MS * 1000000ull)
+		gateway_watch(gateway);
 	gateway_complete(gateway);
 	gateway_unpark(gateway);
 	for (int i = 0; i < count; i++)

@@ -167,3 +167,18 @@ resp_set(struct resp_writer *writer, size_t count)
 {
 	line(writer, writer->protocol < 3 ? '*' : '~', (int64_t)count);
 }
+
+void
+resp_null_array(struct resp_writer *writer)
+{
+	if (writer->protocol < 3)
+		raw(writer, "*-1\r\n", 5);
+	else
+		raw(writer, "_\r\n", 3);
+}
+
+void
+resp_push(struct resp_writer *writer, size_t count)
+{
+	line(writer, writer->protocol < 3 ? '*' : '>', (int64_t)count);
+}

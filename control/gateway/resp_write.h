@@ -36,5 +36,9 @@ void resp_null(struct resp_writer *writer);
 void resp_array(struct resp_writer *writer, size_t count);
 void resp_map(struct resp_writer *writer, size_t count);
 void resp_set(struct resp_writer *writer, size_t count);
+/* An array that is not there. */
+void resp_null_array(struct resp_writer *writer);
+/* The header of a message that answers no request. */
+void resp_push(struct resp_writer *writer, size_t count);
 
 #endif

@@ -244,6 +244,8 @@ fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id)
 		.commit_index = 70,
 		.applied_index = 69,
 		.keys = 4,
+		.rset = is_master ? 6 : 0,
+		.view_until_ns = UINT64_MAX,
 	};
 
 	status_publish(&node->cell, &status);

@@ -371,11 +371,12 @@ test_replica(void **context)
 	static const char again[] = "-TRYAGAIN the master takes no writes just now, try again\r\n";
 	static const char down[] =
 	    "-MASTERDOWN Link with MASTER is down and no replica may answer.\r\n";
-	const int fd = client_open(node);
 
+	/* Before the client comes: one of a former master would be let go. */
 	node->is_not_master = true;
 	node->master_id = 2;
 	fake_publish_role(node, false, 2);
+	const int fd = client_open(node);
 	client_send(fd, "SET k v\r\nGET k\r\nMGET a b\r\nDBSIZE\r\nPING\r\n");
 	client_expect(fd, readonly);
 	client_expect(fd, "-MOVED 0 10.0.0.2:7002\r\n-MOVED 0 10.0.0.2:7002\r\n"

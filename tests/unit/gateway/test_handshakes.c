@@ -241,10 +241,14 @@ test_command(void **context)
 	for (int i = 0; i < 6; i++)
 		read_reply(fd, text, sizeof(text));
 	client_send(fd, "COMMAND INFO get nothing tern.incrby\r\n");
-	client_expect(fd,
-		      "*3\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n"
-		      ":1\r\n*0\r\n*0\r\n*0\r\n*0\r\n$-1\r\n*10\r\n$11\r\ntern.incrby\r\n:-3\r\n"
-		      "*2\r\n+write\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n");
+	client_expect(fd, "*3\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n"
+			  ":1\r\n*3\r\n+@read\r\n+@string\r\n+@fast\r\n");
+	for (int i = 0; i < 3; i++) /* tips, key specifications, subcommands */
+		read_reply(fd, text, sizeof(text));
+	client_expect(fd, "$-1\r\n*10\r\n$11\r\ntern.incrby\r\n:-3\r\n*2\r\n+write\r\n+fast\r\n"
+			  ":1\r\n:1\r\n:1\r\n*3\r\n+@write\r\n+@string\r\n+@fast\r\n");
+	for (int i = 0; i < 3; i++)
+		read_reply(fd, text, sizeof(text));
 	client_send(fd, "COMMAND LIST\r\n");
 	read_reply(fd, text, sizeof(text));
 	assert_int_equal(strtol(text + 1, NULL, 10), count);

@@ -80,7 +80,8 @@ test_connection_limit(void **context)
 		client_expect(fds[i], "+PONG\r\n");
 	}
 	int more = client_open(node);
-	client_expect(more, "-ERR max number of clients reached\r\n");
+	client_expect(more, "-ERR max number of clients reached: close some, or raise "
+			    "gateway.connections_max\r\n");
 	client_expect_end(more);
 	assert_int_equal(stats_of(node).connections_refused, 1);
 	client_send(fds[1], "QUIT\r\n");
