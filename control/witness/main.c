@@ -17,6 +17,7 @@
 
 #include "control/admin/admin.h"
 #include "control/config/node_config.h"
+#include "control/witness/front.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/runtime/witness_node.h"
 #include "hw/file_store/register_store.h"
@@ -41,6 +42,8 @@ struct witness {
 	struct witness_node node;
 	struct status_cell status;
 	struct admin *admin;
+	struct sentinel sentinel;
+	struct front *front; /* NULL: no address for it is configured */
 	void *core_memory;
 };
 
@@ -164,6 +167,18 @@ open_register(struct witness *witness, char *why, size_t why_bytes)
 }
 
 static enum tern_err
+start_front(struct witness *witness, char *why, size_t why_bytes)
+{
+	const struct node_config_node *self = node_config_self(&witness->config);
+
+	if (self->resp.port == 0)
+		return TERN_OK;
+	sentinel_from_config(&witness->sentinel, &witness->config, &witness->status);
+	return front_start(&witness->sentinel, self->resp.ipv4, self->resp.port, TERN_VERSION,
+			   &witness->front, why, why_bytes);
+}
+
+static enum tern_err
 start(struct witness *witness, char *why, size_t why_bytes)
 {
 	enum tern_err err = open_register(witness, why, why_bytes);
@@ -194,6 +209,9 @@ start(struct witness *witness, char *why, size_t why_bytes)
 					       .verbs = verbs,
 					       .verb_count = 1,
 					       .context = witness };
+	err = start_front(witness, why, why_bytes);
+	if (err != TERN_OK)
+		return err;
 	return admin_start(&options, &witness->admin, why, why_bytes);
 }
 
@@ -258,6 +276,8 @@ main(int argc, char **argv)
 	platform_diag(PLATFORM_INFO, "started node=%s id=%u", witness->config.name,
 		      witness->config.id);
 	serve(witness, signals);
+	if (witness->front != NULL)
+		front_stop(witness->front);
 	admin_stop(witness->admin);
 	net_kernel_close(witness->mgmt);
 	register_store_close(&witness->store.file);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The witness's RESP listener: the Sentinel calls, and what client libraries send before them. No
+ * data: it holds none. A thread of its own, so that no client can delay a vote.
+ *
+ * Bounds: FRONT_CONNECTIONS_MAX connections, each with one input and one output buffer; a request
+ * is taken when the replies before it have left.
+ */
+#ifndef TERN_WITNESS_FRONT_H
+#define TERN_WITNESS_FRONT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/gateway/sentinel.h"
+#include "dataplane/base/err.h"
+
+#define FRONT_CONNECTIONS_MAX 128u
+
+struct front;
+
+/* Listens on @ipv4 (host byte order) and @port, and starts the thread. Borrows @sentinel until
+ * front_stop. IO: @why says what failed. */
+TERN_CHECKED enum tern_err
+front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, const char *tern_version,
+	    struct front **front, char *why, size_t why_bytes);
+void front_stop(struct front *front);
+
+#endif
