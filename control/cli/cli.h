@@ -44,6 +44,7 @@ enum cli_option_id {
 	CLI_VALUE_SIZE,
 	CLI_DURATION,
 	CLI_HISTORY,
+	CLI_RUNS,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -173,6 +174,8 @@ enum admin_exit verb_dev_cut(struct cli *cli);
 enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);
 enum admin_exit verb_bench_compare(struct cli *cli);
+enum admin_exit verb_bench_raw(struct cli *cli);
+enum admin_exit verb_bench_replicate(struct cli *cli);
 enum admin_exit verb_version(struct cli *cli);
 enum admin_exit verb_commands(struct cli *cli);
 enum admin_exit verb_completion(struct cli *cli);

@@ -35,6 +35,7 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_DURATION] = { "duration", 0, "TIME", "how long (default \"5s\")", NULL },
 	[CLI_HISTORY] = { "history", 0, "FILE", "write every request with its outcome there",
 			  NULL },
+	[CLI_RUNS] = { "runs", 0, "N", "runs; medians are reported (default 5)", NULL },
 };
 
 const struct cli_command cli_commands[] = {
@@ -171,6 +172,24 @@ const struct cli_command cli_commands[] = {
 	  { { "A", false, "a report" }, { "B", false, "another of the same kind" } },
 	  CLI_BIT(CLI_OUTPUT),
 	  verb_bench_compare },
+	{ "bench raw",
+	  "measure the device and the port of this machine",
+	  "Two writers at once below --dir (default: here), O_DIRECT and RWF_DSYNC, 4 KiB with one "
+	  "in flight and 256 KiB sequential; net_memif between two processes, 64 and 1400 bytes, "
+	  "one way and round trip. --duration is that of each measurement.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_DIR) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION),
+	  verb_bench_raw },
+	{ "bench replicate",
+	  "measure replication beside the floor of the machine",
+	  "Device, port and Tern in turns, with load made inside the master: single commands, "
+	  "blocks "
+	  "of one command up to full, 64 bytes and 1 KiB. Writes all --keys first. A load is void "
+	  "when mode or epoch changed, or a node did not count every command. Exit code 4: states "
+	  "differ; 5: the log or the state has no room.",
+	  { { NULL, false, NULL } },
+	  WHERE | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION) | CLI_BIT(CLI_KEYS),
+	  verb_bench_replicate },
 	{ "version",
 	  "show the version",
 	  "",

@@ -4,16 +4,15 @@
 #include <string.h>
 
 #include "control/bench/run.h"
-#include "control/cli/cli.h"
+#include "control/cli/bench_options.h"
 #include "control/config/config_units.h"
 #include "hw/platform/platform.h"
 
 /* ---- options ---- */
 
-/* The number of option @id, or @fallback. USAGE: reported. */
-static enum admin_exit
-number_of(struct cli *cli, enum cli_option_id id, uint64_t fallback, uint64_t min, uint64_t max,
-	  uint64_t *value)
+enum admin_exit
+bench_number(struct cli *cli, enum cli_option_id id, uint64_t fallback, uint64_t min, uint64_t max,
+	     uint64_t *value)
 {
 	const char *text = cli->values[id];
 	char *end;
@@ -30,8 +29,8 @@ number_of(struct cli *cli, enum cli_option_id id, uint64_t fallback, uint64_t mi
 			(unsigned long long)max);
 }
 
-static enum admin_exit
-duration_of(struct cli *cli, uint64_t fallback_ns, uint64_t *ns)
+enum admin_exit
+bench_duration(struct cli *cli, uint64_t fallback_ns, uint64_t *ns)
 {
 	const char *text = cli->values[CLI_DURATION];
 
@@ -68,16 +67,17 @@ read_run_options(struct cli *cli, struct bench_run_config *config)
 {
 	uint64_t connections, pipeline;
 	const char *mix = cli->values[CLI_MIX];
-	enum admin_exit code = number_of(cli, CLI_RATE, 0, 1, BENCH_RATE_MAX, &config->rate);
+	enum admin_exit code = bench_number(cli, CLI_RATE, 0, 1, BENCH_RATE_MAX, &config->rate);
 
 	if (!code)
-		code = number_of(cli, CLI_CONNECTIONS, 64, 1, BENCH_CONNECTIONS_MAX, &connections);
+		code =
+		    bench_number(cli, CLI_CONNECTIONS, 64, 1, BENCH_CONNECTIONS_MAX, &connections);
 	if (!code)
-		code = number_of(cli, CLI_PIPELINE, 1, 1, BENCH_PIPELINE_MAX, &pipeline);
+		code = bench_number(cli, CLI_PIPELINE, 1, 1, BENCH_PIPELINE_MAX, &pipeline);
 	if (!code)
-		code = number_of(cli, CLI_KEYS, 100000, 1, BENCH_KEYS_MAX, &config->keys);
+		code = bench_number(cli, CLI_KEYS, 100000, 1, BENCH_KEYS_MAX, &config->keys);
 	if (!code)
-		code = duration_of(cli, 5000000000ull, &config->duration_ns);
+		code = bench_duration(cli, 5000000000ull, &config->duration_ns);
 	config->history = cli->values[CLI_HISTORY];
 	if (!code)
 		code = value_bytes_of(cli, config);
@@ -185,8 +185,8 @@ format_value(double value, const char *unit, char out[CLI_CELL_MAX])
 		(void)snprintf(out, CLI_CELL_MAX, "%.*f %s", value < 100 ? 2 : 0, value, unit);
 }
 
-static void
-print_measures(struct cli *cli, const json_t *report)
+void
+bench_print_measures(struct cli *cli, const json_t *report)
 {
 	const json_t *measures = json_object_get(report, "measures");
 	struct cli_table table = { 0 };
@@ -248,7 +248,7 @@ verb_bench_run(struct cli *cli)
 	if (cli->is_json) {
 		cli_print_json(cli, report);
 	} else {
-		print_measures(cli, report);
+		bench_print_measures(cli, report);
 		(void)fprintf(cli->out,
 			      "ok %llu, refused %llu, unknown %llu, not sent %llu, longest gap "
 			      "%.1f ms\n",

@@ -18,6 +18,7 @@
 #define REQUEST_RING_BYTES   (8u << 20)
 #define ADMIN_RING_BYTES     (64u << 10)
 #define ENDPOINT_RING_BYTES  (4u << 20)
+#define LOAD_RING_BYTES      (8u << 20)
 #define DIVERGENT_RING_BYTES (1u << 20)
 #define GROUPS_IN_FLIGHT_MAX 2u
 #define RESEND_NS            20000000u
@@ -201,18 +202,24 @@ open_channels(struct ternd *node)
 			    submit_completions_bytes(in_flight_max) +
 			    submit_completions_bytes(TERND_ADMIN_IN_FLIGHT) + ENDPOINT_RING_BYTES +
 			    submit_completions_bytes(TERND_ENDPOINT_IN_FLIGHT) +
-			    sizeof(struct status_cell) + 4096;
+			    sizeof(struct load) + LOAD_RING_BYTES +
+			    submit_completions_bytes(LOAD_IN_FLIGHT_MAX) +
+			    sizeof(struct status_cell) + 2 * 4096;
 	node->rings_memory = platform_arena_map(node->rings_bytes);
 	node->lcore_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (node->rings_memory == NULL || node->lcore_wake.fd < 0)
 		return false;
-	uint8_t *at = node->rings_memory;
+	/* Whole cache lines first, for the load has rings in it. */
+	node->load = (struct load *)node->rings_memory;
+	uint8_t *at = (uint8_t *)node->rings_memory + align_up_u64(sizeof(struct load), 4096);
 	if (!make_channel(&node->gateway_channel, &at, REQUEST_RING_BYTES, in_flight_max,
 			  &node->lcore_wake) ||
 	    !make_channel(&node->admin_channel, &at, ADMIN_RING_BYTES, TERND_ADMIN_IN_FLIGHT,
 			  &node->lcore_wake) ||
 	    !make_channel(&node->endpoint_channel, &at, ENDPOINT_RING_BYTES,
-			  TERND_ENDPOINT_IN_FLIGHT, &node->lcore_wake))
+			  TERND_ENDPOINT_IN_FLIGHT, &node->lcore_wake) ||
+	    !make_channel(&node->load->channel, &at, LOAD_RING_BYTES, LOAD_IN_FLIGHT_MAX,
+			  &node->lcore_wake))
 		return false;
 	ring_init(&node->divergent, at, DIVERGENT_RING_BYTES);
 	at += DIVERGENT_RING_BYTES;
@@ -292,9 +299,9 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.fetch_after_ns = FETCH_AFTER_NS,
 		.state = node->state,
 		.has_readers = true,
-		.channels = { &node->gateway_channel, &node->admin_channel,
-			      &node->endpoint_channel },
-		.channel_count = 3,
+		.channels = { &node->gateway_channel, &node->admin_channel, &node->endpoint_channel,
+			      &node->load->channel },
+		.channel_count = 4,
 		.divergent = &node->divergent,
 		.status = node->status,
 	};

@@ -40,7 +40,8 @@ has_requests(struct ternd *node)
 {
 	return !ring_is_empty(&node->gateway_channel.requests) ||
 	       !ring_is_empty(&node->admin_channel.requests) ||
-	       !ring_is_empty(&node->endpoint_channel.requests);
+	       !ring_is_empty(&node->endpoint_channel.requests) ||
+	       !ring_is_empty(&node->load->channel.requests);
 }
 
 static void

@@ -7,6 +7,7 @@
  *	gateway       RESP clients (control/gateway)
  *	endpoint      native clients (control/endpoint), if the node has a client address
  *	admin         the admin socket (control/admin)
+ *	load          only while a benchmark asks for it (load.h)
  *
  * All memory that the lcore uses is taken before it starts. Storage is never created here.
  * Exit codes: 0 ended by a signal, 1 failed, 2 usage, 8 bad configuration or storage.
@@ -20,6 +21,7 @@
 
 #include "control/admin/admin.h"
 #include "control/config/node_config.h"
+#include "control/daemon/load.h"
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/gateway.h"
 #include "dataplane/runtime/runtime.h"
@@ -69,6 +71,7 @@ struct ternd {
 	struct endpoint *endpoint; /* NULL: no client address */
 	struct admin *admin;
 	struct state_reader *admin_reader; /* of the admin thread */
+	struct load *load;
 	uint64_t admin_tag;
 };
 

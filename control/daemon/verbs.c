@@ -146,9 +146,66 @@ verb_log_verify(void *context, const json_t *request)
 			 "equal", hash == scan);
 }
 
+static uint64_t
+positive(const json_t *request, const char *key)
+{
+	const json_int_t value = json_integer_value(json_object_get(request, key));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+/* A number that does not fit becomes one that is out of every range. */
+static uint32_t
+positive_u32(const json_t *request, const char *key)
+{
+	return (uint32_t)min_u64(positive(request, key), UINT32_MAX);
+}
+
+static json_t *
+verb_load_start(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	const struct load_config config = {
+		.command_bytes = positive_u32(request, "command_bytes"),
+		.block_commands = positive_u32(request, "block_commands"),
+		.in_flight = positive_u32(request, "in_flight"),
+		.duration_ns = 1000000ull * positive_u32(request, "duration_ms"),
+		.keys = positive(request, "keys"),
+	};
+	struct node_status status;
+
+	status_read(node->status, &status);
+	if (status.role != CORE_MASTER || !status.is_serving)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "this node is not the master");
+	const enum tern_err err = load_start(node->load, &config);
+	if (err == TERN_ERR_BUSY)
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "a load runs already, or its result waits; ask for it");
+	if (err != TERN_OK)
+		return admin_refuse(
+		    ADMIN_EXIT_USAGE,
+		    "allowed: command_bytes %u to %u by 8, in_flight 1 to %u, duration_ms to %u, "
+		    "keys a power of two",
+		    LOAD_COMMAND_BYTES_MIN, LOAD_COMMAND_BYTES_MAX, LOAD_IN_FLIGHT_MAX,
+		    LOAD_DURATION_MS_MAX);
+	return json_pack("{s:b}", "running", 1);
+}
+
+static json_t *
+verb_load_result(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	json_t *result = load_take_result(node->load);
+
+	(void)request;
+	return result != NULL
+		   ? result
+		   : admin_refuse(ADMIN_EXIT_REFUSED, "no load was started; use load-start");
+}
+
 const struct admin_verb ternd_verbs[] = {
-	{ "status", verb_status },
-	{ "switchover", verb_switchover },
-	{ "log-verify", verb_log_verify },
+	{ "status", verb_status },           { "switchover", verb_switchover },
+	{ "log-verify", verb_log_verify },   { "load-start", verb_load_start },
+	{ "load-result", verb_load_result },
 };
 const uint32_t ternd_verb_count = sizeof(ternd_verbs) / sizeof(ternd_verbs[0]);

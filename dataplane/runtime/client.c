@@ -98,6 +98,11 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
 	rt->writes[rt->write_tail++ % rt->writes_max] =
 	    (struct pending_write){ log_index, request->tag, slot, channel };
+	if (request->flags & SUBMIT_CLOSES_BLOCK) {
+		/* Room for the block was reserved when its commands were appended. */
+		err = dispatch_seal(rt, BLOCK_COMMANDS);
+		INVARIANT(err == TERN_OK);
+	}
 	return true;
 }
 

@@ -28,12 +28,17 @@ enum submit_kind {
 	SUBMIT_TRANSFER,  /* hand mastership to node: DONE when the hand-over has begun */
 };
 
+/* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
+ * how large the blocks are that they measure. */
+#define SUBMIT_CLOSES_BLOCK 1u
+
 struct submit_request {
 	uint64_t tag; /* the front end's, returned in the completion */
 	uint32_t kind;
 	uint32_t command_bytes; /* WRITE: that many bytes follow this header */
 	uint16_t node;          /* TRANSFER */
-	uint16_t reserved[3];
+	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK */
+	uint16_t reserved[2];
 };
 
 enum submit_outcome {

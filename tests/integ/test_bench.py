@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tern bench`: what it reports is what happened. Figures are looked at, never judged."""
 import json
+import socket
 import subprocess
 import time
 
@@ -118,8 +119,75 @@ def test_usage(case):
     require(done.returncode == 1 and 'no request was answered' in done.stderr, done.stderr)
 
 
+def test_raw(case):
+    case.step('the floor of the machine')
+    done = case.cluster.run('bench', 'raw', '--runs', '1', '--duration', '20ms', '-o', 'json')
+    report = json.loads(done.stdout)
+    require(report['kind'] == 'raw' and len(report['measures']) == 10, report)
+    require(all(measure['value'] > 0 for measure in report['measures']), report['measures'])
+    require('O_DIRECT' in report['floor']['disk_mode'] and 'DSYNC' in report['floor']['disk_mode'],
+            report['floor'])
+
+
+def ask(path, **request):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(path)
+        client.sendall(json.dumps({'api': 'admin/v1', **request}).encode() + b'\n')
+        return json.loads(client.makefile().readline())
+
+
+def test_load_refused(case):
+    case.step('load that is refused')
+    master = case.cluster.wait_duplex()
+    good = {'verb': 'load-start', 'command_bytes': 64, 'in_flight': 1, 'duration_ms': 1,
+            'keys': 1024}
+    here, there = (case.cluster.nodes[name]['admin']
+                   for name in (master, case.cluster.other(master)))
+    require(ask(there, **good)['exit'] == 5, 'a replica takes no load')
+    for change in ({'command_bytes': 56}, {'command_bytes': 60}, {'command_bytes': 1 << 40},
+                   {'in_flight': 0}, {'in_flight': 16385}, {'keys': 1000}, {'keys': -1},
+                   {'duration_ms': 1 << 33}):
+        require(ask(here, **{**good, **change})['exit'] == 2, str(change))
+    require(ask(here, verb='load-result')['exit'] == 5, 'no result without a load')
+
+
+def test_replicate(case):
+    case.step('replication beside the floor')
+    for _ in range(5):  # a busy host may change the mode meanwhile, and then a load is void
+        done = case.cluster.run('bench', 'replicate', '--runs', '1', '--duration', '30ms',
+                                '--keys', '1024', '-o', 'json', check=False)
+        require(done.returncode != 4, f'states differ: {done.stderr}')
+        report = json.loads(done.stdout)
+        case.cluster.settle()
+        if done.returncode == 0 and report['void'] == []:
+            break
+    require(done.returncode == 0 and report['void'] == [], done.stdout + done.stderr)
+    require(report['cluster']['mode'] == 'DUPLEX' and report['cluster']['copies'] == 2,
+            report['cluster'])
+    loads = {load['point']: load for load in report['loads']}
+    require(len(loads) == 6, list(loads))
+    for name, size in (('64 B blocks of 1', 1), ('64 B blocks of 16', 16)):
+        sizes = loads[name]['block_size']
+        require(sizes['p50'] == size and sizes['max'] == size, f'{name}: {sizes}')
+    for load in loads.values():
+        require(load['outcomes']['done'] > 0 and sum(load['outcomes'].values()) ==
+                load['outcomes']['done'], load['outcomes'])
+        require(load['latency']['count'] == load['outcomes']['done'], load['latency'])
+    require(case.cluster.client().call('DBSIZE') >= 2048, 'all keys of both sizes')
+
+    case.step('no room')
+    done = case.cluster.run('bench', 'replicate', '--runs', '1', '--keys', str(1 << 20),
+                            check=False)
+    require(done.returncode == 5 and 'state.capacity' in done.stderr, done.stderr)
+
+
 def test(case):
     case.cluster.up()
+    case.cluster.settle()
+    test_raw(case)
+    test_load_refused(case)
+    test_replicate(case)
     case.cluster.settle()
     test_usage(case)
     test_run(case)

@@ -22,6 +22,7 @@ _tern() {
 	--value-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--duration) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--history) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--runs) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -35,7 +36,7 @@ _tern() {
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"dev") words="up down status kill stop cont start cut heal" ;;
-	"bench") words="run compare" ;;
+	"bench") words="run compare raw replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;
@@ -55,6 +56,8 @@ _tern() {
 	"dev heal"*) words="--help --output --dir --timeout --one-way" ;;
 	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
 	"bench compare"*) words="--help --output" ;;
+	"bench raw"*) words="--help --output --dir --duration --runs" ;;
+	"bench replicate"*) words="--help --output --dir --node-file --timeout --keys --duration --runs" ;;
 	"version"*) words="--help --output" ;;
 	"commands"*) words="--help --output" ;;
 	"completion"*) words="--help" ;;

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `tern bench replicate`: the floor of the machine and Tern on top of it, in turns, in one run. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/admin/admin_client.h"
+#include "control/cli/bench_options.h"
+#include "control/cli/dev.h"
+#include "hw/platform/platform.h"
+
+#define KEYS_DEFAULT    (1u << 20)
+#define KEYS_MIN        1024u
+#define CALL_TIMEOUT_MS 10000u
+#define LOAD_GRACE_NS   60000000000ull
+#define SETTLE_NS       30000000000ull
+#define POLL_NS         10000000
+#define SMALL_COMMAND   64u
+#define LARGE_COMMAND   1024u
+#define COMMAND_OTHER   56u  /* of a command: all but the value */
+#define KEY_CHARGE      128u /* of a key with its name, in the limits of the state */
+
+struct point {
+	const char *name;
+	uint32_t command_bytes, block_commands, in_flight;
+};
+
+static const struct point points[] = {
+	{ "64 B one in flight", SMALL_COMMAND, 0, 1 },
+	{ "1 KiB one in flight", LARGE_COMMAND, 0, 1 },
+	{ "64 B blocks of 1", SMALL_COMMAND, 1, 2048 },
+	{ "64 B blocks of 16", SMALL_COMMAND, 16, 8192 },
+	{ "64 B full blocks", SMALL_COMMAND, 0, 16384 },
+	{ "1 KiB full blocks", LARGE_COMMAND, 0, 4096 },
+};
+#define POINTS (sizeof(points) / sizeof(points[0]))
+
+struct series {
+	double rate[BENCH_RUNS_MAX], p50[BENCH_RUNS_MAX], p99[BENCH_RUNS_MAX];
+	double block_mean[BENCH_RUNS_MAX], p999[BENCH_RUNS_MAX], max[BENCH_RUNS_MAX];
+	uint32_t count;
+};
+
+struct replicate {
+	struct cli *cli;
+	struct cluster cluster;
+	struct bench_floor floor;
+	uint64_t runs, keys, duration_ns;
+	struct series series[POINTS];
+	json_t *loads, *voids;
+	int copies;
+};
+
+static void
+pause_poll(void)
+{
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+static json_int_t
+integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static bool
+is_data(const json_t *entry)
+{
+	const char *kind = json_string_value(json_object_get(entry, "kind"));
+
+	return kind && strcmp(kind, "data") == 0;
+}
+
+static bool
+is_field_equal(const json_t *a, const json_t *b, const char *key)
+{
+	return json_equal(json_object_get(a, key), json_object_get(b, key));
+}
+
+/* ---- the cluster at rest ---- */
+
+static bool
+is_settled(const json_t *status)
+{
+	const json_t *nodes = json_object_get(status, "nodes"), *first = NULL;
+
+	if (!cluster_master(status))
+		return false;
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		if (!is_data(entry))
+			continue;
+		if (integer(entry, "last_index") != integer(entry, "applied_index"))
+			return false;
+		if (first && !is_field_equal(first, entry, "applied_index"))
+			return false;
+		first = first ? first : entry;
+	}
+	return first != NULL;
+}
+
+/* Status once every data node has applied the same position. NULL: reported. */
+static json_t *
+settle(struct replicate *r)
+{
+	const uint64_t until_ns = platform_monotonic_ns() + SETTLE_NS;
+	enum admin_exit health;
+
+	for (;;) {
+		json_t *status = cluster_status(&r->cluster, 0, &health);
+		if (is_settled(status))
+			return status;
+		json_decref(status);
+		if (platform_monotonic_ns() > until_ns)
+			break;
+		pause_poll();
+	}
+	(void)cli_fail(r->cli, ADMIN_EXIT_DEGRADED,
+		       "the data nodes do not come to the same position; see `tern status`");
+	return NULL;
+}
+
+/* After a load: every data node has counted every command, and their states are equal. */
+static enum admin_exit
+check_copies(struct replicate *r, const json_t *before, const json_t *after, json_int_t commands,
+	     bool *is_counted)
+{
+	const json_t *from = json_object_get(before, "nodes");
+	const json_t *to = json_object_get(after, "nodes"), *first = NULL;
+
+	*is_counted = true;
+	for (size_t i = 0; i < json_array_size(to); i++) {
+		const json_t *entry = json_array_get(to, i);
+		if (!is_data(entry))
+			continue;
+		*is_counted &= integer(entry, "commands_applied") -
+				   integer(json_array_get(from, i), "commands_applied") ==
+			       commands;
+		if (first && !is_field_equal(first, entry, "state_hash"))
+			return cli_fail(r->cli, ADMIN_EXIT_CRITICAL,
+					"state hashes differ after a load; see `tern log verify`");
+		first = entry;
+	}
+	return ADMIN_EXIT_OK;
+}
+
+static bool
+is_unchanged(const json_t *before, const json_t *after)
+{
+	static const char *const keys[] = { "name", "mode", "term", "epoch", "copies" };
+	const json_t *from = cluster_master(before), *to = cluster_master(after);
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!is_field_equal(from, to, keys[i]))
+			return false;
+	return true;
+}
+
+/* ---- one load ---- */
+
+static const struct cluster_node *
+master_node(const struct replicate *r, const json_t *status)
+{
+	const char *name = json_string_value(json_object_get(cluster_master(status), "name"));
+
+	for (uint32_t i = 0; i < r->cluster.node_count && name; i++)
+		if (strcmp(r->cluster.nodes[i].name, name) == 0)
+			return &r->cluster.nodes[i];
+	return NULL;
+}
+
+/* Starts a load on @node and waits for its result. NULL: reported. */
+static json_t *
+run_load(struct replicate *r, const struct cluster_node *node, const struct point *point,
+	 uint64_t duration_ns)
+{
+	const uint64_t until_ns = platform_monotonic_ns() + duration_ns + LOAD_GRACE_NS;
+	json_t *arguments = json_pack(
+	    "{s:i,s:i,s:i,s:I,s:I}", "command_bytes", (int)point->command_bytes, "block_commands",
+	    (int)point->block_commands, "in_flight", (int)point->in_flight, "duration_ms",
+	    (json_int_t)(duration_ns / 1000000), "keys", (json_int_t)r->keys);
+	json_t *result = NULL;
+	char text[512];
+	enum admin_exit code = admin_call(node->admin_socket, "load-start", arguments,
+					  CALL_TIMEOUT_MS, &result, text, sizeof(text));
+
+	json_decref(arguments);
+	while (!code && json_is_true(json_object_get(result, "running"))) {
+		json_decref(result);
+		result = NULL;
+		pause_poll();
+		if (platform_monotonic_ns() > until_ns) {
+			code = ADMIN_EXIT_FAILED;
+			(void)snprintf(text, sizeof(text), "the load does not end");
+			break;
+		}
+		code = admin_call(node->admin_socket, "load-result", NULL, CALL_TIMEOUT_MS, &result,
+				  text, sizeof(text));
+	}
+	if (!code)
+		return result;
+	(void)cli_fail(r->cli, code, "%s: %s", node->name, text);
+	json_decref(result);
+	return NULL;
+}
+
+/* What makes a load useless, with the next step. */
+static enum admin_exit
+check_load(struct replicate *r, const json_t *result)
+{
+	const json_t *outcomes = json_object_get(result, "outcomes");
+
+	if (integer(outcomes, "log_full") != 0)
+		return cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+				"the log is full; start a new cluster with a larger `tern dev up "
+				"--log-size`, or give fewer --runs or a shorter --duration");
+	if (integer(result, "bad_replies") != 0)
+		return cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+				"the state is over state.capacity; raise it, or give fewer --keys");
+	return ADMIN_EXIT_OK;
+}
+
+static void
+note(struct replicate *r, const struct point *point, const json_t *result)
+{
+	struct series *series = &r->series[point - points];
+	const json_t *latency = json_object_get(result, "latency");
+	const uint32_t at = series->count++;
+
+	series->rate[at] = (double)integer(json_object_get(result, "outcomes"), "done") * 1e9 /
+			   (double)(integer(result, "elapsed_ns") + 1);
+	series->p50[at] = (double)integer(latency, "p50");
+	series->p99[at] = (double)integer(latency, "p99");
+	series->p999[at] = (double)integer(latency, "p999");
+	series->max[at] = (double)integer(latency, "max");
+	series->block_mean[at] =
+	    (double)integer(json_object_get(result, "outcomes"), "done") /
+	    (double)(integer(result, "blocks") ? integer(result, "blocks") : 1);
+	r->copies = (int)integer(result, "copies_min");
+}
+
+/* One load of @point, checked. With @duration_ns 0 it writes every key once and is not noted. */
+static enum admin_exit
+measure(struct replicate *r, const struct point *point, uint64_t duration_ns)
+{
+	json_t *before = settle(r), *after = NULL, *result = NULL;
+	const struct cluster_node *node = before ? master_node(r, before) : NULL;
+	enum admin_exit code = node ? ADMIN_EXIT_OK : ADMIN_EXIT_CRITICAL;
+	bool is_counted = false;
+
+	if (!code)
+		result = run_load(r, node, point, duration_ns);
+	code = result ? check_load(r, result) : ADMIN_EXIT_FAILED;
+	if (!code)
+		after = settle(r);
+	if (!code && !after)
+		code = ADMIN_EXIT_DEGRADED;
+	if (!code)
+		code = check_copies(r, before, after,
+				    integer(json_object_get(result, "outcomes"), "done") +
+					2 * integer(result, "sessions"),
+				    &is_counted);
+	if (!code && duration_ns != 0) {
+		const bool is_good = is_counted && is_unchanged(before, after) &&
+				     !json_is_true(json_object_get(result, "sessionless"));
+		if (is_good)
+			note(r, point, result);
+		else
+			(void)json_array_append_new(
+			    r->voids,
+			    json_sprintf("%s: %s", point->name,
+					 is_counted ? "master, mode, term or epoch changed"
+						    : "not every command was counted on "
+						      "every node, or others wrote"));
+		(void)json_object_set_new(result, "point", json_string(point->name));
+		(void)json_object_set_new(result, "good", json_boolean(is_good));
+		(void)json_array_append(r->loads, result);
+	}
+	json_decref(before);
+	json_decref(after);
+	json_decref(result);
+	return code;
+}
+
+/* ---- all of them ---- */
+
+static enum admin_exit
+check_room(struct replicate *r)
+{
+	json_t *status = settle(r);
+	const json_t *master = status ? cluster_master(status) : NULL;
+	const uint64_t need =
+	    r->keys * (2 * KEY_CHARGE + SMALL_COMMAND + LARGE_COMMAND - 2 * COMMAND_OTHER);
+	const uint64_t has = (uint64_t)integer(json_object_get(master, "state_limits"), "capacity");
+	const uint64_t log =
+	    (uint64_t)(integer(master, "log_area_bytes") - integer(master, "log_used_bytes"));
+	enum admin_exit code = master ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;
+
+	if (!code && has < need + need / 64)
+		code = cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+				"%llu keys need state.capacity \"%lluMiB\", the cluster has "
+				"\"%lluMiB\"; `tern dev up --profile` with such a one, or --keys",
+				(unsigned long long)r->keys,
+				(unsigned long long)((need + need / 64) >> 20) + 1,
+				(unsigned long long)(has >> 20));
+	if (!code && log < 2 * r->keys * (SMALL_COMMAND + LARGE_COMMAND))
+		code =
+		    cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+			     "the log has %llu MiB left, writing all keys needs twice %llu MiB; "
+			     "`tern dev up --log-size`, or --keys",
+			     (unsigned long long)(log >> 20),
+			     (unsigned long long)(r->keys * (SMALL_COMMAND + LARGE_COMMAND) >> 20));
+	json_decref(status);
+	return code;
+}
+
+static enum admin_exit
+run_all(struct replicate *r)
+{
+	static const struct point fill[] = { { "fill", SMALL_COMMAND, 0, 16384 },
+					     { "fill", LARGE_COMMAND, 0, 4096 } };
+	enum admin_exit code = check_room(r);
+
+	for (size_t i = 0; i < 2 && !code; i++)
+		code = measure(r, &fill[i], 0);
+	for (uint64_t run = 0; run < r->runs && !code; run++) {
+		code = bench_floor_run(r->cli, &r->floor);
+		for (size_t i = 0; i < POINTS && !code; i++)
+			code = measure(r, &points[i], r->duration_ns);
+	}
+	return code;
+}
+
+/* ---- report ---- */
+
+static double
+median_of(const double *values, uint32_t count)
+{
+	double sorted[BENCH_RUNS_MAX];
+
+	memcpy(sorted, values, count * sizeof(values[0]));
+	return bench_median(sorted, count);
+}
+
+static void
+add(json_t *report, const char *name, const char *what, const char *unit, enum bench_better better,
+    double value)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "%s%s%s", name, what[0] ? " " : "", what);
+	bench_measure(report, text, unit, better, value);
+}
+
+static void
+report_point(const struct replicate *r, size_t number, json_t *report)
+{
+	const struct point *point = &points[number];
+	const struct series *series = &r->series[number];
+	const struct bench_floor *floor = &r->floor;
+	const double rate = median_of(series->rate, series->count);
+	const double p50 = median_of(series->p50, series->count);
+	const double raw_p50 = median_of(floor->small_p50, floor->count);
+	const double raw_bytes = median_of(floor->large_rate, floor->count);
+
+	if (series->count == 0)
+		return;
+	add(report, point->name, "", "commands/s", BENCH_HIGHER, rate);
+	add(report, point->name, "bytes", "bytes/s", BENCH_HIGHER, rate * point->command_bytes);
+	add(report, point->name, "p50", "ns", BENCH_LOWER, p50);
+	add(report, point->name, "p99", "ns", BENCH_LOWER, median_of(series->p99, series->count));
+	add(report, point->name, "p99.9", "ns", BENCH_LOWER,
+	    median_of(series->p999, series->count));
+	add(report, point->name, "max", "ns", BENCH_LOWER, median_of(series->max, series->count));
+	if (point->in_flight == 1) {
+		add(report, point->name, "p50 / device", "times", BENCH_LOWER, p50 / raw_p50);
+		add(report, point->name, "p50 - device", "ns", BENCH_LOWER, p50 - raw_p50);
+		return;
+	}
+	add(report, point->name, "commands a block", "commands", BENCH_HIGHER,
+	    median_of(series->block_mean, series->count));
+	/* Every copy goes to a device, and the floor is that of as many writers together. */
+	add(report, point->name, "of the device", "times", BENCH_HIGHER,
+	    rate * point->command_bytes * r->copies / raw_bytes);
+}
+
+static json_t *
+make_report(const struct replicate *r)
+{
+	json_t *report =
+	    bench_report("replicate", json_pack("{s:I,s:I,s:I,s:s}", "runs", (json_int_t)r->runs,
+						"keys", (json_int_t)r->keys, "duration_ns",
+						(json_int_t)r->duration_ns, "class", "durable"));
+	enum admin_exit health;
+	json_t *status = cluster_status(&r->cluster, 0, &health);
+	const json_t *master = cluster_master(status);
+
+	bench_floor_report(&r->floor, report);
+	for (size_t i = 0; i < POINTS; i++)
+		report_point(r, i, report);
+	(void)json_object_set_new(report, "cluster",
+				  json_pack("{s:O?,s:O?,s:O?,s:O?,s:i}", "master",
+					    json_object_get(master, "name"), "mode",
+					    json_object_get(master, "mode"), "term",
+					    json_object_get(master, "term"), "epoch",
+					    json_object_get(master, "epoch"), "copies", r->copies));
+	(void)json_object_set(report, "loads", r->loads);
+	(void)json_object_set(report, "void", r->voids);
+	json_decref(status);
+	return report;
+}
+
+static void
+print_report(struct cli *cli, const json_t *report)
+{
+	const json_t *cluster = json_object_get(report, "cluster");
+	const json_t *voids = json_object_get(report, "void");
+	const char *mode = json_string_value(json_object_get(cluster, "mode"));
+
+	bench_print_measures(cli, report);
+	(void)fprintf(cli->out, "mode %s, epoch %lld, copies %lld; medians of %lld\n",
+		      mode ? mode : "unknown", (long long)integer(cluster, "epoch"),
+		      (long long)integer(cluster, "copies"),
+		      (long long)integer(json_object_get(report, "config"), "runs"));
+	for (size_t i = 0; i < json_array_size(voids); i++)
+		(void)fprintf(cli->out, "VOID %s\n", json_string_value(json_array_get(voids, i)));
+}
+
+static enum admin_exit
+read_options(struct replicate *r)
+{
+	struct cli *cli = r->cli;
+	enum admin_exit code = bench_duration(cli, 500000000, &r->duration_ns);
+
+	if (!code)
+		code = bench_number(cli, CLI_RUNS, 5, 1, BENCH_RUNS_MAX, &r->runs);
+	if (!code)
+		code = bench_number(cli, CLI_KEYS, KEYS_DEFAULT, KEYS_MIN, 1u << 28, &r->keys);
+	if (!code && (r->keys & (r->keys - 1)) != 0)
+		code = cli_fail(cli, ADMIN_EXIT_USAGE, "--keys %llu, allowed powers of two",
+				(unsigned long long)r->keys);
+	return code;
+}
+
+/* Where the device is measured: beside the logs of the nodes of this machine. */
+static enum admin_exit
+open_floor(struct replicate *r)
+{
+	const char *directory = NULL;
+	uint32_t writers = 0;
+
+	for (uint32_t i = 0; i < r->cluster.node_count; i++) {
+		if (r->cluster.nodes[i].is_witness)
+			continue;
+		writers++;
+		if (!directory && r->cluster.nodes[i].storage_dir[0] != 0)
+			directory = r->cluster.nodes[i].storage_dir;
+	}
+	if (!directory)
+		return cli_fail(r->cli, ADMIN_EXIT_USAGE,
+				"no data node of this cluster has its storage on this machine");
+	return bench_floor_open(r->cli, &r->floor, directory,
+				writers < BENCH_WRITERS_MAX ? writers : BENCH_WRITERS_MAX,
+				r->duration_ns);
+}
+
+enum admin_exit
+verb_bench_replicate(struct cli *cli)
+{
+	struct replicate *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	r->cli = cli;
+	enum admin_exit code = read_options(r);
+	if (!code)
+		code = cluster_find(cli, &r->cluster);
+	if (!code)
+		code = open_floor(r);
+	r->loads = json_array();
+	r->voids = json_array();
+	if (!code)
+		code = run_all(r);
+	if (!code) {
+		json_t *report = make_report(r);
+		if (cli->is_json) {
+			cli_print_json(cli, report);
+		} else {
+			print_report(cli, report);
+			json_decref(report);
+		}
+	}
+	bench_floor_close(&r->floor);
+	json_decref(r->loads);
+	json_decref(r->voids);
+	free(r);
+	return code;
+}
