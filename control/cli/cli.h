@@ -45,6 +45,7 @@ enum cli_option_id {
 	CLI_DURATION,
 	CLI_HISTORY,
 	CLI_RUNS,
+	CLI_MTU,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))

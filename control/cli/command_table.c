@@ -13,7 +13,10 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_TIMEOUT] = { "timeout", 0, "TIME", "how long to wait, such as \"500ms\" or \"30s\"",
 			  NULL },
 	[CLI_TOPOLOGY] = { "topology", 0, "NAME", "2+w: two data nodes and a witness", "2+w" },
-	[CLI_NET] = { "net", 0, "NAME", "memif: shared-memory ports between processes", "memif" },
+	[CLI_NET] = { "net", 0, "NAME",
+		      "memif: shared-memory ports between processes; veth, veth-xdp: a network "
+		      "namespace a node (root)",
+		      "memif veth veth-xdp" },
 	[CLI_LOG_SIZE] = { "log-size", 0, "SIZE", "log device of each data node (default 2GiB)",
 			   NULL },
 	[CLI_PROFILE] = { "profile", 0, "FILE",
@@ -23,6 +26,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_CLUSTER_ID] = { "cluster-id", 0, "HEX",
 			     "1 to 16 hexadecimal digits, the same on every node", NULL },
 	[CLI_TO] = { "to", 0, "FILE", "write there; an existing file is refused", NULL },
+	[CLI_MTU] = { "mtu", 0, "BYTES", "1500 (default) or 9000: jumbo frames on the data ports",
+		      "1500 9000" },
 	[CLI_ONE_WAY] = { "one-way", 0, NULL, "only frames from X to Y", NULL },
 	[CLI_ADDRESS] = { "address", 0, "LIST",
 			  "RESP addresses \"127.0.0.1:7001,...\" (default: the cluster's)", NULL },
@@ -100,16 +105,17 @@ const struct cli_command cli_commands[] = {
 	  "start a whole cluster on this machine",
 	  "Nodes a, b (data) and w (witness) as processes of their own. Storage, ports and node "
 	  "files are made once and kept; what runs already is left alone. Waits until the cluster "
-	  "serves with both copies in sync.",
+	  "serves with both copies in sync. With --net veth every node has a network namespace "
+	  "of its own; --net and --mtu are kept, and may change while no node runs.",
 	  { { NULL, false, NULL } },
 	  DEV | CLI_BIT(CLI_TOPOLOGY) | CLI_BIT(CLI_NET) | CLI_BIT(CLI_LOG_SIZE) |
-	      CLI_BIT(CLI_PROFILE),
+	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU),
 	  verb_dev_up },
 	{ "dev down",
 	  "end the local cluster; storage stays",
-	  "SIGTERM to every node, SIGKILL to what is left after the time-out, and the run "
-	  "directory "
-	  "is removed.",
+	  "SIGTERM to every node, SIGKILL to what is left after the time-out; the run directory "
+	  "and "
+	  "network namespaces are removed.",
 	  { { NULL, false, NULL } },
 	  DEV,
 	  verb_dev_down },

@@ -15,8 +15,15 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/process.h"
+#include "control/config/node_config.h"
 
-#define DEV_NODES 3u
+#define DEV_NODES     3u
+#define DEV_NETNS_MAX 40u
+#define DEV_MTU       1500u
+#define DEV_MTU_JUMBO 9000u
+#define DEV_MGMT_HOST "10.78.0.%u" /* of node id, with namespaces */
+
+enum dev_net { DEV_NET_MEMIF = 0, DEV_NET_VETH, DEV_NET_VETH_XDP };
 
 struct dev_node {
 	char name[NODE_CONFIG_NAME_MAX];
@@ -32,6 +39,8 @@ struct dev {
 	char run_dir[64];
 	uint64_t cluster_id;
 	uint64_t log_bytes;
+	enum dev_net net;
+	uint32_t mtu;
 	struct dev_node nodes[DEV_NODES];
 	int lock_fd;
 };
@@ -59,6 +68,24 @@ enum admin_exit dev_choose(struct cli *cli, struct dev *dev);
 enum admin_exit dev_make(struct cli *cli, struct dev *dev);
 /* Removes the run directory and all in it. */
 void dev_remove_run(struct dev *dev);
+
+/* ---- dev_net.c: network namespaces ---- */
+
+const char *dev_net_name(enum dev_net net);
+bool dev_net_parse(const char *text, enum dev_net *net);
+/* Takes --net and --mtu. They may change while no node runs. */
+enum admin_exit dev_net_choose(struct cli *cli, struct dev *dev);
+/* Makes the namespaces and links that @dev's network needs, as far as they are missing. */
+enum admin_exit dev_net_make(struct cli *cli, const struct dev *dev);
+/* Removes those that dev_net_make made; no error if there are none. False: @text says why. */
+bool dev_net_remove(const struct dev *dev, char *text, size_t text_bytes);
+/* Frame size of port @number, which leads to @peer, and its device if that is not memif's. */
+void dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
+		  uint32_t number);
+/* Where @node is to start: its namespace, and its RESP listener opened in ours. The descriptors are
+ * the caller's to close. */
+enum admin_exit dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,
+			      struct process_place *place);
 
 /* The text of the profile that ships for local clusters; embedded when this was built. */
 extern const char dev_profile_text[];

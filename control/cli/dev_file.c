@@ -123,6 +123,13 @@ dev_load(struct dev *dev)
 	if (is_good) {
 		dev->cluster_id = strtoull(text, NULL, 16);
 		dev->log_bytes = get_u64(file, "log_bytes");
+		dev->mtu = (uint32_t)get_u64(file, "mtu");
+		/* Older files say nothing: memif was all there was. */
+		if (!get_text(file, "net", text, sizeof(text)))
+			dev->net = DEV_NET_MEMIF;
+		else
+			is_good = dev_net_parse(text, &dev->net);
+		dev->mtu = dev->mtu == 0 ? DEV_MTU : dev->mtu;
 	}
 	json_decref(file);
 	return is_good;
@@ -147,8 +154,9 @@ dev_save(struct cli *cli, const struct dev *dev)
 			      (json_int_t)node->process.start_time));
 	}
 	json_t *file =
-	    json_pack("{s:s,s:s,s:s,s:I,s:o}", "api", API, "cluster_id", id, "run_dir",
-		      dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "nodes", nodes);
+	    json_pack("{s:s,s:s,s:s,s:I,s:s,s:i,s:o}", "api", API, "cluster_id", id, "run_dir",
+		      dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "net",
+		      dev_net_name(dev->net), "mtu", (int)dev->mtu, "nodes", nodes);
 	char *text = file ? json_dumps(file, JSON_INDENT(2)) : NULL;
 	json_decref(file);
 	dev_path(dev, NULL, "cluster.json", path);

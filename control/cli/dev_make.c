@@ -115,8 +115,12 @@ void
 dev_remove_run(struct dev *dev)
 {
 	const char *name = strrchr(dev->run_dir, '/');
+	char text[256];
 
-	/* Only what try_run_dir made is removed, whatever cluster.json says. */
+	/* Only what try_run_dir made is removed, whatever cluster.json says. Namespaces bear its
+	 * name: it stays as long as they do. */
+	if (!dev_net_remove(dev, text, sizeof(text)))
+		return;
 	if (name && strncmp(name, "/tern-", 6) == 0 && strlen(name) == 12 &&
 	    is_private_dir(dev->run_dir))
 		(void)nftw(dev->run_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -193,7 +197,9 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 		memcpy(node->name, from->name, sizeof(node->name));
 		node->id = from->id;
 		node->kind = from->is_witness ? NODE_WITNESS : NODE_DATA;
-		set_address(&node->mgmt, "127.0.0.1", from->mgmt_port);
+		(void)snprintf(host, sizeof(host), DEV_MGMT_HOST, from->id);
+		set_address(&node->mgmt, dev->net == DEV_NET_MEMIF ? "127.0.0.1" : host,
+			    from->mgmt_port);
 		dev_admin_socket(dev, from, node->admin_socket);
 		set_address(&node->resp, "127.0.0.1", from->resp_port);
 		if (from->is_witness)
@@ -204,7 +210,7 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 	}
 }
 
-/* One memif port a pair of data nodes; the lower id listens. */
+/* One port a pair of data nodes; of a memif port, the lower id listens. */
 static void
 fill_ports(const struct dev *dev, const struct dev_node *self, struct node_config *config)
 {
@@ -214,11 +220,15 @@ fill_ports(const struct dev *dev, const struct dev_node *self, struct node_confi
 		if (peer->is_witness || peer->id == self->id)
 			continue;
 		const bool is_server = self->id < peer->id;
-		(void)snprintf(port->device, sizeof(port->device),
-			       "net_memif%u,role=%s,id=0,socket=%s/m%u-%u.sock,socket-abstract=no,"
-			       "bsize=2048,rsize=10",
-			       config->port_count, is_server ? "server" : "client", dev->run_dir,
-			       is_server ? self->id : peer->id, is_server ? peer->id : self->id);
+		dev_net_port(dev, peer, port, config->port_count);
+		if (dev->net == DEV_NET_MEMIF)
+			(void)snprintf(
+			    port->device, sizeof(port->device),
+			    "net_memif%u,role=%s,id=0,socket=%s/m%u-%u.sock,"
+			    "socket-abstract=no,%s",
+			    config->port_count, is_server ? "server" : "client", dev->run_dir,
+			    is_server ? self->id : peer->id, is_server ? peer->id : self->id,
+			    dev->mtu > DEV_MTU ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
 		port->ipv4 = config->nodes[self->id - 1].data.ipv4;
 		port->peer_count = 1;
 		port->peers[0] = peer->id;
@@ -292,7 +302,11 @@ enum admin_exit
 dev_make(struct cli *cli, struct dev *dev)
 {
 	enum admin_exit code = ADMIN_EXIT_OK;
+	char text[512];
 
+	/* A run directory that vanished leaves its namespaces behind. */
+	if (!is_private_dir(dev->run_dir) && !dev_net_remove(dev, text, sizeof(text)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "old network namespaces: %s", text);
 	if (!is_private_dir(dev->run_dir) && !try_run_dir(dev, getenv("XDG_RUNTIME_DIR")) &&
 	    !try_run_dir(dev, "/tmp"))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "no run directory below /tmp: %s",
@@ -309,5 +323,7 @@ dev_make(struct cli *cli, struct dev *dev)
 		if (!code)
 			code = dev_save(cli, dev);
 	}
+	if (!code)
+		code = dev_net_make(cli, dev);
 	return code;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE /* pipe2 */
+#define _GNU_SOURCE /* pipe2, setns */
 #include "control/cli/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +84,7 @@ process_wait(const struct process *process, uint32_t timeout_ms)
 
 /* The child's side. The parent reads errno from @report, or its end when exec succeeded. */
 static _Noreturn void
-become(const char *const *argv, int log_fd, int report)
+become(const char *const *argv, int log_fd, const struct process_place *place, int report)
 {
 	const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t none;
@@ -91,7 +92,14 @@ become(const char *const *argv, int log_fd, int report)
 	(void)setsid();
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 && dup2(log_fd, 2) >= 0)
+	/* Out of the way of the descriptors with a fixed number. */
+	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
+	const int passed_fd = place->passed_fd < 0 ? -1 : fcntl(place->passed_fd, F_DUPFD, 10);
+	const bool is_placed = (place->netns_fd < 0 || setns(place->netns_fd, CLONE_NEWNET) == 0) &&
+			       (place->passed_fd < 0 || passed_fd >= 0);
+	if (is_placed && null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
+	    dup2(log_fd, 2) >= 0 &&
+	    (passed_fd < 0 || (dup2(passed_fd, PROCESS_PASSED_FD) >= 0 && close(passed_fd) == 0)))
 		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
 	const int reason = errno;
 	/* Nobody is left to tell when this fails. */
@@ -103,6 +111,15 @@ become(const char *const *argv, int log_fd, int report)
 bool
 process_spawn(const char *const *argv, const char *log, struct process *process, char *text,
 	      size_t text_bytes)
+{
+	const struct process_place here = { .netns_fd = -1, .passed_fd = -1 };
+
+	return process_spawn_at(argv, log, &here, process, text, text_bytes);
+}
+
+bool
+process_spawn_at(const char *const *argv, const char *log, const struct process_place *place,
+		 struct process *process, char *text, size_t text_bytes)
 {
 	int report[2], reason = 0;
 	char letter;
@@ -117,7 +134,7 @@ process_spawn(const char *const *argv, const char *log, struct process *process,
 	}
 	const pid_t pid = fork();
 	if (pid == 0)
-		become(argv, log_fd, report[1]);
+		become(argv, log_fd, place, report[1]);
 	(void)close(log_fd);
 	(void)close(report[1]);
 	ssize_t got = pid > 0 ? read(report[0], &reason, sizeof(reason)) : -1;

@@ -28,9 +28,19 @@ enum process_state process_state_of(const struct process *process);
 bool process_signal(const struct process *process, int signal);
 /* Waits until it is DEAD; false: @timeout_ms passed first. Reaps it when it is a child. */
 bool process_wait(const struct process *process, uint32_t timeout_ms);
+/* Where a process starts and what it is given. */
+struct process_place {
+	int netns_fd;  /* network namespace that it enters; -1: ours */
+	int passed_fd; /* becomes its descriptor PROCESS_PASSED_FD; -1: none */
+};
+#define PROCESS_PASSED_FD 3
+
 /* Starts @argv[0] in a session of its own, with stdout and stderr appended to @log. False: @text
  * says why (also when the program cannot be executed). */
 bool process_spawn(const char *const *argv, const char *log, struct process *process, char *text,
 		   size_t text_bytes);
+/* The same at @place, whose descriptors stay the caller's. */
+bool process_spawn_at(const char *const *argv, const char *log, const struct process_place *place,
+		      struct process *process, char *text, size_t text_bytes);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The local cluster: start, end and watch its processes. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -74,8 +75,9 @@ dev_json(const struct dev *dev)
 		(void)json_array_append_new(nodes, entry);
 	}
 	admin_hex64(dev->cluster_id, id);
-	return json_pack("{s:s,s:s,s:s,s:s,s:o}", "api", "dev/v1", "cluster_id", id, "dir",
-			 dev->dir, "run_dir", dev->run_dir, "nodes", nodes);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:o}", "api", "dev/v1", "cluster_id", id, "dir",
+			 dev->dir, "run_dir", dev->run_dir, "net", dev_net_name(dev->net), "mtu",
+			 (int)dev->mtu, "nodes", nodes);
 }
 
 static void
@@ -150,11 +152,26 @@ start_node(struct cli *cli, struct dev *dev, struct dev_node *node)
 				"%s was not found beside tern; build or install it", name);
 	dev_path(dev, node, "node.conf", file);
 	dev_path(dev, node, "log", log);
-	const char *const argv[] = { program, "--config", file, NULL };
-	if (!process_spawn(argv, log, &node->process, text, sizeof(text)))
+	struct process_place place;
+	enum admin_exit code = dev_net_place(cli, dev, node, &place);
+	if (code)
+		return code;
+	const bool is_handed = place.passed_fd >= 0;
+	const char *const argv[] = {
+		program, "--config", file, is_handed ? "--resp-fd" : NULL, is_handed ? "3" : NULL,
+		NULL
+	};
+	static_assert(PROCESS_PASSED_FD == 3, "the option names that descriptor");
+	const bool is_started =
+	    process_spawn_at(argv, log, &place, &node->process, text, sizeof(text));
+	if (place.netns_fd >= 0)
+		(void)close(place.netns_fd);
+	if (is_handed)
+		(void)close(place.passed_fd);
+	if (!is_started)
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "node %s: %s", node->name, text);
 	/* At once: a process whose pid is not recorded can never be ended by us. */
-	const enum admin_exit code = dev_save(cli, dev);
+	code = dev_save(cli, dev);
 	if (code)
 		(void)process_signal(&node->process, SIGKILL);
 	return code;
@@ -235,15 +252,13 @@ wait_serving(struct cli *cli, const struct dev *dev, uint32_t timeout_ms)
 static enum admin_exit
 check_up_options(struct cli *cli, struct dev *dev)
 {
-	const char *topology = cli->values[CLI_TOPOLOGY], *net = cli->values[CLI_NET];
+	const char *topology = cli->values[CLI_TOPOLOGY];
 	const char *log_size = cli->values[CLI_LOG_SIZE];
 	uint64_t log_bytes = LOG_BYTES;
 
 	if (topology && strcmp(topology, "2+w") != 0)
 		return cli_fail(cli, ADMIN_EXIT_USAGE, "--topology \"%.32s\", allowed 2+w",
 				topology);
-	if (net && strcmp(net, "memif") != 0)
-		return cli_fail(cli, ADMIN_EXIT_USAGE, "--net \"%.32s\", allowed memif", net);
 	if (log_size && (!config_parse_bytes(log_size, &log_bytes) || log_bytes < (8ull << 20) ||
 			 log_bytes % (1ull << 20) != 0))
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
@@ -255,7 +270,7 @@ check_up_options(struct cli *cli, struct dev *dev)
 				dev->dir, (unsigned long long)(dev->log_bytes >> 20));
 	if (dev->cluster_id == 0)
 		dev->log_bytes = log_bytes;
-	return ADMIN_EXIT_OK;
+	return dev_net_choose(cli, dev);
 }
 
 /* Under the lock: everything that changes what is recorded. */
@@ -342,6 +357,11 @@ verb_dev_down(struct cli *cli)
 		if (!is_any_left)
 			dev_remove_run(&dev);
 		code = dev_save(cli, &dev);
+		if (!code && !is_any_left && dev.run_dir[0] != 0)
+			code = cli_fail(cli, ADMIN_EXIT_FAILED,
+					"network namespaces %s-* cannot be removed; run `tern dev "
+					"down` as root",
+					strrchr(dev.run_dir, '/') + 1);
 		if (!code && is_any_left)
 			code = cli_fail(cli, ADMIN_EXIT_FAILED,
 					"a process does not end; see `tern dev status`");

@@ -3,12 +3,14 @@
 #include "control/gateway/sentinel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "hw/platform/platform.h"
@@ -44,8 +46,10 @@ static int
 usage(void)
 {
 	fprintf(stderr,
-		"usage: ternd --config FILE\n"
-		"Runs a data node. Storage is made once by `tern node init --config FILE`.\n");
+		"usage: ternd --config FILE [--resp-fd N]\n"
+		"Runs a data node. --resp-fd: a listening TCP socket that was inherited as\n"
+		"descriptor N, for RESP clients, instead of one on the node's address. Storage is "
+		"made once by `tern node init --config FILE`.\n");
 	return ADMIN_EXIT_USAGE;
 }
 
@@ -66,7 +70,7 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	char hosts[NODE_CONFIG_NODES_MAX][sizeof(self->resp.text)];
 	struct gateway_config gateway = {
 		.bind_port = self->resp.port,
-		.listen_fd = -1,
+		.listen_fd = node->resp_fd,
 		.connections_max = config->gateway.connections_max,
 		.in_flight_max = config->gateway.in_flight_max,
 		.value_bytes_max = (uint32_t)config->state.value_bytes_max,
@@ -146,6 +150,27 @@ start_admin(struct ternd *node, char *why, size_t why_bytes)
 	};
 
 	return admin_start(&options, &node->admin, why, why_bytes);
+}
+
+/* A listening TCP socket that whoever started us left open for us: it may belong to another network
+ * namespace than ours. */
+static bool
+take_listener(const char *text, int *fd)
+{
+	char *end;
+	int is_listener = 0, kind = 0;
+	socklen_t bytes = sizeof(int);
+
+	errno = 0;
+	const long number = strtol(text, &end, 10);
+	if (errno != 0 || *end != '\0' || end == text || number < 3 || number > 1023 ||
+	    getsockopt((int)number, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &bytes) != 0 ||
+	    getsockopt((int)number, SOL_SOCKET, SO_TYPE, &kind, &bytes) != 0 || !is_listener ||
+	    kind != SOCK_STREAM || fcntl((int)number, F_SETFL, O_NONBLOCK) != 0 ||
+	    fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0)
+		return false;
+	*fd = (int)number;
+	return true;
 }
 
 /* Blocks the signals that end the process and gives a descriptor for them: before any thread is
@@ -256,9 +281,16 @@ main(int argc, char **argv)
 	char why[1024] = "";
 	const int signals = signal_fd();
 
-	if (argc != 3 || strcmp(argv[1], "--config") != 0 || node == NULL || signals < 0)
+	if ((argc != 3 && argc != 5) || strcmp(argv[1], "--config") != 0 || node == NULL ||
+	    signals < 0)
 		return usage();
 	memset(node, 0, sizeof(*node));
+	node->resp_fd = -1;
+	if (argc == 5 &&
+	    (strcmp(argv[3], "--resp-fd") != 0 || !take_listener(argv[4], &node->resp_fd))) {
+		fprintf(stderr, "ternd: --resp-fd: no listening TCP socket\n");
+		return usage();
+	}
 	if (node_config_load(argv[2], &node->config, why, sizeof(why)) != TERN_OK) {
 		fprintf(stderr, "ternd: %s\n", why);
 		return ADMIN_EXIT_CONFIG;

@@ -67,6 +67,7 @@ struct ternd {
 	struct ring divergent;
 	struct status_cell *status;
 	struct lcore lcore;
+	int resp_fd; /* inherited listener of the gateway; -1: it makes one */
 	struct gateway *gateway;
 	struct endpoint *endpoint; /* NULL: no client address */
 	struct admin *admin;

@@ -29,6 +29,7 @@
 #define NIC_DESCRIPTORS           1024u
 /* For the data thread's frames; one below a power of two, as DPDK asks. */
 #define NIC_MBUFS           4095u
+#define XDP_MBUFS           8192u /* net_af_xdp: its fill ring and its send ring, both full */
 #define NIC_MBUF_CACHE      256u
 #define NIC_MBUF_OVERHEAD   512u /* mbuf, headroom and pool header, rounded up */
 #define NIC_ROOM_SMALL      2048u
@@ -51,27 +52,6 @@ refuse(const struct refusal *to, enum tern_err err, const char *format, ...)
 		(void)vsnprintf(to->text, to->bytes, format, list);
 	va_end(list);
 	return err;
-}
-
-/* The value of "key=" among a virtual device's arguments; false: it is not there. */
-static bool
-device_argument(const char *device, const char *key, char *value, size_t bytes)
-{
-	const size_t key_length = strlen(key);
-
-	for (const char *at = strchr(device, ','); at != NULL; at = strchr(at, ',')) {
-		at++;
-		if (strncmp(at, key, key_length) != 0 || at[key_length] != '=')
-			continue;
-		at += key_length + 1;
-		const size_t length = strcspn(at, ",");
-		if (length >= bytes)
-			return false;
-		memcpy(value, at, length);
-		value[length] = '\0';
-		return true;
-	}
-	return false;
 }
 
 /* A server that was killed leaves its socket file behind, and memif refuses to listen there. */
@@ -109,7 +89,7 @@ memif_check(struct nic *nic, struct nic_eth *eth, const char *device, const stru
 
 	eth->is_memif = true;
 	nic->has_memif = true;
-	if (!device_argument(device, "socket", value, sizeof(value)))
+	if (!nic_device_argument(device, "socket", value, sizeof(value)))
 		return refuse(to, TERN_ERR_CONFIG, "%s: socket=PATH is missing", device);
 	if (strlen(value) > NIC_SOCKET_PATH_MAX)
 		return refuse(to, TERN_ERR_CONFIG,
@@ -119,18 +99,19 @@ memif_check(struct nic *nic, struct nic_eth *eth, const char *device, const stru
 	for (struct nic_eth *other = nic->eths; other < eth; other++)
 		if (strcmp(other->socket_path, eth->socket_path) == 0)
 			return refuse(to, TERN_ERR_CONFIG, "two ports use memif socket %s", value);
-	if (!device_argument(device, "socket-abstract", value, sizeof(value)) ||
+	if (!nic_device_argument(device, "socket-abstract", value, sizeof(value)) ||
 	    strcmp(value, "no") != 0)
 		return refuse(to, TERN_ERR_CONFIG, "%s: socket-abstract=no is missing", device);
-	if (device_argument(device, "zero-copy", value, sizeof(value)) && strcmp(value, "no") != 0)
+	if (nic_device_argument(device, "zero-copy", value, sizeof(value)) &&
+	    strcmp(value, "no") != 0)
 		return refuse(to, TERN_ERR_CONFIG, "%s: zero-copy is not supported", device);
-	if (device_argument(device, "bsize", value, sizeof(value)))
+	if (nic_device_argument(device, "bsize", value, sizeof(value)))
 		buffer_bytes = strtoul(value, NULL, 10);
 	if (buffer_bytes < eth->payload_bytes_max + INET_UDP_HDR_BYTES)
 		return refuse(to, TERN_ERR_CONFIG, "%s: bsize is below a frame of %u bytes", device,
 			      eth->payload_bytes_max + INET_UDP_HDR_BYTES);
-	eth->is_client =
-	    !device_argument(device, "role", value, sizeof(value)) || strcmp(value, "server") != 0;
+	eth->is_client = !nic_device_argument(device, "role", value, sizeof(value)) ||
+			 strcmp(value, "server") != 0;
 	return eth->is_client ? TERN_OK : memif_socket_clear(eth->socket_path, to);
 }
 
@@ -164,6 +145,12 @@ ports_check(const struct nic_config *config, struct nic *nic, const struct refus
 		has_pci = has_pci || strncmp(from->device, "net_", 4) != 0;
 		if (strncmp(from->device, "net_memif", 9) == 0) {
 			const enum tern_err err = memif_check(nic, eth, from->device, to);
+			if (err != TERN_OK)
+				return err;
+		}
+		if (strncmp(from->device, "net_af_", 7) == 0) {
+			const enum tern_err err =
+			    nic_kernel_check(eth, from->device, to->text, to->bytes);
 			if (err != TERN_OK)
 				return err;
 		}
@@ -250,8 +237,8 @@ port_start(struct nic *nic, const struct nic_port_config *from, struct nic_eth *
 		return refuse(to, TERN_ERR_IO, "%s cannot be configured", from->device);
 	memcpy(eth->mac, mac.addr_bytes, sizeof(eth->mac));
 	(void)snprintf(eth->driver, sizeof(eth->driver), "%s", info.driver_name);
-	if (eth->payload_bytes_max > NIC_PAYLOAD_BYTES_DEFAULT) {
-		/* Virtual devices have no such call and need none. */
+	if (eth->payload_bytes_max > NIC_PAYLOAD_BYTES_DEFAULT && !eth->is_kernel) {
+		/* Virtual devices have no such call and need none; an interface has its own. */
 		const int result = rte_eth_dev_set_mtu(id, (uint16_t)(eth->payload_bytes_max + 28));
 		if (result != 0 && result != -ENOTSUP && !eth->is_memif)
 			return refuse(to, TERN_ERR_CONFIG, "%s refuses an MTU of %u bytes",
@@ -279,7 +266,10 @@ pool_count(const struct nic *nic)
 
 	/* memif copies into and out of buffers within a burst; others keep them in their rings. */
 	for (uint32_t i = 0; i < nic->eth_count; i++)
-		count += nic->eths[i].is_memif ? 0 : 2 * NIC_DESCRIPTORS;
+		if (nic->eths[i].is_kernel && !nic->eths[i].is_af_packet)
+			count += XDP_MBUFS;
+		else if (!nic->eths[i].is_memif)
+			count += 2 * NIC_DESCRIPTORS;
 	return count;
 }
 
@@ -305,6 +295,7 @@ nic_start(const struct nic_config *config, struct nic *nic, const struct refusal
 		if (err != TERN_OK)
 			return err;
 	}
+	nic_kernel_buffers();
 	if (nic->has_memif && nic_gate_open(&nic->gate) != TERN_OK)
 		return refuse(to, TERN_ERR_IO, "EAL's interrupt thread takes no source of ours");
 	nic_watch_scan(nic);

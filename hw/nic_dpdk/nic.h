@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net_ops on DPDK ethdev ports: PCI devices on their poll-mode drivers and virtual devices such as
- * net_memif. The only folder that includes rte_*.h.
+ * net_ops on DPDK ethdev ports: PCI devices on their poll-mode drivers and virtual devices:
+ *net_memif, and net_af_packet or net_af_xdp on an interface of the kernel (its own link state and
+ *MTU). The only folder that includes rte_*.h.
  *
  * Owns: EAL (so there is at most one nic in a process, and it cannot be opened again after a
  * close), the ports, the pool of frame buffers, ARP, and the table node -> (port, IP, MAC).
@@ -47,8 +48,9 @@
 struct nic;
 
 struct nic_port_config {
-	/* "net_memif0,role=server,id=0,socket=PATH,socket-abstract=no,bsize=2048,rsize=10", another
-	 * virtual device with its arguments, or a PCI address "0000:01:00.0". */
+	/* "net_memif0,role=server,id=0,socket=PATH,socket-abstract=no,bsize=2048,rsize=10",
+	 * "net_af_packet0,iface=NAME", "net_af_xdp0,iface=NAME", another virtual device with its
+	 * arguments, or a PCI address "0000:01:00.0". */
 	char device[NIC_DEVICE_BYTES];
 	uint16_t payload_bytes_max; /* of UDP: MTU - 28. 0: 1472 */
 	uint32_t ip;                /* ours on this port, host order */

@@ -39,9 +39,8 @@ arp_send(struct nic *nic, const struct nic_eth *eth, const struct inet_arp *arp)
 	uint8_t *bytes = (uint8_t *)rte_pktmbuf_append(mbuf, ETHER_BYTES_MIN);
 	memset(bytes, 0, ETHER_BYTES_MIN);
 	inet_arp_encode(bytes, arp);
-	if (rte_eth_tx_burst(eth->port_id, 0, &mbuf, 1) == 1)
+	if (nic_eth_tx(eth, &mbuf, 1) == 1)
 		return true;
-	rte_pktmbuf_free(mbuf);
 	nic->stats.tx_dropped++;
 	return false;
 }

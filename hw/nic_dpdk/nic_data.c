@@ -239,7 +239,9 @@ tx_run(struct nic *nic, struct net_frame *frames, uint32_t count)
 		frames[i].opaque = NULL;
 	}
 	if (is_open)
-		sent = rte_eth_tx_burst(eth->port_id, 0, mbufs, (uint16_t)count);
+		sent = nic_eth_tx(eth, mbufs, count);
+	else
+		rte_pktmbuf_free_bulk(mbufs, count);
 	for (uint32_t i = 0; i < sent; i++)
 		bytes += frames[i].length;
 	counters->tx_frames += sent;
@@ -248,8 +250,6 @@ tx_run(struct nic *nic, struct net_frame *frames, uint32_t count)
 		counters->tx_cut += count;
 	else
 		nic->stats.tx_dropped += count - sent;
-	if (sent < count)
-		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
 	return sent;
 }
 

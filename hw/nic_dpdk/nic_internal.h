@@ -32,6 +32,9 @@ struct nic_eth {
 
 	/* Control thread. */
 	bool is_memif, is_client, is_started;
+	bool is_kernel, is_af_packet; /* on an interface of the kernel: nic_kernel.c */
+	char interface[16];
+	int interface_fd;    /* is_kernel: a socket in the interface's namespace. Any thread */
 	bool has_control_fd; /* a memif control connection exists */
 	uint64_t control_id; /* which one: made of socket inodes */
 	uint64_t handed_control_id;
@@ -107,6 +110,18 @@ bool nic_gate_release(struct nic_gate *gate);
 /* nic_link.c */
 bool nic_link_read(const struct nic_eth *eth);
 void nic_watch_scan(struct nic *nic);
+
+/* nic_kernel.c */
+/* The value of "key=" among a virtual device's arguments; false: it is not there, or too long. */
+bool nic_device_argument(const char *device, const char *key, char *value, size_t bytes);
+enum tern_err
+nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_bytes);
+/* Gives the sockets of net_af_packet ports room for a whole ring. */
+void nic_kernel_buffers(void);
+/* The interface is up and has a carrier. Any thread. */
+bool nic_kernel_is_running(const struct nic_eth *eth);
+/* Data thread: sends; takes all @count buffers and returns how many the driver took. */
+uint32_t nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t count);
 
 /* nic_data.c */
 extern const struct net_ops nic_net_ops;

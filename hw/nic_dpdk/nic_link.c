@@ -43,6 +43,8 @@ nic_link_read(const struct nic_eth *eth)
 {
 	struct rte_eth_link link = { 0 };
 
+	if (eth->is_kernel)
+		return eth->is_started && nic_kernel_is_running(eth);
 	return eth->is_started && rte_eth_link_get_nowait(eth->port_id, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }

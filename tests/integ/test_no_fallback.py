@@ -42,7 +42,7 @@ def test(case):
     for name in (master, replica):
         node = status[name]
         require(node['keys'] > 10000, f'{name}: {node["keys"]} keys')
-        require(node['port_driver'] == 'net_memif', node['port_driver'])
+        require(node['port_driver'] == cluster.driver(), node['port_driver'])
         require('O_DIRECT' in node['disk_mode'], node['disk_mode'])
         disk = node['disk']
         require(disk['direct'] is True, f'{disk}')

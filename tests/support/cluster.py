@@ -89,6 +89,9 @@ class Cluster:
         self.load = os.path.join(self.build, 'tests/support/load_client')
         self.log_size = log_size
         self.profile = profile
+        # What `tern dev up` is told besides; tests run on another network by this.
+        self.net = os.environ.get('TERN_TEST_NET', 'memif')
+        self.mtu = os.environ.get('TERN_TEST_MTU', '1500')
         self.nodes = {}
 
     def run(self, *args, check=True, timeout=120):
@@ -100,7 +103,8 @@ class Cluster:
 
     def up(self):
         profile = ['--profile', self.profile] if self.profile else []
-        out = self.run('dev', 'up', '--log-size', self.log_size, '-o', 'json', *profile)
+        out = self.run('dev', 'up', '--log-size', self.log_size, '--net', self.net, '--mtu', self.mtu,
+                       '-o', 'json', *profile)
         self.nodes = {node['name']: node for node in json.loads(out.stdout)['nodes']}
         return self
 
@@ -176,6 +180,10 @@ class Cluster:
                 f'state hashes differ: {a["state_hash"]} {b["state_hash"]}')
         require(a['chain'] == b['chain'], 'chains differ')
         return a['state_hash']['index'], a['state_hash']['value']
+
+    def driver(self):
+        """What the data ports of this network have to be."""
+        return {'memif': 'net_memif', 'veth': 'net_af_packet', 'veth-xdp': 'net_af_xdp'}[self.net]
 
     def resp(self, name):
         return self.nodes[name]['resp']

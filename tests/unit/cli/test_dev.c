@@ -342,6 +342,43 @@ divergent_tails(void **state)
 	assert_non_null(strstr(printed(f), "choose another file"));
 }
 
+static void
+networks_are_kept_and_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct node_config_port port = { .device = "mine" };
+
+	f->cli.values[CLI_NET] = "token-ring";
+	assert_int_equal(dev_net_choose(&f->cli, &f->dev), ADMIN_EXIT_USAGE);
+	assert_non_null(strstr(printed(f), "allowed memif, veth, veth-xdp"));
+	f->cli.values[CLI_NET] = "veth-xdp";
+	f->cli.values[CLI_MTU] = "9000";
+	assert_int_equal(dev_net_choose(&f->cli, &f->dev), ADMIN_EXIT_USAGE);
+	f->cli.values[CLI_MTU] = "1501";
+	assert_int_equal(dev_net_choose(&f->cli, &f->dev), ADMIN_EXIT_USAGE);
+	f->cli.values[CLI_NET] = "memif";
+	f->cli.values[CLI_MTU] = "9000";
+	assert_int_equal(dev_net_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_int_equal(dev_save(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	f->dev.mtu = 0;
+	assert_true(dev_load(&f->dev));
+	assert_int_equal(f->dev.mtu, DEV_MTU_JUMBO);
+	assert_int_equal(f->dev.net, DEV_NET_MEMIF);
+
+	dev_net_port(&f->dev, &f->dev.nodes[1], &port, 0);
+	assert_string_equal(port.device, "mine");
+	assert_int_equal(port.payload_max, 8972);
+	f->dev.net = DEV_NET_VETH;
+	dev_net_port(&f->dev, &f->dev.nodes[1], &port, 0);
+	assert_non_null(strstr(port.device, "net_af_packet0,iface=data-b,"));
+	assert_non_null(strstr(port.device, "framesz=9216"));
+	assert_int_equal(dev_save(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	f->dev.net = DEV_NET_MEMIF;
+	assert_true(dev_load(&f->dev));
+	assert_int_equal(f->dev.net, DEV_NET_VETH);
+}
+
 int
 main(void)
 {
@@ -356,6 +393,7 @@ main(void)
 		TEST(no_cluster_is_said_with_the_next_step),
 		TEST(a_damaged_record_is_refused),
 		TEST(divergent_tails),
+		TEST(networks_are_kept_and_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

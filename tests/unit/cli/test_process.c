@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE /* pipe2 */
 #include "tests/support/check.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +55,30 @@ life(void **unused)
 	assert_true(process_wait(&process, WAIT_MS));
 	assert_int_equal(process_state_of(&process), PROCESS_DEAD);
 	assert_false(process_signal(&process, SIGKILL));
+}
+
+/* The child has what it was given as descriptor 3. */
+static void
+passed_descriptor(void **unused)
+{
+	static const char *const argv[] = { "/bin/sh", "-c",
+					    "read -r word <&3; test \"$word\" = given", NULL };
+	struct process_place place = { .netns_fd = -1, .passed_fd = -1 };
+	struct process process;
+	int ends[2], status = -1;
+
+	(void)unused;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(write(ends[1], "given\n", 6), 6);
+	place.passed_fd = ends[0];
+	assert_true(process_spawn_at(argv, log_path, &place, &process, text, sizeof(text)));
+	assert_int_equal(waitpid(process.pid, &status, 0), process.pid);
+	assert_int_equal(status, 0);
+	/* A descriptor that is no namespace: nothing is started. */
+	place.netns_fd = ends[0];
+	assert_false(process_spawn_at(argv, log_path, &place, &process, text, sizeof(text)));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
 }
 
 static void
@@ -172,6 +198,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(life),
+		cmocka_unit_test(passed_descriptor),
 		cmocka_unit_test(another_start_time_is_never_signalled),
 		cmocka_unit_test(a_group_dies_whole),
 		cmocka_unit_test(a_zombie_is_dead),

@@ -164,6 +164,10 @@ test_refusals(void **state)
 		{ "net_memif0,role=server,socket=/tmp/x.sock,socket-abstract=no,bsize=1024",
 		  "bsize is below" },
 		{ "net_memif0,role=server,socket=/tmp,socket-abstract=no", "is no socket" },
+		{ "net_af_packet0", "iface=NAME is missing" },
+		{ "net_af_xdp0,iface=0123456789abcdef", "iface=NAME is missing, or longer" },
+		{ "net_af_packet0,iface=no-such-port", "interface no-such-port: No such device" },
+		{ "net_af_packet0,iface=lo,framesz=1536", "framesz is below" },
 		{ "", "out of range" },
 	};
 	struct nic_config good = { .node_id = 1, .port_count = 1, .peer_count = 1 };
@@ -193,6 +197,13 @@ test_refusals(void **state)
 		       "net_memif0,role=server,socket=%sy,socket-abstract=no,bsize=2048", path);
 	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
 	assert_non_null(strstr(text, "108 bytes, at most 107"));
+
+	config = good;
+	config.ports[0].payload_bytes_max = 8972;
+	(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device),
+		       "net_af_xdp0,iface=lo");
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "at most 1472 with net_af_xdp"));
 
 	config = good;
 	(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device), "net_null0");

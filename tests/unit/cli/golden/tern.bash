@@ -7,7 +7,7 @@ _tern() {
 	--node-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--timeout) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--topology) COMPREPLY=($(compgen -W "2+w" -- "$cur")); return ;;
-	--net) COMPREPLY=($(compgen -W "memif" -- "$cur")); return ;;
+	--net) COMPREPLY=($(compgen -W "memif veth veth-xdp" -- "$cur")); return ;;
 	--log-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--profile) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--config|-c) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -23,6 +23,7 @@ _tern() {
 	--duration) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--history) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--runs) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--mtu) COMPREPLY=($(compgen -W "1500 9000" -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -45,7 +46,7 @@ _tern() {
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
-	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile" ;;
+	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu" ;;
 	"dev down"*) words="--help --output --dir --timeout" ;;
 	"dev status"*) words="--help --output --dir --timeout" ;;
 	"dev kill"*) words="--help --output --dir --timeout" ;;

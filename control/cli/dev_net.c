@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The networks of a local cluster with --net veth or veth-xdp. Every node has a network namespace
+ * of its own; one more, the hub, holds the bridge of the management network. Nothing is made in the
+ * caller's namespace, so nothing of it can collide with what is there.
+ *
+ *	NAME-<node>    mgmt0 (10.78.0.<id>), and data-<peer> for each other data node, without
+ *	               addresses: the node's own stack speaks on it
+ *	NAME-hub       bridge br0 with one port a node
+ *
+ * NAME is that of the run directory ("tern-XXXXXX"), which is recorded before anything is made, so
+ * that `tern dev down` finds everything, also after a crash. The file "net" in the run directory
+ * says that all was made. Links go with their namespaces.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/cli/dev.h"
+#include "hw/file_store/register_store.h"
+
+#define NETNS_DIR     "/run/netns"
+#define BACKLOG       511
+#define LISTEN_TRIES  1000
+#define SCRIPT_BYTES  3584u /* less than a pipe takes, so that writing never waits */
+#define PAYLOAD_BYTES 28u   /* of IP and UDP in an MTU */
+
+struct script {
+	size_t bytes;
+	char text[SCRIPT_BYTES];
+};
+
+__attribute__((format(printf, 2, 3))) static void
+add_line(struct script *script, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	const int bytes = vsnprintf(script->text + script->bytes,
+				    sizeof(script->text) - script->bytes, format, list);
+	va_end(list);
+	if (bytes > 0)
+		script->bytes += (size_t)bytes;
+	if (script->bytes >= sizeof(script->text))
+		script->bytes = sizeof(script->text) - 1;
+}
+
+const char *
+dev_net_name(enum dev_net net)
+{
+	switch (net) {
+	case DEV_NET_MEMIF:
+		break;
+	case DEV_NET_VETH:
+		return "veth";
+	case DEV_NET_VETH_XDP:
+		return "veth-xdp";
+	}
+	return "memif";
+}
+
+bool
+dev_net_parse(const char *text, enum dev_net *net)
+{
+	static const enum dev_net all[] = { DEV_NET_MEMIF, DEV_NET_VETH, DEV_NET_VETH_XDP };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		*net = all[i];
+		if (strcmp(text, dev_net_name(*net)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The name of a namespace of ours; NULL: the hub. "": the run directory has no name of ours. */
+static void
+netns_name(const struct dev *dev, const struct dev_node *node, char out[DEV_NETNS_MAX])
+{
+	const char *name = strrchr(dev->run_dir, '/');
+
+	out[0] = 0;
+	if (name && strncmp(name, "/tern-", 6) == 0 && strlen(name) == 12)
+		(void)snprintf(out, DEV_NETNS_MAX, "%s-%.20s", name + 1, node ? node->name : "hub");
+}
+
+static bool
+netns_exists(const char *name)
+{
+	char path[sizeof(NETNS_DIR) + DEV_NETNS_MAX];
+
+	(void)snprintf(path, sizeof(path), NETNS_DIR "/%s", name);
+	return name[0] != 0 && access(path, F_OK) == 0;
+}
+
+static _Noreturn void
+become_ip(const char *netns, int in, int out)
+{
+	static const char *const places[] = { "/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip" };
+	const char *const argv[] = { "ip", "-n", netns, "-batch", "-", NULL };
+	const char *const argv_here[] = { "ip", "-batch", "-", NULL };
+
+	if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0)
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+			(void)execv(places[i],
+				    (char *const *)(uintptr_t)(netns ? argv : argv_here));
+	static const char absent[] = "`ip` is not there: install iproute2";
+	_exit(write(out, absent, sizeof(absent) - 1) < 0 ? 126 : 127);
+}
+
+/* Lets `ip` run the lines of @script, in @netns if it is not NULL. False: @text has its words. */
+static bool
+run_ip(const char *netns, const struct script *script, char *text, size_t text_bytes)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status = -1;
+	size_t used = 0;
+	ssize_t got;
+
+	text[0] = 0;
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ||
+	    write(in[1], script->text, script->bytes) != (ssize_t)script->bytes) {
+		(void)snprintf(text, text_bytes, "pipe: %s", strerror(errno));
+		return false;
+	}
+	const pid_t pid = fork();
+	if (pid == 0)
+		become_ip(netns, in[0], out[1]);
+	(void)close(in[0]);
+	(void)close(in[1]);
+	(void)close(out[1]);
+	while (pid > 0 && used + 1 < text_bytes &&
+	       (got = read(out[0], text + used, text_bytes - 1 - used)) > 0)
+		used += (size_t)got;
+	(void)close(out[0]);
+	text[used] = 0;
+	while (used > 0 && text[used - 1] == '\n')
+		text[--used] = 0;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
+}
+
+bool
+dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
+{
+	struct script script = { 0 };
+	char name[DEV_NETNS_MAX];
+
+	if (dev->net == DEV_NET_MEMIF)
+		return true;
+	for (uint32_t i = 0; i <= DEV_NODES; i++) {
+		netns_name(dev, i < DEV_NODES ? &dev->nodes[i] : NULL, name);
+		if (netns_exists(name))
+			add_line(&script, "netns del %s\n", name);
+	}
+	return script.bytes == 0 || run_ip(NULL, &script, text, text_bytes);
+}
+
+/* Namespaces and the pairs of interfaces between them; nothing is up yet. */
+static void
+script_links(const struct dev *dev, struct script *script)
+{
+	char hub[DEV_NETNS_MAX], one[DEV_NETNS_MAX], other[DEV_NETNS_MAX];
+
+	netns_name(dev, NULL, hub);
+	add_line(script, "netns add %s\n", hub);
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		netns_name(dev, &dev->nodes[i], one);
+		add_line(script, "netns add %s\n", one);
+		add_line(script, "link add mgmt0 netns %s type veth peer name mgmt-%s netns %s\n",
+			 one, dev->nodes[i].name, hub);
+	}
+	for (uint32_t i = 0; i < DEV_NODES; i++)
+		for (uint32_t k = i + 1; k < DEV_NODES; k++) {
+			if (dev->nodes[i].is_witness || dev->nodes[k].is_witness)
+				continue;
+			netns_name(dev, &dev->nodes[i], one);
+			netns_name(dev, &dev->nodes[k], other);
+			add_line(script,
+				 "link add data-%s netns %s type veth peer name data-%s netns %s\n",
+				 dev->nodes[k].name, one, dev->nodes[i].name, other);
+		}
+}
+
+static void
+script_hub(const struct dev *dev, struct script *script)
+{
+	add_line(script, "link add br0 type bridge stp_state 0\n");
+	for (uint32_t i = 0; i < DEV_NODES; i++)
+		add_line(script, "link set mgmt-%s master br0\nlink set mgmt-%s up\n",
+			 dev->nodes[i].name, dev->nodes[i].name);
+	add_line(script, "link set br0 up\n");
+}
+
+static void
+script_node(const struct dev *dev, const struct dev_node *self, struct script *script)
+{
+	add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST "/24 dev mgmt0\n", self->id);
+	add_line(script, "link set mgmt0 up\n");
+	for (uint32_t i = 0; i < DEV_NODES; i++) {
+		const struct dev_node *peer = &dev->nodes[i];
+		if (self->is_witness || peer->is_witness || peer->id == self->id)
+			continue;
+		/* No link-local address: the kernel has nothing to say on a data port. */
+		add_line(script,
+			 "link set data-%s addrgenmode none\nlink set data-%s mtu %u\n"
+			 "link set data-%s up\n",
+			 peer->name, peer->name, dev->mtu, peer->name);
+	}
+}
+
+static bool
+is_made(const struct dev *dev, const char *marker)
+{
+	char name[DEV_NETNS_MAX];
+
+	if (access(marker, F_OK) != 0)
+		return false;
+	for (uint32_t i = 0; i <= DEV_NODES; i++) {
+		netns_name(dev, i < DEV_NODES ? &dev->nodes[i] : NULL, name);
+		if (!netns_exists(name))
+			return false;
+	}
+	return true;
+}
+
+static bool
+make_all(const struct dev *dev, char *text, size_t text_bytes)
+{
+	struct script script = { 0 };
+	char name[DEV_NETNS_MAX];
+
+	script_links(dev, &script);
+	bool is_good = run_ip(NULL, &script, text, text_bytes);
+	script.bytes = 0;
+	script_hub(dev, &script);
+	netns_name(dev, NULL, name);
+	is_good = is_good && run_ip(name, &script, text, text_bytes);
+	for (uint32_t i = 0; i < DEV_NODES && is_good; i++) {
+		script.bytes = 0;
+		script_node(dev, &dev->nodes[i], &script);
+		netns_name(dev, &dev->nodes[i], name);
+		is_good = run_ip(name, &script, text, text_bytes);
+	}
+	return is_good;
+}
+
+enum admin_exit
+dev_net_make(struct cli *cli, const struct dev *dev)
+{
+	char marker[sizeof(dev->run_dir) + 8], text[512];
+
+	if (dev->net == DEV_NET_MEMIF)
+		return ADMIN_EXIT_OK;
+	(void)snprintf(marker, sizeof(marker), "%s/net", dev->run_dir);
+	if (is_made(dev, marker))
+		return ADMIN_EXIT_OK;
+	for (uint32_t i = 0; i < DEV_NODES; i++)
+		if (process_state_of(&dev->nodes[i].process) != PROCESS_DEAD)
+			return cli_fail(cli, ADMIN_EXIT_FAILED,
+					"network namespaces of the cluster are gone while node %s "
+					"runs; end it with `tern dev down`",
+					dev->nodes[i].name);
+	if (!dev_net_remove(dev, text, sizeof(text)) || !make_all(dev, text, sizeof(text)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"the network namespaces cannot be made: %s; `tern dev down` "
+				"removes what was",
+				text);
+	if (file_store_write_atomic(marker, "made\n", 5))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s cannot be written", marker);
+	return ADMIN_EXIT_OK;
+}
+
+void
+dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
+	     uint32_t number)
+{
+	if (dev->mtu > DEV_MTU)
+		port->payload_max = dev->mtu - PAYLOAD_BYTES;
+	if (dev->net == DEV_NET_VETH_XDP)
+		(void)snprintf(port->device, sizeof(port->device), "net_af_xdp%u,iface=data-%s",
+			       number, peer->name);
+	else if (dev->net == DEV_NET_VETH && dev->mtu > DEV_MTU)
+		(void)snprintf(port->device, sizeof(port->device),
+			       "net_af_packet%u,iface=data-%s,blocksz=36864,framesz=9216,"
+			       "framecnt=512",
+			       number, peer->name);
+	else if (dev->net == DEV_NET_VETH)
+		(void)snprintf(port->device, sizeof(port->device),
+			       "net_af_packet%u,iface=data-%s,framecnt=2048", number, peer->name);
+}
+
+/* Opened here, in the caller's namespace, and handed to the node: so it is reached on 127.0.0.1. */
+static int
+listen_here(uint16_t port)
+{
+	const struct sockaddr_in address = { .sin_family = AF_INET,
+					     .sin_port = htons(port),
+					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    listen(fd, BACKLOG) == 0)
+		return fd;
+	const int reason = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	errno = reason;
+	return -1;
+}
+
+enum admin_exit
+dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,
+	      struct process_place *place)
+{
+	char name[DEV_NETNS_MAX], path[sizeof(NETNS_DIR) + DEV_NETNS_MAX];
+
+	*place = (struct process_place){ .netns_fd = -1, .passed_fd = -1 };
+	if (dev->net == DEV_NET_MEMIF)
+		return ADMIN_EXIT_OK;
+	netns_name(dev, node, name);
+	(void)snprintf(path, sizeof(path), NETNS_DIR "/%s", name);
+	place->netns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (place->netns_fd < 0)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "network namespace %s: %s", name,
+				strerror(errno));
+	if (node->is_witness)
+		return ADMIN_EXIT_OK;
+	/* The threads of a node that was just killed may still be letting go of the old one. */
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	place->passed_fd = listen_here(node->resp_port);
+	for (int i = 0; i < LISTEN_TRIES && place->passed_fd < 0 && errno == EADDRINUSE; i++) {
+		(void)nanosleep(&pause, NULL);
+		place->passed_fd = listen_here(node->resp_port);
+	}
+	if (place->passed_fd >= 0)
+		return ADMIN_EXIT_OK;
+	const int reason = errno;
+	(void)close(place->netns_fd);
+	return cli_fail(cli, ADMIN_EXIT_FAILED, "127.0.0.1:%u: %s", node->resp_port,
+			strerror(reason));
+}
+
+enum admin_exit
+dev_net_choose(struct cli *cli, struct dev *dev)
+{
+	const char *name = cli->values[CLI_NET], *mtu = cli->values[CLI_MTU];
+	enum dev_net net = dev->net;
+	uint32_t bytes = dev->mtu == 0 ? DEV_MTU : dev->mtu;
+	char text[512];
+
+	if (name && !dev_net_parse(name, &net))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--net \"%.32s\", allowed memif, veth, veth-xdp", name);
+	if (mtu && strcmp(mtu, "1500") != 0 && strcmp(mtu, "9000") != 0)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--mtu \"%.32s\", allowed 1500, 9000", mtu);
+	if (mtu)
+		bytes = mtu[0] == '9' ? DEV_MTU_JUMBO : DEV_MTU;
+	if (net == DEV_NET_VETH_XDP && bytes > DEV_MTU)
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--net veth-xdp takes frames of less than a page; allowed --mtu "
+				"1500, or --net veth");
+	if (net != DEV_NET_MEMIF && geteuid() != 0)
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"--net %s makes network namespaces, which needs root; run it as "
+				"root, or take --net memif",
+				dev_net_name(net));
+	if (net == dev->net && bytes == dev->mtu)
+		return ADMIN_EXIT_OK;
+	for (uint32_t i = 0; i < DEV_NODES && dev->cluster_id != 0; i++)
+		if (process_state_of(&dev->nodes[i].process) != PROCESS_DEAD)
+			return cli_fail(cli, ADMIN_EXIT_USAGE,
+					"the cluster in %s runs on --net %s --mtu %u; end it with "
+					"`tern dev down` first",
+					dev->dir, dev_net_name(dev->net), dev->mtu);
+	if (!dev_net_remove(dev, text, sizeof(text)))
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"network namespaces of before cannot be removed: %s", text);
+	dev->net = net;
+	dev->mtu = bytes;
+	return ADMIN_EXIT_OK;
+}

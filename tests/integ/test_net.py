@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of `tern dev up`: namespaces that are made, repaired and removed, also after a crash;
+RESP on 127.0.0.1 after kill and start; a lost carrier; jumbo frames, which take fewer; what is
+refused. argument: the network."""
+import json
+import os
+import shutil
+import subprocess
+
+from case import main, require
+
+
+def namespaces(name=''):
+    done = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True, check=True)
+    return sorted(line.split()[0] for line in done.stdout.splitlines() if name in line)
+
+
+def prefix(cluster):
+    """The name that all namespaces of this cluster begin with."""
+    return os.path.basename(json.loads(cluster.dev('status', '-o', 'json', check=False).stdout)
+                            ['run_dir'])
+
+
+def fill(cluster, first, count, value_bytes=64):
+    """Writes keys; the values together are longer than a block."""
+    client = cluster.client()
+    value = 'v' * value_bytes
+    for i in range(first, first + count):
+        client.send('SET', f'key:{i}', value)
+    for _ in range(count):
+        require(client.read() == 'OK', 'SET')
+    client.close()
+
+
+def check_life(case):
+    cluster = case.cluster
+    case.step('up, twice')
+    cluster.up()
+    cluster.settle()
+    name = prefix(cluster)
+    require(namespaces(name) == [f'{name}-{end}' for end in ('a', 'b', 'hub', 'w')],
+            f'{namespaces(name)}')
+    pids = {node['pid'] for node in cluster.nodes.values()}
+    cluster.up()
+    require(pids == {node['pid'] for node in cluster.nodes.values()}, 'up left alone what runs')
+    status = cluster.status()
+    for node in ('a', 'b'):
+        require(status[node]['port_driver'] == cluster.driver(), status[node]['port_driver'])
+        require(os.readlink(f'/proc/{cluster.nodes[node]["pid"]}/ns/net') !=
+                os.readlink('/proc/self/ns/net'), f'{node} has a namespace of its own')
+    fill(cluster, 0, 1000)
+
+    case.step('RESP after kill and start, at once')
+    for _ in range(3):
+        victim = cluster.other(cluster.wait_master())
+        cluster.dev('kill', victim)
+        cluster.dev('start', victim)
+        require(cluster.client(victim).call('PING') == 'PONG', 'PING')
+        cluster.settle()
+
+    case.step('another network is refused while nodes run')
+    done = cluster.run('dev', 'up', '--net', 'memif', check=False)
+    require(done.returncode == 2 and 'dev down' in done.stderr, done.stderr)
+    return name
+
+
+def check_carrier(case, name):
+    cluster = case.cluster
+    case.step('lost carrier')
+    master = cluster.wait_duplex()
+    replica = cluster.other(master)
+    link = ['ip', '-n', f'{name}-{replica}', 'link', 'set', f'data-{master}']
+    subprocess.run([*link, 'down'], check=True)
+    cluster.wait('both ports to be down', lambda s: not s['a']['port_up'] and
+                 not s['b']['port_up'])
+    fill(cluster, 1000, 3000)
+    require(cluster.wait_mode('SOLO') == master, 'the master goes on alone')
+    subprocess.run([*link, 'up'], check=True)
+    cluster.wait('both ports to be up', lambda s: s['a']['port_up'] and s['b']['port_up'])
+    require(cluster.wait_duplex() == master, 'DUPLEX')
+    cluster.settle()
+    require(cluster.status()['a']['keys'] == 4000, 'all keys')
+
+
+def check_removal(case, name):
+    cluster = case.cluster
+    case.step('up repairs what a crash left')
+    for node in ('a', 'b', 'w'):
+        cluster.dev('kill', node)
+    subprocess.run(['ip', 'netns', 'del', f'{name}-b'], check=True)
+    cluster.up()
+    cluster.settle()
+    require(len(namespaces(name)) == 4, f'{namespaces(name)}')
+    require(cluster.client().call('DBSIZE') == 4000, 'DBSIZE')
+    case.step('down after a crash')
+    for node in ('a', 'b', 'w'):
+        cluster.dev('kill', node)
+    cluster.dev('down')
+    cluster.dev('down')
+    require(namespaces(name) == [], f'left behind: {namespaces(name)}')
+
+
+def check_root(case):
+    """The binary is copied to where anybody may run it, and run as nobody."""
+    case.step('root is required')
+    place = '/tmp/' + os.path.basename(case.dir)
+    os.mkdir(place)
+    try:
+        os.chmod(place, 0o777)
+        shutil.copy(case.cluster.tern, f'{place}/tern')
+        done = subprocess.run(
+            ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', f'{place}/tern',
+             'dev', 'up', '--net', 'veth', '--dir', f'{place}/c'], capture_output=True, text=True,
+            timeout=60)
+        require(done.returncode == 1 and 'needs root' in done.stderr, done.stderr)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def check_jumbo(case, net):
+    """Frames that the master sends for the same load, which is replicated in full blocks."""
+    cluster = case.cluster
+    sent = {}
+    for mtu in ('1500', '9000'):
+        case.step(f'frames on {net} with MTU {mtu}')
+        cluster.net, cluster.mtu = net, mtu
+        cluster.up()
+        cluster.settle()
+        master = cluster.wait_master()
+        before = cluster.status()
+        fill(cluster, 0, 2000, 4096)
+        cluster.settle()
+        after = cluster.status()
+        require(cluster.master(after) == master and after[master]['mode'] == 'DUPLEX',
+                cluster.brief(after))
+        sent[mtu] = [after[master]['peers'][cluster.other(master)]['data'][key] -
+                     before[master]['peers'][cluster.other(master)]['data'][key]
+                     for key in ('tx_frames', 'tx_bytes')]
+        cluster.down()
+    print(f'frames, bytes sent: {sent}')
+    require(all(size > 2000 * 4096 for _, size in sent.values()), f'{sent}')
+    small, large = (size / frames for frames, size in (sent['1500'], sent['9000']))
+    require(small <= 1472 and large > 3 * 1472, f'bytes a frame: {small:.0f}, {large:.0f}')
+
+
+def test(case, net):
+    cluster = case.cluster
+    cluster.net = net
+    if net != 'memif':
+        name = check_life(case)
+        check_carrier(case, name)
+        check_removal(case, name)
+        check_root(case)
+    if net != 'veth-xdp':
+        check_jumbo(case, net)
+        return
+    case.step('jumbo frames are refused')
+    done = cluster.run('dev', 'up', '--net', net, '--mtu', '9000', check=False)
+    require(done.returncode == 2 and 'less than a page' in done.stderr, done.stderr)
+
+
+main(test)
