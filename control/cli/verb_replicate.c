@@ -412,6 +412,31 @@ make_report(const struct replicate *r)
 	return report;
 }
 
+/* How large the blocks of each load were, in the last run. */
+static void
+print_blocks(struct cli *cli, const json_t *loads)
+{
+	static const char *const heads[] = { "BLOCKS OF", "COUNT", "p50", "p90", "p99", "max" };
+	static const char *const keys[] = { "count", "p50", "p90", "p99", "max" };
+	const size_t count = json_array_size(loads);
+	struct cli_table table = { 0 };
+
+	cli_table_row(&table, 6, heads);
+	for (size_t i = count > POINTS ? count - POINTS : 0; i < count; i++) {
+		const json_t *load = json_array_get(loads, i);
+		const json_t *sizes = json_object_get(load, "block_size");
+		char texts[5][CLI_CELL_MAX];
+		const char *cells[6] = { json_string_value(json_object_get(load, "point")) };
+		for (size_t k = 0; k < 5; k++) {
+			(void)snprintf(texts[k], sizeof(texts[k]), "%lld",
+				       (long long)integer(sizes, keys[k]));
+			cells[k + 1] = texts[k];
+		}
+		cli_table_row(&table, 6, cells);
+	}
+	cli_table_print(&table, cli->out);
+}
+
 static void
 print_report(struct cli *cli, const json_t *report)
 {
@@ -420,6 +445,7 @@ print_report(struct cli *cli, const json_t *report)
 	const char *mode = json_string_value(json_object_get(cluster, "mode"));
 
 	bench_print_measures(cli, report);
+	print_blocks(cli, json_object_get(report, "loads"));
 	(void)fprintf(cli->out, "mode %s, epoch %lld, copies %lld; medians of %lld\n",
 		      mode ? mode : "unknown", (long long)integer(cluster, "epoch"),
 		      (long long)integer(cluster, "copies"),

@@ -11,6 +11,7 @@
 #include "hw/platform/platform.h"
 
 #define KEY_BYTES        16u
+#define PREFIX_BYTES     7u /* nine hexadecimal digits follow: more than LOAD_KEYS_MAX */
 #define SET_OVERHEAD     (COMMAND_HDR_BYTES + 2u * sizeof(le32) + KEY_BYTES)
 #define KEY_STEP         0x9e3779b1u /* odd: visits every number below a power of two */
 #define SUBMIT_BATCH     64u         /* commands between two looks at the clock */
@@ -53,9 +54,9 @@ await(struct load *load, uint64_t until_ns)
 static void
 make_key(uint64_t number, uint32_t command_bytes, uint8_t key[KEY_BYTES])
 {
-	/* Commands of another length have keys of their own. */
-	key[0] = command_bytes == LOAD_COMMAND_BYTES_MIN ? 'a' : 'b';
-	for (uint32_t i = KEY_BYTES - 1; i > 0; i--) {
+	/* Commands of another length have keys of their own; none is a user's by accident. */
+	memcpy(key, command_bytes == LOAD_COMMAND_BYTES_MIN ? "bench:a" : "bench:b", PREFIX_BYTES);
+	for (uint32_t i = KEY_BYTES - 1; i >= PREFIX_BYTES; i--) {
 		key[i] = (uint8_t) "0123456789abcdef"[number & 15];
 		number >>= 4;
 	}
