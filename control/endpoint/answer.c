@@ -259,7 +259,7 @@ endpoint_complete(struct endpoint *endpoint)
 		    ring_peek(&endpoint->channel->completions, &bytes);
 		if (completion == NULL)
 			break;
-		INVARIANT(bytes == sizeof(*completion));
+		INVARIANT(bytes >= sizeof(*completion));
 		if ((completion->tag & ENDPOINT_TAG_READ) != 0) {
 			const uint64_t number = completion->tag & ~ENDPOINT_TAG_READ;
 			struct read_batch *batch =

@@ -57,6 +57,19 @@ flight_take(struct endpoint *endpoint)
 	return flight;
 }
 
+/* What libtern sends: every answer to it has a fixed length. */
+static bool
+is_offered(const struct command *command)
+{
+	const bool is_write = command->op == COMMAND_SET || command->op == COMMAND_MSET ||
+			      command->op == COMMAND_DELETE || command->op == COMMAND_ADD ||
+			      command->op == COMMAND_SESSION_CLOSE;
+
+	/* Outside a session a datagram that comes twice would run twice. */
+	return is_write && command->client_id != 0 && command->class_ == COMMAND_DURABLE &&
+	       (command->flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) == 0;
+}
+
 static void
 take_command(struct endpoint *endpoint, const struct peer_name *peer, const uint8_t *bytes,
 	     uint32_t length)
@@ -65,8 +78,7 @@ take_command(struct endpoint *endpoint, const struct peer_name *peer, const uint
 	struct command_hdr_le hdr;
 
 	memcpy(&hdr, bytes, sizeof(hdr));
-	/* Outside a session a datagram that comes twice would run twice. */
-	if (command_decode(bytes, length, &command) != TERN_OK || command.client_id == 0) {
+	if (command_decode(bytes, length, &command) != TERN_OK || !is_offered(&command)) {
 		answer_early(endpoint, peer, NATIVE_WHAT_WRITE, le64_get(hdr.seq),
 			     NATIVE_MALFORMED);
 		return;

@@ -42,6 +42,11 @@ static const struct gateway_command commands[] = {
 	{ NAME("tern.incrby"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
 	  .group = "string", .summary = "Adds to an integer unless it would leave MIN n or MAX n.",
 	  .plan = cmd_tern_incrby_plan },
+	{ NAME("tern.once"), .arity = -4, .kind = GATEWAY_WRITE, .group = "generic",
+	  .summary = "Executes a write under a number of a session, at most once.",
+	  .plan = cmd_tern_once_plan },
+	{ NAME("tern.session"), .arity = -2, .kind = GATEWAY_WRITE, .group = "connection",
+	  .summary = "OPEN or CLOSE a session for TERN.ONCE.", .plan = cmd_tern_session_plan },
 	/* connection */
 	{ NAME("ping"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
 	  .summary = "Says that the server is there.", .run = cmd_ping },
@@ -176,7 +181,6 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		return;
 	case REPLY_INTEGER:
 	case REPLY_SESSION:
-	case REPLY_DONE:
 		resp_integer(out, reply->value);
 		return;
 	case REPLY_BOUND:
@@ -194,13 +198,23 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		resp_error(out, "OOM command not allowed when used memory > 'maxmemory'. Delete "
 				"keys, or raise state.capacity on every node.");
 		return;
-	case REPLY_SESSION_UNKNOWN:
-	case REPLY_TOO_OLD:
+	case REPLY_DONE:
+		/* Its value is no longer kept. */
+		resp_simple(out, "DONE");
+		return;
 	case REPLY_REFUSED:
-		break;
+		resp_error(out, "REFUSED it was refused before, why is no longer kept");
+		return;
+	case REPLY_SESSION_UNKNOWN:
+		resp_error(out, "NOSESSION no such session: it was not executed now, what an earlier "
+				"attempt did is unknown");
+		return;
+	case REPLY_TOO_OLD:
+		resp_error(out, "TOOOLD the number is below the session's window: it was not executed "
+				"now, what an earlier attempt did is unknown");
+		return;
 	}
-	/* Commands from here belong to no session: nobody can have answered like this. */
-	INVARIANT(reply->kind < REPLY_SESSION_UNKNOWN);
+	INVARIANT(reply->kind >= REPLY_OK && reply->kind <= REPLY_REFUSED);
 }
 
 static void

@@ -32,6 +32,8 @@ struct write_plan {
 	uint32_t args_count;
 	int64_t integers[3];
 	uint32_t integers_count;
+	uint64_t client_id, seq; /* 0: in no session */
+	uint16_t open_window;
 };
 
 enum gateway_command_kind { GATEWAY_LOCAL = 1, GATEWAY_READ, GATEWAY_WRITE };
@@ -112,5 +114,9 @@ const char *cmd_decr_plan(const struct command_call *call, struct write_plan *pl
 const char *cmd_incrby_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_decrby_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_tern_incrby_plan(const struct command_call *call, struct write_plan *plan);
+
+/* cmd_once.c: commands in sessions */
+const char *cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_tern_session_plan(const struct command_call *call, struct write_plan *plan);
 
 #endif

@@ -80,7 +80,8 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	for (uint32_t i = 0; i < plan->integers_count; i++)
 		command_add_i64(&writer, plan->integers[i]);
 	uint32_t bytes = 0;
-	const enum tern_err err = command_end(&writer, plan->op, plan->flags, 0, 0, 0, &bytes);
+	const enum tern_err err = command_end(&writer, plan->op, plan->flags, plan->client_id,
+					       plan->seq, plan->open_window, &bytes);
 	INVARIANT(err == TERN_OK && bytes == need);
 
 	const uint64_t tag = flight_take(gateway);

@@ -48,6 +48,22 @@ def test(case):
     case.step('RESP sees the same')
     require(cluster.client().call('GET', 'counter') == str(found['value']), 'the value over RESP')
     cluster.settle()
+    case.step('TERN.ONCE across a failover')
+    resp = cluster.client()
+    session = resp.call('TERN.SESSION', 'OPEN')
+    told = [resp.call('TERN.ONCE', session, seq, 'INCR', 'resp') for seq in range(1, 11)]
+    require(told == list(range(1, 11)), f'told {told}')
+    master = cluster.wait_master()
+    cluster.dev('kill', master)
+    other = cluster.other(master)
+    cluster.wait('the other one to serve', lambda s: s[other].get('serving'))
+    resp = cluster.client(other)
+    again = [resp.call('TERN.ONCE', session, seq, 'INCR', 'resp') for seq in range(1, 13)]
+    require(again == list(range(1, 13)), f'told again {again}')
+    require(resp.call('GET', 'resp') == '12', 'each once')
+    require(resp.call('TERN.SESSION', 'CLOSE', session) == 'OK', 'closed')
+    cluster.dev('start', master)
+    cluster.settle()
 
 
 main(test)

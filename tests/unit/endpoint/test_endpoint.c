@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The native front end with the real state machine, a thread in place of the lcore, and as clients
+ * libtern itself and datagrams made by hand. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/endpoint/endpoint.h"
+#include "dataplane/client/tern.h"
+#include "tests/support/check.h"
+
+#define ARENA_BYTES  ((size_t)64 << 20)
+#define RING_BYTES   (1u << 20)
+#define IN_FLIGHT    64u
+#define HELD_MAX     64u
+#define CLUSTER_ID   0x1122334455667788ull
+#define WAIT_SECONDS 20
+#define LARGE_BYTES  20000u
+
+struct node {
+	struct endpoint *endpoint;
+	struct state *state;
+	void *arena, *requests, *completions;
+	struct status_cell cell;
+	struct submit_channel channel;
+	struct wake lcore_wake;
+	pthread_t lcore;
+	_Atomic bool is_stopping, is_held;
+	_Atomic uint32_t outcome; /* of everything; 0: DONE */
+	_Atomic uint64_t writes, reads;
+	struct submit_completion held[HELD_MAX];
+	_Atomic uint32_t held_count;
+	uint64_t log_index;
+};
+
+static void
+complete(struct node *node, const struct submit_completion *completion)
+{
+	struct submit_completion *out =
+	    ring_reserve(&node->channel.completions, sizeof(*completion));
+
+	if (out == NULL)
+		abort(); /* the front end keeps to in_flight_max */
+	*out = *completion;
+	ring_publish(&node->channel.completions);
+	wake_up(&node->channel.front_wake);
+}
+
+static void
+take_one(struct node *node, const struct submit_request *request)
+{
+	struct submit_completion completion = { .tag = request->tag, .outcome = SUBMIT_DONE };
+	struct command command;
+
+	if (node->outcome != 0) {
+		completion.outcome = node->outcome;
+	} else if (request->kind == SUBMIT_WRITE) {
+		if (command_decode((const uint8_t *)(request + 1), request->command_bytes,
+				   &command) != TERN_OK)
+			abort();
+		completion.log_index = ++node->log_index;
+		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
+			    &completion.reply);
+		state_publish(node->state, node->log_index);
+		state_reclaim_turn(node->state, true);
+		(void)state_grace_period(node->state);
+		node->writes++;
+	} else {
+		completion.log_index = node->log_index;
+		node->reads++;
+	}
+	if (!node->is_held)
+		complete(node, &completion);
+	else if (node->held_count < HELD_MAX)
+		node->held[node->held_count++] = completion;
+}
+
+static void *
+lcore_main(void *context)
+{
+	struct node *node = context;
+	const struct timespec pause = { .tv_nsec = 50000 };
+
+	while (!node->is_stopping) {
+		uint32_t bytes;
+		const struct submit_request *request = ring_peek(&node->channel.requests, &bytes);
+		if (request != NULL) {
+			take_one(node, request);
+			ring_consume(&node->channel.requests);
+		} else if (!node->is_held && node->held_count != 0) {
+			for (uint32_t i = 0; i < node->held_count; i++)
+				complete(node, &node->held[i]);
+			node->held_count = 0;
+		} else {
+			nanosleep(&pause, NULL);
+		}
+	}
+	return NULL;
+}
+
+static void
+publish_role(struct node *node, bool is_serving)
+{
+	const struct node_status status = {
+		.cluster_id = CLUSTER_ID,
+		.node_id = 1,
+		.master_id = is_serving ? 1 : 2,
+		.is_serving = is_serving,
+		.term = 5,
+	};
+
+	status_publish(&node->cell, &status);
+}
+
+static void
+node_start(struct node *node)
+{
+	const struct native_node nodes[] = { { 1, 7301, INADDR_LOOPBACK } };
+	struct endpoint_config config = {
+		.ipv4 = INADDR_LOOPBACK,
+		.channel = &node->channel,
+		.status = &node->cell,
+		.nodes = nodes,
+		.node_count = 1,
+		.node_id = 1,
+	};
+	char why[128] = "";
+
+	memset(node, 0, sizeof(*node));
+	node->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(node->arena != MAP_FAILED);
+	const struct state_config state = { .arena = node->arena,
+					    .arena_bytes = ARENA_BYTES,
+					    .capacity_bytes = ARENA_BYTES / 4,
+					    .value_bytes_max = 1u << 20,
+					    .sessions_max = 16,
+					    .readers_max = 1,
+					    .hash_seed = 7 };
+	assert_int_equal(state_init(&state, &node->state), TERN_OK);
+	const uint64_t completions = submit_completions_bytes(IN_FLIGHT);
+	node->requests = aligned_alloc(64, RING_BYTES);
+	node->completions = aligned_alloc(64, completions);
+	ring_init(&node->channel.requests, node->requests, RING_BYTES);
+	ring_init(&node->channel.completions, node->completions, completions);
+	node->lcore_wake.fd = -1;
+	node->channel.lcore_wake = &node->lcore_wake;
+	node->channel.in_flight_max = IN_FLIGHT;
+	node->channel.front_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	publish_role(node, true);
+	config.state = node->state;
+	assert_int_equal(pthread_create(&node->lcore, NULL, lcore_main, node), 0);
+	if (endpoint_start(&config, &node->endpoint, why, sizeof(why)) != TERN_OK)
+		fail_msg("%s", why);
+}
+
+static void
+node_stop(struct node *node)
+{
+	endpoint_stop(node->endpoint);
+	node->is_stopping = true;
+	pthread_join(node->lcore, NULL);
+	close(node->channel.front_wake.fd);
+	free(node->requests);
+	free(node->completions);
+	munmap(node->arena, ARENA_BYTES);
+}
+
+/* ---- datagrams made by hand ---- */
+
+static int
+raw_open(const struct node *node)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET,
+					.sin_port = htons(endpoint_port(node->endpoint)),
+					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct timeval limit = { .tv_sec = WAIT_SECONDS };
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static void
+raw_send(int fd, struct native_writer *writer, enum native_kind kind, uint64_t cluster_id)
+{
+	const struct native_hdr hdr = { .kind = kind, .cluster_id = cluster_id, .token = 99 };
+	const uint32_t bytes = native_seal(writer, &hdr);
+
+	assert_int_equal(send(fd, writer->frame, bytes, 0), bytes);
+}
+
+/* The next frame; its first reply, if it has one. */
+static struct native_hdr
+raw_receive(int fd, struct native_reply *reply)
+{
+	static _Alignas(8) uint8_t frame[NATIVE_FRAME_BYTES_MAX];
+	struct native_hdr hdr;
+	const ssize_t bytes = recv(fd, frame, sizeof(frame), 0);
+
+	assert_true(bytes > 0);
+	assert_int_equal(native_open(frame, (uint32_t)bytes, &hdr), TERN_OK);
+	assert_int_equal(hdr.token, 99);
+	assert_int_equal(hdr.cluster_id, CLUSTER_ID);
+	struct native_cursor cursor = native_items(frame, &hdr);
+	if (hdr.kind == NATIVE_REPLY)
+		assert_true(native_next_reply(&cursor, reply));
+	return hdr;
+}
+
+static void
+raw_add(int fd, uint64_t client_id, uint64_t seq, uint8_t flags)
+{
+	_Alignas(8) uint8_t frame[256], bytes[128];
+	struct native_writer writer;
+	struct command_writer command;
+	uint32_t length;
+
+	command_begin(&command, bytes, sizeof(bytes));
+	command_add_arg(&command, "n", 1);
+	command_add_i64(&command, 1);
+	assert_int_equal(command_end(&command, COMMAND_ADD, flags, client_id, seq,
+				     seq == 0 ? 0 : (uint16_t)(seq - 1), &length),
+			 TERN_OK);
+	native_begin(&writer, frame, sizeof(frame));
+	assert_true(native_add_command(&writer, bytes, length));
+	raw_send(fd, &writer, NATIVE_SUBMIT, CLUSTER_ID);
+}
+
+static struct native_reply
+raw_session(int fd, uint64_t number)
+{
+	_Alignas(8) uint8_t frame[256];
+	struct native_reply reply = { 0 };
+	struct native_writer writer;
+
+	native_begin(&writer, frame, sizeof(frame));
+	assert_true(native_add_open(&writer, number));
+	raw_send(fd, &writer, NATIVE_OPEN, 0);
+	(void)raw_receive(fd, &reply);
+	assert_int_equal(reply.what, NATIVE_WHAT_OPEN);
+	assert_int_equal(reply.id, number);
+	return reply;
+}
+
+static void
+await(const _Atomic uint32_t *value, uint32_t want)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (uint32_t i = 0; i < WAIT_SECONDS * 1000 && *value != want; i++)
+		nanosleep(&pause, NULL);
+	assert_int_equal(*value, want);
+}
+
+/* ---- tests ---- */
+
+static struct tern_client *
+client_of(const struct node *node, uint32_t deadline_ms)
+{
+	struct tern_options options = { .deadline_ms = deadline_ms, .retry_min_ms = 10 };
+	struct tern_client *client;
+	char address[32], why[128] = "";
+
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", endpoint_port(node->endpoint));
+	options.addresses = address;
+	if (tern_open(&options, &client, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	return client;
+}
+
+static void
+test_library(void **context)
+{
+	static char large[LARGE_BYTES], back[LARGE_BYTES];
+	struct tern_result result;
+	struct node node;
+	const int64_t floor = 0;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	assert_int_equal(tern_add(client, "n", 1, 5, NULL, NULL, &result), 0);
+	assert_int_equal(result.status, TERN_DONE);
+	assert_int_equal(result.integer, 5);
+	assert_int_equal(tern_add(client, "n", 1, -6, &floor, NULL, &result), 0);
+	assert_int_equal(result.status, TERN_REFUSED);
+	assert_int_equal(result.reason, TERN_REASON_BOUND);
+	assert_int_equal(tern_get(client, "n", 1, back, sizeof(back), &result), 0);
+	assert_true(result.is_found && result.has_integer && result.integer == 5);
+	assert_int_equal(result.value_bytes, 1);
+	assert_memory_equal(back, "5", 1);
+	memset(large, 'x', sizeof(large));
+	assert_int_equal(tern_set(client, "l", 1, large, sizeof(large), &result), 0);
+	assert_int_equal(result.status, TERN_DONE);
+	assert_int_equal(tern_get(client, "l", 1, back, sizeof(back), &result), 0);
+	assert_int_equal(result.value_bytes, sizeof(large));
+	assert_memory_equal(back, large, sizeof(large));
+	assert_int_equal(tern_delete(client, "l", 1, &result), 0);
+	assert_int_equal(result.integer, 1);
+	assert_int_equal(tern_get(client, "l", 1, NULL, 0, &result), 0);
+	assert_false(result.is_found);
+	tern_close(client);
+	node_stop(&node);
+}
+
+static void
+count_done(void *context, const struct tern_result *result)
+{
+	uint32_t *done = context;
+
+	*done += result->status == TERN_DONE;
+}
+
+/* More than the node takes at a time: it says BUSY, and in the end all are done. */
+static void
+test_more_than_fits(void **context)
+{
+	const struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	const struct tern_request get = { .op = TERN_GET, .key = "n", .key_bytes = 1 };
+	struct tern_result result;
+	struct node node;
+	uint32_t done = 0;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	for (uint32_t i = 0; i < 2 * TERN_WINDOW; i++) {
+		struct tern_request request = i % 2 == 0 ? add : get;
+		request.done = count_done;
+		request.context = &done;
+		assert_int_equal(tern_submit(client, &request), 0);
+	}
+	const struct tern_request one_more = add;
+	assert_int_equal(tern_submit(client, &one_more), -EAGAIN);
+	while (tern_pending(client) != 0)
+		assert_true(tern_poll(client, 1000) >= 0);
+	assert_int_equal(done, 2 * TERN_WINDOW);
+	assert_int_equal(tern_get(client, "n", 1, NULL, 0, &result), 0);
+	assert_int_equal(result.integer, TERN_WINDOW);
+	tern_close(client);
+	node_stop(&node);
+}
+
+static void
+test_outcomes(void **context)
+{
+	static const uint32_t outcomes[] = { SUBMIT_REFUSED_NOT_MASTER, SUBMIT_REFUSED_LOG_FULL,
+					     SUBMIT_REFUSED_BUSY, SUBMIT_UNKNOWN };
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 200);
+	assert_int_equal(tern_add(client, "n", 1, 1, NULL, NULL, &result), 0);
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+		node.outcome = outcomes[i];
+		assert_int_equal(tern_add(client, "n", 1, 1, NULL, NULL, &result), 0);
+		assert_int_equal(result.status, TERN_UNKNOWN);
+		assert_int_equal(result.reason, outcomes[i] == SUBMIT_REFUSED_LOG_FULL
+						    ? TERN_REASON_LOG_FULL
+						    : TERN_REASON_DEADLINE);
+	}
+	node.outcome = SUBMIT_REFUSED_TOO_LARGE;
+	assert_int_equal(tern_add(client, "n", 1, 1, NULL, NULL, &result), 0);
+	assert_int_equal(result.status, TERN_REFUSED);
+	assert_int_equal(result.reason, TERN_REASON_TOO_LARGE);
+	node.outcome = 0;
+	publish_role(&node, false);
+	tern_close(client);
+	/* A new client finds no master: nothing is sent, so nothing will be executed. */
+	client = client_of(&node, 200);
+	assert_int_equal(tern_add(client, "n", 1, 1, NULL, NULL, &result), 0);
+	assert_int_equal(result.status, TERN_REFUSED);
+	publish_role(&node, true);
+	assert_int_equal(tern_add(client, "n", 1, 1, NULL, NULL, &result), 0);
+	assert_int_equal(result.integer, 2);
+	tern_close(client);
+	node_stop(&node);
+}
+
+static void
+test_datagrams(void **context)
+{
+	_Alignas(8) uint8_t frame[256];
+	struct native_reply reply = { 0 };
+	struct native_writer writer;
+	struct endpoint_stats stats;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	const int fd = raw_open(&node);
+	/* Garbage and another cluster's: no answer, counted. */
+	assert_int_equal(send(fd, "hello", 5, 0), 5);
+	native_begin(&writer, frame, sizeof(frame));
+	raw_send(fd, &writer, NATIVE_WHO_IS_MASTER, CLUSTER_ID + 1);
+	native_begin(&writer, frame, sizeof(frame));
+	raw_send(fd, &writer, NATIVE_WHO_IS_MASTER, 0);
+	const struct native_hdr hdr = raw_receive(fd, &reply);
+	assert_int_equal(hdr.kind, NATIVE_MASTER);
+	assert_int_equal(hdr.master, 1);
+	assert_int_equal(hdr.item_count, 1);
+	endpoint_stats(node.endpoint, &stats);
+	assert_int_equal(stats.malformed, 1);
+	assert_int_equal(stats.foreign, 1);
+	/* Outside a session, and with a flag that is not offered. */
+	raw_add(fd, 0, 0, 0);
+	(void)raw_receive(fd, &reply);
+	assert_int_equal(reply.outcome, NATIVE_MALFORMED);
+	raw_add(fd, 1, 1, 1 << 4);
+	(void)raw_receive(fd, &reply);
+	assert_int_equal(reply.outcome, NATIVE_MALFORMED);
+	assert_int_equal(node.writes, 0);
+	/* An opening that is repeated is one session. */
+	const uint64_t id = (uint64_t)raw_session(fd, 7).reply.value;
+	assert_int_equal(raw_session(fd, 7).reply.value, id);
+	assert_int_equal(node.writes, 1);
+	assert_int_not_equal(raw_session(fd, 8).reply.value, id);
+	/* A write that is repeated while it is in flight is submitted once; afterwards it is
+	 * answered from the session. */
+	node.is_held = true;
+	raw_add(fd, id, 1, 0);
+	raw_add(fd, id, 1, 0);
+	raw_add(fd, id, 2, 0);
+	await(&node.held_count, 2);
+	node.is_held = false;
+	(void)raw_receive(fd, &reply);
+	assert_int_equal(reply.reply.value, 1);
+	raw_add(fd, id, 1, 0);
+	(void)raw_receive(fd, &reply);
+	if (reply.id == 2)
+		(void)raw_receive(fd, &reply);
+	assert_int_equal(reply.id, 1);
+	assert_true(reply.reply.is_repeat);
+	endpoint_stats(node.endpoint, &stats);
+	assert_int_equal(stats.duplicates, 2); /* an opening, a write */
+	close(fd);
+	node_stop(&node);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_library),
+		cmocka_unit_test(test_more_than_fits),
+		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_datagrams),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
