@@ -206,12 +206,12 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		resp_error(out, "REFUSED it was refused before, why is no longer kept");
 		return;
 	case REPLY_SESSION_UNKNOWN:
-		resp_error(out, "NOSESSION no such session: it was not executed now, what an earlier "
-				"attempt did is unknown");
+		resp_error(out, "NOSESSION no such session: not executed now, what an "
+				"earlier attempt did is unknown");
 		return;
 	case REPLY_TOO_OLD:
-		resp_error(out, "TOOOLD the number is below the session's window: it was not executed "
-				"now, what an earlier attempt did is unknown");
+		resp_error(out, "TOOOLD the number is below the session's window: not "
+				"executed now, what an earlier attempt did is unknown");
 		return;
 	}
 	INVARIANT(reply->kind >= REPLY_OK && reply->kind <= REPLY_REFUSED);
