@@ -8,7 +8,7 @@ import tempfile
 import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
-from cluster import Cluster, Failure, require  # noqa: E402,F401
+from cluster import WAIT_S, Client, Cluster, Failure, require  # noqa: E402,F401
 
 
 class Case:

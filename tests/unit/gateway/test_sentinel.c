@@ -199,6 +199,9 @@ test_subscribe(void **context)
 	client_send(two, "SUBSCRIBE +switch-master\r\nPSUBSCRIBE [-+]s*\r\n");
 	client_expect(two, "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n");
 	client_expect(two, "*3\r\n$10\r\npsubscribe\r\n$6\r\n[-+]s*\r\n:2\r\n");
+	client_send(two, "PSUBSCRIBE switch-master\r\nPUNSUBSCRIBE switch-master\r\n");
+	client_expect(two, "*3\r\n$10\r\npsubscribe\r\n$13\r\nswitch-master\r\n:3\r\n"
+			   "*3\r\n$12\r\npunsubscribe\r\n$13\r\nswitch-master\r\n:2\r\n");
 	client_send(two, "SUBSCRIBE news\r\nGET a\r\nPING\r\n");
 	client_expect(two, "-ERR there is no such channel: only Sentinel events, as "
 			   "+switch-master, can be subscribed to\r\n");
