@@ -19,6 +19,10 @@
  *   P1 the witness votes without looking at its register      P4 the witness forgets its register
  *   P2 blocks of a solo epoch commit before the witness knows P5 a data node forgets durable blocks
  *   P3 no subset rule at equal (term, epoch)                  P6 REGISTER before the local barrier
+ * READS adds the master's commit_index and I12: in registered SOLO the master's own answer is enough
+ * for a linearizable read, once a block of its term has committed and until the next NORMAL barrier
+ * is sent. READ_LATE goes on reading after that barrier was sent, READ_EARLY begins before that
+ * commit; each has to end in a violation.
  * ONLY=n checks invariant n alone, so that a negative model can show which promise is broken.
  */
 #ifndef T
@@ -53,6 +57,10 @@ typedef data_state {
 	byte log[L];             /* the position of each block; with its index it names the block */
 	byte role, epoch;
 	bit got, solo, wack;
+#ifdef READS
+	byte seen;               /* commit_index of a master: what it has committed in its term */
+	bit kept;                /* the solo epoch just before this normal one was registered */
+#endif
 }
 
 typedef stream_state {
@@ -123,6 +131,29 @@ byte i, k, x;                    /* scratch: zero at the end of every step */
 	((position) == wlast && wrset == (n) + 1))
 #endif
 
+#ifdef READS
+#define UNSEEN(n, j) (node[n].seen < (j))
+#define SEES(n, j) node[n].seen = j
+#ifdef READ_EARLY
+#define READY(n) true
+#else
+#define READY(n) (node[n].seen > 0)
+#endif
+#ifdef READ_LATE
+#define ALONE(n) ((node[n].solo && node[n].wack) || (node[n].kept && \
+	node[n].log[node[n].seen - 1] != POSITION(node[n].term, node[n].epoch)))
+#else
+#define ALONE(n) (node[n].solo && node[n].wack)
+#endif
+/* It may answer from its own view at seen; then nothing else may have been acknowledged. */
+#define READS_RIGHT(n) (node[n].role != MASTER || !READY(n) || !ALONE(n) || \
+	(agreed_len <= node[n].seen && AGREES(n, L)))
+#else
+#define UNSEEN(n, j) (agreed_len < (j))
+#define SEES(n, j) skip
+#define READS_RIGHT(n) true
+#endif
+
 #define LIVE(t) (stream[t].from != 0 && node[stream[t].from - 1].role == MASTER && \
 	node[stream[t].from - 1].term == (t))
 
@@ -133,6 +164,10 @@ inline follow(whose)
 	node[whose].got = 0;
 	node[whose].epoch = 0;
 	node[whose].solo = 0;
+#ifdef READS
+	node[whose].seen = 0;
+	node[whose].kept = 0;
+#endif
 	node[whose].wack = 0
 }
 
@@ -242,6 +277,7 @@ inline settle()
 	HOLDS(5, KEPT);
 	HOLDS(8, !LACKS(0) || !WITNESS_GRANTS(LAST(0), 0));
 	HOLDS(8, !LACKS(1) || !WITNESS_GRANTS(LAST(1), 1));
+	HOLDS(12, READS_RIGHT(0) && READS_RIGHT(1));
 	/* Whichever data node crashes now, the witness's vote is enough for one of the two. */
 	HOLDS(10, WITNESS_GRANTS(LAST_DURABLE(0), 0) || WITNESS_GRANTS(LAST(1), 1));
 	HOLDS(10, WITNESS_GRANTS(LAST_DURABLE(1), 1) || WITNESS_GRANTS(LAST(0), 0));
@@ -317,7 +353,7 @@ inline settle()
 		node[me].role == MASTER && node[me].dur >= j && \
 		node[me].log[j - 1] == POSITION(node[me].term, node[me].epoch) && \
 		(node[me].solo -> SOLO_MAY_COMMIT : stream[node[me].term].ack >= j) && \
-		(agreed_len < j || !AGREES(me, j)) -> \
+		(UNSEEN(me, j) || !AGREES(me, j)) -> \
 		HOLDS(4, AGREES(me, j)); \
 		i = agreed_len; \
 		do \
@@ -331,6 +367,7 @@ inline settle()
 		:: agreed_len < j -> agreed_len = j \
 		:: else -> skip \
 		fi; \
+		SEES(me, j); \
 		/* A newer master may exist that this one has not heard of. */ \
 		HOLDS(3, node[me].term >= 2 || LATER_HAS_ALL(2)); \
 		HOLDS(3, T < 3 || node[me].term >= 3 || LATER_HAS_ALL(T)); \
@@ -413,6 +450,9 @@ end:	do
 		node[me].role == MASTER && rises < S && node[me].held < L ->
 		rises++;
 		node[me].epoch++;
+#ifdef READS
+		node[me].kept = node[me].solo && node[me].wack;
+#endif
 		node[me].solo = 1 - node[me].solo;
 		node[me].wack = 0;
 		append_own(me);
