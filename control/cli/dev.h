@@ -82,10 +82,10 @@ bool dev_net_remove(const struct dev *dev, char *text, size_t text_bytes);
 /* Frame size of port @number, which leads to @peer, and its device if that is not memif's. */
 void dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
 		  uint32_t number);
-/* Where @node is to start: its namespace, and its RESP listener opened in ours. The descriptors are
- * the caller's to close. */
+/* Where @node is to start: its namespace, and its sockets for clients opened in ours. */
 enum admin_exit dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,
 			      struct process_place *place);
+void dev_net_place_close(struct process_place *place);
 
 /* The text of the profile that ships for local clusters; embedded when this was built. */
 extern const char dev_profile_text[];

@@ -299,16 +299,18 @@ dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_con
 
 /* Opened here, in the caller's namespace, and handed to the node: so it is reached on 127.0.0.1. */
 static int
-listen_here(uint16_t port)
+open_here(int kind, uint16_t port)
 {
 	const struct sockaddr_in address = { .sin_family = AF_INET,
 					     .sin_port = htons(port),
 					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int one = 1, fd = socket(AF_INET, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	if (fd >= 0 &&
+	    (kind != SOCK_STREAM ||
+	     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0) &&
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    listen(fd, BACKLOG) == 0)
+	    (kind != SOCK_STREAM || listen(fd, BACKLOG) == 0))
 		return fd;
 	const int reason = errno;
 	if (fd >= 0)
@@ -317,13 +319,38 @@ listen_here(uint16_t port)
 	return -1;
 }
 
+/* The threads of a node that was just killed may still be letting go of the old one. */
+static int
+open_here_patiently(int kind, uint16_t port)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	int fd = open_here(kind, port);
+
+	for (int i = 0; i < LISTEN_TRIES && fd < 0 && errno == EADDRINUSE; i++) {
+		(void)nanosleep(&pause, NULL);
+		fd = open_here(kind, port);
+	}
+	return fd;
+}
+
+void
+dev_net_place_close(struct process_place *place)
+{
+	const int fds[] = { place->netns_fd, place->passed_fds[0], place->passed_fds[1] };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+}
+
 enum admin_exit
 dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,
 	      struct process_place *place)
 {
 	char name[DEV_NETNS_MAX], path[sizeof(NETNS_DIR) + DEV_NETNS_MAX];
+	uint16_t port = node->resp_port;
 
-	*place = (struct process_place){ .netns_fd = -1, .passed_fd = -1 };
+	*place = (struct process_place){ .netns_fd = -1, .passed_fds = { -1, -1 } };
 	if (dev->net == DEV_NET_MEMIF)
 		return ADMIN_EXIT_OK;
 	netns_name(dev, node, name);
@@ -332,21 +359,16 @@ dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *nod
 	if (place->netns_fd < 0)
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "network namespace %s: %s", name,
 				strerror(errno));
-	if (node->is_witness)
-		return ADMIN_EXIT_OK;
-	/* The threads of a node that was just killed may still be letting go of the old one. */
-	const struct timespec pause = { .tv_nsec = 5000000 };
-	place->passed_fd = listen_here(node->resp_port);
-	for (int i = 0; i < LISTEN_TRIES && place->passed_fd < 0 && errno == EADDRINUSE; i++) {
-		(void)nanosleep(&pause, NULL);
-		place->passed_fd = listen_here(node->resp_port);
+	place->passed_fds[0] = open_here_patiently(SOCK_STREAM, port);
+	if (place->passed_fds[0] >= 0 && !node->is_witness) {
+		port = node->client_port;
+		place->passed_fds[1] = open_here_patiently(SOCK_DGRAM, port);
 	}
-	if (place->passed_fd >= 0)
+	if (place->passed_fds[0] >= 0 && (node->is_witness || place->passed_fds[1] >= 0))
 		return ADMIN_EXIT_OK;
 	const int reason = errno;
-	(void)close(place->netns_fd);
-	return cli_fail(cli, ADMIN_EXIT_FAILED, "127.0.0.1:%u: %s", node->resp_port,
-			strerror(reason));
+	dev_net_place_close(place);
+	return cli_fail(cli, ADMIN_EXIT_FAILED, "127.0.0.1:%u: %s", port, strerror(reason));
 }
 
 enum admin_exit

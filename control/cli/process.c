@@ -94,12 +94,17 @@ become(const char *const *argv, int log_fd, const struct process_place *place, i
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Out of the way of the descriptors with a fixed number. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
-	const int passed_fd = place->passed_fd < 0 ? -1 : fcntl(place->passed_fd, F_DUPFD, 10);
-	const bool is_placed = (place->netns_fd < 0 || setns(place->netns_fd, CLONE_NEWNET) == 0) &&
-			       (place->passed_fd < 0 || passed_fd >= 0);
-	if (is_placed && null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
-	    dup2(log_fd, 2) >= 0 &&
-	    (passed_fd < 0 || (dup2(passed_fd, PROCESS_PASSED_FD) >= 0 && close(passed_fd) == 0)))
+	bool is_good = (place->netns_fd < 0 || setns(place->netns_fd, CLONE_NEWNET) == 0) &&
+		       null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
+		       dup2(log_fd, 2) >= 0;
+	int high[2] = { -1, -1 };
+	for (int i = 0; i < 2 && is_good; i++)
+		if (place->passed_fds[i] >= 0)
+			is_good = (high[i] = fcntl(place->passed_fds[i], F_DUPFD_CLOEXEC, 10)) >= 0;
+	for (int i = 0; i < 2 && is_good; i++)
+		if (high[i] >= 0)
+			is_good = dup2(high[i], PROCESS_PASSED_FD + i) >= 0;
+	if (is_good)
 		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
 	const int reason = errno;
 	/* Nobody is left to tell when this fails. */
@@ -112,7 +117,7 @@ bool
 process_spawn(const char *const *argv, const char *log, struct process *process, char *text,
 	      size_t text_bytes)
 {
-	const struct process_place here = { .netns_fd = -1, .passed_fd = -1 };
+	const struct process_place here = { .netns_fd = -1, .passed_fds = { -1, -1 } };
 
 	return process_spawn_at(argv, log, &here, process, text, text_bytes);
 }

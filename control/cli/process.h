@@ -30,8 +30,9 @@ bool process_signal(const struct process *process, int signal);
 bool process_wait(const struct process *process, uint32_t timeout_ms);
 /* Where a process starts and what it is given. */
 struct process_place {
-	int netns_fd;  /* network namespace that it enters; -1: ours */
-	int passed_fd; /* becomes its descriptor PROCESS_PASSED_FD; -1: none */
+	int netns_fd; /* network namespace that it enters; -1: ours */
+	/* Become its descriptors PROCESS_PASSED_FD and the next; -1: none. */
+	int passed_fds[2];
 };
 #define PROCESS_PASSED_FD 3
 

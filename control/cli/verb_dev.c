@@ -156,18 +156,19 @@ start_node(struct cli *cli, struct dev *dev, struct dev_node *node)
 	enum admin_exit code = dev_net_place(cli, dev, node, &place);
 	if (code)
 		return code;
-	const bool is_handed = place.passed_fd >= 0;
-	const char *const argv[] = {
-		program, "--config", file, is_handed ? "--resp-fd" : NULL, is_handed ? "3" : NULL,
-		NULL
-	};
-	static_assert(PROCESS_PASSED_FD == 3, "the option names that descriptor");
+	const bool is_handed = place.passed_fds[0] >= 0, is_client = place.passed_fds[1] >= 0;
+	const char *const argv[] = { program,
+				     "--config",
+				     file,
+				     is_handed ? "--resp-fd" : NULL,
+				     is_handed ? "3" : NULL,
+				     is_client ? "--client-fd" : NULL,
+				     is_client ? "4" : NULL,
+				     NULL };
+	static_assert(PROCESS_PASSED_FD == 3, "the options name that descriptor and the next");
 	const bool is_started =
 	    process_spawn_at(argv, log, &place, &node->process, text, sizeof(text));
-	if (place.netns_fd >= 0)
-		(void)close(place.netns_fd);
-	if (is_handed)
-		(void)close(place.passed_fd);
+	dev_net_place_close(&place);
 	if (!is_started)
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "node %s: %s", node->name, text);
 	/* At once: a process whose pid is not recorded can never be ended by us. */

@@ -3,7 +3,6 @@
 #include "control/gateway/sentinel.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,7 +45,7 @@ static int
 usage(void)
 {
 	fprintf(stderr,
-		"usage: ternd --config FILE [--resp-fd N]\n"
+		"usage: ternd --config FILE [--resp-fd N] [--client-fd N]\n"
 		"Runs a data node. --resp-fd: a listening TCP socket that was inherited as\n"
 		"descriptor N, for RESP clients, instead of one on the node's address. Storage is "
 		"made once by `tern node init --config FILE`.\n");
@@ -119,6 +118,7 @@ start_endpoint(struct ternd *node, char *why, size_t why_bytes)
 	struct endpoint_config endpoint = {
 		.ipv4 = self->client.ipv4,
 		.port = self->client.port,
+		.socket_fd = node->client_fd,
 		.channel = &node->endpoint_channel,
 		.state = node->state,
 		.status = node->status,
@@ -152,25 +152,23 @@ start_admin(struct ternd *node, char *why, size_t why_bytes)
 	return admin_start(&options, &node->admin, why, why_bytes);
 }
 
-/* A listening TCP socket that whoever started us left open for us: it may belong to another network
- * namespace than ours. */
+/* "--resp-fd N" and "--client-fd N": sockets that whoever started us left open for us; they may
+ * belong to another network namespace than ours. */
 static bool
-take_listener(const char *text, int *fd)
+take_sockets(struct ternd *node, int argc, char **argv)
 {
-	char *end;
-	int is_listener = 0, kind = 0;
-	socklen_t bytes = sizeof(int);
-
-	errno = 0;
-	const long number = strtol(text, &end, 10);
-	if (errno != 0 || *end != '\0' || end == text || number < 3 || number > 1023 ||
-	    getsockopt((int)number, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &bytes) != 0 ||
-	    getsockopt((int)number, SOL_SOCKET, SO_TYPE, &kind, &bytes) != 0 || !is_listener ||
-	    kind != SOCK_STREAM || fcntl((int)number, F_SETFL, O_NONBLOCK) != 0 ||
-	    fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0)
-		return false;
-	*fd = (int)number;
-	return true;
+	node->resp_fd = -1;
+	for (int i = 3; i + 1 < argc; i += 2) {
+		const bool is_resp = strcmp(argv[i], "--resp-fd") == 0;
+		if (!is_resp && strcmp(argv[i], "--client-fd") != 0)
+			return false;
+		if (!platform_take_socket(argv[i + 1], is_resp ? SOCK_STREAM : SOCK_DGRAM,
+					  is_resp ? &node->resp_fd : &node->client_fd)) {
+			fprintf(stderr, "ternd: %s: no socket of that kind\n", argv[i]);
+			return false;
+		}
+	}
+	return argc % 2 == 1;
 }
 
 /* Blocks the signals that end the process and gives a descriptor for them: before any thread is
@@ -281,16 +279,11 @@ main(int argc, char **argv)
 	char why[1024] = "";
 	const int signals = signal_fd();
 
-	if ((argc != 3 && argc != 5) || strcmp(argv[1], "--config") != 0 || node == NULL ||
-	    signals < 0)
+	if (argc < 3 || strcmp(argv[1], "--config") != 0 || node == NULL || signals < 0)
 		return usage();
 	memset(node, 0, sizeof(*node));
-	node->resp_fd = -1;
-	if (argc == 5 &&
-	    (strcmp(argv[3], "--resp-fd") != 0 || !take_listener(argv[4], &node->resp_fd))) {
-		fprintf(stderr, "ternd: --resp-fd: no listening TCP socket\n");
+	if (!take_sockets(node, argc, argv))
 		return usage();
-	}
 	if (node_config_load(argv[2], &node->config, why, sizeof(why)) != TERN_OK) {
 		fprintf(stderr, "ternd: %s\n", why);
 		return ADMIN_EXIT_CONFIG;

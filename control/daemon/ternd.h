@@ -67,7 +67,8 @@ struct ternd {
 	struct ring divergent;
 	struct status_cell *status;
 	struct lcore lcore;
-	int resp_fd; /* inherited listener of the gateway; -1: it makes one */
+	int resp_fd;   /* inherited listener of the gateway; -1: it makes one */
+	int client_fd; /* inherited socket of the endpoint; 0: it makes one */
 	struct gateway *gateway;
 	struct endpoint *endpoint; /* NULL: no client address */
 	struct admin *admin;

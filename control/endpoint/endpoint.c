@@ -95,10 +95,12 @@ open_socket(struct endpoint *endpoint, const struct endpoint_config *config, cha
 	};
 	socklen_t bytes = sizeof(address);
 
-	endpoint->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const bool is_taken = config->socket_fd > 0;
+	endpoint->fd = is_taken ? config->socket_fd
+				: socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	endpoint->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (endpoint->fd < 0 || endpoint->stop_fd < 0 ||
-	    bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    (!is_taken && bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)) != 0) ||
 	    getsockname(endpoint->fd, (struct sockaddr *)&address, &bytes) != 0) {
 		snprintf(why, why_bytes, "client address, port %u: %s", config->port,
 			 strerror(errno));

@@ -31,6 +31,7 @@
 struct endpoint_config {
 	uint32_t ipv4;                  /* host byte order */
 	uint16_t port;                  /* 0: any free one, see endpoint_port */
+	int socket_fd;                  /* > 0: bound, taken; 0: make one */
 	struct submit_channel *channel; /* front_wake.fd >= 0; this thread is its front end */
 	struct state *state;            /* one of its readers is ours */
 	struct status_cell *status;

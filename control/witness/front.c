@@ -240,8 +240,8 @@ start_thread(struct front *front)
 }
 
 enum tern_err
-front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, const char *tern_version,
-	    struct front **out, char *why, size_t why_bytes)
+front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, int listen_fd,
+	    const char *tern_version, struct front **out, char *why, size_t why_bytes)
 {
 	struct front *front = calloc(1, sizeof(*front));
 
@@ -250,7 +250,7 @@ front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, const
 		snprintf(why, why_bytes, "resp: no memory");
 		return TERN_ERR_NO_MEMORY;
 	}
-	front->listen_fd = -1;
+	front->listen_fd = listen_fd > 0 ? listen_fd : -1;
 	front->shared = (struct front_shared){ .sentinel = sentinel,
 					       .tern_version = tern_version,
 					       .port = port,
@@ -259,8 +259,8 @@ front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, const
 	front->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (uint32_t i = 0; front->clients != NULL && i < FRONT_CONNECTIONS_MAX; i++)
 		front->clients[i].fd = -1;
-	if (front->clients == NULL || front->stop_fd < 0 || !open_listener(front, ipv4, port) ||
-	    !start_thread(front)) {
+	if (front->clients == NULL || front->stop_fd < 0 ||
+	    (front->listen_fd < 0 && !open_listener(front, ipv4, port)) || !start_thread(front)) {
 		snprintf(why, why_bytes, "resp: cannot listen on port %u: %s", port,
 			 strerror(errno));
 		release(front);

@@ -19,11 +19,11 @@
 
 struct front;
 
-/* Listens on @ipv4 (host byte order) and @port, and starts the thread. Borrows @sentinel until
- * front_stop. IO: @why says what failed. */
+/* Listens on @ipv4 (host byte order) and @port, or on @listen_fd if that is > 0, and starts the
+ * thread. Borrows @sentinel until front_stop. IO: @why says what failed. */
 TERN_CHECKED enum tern_err
-front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, const char *tern_version,
-	    struct front **front, char *why, size_t why_bytes);
+front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, int listen_fd,
+	    const char *tern_version, struct front **front, char *why, size_t why_bytes);
 void front_stop(struct front *front);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct witness {
 	struct admin *admin;
 	struct sentinel sentinel;
 	struct front *front; /* NULL: no address for it is configured */
+	int resp_fd;         /* inherited listener of front; 0: it makes one */
 	void *core_memory;
 };
 
@@ -174,8 +176,8 @@ start_front(struct witness *witness, char *why, size_t why_bytes)
 	if (self->resp.port == 0)
 		return TERN_OK;
 	sentinel_from_config(&witness->sentinel, &witness->config, &witness->status);
-	return front_start(&witness->sentinel, self->resp.ipv4, self->resp.port, TERN_VERSION,
-			   &witness->front, why, why_bytes);
+	return front_start(&witness->sentinel, self->resp.ipv4, self->resp.port, witness->resp_fd,
+			   TERN_VERSION, &witness->front, why, why_bytes);
 }
 
 static enum tern_err
@@ -257,11 +259,16 @@ main(int argc, char **argv)
 	char why[1024] = "";
 	const int signals = signal_fd();
 
-	if (argc != 3 || strcmp(argv[1], "--config") != 0 || witness == NULL || signals < 0) {
-		fprintf(stderr, "usage: tern-witness --config FILE\n");
+	if (witness != NULL)
+		memset(witness, 0, sizeof(*witness));
+	if ((argc != 3 && argc != 5) || strcmp(argv[1], "--config") != 0 || witness == NULL ||
+	    signals < 0 ||
+	    (argc == 5 && (strcmp(argv[3], "--resp-fd") != 0 ||
+			   !platform_take_socket(argv[4], SOCK_STREAM, &witness->resp_fd)))) {
+		fprintf(stderr, "usage: tern-witness --config FILE [--resp-fd N]\n"
+				"--resp-fd: a listening TCP socket, inherited as descriptor N.\n");
 		return ADMIN_EXIT_USAGE;
 	}
-	memset(witness, 0, sizeof(*witness));
 	if (node_config_load(argv[2], &witness->config, why, sizeof(why)) != TERN_OK) {
 		fprintf(stderr, "tern-witness: %s\n", why);
 		return ADMIN_EXIT_CONFIG;

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define PATH_BYTES_MAX 4000u
@@ -45,4 +47,25 @@ platform_directory_sync(const char *path)
 	const enum tern_err err = fsync(fd) == 0 ? TERN_OK : TERN_ERR_IO;
 	close(fd);
 	return err;
+}
+
+bool
+platform_take_socket(const char *text, int kind, int *fd)
+{
+	char *end;
+	int is_listener = 0, its_kind = 0;
+	socklen_t bytes = sizeof(int);
+
+	errno = 0;
+	const long number = strtol(text, &end, 10);
+	if (errno != 0 || *end != '\0' || end == text || number < 3 || number > 1023)
+		return false;
+	const int socket = (int)number;
+	if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &its_kind, &bytes) != 0 || its_kind != kind ||
+	    getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &bytes) != 0 ||
+	    (kind == SOCK_STREAM && !is_listener) || fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
+	    fcntl(socket, F_SETFD, FD_CLOEXEC) != 0)
+		return false;
+	*fd = socket;
+	return true;
 }

@@ -11,6 +11,7 @@
 #ifndef TERN_HW_PLATFORM_PLATFORM_H
 #define TERN_HW_PLATFORM_PLATFORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,11 @@ platform_diag(enum platform_level level, const char *format, ...);
 /* Creates @path if need be and locks it for this process's life (or until @fd is closed).
  * BUSY: another process holds it. IO: it cannot be created or opened. */
 TERN_CHECKED enum tern_err platform_file_lock(const char *path, int *fd);
+
+/* Takes the inherited socket whose number is @text: a listening one if @kind is SOCK_STREAM, else
+ * one of that @kind. It does not block and is not inherited further. False: there is no such
+ * socket. */
+bool platform_take_socket(const char *text, int kind, int *fd);
 
 /* Makes the name @path durable: flushes the directory that holds it. IO; TOO_LARGE: over 4000
  * bytes. */

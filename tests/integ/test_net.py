@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 from case import main, require
+from cluster import Client
 
 
 def namespaces(name=''):
@@ -30,6 +31,13 @@ def fill(cluster, first, count, value_bytes=64):
     for _ in range(count):
         require(client.read() == 'OK', 'SET')
     client.close()
+
+
+def cluster_port(cluster, name):
+    """RESP of any node, the witness too, which `dev up` does not list."""
+    with open(os.path.join(cluster.dir, 'cluster.json'), encoding='utf-8') as handle:
+        nodes = json.load(handle)['nodes']
+    return Client(f'127.0.0.1:{[n["resp_port"] for n in nodes if n["name"] == name][0]}')
 
 
 def check_life(case):
@@ -57,6 +65,9 @@ def check_life(case):
         cluster.dev('start', victim)
         require(cluster.client(victim).call('PING') == 'PONG', 'PING')
         cluster.settle()
+
+    for node in ('a', 'b', 'w'):
+        require(cluster_port(cluster, node).call('PING') == 'PONG', f'PING {node}')
 
     case.step('another network is refused while nodes run')
     done = cluster.run('dev', 'up', '--net', 'memif', check=False)

@@ -61,16 +61,19 @@ life(void **unused)
 static void
 passed_descriptor(void **unused)
 {
-	static const char *const argv[] = { "/bin/sh", "-c",
-					    "read -r word <&3; test \"$word\" = given", NULL };
-	struct process_place place = { .netns_fd = -1, .passed_fd = -1 };
+	static const char *const argv[] = {
+		"/bin/sh", "-c",
+		"read -r word <&3; test -p /proc/self/fd/4 && test \"$word\" = given", NULL
+	};
+	struct process_place place = { .netns_fd = -1, .passed_fds = { -1, -1 } };
 	struct process process;
 	int ends[2], status = -1;
 
 	(void)unused;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_int_equal(write(ends[1], "given\n", 6), 6);
-	place.passed_fd = ends[0];
+	place.passed_fds[0] = ends[0];
+	place.passed_fds[1] = ends[1];
 	assert_true(process_spawn_at(argv, log_path, &place, &process, text, sizeof(text)));
 	assert_int_equal(waitpid(process.pid, &status, 0), process.pid);
 	assert_int_equal(status, 0);
