@@ -49,7 +49,7 @@ find_by_dir(struct cli *cli, struct cluster *cluster)
 			     "no local cluster in %s; give --dir or --node-file, or start one with "
 			     "`tern dev up`",
 			     dev->dir);
-	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+	for (uint32_t i = 0; !code && i < dev->node_count; i++) {
 		struct cluster_node *node = &cluster->nodes[i];
 		memcpy(node->name, dev->nodes[i].name, sizeof(node->name));
 		node->id = dev->nodes[i].id;
@@ -60,7 +60,7 @@ find_by_dir(struct cli *cli, struct cluster *cluster)
 			(void)snprintf(node->resp, sizeof(node->resp), "127.0.0.1:%u",
 				       dev->nodes[i].resp_port);
 	}
-	cluster->node_count = DEV_NODES;
+	cluster->node_count = code ? 0 : dev->node_count;
 	free(dev);
 	return code;
 }
@@ -170,6 +170,16 @@ limit_warnings(const json_t *nodes)
 	return warnings;
 }
 
+static uint32_t
+count_data(const json_t *nodes)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++)
+		count += is_text(json_array_get(nodes, i), "kind", "data");
+	return count;
+}
+
 static bool
 is_node_whole(const json_t *entry)
 {
@@ -185,14 +195,21 @@ cluster_judge(json_t *status)
 	const json_t *master = cluster_master(status);
 	json_t *warnings = limit_warnings(nodes);
 	bool is_whole = json_array_size(warnings) == 0;
+	const bool is_alone = count_data(nodes) == 1;
 	enum admin_exit health = ADMIN_EXIT_DEGRADED;
 
 	for (size_t i = 0; i < json_array_size(nodes); i++)
 		is_whole = is_whole && is_node_whole(json_array_get(nodes, i));
 	if (!master)
 		health = ADMIN_EXIT_CRITICAL;
-	else if (is_whole && is_text(master, "mode", "DUPLEX"))
+	else if (is_whole && (is_alone || is_text(master, "mode", "DUPLEX") ||
+			      is_text(master, "mode", "MAJORITY")))
 		health = ADMIN_EXIT_OK;
+	if (is_alone)
+		(void)json_array_append_new(
+		    warnings,
+		    json_string("NO REDUNDANCY: one data node, one copy; its disk's end is "
+				"the end of the data"));
 	(void)json_object_set_new(status, "health",
 				  json_string(health == ADMIN_EXIT_OK         ? "ok"
 					      : health == ADMIN_EXIT_DEGRADED ? "degraded"

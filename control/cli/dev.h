@@ -17,7 +17,7 @@
 #include "control/cli/process.h"
 #include "control/config/node_config.h"
 
-#define DEV_NODES     3u
+#define DEV_NODES_MAX 4u
 #define DEV_NETNS_MAX 40u
 #define DEV_MTU       1500u
 #define DEV_MTU_JUMBO 9000u
@@ -41,7 +41,8 @@ struct dev {
 	uint64_t log_bytes;
 	enum dev_net net;
 	uint32_t mtu;
-	struct dev_node nodes[DEV_NODES];
+	uint32_t node_count, data_count; /* data nodes first; one more node: the witness */
+	struct dev_node nodes[DEV_NODES_MAX];
 	int lock_fd;
 };
 
@@ -62,7 +63,7 @@ void dev_path(const struct dev *dev, const struct dev_node *node, const char *le
 void dev_admin_socket(const struct dev *dev, const struct dev_node *node,
 		      char out[NODE_CONFIG_SOCKET_MAX]);
 
-/* Chooses id and ports of a new cluster. */
+/* Chooses id and ports of a new cluster of dev->node_count nodes. */
 enum admin_exit dev_choose(struct cli *cli, struct dev *dev);
 /* Makes run directory, profile, filter, node files and storage, as far as they are missing. */
 enum admin_exit dev_make(struct cli *cli, struct dev *dev);

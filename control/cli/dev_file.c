@@ -61,11 +61,17 @@ dev_admin_socket(const struct dev *dev, const struct dev_node *node,
 struct dev_node *
 dev_find(struct cli *cli, struct dev *dev, const char *name)
 {
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		if (strcmp(dev->nodes[i].name, name) == 0)
 			return &dev->nodes[i];
 	}
-	(void)cli_fail(cli, ADMIN_EXIT_USAGE, "no node \"%.32s\", allowed a, b, w", name);
+	char allowed[DEV_NODES_MAX * (NODE_CONFIG_NAME_MAX + 2)] = "";
+	for (uint32_t i = 0; i < dev->node_count; i++) {
+		const size_t used = strlen(allowed);
+		(void)snprintf(allowed + used, sizeof(allowed) - used, "%s%s", i ? ", " : "",
+			       dev->nodes[i].name);
+	}
+	(void)cli_fail(cli, ADMIN_EXIT_USAGE, "no node \"%.32s\", allowed %s", name, allowed);
 	return NULL;
 }
 
@@ -110,16 +116,21 @@ dev_load(struct dev *dev)
 {
 	char path[NODE_CONFIG_PATH_MAX], text[32];
 
+	dev->data_count = 0;
 	dev_path(dev, NULL, "cluster.json", path);
 	json_t *file = json_load_file(path, 0, NULL);
 	const json_t *nodes = json_object_get(file, "nodes");
 	const char *api = json_string_value(json_object_get(file, "api"));
-	bool is_good = api && strcmp(api, API) == 0 && json_array_size(nodes) == DEV_NODES &&
+	bool is_good = api && strcmp(api, API) == 0 && json_array_size(nodes) != 0 &&
+		       json_array_size(nodes) <= DEV_NODES_MAX &&
 		       get_text(file, "run_dir", dev->run_dir, sizeof(dev->run_dir)) &&
 		       get_text(file, "cluster_id", text, sizeof(text));
 
-	for (uint32_t i = 0; i < DEV_NODES && is_good; i++)
+	dev->node_count = is_good ? (uint32_t)json_array_size(nodes) : 0;
+	for (uint32_t i = 0; i < dev->node_count && is_good; i++) {
 		is_good = load_node(json_array_get(nodes, i), &dev->nodes[i]);
+		dev->data_count += !dev->nodes[i].is_witness;
+	}
 	if (is_good) {
 		dev->cluster_id = strtoull(text, NULL, 16);
 		dev->log_bytes = get_u64(file, "log_bytes");
@@ -142,7 +153,7 @@ dev_save(struct cli *cli, const struct dev *dev)
 	json_t *nodes = json_array();
 
 	admin_hex64(dev->cluster_id, id);
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *node = &dev->nodes[i];
 		(void)json_array_append_new(
 		    nodes,

@@ -54,26 +54,27 @@ hold_port(int held[2])
 enum admin_exit
 dev_choose(struct cli *cli, struct dev *dev)
 {
-	static const char *const names[DEV_NODES] = { "a", "b", "w" };
-	uint16_t ports[DEV_NODES * 3];
-	int held[DEV_NODES * 3][2];
+	static const char *const names[DEV_NODES_MAX] = { "a", "b", "c", "d" };
+	uint16_t ports[DEV_NODES_MAX * 3];
+	int held[DEV_NODES_MAX * 3][2];
 	bool is_good = true;
 
-	for (uint32_t i = 0; i < DEV_NODES * 3; i++) {
+	for (uint32_t i = 0; i < dev->node_count * 3; i++) {
 		ports[i] = hold_port(held[i]);
 		is_good = is_good && ports[i] != 0;
 	}
-	for (uint32_t i = 0; i < DEV_NODES * 3; i++) {
+	for (uint32_t i = 0; i < dev->node_count * 3; i++) {
 		(void)close(held[i][0]);
 		(void)close(held[i][1]);
 	}
 	if (!is_good || !node_birth_cluster_id(&dev->cluster_id))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "no free ports on 127.0.0.1");
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		struct dev_node *node = &dev->nodes[i];
-		(void)snprintf(node->name, sizeof(node->name), "%s", names[i]);
+		(void)snprintf(node->name, sizeof(node->name), "%s",
+			       i < dev->data_count ? names[i] : "w");
 		node->id = (uint16_t)(i + 1);
-		node->is_witness = i == 2;
+		node->is_witness = i >= dev->data_count;
 		node->mgmt_port = ports[i * 3];
 		node->resp_port = ports[i * 3 + 1];
 		node->client_port = ports[i * 3 + 2];
@@ -190,8 +191,8 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 {
 	char host[32];
 
-	config->node_count = DEV_NODES;
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	config->node_count = dev->node_count;
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *from = &dev->nodes[i];
 		struct node_config_node *node = &config->nodes[i];
 		memcpy(node->name, from->name, sizeof(node->name));
@@ -214,7 +215,7 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 static void
 fill_ports(const struct dev *dev, const struct dev_node *self, struct node_config *config)
 {
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *peer = &dev->nodes[i];
 		struct node_config_port *port = &config->ports[config->port_count];
 		if (peer->is_witness || peer->id == self->id)
@@ -316,9 +317,9 @@ dev_make(struct cli *cli, struct dev *dev)
 		code = make_profile(cli, dev);
 	if (!code)
 		code = make_filter(cli, dev);
-	for (uint32_t i = 0; i < DEV_NODES && !code; i++)
+	for (uint32_t i = 0; i < dev->node_count && !code; i++)
 		code = make_node_file(cli, dev, &dev->nodes[i]);
-	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+	for (uint32_t i = 0; i < dev->node_count && !code; i++) {
 		code = make_storage(cli, dev, &dev->nodes[i]);
 		if (!code)
 			code = dev_save(cli, dev);

@@ -155,8 +155,8 @@ dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
 
 	if (dev->net == DEV_NET_MEMIF)
 		return true;
-	for (uint32_t i = 0; i <= DEV_NODES; i++) {
-		netns_name(dev, i < DEV_NODES ? &dev->nodes[i] : NULL, name);
+	for (uint32_t i = 0; i <= dev->node_count; i++) {
+		netns_name(dev, i < dev->node_count ? &dev->nodes[i] : NULL, name);
 		if (netns_exists(name))
 			add_line(&script, "netns del %s\n", name);
 	}
@@ -171,14 +171,14 @@ script_links(const struct dev *dev, struct script *script)
 
 	netns_name(dev, NULL, hub);
 	add_line(script, "netns add %s\n", hub);
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		netns_name(dev, &dev->nodes[i], one);
 		add_line(script, "netns add %s\n", one);
 		add_line(script, "link add mgmt0 netns %s type veth peer name mgmt-%s netns %s\n",
 			 one, dev->nodes[i].name, hub);
 	}
-	for (uint32_t i = 0; i < DEV_NODES; i++)
-		for (uint32_t k = i + 1; k < DEV_NODES; k++) {
+	for (uint32_t i = 0; i < dev->node_count; i++)
+		for (uint32_t k = i + 1; k < dev->node_count; k++) {
 			if (dev->nodes[i].is_witness || dev->nodes[k].is_witness)
 				continue;
 			netns_name(dev, &dev->nodes[i], one);
@@ -193,7 +193,7 @@ static void
 script_hub(const struct dev *dev, struct script *script)
 {
 	add_line(script, "link add br0 type bridge stp_state 0\n");
-	for (uint32_t i = 0; i < DEV_NODES; i++)
+	for (uint32_t i = 0; i < dev->node_count; i++)
 		add_line(script, "link set mgmt-%s master br0\nlink set mgmt-%s up\n",
 			 dev->nodes[i].name, dev->nodes[i].name);
 	add_line(script, "link set br0 up\n");
@@ -204,7 +204,7 @@ script_node(const struct dev *dev, const struct dev_node *self, struct script *s
 {
 	add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST "/24 dev mgmt0\n", self->id);
 	add_line(script, "link set mgmt0 up\n");
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *peer = &dev->nodes[i];
 		if (self->is_witness || peer->is_witness || peer->id == self->id)
 			continue;
@@ -223,8 +223,8 @@ is_made(const struct dev *dev, const char *marker)
 
 	if (access(marker, F_OK) != 0)
 		return false;
-	for (uint32_t i = 0; i <= DEV_NODES; i++) {
-		netns_name(dev, i < DEV_NODES ? &dev->nodes[i] : NULL, name);
+	for (uint32_t i = 0; i <= dev->node_count; i++) {
+		netns_name(dev, i < dev->node_count ? &dev->nodes[i] : NULL, name);
 		if (!netns_exists(name))
 			return false;
 	}
@@ -243,7 +243,7 @@ make_all(const struct dev *dev, char *text, size_t text_bytes)
 	script_hub(dev, &script);
 	netns_name(dev, NULL, name);
 	is_good = is_good && run_ip(name, &script, text, text_bytes);
-	for (uint32_t i = 0; i < DEV_NODES && is_good; i++) {
+	for (uint32_t i = 0; i < dev->node_count && is_good; i++) {
 		script.bytes = 0;
 		script_node(dev, &dev->nodes[i], &script);
 		netns_name(dev, &dev->nodes[i], name);
@@ -262,7 +262,7 @@ dev_net_make(struct cli *cli, const struct dev *dev)
 	(void)snprintf(marker, sizeof(marker), "%s/net", dev->run_dir);
 	if (is_made(dev, marker))
 		return ADMIN_EXIT_OK;
-	for (uint32_t i = 0; i < DEV_NODES; i++)
+	for (uint32_t i = 0; i < dev->node_count; i++)
 		if (process_state_of(&dev->nodes[i].process) != PROCESS_DEAD)
 			return cli_fail(cli, ADMIN_EXIT_FAILED,
 					"network namespaces of the cluster are gone while node %s "
@@ -397,7 +397,7 @@ dev_net_choose(struct cli *cli, struct dev *dev)
 				dev_net_name(net));
 	if (net == dev->net && bytes == dev->mtu)
 		return ADMIN_EXIT_OK;
-	for (uint32_t i = 0; i < DEV_NODES && dev->cluster_id != 0; i++)
+	for (uint32_t i = 0; i < dev->node_count && dev->cluster_id != 0; i++)
 		if (process_state_of(&dev->nodes[i].process) != PROCESS_DEAD)
 			return cli_fail(cli, ADMIN_EXIT_USAGE,
 					"the cluster in %s runs on --net %s --mtu %u; end it with "

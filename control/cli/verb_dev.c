@@ -57,7 +57,7 @@ dev_json(const struct dev *dev)
 	json_t *nodes = json_array();
 	char id[17], resp[32], client[32], socket[NODE_CONFIG_SOCKET_MAX];
 
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *node = &dev->nodes[i];
 		const enum process_state state = process_state_of(&node->process);
 		dev_admin_socket(dev, node, socket);
@@ -232,7 +232,7 @@ wait_serving(struct cli *cli, const struct dev *dev, uint32_t timeout_ms)
 	if (health)
 		return health;
 	do {
-		for (uint32_t i = 0; i < DEV_NODES; i++) {
+		for (uint32_t i = 0; i < dev->node_count; i++) {
 			const enum admin_exit code = check_alive(cli, dev, &dev->nodes[i]);
 			if (code)
 				return code;
@@ -250,6 +250,30 @@ wait_serving(struct cli *cli, const struct dev *dev, uint32_t timeout_ms)
 			timeout_ms, dev->dir);
 }
 
+/* A new cluster takes the topology that is asked for; one that exists keeps its own. */
+static bool
+choose_topology(struct dev *dev, const char *wanted)
+{
+	static const struct {
+		const char *name;
+		uint32_t data_count, node_count;
+	} known[] = { { "2+w", 2, 3 }, { "3", 3, 3 }, { "3+w", 3, 4 }, { "1", 1, 1 } };
+
+	if (!wanted && dev->cluster_id != 0)
+		return true;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i].name, wanted ? wanted : "2+w") != 0)
+			continue;
+		if (dev->cluster_id != 0)
+			return dev->data_count == known[i].data_count &&
+			       dev->node_count == known[i].node_count;
+		dev->data_count = known[i].data_count;
+		dev->node_count = known[i].node_count;
+		return true;
+	}
+	return false;
+}
+
 static enum admin_exit
 check_up_options(struct cli *cli, struct dev *dev)
 {
@@ -257,9 +281,14 @@ check_up_options(struct cli *cli, struct dev *dev)
 	const char *log_size = cli->values[CLI_LOG_SIZE];
 	uint64_t log_bytes = LOG_BYTES;
 
-	if (topology && strcmp(topology, "2+w") != 0)
-		return cli_fail(cli, ADMIN_EXIT_USAGE, "--topology \"%.32s\", allowed 2+w",
-				topology);
+	if (!choose_topology(dev, topology))
+		return cli_fail(
+		    cli, ADMIN_EXIT_USAGE,
+		    dev->cluster_id == 0
+			? "--topology \"%.32s\", allowed 2+w, 3, 3+w, 1"
+			: "--topology \"%.32s\" is not what the cluster in this directory "
+			  "has; leave it away, or give another --dir",
+		    topology ? topology : "");
 	if (log_size && (!config_parse_bytes(log_size, &log_bytes) || log_bytes < (8ull << 20) ||
 			 log_bytes % (1ull << 20) != 0))
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
@@ -284,7 +313,7 @@ bring_up(struct cli *cli, struct dev *dev)
 		code = dev_choose(cli, dev);
 	if (!code)
 		code = dev_make(cli, dev);
-	for (uint32_t i = 0; i < DEV_NODES && !code; i++) {
+	for (uint32_t i = 0; i < dev->node_count && !code; i++) {
 		code = start_node(cli, dev, &dev->nodes[i]);
 		if (process_state_of(&dev->nodes[i].process) == PROCESS_STOPPED)
 			(void)process_signal(&dev->nodes[i].process, SIGCONT);
@@ -315,11 +344,11 @@ end_all(struct dev *dev, uint32_t timeout_ms)
 {
 	const uint64_t deadline = now_ms() + timeout_ms;
 
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		if (process_signal(&dev->nodes[i].process, SIGTERM))
 			(void)process_signal(&dev->nodes[i].process, SIGCONT);
 	}
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev->node_count; i++) {
 		struct process *process = &dev->nodes[i].process;
 		const uint64_t now = now_ms();
 		if (!process_wait(process, now < deadline ? (uint32_t)(deadline - now) : 0) &&
@@ -349,7 +378,7 @@ verb_dev_down(struct cli *cli)
 	if (!code) {
 		end_all(&dev, cli->timeout_ms ? cli->timeout_ms : DOWN_TIMEOUT_MS);
 		bool is_any_left = false;
-		for (uint32_t i = 0; i < DEV_NODES; i++) {
+		for (uint32_t i = 0; i < dev.node_count; i++) {
 			if (process_state_of(&dev.nodes[i].process) != PROCESS_DEAD)
 				is_any_left = true;
 			else
@@ -384,7 +413,7 @@ verb_dev_status(struct cli *cli)
 	if (!dev_load(&dev))
 		return cli_fail(cli, ADMIN_EXIT_UNREACHABLE,
 				"no local cluster in %s; start one with `tern dev up`", dev.dir);
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < dev.node_count; i++) {
 		if (process_state_of(&dev.nodes[i].process) != PROCESS_RUNNING)
 			code = ADMIN_EXIT_DEGRADED;
 	}

@@ -171,17 +171,25 @@ find_named(const struct cluster *cluster, const char *name)
 	return NULL;
 }
 
-/* The node named, or the data node that is not master now. */
+/* The node named, or a data node that is not master now: one that follows, if there is one. */
 static const struct cluster_node *
-choose_target(const struct cluster *cluster, const char *to, const char *master)
+choose_target(const struct cluster *cluster, const json_t *status, const char *to,
+	      const char *master)
 {
+	const struct cluster_node *target = NULL;
+
 	if (to)
 		return find_named(cluster, to);
 	for (uint32_t i = 0; i < cluster->node_count; i++) {
-		if (!cluster->nodes[i].is_witness && strcmp(cluster->nodes[i].name, master) != 0)
+		const json_t *entry = json_array_get(json_object_get(status, "nodes"), i);
+		const char *mode = json_string_value(json_object_get(entry, "mode"));
+		if (cluster->nodes[i].is_witness || strcmp(cluster->nodes[i].name, master) == 0)
+			continue;
+		if (mode && strcmp(mode, "REPLICA") == 0)
 			return &cluster->nodes[i];
+		target = target ? target : &cluster->nodes[i];
 	}
-	return NULL;
+	return target;
 }
 
 /* Waits until @target is the master that serves. */
@@ -251,7 +259,7 @@ verb_cluster_switchover(struct cli *cli)
 	json_t *status = cluster_status(&cluster, 0, &health);
 	const char *from = json_string_value(json_object_get(cluster_master(status), "name"));
 	const struct cluster_node *target =
-	    from ? choose_target(&cluster, cli->arguments[0], from) : NULL;
+	    from ? choose_target(&cluster, status, cli->arguments[0], from) : NULL;
 	if (!from)
 		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
 				"no master serves, so nobody can hand over; see `tern status`");

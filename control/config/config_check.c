@@ -104,11 +104,19 @@ check_topology(struct config_reader *reader)
 			c->witness_id = c->nodes[i].id;
 		}
 	}
-	if (data_count != 2 || witness_count != 1)
-		return config_fail(reader, config_find(reader, "nodes"), "nodes",
-				   "%u data nodes and %u witnesses, allowed 2 data nodes and 1 "
-				   "witness",
-				   data_count, witness_count);
+	/* An even number of copies needs the witness's vote, an odd one does not. */
+	const bool is_pair = data_count == 2 && witness_count == 1;
+	if (!is_pair && !(data_count == 3 && witness_count <= 1) &&
+	    !(data_count == 1 && witness_count == 0))
+		return config_fail(
+		    reader, config_find(reader, "nodes"), "nodes",
+		    "%u data nodes and %u witnesses, allowed 2 data nodes and 1 "
+		    "witness, 3 data nodes (a witness only observes), or 1 data node",
+		    data_count, witness_count);
+	if (c->policy.min_copies > data_count)
+		return config_fail(reader, config_find(reader, "policy.min_copies"),
+				   "policy.min_copies", "%u, allowed up to the %u data nodes",
+				   c->policy.min_copies, data_count);
 	return check_self(reader);
 }
 
@@ -211,7 +219,10 @@ check_ports(struct config_reader *reader)
 	struct node_config *c = reader->config;
 	const config_setting_t *list = config_find(reader, "ports");
 
-	if (c->kind == NODE_DATA && c->port_count == 0)
+	const uint64_t peers = c->data_nodes & ~(1ull << c->id);
+	uint64_t reached = 0;
+
+	if (c->kind == NODE_DATA && peers != 0 && c->port_count == 0)
 		return config_fail(reader, list, "ports",
 				   "a data node needs at least one data port, in the profile or "
 				   "here");
@@ -225,14 +236,22 @@ check_ports(struct config_reader *reader)
 			return config_fail(reader, at, "ports[].device", "must not be empty");
 		if (port->ipv4 == 0)
 			port->ipv4 = node_config_self(c)->data.ipv4;
+		reached |= port->peer_count == 0 ? peers : 0;
 		for (uint32_t k = 0; k < port->peer_count; k++) {
 			const struct node_config_node *peer = node_config_find(c, port->peers[k]);
 			if (!peer || peer->kind != NODE_DATA || peer->id == c->id)
 				return config_fail(reader, at, "ports[].peers",
 						   "%u is no other data node of this cluster",
 						   port->peers[k]);
+			reached |= 1ull << peer->id;
 		}
 	}
+	for (uint32_t i = 0; i < c->node_count && c->kind == NODE_DATA; i++)
+		if ((peers & ~reached & 1ull << c->nodes[i].id) != 0)
+			return config_fail(reader, list, "ports",
+					   "no port leads to data node \"%s\"; name it in the "
+					   "peers of one of them",
+					   c->nodes[i].name);
 	return TERN_OK;
 }
 

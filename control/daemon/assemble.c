@@ -99,6 +99,9 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 		.filter = node->filter,
 	};
 
+	/* A node without data peers needs no port, no pool of frames and no EAL. */
+	if ((config->data_nodes & ~(UINT64_C(1) << config->id)) == 0)
+		return TERN_OK;
 	/* The same at every start, so that what a killed process left behind is used again. */
 	snprintf(nic.file_prefix, sizeof(nic.file_prefix), "tern-%u", config->id);
 	static_assert(sizeof(config->run_dir) <= sizeof(nic.run_dir), "every run directory fits");
@@ -285,7 +288,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.min_copies = config->policy.min_copies,
 		.core_bugs = TERN_TEST_CORE_BUGS,
 		.prng_seed = platform_random_u64(),
-		.data_net = nic_port(node->nic),
+		.data_net = node->nic != NULL ? nic_port(node->nic) : (struct net_port){ 0 },
 		.mgmt_net = net_kernel_port(node->mgmt),
 		.disk = node->disk,
 		.clock = platform_clock(),

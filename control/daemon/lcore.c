@@ -131,7 +131,7 @@ boot(struct ternd *node)
 	node->lcore.boot = verdict;
 	if (verdict != RUNTIME_BOOT_READY)
 		return false;
-	if (nic_thread_register(node->nic) != TERN_OK) {
+	if (node->nic != NULL && nic_thread_register(node->nic) != TERN_OK) {
 		snprintf(node->lcore.why, sizeof(node->lcore.why),
 			 "DPDK has no room for the data thread");
 		return false;
@@ -157,6 +157,16 @@ goes_on(struct ternd *node, uint64_t *stop_ns)
 	       platform_monotonic_ns() - *stop_ns < STOP_WAIT_NS;
 }
 
+/* One port of several is enough: the others are down because their peers are. */
+static bool
+is_data_up(struct ternd *node)
+{
+	for (uint32_t i = 0; node->nic != NULL && i < node->config.port_count; i++)
+		if (nic_port_is_up(node->nic, i))
+			return true;
+	return node->nic == NULL;
+}
+
 static void *
 lcore_main(void *context)
 {
@@ -176,7 +186,7 @@ lcore_main(void *context)
 	}
 	atomic_store(&node->lcore.phase, LCORE_RUNNING);
 	while (goes_on(node, &stop_ns)) {
-		const bool is_up_now = nic_port_is_up(node->nic, 0);
+		const bool is_up_now = is_data_up(node);
 
 		if (is_up_now != is_up) {
 			is_up = is_up_now;
@@ -198,7 +208,8 @@ lcore_main(void *context)
 			break;
 		}
 	}
-	nic_thread_unregister(node->nic);
+	if (node->nic != NULL)
+		nic_thread_unregister(node->nic);
 	atomic_store(&node->lcore.phase, LCORE_ENDED);
 	return NULL;
 }

@@ -187,6 +187,15 @@ signal_fd(void)
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+/* Looks after the data ports; returns for how many milliseconds to wait. */
+static int
+maintain(struct ternd *node)
+{
+	if (node->nic == NULL)
+		return (int)SUPERVISE_MS;
+	return (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
+}
+
 /* The main thread's work until a signal, or until the lcore gives up. */
 static void
 supervise(struct ternd *node, int signals)
@@ -201,7 +210,7 @@ supervise(struct ternd *node, int signals)
 
 		if (phase == LCORE_FAILED || phase == LCORE_ENDED)
 			return;
-		wait_ms = (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
+		wait_ms = maintain(node);
 		while (divergent_turn(node))
 			;
 		(void)state_grace_period(node->state);
@@ -230,7 +239,7 @@ await_boot(struct ternd *node, int signals)
 	while (atomic_load(&node->lcore.phase) == LCORE_BOOTING) {
 		if (poll(&fd, 1, wait_ms) > 0)
 			return false;
-		wait_ms = (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
+		wait_ms = maintain(node);
 	}
 	return atomic_load(&node->lcore.phase) == LCORE_RUNNING;
 }

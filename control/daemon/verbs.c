@@ -113,8 +113,11 @@ verb_switchover(void *context, const json_t *request)
 	if (completion.outcome != SUBMIT_DONE)
 		return admin_refuse(
 		    ADMIN_EXIT_REFUSED,
-		    "a hand-over needs both copies in sync (mode DUPLEX); wait until "
-		    "`tern status` shows it");
+		    node->config.node_count == 3 && node->config.witness_id != 0
+			? "a hand-over needs both copies in sync (mode DUPLEX); wait until "
+			  "`tern status` shows it"
+			: "a hand-over needs a target that follows (mode REPLICA); wait until "
+			  "`tern status` shows it");
 	return json_pack("{s:s, s:b}", "to", target->name, "already_master", 0);
 }
 

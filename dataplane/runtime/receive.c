@@ -199,6 +199,8 @@ receive_port(struct runtime *rt, const struct net_port *port, enum core_path pat
 	struct net_frame frames[NET_BURST_MAX];
 	bool has_any = false;
 
+	if (port->ops == NULL)
+		return false; /* a node that has no peers on this path */
 	for (uint32_t burst = 0; burst < RUNTIME_RX_BURSTS_MAX; burst++) {
 		const uint32_t count = port->ops->rx_burst(port->net, frames, NET_BURST_MAX);
 		for (uint32_t i = 0; i < count; i++)

@@ -209,10 +209,13 @@ fill_status_ports(const struct runtime *rt, struct node_status *status)
 
 	disk->ops->facts(disk->disk, &status->disk_facts);
 	disk->ops->stats(disk->disk, &status->disk);
-	data->ops->stats(data->net, &status->data_net);
-	strncpy(status->data_driver, data->ops->driver(data->net), sizeof(status->data_driver) - 1);
+	if (data->ops != NULL) {
+		data->ops->stats(data->net, &status->data_net);
+		strncpy(status->data_driver, data->ops->driver(data->net),
+			sizeof(status->data_driver) - 1);
+	}
 	for (uint32_t i = 0; i < rt->stream_count; i++)
-		status->data_port_up = data->ops->is_up(data->net, rt->stream_nodes[i]);
+		status->data_port_up |= data->ops->is_up(data->net, rt->stream_nodes[i]);
 	if (mgmt->ops == NULL)
 		return;
 	mgmt->ops->stats(mgmt->net, &status->mgmt_net);

@@ -12,10 +12,11 @@ from cluster import WAIT_S, Client, Cluster, Failure, require  # noqa: E402,F401
 
 
 class Case:
-    def __init__(self, build):
+    def __init__(self, build, topology):
         self.build = build
+        self.topology = topology
         self.dir = tempfile.mkdtemp(prefix='integ-', dir=build)
-        self.cluster = Cluster(build, os.path.join(self.dir, 'c'))
+        self.cluster = Cluster(build, os.path.join(self.dir, 'c'), topology=topology)
         self.step_name = 'start'
 
     def step(self, name):
@@ -35,7 +36,7 @@ class Case:
                 shutil.copy(os.path.join(self.build, source), os.path.join(bin_dir, name))
             tern = os.path.join(bin_dir, 'tern')
         self.cluster = Cluster(self.build, os.path.join(self.dir, 'c'), tern=tern,
-                               profile=profile)
+                               profile=profile, topology=self.topology)
         return self.cluster.up()
 
     def path(self, name):
@@ -43,26 +44,32 @@ class Case:
 
 
 def main(test):
-    """usage of every test: test_X.py BUILD_DIR [ARGS]"""
+    """usage of every test: test_X.py BUILD_DIR [--topology T] [ARGS]"""
     if os.environ.get('TERN_TEST_NET', 'memif') != 'memif' and os.geteuid() != 0:
         print('skipped: network namespaces need root')
         sys.exit(77)
-    case = Case(os.path.abspath(sys.argv[1]))
+    arguments = sys.argv[1:]
+    topology = '2+w'
+    if '--topology' in arguments:
+        at = arguments.index('--topology')
+        topology = arguments[at + 1]
+        del arguments[at:at + 2]
+    case = Case(os.path.abspath(arguments[0]), topology)
     status = 1
     try:
-        test(case, *sys.argv[2:])
+        test(case, *arguments[1:])
         status = 0
     except Exception as error:  # whatever it was, it is shown and the cluster is ended
         print(f'FAILED in step "{case.step_name}": {error}')
         if not isinstance(error, Failure):
             traceback.print_exc()
-        for name in ('a', 'b', 'w'):
+        for name in case.cluster.nodes or ('a', 'b', 'w'):
             log = os.path.join(case.cluster.dir, name, 'log')
             if os.path.exists(log):
                 with open(log, encoding='utf-8', errors='replace') as handle:
                     print(f'--- {name}\n' + ''.join(handle.readlines()[-15:]))
     finally:
-        for name in ('a', 'b', 'w'):
+        for name in case.cluster.nodes or ('a', 'b', 'w'):
             case.cluster.dev('cont', name, check=False)
         case.cluster.down()
         shutil.rmtree(case.dir, ignore_errors=True)

@@ -14,7 +14,6 @@ def test(case):
     cluster.up()
     cluster.settle()
     old = cluster.wait_master()
-    new = cluster.other(old)
     case.step('balance 120')
     client = cluster.client(old)
     reply = client.call('TERN.INCRBY', 'user:1', 120, 'MIN', 0)
@@ -23,11 +22,9 @@ def test(case):
     require(losing.call('PING') == 'PONG', 'connected')
 
     case.step('cut the master off from both, tell both sides')
-    cluster.dev('cut', old, new)
-    cluster.dev('cut', old, 'w')
+    cluster.isolate(old)
     losing.send('TERN.INCRBY', 'user:1', -100, 'MIN', 0)
-    cluster.wait('the other side to serve', lambda s: s[new].get('role') == 'master' and
-                 s[new].get('serving'))
+    new = cluster.wait('the other side to serve', cluster.serves_without([old]))
     winning = cluster.client(new)
     told_new = winning.call('TERN.INCRBY', 'user:1', -50, 'MIN', 0)
     try:
@@ -40,8 +37,7 @@ def test(case):
     require(not isinstance(told_old, int), f'the old master must not have executed: {told_old}')
 
     case.step('heal: the tail is rolled back, saved and listed')
-    cluster.dev('heal', old, new)
-    cluster.dev('heal', old, 'w')
+    cluster.isolate(old, 'heal')
     cluster.settle()
 
     def saved(_):

@@ -13,16 +13,18 @@ ROUNDS = 200
 ROUNDS_OF_BROKEN = 20
 
 
-def write_at(cluster, name, value, until):
-    """Writes k at a node that is about to become master. False: it did not in time."""
-    client = cluster.client(name)
+def write_beside(cluster, old, value, until):
+    """Writes k at whichever data node becomes master beside @old. False: none did in time."""
+    clients = [cluster.client(name) for name in cluster.others(old)]
     try:
         while time.monotonic() < until:
-            if client.call('SET', 'k', value) == 'OK':
-                return True
+            for client in clients:
+                if client.call('SET', 'k', value) == 'OK':
+                    return True
             time.sleep(0.002)
     finally:
-        client.close()
+        for client in clients:
+            client.close()
     return False
 
 
@@ -30,15 +32,13 @@ def one_round(cluster, number, is_cut):
     """What the old master answered to the GET that waited in its socket; None: the round could not
     begin, because the master had gone SOLO just before (then nobody else may serve)."""
     old = cluster.wait_duplex()
-    new = cluster.other(old)
     client = cluster.client(old)
     require(client.call('SET', 'k', f'old-{number}') == 'OK', 'SET')
     cluster.dev('stop', old)
     client.send('GET', 'k')
-    has_moved = write_at(cluster, new, f'new-{number}', time.monotonic() + 5)
+    has_moved = write_beside(cluster, old, f'new-{number}', time.monotonic() + 5)
     if is_cut:
-        cluster.dev('cut', old, new)
-        cluster.dev('cut', old, 'w')
+        cluster.isolate(old)
     cluster.dev('cont', old)
     try:
         answer = client.read() if has_moved else None
@@ -46,8 +46,7 @@ def one_round(cluster, number, is_cut):
         answer = 'closed'
     client.close()
     if is_cut:
-        cluster.dev('heal', old, new)
-        cluster.dev('heal', old, 'w')
+        cluster.isolate(old, 'heal')
     return getattr(answer, 'text', answer)
 
 

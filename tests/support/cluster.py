@@ -82,7 +82,8 @@ class Client:
 
 
 class Cluster:
-    def __init__(self, build, directory, log_size='256MiB', tern=None, profile=None):
+    def __init__(self, build, directory, log_size='256MiB', tern=None, profile=None,
+                 topology='2+w'):
         self.build = os.path.abspath(build)
         self.dir = os.path.abspath(directory)
         self.tern = tern or os.path.join(self.build, 'control/cli/tern')
@@ -92,6 +93,7 @@ class Cluster:
         # What `tern dev up` is told besides; tests run on another network by this.
         self.net = os.environ.get('TERN_TEST_NET', 'memif')
         self.mtu = os.environ.get('TERN_TEST_MTU', '1500')
+        self.topology = topology
         self.nodes = {}
 
     def run(self, *args, check=True, timeout=120):
@@ -103,7 +105,8 @@ class Cluster:
 
     def up(self):
         profile = ['--profile', self.profile] if self.profile else []
-        out = self.run('dev', 'up', '--log-size', self.log_size, '--net', self.net, '--mtu', self.mtu,
+        out = self.run('dev', 'up', '--log-size', self.log_size, '--topology', self.topology,
+                       '--net', self.net, '--mtu', self.mtu,
                        '-o', 'json', *profile)
         self.nodes = {node['name']: node for node in json.loads(out.stdout)['nodes']}
         return self
@@ -152,8 +155,46 @@ class Cluster:
     def wait_master(self):
         return self.wait('a serving master', self.master)
 
+    def data_names(self):
+        return [name for name, node in self.nodes.items() if node['kind'] == 'data']
+
+    def others(self, name):
+        """The data nodes beside @name."""
+        return [other for other in self.data_names() if other != name]
+
     def other(self, name):
-        return {'a': 'b', 'b': 'a'}[name]
+        """A data node beside @name; of a pair, the one."""
+        return self.others(name)[0]
+
+    def rest(self, name):
+        """All nodes beside @name, the witness among them."""
+        return [other for other in self.nodes if other != name]
+
+    def isolate(self, name, verb='cut'):
+        """Cuts (or heals) every link of @name."""
+        for other in self.rest(name):
+            self.dev(verb, name, other)
+
+    @property
+    def whole_mode(self):
+        """The mode of a master whose copies are all there."""
+        return {2: 'DUPLEX', 3: 'MAJORITY', 1: 'SOLO'}[len(self.data_names())]
+
+    @property
+    def lone_mode(self):
+        """The mode of a master that lost one data node."""
+        return {2: 'SOLO', 3: 'MAJORITY', 1: 'SOLO'}[len(self.data_names())]
+
+    def serves_without(self, victims):
+        """A predicate: some data node outside @victims is the serving master; its name."""
+        def look(status):
+            for name in self.data_names():
+                node = status[name]
+                if name not in victims and node.get('role') == 'master' and \
+                        node.get('serving') and node['mode'] == self.lone_mode:
+                    return name
+            return None
+        return look
 
     def wait_mode(self, mode):
         """The master serves in @mode; returns its name."""
@@ -163,23 +204,32 @@ class Cluster:
         return self.wait(f'a serving master in {mode}', look)
 
     def wait_duplex(self):
-        return self.wait_mode('DUPLEX')
+        """The master serves and every other data node is in sync; returns its name."""
+        def look(status):
+            name = self.master(status)
+            if not name or status[name]['mode'] != self.whole_mode:
+                return None
+            if len(self.data_names()) > 2 and any(
+                    status[other]['mode'] != 'REPLICA' for other in self.others(name)):
+                return None
+            return name
+        return self.wait('a serving master with all copies', look)
 
     def wait_equal(self):
-        """Both data nodes have applied the same position; returns (index, hash)."""
+        """All data nodes have applied the same position; returns (index, hash)."""
         def look(status):
-            a, b = status['a'], status['b']
-            if 'state_hash' not in a or 'state_hash' not in b:
+            nodes = [status[name] for name in self.data_names()]
+            if any('state_hash' not in node for node in nodes):
                 return None
-            if a['applied_index'] == b['applied_index'] == a['last_index'] == b['last_index']:
-                return a, b
-            return None
-        a, b = self.wait('both copies at the same position', look)
-        require(a['state_hash']['index'] == b['state_hash']['index'], 'hashes of one index')
-        require(a['state_hash'] == b['state_hash'],
-                f'state hashes differ: {a["state_hash"]} {b["state_hash"]}')
-        require(a['chain'] == b['chain'], 'chains differ')
-        return a['state_hash']['index'], a['state_hash']['value']
+            places = {node[key] for node in nodes for key in ('applied_index', 'last_index')}
+            return nodes if len(places) == 1 else None
+        nodes = self.wait('all copies at the same position', look)
+        first = nodes[0]
+        for node in nodes[1:]:
+            require(first['state_hash'] == node['state_hash'],
+                    f'state hashes differ: {first["state_hash"]} {node["state_hash"]}')
+            require(first['chain'] == node['chain'], 'chains differ')
+        return first['state_hash']['index'], first['state_hash']['value']
 
     def driver(self):
         """What the data ports of this network have to be."""
@@ -193,7 +243,7 @@ class Cluster:
 
     def addresses(self):
         out = []
-        for name in ('a', 'b'):
+        for name in self.data_names():
             out += ['--addr', self.resp(name)]
         return out
 
@@ -220,7 +270,7 @@ class Cluster:
         return found
 
     def settle(self):
-        """Waits until both copies are in sync again."""
+        """Waits until all copies are in sync again."""
         self.wait_duplex()
         return self.wait_equal()
 

@@ -33,7 +33,7 @@ static const struct parse_case cases[] = {
 	{ { "dev", "upp" }, ADMIN_EXIT_USAGE, NULL, "did you mean `tern dev up`?" },
 	{ { "log", "verfy" }, ADMIN_EXIT_USAGE, NULL, "did you mean `tern log verify`?" },
 	{ { "frobnicate" }, ADMIN_EXIT_USAGE, NULL, "`tern --help` lists all" },
-	{ { "dev", "kill" }, ADMIN_EXIT_USAGE, NULL, "NODE (a, b or w) is missing" },
+	{ { "dev", "kill" }, ADMIN_EXIT_USAGE, NULL, "NODE (a, b, c or w) is missing" },
 	{ { "dev", "cut", "a" }, ADMIN_EXIT_USAGE, NULL, "Y (another node) is missing" },
 	{ { "dev", "kill", "a", "b" }, ADMIN_EXIT_USAGE, NULL, "one argument too many: \"b\"" },
 	{ { "status", "x" }, ADMIN_EXIT_USAGE, NULL, "one argument too many: \"x\"" },

@@ -46,6 +46,8 @@ start(void **state)
 	if (!f->cli.out || dev_open(&f->cli, &f->dev, false))
 		return -1;
 	f->dev.log_bytes = 64u << 20;
+	f->dev.data_count = 2;
+	f->dev.node_count = 3;
 	return 0;
 }
 
@@ -84,6 +86,49 @@ can_make_storage(enum admin_exit code, struct fixture *f)
 	return code == ADMIN_EXIT_OK;
 }
 
+/* A mesh of memif ports, one a pair, the lower id listening; and a node alone, without ports. */
+static void
+other_topologies_are_made(void **state)
+{
+	struct fixture *f = *state;
+	struct node_config *config = malloc(sizeof(*config));
+	char path[NODE_CONFIG_PATH_MAX], text[512];
+
+	assert_non_null(config);
+	f->dev.data_count = 3;
+	f->dev.node_count = 4;
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
+	assert_string_equal(f->dev.nodes[2].name, "c");
+	assert_string_equal(f->dev.nodes[3].name, "w");
+	for (uint32_t i = 0; i < 3; i++) {
+		dev_path(&f->dev, &f->dev.nodes[i], "node.conf", path);
+		assert_int_equal(node_config_load(path, config, text, sizeof(text)), TERN_OK);
+		assert_int_equal(config->data_nodes, 14);
+		assert_int_equal(config->port_count, 2);
+		for (uint32_t k = 0; k < 2; k++) {
+			const bool is_server = config->ports[k].peers[0] > i + 1;
+			(void)snprintf(text, sizeof(text), "m%u-%u.sock",
+				       is_server ? i + 1 : config->ports[k].peers[0],
+				       is_server ? config->ports[k].peers[0] : i + 1);
+			assert_non_null(strstr(config->ports[k].device, text));
+			assert_non_null(strstr(config->ports[k].device,
+					       is_server ? "role=server" : "role=client"));
+		}
+	}
+	dev_remove_run(&f->dev);
+	memset(&f->dev.nodes, 0, sizeof(f->dev.nodes));
+	f->dev.data_count = f->dev.node_count = 1;
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	(void)snprintf(f->dev.nodes[0].name, sizeof(f->dev.nodes[0].name), "alone");
+	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
+	dev_path(&f->dev, &f->dev.nodes[0], "node.conf", path);
+	assert_int_equal(node_config_load(path, config, text, sizeof(text)), TERN_OK);
+	assert_int_equal(config->port_count, 0);
+	assert_int_equal(config->witness_id, 0);
+	free(config);
+}
+
 static void
 a_cluster_is_made_once(void **state)
 {
@@ -95,7 +140,7 @@ a_cluster_is_made_once(void **state)
 	assert_non_null(config);
 	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
 	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
-	for (uint32_t i = 0; i < DEV_NODES; i++) {
+	for (uint32_t i = 0; i < f->dev.node_count; i++) {
 		dev_path(&f->dev, &f->dev.nodes[i], "node.conf", path);
 		assert_int_equal(node_config_load(path, config, text, sizeof(text)), TERN_OK);
 		assert_true(config->is_dev);
@@ -385,6 +430,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(a_cluster_is_made_once),
+		TEST(other_topologies_are_made),
 		TEST(run_directory_is_ours_and_removed),
 		TEST(verbs_signal_the_recorded_process),
 		TEST(a_recorded_pid_of_somebody_else_is_left_alone),

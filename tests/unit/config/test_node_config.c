@@ -20,6 +20,12 @@
 #define PORT    "ports = ( { device = \"net_ring0\"; } );\n"
 #define MINIMAL NODE_A NODES PORT
 
+#define DATA(name, id)                                                           \
+	"{ name = \"" name "\"; id = " #id "; data = \"10.0.0." #id ":7400\";\n" \
+	"mgmt = \"127.0.0.1:700" #id "\"; resp = \"127.0.0.1:600" #id            \
+	"\"; client = \"127.0.0.1:610" #id "\"; }"
+#define WITNESS_4 "{ name = \"w\"; id = 4; kind = \"witness\"; mgmt = \"127.0.0.1:7004\"; }"
+
 static char dir[] = "/tmp/tern-config-XXXXXX";
 static const char *profiles;
 static struct node_config config;
@@ -42,6 +48,24 @@ static enum tern_err
 load(const char *content)
 {
 	return node_config_load(file_named("node.conf", content), &config, text, sizeof(text));
+}
+
+static void
+topologies(void **unused)
+{
+	(void)unused;
+	assert_int_equal(
+	    load(NODE_A "nodes = ( " DATA("a", 1) ", " DATA("b", 2) ", " DATA("c", 3) " );\n" PORT),
+	    TERN_OK);
+	assert_int_equal(config.data_nodes, 14);
+	assert_int_equal(config.witness_id, 0);
+	assert_int_equal(load(NODE_A "nodes = ( " DATA("a", 1) ", " DATA("b", 2) ", " DATA(
+			     "c", 3) ", " WITNESS_4 " );\n" PORT),
+			 TERN_OK);
+	assert_int_equal(config.witness_id, 4);
+	/* A node alone needs no data port. */
+	assert_int_equal(load(NODE_A "nodes = ( " DATA("a", 1) " );\n"), TERN_OK);
+	assert_int_equal(config.data_nodes, 2);
 }
 
 static void
@@ -174,6 +198,16 @@ static const struct wrong wrongs[] = {
 	{ NODE_A
 	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1\"; } );\n",
 	  "mgmt: \"127.0.0.1\" is no address" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ", " DATA("b", 2) " );\n" PORT,
+	  "nodes: 2 data nodes and 0 witnesses, allowed" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ", " WITNESS_4 " );\n" PORT,
+	  "nodes: 1 data nodes and 1 witnesses, allowed" },
+	{ NODE_A "policy = { min_copies = 2; };\nnodes = ( " DATA("a", 1) " );\n",
+	  "policy.min_copies: 2, allowed up to the 1 data nodes" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ", " DATA("b", 2) ", " DATA(
+	      "c", 3) " );\n"
+		      "ports = ( { device = \"net_ring0\"; peers = [2]; } );\n",
+	  "ports: no port leads to data node \"c\"" },
 	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"h:70000\"; } );\n",
 	  "mgmt: \"h:70000\": bad port, allowed 1 to 65535" },
 	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; ip = \"10.0.0\"; } );\n",
@@ -338,6 +372,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(topologies),
 		cmocka_unit_test(every_error_names_its_place),
 		cmocka_unit_test(absent_file),
 		cmocka_unit_test(node_file_wins_over_profile),

@@ -6,7 +6,7 @@ _tern() {
 	--dir) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--node-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--timeout) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	--topology) COMPREPLY=($(compgen -W "2+w" -- "$cur")); return ;;
+	--topology) COMPREPLY=($(compgen -W "2+w 3 3+w 1" -- "$cur")); return ;;
 	--net) COMPREPLY=($(compgen -W "memif veth veth-xdp" -- "$cur")); return ;;
 	--log-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--profile) COMPREPLY=($(compgen -f -- "$cur")); return ;;

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only three copies show: any two links of one node may go; a cut between two of them lets the
+third decide; -MOVED names the right master at both replicas; two lost nodes stop service and nothing
+else; and one node alone says so, loudly, and keeps what it acknowledged over SIGKILL."""
+import time
+
+from case import main, require
+
+
+def moved_everywhere(cluster, what):
+    """Every replica names the address of the one master."""
+    master = cluster.wait_duplex()
+    for name in cluster.others(master):
+        client = cluster.client(name)
+        reply = client.call('GET', 'k')
+        client.close()
+        require(getattr(reply, 'text', '') == f'MOVED 0 {cluster.resp(master)}',
+                f'{what}: {name} answers {reply!r}, the master {master} is at '
+                f'{cluster.resp(master)}')
+    return master
+
+
+def three(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    case.step('-MOVED names the right master of three, after each hand-over')
+    for target in cluster.data_names():
+        if cluster.wait_duplex() != target:
+            cluster.run('cluster', 'switchover', target)
+        require(moved_everywhere(cluster, target) == target, f'{target} must be master')
+
+    journal = case.path('journal')
+    load = cluster.load_start(journal, 'three')
+    time.sleep(0.5)
+    case.step('cut two data nodes from one another: nothing stops')
+    master = cluster.wait_duplex()
+    one, two = cluster.others(master)
+    cluster.dev('cut', one, two)
+    term = cluster.status()[master]['term']
+    time.sleep(0.7)
+    status = cluster.status()
+    require(cluster.master(status) == master and status[master]['term'] == term,
+            f'no effect expected:\n{cluster.brief(status)}')
+    cluster.dev('heal', one, two)
+    case.step('cut the master from one replica: the other one keeps it master')
+    cluster.dev('cut', master, one)
+    before = cluster.status()[master]['commit_index']
+    cluster.wait('commits', lambda s: s[master].get('serving') and
+                 s[master]['commit_index'] > before + 20)
+    require(cluster.master(cluster.status()) == master, 'the master stays')
+    cluster.dev('heal', master, one)
+    cluster.wait_duplex()
+    case.step('cut the master off from all: another one is elected')
+    cluster.isolate(master)
+    cluster.wait('another master', cluster.serves_without([master]))
+    cluster.isolate(master, 'heal')
+    cluster.wait_duplex()
+
+    case.step('two nodes die: no service, no loss')
+    master = cluster.wait_duplex()
+    for name in cluster.others(master):
+        cluster.dev('kill', name)
+    cluster.wait('the end of service', lambda s: cluster.master(s) is None)
+    cluster.dev('start', cluster.other(master))
+    cluster.wait('service by two of three', cluster.master)
+    cluster.dev('start', cluster.others(master)[1])
+    cluster.settle()
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    cluster.settle()
+    found = cluster.verify(journal)
+    require(found['lost'] == 0, f'{found}')
+
+
+def one(case):
+    case.step('one node alone')
+    case.topology = '1'
+    cluster = case.another()
+    require(cluster.wait_duplex() == 'a', 'a serves')
+    require('NO REDUNDANCY' in cluster.run('status').stdout, 'status must say it')
+    journal = case.path('journal-one')
+    load = cluster.load_start(journal, 'one')
+    time.sleep(0.7)
+    cluster.dev('kill', 'a')
+    cluster.dev('start', 'a')
+    cluster.wait_duplex()
+    time.sleep(0.3)
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    found = cluster.verify(journal)
+    require(found['lost'] == 0, f'{found}')
+
+
+def test(case):
+    three(case)
+    one(case)
+
+
+main(test)
