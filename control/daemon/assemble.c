@@ -11,10 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/base/bits.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
+/* Values on their way to the gateway, as replies of GETSET and its like. */
+#define REPLY_BYTES_MIN      (4u << 20)
 #define REQUEST_RING_BYTES   (8u << 20)
 #define ADMIN_RING_BYTES     (64u << 10)
 #define ENDPOINT_RING_BYTES  (4u << 20)
@@ -182,9 +185,10 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 
 static bool
 make_channel(struct submit_channel *channel, uint8_t **memory, uint32_t request_bytes,
-	     uint32_t in_flight_max, struct wake *lcore_wake)
+	     uint32_t in_flight_max, uint64_t reply_bytes_max, struct wake *lcore_wake)
 {
-	const uint64_t completion_bytes = submit_completions_bytes(in_flight_max);
+	const uint64_t completion_bytes =
+	    submit_completions_bytes_for(in_flight_max, reply_bytes_max);
 
 	ring_init(&channel->requests, *memory, request_bytes);
 	*memory += request_bytes;
@@ -192,6 +196,7 @@ make_channel(struct submit_channel *channel, uint8_t **memory, uint32_t request_
 	*memory += completion_bytes;
 	channel->lcore_wake = lcore_wake;
 	channel->in_flight_max = in_flight_max;
+	channel->reply_bytes_max = reply_bytes_max;
 	channel->front_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return channel->front_wake.fd >= 0;
 }
@@ -200,9 +205,11 @@ static bool
 open_channels(struct ternd *node)
 {
 	const uint32_t in_flight_max = node->config.gateway.in_flight_max;
+	const uint64_t reply_bytes_max =
+	    max_u64(REPLY_BYTES_MIN, node->config.state.value_bytes_max);
 
 	node->rings_bytes = REQUEST_RING_BYTES + ADMIN_RING_BYTES + DIVERGENT_RING_BYTES +
-			    submit_completions_bytes(in_flight_max) +
+			    submit_completions_bytes_for(in_flight_max, reply_bytes_max) +
 			    submit_completions_bytes(TERND_ADMIN_IN_FLIGHT) + ENDPOINT_RING_BYTES +
 			    submit_completions_bytes(TERND_ENDPOINT_IN_FLIGHT) +
 			    sizeof(struct load) + LOAD_RING_BYTES +
@@ -216,12 +223,12 @@ open_channels(struct ternd *node)
 	node->load = (struct load *)node->rings_memory;
 	uint8_t *at = (uint8_t *)node->rings_memory + align_up_u64(sizeof(struct load), 4096);
 	if (!make_channel(&node->gateway_channel, &at, REQUEST_RING_BYTES, in_flight_max,
-			  &node->lcore_wake) ||
-	    !make_channel(&node->admin_channel, &at, ADMIN_RING_BYTES, TERND_ADMIN_IN_FLIGHT,
+			  reply_bytes_max, &node->lcore_wake) ||
+	    !make_channel(&node->admin_channel, &at, ADMIN_RING_BYTES, TERND_ADMIN_IN_FLIGHT, 0,
 			  &node->lcore_wake) ||
 	    !make_channel(&node->endpoint_channel, &at, ENDPOINT_RING_BYTES,
-			  TERND_ENDPOINT_IN_FLIGHT, &node->lcore_wake) ||
-	    !make_channel(&node->load->channel, &at, LOAD_RING_BYTES, LOAD_IN_FLIGHT_MAX,
+			  TERND_ENDPOINT_IN_FLIGHT, 0, &node->lcore_wake) ||
+	    !make_channel(&node->load->channel, &at, LOAD_RING_BYTES, LOAD_IN_FLIGHT_MAX, 0,
 			  &node->lcore_wake))
 		return false;
 	ring_init(&node->divergent, at, DIVERGENT_RING_BYTES);

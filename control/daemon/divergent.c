@@ -39,6 +39,8 @@ op_name(enum command_op op)
 		return "SESSION_OPEN";
 	case COMMAND_SESSION_CLOSE:
 		return "SESSION_CLOSE";
+	case COMMAND_APPEND:
+		return "APPEND";
 	}
 	return "UNKNOWN";
 }

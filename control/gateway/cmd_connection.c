@@ -54,6 +54,20 @@ cmd_select(struct command_call *call)
 }
 
 void
+cmd_readonly(struct command_call *call)
+{
+	call->conn->is_readonly = true;
+	resp_simple(call->out, "OK");
+}
+
+void
+cmd_readwrite(struct command_call *call)
+{
+	call->conn->is_readonly = false;
+	resp_simple(call->out, "OK");
+}
+
+void
 cmd_reset(struct command_call *call)
 {
 	struct connection *conn = call->conn;
@@ -61,6 +75,7 @@ cmd_reset(struct command_call *call)
 	conn->name[0] = 0;
 	conn->reply_mode = CONNECTION_REPLY_ON;
 	connection_unsubscribe(conn);
+	conn->is_readonly = false;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads of the state machine: check runs when the request is taken, the rest inside a view. */
 #include "control/gateway/gateway_internal.h"
+#include "dataplane/base/decimal.h"
 
 const char *
 cmd_any_check(const struct command_call *call)
@@ -63,6 +64,36 @@ cmd_exists(struct command_call *call)
 			count++;
 	}
 	resp_integer(call->out, count);
+}
+
+/* What APPEND and GET see: an integer is its decimal text. */
+void
+cmd_strlen(struct command_call *call)
+{
+	const struct state_value value =
+	    state_read_get(call->reader, call->args[1].data, call->args[1].bytes);
+	uint8_t decimal[DECIMAL_BYTES_MAX];
+
+	switch (value.type) {
+	case STATE_NONE:
+		resp_integer(call->out, 0);
+		return;
+	case STATE_BYTES:
+		resp_integer(call->out, value.bytes);
+		return;
+	case STATE_INTEGER:
+		resp_integer(call->out, decimal_write(value.integer, decimal));
+		return;
+	}
+}
+
+void
+cmd_type(struct command_call *call)
+{
+	const struct state_value value =
+	    state_read_get(call->reader, call->args[1].data, call->args[1].bytes);
+
+	resp_simple(call->out, value.type == STATE_NONE ? "none" : "string");
 }
 
 void

@@ -23,18 +23,81 @@ value_wrong(const struct command_call *call, struct resp_arg value)
 	return gateway->refusal;
 }
 
+/* What follows SET key value. */
+static const char *
+set_options(const struct command_call *call, uint8_t *flags)
+{
+	const uint8_t both = COMMAND_IF_ABSENT | COMMAND_IF_PRESENT;
+
+	for (uint32_t i = 3; i < call->args_count; i++) {
+		if (resp_is(call->args[i], "nx"))
+			*flags |= COMMAND_IF_ABSENT;
+		else if (resp_is(call->args[i], "xx"))
+			*flags |= COMMAND_IF_PRESENT;
+		else if (resp_is(call->args[i], "get"))
+			*flags |= COMMAND_GET_OLD;
+		else if (resp_is(call->args[i], "keepttl"))
+			return "ERR SET does not know KEEPTTL here";
+		else
+			return TEXT_SYNTAX; /* refused, never ignored */
+	}
+	return (*flags & both) == both ? TEXT_SYNTAX : NULL;
+}
+
 const char *
 cmd_set_plan(const struct command_call *call, struct write_plan *plan)
 {
-	/* NX, XX, GET, EX and their like are not offered yet: refused, never ignored. */
-	if (call->args_count != 3)
-		return TEXT_SYNTAX;
+	const char *wrong = set_options(call, &plan->flags);
+
+	if (wrong != NULL)
+		return wrong;
 	if (!gateway_key_fits(call->args[1]))
 		return TEXT_KEY;
 	plan->op = COMMAND_SET;
 	plan->args = call->args + 1;
 	plan->args_count = 2;
 	return value_wrong(call, call->args[2]);
+}
+
+const char *
+cmd_getset_plan(const struct command_call *call, struct write_plan *plan)
+{
+	const char *wrong = cmd_set_plan(call, plan);
+
+	plan->flags = COMMAND_GET_OLD;
+	return wrong;
+}
+
+/* MSETNX of one pair: its reply is 1 or 0. */
+const char *
+cmd_setnx_plan(const struct command_call *call, struct write_plan *plan)
+{
+	return cmd_msetnx_plan(call, plan);
+}
+
+const char *
+cmd_append_plan(const struct command_call *call, struct write_plan *plan)
+{
+	const char *wrong = cmd_set_plan(call, plan);
+
+	plan->op = COMMAND_APPEND;
+	return wrong;
+}
+
+const char *
+cmd_msetnx_plan(const struct command_call *call, struct write_plan *plan)
+{
+	if (call->args_count % 2 == 0)
+		return "ERR wrong number of arguments for 'msetnx' command";
+	plan->flags = COMMAND_IF_ABSENT;
+	return cmd_mset_plan(call, plan);
+}
+
+const char *
+cmd_getdel_plan(const struct command_call *call, struct write_plan *plan)
+{
+	plan->flags = COMMAND_GET_OLD;
+	return cmd_del_plan(call, plan);
 }
 
 const char *

@@ -24,7 +24,34 @@ static const struct gateway_command commands[] = {
 	  .run = cmd_exists },
 	{ NAME("dbsize"), .arity = 1, .kind = GATEWAY_READ, .is_fast = true, .group = "server",
 	  .summary = "Returns the number of keys.", .check = cmd_any_check, .run = cmd_dbsize },
+	{ NAME("strlen"), .arity = 2, .kind = GATEWAY_READ, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Returns the length of a value.", .check = cmd_keys_check,
+	  .run = cmd_strlen },
+	{ NAME("type"), .arity = 2, .kind = GATEWAY_READ, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "generic", .summary = "Returns string or none.", .check = cmd_keys_check,
+	  .run = cmd_type },
+	{ NAME("scan"), .arity = -2, .kind = GATEWAY_READ, .group = "generic",
+	  .summary = "Returns some of the keys and where to go on.", .check = cmd_scan_check,
+	  .run = cmd_scan },
+	{ NAME("keys"), .arity = 2, .kind = GATEWAY_READ, .group = "generic",
+	  .summary = "Returns the keys that match, if it need not look at too many.",
+	  .check = cmd_pattern_check, .run = cmd_keys },
 	/* writes */
+	{ NAME("setnx"), .arity = 3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Sets a key that is not there.", .plan = cmd_setnx_plan },
+	{ NAME("msetnx"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, -1, 2), .group = "string",
+	  .summary = "Sets several keys if none of them is there.", .plan = cmd_msetnx_plan },
+	{ NAME("getset"), .arity = 3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Sets a key and returns what it held.",
+	  .plan = cmd_getset_plan },
+	{ NAME("getdel"), .arity = 2, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Deletes a key and returns what it held.",
+	  .plan = cmd_getdel_plan },
+	{ NAME("append"), .arity = 3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .is_fast = true,
+	  .group = "string", .summary = "Adds bytes to the end of a value.",
+	  .plan = cmd_append_plan },
+	{ NAME("unlink"), .arity = -2, .kind = GATEWAY_WRITE, KEYS(1, -1, 1), .is_fast = true,
+	  .group = "generic", .summary = "Deletes keys, as DEL does.", .plan = cmd_del_plan },
 	{ NAME("set"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, 1, 1), .group = "string",
 	  .summary = "Sets the value of a key.", .plan = cmd_set_plan },
 	{ NAME("mset"), .arity = -3, .kind = GATEWAY_WRITE, KEYS(1, -1, 2), .group = "string",
@@ -68,6 +95,11 @@ static const struct gateway_command commands[] = {
 	{ NAME("wait"), .arity = 3, .kind = GATEWAY_LOCAL, .group = "generic",
 	  .summary = "Returns how many replicas hold this connection's last write.",
 	  .run = cmd_wait },
+	{ NAME("readonly"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true,
+	  .group = "connection", .summary = "Lets a replica answer this connection's reads.",
+	  .run = cmd_readonly },
+	{ NAME("readwrite"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true,
+	  .group = "connection", .summary = "Takes READONLY back.", .run = cmd_readwrite },
 	/* server */
 	{ NAME("command"), .arity = -1, .kind = GATEWAY_LOCAL, .group = "server",
 	  .subcommands = "count\0docs\0info\0list\0",
@@ -188,6 +220,15 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 			      (long long)reply->delta, reply->is_max ? "max" : "min",
 			      (long long)reply->bound);
 		return;
+	case REPLY_NULL:
+		resp_null(out);
+		return;
+	case REPLY_BYTES:
+		resp_bulk(out, reply->data, reply->bytes);
+		return;
+	case REPLY_DECIMAL:
+		resp_bulk_i64(out, reply->value);
+		return;
 	case REPLY_NOT_INTEGER:
 		resp_error(out, "ERR value is not an integer or out of range");
 		return;
@@ -214,7 +255,7 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 				"executed now, what an earlier attempt did is unknown");
 		return;
 	}
-	INVARIANT(reply->kind >= REPLY_OK && reply->kind <= REPLY_REFUSED);
+	INVARIANT(reply->kind >= REPLY_OK && reply->kind <= REPLY_DECIMAL);
 }
 
 static void

@@ -99,6 +99,16 @@ void cmd_wait(struct command_call *call);
 void cmd_sentinel(struct command_call *call);
 void cmd_subscribe(struct command_call *call);
 
+void cmd_readonly(struct command_call *call);
+void cmd_readwrite(struct command_call *call);
+
+const char *cmd_scan_check(const struct command_call *call);
+const char *cmd_pattern_check(const struct command_call *call);
+void cmd_scan(struct command_call *call);
+void cmd_keys(struct command_call *call);
+void cmd_strlen(struct command_call *call);
+void cmd_type(struct command_call *call);
+
 const char *cmd_keys_check(const struct command_call *call);
 const char *cmd_any_check(const struct command_call *call);
 void cmd_get(struct command_call *call);
@@ -107,6 +117,11 @@ void cmd_exists(struct command_call *call);
 void cmd_dbsize(struct command_call *call);
 
 const char *cmd_set_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_setnx_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_msetnx_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_getset_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_getdel_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_append_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_mset_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_del_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_incr_plan(const struct command_call *call, struct write_plan *plan);

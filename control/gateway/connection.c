@@ -54,6 +54,33 @@ connection_open(struct gateway *gateway, int fd, uint32_t index, uint32_t genera
 	return conn;
 }
 
+bool
+connection_slot_reply(struct connection *conn, struct slot *slot, const struct reply *reply,
+		      const uint8_t *data)
+{
+	INVARIANT(slot->kind == SLOT_WRITE);
+	slot->reply = *reply;
+	slot->reply.data = NULL;
+	if (reply->kind != REPLY_BYTES || reply->bytes == 0)
+		return true;
+	uint8_t *copy = gateway_resize(conn->gateway, NULL, 0, reply->bytes);
+	if (copy == NULL)
+		return false;
+	memcpy(copy, data, reply->bytes);
+	slot->reply.data = copy;
+	return true;
+}
+
+static void
+slot_reply_free(struct connection *conn, struct slot *slot)
+{
+	uint8_t *copy = (uint8_t *)(uintptr_t)slot->reply.data;
+
+	if (copy != NULL)
+		gateway_resize(conn->gateway, copy, slot->reply.bytes, 0);
+	slot->reply.data = NULL;
+}
+
 void
 connection_unsubscribe(struct connection *conn)
 {
@@ -75,6 +102,8 @@ connection_free(struct connection *conn)
 	close(conn->fd);
 	gateway_resize(gateway, conn->in, conn->in_capacity, 0);
 	gateway_resize(gateway, conn->out.data, conn->out.capacity, 0);
+	for (uint64_t i = conn->slot_first; i < conn->slot_end; i++)
+		slot_reply_free(conn, &conn->slots[i & (conn->slots_capacity - 1)]);
 	gateway_resize(gateway, conn->slots, conn->slots_capacity * sizeof(*conn->slots), 0);
 	gateway_resize(gateway, conn, sizeof(*conn), 0);
 }
@@ -135,7 +164,8 @@ static void
 slot_pop(struct connection *conn)
 {
 	INVARIANT(conn->slot_first < conn->slot_end);
-	const struct slot *slot = slot_at(conn, conn->slot_first++);
+	struct slot *slot = slot_at(conn, conn->slot_first++);
+	slot_reply_free(conn, slot);
 	if (slot->kind == SLOT_READ && --conn->reads_pending > 0)
 		conn->reads_at = slot_at(conn, conn->slot_first)->stream_at;
 }
@@ -422,6 +452,36 @@ take_read(struct connection *conn, const struct gateway_command *command)
 	return true;
 }
 
+/* On a connection that said READONLY a node that follows a master answers from what it has
+ * applied: @wrong is set when it follows none. False: this read takes the ordinary way. */
+static bool
+is_read_local(struct connection *conn, const char **wrong)
+{
+	struct node_status status;
+
+	if (!conn->is_readonly)
+		return false;
+	status_read(conn->gateway->status, &status);
+	if (status.role == CORE_MASTER)
+		return false;
+	if (status.mode != CORE_MODE_REPLICA || status.master_id == 0)
+		*wrong = "MASTERDOWN Link with MASTER is down and no replica may answer.";
+	return true;
+}
+
+static bool
+take_local_read(struct connection *conn, const struct gateway_command *command)
+{
+	if (!connection_has_slot_room(conn))
+		return false;
+	struct slot *slot = connection_slot_add(conn, SLOT_READ);
+	slot->command = command;
+	slot->outcome = SUBMIT_DONE;
+	slot->is_ready = true;
+	gateway_count(&conn->gateway->counters.reads, 1);
+	return true;
+}
+
 static bool
 take_write(struct connection *conn, const struct gateway_command *command,
 	   const struct write_plan *plan, bool *is_too_large)
@@ -464,8 +524,9 @@ take_request(struct connection *conn, const struct resp_request *request)
 
 	if (has_arity && command->kind == GATEWAY_READ) {
 		wrong = command->check(&call);
+		const bool is_local = wrong == NULL && is_read_local(conn, &wrong);
 		if (wrong == NULL)
-			return take_read(conn, command);
+			return is_local ? take_local_read(conn, command) : take_read(conn, command);
 	} else if (has_arity && command->kind == GATEWAY_WRITE) {
 		struct write_plan plan = { 0 };
 		bool is_too_large = false;

@@ -42,7 +42,7 @@ struct slot {
 	uint64_t log_index;
 	uint64_t stream_at; /* READ: where its request begins in the input stream */
 	const struct gateway_command *command;
-	struct reply reply; /* WRITE */
+	struct reply reply; /* WRITE; the bytes of its data are the slot's */
 	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
 };
 
@@ -90,6 +90,7 @@ struct connection {
 	uint64_t last_write_index; /* highest log_index of an answered write */
 	uint16_t last_write_copies;
 	bool has_written;
+	bool is_readonly; /* a replica may answer its reads from what it has applied */
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];
 	/* Its node was master when it began, or has written for it: such a client is let go once
@@ -122,6 +123,9 @@ void connection_unsubscribe(struct connection *conn);
 struct slot *connection_slot(struct connection *conn, uint64_t sequence);
 /* The next slot, filled by the caller. There must be room. */
 struct slot *connection_slot_add(struct connection *conn, enum slot_kind kind);
+/* Gives @slot the answer of its write, bytes included. False: no memory for them. */
+bool connection_slot_reply(struct connection *conn, struct slot *slot, const struct reply *reply,
+			   const uint8_t *data);
 /* Makes room for one more slot, or says that there is none. */
 bool connection_has_slot_room(struct connection *conn);
 static inline bool

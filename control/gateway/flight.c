@@ -57,14 +57,25 @@ plan_bytes(const struct write_plan *plan)
 	return align_up_u64(bytes, 8);
 }
 
+/* The most that the bytes of its reply may be. */
+static uint64_t
+plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan)
+{
+	return (plan->flags & COMMAND_GET_OLD) != 0 ? gateway->value_bytes_max : 0;
+}
+
 enum flight_result
 gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 		     const struct write_plan *plan)
 {
 	const uint64_t need = plan_bytes(plan);
 
-	if (need > gateway->write_bytes_max)
+	const uint64_t reply_bytes = plan_reply_bytes(gateway, plan);
+
+	if (need > gateway->write_bytes_max || reply_bytes > gateway->channel->reply_bytes_max)
 		return FLIGHT_TOO_LARGE;
+	if (gateway->reply_bytes_used + reply_bytes > gateway->channel->reply_bytes_max)
+		return FLIGHT_NO_ROOM;
 	/* Read points keep places of their own: writes alone never keep a read waiting. */
 	if (gateway->writes_used + READ_BATCHES_MAX >= gateway->in_flight_max)
 		return FLIGHT_NO_ROOM;
@@ -87,6 +98,8 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];
 	flight->is_read = false;
+	flight->reply_bytes = (uint32_t)reply_bytes;
+	gateway->reply_bytes_used += reply_bytes;
 	flight->conn_index = conn->index;
 	flight->conn_generation = conn->generation;
 	flight->slot = conn->slot_end;
@@ -247,8 +260,12 @@ complete_slot(struct gateway *gateway, struct connection *conn, uint64_t sequenc
 	slot->master_id = completion->master_id;
 	slot->copies = completion->copies;
 	slot->log_index = completion->log_index;
-	if (slot->kind == SLOT_WRITE)
-		slot->reply = completion->reply;
+	if (slot->kind == SLOT_WRITE &&
+	    !connection_slot_reply(conn, slot, &completion->reply, submit_reply_data(completion))) {
+		/* It was done, and there is no memory to say so: this connection gives way. */
+		gateway_close(gateway, conn);
+		return;
+	}
 	gateway_dirty(gateway, conn);
 }
 
@@ -281,7 +298,9 @@ gateway_complete(struct gateway *gateway)
 		    ring_peek(&gateway->channel->completions, &bytes);
 		if (completion == NULL)
 			break;
-		INVARIANT(bytes == sizeof(*completion));
+		INVARIANT(bytes >= sizeof(*completion));
+		INVARIANT(completion->reply.kind != REPLY_BYTES ||
+			  bytes == sizeof(*completion) + completion->reply.bytes);
 		const uint32_t index = (uint32_t)completion->tag;
 		INVARIANT(index < gateway->in_flight_max);
 		struct flight *flight = &gateway->flights[index];
@@ -292,6 +311,8 @@ gateway_complete(struct gateway *gateway)
 		} else {
 			struct connection *conn =
 			    connection_at(gateway, flight->conn_index, flight->conn_generation);
+			INVARIANT(gateway->reply_bytes_used >= flight->reply_bytes);
+			gateway->reply_bytes_used -= flight->reply_bytes;
 			gateway->writes_used--;
 			gateway->writes_completed++;
 			if (conn != NULL)

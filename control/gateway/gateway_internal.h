@@ -40,6 +40,7 @@ struct flight {
 	uint32_t generation;
 	bool is_used, is_read;
 	uint32_t next_free;
+	uint32_t reply_bytes;                 /* WRITE: what its reply may bring, at most */
 	uint32_t conn_index, conn_generation; /* WRITE */
 	uint64_t slot;                        /* WRITE */
 	uint32_t batch;                       /* READ */
@@ -56,13 +57,14 @@ struct connection_entry {
 	uint32_t generation, next_free;
 };
 
-#define GATEWAY_COUNTERS(X)                                                                \
-	X(connections_now)                                                                 \
-	X(connections_total)                                                               \
-	X(connections_refused)                                                             \
-	X(requests_total)                                                                  \
-	X(writes) X(reads) X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) \
-	    X(parks) X(buffers_bytes) X(buffers_refused) X(in_flight_high)
+#define GATEWAY_COUNTERS(X)                                                               \
+	X(connections_now)                                                                \
+	X(connections_total)                                                              \
+	X(connections_refused)                                                            \
+	X(requests_total)                                                                 \
+	X(writes)                                                                         \
+	X(reads) X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) X(parks) \
+	    X(buffers_bytes) X(buffers_refused) X(in_flight_high)
 
 struct gateway_counters {
 #define X(name) _Atomic uint64_t name;
@@ -99,6 +101,7 @@ struct gateway {
 
 	struct flight *flights;
 	uint32_t flights_free, flights_used, writes_used;
+	uint64_t reply_bytes_used; /* of channel->reply_bytes_max */
 	struct read_batch batches[READ_BATCHES_MAX];
 	uint32_t batch_open; /* READ_BATCHES_MAX: none */
 	/* Writes ever submitted and completed; rounds: what `submitted` was at the end of each
@@ -106,8 +109,8 @@ struct gateway {
 	uint64_t writes_submitted, writes_completed;
 	uint64_t rounds[WRITE_ROUNDS_MAX];
 	uint32_t rounds_count;
-	bool has_published;  /* the lcore is woken at the end of the round */
-	bool needs_retry;    /* a read point's block is not visible yet: look again soon */
+	bool has_published; /* the lcore is woken at the end of the round */
+	bool needs_retry;   /* a read point's block is not visible yet: look again soon */
 
 	struct connection *dirty_first, *dirty_last;
 	struct connection *parked_first, *parked_last;

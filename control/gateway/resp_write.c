@@ -3,9 +3,8 @@
 
 #include <string.h>
 
+#include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
-
-#define DECIMAL_BYTES_MAX 20u /* "-9223372036854775808" */
 
 static uint8_t *
 reserve(struct resp_writer *writer, size_t bytes)
@@ -25,32 +24,12 @@ reserve(struct resp_writer *writer, size_t bytes)
 	return out;
 }
 
-/* Digits of @value at @out; returns how many. */
-static size_t
-decimal(int64_t value, uint8_t out[DECIMAL_BYTES_MAX])
-{
-	uint8_t digits[DECIMAL_BYTES_MAX];
-	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	size_t count = 0, used = 0;
-
-	do {
-		digits[count++] = (uint8_t)('0' + rest % 10);
-		rest /= 10;
-	} while (rest != 0);
-	if (value < 0)
-		out[used++] = '-';
-	while (count > 0)
-		out[used++] = digits[--count];
-	INVARIANT(used <= DECIMAL_BYTES_MAX);
-	return used;
-}
-
 /* "<mark><value>\r\n" */
 static void
 line(struct resp_writer *writer, char mark, int64_t value)
 {
 	uint8_t text[DECIMAL_BYTES_MAX];
-	const size_t bytes = decimal(value, text);
+	const size_t bytes = decimal_write(value, text);
 	uint8_t *out = reserve(writer, bytes + 3);
 
 	if (out == NULL)
@@ -122,7 +101,7 @@ resp_bulk_i64(struct resp_writer *writer, int64_t value)
 {
 	uint8_t text[DECIMAL_BYTES_MAX];
 
-	resp_bulk(writer, text, decimal(value, text));
+	resp_bulk(writer, text, decimal_write(value, text));
 }
 
 void

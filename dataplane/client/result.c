@@ -68,6 +68,9 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 		break;
 	case REPLY_OK:
 	case REPLY_DONE:
+	case REPLY_NULL:
+	case REPLY_BYTES:
+	case REPLY_DECIMAL:
 		status = TERN_DONE;
 		break;
 	case REPLY_BOUND:

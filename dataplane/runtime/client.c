@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/runtime/runtime_internal.h"
 
+#include <string.h>
+
 #include "dataplane/base/invariant.h"
 
 /* ---- answers ---- */
@@ -13,6 +15,36 @@ complete(struct runtime *rt, uint32_t channel_number, const struct submit_comple
 
 	INVARIANT(out != NULL); /* the front end bounds what is open by in_flight_max */
 	*out = *completion;
+	ring_publish(&channel->completions);
+	rt->wake_channels |= 1u << channel_number;
+}
+
+/* A write's answer, and behind it the bytes of its reply. */
+static void
+complete_write(struct runtime *rt, uint32_t channel_number,
+	       const struct submit_completion *completion)
+{
+	struct submit_channel *channel = rt->config.channels[channel_number];
+	const struct reply *reply = &completion->reply;
+	struct submit_completion *out = NULL;
+
+	if (reply->kind != REPLY_BYTES) {
+		complete(rt, channel_number, completion);
+		return;
+	}
+	if (reply->bytes <= channel->reply_bytes_max)
+		out = ring_reserve(&channel->completions, (uint32_t)sizeof(*out) + reply->bytes);
+	if (out == NULL) {
+		/* The front end did not plan for it: it still learns that the write is done. */
+		struct submit_completion done = *completion;
+		done.reply =
+		    (struct reply){ .kind = REPLY_DONE, .value = (int64_t)completion->log_index };
+		complete(rt, channel_number, &done);
+		return;
+	}
+	*out = *completion;
+	out->reply.data = NULL;
+	memcpy(out + 1, reply->data, reply->bytes);
 	ring_publish(&channel->completions);
 	rt->wake_channels |= 1u << channel_number;
 }
@@ -51,7 +83,7 @@ client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const s
 		.reply = *reply,
 	};
 	rt->write_head++;
-	complete(rt, write->channel, &completion);
+	complete_write(rt, write->channel, &completion);
 }
 
 void

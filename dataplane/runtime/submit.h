@@ -59,8 +59,15 @@ struct submit_completion {
 	uint64_t term, log_index;
 	uint32_t slot;
 	uint32_t reserved;
-	struct reply reply; /* WRITE, DONE */
+	struct reply reply; /* WRITE, DONE. REPLY_BYTES: reply.bytes bytes follow this structure */
 };
+
+/* What a reply of kind BYTES says: lent as long as the completion. */
+static inline const uint8_t *
+submit_reply_data(const struct submit_completion *completion)
+{
+	return (const uint8_t *)(completion + 1);
+}
 
 struct submit_channel {
 	struct ring requests;    /* front end -> lcore */
@@ -68,9 +75,14 @@ struct submit_channel {
 	struct wake *lcore_wake;
 	struct wake front_wake;
 	uint32_t in_flight_max;
+	/* Room for the bytes of replies: the front end keeps the most that its open requests can
+	 * answer within this. A reply that finds no room comes back as REPLY_DONE. */
+	uint64_t reply_bytes_max;
 };
 
 /* Bytes of ring memory for a channel of @in_flight_max requests: completions need this much. */
 uint64_t submit_completions_bytes(uint32_t in_flight_max);
+/* The same with room for @reply_bytes_max bytes of replies. */
+uint64_t submit_completions_bytes_for(uint32_t in_flight_max, uint64_t reply_bytes_max);
 
 #endif

@@ -4,80 +4,9 @@
 #include <string.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
-#include "dataplane/state/state_internal.h"
-
-/* A key as a command meets it. */
-struct target {
-	struct command_arg key;
-	uint64_t hash;
-	struct entry *entry;     /* NULL: never seen, or reclaimed */
-	struct version *version; /* NULL: no live value */
-};
-
-static struct target
-target_of(const struct state *state, struct command_arg key)
-{
-	struct target target = { .key = key };
-
-	target.hash = state_index_hash(state, STATE_KEYS, key.data, key.bytes);
-	target.entry = index_find(state, target.hash, STATE_KEYS, key.data, key.bytes);
-	if (target.entry != NULL) {
-		struct version *version = rcu_own(target.entry->newest);
-		target.version = version_type(version) == STATE_NONE ? NULL : version;
-	}
-	return target;
-}
-
-static uint64_t
-value_charge(enum state_type type, uint32_t bytes)
-{
-	return type == STATE_INTEGER ? STATE_INTEGER_CHARGE : bytes;
-}
-
-static uint64_t
-charge_now(const struct target *target)
-{
-	if (target->version == NULL)
-		return 0;
-	return STATE_KEY_CHARGE + target->key.bytes +
-	       value_charge(version_type(target->version), version_bytes(target->version));
-}
-
-static uint64_t
-charge_with(const struct target *target, const struct value *value)
-{
-	return STATE_KEY_CHARGE + target->key.bytes +
-	       value_charge((enum state_type)value->type, value->bytes);
-}
-
-static uint64_t
-charge_growth(const struct target *target, const struct value *value)
-{
-	const uint64_t now = charge_now(target), with = charge_with(target, value);
-
-	return with > now ? with - now : 0;
-}
-
-static bool
-has_capacity(struct state *state, uint64_t growth, struct reply *reply)
-{
-	if (growth == 0 || state->logical_bytes + growth <= state->config.capacity_bytes)
-		return true;
-	reply->kind = REPLY_OUT_OF_MEMORY;
-	state->out_of_memory++;
-	return false;
-}
-
-static void
-target_put(struct state *state, const struct target *target, struct state_position at,
-	   const struct value *value)
-{
-	state->logical_bytes += charge_with(target, value) - charge_now(target);
-	state->key_count += target->version == NULL;
-	(void)mvcc_put(state, target->entry, STATE_KEYS, target->key.data, target->key.bytes,
-		       target->hash, at, value);
-}
+#include "dataplane/state/target.h"
 
 static struct value
 bytes_value(struct command_arg arg)
@@ -85,36 +14,72 @@ bytes_value(struct command_arg arg)
 	return (struct value){ .type = STATE_BYTES, .bytes = arg.bytes, .data = arg.data };
 }
 
-/* SET and MSET. The growth of all pairs is added up first; a key that occurs twice counts twice. */
+/* Reads the next pair; false at the end. */
+static bool
+pair_next(const struct command *command, const uint8_t **cursor, struct command_arg *key,
+	  struct command_arg *data)
+{
+	return command_arg_next(command, cursor, key) && command_arg_next(command, cursor, data);
+}
+
 static void
 apply_set(struct state *state, struct state_position at, const struct command *command,
 	  struct reply *reply)
 {
-	const bool is_single = command->args_count == 2;
-	struct command_arg key, data;
-	struct target target = { 0 };
 	const uint8_t *cursor = command->args;
+	struct command_arg key, data;
+
+	if (!pair_next(command, &cursor, &key, &data))
+		INVARIANT(false && "command_decode has counted the arguments");
+	const struct target target = target_of(state, key);
+	const uint8_t refused_by = target.version == NULL ? COMMAND_IF_PRESENT : COMMAND_IF_ABSENT;
+	const bool gets_old = (command->flags & COMMAND_GET_OLD) != 0;
+	struct value value = bytes_value(data);
+
+	value.keeps_old = gets_old;
+	if ((command->flags & refused_by) == 0) {
+		const bool is_long = data.bytes > state->config.value_bytes_max;
+		const uint64_t growth = is_long ? UINT64_MAX / 2 : target_growth(&target, &value);
+		if (!target_has_capacity(state, growth, reply))
+			return;
+		target_put(state, &target, at, &value);
+		reply->kind = REPLY_OK;
+	} else {
+		reply->kind = REPLY_NULL;
+	}
+	if (gets_old)
+		target_lend(&target, reply);
+}
+
+/* The growth of all pairs is added up first; a key that occurs twice counts twice. */
+static void
+apply_mset(struct state *state, struct state_position at, const struct command *command,
+	   struct reply *reply)
+{
+	const bool is_conditional = (command->flags & COMMAND_IF_ABSENT) != 0;
+	const uint8_t *cursor = command->args;
+	struct command_arg key, data;
 	uint64_t growth = 0;
 
-	while (command_arg_next(command, &cursor, &key) &&
-	       command_arg_next(command, &cursor, &data)) {
+	reply->kind = is_conditional ? REPLY_INTEGER : REPLY_OK;
+	while (pair_next(command, &cursor, &key, &data)) {
 		const struct value value = bytes_value(data);
-		target = target_of(state, key);
-		growth += charge_growth(&target, &value);
+		const struct target target = target_of(state, key);
+		if (is_conditional && target.version != NULL)
+			return;
+		growth += target_growth(&target, &value);
 		if (data.bytes > state->config.value_bytes_max)
 			growth = UINT64_MAX / 2;
 	}
-	if (!has_capacity(state, growth, reply))
+	if (!target_has_capacity(state, growth, reply))
 		return;
 	cursor = command->args;
-	while (command_arg_next(command, &cursor, &key) &&
-	       command_arg_next(command, &cursor, &data)) {
+	while (pair_next(command, &cursor, &key, &data)) {
 		const struct value value = bytes_value(data);
-		if (!is_single)
-			target = target_of(state, key);
+		const struct target target = target_of(state, key);
 		target_put(state, &target, at, &value);
 	}
-	reply->kind = REPLY_OK;
+	reply->value = is_conditional ? 1 : 0;
 }
 
 static void
@@ -127,106 +92,58 @@ apply_delete(struct state *state, struct state_position at, const struct command
 	reply->kind = REPLY_INTEGER;
 	while (command_arg_next(command, &cursor, &key)) {
 		const struct target target = target_of(state, key);
+		if ((command->flags & COMMAND_GET_OLD) != 0)
+			target_lend(&target, reply);
 		if (target.version == NULL)
 			continue;
-		state->logical_bytes -= charge_now(&target);
-		state->key_count--;
-		mvcc_end(state, target.entry, at);
-		reply->value++;
+		target_end(state, &target, at);
+		if ((command->flags & COMMAND_GET_OLD) == 0)
+			reply->value++;
 	}
 }
 
-/* "0", or an optional '-' and digits without a leading zero, within the 64-bit range. */
-static bool
-integer_parse(const uint8_t *text, uint32_t bytes, int64_t *integer)
+/* The longest result of APPEND. A short command that makes a long version could use up the slack
+ * of the arena within one block; the limit is taken from the capacity, which is equal on every
+ * node, so that the answer is as well. state_has_room counts with it. */
+uint32_t
+state_append_bytes_max(const struct state *state)
 {
-	const bool is_negative = bytes > 0 && text[0] == '-';
-	const uint32_t start = is_negative ? 1 : 0;
-	const uint64_t limit = (uint64_t)INT64_MAX + is_negative;
-	uint64_t sum = 0; /* 19 digits fit */
+	const uint64_t share = state->config.capacity_bytes / STATE_APPEND_SHARE;
 
-	if (bytes == start || bytes - start > 19)
-		return false;
-	if (text[start] == '0' && bytes > 1)
-		return false;
-	for (uint32_t i = start; i < bytes; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		sum = sum * 10 + (uint64_t)(text[i] - '0');
-	}
-	*integer = (int64_t)(is_negative ? 0 - sum : sum);
-	return sum <= limit;
-}
-
-static bool
-target_integer(const struct target *target, int64_t *integer)
-{
-	struct version *version = target->version;
-
-	*integer = 0;
-	if (version == NULL)
-		return true;
-	if (version_type(version) == STATE_INTEGER) {
-		*integer = version->integer;
-		return true;
-	}
-	return integer_parse(version->data, version_bytes(version), integer);
-}
-
-/* Writes the refusal; false when @result keeps within what the command allows. */
-static bool
-is_out_of_bounds(const struct command *command, const uint8_t *cursor, int64_t value, int64_t delta,
-		 int64_t *result, struct reply *reply)
-{
-	const bool is_over = __builtin_add_overflow(value, delta, result);
-	struct command_arg arg;
-
-	for (uint32_t i = 0; i < 2; i++) {
-		const bool is_max = i == 1;
-		if ((command->flags & (is_max ? COMMAND_HAS_MAX : COMMAND_HAS_MIN)) == 0)
-			continue;
-		if (!command_arg_next(command, &cursor, &arg))
-			return false;
-		const int64_t bound = command_arg_i64(arg);
-		const bool is_beyond = is_max ? *result > bound : *result < bound;
-		if (is_over ? is_max != (delta > 0) : !is_beyond)
-			continue;
-		*reply = (struct reply){ .kind = REPLY_BOUND,
-					 .is_max = is_max,
-					 .value = value,
-					 .delta = delta,
-					 .bound = bound };
-		return true;
-	}
-	if (is_over)
-		reply->kind = REPLY_OVERFLOW;
-	return is_over;
+	return min_u32((uint32_t)min_u64(share, UINT32_MAX), state->config.value_bytes_max);
 }
 
 static void
-apply_add(struct state *state, struct state_position at, const struct command *command,
-	  struct reply *reply)
+apply_append(struct state *state, struct state_position at, const struct command *command,
+	     struct reply *reply)
 {
 	const uint8_t *cursor = command->args;
-	struct command_arg key, arg;
-	int64_t value = 0, sum = 0;
+	uint8_t decimal[DECIMAL_BYTES_MAX];
+	struct command_arg key, tail;
 
-	if (!command_arg_next(command, &cursor, &key) || !command_arg_next(command, &cursor, &arg))
+	if (!pair_next(command, &cursor, &key, &tail))
 		INVARIANT(false && "command_decode has counted the arguments");
-	const int64_t delta = command_arg_i64(arg);
 	const struct target target = target_of(state, key);
-	if (!target_integer(&target, &value)) {
-		reply->kind = REPLY_NOT_INTEGER;
+	struct value value = { .type = STATE_BYTES, .tail = tail.data, .tail_bytes = tail.bytes };
+	uint64_t head_bytes = 0;
+	if (target.version != NULL && version_type(target.version) == STATE_INTEGER) {
+		head_bytes = decimal_write(target.version->integer, decimal);
+		value.data = decimal;
+	} else if (target.version != NULL) {
+		head_bytes = version_bytes(target.version);
+		value.data = target.version->data;
+	}
+	const uint64_t bytes = head_bytes + tail.bytes;
+	if (bytes > state_append_bytes_max(state)) {
+		(void)target_has_capacity(state, UINT64_MAX / 2, reply);
 		return;
 	}
-	if (is_out_of_bounds(command, cursor, value, delta, &sum, reply))
+	value.bytes = (uint32_t)bytes;
+	if (!target_has_capacity(state, target_growth(&target, &value), reply))
 		return;
-	const struct value result = { .type = STATE_INTEGER, .bytes = 8, .integer = sum };
-	if (!has_capacity(state, charge_growth(&target, &result), reply))
-		return;
-	target_put(state, &target, at, &result);
+	target_put(state, &target, at, &value);
 	reply->kind = REPLY_INTEGER;
-	reply->value = result.integer;
+	reply->value = (int64_t)bytes;
 }
 
 static void
@@ -235,8 +152,13 @@ apply_op(struct state *state, struct state_position at, const struct command *co
 {
 	switch (command->op) {
 	case COMMAND_SET:
-	case COMMAND_MSET:
 		apply_set(state, at, command, reply);
+		return;
+	case COMMAND_MSET:
+		apply_mset(state, at, command, reply);
+		return;
+	case COMMAND_APPEND:
+		apply_append(state, at, command, reply);
 		return;
 	case COMMAND_DELETE:
 		apply_delete(state, at, command, reply);

@@ -52,6 +52,18 @@ entry_make(struct state *state, enum state_space space, const void *key, uint32_
 	return entry;
 }
 
+static void
+bytes_fill(uint8_t *out, const struct value *value)
+{
+	const uint32_t head_bytes = value->bytes - value->tail_bytes;
+
+	INVARIANT(value->tail_bytes <= value->bytes);
+	if (head_bytes != 0 && value->data != out)
+		memcpy(out, value->data, head_bytes);
+	if (value->tail_bytes != 0)
+		memcpy(out + head_bytes, value->tail, value->tail_bytes);
+}
+
 /* All but log_index, which readers look at while a version is changed in place. */
 static void
 version_fill(struct version *version, struct state_position at, const struct value *value)
@@ -60,8 +72,8 @@ version_fill(struct version *version, struct state_position at, const struct val
 	version->bytes_type = value->bytes << 2 | value->type;
 	if (value->type == STATE_INTEGER)
 		version->integer = value->integer;
-	else if (value->bytes != 0)
-		memcpy(version->data, value->data, value->bytes);
+	else
+		bytes_fill(version->data, value);
 }
 
 /* Same block, so unpublished, and the memory fits: no reader looks past log_index. A tombstone is
@@ -69,7 +81,7 @@ version_fill(struct version *version, struct state_position at, const struct val
 static bool
 is_replaceable(const struct version *version, struct state_position at, const struct value *value)
 {
-	return version != NULL && version->log_index == at.log_index &&
+	return version != NULL && !value->keeps_old && version->log_index == at.log_index &&
 	       version_type(version) != STATE_NONE &&
 	       arena_rounded(version_size(version_bytes(version))) ==
 		   arena_rounded(version_size(value->bytes));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/base/hash.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/state_internal.h"
 
@@ -124,6 +125,45 @@ state_read_next(struct state_reader *reader, const void *from, uint32_t from_byt
 		return true;
 	}
 	return false;
+}
+
+uint64_t
+state_scan_buckets(const struct state *state)
+{
+	return state->bucket_mask + 1;
+}
+
+uint16_t
+state_scan_tag(const struct state *state)
+{
+	const uint64_t what[] = { state->config.hash_seed, state->bucket_mask };
+
+	return (uint16_t)hash64(what, sizeof(what));
+}
+
+const void *
+state_read_bucket(struct state_reader *reader, uint64_t bucket, const void *position,
+		  const uint8_t **key, uint32_t *key_bytes)
+{
+	const struct state *state = reader->state;
+
+	INVARIANT(is_in_view(reader));
+	INVARIANT(bucket <= state->bucket_mask);
+	/* The caller hands back what this function gave it, in the same view. */
+	struct entry *entry = position == NULL
+				  ? rcu_follow(state->buckets[bucket])
+				  : rcu_follow(((struct entry *)(uintptr_t)position)->chain);
+	for (; entry != NULL; entry = rcu_follow(entry->chain)) {
+		if (entry->space != STATE_KEYS)
+			continue;
+		struct version *version = mvcc_at(entry, reader->view);
+		if (version == NULL || version_type(version) == STATE_NONE)
+			continue;
+		*key = entry_key(entry);
+		*key_bytes = entry->key_bytes;
+		return entry;
+	}
+	return NULL;
 }
 
 uint64_t

@@ -197,6 +197,12 @@ repeat_answer(const struct session_image *image, uint64_t seq, struct reply *rep
 		reply->value = kept->value;
 		reply->delta = kept->delta;
 		reply->bound = kept->bound;
+		if (reply->kind == REPLY_BYTES) {
+			*reply = (struct reply){ .kind = REPLY_BYTES,
+						 .is_repeat = true,
+						 .bytes = kept->is_max,
+						 .data = kept->data };
+		}
 		return;
 	}
 	const uint64_t bit = seq % STATE_SESSION_WINDOW;
@@ -250,6 +256,9 @@ is_refusal(enum reply_kind kind)
 	case REPLY_INTEGER:
 	case REPLY_SESSION:
 	case REPLY_DONE:
+	case REPLY_NULL:
+	case REPLY_BYTES:
+	case REPLY_DECIMAL:
 		return false;
 	case REPLY_BOUND:
 	case REPLY_NOT_INTEGER:
@@ -261,6 +270,29 @@ is_refusal(enum reply_kind kind)
 		break;
 	}
 	return true;
+}
+
+static void
+reply_keep(struct session_reply *kept, struct state_position at, uint64_t seq,
+	   const struct reply *reply)
+{
+	*kept = (struct session_reply){
+		.seq = seq,
+		.kind = (uint8_t)reply->kind,
+		.is_max = reply->is_max,
+		.value = reply->value,
+		.delta = reply->delta,
+		.bound = reply->bound,
+	};
+	if (reply->kind != REPLY_BYTES)
+		return;
+	if (reply->bytes > STATE_REPLY_BYTES_KEPT) {
+		kept->kind = REPLY_DONE;
+		kept->value = (int64_t)at.log_index;
+		return;
+	}
+	kept->is_max = (uint8_t)reply->bytes;
+	memcpy(kept->data, reply->data, reply->bytes);
 }
 
 void
@@ -275,12 +307,5 @@ session_record(struct state *state, struct entry *entry, struct state_position a
 	if (is_refusal(reply->kind))
 		image->refused[bit / 64] |= 1ULL << (bit % 64);
 	image->last_index = at.log_index;
-	image->replies[image->replies_count++ % STATE_REPLIES_KEPT] = (struct session_reply){
-		.seq = seq,
-		.kind = (uint8_t)reply->kind,
-		.is_max = reply->is_max,
-		.value = reply->value,
-		.delta = reply->delta,
-		.bound = reply->bound,
-	};
+	reply_keep(&image->replies[image->replies_count++ % STATE_REPLIES_KEPT], at, seq, reply);
 }

@@ -136,6 +136,14 @@ struct state_value state_read_get(struct state_reader *reader, const void *key, 
 bool
 state_read_next(struct state_reader *reader, const void *from, uint32_t from_bytes, bool is_after,
 		const uint8_t **key, uint32_t *key_bytes, struct state_value *value);
+/* Scans without an order and without a place kept between views: keys lie in buckets, and a key
+ * stays in its bucket as long as it lives. @position NULL: the first key of @bucket, otherwise the
+ * next one after what the last call returned in this view. NULL: no more in this bucket.
+ * state_scan_tag: 16 bits that differ between states whose buckets differ. */
+uint64_t state_scan_buckets(const struct state *state);
+uint16_t state_scan_tag(const struct state *state);
+const void *state_read_bucket(struct state_reader *reader, uint64_t bucket, const void *position,
+			      const uint8_t **key, uint32_t *key_bytes);
 uint64_t state_read_key_count(struct state_reader *reader);
 /* The state hash at the view's position as the writer published it, and recomputed by a scan of all
  * live keys and sessions (0 when the view was ended meanwhile). @index: the view's applied_index.

@@ -24,9 +24,12 @@
 #include "dataplane/state/rcu.h"
 #include "dataplane/state/state.h"
 
-#define STATE_ORDER_LEVELS   12u /* 4^12 keys */
-#define STATE_PUBLISHED_KEPT 64u /* publications that a beginning reader may lag behind */
-#define STATE_REPLIES_KEPT   16u
+#define STATE_ORDER_LEVELS     12u /* 4^12 keys */
+#define STATE_PUBLISHED_KEPT   64u /* publications that a beginning reader may lag behind */
+#define STATE_REPLIES_KEPT     16u
+#define STATE_REPLY_BYTES_KEPT 24u
+/* APPEND makes no value longer than this part of the capacity. */
+#define STATE_APPEND_SHARE 16384u
 
 /* Logical charges, part of the replicated rules: a change is a new machine version. They are about
  * what an entry with a version takes, so that the capacity also bounds memory. */
@@ -71,11 +74,17 @@ struct entry {
 	entry_link tower[]; /* then the key; then, for a session, struct session_links */
 };
 
-/* One answered command of a session. */
+/* One answered command of a session. BYTES that fit lie where the numbers would, and is_max is how
+ * many they are; longer ones are kept as DONE. */
 struct session_reply {
 	uint64_t seq; /* 0: unused */
 	uint8_t kind, is_max;
-	int64_t value, delta, bound;
+	union {
+		struct {
+			int64_t value, delta, bound;
+		};
+		uint8_t data[STATE_REPLY_BYTES_KEPT];
+	};
 };
 
 /* The value of a session's version. */
@@ -191,10 +200,13 @@ void order_remove(struct order *order, struct entry *entry);
 
 /* mvcc.c */
 struct value {
-	uint32_t type; /* enum state_type or STATE_TYPE_SESSION */
-	uint32_t bytes;
-	const void *data;
+	uint32_t type;    /* enum state_type or STATE_TYPE_SESSION */
+	uint32_t bytes;   /* tail included */
+	const void *data; /* bytes - tail_bytes of them; may be those of the newest version */
 	int64_t integer;
+	const void *tail; /* what follows data */
+	uint32_t tail_bytes;
+	bool keeps_old; /* never in place: the old bytes are lent to a reply */
 };
 /* The newest version with log_index <= @view; NULL: none. Readers and writer. */
 struct version *mvcc_at(struct entry *entry, uint64_t view);
@@ -218,6 +230,9 @@ void session_record(struct state *state, struct entry *entry, struct state_posit
 		    uint64_t seq, const struct reply *reply);
 /* Gives the sessions changed since the last publication their hash. */
 void session_hash_dirty(struct state *state);
+
+/* apply.c */
+uint32_t state_append_bytes_max(const struct state *state);
 
 /* reclaim.c */
 /* Never NULL (INVARIANT). */

@@ -5,6 +5,11 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/bytes.h"
 
+#define COMMAND_OP_LAST COMMAND_APPEND
+#define COMMAND_FLAGS_KNOWN                                                           \
+	(COMMAND_HAS_MIN | COMMAND_HAS_MAX | COMMAND_IF_ABSENT | COMMAND_IF_PRESENT | \
+	 COMMAND_GET_OLD)
+
 void
 command_begin(struct command_writer *writer, uint8_t *out, uint32_t capacity)
 {
@@ -107,6 +112,9 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 	case COMMAND_DELETE:
 		is_key = true;
 		break;
+	case COMMAND_APPEND:
+		is_key = i == 0;
+		break;
 	case COMMAND_ADD:
 		is_key = i == 0;
 		is_integer = i != 0;
@@ -129,6 +137,7 @@ count_fits(const struct command *command)
 
 	switch (command->op) {
 	case COMMAND_SET:
+	case COMMAND_APPEND:
 		return count == 2;
 	case COMMAND_MSET:
 		return count >= 2 && count % 2 == 0;
@@ -144,6 +153,30 @@ count_fits(const struct command *command)
 	return false;
 }
 
+/* Which flags an operation may have, and which together. */
+static bool
+flags_fit(const struct command *command)
+{
+	const uint8_t both = COMMAND_IF_ABSENT | COMMAND_IF_PRESENT;
+	const uint8_t flags = command->flags;
+
+	switch (command->op) {
+	case COMMAND_SET:
+		return (flags & ~(both | COMMAND_GET_OLD)) == 0 && (flags & both) != both;
+	case COMMAND_MSET:
+		return (flags & ~COMMAND_IF_ABSENT) == 0;
+	case COMMAND_DELETE:
+		return flags == 0 || (flags == COMMAND_GET_OLD && command->args_count == 1);
+	case COMMAND_ADD:
+		return (flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) == 0;
+	case COMMAND_SESSION_OPEN:
+	case COMMAND_SESSION_CLOSE:
+	case COMMAND_APPEND:
+		return flags == 0;
+	}
+	return false;
+}
+
 enum tern_err
 command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
 {
@@ -153,8 +186,8 @@ command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
 	if (bytes < COMMAND_HDR_BYTES || command_bytes_peek(data) != bytes)
 		return TERN_ERR_MALFORMED;
 	memcpy(&hdr, data, sizeof(hdr));
-	if (hdr.op < COMMAND_SET || hdr.op > COMMAND_SESSION_CLOSE || hdr.class_ > COMMAND_ASYNC ||
-	    (hdr.flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) != 0 || hdr.reserved0 != 0 ||
+	if (hdr.op < COMMAND_SET || hdr.op > COMMAND_OP_LAST || hdr.class_ > COMMAND_ASYNC ||
+	    (hdr.flags & ~COMMAND_FLAGS_KNOWN) != 0 || hdr.reserved0 != 0 ||
 	    le32_get(hdr.reserved1) != 0)
 		return TERN_ERR_VERSION;
 	*command = (struct command){
@@ -169,8 +202,7 @@ command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
 		.args = data + COMMAND_HDR_BYTES,
 		.end = data + bytes,
 	};
-	if (command->args_count > COMMAND_ARGS_MAX || !count_fits(command) ||
-	    (command->flags != 0 && command->op != COMMAND_ADD) ||
+	if (command->args_count > COMMAND_ARGS_MAX || !count_fits(command) || !flags_fit(command) ||
 	    (command->client_id == 0 && command->seq != 0) || command->open_window > command->seq)
 		return TERN_ERR_MALFORMED;
 	const uint8_t *cursor = command->args;

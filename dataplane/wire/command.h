@@ -21,12 +21,13 @@
 #define COMMAND_ARGS_MAX      4096u
 
 enum command_op {
-	COMMAND_SET = 1,       /* key, value */
+	COMMAND_SET = 1,       /* key, value; reply OK, or see flags */
 	COMMAND_MSET,          /* key, value, key, value, ... one position for all */
 	COMMAND_DELETE,        /* key, key, ...; reply INTEGER: how many were there */
 	COMMAND_ADD,           /* key, delta[, min][, max]: see flags; reply INTEGER or BOUND */
 	COMMAND_SESSION_OPEN,  /* -; reply SESSION: the client_id */
 	COMMAND_SESSION_CLOSE, /* -; client_id in the header */
+	COMMAND_APPEND,        /* key, bytes; reply INTEGER: the new length */
 };
 
 enum command_class {
@@ -38,6 +39,13 @@ enum command_class {
 enum command_flags {
 	COMMAND_HAS_MIN = 1 << 0, /* ADD: a min argument follows delta */
 	COMMAND_HAS_MAX = 1 << 1, /* ADD: a max argument follows min, or delta */
+	/* SET: only a key that is not there, reply OK or NULL. MSET: only if none of the keys is
+	 * there, reply INTEGER 1 or 0. */
+	COMMAND_IF_ABSENT = 1 << 2,
+	COMMAND_IF_PRESENT = 1 << 3, /* SET: only a key that is there; reply OK or NULL */
+	/* SET, and DELETE of one key: the reply is what was there before: BYTES, DECIMAL or NULL,
+	 * whether the command had an effect or not. */
+	COMMAND_GET_OLD = 1 << 4,
 };
 
 struct command_hdr_le {
@@ -109,6 +117,9 @@ enum reply_kind {
 		     */
 	REPLY_TOO_OLD, /* a sequence number below the session's window: outcome unknown */
 	REPLY_REFUSED, /* as DONE, but what is no longer kept is a refusal: it changed nothing */
+	REPLY_NULL,    /* no such key, or a condition of SET was not met */
+	REPLY_BYTES,   /* data, bytes */
+	REPLY_DECIMAL, /* value: of a key that holds an integer, where BYTES would say its bytes */
 };
 
 /* The deterministic result of applying one command. */
@@ -117,6 +128,8 @@ struct reply {
 	bool is_max;    /* BOUND: the upper one */
 	bool is_repeat; /* answered from the session table */
 	int64_t value, delta, bound;
+	uint32_t bytes; /* BYTES */
+	const uint8_t *data; /* BYTES: lent by the state machine until its writer's next call */
 };
 
 #endif

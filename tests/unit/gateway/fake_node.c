@@ -17,6 +17,8 @@
 
 #define ARENA_BYTES  (192u << 20)
 #define WAIT_SECONDS 20
+/* Two values of the default size: a third command that returns one has to wait. */
+#define REPLY_ROOM_BYTES (1u << 20)
 
 static void
 pause_us(long us)
@@ -31,13 +33,16 @@ pause_us(long us)
 static void
 complete(struct fake_node *node, const struct submit_completion *completion)
 {
-	struct submit_completion *out =
-	    ring_reserve(&node->channel.completions, sizeof(*completion));
+	struct submit_completion *out = ring_reserve(
+	    &node->channel.completions, (uint32_t)sizeof(*completion) + completion->reply.bytes);
 
 	/* The gateway keeps to in_flight_max, so there is room: the contract of the channel. */
 	if (out == NULL)
 		abort();
 	*out = *completion;
+	if (completion->reply.bytes != 0)
+		memcpy(out + 1, completion->reply.data, completion->reply.bytes);
+	free((void *)(uintptr_t)completion->reply.data);
 	ring_publish(&node->channel.completions);
 }
 
@@ -69,6 +74,19 @@ outcome_of(struct fake_node *node, const struct command *command)
 	return SUBMIT_DONE;
 }
 
+/* Lent only until the next call of the state machine; complete frees it. */
+static void
+reply_copy(struct reply *reply)
+{
+	if (reply->kind != REPLY_BYTES)
+		return;
+	uint8_t *copy = malloc(reply->bytes + 1);
+	if (copy == NULL)
+		abort();
+	memcpy(copy, reply->data, reply->bytes);
+	reply->data = copy;
+}
+
 static void
 take_write(struct fake_node *node, const struct submit_request *request,
 	   struct submit_completion *completion)
@@ -83,6 +101,7 @@ take_write(struct fake_node *node, const struct submit_request *request,
 		node->log_index++;
 		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
 			    &completion->reply);
+		reply_copy(&completion->reply);
 		if (!node->is_publish_held) {
 			state_publish(node->state, node->log_index);
 			node->published_index = node->log_index;
@@ -212,7 +231,7 @@ open_channel(struct fake_node *node)
 	const uint32_t in_flight = node->in_flight_max != 0 ? node->in_flight_max : 1024;
 	const uint32_t requests =
 	    node->request_ring_bytes != 0 ? node->request_ring_bytes : 4u << 20;
-	const uint64_t completions = submit_completions_bytes(in_flight);
+	const uint64_t completions = submit_completions_bytes_for(in_flight, REPLY_ROOM_BYTES);
 
 	node->requests_memory = aligned_alloc(64, requests);
 	node->completions_memory = aligned_alloc(64, completions);
@@ -223,6 +242,7 @@ open_channel(struct fake_node *node)
 	node->channel.front_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	assert_true(node->channel.front_wake.fd >= 0);
 	node->channel.in_flight_max = in_flight;
+	node->channel.reply_bytes_max = REPLY_ROOM_BYTES;
 }
 
 void

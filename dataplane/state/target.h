@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A key as a command meets it: what it holds, what it is charged for, and the ways to change it.
+ * Owner: the state's writer. */
+#ifndef TERN_STATE_TARGET_H
+#define TERN_STATE_TARGET_H
+
+#include "dataplane/state/state_internal.h"
+
+struct target {
+	struct command_arg key;
+	uint64_t hash;
+	struct entry *entry;     /* NULL: never seen, or reclaimed */
+	struct version *version; /* NULL: no live value */
+};
+
+struct target target_of(const struct state *state, struct command_arg key);
+/* What the logical size grows by when @target becomes @value; 0 when it shrinks. */
+uint64_t target_growth(const struct target *target, const struct value *value);
+/* False: over the capacity, and @reply says so. */
+bool target_has_capacity(struct state *state, uint64_t growth, struct reply *reply);
+void target_put(struct state *state, const struct target *target, struct state_position at,
+		const struct value *value);
+/* @target is live (INVARIANT). */
+void target_end(struct state *state, const struct target *target, struct state_position at);
+/* Answers what @target held before the command. The bytes stay where they are until the writer's
+ * next call, if whatever replaces them is put with keeps_old. */
+void target_lend(const struct target *target, struct reply *reply);
+
+/* apply_integer.c */
+void apply_add(struct state *state, struct state_position at, const struct command *command,
+	       struct reply *reply);
+
+#endif

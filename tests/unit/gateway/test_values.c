@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands whose replies carry values, conditions, walks over the keys, reads at a replica. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/gateway/glob.h"
+#include "tests/support/check.h"
+#include "tests/unit/gateway/fake_node.h"
+
+static int
+setup(void **context)
+{
+	struct fake_node *node = calloc(1, sizeof(*node));
+
+	fake_start(node);
+	*context = node;
+	return 0;
+}
+
+static int
+teardown(void **context)
+{
+	fake_stop(*context);
+	free(*context);
+	return 0;
+}
+
+struct step {
+	const char *send, *expect;
+};
+
+static void
+run_steps(int fd, const struct step *steps, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		client_send(fd, steps[i].send);
+		client_expect(fd, steps[i].expect);
+	}
+}
+#define RUN(fd, steps) run_steps(fd, steps, sizeof(steps) / sizeof(steps[0]))
+
+static void
+test_values(void **context)
+{
+	static const struct step steps[] = {
+		{ "GETSET k a\r\n", "$-1\r\n" },
+		{ "GETSET k b\r\n", "$1\r\na\r\n" },
+		{ "SET k c GET\r\n", "$1\r\nb\r\n" },
+		{ "SET k d NX GET\r\n", "$1\r\nc\r\n" },
+		{ "SET k d XX\r\n", "+OK\r\n" },
+		{ "SET none d XX GET\r\n", "$-1\r\n" },
+		{ "SET k \"\" GET\r\n", "$1\r\nd\r\n" },
+		{ "GETSET k e\r\n", "$0\r\n\r\n" },
+		{ "INCR n\r\n", ":1\r\n" },
+		{ "GETDEL n\r\n", "$1\r\n1\r\n" },
+		{ "GETDEL n\r\n", "$-1\r\n" },
+		{ "SETNX k f\r\n", ":0\r\n" },
+		{ "SETNX l f\r\n", ":1\r\n" },
+		{ "MSETNX l 1 m 2\r\n", ":0\r\n" },
+		{ "EXISTS m\r\n", ":0\r\n" },
+		{ "MSETNX o 1 m 2\r\n", ":1\r\n" },
+		{ "MSETNX o 1 m\r\n", "-ERR wrong number of arguments for 'msetnx' command\r\n" },
+		{ "APPEND k fgh\r\n", ":4\r\n" },
+		{ "GET k\r\n", "$4\r\nefgh\r\n" },
+		{ "STRLEN k\r\n", ":4\r\n" },
+		{ "STRLEN none\r\n", ":0\r\n" },
+		{ "INCRBY i -120\r\n", ":-120\r\n" },
+		{ "STRLEN i\r\n", ":4\r\n" },
+		{ "TYPE i\r\n", "+string\r\n" },
+		{ "TYPE none\r\n", "+none\r\n" },
+		{ "UNLINK k l m o i none\r\n", ":5\r\n" },
+		{ "DBSIZE\r\n", ":0\r\n" },
+	};
+	const int fd = client_open(*context);
+
+	RUN(fd, steps);
+	close(fd);
+}
+
+/* More values on their way than the channel has room for: the rest waits for its turn. */
+static void
+test_values_wait_for_room(void **context)
+{
+	enum { BYTES = 100000, COUNT = 20 };
+	struct fake_node *node = *context;
+	const int fd = client_open(node);
+	char head[64], *value = malloc(BYTES + 3);
+	struct gateway_stats stats;
+
+	assert_non_null(value);
+	for (int i = 0; i <= COUNT; i++) {
+		memset(value, 'a' + i, BYTES);
+		snprintf(head, sizeof(head), "*3\r\n$6\r\nGETSET\r\n$1\r\nk\r\n$%d\r\n", BYTES);
+		client_send(fd, head);
+		memcpy(value + BYTES, "\r\n", 3);
+		client_send(fd, value);
+	}
+	client_expect(fd, "$-1\r\n");
+	for (int i = 0; i < COUNT; i++) {
+		memset(value, 'a' + i, BYTES);
+		snprintf(head, sizeof(head), "$%d\r\n", BYTES);
+		client_expect(fd, head);
+		client_expect(fd, value);
+	}
+	close(fd);
+	const int other = client_open(node);
+	client_send(other, "PING\r\n");
+	client_expect(other, "+PONG\r\n");
+	for (int i = 0; i < 2000; i++) {
+		gateway_stats(node->gateway, &stats);
+		if (stats.connections_now == 1)
+			break;
+		usleep(1000);
+	}
+	/* Nothing of the replies is left behind. */
+	assert_in_range(stats.buffers_bytes, 1, 100000);
+	close(other);
+	free(value);
+}
+
+/* Reads "*<count>" or "$<bytes>"; the number. */
+static long
+read_number(int fd, char mark)
+{
+	char line[64];
+
+	client_read_line(fd, line, sizeof(line));
+	assert_int_equal(line[0], mark);
+	return strtol(line + 1, NULL, 10);
+}
+
+static void
+read_text(int fd, char *text, size_t room)
+{
+	const long bytes = read_number(fd, '$');
+
+	client_read_line(fd, text, room);
+	assert_int_equal(strlen(text), bytes + 2);
+	text[bytes] = '\0';
+}
+
+static void
+test_scan_returns_every_key_once(void **context)
+{
+	static uint8_t seen[1000];
+	const int fd = client_open(*context);
+	char text[64], cursor[32] = "0";
+	int calls = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "SET key:%d v\r\n", i);
+		client_send(fd, text);
+	}
+	for (int i = 0; i < 1000; i++)
+		client_expect(fd, "+OK\r\n");
+	memset(seen, 0, sizeof(seen));
+	do {
+		snprintf(text, sizeof(text), "SCAN %s MATCH key:*7 COUNT 50\r\n", cursor);
+		client_send(fd, text);
+		assert_int_equal(read_number(fd, '*'), 2);
+		read_text(fd, cursor, sizeof(cursor));
+		for (long left = read_number(fd, '*'); left > 0; left--) {
+			read_text(fd, text, sizeof(text));
+			assert_memory_equal(text, "key:", 4);
+			seen[atoi(text + 4)]++;
+		}
+		/* Keys that come and go between the calls do not matter to the others. */
+		client_send(fd, "SET passing 1\r\nDEL passing\r\n");
+		client_expect(fd, "+OK\r\n:1\r\n");
+		assert_in_range(++calls, 1, 100000);
+	} while (strcmp(cursor, "0") != 0);
+	assert_true(calls > 5);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(seen[i], i % 10 == 7);
+	close(fd);
+}
+
+static void
+test_scan_and_keys_refuse(void **context)
+{
+	static const struct step steps[] = {
+		{ "SCAN x\r\n", "-ERR invalid cursor\r\n" },
+		{ "SCAN -1\r\n", "-ERR invalid cursor\r\n" },
+		{ "SCAN 1\r\n",
+		  "-ERR invalid cursor: it is not of this node, begin again with 0\r\n" },
+		{ "SCAN 0 COUNT 0\r\n", "-ERR syntax error\r\n" },
+		{ "SCAN 0 COUNT x\r\n", "-ERR value is not an integer or out of range\r\n" },
+		{ "SCAN 0 MATCH\r\n", "-ERR syntax error\r\n" },
+		{ "SCAN 0 SORT x\r\n", "-ERR syntax error\r\n" },
+		{ "KEYS *\r\n", "*0\r\n" },
+		{ "MSET aa 1 ab 2 b 3\r\n", "+OK\r\n" },
+		{ "KEYS *\r\n", "*3\r\n$2\r\naa\r\n$2\r\nab\r\n$1\r\nb\r\n" },
+		{ "KEYS a?\r\n", "*2\r\n$2\r\naa\r\n$2\r\nab\r\n" },
+		{ "KEYS b\r\n", "*1\r\n$1\r\nb\r\n" },
+		{ "DEL aa ab b\r\n", ":3\r\n" },
+	};
+	const int fd = client_open(*context);
+	char text[64];
+
+	RUN(fd, steps);
+	for (int i = 0; i < 20001; i++) {
+		snprintf(text, sizeof(text), "SET many%d v\r\n", i);
+		client_send(fd, text);
+		client_expect(fd, "+OK\r\n");
+	}
+	client_send(fd, "KEYS *\r\n");
+	client_expect(fd, "-ERR KEYS looks at no more than 20000 keys, use SCAN\r\n");
+	client_send(fd, "KEYS many2000[01]\r\n");
+	client_expect(fd, "*1\r\n$9\r\nmany20000\r\n");
+	close(fd);
+}
+
+static void
+test_readonly_at_a_replica(void **context)
+{
+	struct fake_node *node = *context;
+	int fd = client_open(node);
+
+	client_send(fd, "SET k v\r\nREADONLY\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n+OK\r\n$1\r\nv\r\n");
+	close(fd);
+	node->is_not_master = true;
+	node->master_id = 2;
+	fake_publish_role(node, false, 2);
+	const uint64_t reads = node->reads_taken;
+	/* A client that met the master here would be let go. */
+	fd = client_open(node);
+	client_send(fd, "READONLY\r\n");
+	client_expect(fd, "+OK\r\n");
+	client_send(fd, "GET k\r\nMGET k none\r\nSET k w\r\nPING\r\nSTRLEN k\r\n");
+	client_expect(fd, "$1\r\nv\r\n*2\r\n$1\r\nv\r\n$-1\r\n");
+	client_expect(fd, "-READONLY You can't write against a read only replica.\r\n");
+	client_expect(fd, "+PONG\r\n:1\r\n");
+	assert_int_equal(node->reads_taken, reads);
+	/* Who follows nobody does not know how old its state is. */
+	fake_publish_role(node, false, 0);
+	client_send(fd, "GET k\r\n");
+	client_expect(fd, "-MASTERDOWN Link with MASTER is down and no replica may answer.\r\n");
+	fake_publish_role(node, false, 2);
+	client_send(fd, "GET k\r\nREADWRITE\r\nGET k\r\nREADONLY\r\nRESET\r\nGET k\r\n");
+	client_expect(fd, "$1\r\nv\r\n+OK\r\n-MOVED 0 10.0.0.2:7002\r\n+OK\r\n+RESET\r\n"
+			  "-MOVED 0 10.0.0.2:7002\r\n");
+	close(fd);
+}
+
+static void
+test_glob(void **context)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool matches;
+	} table[] = {
+		{ "*", "", true },         { "", "", true },          { "", "a", false },
+		{ "a*c", "abbc", true },   { "a*c", "abb", false },   { "a?c", "abc", true },
+		{ "a?c", "ac", false },    { "*b*b*", "abab", true }, { "*b*b*", "aba", false },
+		{ "[a-c]x", "bx", true },  { "[c-a]x", "bx", true },  { "[^a-c]x", "bx", false },
+		{ "[^a-c]x", "dx", true }, { "[abc", "b", true },     { "\\*", "*", true },
+		{ "\\*", "a", false },     { "[\\]]", "]", true },    { "a\\", "a\\", true },
+		{ "a*", "a", true },       { "*a", "ba", true },      { "*aab", "aaab", true },
+		{ "h[a-]", "h-", true },
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *p = table[i].pattern, *t = table[i].text;
+		if (glob_match((const uint8_t *)p, (uint32_t)strlen(p), (const uint8_t *)t,
+			       (uint32_t)strlen(t)) != table[i].matches)
+			fail_msg("'%s' and '%s'", p, t);
+	}
+	assert_int_equal(glob_prefix((const uint8_t *)"ab*", 3), 2);
+	assert_int_equal(glob_prefix((const uint8_t *)"abc", 3), 3);
+}
+
+int
+main(void)
+{
+#define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		NODE_TEST(test_values),
+		NODE_TEST(test_values_wait_for_room),
+		NODE_TEST(test_scan_returns_every_key_once),
+		NODE_TEST(test_scan_and_keys_refuse),
+		NODE_TEST(test_readonly_at_a_replica),
+		cmocka_unit_test(test_glob),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
