@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no well-behaved client sends, and more than the limits allow: each gets a clear error with
+the next step, and everybody else is still served."""
+import os
+
+from case import Client, main, require
+
+
+def raw(cluster, data):
+    """What comes back for @data until the server closes."""
+    client = Client(cluster.resp(cluster.wait_master()))
+    client.socket.sendall(data)
+    found = client.stream.read()
+    client.close()
+    return found.decode()
+
+
+def alive(cluster):
+    client = cluster.client()
+    require(client.call('SET', 'alive', '1') == 'OK', 'others are served')
+    client.close()
+
+
+def protocol(case):
+    cluster = case.cluster
+    for name, data, text in (
+            ('2 GB length', b'*2\r\n$3\r\nGET\r\n$2147483648\r\n',
+             '-ERR Protocol error: invalid bulk length'),
+            ('2 G arguments', b'*2147483647\r\n', '-ERR Protocol error: invalid multibulk length'),
+            ('no string', b'*1\r\n:1\r\n', "-ERR Protocol error: expected '$'"),
+            ('open quote', b'SET "a\r\n', '-ERR Protocol error: unbalanced quotes'),
+            ('endless line', b'x' * 70000, '-ERR Protocol error: too big inline request')):
+        case.step(name)
+        found = raw(cluster, data)
+        require(found.startswith(text), f'{found!r}, wanted {text!r}')
+        alive(cluster)
+
+
+def connections(case, limit):
+    cluster = case.cluster
+    case.step('too many connections')
+    master = cluster.wait_master()
+    held = [Client(cluster.resp(master)) for _ in range(limit)]
+    for client in held:
+        require(client.call('PING') == 'PONG', 'within the limit')
+    more = Client(cluster.resp(master))
+    found = more.read()
+    require('max number of clients' in found.text and 'gateway.connections_max' in found.text,
+            found.text)
+    for client in [more, *held]:
+        client.close()
+    cluster.wait('room again', lambda s: True if room(cluster, master) else None)
+
+
+def room(cluster, master):
+    client = Client(cluster.resp(master))
+    try:
+        return client.call('PING') == 'PONG'
+    except OSError:
+        return False
+    finally:
+        client.close()
+
+
+def keys(case):
+    cluster = case.cluster
+    case.step('too many keys')
+    client = cluster.client()
+    found = 'OK'
+    for number in range(4096):
+        found = client.call('SET', f'key:{number}', 'x' * 1024)
+        if found != 'OK':
+            break
+    require(found != 'OK' and found.text.startswith('OOM ') and 'state.capacity' in found.text,
+            f'{found}')
+    require(client.call('GET', 'key:0') == 'x' * 1024, 'reads are served')
+    require(client.call('DEL', 'key:0', 'key:1', 'key:2', 'key:3') == 4, 'keys can be deleted')
+    require(client.call('SET', 'key:0', 'y') == 'OK', 'room again')
+    client.close()
+    cluster.settle()
+
+
+def test(case):
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
+                          'dev-memif.conf')
+    with open(source, encoding='utf-8') as handle:
+        text = handle.read()
+    for before, after in (('capacity = "256MiB"', 'capacity = "1MiB"'),
+                          ('connections_max = 1024', 'connections_max = 8')):
+        require(before in text, f'{before} in the profile')
+        text = text.replace(before, after)
+    profile = case.path('small.conf')
+    with open(profile, 'w', encoding='utf-8') as handle:
+        handle.write(text)
+    case.another(profile=profile)
+    protocol(case)
+    connections(case, 8)
+    keys(case)
+
+
+main(test)
