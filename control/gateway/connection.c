@@ -478,6 +478,7 @@ take_local_read(struct connection *conn, const struct gateway_command *command)
 	slot->command = command;
 	slot->outcome = SUBMIT_DONE;
 	slot->is_ready = true;
+	slot->is_silent = reply_is_silent(conn);
 	gateway_count(&conn->gateway->counters.reads, 1);
 	return true;
 }

@@ -234,6 +234,8 @@ test_readonly_at_a_replica(void **context)
 	client_expect(fd, "-READONLY You can't write against a read only replica.\r\n");
 	client_expect(fd, "+PONG\r\n:1\r\n");
 	assert_int_equal(node->reads_taken, reads);
+	client_send(fd, "CLIENT REPLY SKIP\r\nGET k\r\nSTRLEN k\r\n");
+	client_expect(fd, ":1\r\n");
 	/* Who follows nobody does not know how old its state is. */
 	fake_publish_role(node, false, 0);
 	client_send(fd, "GET k\r\n");
