@@ -14,6 +14,8 @@ static struct node_pair pair;
 static void
 traffic_of(uint32_t payload_bytes)
 {
+	uint64_t arp_requests = 0;
+
 	pair_open(&pair, payload_bytes);
 	pair_start(&pair, NODE_A);
 	pair_start(&pair, NODE_B);
@@ -32,12 +34,14 @@ traffic_of(uint32_t payload_bytes)
 		assert_true(counters->tx_frames > 0 && counters->tx_bytes > counters->tx_frames);
 		assert_true(page->stats.hw_ipackets >= counters->rx_frames);
 		assert_true(page->stats.hw_opackets >= counters->tx_frames);
-		assert_true(page->stats.arp_requests + page->stats.arp_replies > 0);
+		arp_requests += page->stats.arp_requests;
 		/* EAL's directory is gone. */
 		(void)snprintf(path, sizeof(path), "%s/dpdk/nictest-%d-%u", pair.directory,
 			       (int)getpid(), node);
 		assert_int_not_equal(access(path, F_OK), 0);
 	}
+	/* Somebody had to ask; the other may have learned the address from a datagram. */
+	assert_true(arp_requests > 0);
 	pair_close(&pair);
 }
 
