@@ -13,7 +13,7 @@ def start(case, key):
     addresses = ','.join(case.cluster.nodes[name]['client'] for name in ('a', 'b'))
     return subprocess.Popen(
         [os.path.join(case.build, 'tests/support/once_client'), '--addresses', addresses,
-         '--key', key, '--window', '200', '--seconds', '600', '--deadline-ms', '60000'],
+         '--key', key, '--window', '200', '--rate', '10000', '--seconds', '600', '--deadline-ms', '60000'],
         stdout=subprocess.PIPE, text=True)
 
 

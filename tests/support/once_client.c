@@ -3,9 +3,11 @@
  * Adds one to a key through libtern, many times and with many requests under way, and says how each
  * ended: for tests that kill the master meanwhile.
  *
- *	once_client --addresses H:P,H:P --key K [--window N] [--seconds S] [--deadline-ms N]
+ *	once_client --addresses H:P,H:P --key K [--window N] [--rate N] [--seconds S] [--deadline-ms
+ *N]
  *
- * Until SIGTERM or the end of the time; then waits for what is under way, and reads the key.
+ * At most --rate new requests a second, so that a test's log is not filled by a fast machine; until
+ * SIGTERM or the end of the time; then waits for what is under way, and reads the key.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -89,6 +91,7 @@ main(int argc, char **argv)
 	struct tally tally = { 0 };
 	const char *key = NULL;
 	unsigned long window = 200;
+	double rate = 1e9; /* as many as there is room for */
 	double end = seconds() + 600;
 	char why[128];
 
@@ -99,6 +102,8 @@ main(int argc, char **argv)
 			key = argv[i + 1];
 		else if (strcmp(argv[i], "--window") == 0)
 			window = strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--rate") == 0)
+			rate = strtod(argv[i + 1], NULL);
 		else if (strcmp(argv[i], "--seconds") == 0)
 			end = seconds() + strtod(argv[i + 1], NULL);
 		else if (strcmp(argv[i], "--deadline-ms") == 0)
@@ -119,10 +124,13 @@ main(int argc, char **argv)
 					      .delta = 1,
 					      .done = note,
 					      .context = &tally };
-	while (!is_ending && seconds() < end) {
-		while (tern_pending(client) < window && tern_submit(client, &request) == 0)
+	const double start = seconds();
+	for (double now = start; !is_ending && now < end; now = seconds()) {
+		while (tern_pending(client) < window &&
+		       (double)tally.submitted < rate * (now - start) &&
+		       tern_submit(client, &request) == 0)
 			tally.submitted++;
-		(void)tern_poll(client, 100);
+		(void)tern_poll(client, 10);
 	}
 	while (tern_pending(client) != 0)
 		(void)tern_poll(client, 100);
