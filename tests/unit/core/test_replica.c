@@ -297,6 +297,60 @@ test_candidate_learns_the_commit_index(void **state)
 	rig_free(rig);
 }
 
+/* Among three copies one longer log is not enough to end a candidacy: its disk may hang. */
+static void
+test_candidate_outlives_one_log_refusal(void **state)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_config_of(rig);
+	struct msg ack = { .kind = MSG_PREVOTE_ACK, .sender = PEER, .boot_no = 1, .term = 3 };
+
+	(void)state;
+	config.data_nodes |= 1u << 4;
+	config.term = 3;
+	rig_start(rig, &config);
+	rig_recover(rig, 5, 3);
+	rig_tick(rig, 85 * MS);
+	assert_int_equal(core_view(rig->core)->role, CORE_CANDIDATE);
+	ack.vote_ack.for_term = 4;
+	ack.vote_ack.refusal = MSG_VOTE_REFUSED_LOG;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(core_view(rig->core)->role, CORE_CANDIDATE);
+	ack.sender = 4;
+	ack.vote_ack.refusal = MSG_VOTE_GRANTED;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	rig_persist(rig);
+	ack.kind = MSG_VOTE_ACK;
+	ack.term = 4;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(core_view(rig->core)->role, CORE_MASTER);
+	assert_int_equal(core_view(rig->core)->term, 4);
+	rig_free(rig);
+}
+
+/* Two longer logs are a majority that will never grant. */
+static void
+test_candidate_yields_to_two_log_refusals(void **state)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_config_of(rig);
+	struct msg ack = { .kind = MSG_PREVOTE_ACK, .sender = PEER, .boot_no = 1, .term = 3 };
+
+	(void)state;
+	config.data_nodes |= 1u << 4;
+	config.term = 3;
+	rig_start(rig, &config);
+	rig_recover(rig, 5, 3);
+	rig_tick(rig, 85 * MS);
+	ack.vote_ack.for_term = 4;
+	ack.vote_ack.refusal = MSG_VOTE_REFUSED_LOG;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	ack.sender = 4;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(core_view(rig->core)->role, CORE_FOLLOWER);
+	rig_free(rig);
+}
+
 /* ---- matching and cutting ---- */
 
 /* A follower with blocks 1..3 of term 1 and a tail 4..5 of term 2, in term 5. */
@@ -513,6 +567,8 @@ main(void)
 		cmocka_unit_test(test_quiet_period_and_live_master),
 		cmocka_unit_test(test_farewell_clears_the_master),
 		cmocka_unit_test(test_candidate_learns_the_commit_index),
+		cmocka_unit_test(test_candidate_outlives_one_log_refusal),
+		cmocka_unit_test(test_candidate_yields_to_two_log_refusals),
 		cmocka_unit_test(test_cut_needs_evidence),
 		cmocka_unit_test(test_late_probes_do_no_harm),
 		cmocka_unit_test(test_never_cut_below_commit),
