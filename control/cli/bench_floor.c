@@ -5,29 +5,7 @@
 #include <unistd.h>
 
 #include "control/cli/bench_options.h"
-
-/* The program that measures the port: beside this one, or where the build puts it. */
-static bool
-find_program(char *out, size_t out_bytes)
-{
-	static const char *const places[] = { "", "../bench/" };
-	char self[NODE_CONFIG_PATH_MAX];
-	const ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (bytes <= 0)
-		return false;
-	self[bytes] = 0;
-	char *slash = strrchr(self, '/');
-	if (!slash)
-		return false;
-	slash[1] = 0;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		(void)snprintf(out, out_bytes, "%s%stern-bench-port", self, places[i]);
-		if (access(out, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
+#include "control/cli/process.h"
 
 enum admin_exit
 bench_floor_open(struct cli *cli, struct bench_floor *floor, const char *directory,
@@ -37,7 +15,7 @@ bench_floor_open(struct cli *cli, struct bench_floor *floor, const char *directo
 
 	memset(floor, 0, sizeof(*floor));
 	floor->duration_ns = duration_ns;
-	if (!find_program(floor->program, sizeof(floor->program)))
+	if (!process_find("tern-bench-port", floor->program, sizeof(floor->program)))
 		return cli_fail(cli, ADMIN_EXIT_FAILED,
 				"tern-bench-port was not found beside tern; build or install it");
 	if (!bench_disk_open(&floor->disk, directory, writers, text, sizeof(text)))

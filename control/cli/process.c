@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -156,4 +157,26 @@ process_spawn_at(const char *const *argv, const char *log, const struct process_
 	process->pid = pid;
 	/* A program that ended at once is still there as a zombie: it is our child. */
 	return process_stat(pid, &letter, &process->start_time);
+}
+
+bool
+process_find(const char *name, char *out, size_t out_bytes)
+{
+	static const char *const places[] = { "", "../daemon/", "../witness/", "../bench/" };
+	char self[PATH_MAX];
+	const ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (bytes <= 0)
+		return false;
+	self[bytes] = 0;
+	char *slash = strrchr(self, '/');
+	if (!slash)
+		return false;
+	slash[1] = 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const int length = snprintf(out, out_bytes, "%s%s%s", self, places[i], name);
+		if (length > 0 && (size_t)length < out_bytes && access(out, X_OK) == 0)
+			return true;
+	}
+	return false;
 }

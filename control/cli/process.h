@@ -28,6 +28,8 @@ enum process_state process_state_of(const struct process *process);
 bool process_signal(const struct process *process, int signal);
 /* Waits until it is DEAD; false: @timeout_ms passed first. Reaps it when it is a child. */
 bool process_wait(const struct process *process, uint32_t timeout_ms);
+/* The program @name of ours: beside this one, or where the build puts it; false: nowhere. */
+bool process_find(const char *name, char *out, size_t out_bytes);
 /* Where a process starts and what it is given. */
 struct process_place {
 	int netns_fd; /* network namespace that it enters; -1: ours */

@@ -115,29 +115,6 @@ print_dev(struct cli *cli, const struct dev *dev)
 
 /* ---- starting ---- */
 
-/* The daemon beside this program, or where the build puts it. */
-static bool
-find_program(const char *name, char *out, size_t out_bytes)
-{
-	static const char *const places[] = { "", "../daemon/", "../witness/" };
-	char self[NODE_CONFIG_PATH_MAX];
-	const ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (bytes <= 0)
-		return false;
-	self[bytes] = 0;
-	char *slash = strrchr(self, '/');
-	if (!slash)
-		return false;
-	slash[1] = 0;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		(void)snprintf(out, out_bytes, "%s%s%s", self, places[i], name);
-		if (access(out, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
 static enum admin_exit
 start_node(struct cli *cli, struct dev *dev, struct dev_node *node)
 {
@@ -147,7 +124,7 @@ start_node(struct cli *cli, struct dev *dev, struct dev_node *node)
 
 	if (process_state_of(&node->process) != PROCESS_DEAD)
 		return ADMIN_EXIT_OK;
-	if (!find_program(name, program, sizeof(program)))
+	if (!process_find(name, program, sizeof(program)))
 		return cli_fail(cli, ADMIN_EXIT_FAILED,
 				"%s was not found beside tern; build or install it", name);
 	dev_path(dev, node, "node.conf", file);
