@@ -23,6 +23,7 @@
 
 #include "control/config/node_config.h"
 #include "dataplane/base/err.h"
+#include "dataplane/core/core.h"
 #include "dataplane/runtime/status.h"
 
 #define ADMIN_API         "admin/v1"
@@ -88,6 +89,12 @@ json_t *admin_status_json(const struct node_config *config, const struct node_st
 const char *admin_mode_name(uint8_t core_mode);
 /* "master", "replica", "candidate", "witness". Static. */
 const char *admin_role_name(uint8_t core_role);
+/* "ack_forgotten" and so on, by enum core_alarm; "" for none. Static. */
+const char *admin_alarm_name(uint32_t core_alarm);
+/* A line for each alarm that was raised since the last call; @told is zero at first and keeps what
+ * was said. */
+void admin_alarms_tell(const char *node, const struct node_status *status,
+		       uint64_t told[CORE_ALARM_STALLED + 1]);
 /* 16 lower-case digits and an end. */
 void admin_hex64(uint64_t value, char out[17]);
 

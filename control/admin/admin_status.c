@@ -173,15 +173,10 @@ peers_json(const struct node_config *config, const struct node_status *s)
 static json_t *
 alarms_json(const struct node_status *s)
 {
-	static const char *const names[] = {
-		NULL,     "ack_forgotten", "cut_below_commit", "witness_amnesia", "storage_failed",
-		"stalled"
-	};
 	json_t *object = json_object();
 
-	static_assert(sizeof(names) / sizeof(names[0]) == CORE_ALARM_STALLED + 1, "one name each");
 	for (uint32_t i = 1; i <= CORE_ALARM_STALLED; i++)
-		put(object, names[i], s->alarms[i]);
+		put(object, admin_alarm_name(i), s->alarms[i]);
 	return object;
 }
 
@@ -193,7 +188,7 @@ timers_json(const struct node_config *config, const struct node_status *s)
 	put(object, "heartbeat_ns", config->timers.heartbeat_ns);
 	put(object, "t_solo_ns", s->effective_solo_ns);
 	put(object, "t_elect_min_ns", s->effective_elect_min_ns);
-	put(object, "t_elect_max_ns", config->timers.elect_max_ns);
+	put(object, "t_elect_max_ns", s->effective_elect_max_ns);
 	put(object, "t_late_ns", config->timers.late_ns);
 	put(object, "t_stall_ns", config->timers.stall_ns);
 	return object;

@@ -170,6 +170,49 @@ limit_warnings(const json_t *nodes)
 	return warnings;
 }
 
+/* Alarms that a node raised since it started: what each means, and what to do. */
+static void
+alarm_warnings(const json_t *nodes, json_t *warnings)
+{
+	static const struct {
+		const char *name, *text;
+	} alarms[] = {
+		{ "ack_forgotten", "saw its peer come back with less than it had acknowledged; the "
+				   "master went on without it: check the peer's device" },
+		{ "cut_below_commit",
+		  "was told to drop what is committed here and refused: it follows nobody until an "
+		  "operator has compared the nodes (tern log verify); keep its storage" },
+		{ "witness_amnesia",
+		  "has not the register that the cluster knows; it grants nothing: "
+		  "replace it as a new witness" },
+		{ "storage_failed", "had a failed write or flush; replace its device" },
+		{ "stalled",
+		  "gave up mastership because its disk or state machine stood still; check "
+		  "its device" },
+	};
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const json_t *counts = json_object_get(entry, "alarms");
+		const char *name = json_string_value(json_object_get(entry, "name"));
+
+		for (size_t k = 0; k < sizeof(alarms) / sizeof(alarms[0]); k++)
+			if (json_integer_value(json_object_get(counts, alarms[k].name)) > 0)
+				(void)json_array_append_new(
+				    warnings,
+				    json_sprintf("%s %s", name ? name : "?", alarms[k].text));
+	}
+}
+
+/* A state, not an event: it lasts until somebody acts. */
+static bool
+has_alarm(const json_t *entry, const char *alarm)
+{
+	const json_t *counts = json_object_get(entry, "alarms");
+
+	return json_integer_value(json_object_get(counts, alarm)) > 0;
+}
+
 static uint32_t
 count_data(const json_t *nodes)
 {
@@ -185,7 +228,8 @@ is_node_whole(const json_t *entry)
 {
 	return !is_text(entry, "mode", "DOWN") && !is_text(entry, "mode", "CATCHUP") &&
 	       !json_is_true(json_object_get(entry, "storage_failed")) &&
-	       !json_is_true(json_object_get(entry, "damaged"));
+	       !json_is_true(json_object_get(entry, "damaged")) &&
+	       !has_alarm(entry, "witness_amnesia");
 }
 
 enum admin_exit
@@ -194,7 +238,7 @@ cluster_judge(json_t *status)
 	const json_t *nodes = json_object_get(status, "nodes");
 	const json_t *master = cluster_master(status);
 	json_t *warnings = limit_warnings(nodes);
-	bool is_whole = json_array_size(warnings) == 0;
+	bool is_whole = json_array_size(warnings) == 0; /* equal limits */
 	const bool is_alone = count_data(nodes) == 1;
 	enum admin_exit health = ADMIN_EXIT_DEGRADED;
 
@@ -205,6 +249,7 @@ cluster_judge(json_t *status)
 	else if (is_whole && (is_alone || is_text(master, "mode", "DUPLEX") ||
 			      is_text(master, "mode", "MAJORITY")))
 		health = ADMIN_EXIT_OK;
+	alarm_warnings(nodes, warnings);
 	if (is_alone)
 		(void)json_array_append_new(
 		    warnings,

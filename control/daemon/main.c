@@ -201,6 +201,7 @@ static void
 supervise(struct ternd *node, int signals)
 {
 	struct pollfd fd = { .fd = signals, .events = POLLIN };
+	uint64_t told[CORE_ALARM_STALLED + 1] = { 0 };
 	uint8_t role = 0, mode = 0;
 	int wait_ms = 1;
 
@@ -215,6 +216,7 @@ supervise(struct ternd *node, int signals)
 			;
 		(void)state_grace_period(node->state);
 		status_read(node->status, &status);
+		admin_alarms_tell(node->config.name, &status, told);
 		if (status.role != role || status.mode != mode) {
 			role = status.role;
 			mode = status.mode;

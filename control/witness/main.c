@@ -221,12 +221,16 @@ static void
 serve(struct witness *witness, int signals)
 {
 	const struct net_port mgmt = net_kernel_port(witness->mgmt);
+	uint64_t told[CORE_ALARM_STALLED + 1] = { 0 };
+	struct node_status status;
 	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
 				 { .fd = mgmt.ops->wait_fd(mgmt.net), .events = POLLIN } };
 
 	for (;;) {
 		while (witness_node_turn(&witness->node))
 			;
+		status_read(&witness->status, &status);
+		admin_alarms_tell(witness->config.name, &status, told);
 		const uint64_t now_ns = platform_monotonic_ns();
 		const uint64_t deadline_ns = witness_node_deadline_ns(&witness->node);
 		const uint64_t ns =

@@ -186,8 +186,7 @@ core_message_current(struct core *core, struct core_peer *peer, const struct msg
 		transfer_now(core, peer, msg);
 		return TERN_OK;
 	case MSG_FAREWELL:
-		if (core->has_heard && core->heard_id == msg->sender)
-			core->has_heard = false;
+		election_farewell(core, peer);
 		return TERN_OK;
 	case MSG_PREVOTE:
 	case MSG_PREVOTE_ACK:
@@ -291,8 +290,10 @@ core_storage_failed(struct core *core)
 {
 	if (core->is_storage_failed)
 		return;
-	if (core->role == CORE_MASTER)
+	if (core->role == CORE_MASTER) {
+		master_farewell(core);
 		master_step_down(core);
+	}
 	if (core->role != CORE_WITNESS) {
 		replica_forget_match(core);
 		core->role = CORE_FOLLOWER;
@@ -342,7 +343,7 @@ core_dispatch(struct core *core, const struct core_event *event)
 		core_storage_failed(core);
 		return TERN_OK;
 	case CORE_EVENT_DATA_PORT:
-		core->is_data_port_down = !event->flag;
+		transfer_data_port(core, event->flag);
 		return TERN_OK;
 	case CORE_EVENT_READ:
 		return read_take(core, event->op_id);

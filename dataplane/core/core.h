@@ -163,9 +163,9 @@ enum core_effect_kind {
 
 enum core_alarm {
 	CORE_ALARM_ACK_FORGOTTEN = 1, /* node reports less durable than it had acknowledged (P5) */
-	CORE_ALARM_CUT_BELOW_COMMIT,  /* a master asked for a cut at or below commit_index: refused
-				       */
-	CORE_ALARM_WITNESS_AMNESIA,
+	CORE_ALARM_CUT_BELOW_COMMIT,  /* a master asked for a cut at or below commit_index: refused,
+				       * and this node is quarantined */
+	CORE_ALARM_WITNESS_AMNESIA,   /* no register, or peers know a newer witness_gen (P4) */
 	CORE_ALARM_STORAGE_FAILED,
 	CORE_ALARM_STALLED, /* gave up mastership: disk or apply stands still */
 };
@@ -219,11 +219,14 @@ struct core_view {
 	uint32_t last_epoch;
 	struct hash128 commit_chain, last_chain;
 	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
-	uint64_t solo_ns, elect_min_ns;                                /* effective */
+	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
+	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
+			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t peer_durable_index[CORE_NODES_MAX]; /* by data node in id order; master only */
 	/* Until then no other node can have been elected by voters that this view rests on, but by
-	 * a hand-over, which the master itself began. 0: who is master is not known. */
+	 * a hand-over or a farewell, which the master itself sent. 0: who is master is not known.
+	 */
 	uint64_t view_until_ns;
 	/* Replica: when the newest heartbeat came of whose time the applied state holds all that
 	 * was committed; 0: never in this term. */

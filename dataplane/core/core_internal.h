@@ -108,6 +108,7 @@ struct core {
 	uint16_t master_id;
 	bool has_followed; /* or was master, since the start */
 	bool is_stopping, is_storage_failed, is_data_port_down, has_told_amnesia;
+	bool is_quarantined; /* a master contradicts what was committed here: no vote, no lead */
 
 	/* Replica; heard_* also on the witness. */
 	uint16_t heard_id;
@@ -118,7 +119,7 @@ struct core {
 	uint32_t master_epoch; /* of the last heartbeat */
 	uint64_t round_answered;
 	uint64_t fresh_index, fresh_mark_ns; /* committed at the master at that time; 0: no mark */
-	uint64_t election_ns; /* campaign, or end of the candidacy */
+	uint64_t election_ns;                /* campaign, or end of the candidacy */
 
 	/* Candidate. */
 	bool is_voting; /* VOTE, not PREVOTE */
@@ -139,6 +140,9 @@ struct core {
 	uint64_t read_round; /* the newest round that was started for reads */
 	uint16_t transfer_id;
 	uint64_t transfer_end_ns;
+	uint64_t port_round; /* first round begun after the own data port went down; 0: none, or the
+			      * hand-over for it was tried */
+	uint64_t port_down_ns;
 	bool is_returning; /* the NORMAL barrier after a DEGRADED epoch has not committed */
 
 	struct core_read reads[CORE_READS_MAX];
@@ -209,11 +213,14 @@ void election_begin_vote(struct core *core, bool is_hand_over);
 void election_meta_durable(struct core *core);
 TERN_CHECKED enum tern_err
 election_request(struct core *core, struct core_peer *peer, const struct msg *msg);
+void election_farewell(struct core *core, const struct core_peer *peer);
 void election_answer(struct core *core, struct core_peer *peer, const struct msg *msg);
 
 /* master.c */
 void master_begin(struct core *core);
 void master_step_down(struct core *core);
+/* Before a step-down that others cannot see coming: tells everybody, so that nobody waits. */
+void master_farewell(struct core *core);
 void master_poll(struct core *core);
 void master_start_round(struct core *core);
 TERN_CHECKED enum tern_err
@@ -261,6 +268,7 @@ TERN_CHECKED enum tern_err transfer_begin(struct core *core, uint16_t node_id);
 void transfer_poll(struct core *core, bool is_heartbeat_due);
 void transfer_now(struct core *core, const struct core_peer *peer, const struct msg *msg);
 void transfer_stop_node(struct core *core);
+void transfer_data_port(struct core *core, bool is_up);
 
 /* witness.c */
 TERN_CHECKED enum tern_err

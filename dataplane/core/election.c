@@ -14,8 +14,9 @@ bool
 election_is_able(const struct core *core)
 {
 	return !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
-	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
-	       core->durable_index == core->last_index && !core_is_stalled(core);
+	       !core->is_quarantined && core->match != CORE_MATCH_CUTTING &&
+	       core->now_ns >= core->quiet_until_ns && core->durable_index == core->last_index &&
+	       !core_is_stalled(core);
 }
 
 /* ---- asking ---- */
@@ -150,6 +151,17 @@ election_timeout(struct core *core)
 		election_ask_all(core);
 }
 
+/* The master said that it is one no more: nobody has to wait for its silence. */
+void
+election_farewell(struct core *core, const struct core_peer *peer)
+{
+	if (!core->has_heard || core->heard_id != peer->id)
+		return;
+	core->has_heard = false;
+	if (core->role == CORE_FOLLOWER)
+		core->election_ns = core->now_ns + prng_below(&core->prng, core->elect_min_ns / 4);
+}
+
 void
 election_poll(struct core *core)
 {
@@ -237,7 +249,7 @@ election_judge(const struct core *core, const struct msg *msg)
 
 	if (vote->for_term < core->term)
 		return MSG_VOTE_REFUSED_TERM;
-	if (core->now_ns < core->quiet_until_ns)
+	if (core->now_ns < core->quiet_until_ns || core->is_quarantined)
 		return MSG_VOTE_REFUSED_QUIET;
 	if (!vote->is_hand_over && election_master_lives(core, msg->sender))
 		return MSG_VOTE_REFUSED_MASTER;

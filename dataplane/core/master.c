@@ -327,7 +327,16 @@ master_begin(struct core *core)
 	else
 		master_set_epoch(core, 0, CORE_PHASE_NORMAL, core->config.data_nodes);
 	core->is_hand_over = false;
+	core->port_round = core->is_data_port_down ? 1 : 0;
 	master_start_round(core);
+}
+
+void
+master_farewell(struct core *core)
+{
+	INVARIANT(core->role == CORE_MASTER);
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		core_send(core, &core->peers[i], MSG_FAREWELL);
 }
 
 void
@@ -403,6 +412,7 @@ master_poll(struct core *core)
 	    core->barrier_index != 0 && core->durable_index >= core->barrier_index;
 
 	if (core_is_stalled(core)) {
+		master_farewell(core);
 		master_step_down(core);
 		core_alarm(core, CORE_ALARM_STALLED, core->config.node_id);
 		return;

@@ -135,7 +135,9 @@ replica_accept(struct core *core, const struct core_peer *peer, uint64_t probe_i
 }
 
 /* Evidence of divergence: prev is equal and the block after it is not. I9: never at or below
- * commit_index, never a block of the current term, which only a broken master could contradict. */
+ * commit_index: a master that wants that holds another history, and this node is quarantined until
+ * an operator has looked. Never a block of the current term, which only a broken master could
+ * contradict. */
 static void
 replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index)
 {
@@ -144,7 +146,9 @@ replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index
 	if (!history_get(core, prev_index + 1, &next))
 		INVARIANT(false);
 	if (prev_index < core->commit_index) {
-		core_alarm(core, CORE_ALARM_CUT_BELOW_COMMIT, peer->id);
+		if (!core->is_quarantined)
+			core_alarm(core, CORE_ALARM_CUT_BELOW_COMMIT, peer->id);
+		core->is_quarantined = true;
 		return;
 	}
 	if (next.term >= core->term)

@@ -40,13 +40,16 @@ start_config_ok(const struct core_config *config)
 	return config->boot_no != 0;
 }
 
-/* Effective values: a suspicion floor of eight heartbeats, and an election that cannot come before
- * the sitting master had the time to give up on a silent replica. */
+#define SOLO_FLOOR_NS 2000000u
+
+/* Effective values: a suspicion floor of 2 ms and of eight heartbeats, and an election that cannot
+ * come before the sitting master had the time to give up on a silent replica. */
 static void
 start_timers(struct core *core)
 {
 	const struct core_timers *timers = &core->config.timers;
-	const uint64_t floor_ns = 8 * timers->heartbeat_ns;
+	const uint64_t beats_ns = 8 * timers->heartbeat_ns;
+	const uint64_t floor_ns = beats_ns > SOLO_FLOOR_NS ? beats_ns : SOLO_FLOOR_NS;
 	uint64_t elect_min_ns;
 
 	core->solo_ns = timers->solo_ns > floor_ns ? timers->solo_ns : floor_ns;
@@ -56,6 +59,7 @@ start_timers(struct core *core)
 	core->elect_max_ns = core->elect_min_ns + (timers->elect_max_ns - timers->elect_min_ns);
 	core->view.solo_ns = core->solo_ns;
 	core->view.elect_min_ns = core->elect_min_ns;
+	core->view.elect_max_ns = core->elect_max_ns;
 }
 
 static void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hand-over: the master stops serving, lets the target catch up and asks it to campaign at once
- * (TRANSFER_NOW, in NORMAL mode only). When nothing comes of it the master serves again.
+ * (TRANSFER_NOW, in NORMAL mode only). When nothing comes of it the master serves again. An
+ * operator asks for it, or a stop, or the master's own data port that is dead.
  */
 #include "dataplane/core/core_internal.h"
 
@@ -54,10 +55,44 @@ transfer_stop_node(struct core *core)
 }
 
 void
+transfer_data_port(struct core *core, bool is_up)
+{
+	if (!is_up && !core->is_data_port_down) {
+		core->port_down_ns = core->now_ns;
+		core->port_round = core->round + 1;
+	}
+	core->is_data_port_down = !is_up;
+}
+
+/* Our data port has been down for a while and a replica that holds our whole log has said since, on
+ * the other path, that its own is up: it does better as master. A dead cable or a dead peer takes
+ * both ports down, or leaves no answer: then the rules for a silent or late replica hold. Tried
+ * once for each time that the port goes down. */
+static void
+transfer_check_port(struct core *core)
+{
+	if (!core->is_data_port_down || core->port_round == 0 || core->transfer_id != 0 ||
+	    core->is_stopping || core->now_ns - core->port_down_ns < core->solo_ns)
+		return;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if (peer->answered_round < core->port_round ||
+		    (peer->health & MSG_HEALTH_DATA_PORT_DOWN) != 0 ||
+		    peer->durable_index != core->last_index || !transfer_is_possible(core, peer))
+			continue;
+		core->port_round = 0;
+		transfer_set(core, peer->id);
+		return;
+	}
+}
+
+void
 transfer_poll(struct core *core, bool is_heartbeat_due)
 {
 	const struct core_peer *peer;
 
+	transfer_check_port(core);
 	if (core->transfer_id == 0)
 		return;
 	peer = core_peer(core, core->transfer_id);

@@ -163,6 +163,7 @@ view_refresh(struct core *core)
 	view->last_chain = last.chain;
 	view->commit_chain = history_chain(core, core->commit_index);
 	view->copies = view_copies(core);
+	view->is_quarantined = core->is_quarantined;
 	if (core->role == CORE_WITNESS) {
 		view->rset = core->reg.rset;
 		view->last_term = core->reg.last_term;

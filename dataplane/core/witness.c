@@ -50,6 +50,15 @@ witness_position_ok(const struct core *core, const struct msg_vote *vote)
 	return (vote->votes_granted & ~reg->rset) == 0;
 }
 
+/* P4: peers know a newer witness_gen, so this register was replaced and may be an old copy: refuse
+ * everything from now on. The alarm is raised at the end of the step. */
+static void
+witness_note_gen(struct core *core, uint32_t witness_gen)
+{
+	if (witness_gen > core->config.witness_gen)
+		core->config.is_amnesiac = true;
+}
+
 static enum msg_vote_refusal
 witness_judge(const struct core *core, const struct msg *msg)
 {
@@ -208,6 +217,10 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 	if (peer->is_witness)
 		return TERN_ERR_MALFORMED;
 	/* P4: a witness that lost its register must never answer as if it held an empty one. */
+	if (msg->kind == MSG_VOTE || msg->kind == MSG_PREVOTE)
+		witness_note_gen(core, msg->vote.witness_gen);
+	if (msg->kind == MSG_REGISTER)
+		witness_note_gen(core, msg->register_.witness_gen);
 	if (core->config.is_amnesiac && msg->kind != MSG_VOTE && msg->kind != MSG_PREVOTE)
 		return TERN_OK;
 	switch (msg->kind) {

@@ -17,13 +17,14 @@
 #define STATUS_PERIOD_NS 1000000u
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                      \
-	X(malformed)                                                                         \
-	X(version)                                                                           \
-	X(foreign_cluster)                                                                   \
-	X(stale_generation) X(wrong_receiver) X(wrong_shard) X(unknown_sender) X(stale_boot) \
-	    X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead)            \
-		X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
+#define STATUS_DROPS(X)                                                                 \
+	X(malformed)                                                                    \
+	X(version)                                                                      \
+	X(foreign_cluster)                                                              \
+	X(stale_generation)                                                             \
+	X(wrong_receiver) X(wrong_shard) X(unknown_sender) X(stale_boot) X(stale_term)  \
+	    X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
+		X(block_corrupt) X(tx_no_buffer) X(core_refused)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -47,7 +48,7 @@ struct node_status {
 	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
 	uint64_t elections, solo_entries, duplex_returns, truncations;
 	uint64_t alarms[8]; /* counted by enum core_alarm */
-	uint64_t effective_solo_ns, effective_elect_min_ns;
+	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t turns, idle_turns, sleeps;
 	struct status_drops drops;
 	struct disk_facts disk_facts;

@@ -122,6 +122,7 @@ publish(struct witness_node *node)
 		.last_chain = view->last_chain,
 		.drops = node->link.drops,
 		.effective_elect_min_ns = view->elect_min_ns,
+		.effective_elect_max_ns = view->elect_max_ns,
 		.view_until_ns = view->view_until_ns,
 	};
 

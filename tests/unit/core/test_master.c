@@ -314,7 +314,7 @@ test_witness_register(void **state)
 	assert_int_equal(rig_deliver(rig, request), TERN_OK);
 	assert_false(rig_sent(rig, MSG_REGISTER_ACK)->register_ack.is_accepted);
 	request.register_.epoch = 2;
-	request.register_.witness_gen = 2;
+	request.register_.witness_gen = 0;
 	assert_int_equal(rig_deliver(rig, request), TERN_OK);
 	assert_false(rig_sent(rig, MSG_REGISTER_ACK)->register_ack.is_accepted);
 	request.register_.witness_gen = 1;
@@ -349,6 +349,149 @@ test_amnesiac_witness(void **state)
 	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_WITNESS);
 	assert_int_equal(rig_deliver(rig, rig_heartbeat(SELF, 2, 5)), TERN_OK);
 	assert_int_equal(rig->effects.count, 0);
+	rig_free(rig);
+}
+
+/* P4: peers that know a newer witness_gen speak of another register than this one. */
+static void
+test_witness_of_an_older_generation(void **state)
+{
+	struct rig *rig = rig_new();
+	const struct core_config config = rig_witness_of(rig);
+	struct msg vote = rig_vote(MSG_VOTE, PEER, 9, 9, 8, 8);
+
+	(void)state;
+	rig_start(rig, &config);
+	vote.vote.witness_gen = 2;
+	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
+	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_ALARM)->alarm, CORE_ALARM_WITNESS_AMNESIA);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_WITNESS);
+	/* From then on it serves nobody, whatever they say. */
+	vote.vote.witness_gen = 1;
+	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_WITNESS);
+	assert_int_equal(rig_deliver(rig, rig_heartbeat(SELF, 9, 5)), TERN_OK);
+	assert_int_equal(rig->effects.count, 0);
+	rig_free(rig);
+}
+
+/* ---- the master's own data port ---- */
+
+/* Serves in DUPLEX; both peers have answered. */
+static struct rig *
+rig_serving(void)
+{
+	struct rig *rig = rig_master(3);
+
+	make_durable(rig, 4);
+	assert_int_equal(rig_deliver(rig, progress(1, 2, MSG_APPEND_PROGRESS, 0, 4)), TERN_OK);
+	assert_int_equal(
+	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_APPLIED, .index = 4 }), TERN_OK);
+	assert_true(core_view(rig->core)->is_serving);
+	return rig;
+}
+
+/* Ticks for @span_ns while both peers answer every round, the data node with @health. Returns
+ * whether TRANSFER_NOW was sent. */
+static bool
+run_with_answers(struct rig *rig, uint64_t span_ns, uint32_t health)
+{
+	bool has_asked = false;
+
+	for (uint64_t at = 0; at < span_ns; at += MS) {
+		struct msg ack = { .kind = MSG_HEARTBEAT_ACK, .boot_no = 1 };
+		const struct msg *beat;
+
+		rig_tick(rig, MS);
+		has_asked = has_asked || rig_sent(rig, MSG_TRANSFER_NOW) != NULL;
+		beat = rig_sent(rig, MSG_HEARTBEAT);
+		if (beat == NULL)
+			continue;
+		ack.term = beat->term;
+		ack.heartbeat_ack.round = beat->heartbeat.round;
+		ack.sender = WITNESS;
+		assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+		ack.sender = PEER;
+		ack.heartbeat_ack.health = health;
+		ack.heartbeat_ack.received_index = ack.heartbeat_ack.durable_index = 4;
+		assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	}
+	return has_asked;
+}
+
+static void
+set_port(struct rig *rig, bool is_up)
+{
+	assert_int_equal(
+	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_DATA_PORT, .flag = is_up }),
+	    TERN_OK);
+}
+
+static void
+test_dead_port_hands_over(void **state)
+{
+	struct rig *rig = rig_serving();
+
+	(void)state;
+	assert_false(run_with_answers(rig, 100 * MS, 0));
+	set_port(rig, false);
+	assert_true(run_with_answers(rig, 60 * MS, 0));
+	assert_false(core_view(rig->core)->is_serving);
+	/* Nothing came of it: the master serves again, and does not try for ever. */
+	(void)run_with_answers(rig, 200 * MS, 0);
+	assert_true(core_view(rig->core)->is_serving);
+	assert_false(run_with_answers(rig, 300 * MS, 0));
+	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
+	rig_free(rig);
+}
+
+/* A cut cable takes both ports down, a short outage is over before it counts: no hand-over. */
+static void
+test_dead_cable_hands_nothing_over(void **state)
+{
+	struct rig *rig = rig_serving();
+
+	(void)state;
+	set_port(rig, false);
+	assert_false(run_with_answers(rig, 300 * MS, MSG_HEALTH_DATA_PORT_DOWN));
+	set_port(rig, true);
+	set_port(rig, false);
+	assert_false(run_with_answers(rig, 20 * MS, 0));
+	set_port(rig, true);
+	assert_false(run_with_answers(rig, 300 * MS, 0));
+	assert_true(core_view(rig->core)->is_serving);
+	rig_free(rig);
+}
+
+/* The peer died with its port: what it said before is no word on its health. */
+static void
+test_dead_port_needs_an_answer(void **state)
+{
+	struct rig *rig = rig_serving();
+
+	(void)state;
+	assert_false(run_with_answers(rig, 100 * MS, 0));
+	set_port(rig, false);
+	for (uint64_t at = 0; at < 200 * MS; at += MS) {
+		rig_tick(rig, MS);
+		assert_null(rig_sent(rig, MSG_TRANSFER_NOW));
+		answer_round(rig, WITNESS);
+	}
+	rig_free(rig);
+}
+
+/* ---- farewell ---- */
+
+static void
+test_failed_storage_says_farewell(void **state)
+{
+	struct rig *rig = rig_serving();
+
+	(void)state;
+	assert_int_equal(rig_step(rig, (struct core_event){ .kind = CORE_EVENT_STORAGE_FAILED }),
+			 TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_FAREWELL)->term, 2);
+	assert_int_equal(core_view(rig->core)->role, CORE_FOLLOWER);
 	rig_free(rig);
 }
 
@@ -447,6 +590,11 @@ main(void)
 		cmocka_unit_test(test_witness_position_rule),
 		cmocka_unit_test(test_witness_register),
 		cmocka_unit_test(test_amnesiac_witness),
+		cmocka_unit_test(test_witness_of_an_older_generation),
+		cmocka_unit_test(test_dead_port_hands_over),
+		cmocka_unit_test(test_dead_cable_hands_nothing_over),
+		cmocka_unit_test(test_dead_port_needs_an_answer),
+		cmocka_unit_test(test_failed_storage_says_farewell),
 		cmocka_unit_test(test_one_data_node),
 		cmocka_unit_test(test_three_data_nodes),
 	};

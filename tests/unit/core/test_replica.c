@@ -496,6 +496,15 @@ test_never_cut_below_commit(void **state)
 	assert_null(rig_effect_of(rig, CORE_EFFECT_CUT));
 	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_ALARM)->alarm, CORE_ALARM_CUT_BELOW_COMMIT);
 	assert_null(rig_sent(rig, MSG_APPEND_ACK));
+	/* Quarantined: said once, no vote for anybody, no candidacy. */
+	assert_true(core_view(rig->core)->is_quarantined);
+	assert_int_equal(rig_deliver(rig, rig_probe(5, 3, 1, 5, 6)), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_ALARM));
+	rig_tick(rig, 300 * MS);
+	assert_int_equal(core_view(rig->core)->role, CORE_FOLLOWER);
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_VOTE, PEER, 9, 9, 8, 8)), TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_QUIET);
+	assert_int_equal(core_view(rig->core)->term, 5);
 	rig_free(rig);
 }
 
