@@ -12,6 +12,12 @@
  * live (key, type, value) and each session; state_hash_scan recomputes it from scratch. Both are
  * defined at published positions.
  *
+ * committed <= published <= applied. What is published above the committed position is provisional
+ * (docs/reference/protocol.md): nothing that a rollback to the committed position may need is
+ * reused, and a rollback leaves no trace, in values, sessions, hash or any later reply. Publishing
+ * may run at most STATE_PUBLISHED_KEPT - 1 blocks ahead of committing (state_may_publish). A node
+ * that never applies ahead of the commit index commits each block as it publishes it.
+ *
  * Values: SET stores bytes. ADD takes an integer, bytes that are a canonical decimal 64-bit integer
  * (an optional '-', no leading zero, no "-0"), or nothing, which counts as 0, and stores an
  * integer. A bound is checked before the 64-bit range.
@@ -43,6 +49,13 @@
 
 #define STATE_SESSION_WINDOW 256u
 #define STATE_PREFETCH_MAX   32u
+/* Publications kept for readers and for rollback: a power of two. At least the blocks that a fast
+ * device leaves in flight while it flushes; 96 bytes each. */
+#ifdef TERN_TINY_LIMITS
+#define STATE_PUBLISHED_KEPT 8u
+#else
+#define STATE_PUBLISHED_KEPT 1024u
+#endif
 
 struct state; /* fields in state_internal.h */
 
@@ -78,15 +91,31 @@ void state_prefetch(const struct state *state, const struct command *command);
  * one core of a shared EPYC, medians of three: 880 -> 410 ns a command. */
 void
 state_prefetch_batch(const struct state *state, const struct command *commands, uint32_t count);
-/* Everything up to block @log_index is applied: readers see it from now on. Rises from call to call
- * (INVARIANT); blocks without commands are published too, or with a later one. */
+/* Everything up to block @log_index is applied: readers of provisional views see it from now on.
+ * Rises (INVARIANT), but for what state_rollback takes back; every block is published, also one
+ * without commands. Only where state_may_publish (INVARIANT). */
 void state_publish(struct state *state, uint64_t log_index);
+/* Before block @log_index is applied: false when it would be too far ahead of the commit. Then
+ * apply it in a later turn, after state_commit has moved on. */
+bool state_may_publish(const struct state *state, uint64_t log_index);
+/* Nothing at or below block @log_index, which was published, will ever be rolled back: committed
+ * views begin here from now on, and older versions may be reclaimed. Does not fall (INVARIANT).
+ * Costs a few instructions; a freed page of the undo record for each 500 versions. */
+void state_commit(struct state *state, uint64_t log_index);
+/* Drops every block above @log_index, also one that is applied in part; state, hash and every later
+ * reply are those of a machine that never applied them. @log_index was published and is not below
+ * the committed position (INVARIANT). The next block is @log_index + 1 again. Provisional views
+ * above @log_index fail; they may stay open as long as they like, nobody waits for them.
+ * Cost: one step for each version that the dropped blocks made, and for each key that they made new
+ * a search in the ordered index. Not cut into turns: what bounds it is how far apply ran ahead. */
+void state_rollback(struct state *state, uint64_t log_index);
 
-uint64_t state_applied_index(const struct state *state);
+uint64_t state_applied_index(const struct state *state); /* published */
+uint64_t state_committed_index(const struct state *state);
 uint64_t state_hash(const struct state *state); /* at state_applied_index */
 struct state_stats {
 	uint64_t keys, sessions, logical_bytes, arena_used_bytes, versions_live, versions_reclaimed,
-	    views_ended, out_of_memory;
+	    views_ended, out_of_memory, rollbacks, versions_rolled_back, views_failed;
 };
 struct state_stats state_stats(const struct state *state);
 
@@ -113,10 +142,19 @@ struct state_reader;
 struct state_reader *state_reader_open(struct state *state);
 void state_reader_close(struct state_reader *reader);
 
-/* A view of everything published when it begins. Returns its applied_index. Until state_read_end
- * the thread must not block: old versions and retired memory wait for it. */
+/* A view of everything committed when it begins: class durable, the default. Returns its log_index.
+ * Until state_read_end the thread must not block: old versions and retired memory wait for it. */
 uint64_t state_read_begin(struct state_reader *reader);
 void state_read_end(struct state_reader *reader);
+/* A view of everything published when it begins: class memory, which says so to its client. It
+ * fails when what it reads is rolled back; then the answers that it gave do not belong together and
+ * may not be used. So it has an end of its own, which the compiler makes the caller look at: false:
+ * failed, forget what was read (and copied) in this view. Ending a view of one kind as the other
+ * is an INVARIANT. state_read_is_failed tells a long scan early; a failed view stays safe to read
+ * until its end. */
+uint64_t state_read_begin_provisional(struct state_reader *reader);
+TERN_CHECKED bool state_read_end_provisional(struct state_reader *reader);
+bool state_read_is_failed(const struct state_reader *reader);
 /* The view holds too much memory: end it and begin again. From then on state_read_next returns
  * false and state_hash_scan is not meaningful; state_read_get still answers at the view. */
 bool state_read_is_ended(const struct state_reader *reader);
@@ -146,8 +184,7 @@ const void *state_read_bucket(struct state_reader *reader, uint64_t bucket, cons
 			      const uint8_t **key, uint32_t *key_bytes);
 uint64_t state_read_key_count(struct state_reader *reader);
 /* The state hash at the view's position as the writer published it, and recomputed by a scan of all
- * live keys and sessions (0 when the view was ended meanwhile). @index: the view's applied_index.
- */
+ * live keys and sessions (0 when the view was ended meanwhile). @index: the view's log_index. */
 uint64_t state_read_hash(struct state_reader *reader, uint64_t *index);
 uint64_t state_hash_scan(struct state_reader *reader);
 

@@ -25,7 +25,6 @@
 #include "dataplane/state/state.h"
 
 #define STATE_ORDER_LEVELS     12u /* 4^12 keys */
-#define STATE_PUBLISHED_KEPT   64u /* publications that a beginning reader may lag behind */
 #define STATE_REPLIES_KEPT     16u
 #define STATE_REPLY_BYTES_KEPT 24u
 /* APPEND makes no value longer than this part of the capacity. */
