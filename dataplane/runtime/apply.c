@@ -90,6 +90,7 @@ apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
 	}
 	rt->applied_index = log_index;
 	state_publish(rt->config.state, log_index);
+	state_commit(rt->config.state, log_index);
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
+#include "dataplane/state/session.h"
 #include "dataplane/state/target.h"
 
 static struct value
@@ -194,7 +195,7 @@ void
 state_apply(struct state *state, struct state_position at, uint64_t time_ns,
 	    const struct command *command, struct reply *reply)
 {
-	INVARIANT(at.log_index > state->published_index);
+	INVARIANT(at.log_index > stamp_index(state->published_stamp));
 	INVARIANT(at.log_index > state->last.log_index ||
 		  (at.log_index == state->last.log_index && at.slot > state->last.slot));
 	*reply = (struct reply){ 0 };

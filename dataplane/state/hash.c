@@ -5,7 +5,7 @@
 
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/le.h"
-#include "dataplane/state/state_internal.h"
+#include "dataplane/state/session.h"
 
 /* The seed goes before the key, so that nobody who does not know it can aim keys at one bucket. */
 uint64_t

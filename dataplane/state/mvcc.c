@@ -3,14 +3,14 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
-#include "dataplane/state/state_internal.h"
+#include "dataplane/state/session.h"
 
 struct version *
 mvcc_at(struct entry *entry, uint64_t view)
 {
 	struct version *version = rcu_follow(entry->newest);
 
-	while (version != NULL && version->log_index > view)
+	while (version != NULL && version->stamp > view)
 		version = version->older;
 	return version;
 }
@@ -64,7 +64,7 @@ bytes_fill(uint8_t *out, const struct value *value)
 		memcpy(out + head_bytes, value->tail, value->tail_bytes);
 }
 
-/* All but log_index, which readers look at while a version is changed in place. */
+/* All but the stamp, which readers look at while a version is changed in place. */
 static void
 version_fill(struct version *version, struct state_position at, const struct value *value)
 {
@@ -76,12 +76,12 @@ version_fill(struct version *version, struct state_position at, const struct val
 		bytes_fill(version->data, value);
 }
 
-/* Same block, so unpublished, and the memory fits: no reader looks past log_index. A tombstone is
+/* Same block, so unpublished, and the memory fits: no reader looks past the stamp. A tombstone is
  * never changed in place, for the reclaim queue holds it for what it is. */
 static bool
-is_replaceable(const struct version *version, struct state_position at, const struct value *value)
+is_replaceable(const struct version *version, uint64_t stamp, const struct value *value)
 {
-	return version != NULL && !value->keeps_old && version->log_index == at.log_index &&
+	return version != NULL && !value->keeps_old && version->stamp == stamp &&
 	       version_type(version) != STATE_NONE &&
 	       arena_rounded(version_size(version_bytes(version))) ==
 		   arena_rounded(version_size(value->bytes));
@@ -95,6 +95,7 @@ version_push(struct state *state, struct entry *entry, struct version *version,
 	version->queue_next = NULL;
 	rcu_publish(entry->newest, version);
 	state->versions_live++;
+	undo_note(state, entry);
 	if (older != NULL)
 		reclaim_push(state, version);
 }
@@ -105,19 +106,20 @@ mvcc_put(struct state *state, struct entry *entry, enum state_space space, const
 {
 	struct version *old = entry == NULL ? NULL : rcu_own(entry->newest);
 	struct version *version = old;
+	const uint64_t stamp = stamp_make(state->branch, at.log_index);
 	const bool is_new = entry == NULL;
 
 	INVARIANT(value->type != STATE_NONE && value->bytes < STATE_VALUE_BYTES_LIMIT);
-	INVARIANT(at.log_index > state->published_index);
+	INVARIANT(at.log_index > stamp_index(state->published_stamp));
 	if (is_new)
 		entry = entry_make(state, space, key, key_bytes, hash);
 	else
 		state->hash_sum -= old->hash;
-	if (is_replaceable(old, at, value)) {
+	if (is_replaceable(old, stamp, value)) {
 		version_fill(version, at, value);
 	} else {
 		version = state_alloc(state, version_size(value->bytes));
-		version->log_index = at.log_index;
+		version->stamp = stamp;
 		version_fill(version, at, value);
 	}
 	/* The hash of a session is made once a block, see session_hash_dirty. */
@@ -138,9 +140,9 @@ mvcc_end(struct state *state, struct entry *entry, struct state_position at)
 	struct version *old = rcu_own(entry->newest);
 	struct version *version = state_alloc(state, version_size(0));
 
-	INVARIANT(at.log_index > state->published_index);
+	INVARIANT(at.log_index > stamp_index(state->published_stamp));
 	INVARIANT(version_type(old) != STATE_NONE);
-	version->log_index = at.log_index;
+	version->stamp = stamp_make(state->branch, at.log_index);
 	version_fill(version, at, &(struct value){ .type = STATE_NONE });
 	version->hash = 0;
 	version->entry = entry;

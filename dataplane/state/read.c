@@ -27,15 +27,34 @@ state_reader_close(struct state_reader *reader)
 
 /* False when the writer has come round the ring meanwhile, and the copy may be mixed. */
 static bool
-publication_copy(struct state_reader *reader, uint64_t index)
+publication_copy(struct state_reader *reader)
 {
-	struct publication *p = &reader->state->publications[index % STATE_PUBLISHED_KEPT];
+	struct publication *p = publication_slot(reader->state, stamp_index(reader->view));
 
-	if (atomic_load_explicit(&p->index, memory_order_acquire) != index)
+	if (atomic_load_explicit(&p->stamp, memory_order_acquire) != reader->view)
 		return false;
 	reader->hash = atomic_load_explicit(&p->hash, memory_order_acquire);
 	reader->key_count = atomic_load_explicit(&p->key_count, memory_order_acquire);
-	return atomic_load_explicit(&p->index, memory_order_relaxed) == index;
+	return atomic_load_explicit(&p->stamp, memory_order_relaxed) == reader->view;
+}
+
+static void
+view_open(struct state_reader *reader, bool is_provisional)
+{
+	INVARIANT(atomic_load(&reader->pin) == UINT64_MAX);
+	state_rcu_enter();
+	reader->is_provisional = is_provisional;
+	atomic_store_explicit(&reader->is_ended, false, memory_order_relaxed);
+	atomic_store_explicit(&reader->is_failed, false, memory_order_relaxed);
+}
+
+static void
+view_close(struct state_reader *reader, bool is_provisional)
+{
+	INVARIANT(atomic_load_explicit(&reader->pin, memory_order_relaxed) != UINT64_MAX);
+	INVARIANT(reader->is_provisional == is_provisional);
+	atomic_store_explicit(&reader->pin, UINT64_MAX, memory_order_release);
+	state_rcu_leave(reader->state);
 }
 
 uint64_t
@@ -43,26 +62,54 @@ state_read_begin(struct state_reader *reader)
 {
 	struct state *state = reader->state;
 
-	INVARIANT(atomic_load(&reader->pin) == UINT64_MAX);
-	state_rcu_enter();
-	atomic_store_explicit(&reader->is_ended, false, memory_order_relaxed);
-	/* Pin first, look second: see floor_index. The view may be newer than the pin, never older.
-	 * Another look is needed only if 64 blocks were published between two instructions here. */
-	atomic_store(&reader->pin, atomic_load(&state->published));
+	view_open(reader, false);
+	/* Pin first, look second: see floor_stamp. The view may be newer than the pin, never older.
+	 * Another look is needed only if the ring of publications went round meanwhile. */
+	atomic_store(&reader->pin, atomic_load(&state->committed));
 	do {
-		reader->view = atomic_load(&state->published);
-	} while (reader->view != 0 && !publication_copy(reader, reader->view));
-	if (reader->view == 0)
-		reader->hash = reader->key_count = 0;
-	return reader->view;
+		reader->view = atomic_load(&state->committed);
+	} while (!publication_copy(reader));
+	return stamp_index(reader->view);
 }
 
 void
 state_read_end(struct state_reader *reader)
 {
-	INVARIANT(atomic_load_explicit(&reader->pin, memory_order_relaxed) != UINT64_MAX);
-	atomic_store_explicit(&reader->pin, UINT64_MAX, memory_order_release);
-	state_rcu_leave(reader->state);
+	view_close(reader, false);
+}
+
+uint64_t
+state_read_begin_provisional(struct state_reader *reader)
+{
+	struct state *state = reader->state;
+
+	view_open(reader, true);
+	/* Here the view has to be the pin exactly, for by the pin a rollback decides which views
+	 * fail. Either it sees this pin, or the second look below sees that it moved `published`.
+	 * Each round needs another publication within a few instructions. */
+	do {
+		reader->view = atomic_load(&state->published);
+		atomic_store_explicit(&reader->is_failed, false, memory_order_relaxed);
+		atomic_store(&reader->pin, reader->view);
+	} while (atomic_load(&state->published) != reader->view || !publication_copy(reader));
+	return stamp_index(reader->view);
+}
+
+bool
+state_read_is_failed(const struct state_reader *reader)
+{
+	return atomic_load_explicit(&reader->is_failed, memory_order_acquire);
+}
+
+bool
+state_read_end_provisional(struct state_reader *reader)
+{
+	/* Set before the first version is unlinked, and each unlinking is a release that the reads
+	 * acquire: whoever saw a piece of a rollback sees this. */
+	const bool is_good = !state_read_is_failed(reader);
+
+	view_close(reader, true);
+	return is_good;
 }
 
 bool
@@ -85,7 +132,7 @@ value_of(struct version *version)
 	if (version == NULL || version_type(version) == STATE_NONE)
 		return value;
 	value.type = version_type(version);
-	value.version = (struct state_position){ version->log_index, version->slot };
+	value.version = (struct state_position){ stamp_index(version->stamp), version->slot };
 	if (value.type == STATE_INTEGER) {
 		value.integer = version->integer;
 	} else {
@@ -177,7 +224,7 @@ uint64_t
 state_read_hash(struct state_reader *reader, uint64_t *index)
 {
 	INVARIANT(is_in_view(reader));
-	*index = reader->view;
+	*index = stamp_index(reader->view);
 	return reader->hash;
 }
 

@@ -6,13 +6,14 @@
 
 #define RELEASE_BURST 256u
 
-/* The oldest position that a view reads at, now or after it has begun. A reader that this misses
- * has not yet looked at `published`, in the one order of these sequentially consistent accesses,
- * and so will read at published_index or later. */
+/* The oldest position that a view reads at, now or after it has begun, and that rollback may need.
+ * A reader that this misses has not yet looked at `committed` (or `published`, which is not older),
+ * in the one order of these sequentially consistent accesses, and so will read at committed_stamp
+ * or later. */
 static uint64_t
-floor_index(const struct state *state)
+floor_stamp(const struct state *state)
 {
-	uint64_t floor = state->published_index;
+	uint64_t floor = state->committed_stamp;
 
 	for (uint32_t i = 0; i < state->config.readers_max; i++)
 		floor = min_u64(floor, atomic_load(&state->readers[i].pin));
@@ -23,14 +24,28 @@ void
 reclaim_push(struct state *state, struct version *version)
 {
 	INVARIANT(version->older != NULL);
-	INVARIANT(state->queue_tail == NULL || state->queue_tail->log_index <= version->log_index);
+	INVARIANT(state->queue_tail == NULL || state->queue_tail->stamp <= version->stamp);
 	if (state->queue_tail == NULL)
 		state->queue_head = version;
 	else
 		state->queue_tail->queue_next = version;
 	state->queue_tail = version;
-	state->queue_count++;
+	state->queue_pushed++;
 	state->queued_since_turn++;
+}
+
+void
+reclaim_cut(struct state *state, const struct publication *at)
+{
+	INVARIANT(state->queue_popped <= at->queue_pushed);
+	INVARIANT(at->queue_pushed <= state->queue_pushed);
+	if (at->queue_pushed == state->queue_popped) {
+		state->queue_head = state->queue_tail = NULL;
+	} else {
+		state->queue_tail = at->queue_tail;
+		state->queue_tail->queue_next = NULL;
+	}
+	state->queue_pushed = at->queue_pushed;
 }
 
 static void
@@ -41,17 +56,23 @@ version_free(struct state *state, struct version *version)
 	state->versions_reclaimed++;
 }
 
-static void
-entry_retire(struct state *state, struct version *tombstone)
+void
+reclaim_retire(struct state *state, struct version *version, struct entry *entry)
 {
-	struct entry *entry = tombstone->entry;
+	version->retired_entry = entry;
+	version->queue_next = state->retired;
+	state->retired = version;
+}
+
+void
+reclaim_retire_entry(struct state *state, struct entry *entry)
+{
 	const enum state_space space = (enum state_space)entry->space;
 	const uint64_t hash = state_index_hash(state, space, entry_key(entry), entry->key_bytes);
 
 	index_remove(state, hash, entry);
 	order_remove(&state->orders[space], entry);
-	tombstone->queue_next = state->retired;
-	state->retired = tombstone;
+	reclaim_retire(state, rcu_own(entry->newest), entry);
 }
 
 static void
@@ -59,17 +80,17 @@ queue_turn(struct state *state, uint64_t floor, uint64_t burst_max)
 {
 	for (uint64_t i = 0; i < burst_max; i++) {
 		struct version *version = state->queue_head;
-		if (version == NULL || version->log_index > floor)
+		if (version == NULL || version->stamp > floor)
 			break;
 		state->queue_head = version->queue_next;
 		if (state->queue_head == NULL)
 			state->queue_tail = NULL;
-		state->queue_count--;
+		state->queue_popped++;
 		version_free(state, version->older);
 		version->older = NULL;
 		if (version_type(version) == STATE_NONE &&
 		    rcu_own(version->entry->newest) == version)
-			entry_retire(state, version);
+			reclaim_retire_entry(state, version->entry);
 	}
 }
 
@@ -77,26 +98,41 @@ static void
 release_turn(struct state *state, uint64_t burst_max)
 {
 	for (uint64_t i = 0; i < burst_max && state->releasing != NULL; i++) {
-		struct version *tombstone = state->releasing;
-		state->releasing = tombstone->queue_next;
-		arena_free(&state->arena, tombstone->entry);
-		version_free(state, tombstone);
+		struct version *version = state->releasing;
+		state->releasing = version->queue_next;
+		if (version->retired_entry != NULL)
+			arena_free(&state->arena, version->retired_entry);
+		version_free(state, version);
 	}
 }
 
-/* Retired entries -> control thread -> back, one batch under way at a time. */
+static bool
+is_view_open(const struct state *state)
+{
+	for (uint32_t i = 0; i < state->config.readers_max; i++) {
+		if (atomic_load(&state->readers[i].pin) != UINT64_MAX)
+			return true;
+	}
+	return false;
+}
+
+/* Retired versions -> control thread -> back, one batch under way at a time. */
 static void
 retired_turn(struct state *state)
 {
 	if (state->releasing != NULL)
 		return;
 	state->releasing = atomic_exchange_explicit(&state->done, NULL, memory_order_acquire);
-	if (state->releasing == NULL && !state->has_readers) {
-		state->releasing = state->retired;
-		state->retired = NULL;
+	if (state->retired == NULL)
+		return;
+	if (!state->has_readers) {
+		if (state->releasing == NULL && !is_view_open(state)) {
+			state->releasing = state->retired;
+			state->retired = NULL;
+		}
+		return;
 	}
-	if (state->retired == NULL ||
-	    atomic_load_explicit(&state->handed, memory_order_acquire) != NULL)
+	if (atomic_load_explicit(&state->handed, memory_order_acquire) != NULL)
 		return;
 	atomic_store_explicit(&state->handed, state->retired, memory_order_release);
 	state->retired = NULL;
@@ -108,7 +144,7 @@ static void
 crowd_turn(struct state *state, uint64_t floor)
 {
 	if (state->arena.pages_free >= state->arena.pages_count / 8 ||
-	    floor == state->published_index || state->queue_count == 0)
+	    floor == state->committed_stamp || state->queue_head == NULL)
 		return;
 	for (uint32_t i = 0; i < state->config.readers_max; i++) {
 		struct state_reader *reader = &state->readers[i];
@@ -120,9 +156,10 @@ crowd_turn(struct state *state, uint64_t floor)
 void
 state_reclaim_turn(struct state *state, bool has_readers)
 {
-	const uint64_t floor = floor_index(state);
+	const uint64_t floor = floor_stamp(state);
 
-	INVARIANT(floor <= state->published_index);
+	INVARIANT(floor <= state->committed_stamp);
+	INVARIANT(state->committed_stamp <= state->published_stamp);
 	state->has_readers = has_readers;
 	queue_turn(state, floor, 2 * state->queued_since_turn + RELEASE_BURST);
 	state->queued_since_turn = 0;
@@ -161,7 +198,7 @@ state_has_room(const struct state *state, uint64_t block_bytes)
 void
 reclaim_urgent(struct state *state)
 {
-	queue_turn(state, floor_index(state), UINT64_MAX);
+	queue_turn(state, floor_stamp(state), UINT64_MAX);
 	release_turn(state, UINT64_MAX);
 	retired_turn(state);
 	release_turn(state, UINT64_MAX);

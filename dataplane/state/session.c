@@ -6,7 +6,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/le.h"
-#include "dataplane/state/state_internal.h"
+#include "dataplane/state/session.h"
 
 static struct session_links *
 links_of(struct entry *entry)
@@ -61,6 +61,23 @@ lru_append(struct state *state, struct entry *entry)
 }
 
 static void
+lru_insert_after(struct state *state, struct entry *entry, struct entry *before)
+{
+	struct session_links *links = links_of(entry);
+
+	links->lru_prev = before;
+	links->lru_next = before == NULL ? state->lru_oldest : links_of(before)->lru_next;
+	if (before != NULL)
+		links_of(before)->lru_next = entry;
+	else
+		state->lru_oldest = entry;
+	if (links->lru_next != NULL)
+		links_of(links->lru_next)->lru_prev = entry;
+	else
+		state->lru_newest = entry;
+}
+
+static void
 dirty_push(struct state *state, struct entry *entry)
 {
 	struct session_links *links = links_of(entry);
@@ -85,6 +102,35 @@ session_hash_dirty(struct state *state)
 			continue;
 		version->hash = state_session_hash(session_image(version));
 		state->hash_sum += version->hash;
+	}
+}
+
+void
+session_forget_dirty(struct state *state)
+{
+	while (state->dirty != NULL) {
+		struct session_links *links = links_of(state->dirty);
+		state->dirty = links->dirty_next;
+		links->is_dirty = false;
+	}
+}
+
+/* Rollback undoes the versions of all sessions in the reverse of the order in which they were made,
+ * so the list is as it was right after each step: the neighbour that was there then is there now. A
+ * closed session still says what it stood behind, for nothing touches its links any more. */
+void
+session_undo_use(struct state *state, struct entry *entry, struct version *version)
+{
+	if (version_type(version) == STATE_NONE) {
+		lru_insert_after(state, entry, links_of(entry)->lru_prev);
+		return;
+	}
+	const struct session_image *image = session_image(version);
+	if (version->older == NULL) {
+		lru_remove(state, entry);
+	} else if (image->has_moved) {
+		lru_remove(state, entry);
+		lru_insert_after(state, entry, image->moved_from);
 	}
 }
 
@@ -155,11 +201,12 @@ writable_image(struct state *state, struct entry *entry, struct state_position a
 {
 	struct version *version = rcu_own(entry->newest);
 
-	if (version->log_index != at.log_index) {
+	if (version->stamp != stamp_make(state->branch, at.log_index)) {
 		(void)mvcc_put(state, entry, STATE_SESSIONS, NULL, 0, 0, at,
 			       &(struct value){ .type = STATE_TYPE_SESSION,
 						.bytes = sizeof(struct session_image),
 						.data = session_image(version) });
+		session_image(rcu_own(entry->newest))->has_moved = false;
 		dirty_push(state, entry);
 	}
 	INVARIANT(links_of(entry)->is_dirty);
@@ -236,6 +283,10 @@ session_admit(struct state *state, struct entry *entry, struct state_position at
 	INVARIANT(seq >= image->low && seq - image->low < STATE_SESSION_WINDOW);
 	if (image->last_used_ns != time_ns) {
 		image->last_used_ns = time_ns;
+		if (!image->has_moved) {
+			image->has_moved = true;
+			image->moved_from = links_of(entry)->lru_prev;
+		}
 		lru_remove(state, entry);
 		lru_append(state, entry);
 	}

@@ -2,7 +2,7 @@
 /* Making a state, and publishing what was applied. */
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
-#include "dataplane/state/state_internal.h"
+#include "dataplane/state/session.h"
 
 /* Arena bytes for each 8-byte bucket: about one bucket for each key that fits the capacity. */
 #define BYTES_PER_BUCKET 256u
@@ -26,6 +26,28 @@ carve(uint8_t **next, size_t bytes, size_t align)
 
 	*next = start + bytes;
 	return start;
+}
+
+static void
+publication_fill(struct state *state, uint64_t log_index)
+{
+	struct publication *p = publication_slot(state, log_index);
+	const uint64_t stamp = stamp_make(state->branch, log_index);
+
+	/* Each store is ordered after the one before it, so a reader that sees one of the new
+	 * fields also sees that the old stamp is gone. */
+	atomic_store_explicit(&p->stamp, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->hash, state->hash_sum, memory_order_release);
+	atomic_store_explicit(&p->key_count, state->key_count, memory_order_release);
+	atomic_store_explicit(&p->stamp, stamp, memory_order_release);
+	p->session_count = state->session_count;
+	p->logical_bytes = state->logical_bytes;
+	p->client_id_next = state->client_id_next;
+	p->undo_count = state->undo_count;
+	p->queue_pushed = state->queue_pushed;
+	p->queue_tail = state->queue_tail;
+	state->published_stamp = stamp;
+	atomic_store(&state->published, stamp);
 }
 
 enum tern_err
@@ -62,6 +84,10 @@ state_init(const struct state_config *config, struct state **out)
 	}
 	state->client_id_next = 1;
 	state->has_readers = true;
+	state->branch = 1; /* so that no stamp is 0 */
+	publication_fill(state, 0);
+	state->committed_stamp = state->published_stamp;
+	atomic_store(&state->committed, state->committed_stamp);
 	*out = state;
 	return TERN_OK;
 }
@@ -69,26 +95,51 @@ state_init(const struct state_config *config, struct state **out)
 void
 state_publish(struct state *state, uint64_t log_index)
 {
-	struct publication *p = &state->publications[log_index % STATE_PUBLISHED_KEPT];
-
-	INVARIANT(log_index > state->published_index);
+	INVARIANT(log_index > stamp_index(state->published_stamp));
 	INVARIANT(log_index >= state->last.log_index);
+	INVARIANT(log_index < UINT64_C(1) << STATE_INDEX_BITS);
+	INVARIANT(state_may_publish(state, log_index));
 	session_hash_dirty(state);
-	/* Each store is ordered after the one before it, so a reader that sees one of the new
-	 * fields also sees that the old index is gone. */
-	atomic_store_explicit(&p->index, 0, memory_order_relaxed);
-	atomic_store_explicit(&p->hash, state->hash_sum, memory_order_release);
-	atomic_store_explicit(&p->key_count, state->key_count, memory_order_release);
-	atomic_store_explicit(&p->index, log_index, memory_order_release);
-	state->published_index = log_index;
+	publication_fill(state, log_index);
 	state->published_hash = state->hash_sum;
-	atomic_store(&state->published, log_index);
+}
+
+bool
+state_may_publish(const struct state *state, uint64_t log_index)
+{
+	/* The slot may be taken when nothing that is still to be committed or read at lies there.
+	 */
+	const uint64_t stamp = atomic_load_explicit(
+	    &state->publications[log_index % STATE_PUBLISHED_KEPT].stamp, memory_order_relaxed);
+
+	return stamp == 0 || stamp_index(stamp) < stamp_index(state->committed_stamp);
+}
+
+void
+state_commit(struct state *state, uint64_t log_index)
+{
+	const struct publication *p = publication_slot(state, log_index);
+	const uint64_t stamp = atomic_load_explicit(&p->stamp, memory_order_relaxed);
+
+	INVARIANT(log_index >= stamp_index(state->committed_stamp));
+	INVARIANT(stamp != 0 && stamp_index(stamp) == log_index);
+	if (stamp == state->committed_stamp)
+		return;
+	state->committed_stamp = stamp;
+	atomic_store(&state->committed, stamp);
+	undo_forget(state, p->undo_count);
 }
 
 uint64_t
 state_applied_index(const struct state *state)
 {
-	return state->published_index;
+	return stamp_index(state->published_stamp);
+}
+
+uint64_t
+state_committed_index(const struct state *state)
+{
+	return stamp_index(state->committed_stamp);
 }
 
 uint64_t
@@ -109,5 +160,8 @@ state_stats(const struct state *state)
 		.versions_reclaimed = state->versions_reclaimed,
 		.views_ended = state->views_ended,
 		.out_of_memory = state->out_of_memory,
+		.rollbacks = state->rollbacks,
+		.versions_rolled_back = state->versions_rolled_back,
+		.views_failed = state->views_failed,
 	};
 }

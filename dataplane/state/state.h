@@ -50,7 +50,7 @@
 #define STATE_SESSION_WINDOW 256u
 #define STATE_PREFETCH_MAX   32u
 /* Publications kept for readers and for rollback: a power of two. At least the blocks that a fast
- * device leaves in flight while it flushes; 96 bytes each. */
+ * device leaves in flight while it flushes; 72 bytes each. */
 #ifdef TERN_TINY_LIMITS
 #define STATE_PUBLISHED_KEPT 8u
 #else

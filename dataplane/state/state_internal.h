@@ -5,15 +5,25 @@
  * A key, or a session, is an entry; an entry has versions, newest first. Entries are found through
  * the hash index (chains of entries) and in byte order through a skiplist of their space.
  *
- * What keeps lock-free readers safe, in two rules:
- *	versions  A reader pins the position of its view. `floor` is the oldest pinned view, or what
- *		  is published when there is none. A reader at a view >= floor stops at the newest
- *		  version with log_index <= view and never looks behind it, so everything behind the
- *		  newest version at or below the floor may be reused at once.
- *	entries	  An entry whose newest version is a tombstone at or below the floor is unlinked; a
- *		  reader may stand on it, so it is reused only after a grace period.
- * Writes of a block that is not yet published may change a version in place: its log_index, the
- * only field that a reader looks at then, stays.
+ * Order of versions and views is by stamp: the log_index, below a number (branch) that rises when
+ * a rollback fails a view. So a failed view, which may stay open, is older than all that is written
+ * after it, and the rules below hold for it as for any other.
+ *
+ * What keeps lock-free readers safe, in three rules:
+ *	versions  A reader pins the stamp of its view. `floor` is the oldest pinned view, or what is
+ *		  committed when there is none older. A reader at a view >= floor stops at the
+ *newest version with stamp <= view and never looks behind it, so everything behind the newest
+ *version at or below the floor may be reused at once. entries	  An entry whose newest version is a
+ *tombstone at or below the floor is unlinked; a reader may stand on it, so it is reused only after
+ *a grace period. rollback  A version that is rolled back is unlinked in front of readers who may
+ *stand on it: it is reused only after a grace period, and with it an entry that has no other. Its
+ *link to the older one, which is at or below the commit or waits as well, stays. Writes of a block
+ *that is not yet published may change a version in place: its stamp, the only field that a reader
+ *looks at then, stays.
+ *
+ * What keeps rollback possible: the floor is never above the commit, so no version that became the
+ * newest above it has lost what is behind it. The undo record names the entry of each version made
+ * since; each publication keeps the writer's numbers as they were.
  */
 #ifndef TERN_STATE_STATE_INTERNAL_H
 #define TERN_STATE_STATE_INTERNAL_H
@@ -24,9 +34,9 @@
 #include "dataplane/state/rcu.h"
 #include "dataplane/state/state.h"
 
-#define STATE_ORDER_LEVELS     12u /* 4^12 keys */
-#define STATE_REPLIES_KEPT     16u
-#define STATE_REPLY_BYTES_KEPT 24u
+#define STATE_ORDER_LEVELS 12u /* 4^12 keys */
+#define STATE_INDEX_BITS   48u /* of a stamp; the rest is the branch */
+#define STATE_UNDO_CHUNK   509u
 /* APPEND makes no value longer than this part of the capacity. */
 #define STATE_APPEND_SHARE 16384u
 
@@ -35,9 +45,6 @@
 #define STATE_KEY_CHARGE     112u
 #define STATE_INTEGER_CHARGE 8u
 #define STATE_SESSION_CHARGE 1024u
-/* A session without commands for this long, by logged time, makes room when the table is full. */
-#define STATE_SESSION_IDLE_NS (600ULL * 1000000000ULL)
-
 enum state_space { STATE_KEYS = 0, STATE_SESSIONS, STATE_SPACES };
 
 /* Types of versions: enum state_type for keys, and this one. */
@@ -46,12 +53,15 @@ enum state_space { STATE_KEYS = 0, STATE_SESSIONS, STATE_SPACES };
 struct entry;
 
 struct version {
-	struct version *older;      /* read only by views below log_index */
-	struct version *queue_next; /* writer: reclaim queue, then list of retired tombstones */
-	uint64_t log_index;
+	struct version *older;      /* read only by views below stamp */
+	struct version *queue_next; /* writer: reclaim queue, then list of the retired */
+	uint64_t stamp;
 	uint32_t slot;
-	uint32_t bytes_type; /* bytes << 2 | type */
-	uint64_t hash;       /* contribution to the state hash; 0 for a tombstone */
+	uint32_t bytes_type;                 /* bytes << 2 | type */
+	union {                              /* writer */
+		uint64_t hash;               /* contribution to the state hash; 0 for a tombstone */
+		struct entry *retired_entry; /* retired: what goes with it, or NULL */
+	};
 	union {
 		int64_t integer;
 		struct entry *entry; /* tombstone: what it ends */
@@ -73,50 +83,32 @@ struct entry {
 	entry_link tower[]; /* then the key; then, for a session, struct session_links */
 };
 
-/* One answered command of a session. BYTES that fit lie where the numbers would, and is_max is how
- * many they are; longer ones are kept as DONE. */
-struct session_reply {
-	uint64_t seq; /* 0: unused */
-	uint8_t kind, is_max;
-	union {
-		struct {
-			int64_t value, delta, bound;
-		};
-		uint8_t data[STATE_REPLY_BYTES_KEPT];
-	};
-};
-
-/* The value of a session's version. */
-struct session_image {
-	uint64_t client_id;
-	uint64_t low; /* the window is [low, low + STATE_SESSION_WINDOW) */
-	uint64_t last_used_ns, last_index;
-	uint64_t done[STATE_SESSION_WINDOW / 64]; /* bit seq % STATE_SESSION_WINDOW */
-	uint64_t
-	    refused[STATE_SESSION_WINDOW / 64]; /* of the done: which were refused when applied */
-	uint64_t replies_count;                 /* the newest lies at (count - 1) % KEPT */
-	struct session_reply replies[STATE_REPLIES_KEPT];
-};
-
-/* Writer only: sessions by last use, and those changed since the last publication. */
-struct session_links {
-	struct entry *lru_prev, *lru_next, *dirty_next;
-	bool is_dirty;
-};
-
 struct order {
 	entry_link head[STATE_ORDER_LEVELS];
 };
 
-/* What a reader copies when it begins; index is 0 while the writer changes it. */
+/* What a reader copies when it begins, stamp being 0 while the writer changes it; and the writer's
+ * numbers at this position. */
 struct publication {
-	_Atomic uint64_t index, hash, key_count;
+	_Atomic uint64_t stamp, hash, key_count;
+	uint64_t session_count, logical_bytes, client_id_next;
+	uint64_t undo_count, queue_pushed;
+	struct version *queue_tail; /* gone when queue_pushed were popped */
+};
+
+/* A stretch of the undo record: the entries that got a version, in that order. */
+struct undo_chunk {
+	struct undo_chunk *older, *newer;
+	uint64_t first; /* how many were noted before */
+	struct entry *entries[STATE_UNDO_CHUNK];
 };
 
 struct state_reader {
-	_Alignas(64) _Atomic uint64_t pin; /* UINT64_MAX: no view */
+	_Alignas(64) _Atomic uint64_t pin; /* a stamp; UINT64_MAX: no view */
 	_Atomic bool is_open;
-	_Atomic bool is_ended; /* set by the writer: the view holds too much memory */
+	_Atomic bool is_ended;  /* set by the writer: the view holds too much memory */
+	_Atomic bool is_failed; /* set by the writer: the view was rolled back */
+	bool is_provisional;
 	struct state *state;
 	uint64_t view, hash, key_count;
 };
@@ -130,7 +122,8 @@ struct state {
 	struct state_reader *readers;
 
 	struct state_position last; /* applied */
-	uint64_t published_index;   /* writer's copy */
+	uint64_t branch;
+	uint64_t published_stamp, committed_stamp; /* writer's copies */
 	uint64_t published_hash;
 	uint64_t hash_sum; /* without the sessions on the dirty list */
 	uint64_t key_count, session_count, logical_bytes;
@@ -138,18 +131,41 @@ struct state {
 	struct entry *lru_oldest, *lru_newest, *dirty;
 
 	struct version *queue_head, *queue_tail; /* versions with something behind them */
-	uint64_t queue_count, queued_since_turn;
-	struct version *retired;   /* tombstones of unlinked entries: need a grace period */
+	uint64_t queue_pushed, queue_popped, queued_since_turn;
+	struct version *retired;   /* unlinked, also tombstones of entries: need a grace period */
 	struct version *releasing; /* had theirs, are being freed */
 	bool has_readers;
 	uint64_t versions_live, versions_reclaimed, out_of_memory;
-	uint64_t views_ended;
+	uint64_t views_ended, rollbacks, versions_rolled_back, views_failed;
 
-	_Alignas(64) _Atomic uint64_t published;
+	uint64_t undo_count; /* entries ever noted, but for those undone */
+	struct undo_chunk *undo_oldest, *undo_newest;
+	struct undo_chunk undo_home; /* used while it is free: mostly one chunk is enough */
+	bool is_undo_home_used;
+
+	_Alignas(64) _Atomic uint64_t published, committed; /* stamps */
 	struct publication publications[STATE_PUBLISHED_KEPT];
 	_Alignas(64) _Atomic(struct version *) handed; /* writer -> control thread */
 	_Alignas(64) _Atomic(struct version *) done;   /* control thread -> writer */
 };
+
+static inline uint64_t
+stamp_make(uint64_t branch, uint64_t log_index)
+{
+	return branch << STATE_INDEX_BITS | log_index;
+}
+
+static inline uint64_t
+stamp_index(uint64_t stamp)
+{
+	return stamp & ((UINT64_C(1) << STATE_INDEX_BITS) - 1);
+}
+
+static inline struct publication *
+publication_slot(struct state *state, uint64_t log_index)
+{
+	return &state->publications[log_index % STATE_PUBLISHED_KEPT];
+}
 
 static inline enum state_type
 version_type(const struct version *version)
@@ -169,19 +185,12 @@ entry_key(struct entry *entry)
 	return (uint8_t *)(entry->tower + entry->height);
 }
 
-static inline struct session_image *
-session_image(struct version *version)
-{
-	return (struct session_image *)(void *)version->data;
-}
-
 /* hash.c */
 uint64_t state_index_hash(const struct state *state, enum state_space space, const void *key,
 			  uint32_t key_bytes);
 /* Contribution of one live key. @data: BYTES; @integer: INTEGER. */
 uint64_t state_key_hash(const void *key, uint32_t key_bytes, enum state_type type, const void *data,
 			uint32_t bytes, int64_t integer);
-uint64_t state_session_hash(const struct session_image *image);
 uint64_t state_version_hash(struct entry *entry, struct version *version);
 
 /* index.c */
@@ -207,7 +216,7 @@ struct value {
 	uint32_t tail_bytes;
 	bool keeps_old; /* never in place: the old bytes are lent to a reply */
 };
-/* The newest version with log_index <= @view; NULL: none. Readers and writer. */
+/* The newest version with stamp <= @view; NULL: none. Readers and writer. */
 struct version *mvcc_at(struct entry *entry, uint64_t view);
 /* Makes @value the newest version, in place where no reader can see the difference. @entry NULL:
  * makes the entry of @key first. Returns the entry. */
@@ -216,19 +225,6 @@ mvcc_put(struct state *state, struct entry *entry, enum state_space space, const
 	 uint32_t key_bytes, uint64_t hash, struct state_position at, const struct value *value);
 /* Ends a live entry with a tombstone. */
 void mvcc_end(struct state *state, struct entry *entry, struct state_position at);
-
-/* session.c */
-void
-session_open(struct state *state, struct state_position at, uint64_t time_ns, struct reply *reply);
-void session_close(struct state *state, struct entry *entry, struct state_position at);
-struct entry *session_find(const struct state *state, uint64_t client_id);
-/* True: run the command, then session_record its reply. False: @reply is the answer. */
-bool session_admit(struct state *state, struct entry *entry, struct state_position at,
-		   uint64_t time_ns, const struct command *command, struct reply *reply);
-void session_record(struct state *state, struct entry *entry, struct state_position at,
-		    uint64_t seq, const struct reply *reply);
-/* Gives the sessions changed since the last publication their hash. */
-void session_hash_dirty(struct state *state);
 
 /* apply.c */
 uint32_t state_append_bytes_max(const struct state *state);
@@ -239,5 +235,17 @@ void *state_alloc(struct state *state, uint64_t bytes);
 /* All that needs no waiting, however much it is. */
 void reclaim_urgent(struct state *state);
 void reclaim_push(struct state *state, struct version *version);
+/* Forgets all that was pushed after @at was published. */
+void reclaim_cut(struct state *state, const struct publication *at);
+/* Frees @version, which is unlinked, and @entry (or NULL), after a grace period. */
+void reclaim_retire(struct state *state, struct version *version, struct entry *entry);
+/* Unlinks an entry, and retires it with its newest version. */
+void reclaim_retire_entry(struct state *state, struct entry *entry);
+
+/* rollback.c */
+/* @entry got a new newest version. */
+void undo_note(struct state *state, struct entry *entry);
+/* The first @count that were noted will not be undone. */
+void undo_forget(struct state *state, uint64_t count);
 
 #endif

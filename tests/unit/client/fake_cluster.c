@@ -84,6 +84,7 @@ run_command(struct fake_cluster *cluster, const uint8_t *bytes, uint32_t length,
 	state_apply(cluster->state, (struct state_position){ cluster->log_index, 0 },
 		    cluster->log_index, &command, &out->reply);
 	state_publish(cluster->state, cluster->log_index);
+	state_commit(cluster->state, cluster->log_index);
 	state_reclaim_turn(cluster->state, true);
 	(void)state_grace_period(cluster->state);
 	out->outcome = NATIVE_DONE;

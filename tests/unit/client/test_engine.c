@@ -311,6 +311,7 @@ test_session_lost(void **context)
 	state_apply(cluster->state, (struct state_position){ cluster->log_index, 0 }, 1, &close,
 		    &reply);
 	state_publish(cluster->state, cluster->log_index);
+	state_commit(cluster->state, cluster->log_index);
 	add_one(&tally);
 	fake_finish(cluster, SECOND_NS);
 	assert_int_equal(tally.unknown, 1);

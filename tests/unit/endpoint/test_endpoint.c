@@ -70,6 +70,7 @@ take_one(struct node *node, const struct submit_request *request)
 		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
 			    &completion.reply);
 		state_publish(node->state, node->log_index);
+		state_commit(node->state, node->log_index);
 		state_reclaim_turn(node->state, true);
 		(void)state_grace_period(node->state);
 		node->writes++;

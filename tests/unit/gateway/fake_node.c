@@ -104,6 +104,7 @@ take_write(struct fake_node *node, const struct submit_request *request,
 		reply_copy(&completion->reply);
 		if (!node->is_publish_held) {
 			state_publish(node->state, node->log_index);
+			state_commit(node->state, node->log_index);
 			node->published_index = node->log_index;
 		}
 		completion->log_index = node->log_index;
@@ -180,6 +181,7 @@ lcore_main(void *context)
 		has_any |= give_back(node);
 		if (!node->is_publish_held && node->published_index != node->log_index) {
 			state_publish(node->state, node->log_index);
+			state_commit(node->state, node->log_index);
 			node->published_index = node->log_index;
 		}
 		state_reclaim_turn(node->state, true);

@@ -101,6 +101,7 @@ void
 machine_block(struct machine *machine)
 {
 	state_publish(machine->state, machine->at.log_index);
+	state_commit(machine->state, machine->at.log_index);
 	state_reclaim_turn(machine->state, machine->has_readers);
 	machine->at = (struct state_position){ .log_index = machine->at.log_index + 1 };
 }
