@@ -98,12 +98,25 @@ machine_delete(struct machine *machine, const char *key)
 }
 
 void
-machine_block(struct machine *machine)
+machine_publish(struct machine *machine)
 {
 	state_publish(machine->state, machine->at.log_index);
-	state_commit(machine->state, machine->at.log_index);
-	state_reclaim_turn(machine->state, machine->has_readers);
 	machine->at = (struct state_position){ .log_index = machine->at.log_index + 1 };
+}
+
+void
+machine_block(struct machine *machine)
+{
+	machine_publish(machine);
+	state_commit(machine->state, machine->at.log_index - 1);
+	state_reclaim_turn(machine->state, machine->has_readers);
+}
+
+void
+machine_rollback(struct machine *machine, uint64_t log_index)
+{
+	state_rollback(machine->state, log_index);
+	machine->at = (struct state_position){ .log_index = log_index + 1 };
 }
 
 void
