@@ -240,7 +240,9 @@ fill_ports(const struct dev *dev, const struct dev_node *self, struct node_confi
 static enum admin_exit
 make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *self)
 {
-	struct node_config config = { .id = self->id, .is_dev = true };
+	struct node_config config = { .id = self->id,
+				      .is_dev = true,
+				      .cluster_id = dev->cluster_id };
 	char path[NODE_CONFIG_PATH_MAX], text[512];
 
 	dev_path(dev, self, "", path);

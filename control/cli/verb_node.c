@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,15 +21,23 @@ load(struct cli *cli, const char *file, struct node_config **config)
 	return ADMIN_EXIT_OK;
 }
 
-static bool
-parse_cluster_id(const char *text, uint64_t *cluster_id)
+/* The one that was given, that of the node file, or a new one. */
+static enum admin_exit
+choose_cluster_id(struct cli *cli, const struct node_config *config, const char *given,
+		  uint64_t *cluster_id)
 {
-	const size_t bytes = strlen(text);
-
-	if (bytes == 0 || bytes > 16 || strspn(text, "0123456789abcdefABCDEF") != bytes)
-		return false;
-	*cluster_id = strtoull(text, NULL, 16);
-	return *cluster_id != 0;
+	if (given && config->cluster_id != 0 && *cluster_id != config->cluster_id)
+		return cli_fail(cli, ADMIN_EXIT_CONFIG,
+				"%s: node.cluster_id is %016" PRIx64
+				", not %s; give the one that is "
+				"right to both",
+				config->file, config->cluster_id, given);
+	if (given)
+		return ADMIN_EXIT_OK;
+	*cluster_id = config->cluster_id;
+	if (*cluster_id == 0 && !node_birth_cluster_id(cluster_id))
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "no randomness for a cluster id");
+	return ADMIN_EXIT_OK;
 }
 
 enum admin_exit
@@ -41,16 +50,18 @@ verb_node_init(struct cli *cli)
 
 	if (!cli->values[CLI_CONFIG])
 		return cli_fail(cli, ADMIN_EXIT_USAGE, "--config FILE is missing");
-	if (given && !parse_cluster_id(given, &cluster_id))
+	if (given && !node_config_parse_cluster_id(given, &cluster_id))
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
 				"--cluster-id \"%.32s\": allowed 1 to 16 "
 				"hexadecimal digits, not zero",
 				given);
-	if (!given && !node_birth_cluster_id(&cluster_id))
-		return cli_fail(cli, ADMIN_EXIT_FAILED, "no randomness for a cluster id");
 	enum admin_exit code = load(cli, cli->values[CLI_CONFIG], &config);
-	if (code)
+	if (!code)
+		code = choose_cluster_id(cli, config, given, &cluster_id);
+	if (code) {
+		free(config);
 		return code;
+	}
 	code = node_birth(config, cluster_id, text, sizeof(text));
 	admin_hex64(cluster_id, id);
 	if (code)
@@ -62,7 +73,9 @@ verb_node_init(struct cli *cli)
 	else
 		(void)fprintf(cli->out, "storage of %s created in %s\ncluster id %s%s\n",
 			      config->name, config->storage_dir, id,
-			      given ? "" : ": give it to the other nodes with --cluster-id");
+			      given || config->cluster_id != 0
+				  ? ""
+				  : ": give it to the other nodes with --cluster-id");
 	free(config);
 	return code;
 }

@@ -19,6 +19,45 @@ node_setting(const struct config_reader *reader, uint32_t index, const char *key
 	return member ? member : element;
 }
 
+static bool
+is_same_address(const struct node_address *a, const struct node_address *b)
+{
+	return a->port != 0 && a->ipv4 == b->ipv4 && a->port == b->port;
+}
+
+/* What two sockets cannot have at once. mgmt and client are both UDP, resp is TCP; data is on other
+ * ports. */
+static enum tern_err
+check_addresses(struct config_reader *reader, uint32_t index)
+{
+	const struct node_config_node *node = &reader->config->nodes[index];
+
+	if (is_same_address(&node->client, &node->mgmt))
+		return config_fail(reader, node_setting(reader, index, "client"), "client",
+				   "\"%s\" is also the mgmt address of this node",
+				   node->client.text);
+	for (uint32_t i = 0; i < index; i++) {
+		const struct node_config_node *other = &reader->config->nodes[i];
+		const struct {
+			const char *key;
+			const struct node_address *mine, *theirs;
+		} pairs[] = { { "mgmt", &node->mgmt, &other->mgmt },
+			      { "mgmt", &node->mgmt, &other->client },
+			      { "data", &node->data, &other->data },
+			      { "resp", &node->resp, &other->resp },
+			      { "client", &node->client, &other->client },
+			      { "client", &node->client, &other->mgmt } };
+		for (size_t k = 0; k < sizeof(pairs) / sizeof(pairs[0]); k++) {
+			if (is_same_address(pairs[k].mine, pairs[k].theirs))
+				return config_fail(
+				    reader, node_setting(reader, index, pairs[k].key), pairs[k].key,
+				    "\"%s\" is also an address of \"%s\"", pairs[k].mine->text,
+				    other->name);
+		}
+	}
+	return TERN_OK;
+}
+
 static enum tern_err
 check_node(struct config_reader *reader, uint32_t index)
 {
@@ -47,17 +86,8 @@ check_node(struct config_reader *reader, uint32_t index)
 			return config_fail(reader, node_setting(reader, index, "name"), "name",
 					   "\"%s\" is used twice, allowed one node a name",
 					   node->name);
-		if (other->mgmt.ipv4 == node->mgmt.ipv4 && other->mgmt.port == node->mgmt.port)
-			return config_fail(reader, node_setting(reader, index, "mgmt"), "mgmt",
-					   "\"%s\" is also the address of \"%s\"", node->mgmt.text,
-					   other->name);
-		if (node->kind == NODE_DATA && other->kind == NODE_DATA &&
-		    other->data.ipv4 == node->data.ipv4 && other->data.port == node->data.port)
-			return config_fail(reader, node_setting(reader, index, "data"), "data",
-					   "\"%s\" is also the address of \"%s\"", node->data.text,
-					   other->name);
 	}
-	return TERN_OK;
+	return check_addresses(reader, index);
 }
 
 static enum tern_err
@@ -234,6 +264,12 @@ check_ports(struct config_reader *reader)
 			return err;
 		if (port->device[0] == 0)
 			return config_fail(reader, at, "ports[].device", "must not be empty");
+		for (uint32_t k = 0; k < i; k++)
+			if (strcmp(c->ports[k].device, port->device) == 0)
+				return config_fail(reader, at, "ports[].device",
+						   "\"%.64s\" is used twice, allowed one port a "
+						   "device",
+						   port->device);
 		if (port->ipv4 == 0)
 			port->ipv4 = node_config_self(c)->data.ipv4;
 		reached |= port->peer_count == 0 ? peers : 0;

@@ -42,6 +42,7 @@ const struct config_key config_keys[] = {
 	{ "node.id", CONFIG_COUNT, CONF(id), 1, NET_NODES_MAX - 1, NULL, NULL, false },
 	{ "node.kind", CONFIG_CHOICE, CONF(kind), 0, 0, "data", kinds, false },
 	{ "node.dev", CONFIG_FLAG, CONF(is_dev), 0, 0, "false", NULL, false },
+	{ "node.cluster_id", CONFIG_HEX64, CONF(cluster_id), 0, 0, "", NULL, false },
 	{ "storage", CONFIG_PATH, CONF(storage_dir), 0, 0, "", NULL, false },
 	{ "run", CONFIG_PATH, CONF(run_dir), 0, 0, "", NULL, false },
 	{ "admin", CONFIG_PATH, CONF(admin_socket), 0, 0, "", NULL, false },

@@ -30,6 +30,7 @@ enum config_type {
 	CONFIG_CHOICE,
 	CONFIG_IPV4,    /* address without a port */
 	CONFIG_ADDRESS, /* struct node_address */
+	CONFIG_HEX64,   /* "" is 0; else 1 to 16 hexadecimal digits, not zero */
 	CONFIG_IDS,     /* array of node ids; the count lies just before, see config_keys.c */
 };
 
@@ -70,6 +71,9 @@ enum tern_err config_check_list_keys(struct config_reader *reader, const config_
 /* Parses one setting into @base + key->offset. @setting NULL: the fallback. */
 enum tern_err config_read_key(struct config_reader *reader, const struct config_key *key,
 			      const config_setting_t *setting, void *base);
+
+/* The number in the file has more digits than libconfig keeps. */
+bool config_is_number_too_long(const config_setting_t *setting);
 
 /* Cross checks after everything was read. */
 enum tern_err config_check(struct config_reader *reader);

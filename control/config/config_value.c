@@ -29,36 +29,6 @@ store(void *at, size_t width, int64_t value)
 		memcpy(at, &value, 8);
 }
 
-/* libconfig keeps the low 32 bits of a larger number and says nothing, so the line itself is looked
- * at: a run of ten digits or more is refused. */
-static bool
-is_number_too_long(const config_setting_t *setting)
-{
-	const char *file = config_setting_source_file(setting);
-	const unsigned int line = config_setting_source_line(setting);
-	char text[1024];
-	uint32_t digits = 0, digits_max = 0;
-	bool is_quoted = false;
-	FILE *stream = file ? fopen(file, "re") : NULL;
-
-	if (!stream)
-		return false;
-	for (unsigned int at = 1; fgets(text, sizeof(text), stream);) {
-		for (const char *p = text; at == line && *p != 0; p++) {
-			is_quoted = is_quoted != (*p == '"');
-			digits = *p >= '0' && *p <= '9' && !is_quoted ? digits + 1 : 0;
-			if (digits > digits_max)
-				digits_max = digits;
-		}
-		if (strchr(text, '\n'))
-			at++;
-		if (at > line)
-			break;
-	}
-	(void)fclose(stream);
-	return digits_max >= 10;
-}
-
 static enum tern_err
 range_error(struct config_reader *reader, const struct config_key *key,
 	    const config_setting_t *setting, const char *what)
@@ -90,7 +60,7 @@ read_number(struct config_reader *reader, const struct config_key *key,
 	}
 	if (!config_setting_is_number(setting) || config_setting_type(setting) == CONFIG_TYPE_FLOAT)
 		return range_error(reader, key, setting, "must be a whole number without quotes");
-	if (is_number_too_long(setting))
+	if (config_is_number_too_long(setting))
 		return range_error(reader, key, setting, "number too large");
 	*value = config_setting_type(setting) == CONFIG_TYPE_INT64
 		     ? (int64_t)config_setting_get_int64(setting)
@@ -199,6 +169,28 @@ read_path(struct config_reader *reader, const struct config_key *key,
 				   key->width - 1);
 	memcpy(at, path, (size_t)bytes + 1);
 	return TERN_OK;
+}
+
+bool
+node_config_parse_cluster_id(const char *text, uint64_t *cluster_id)
+{
+	const size_t bytes = strlen(text);
+
+	if (bytes == 0 || bytes > 16 || strspn(text, "0123456789abcdefABCDEF") != bytes)
+		return false;
+	*cluster_id = strtoull(text, NULL, 16);
+	return *cluster_id != 0;
+}
+
+static enum tern_err
+read_hex64(struct config_reader *reader, const struct config_key *key,
+	   const config_setting_t *setting, const char *text, uint64_t *value)
+{
+	*value = 0;
+	if (text[0] == 0 || node_config_parse_cluster_id(text, value))
+		return TERN_OK;
+	return config_fail(reader, setting, key->path,
+			   "\"%.64s\", allowed 1 to 16 hexadecimal digits, not zero", text);
 }
 
 static enum tern_err
@@ -341,6 +333,8 @@ config_read_key(struct config_reader *reader, const struct config_key *key,
 		return read_name(reader, key, setting, text, (char *)at);
 	case CONFIG_IPV4:
 		return read_ipv4(reader, key, setting, text, (uint32_t *)(void *)at);
+	case CONFIG_HEX64:
+		return read_hex64(reader, key, setting, text, (uint64_t *)(void *)at);
 	case CONFIG_ADDRESS:
 		return read_address(reader, key, setting, text, (struct node_address *)(void *)at);
 	case CONFIG_STRING:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -97,6 +98,8 @@ write_all(FILE *stream, const struct node_config *config)
 	write_string(stream, "\t", "name", config->name);
 	(void)fprintf(stream, "\tid = %u;\n", config->id);
 	write_string(stream, "\t", "kind", kind_name(config->kind));
+	if (config->cluster_id != 0)
+		(void)fprintf(stream, "\tcluster_id = \"%016" PRIx64 "\";\n", config->cluster_id);
 	(void)fprintf(stream, "\tdev = %s;\n};\n", config->is_dev ? "true" : "false");
 	write_given(stream, "", "storage", config->storage_dir);
 	write_given(stream, "", "run", config->run_dir);

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "control/config/config_reader.h"
 #include "control/config/config_units.h"
 #include "dataplane/base/bits.h"
+
+#define INCLUDES_MAX 32u /* files that are looked through before libconfig reads them */
 
 enum tern_err
 config_fail(struct config_reader *reader, const config_setting_t *setting, const char *key,
@@ -294,6 +297,63 @@ fill_paths(struct config_reader *reader)
 	return err;
 }
 
+/* Files that are still to be looked through. */
+struct includes {
+	char paths[INCLUDES_MAX][NODE_CONFIG_PATH_MAX];
+	uint32_t count;
+};
+
+/* An @include in one line of @path. CONFIG: it names no file. */
+static enum tern_err
+take_include(struct config_reader *reader, struct includes *includes, const char *line,
+	     const char *path, unsigned int number)
+{
+	char name[NODE_CONFIG_PATH_MAX], full[2 * NODE_CONFIG_PATH_MAX + 2];
+	struct stat facts;
+
+	if (sscanf(line, " @include \"%511[^\"]\"", name) != 1)
+		return TERN_OK;
+	(void)snprintf(full, sizeof(full), "%s%s%s", name[0] == '/' ? "" : reader->dir,
+		       name[0] == '/' ? "" : "/", name);
+	const int failed = stat(full, &facts) != 0 ? errno : 0;
+	if (failed != 0 || !S_ISREG(facts.st_mode)) {
+		(void)snprintf(reader->text, reader->text_bytes,
+			       "%s:%u: @include: %s: %s; paths begin at the node file's directory",
+			       path, number, full, failed ? strerror(failed) : "is no file");
+		return TERN_ERR_CONFIG;
+	}
+	for (uint32_t i = 0; i < includes->count; i++)
+		if (strcmp(includes->paths[i], full) == 0)
+			return TERN_OK;
+	if (includes->count < INCLUDES_MAX && strlen(full) < NODE_CONFIG_PATH_MAX)
+		memcpy(includes->paths[includes->count++], full, strlen(full) + 1);
+	return TERN_OK;
+}
+
+/* Where an @include names a directory or nothing: the scanner of libconfig would end the process,
+ * or not say what it looked for. */
+static enum tern_err
+check_includes(struct config_reader *reader, const char *path)
+{
+	struct includes *includes = calloc(1, sizeof(*includes));
+	enum tern_err err = includes ? TERN_OK : TERN_ERR_NO_MEMORY;
+	char line[1024];
+
+	if (includes)
+		(void)snprintf(includes->paths[includes->count++], NODE_CONFIG_PATH_MAX, "%s",
+			       path);
+	for (uint32_t i = 0; !err && i < includes->count; i++) {
+		FILE *stream = fopen(includes->paths[i], "re");
+		for (unsigned int number = 1; stream && !err && fgets(line, sizeof(line), stream);
+		     number++)
+			err = take_include(reader, includes, line, includes->paths[i], number);
+		if (stream)
+			(void)fclose(stream);
+	}
+	free(includes);
+	return err;
+}
+
 static enum tern_err
 read_file(struct config_reader *reader, config_t *file, const char *path)
 {
@@ -304,8 +364,19 @@ read_file(struct config_reader *reader, config_t *file, const char *path)
 			       strerror(errno));
 		return TERN_ERR_CONFIG;
 	}
+	/* The scanner of libconfig ends the process when it meets a directory. */
+	struct stat facts;
+	const bool is_file = fstat(fileno(stream), &facts) == 0 && S_ISREG(facts.st_mode);
 	(void)fclose(stream);
+	if (!is_file) {
+		(void)snprintf(reader->text, reader->text_bytes,
+			       "%s: is no file; name a node file or a hardware profile", path);
+		return TERN_ERR_CONFIG;
+	}
 	config_set_include_dir(file, reader->dir);
+	const enum tern_err err = check_includes(reader, path);
+	if (err)
+		return err;
 	if (config_read_file(file, path) != CONFIG_TRUE) {
 		const char *where = config_error_file(file);
 		(void)snprintf(reader->text, reader->text_bytes, "%s:%d: %s", where ? where : path,
@@ -314,7 +385,8 @@ read_file(struct config_reader *reader, config_t *file, const char *path)
 	}
 	const config_setting_t *schema = config_lookup(file, "schema");
 	if (schema && (config_setting_type(schema) != CONFIG_TYPE_INT ||
-		       config_setting_get_int(schema) != NODE_CONFIG_SCHEMA))
+		       config_setting_get_int(schema) != NODE_CONFIG_SCHEMA ||
+		       config_is_number_too_long(schema)))
 		return config_fail(reader, schema, "schema",
 				   "this build does not know it, allowed %d", NODE_CONFIG_SCHEMA);
 	return TERN_OK;

@@ -88,6 +88,7 @@ struct node_config {
 	uint16_t id;
 	enum node_kind kind;
 	bool is_dev;
+	uint64_t cluster_id; /* what the storage has to belong to; 0: not said */
 
 	char storage_dir[NODE_CONFIG_PATH_MAX];
 	char register_file[NODE_CONFIG_PATH_MAX]; /* witness: <storage>/register */
@@ -158,6 +159,9 @@ node_config_load(const char *path, struct node_config *config, char *text, size_
  * IO: @text says what failed. */
 TERN_CHECKED enum tern_err node_config_write(const char *path, const struct node_config *config,
 					     char *text, size_t text_bytes);
+
+/* 1 to 16 hexadecimal digits, not zero. */
+bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);
 
 /* NULL: no such node. Lends the result as long as @config lives. */
 const struct node_config_node *node_config_find(const struct node_config *config, uint16_t id);

@@ -76,7 +76,13 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 									  .ip = peer->mgmt.ipv4,
 									  .port = peer->mgmt.port };
 	}
-	return net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+	const enum tern_err err = net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+	if (err != TERN_OK) {
+		const size_t used = strlen(why);
+		snprintf(why + used, why_bytes - used,
+			 "; stop what has it, or change `mgmt` of this node in every node file");
+	}
+	return err;
 }
 
 /* Whether port @number of the configuration leads to data node @id. */
@@ -162,7 +168,9 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 	enum tern_err err = nvme_open(&nvme, &node->nvme, reason, sizeof(reason));
 	if (err != TERN_OK) {
 		snprintf(why, why_bytes, "%s%s", reason,
-			 err == TERN_ERR_NOT_FOUND ? STORAGE_NEXT_STEP : "");
+			 err == TERN_ERR_NOT_FOUND ? STORAGE_NEXT_STEP
+			 : err == TERN_ERR_BUSY    ? "; stop that process first"
+						   : "");
 		return err;
 	}
 	node->disk = nvme_port(node->nvme);
@@ -286,6 +294,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 {
 	const struct node_config *config = &node->config;
 	struct runtime_config runtime = {
+		.cluster_id = config->cluster_id,
 		.node_id = config->id,
 		.data_nodes = config->data_nodes,
 		.witness_id = config->witness_id,

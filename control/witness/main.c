@@ -134,7 +134,13 @@ open_mgmt(struct witness *witness, char *why, size_t why_bytes)
 				.node_id = peer->id, .ip = peer->mgmt.ipv4, .port = peer->mgmt.port
 			};
 	}
-	return net_kernel_open(&mgmt, &witness->mgmt, why, why_bytes);
+	const enum tern_err err = net_kernel_open(&mgmt, &witness->mgmt, why, why_bytes);
+	if (err != TERN_OK) {
+		const size_t used = strlen(why);
+		snprintf(why + used, why_bytes - used,
+			 "; stop what has it, or change `mgmt` of this node in every node file");
+	}
+	return err;
 }
 
 /* Loads the register and counts the boot number up, durably, before anything is answered. */
@@ -151,14 +157,28 @@ open_register(struct witness *witness, char *why, size_t why_bytes)
 			 path);
 		return err;
 	}
+	if (err == TERN_ERR_BUSY) {
+		snprintf(why, why_bytes, "%s: another process uses it; stop that one first", path);
+		return err;
+	}
 	if (err != TERN_OK) {
 		snprintf(why, why_bytes, "%s: the register is %s; the witness has to be replaced",
 			 path, tern_err_text(err));
 		return err;
 	}
 	if (witness->reg.witness_id != witness->config.id) {
-		snprintf(why, why_bytes, "%s: the register is that of node %u, this is node %u",
+		snprintf(why, why_bytes,
+			 "%s: the register is that of node %u, this is node %u; check node.id and "
+			 "storage of the node file",
 			 path, witness->reg.witness_id, witness->config.id);
+		return TERN_ERR_FOREIGN;
+	}
+	if (witness->config.cluster_id != 0 &&
+	    witness->reg.cluster_id != witness->config.cluster_id) {
+		snprintf(why, why_bytes,
+			 "%s: the register is that of another cluster; check node.cluster_id and "
+			 "storage of the node file",
+			 path);
 		return TERN_ERR_FOREIGN;
 	}
 	witness->reg.boot_no++;

@@ -142,6 +142,53 @@ static const struct wrong wrongs[] = {
 	{ "poll = { cpu = -2; };\n" MINIMAL, "poll.cpu: -2 is out of range, allowed -1 to 1023" },
 	{ "poll = { cpu = \"1\"; };\n" MINIMAL, "poll.cpu: must be a whole number without quotes" },
 	{ "disk = { queue_depth = 4294967300; };\n" MINIMAL, "disk.queue_depth: number too large" },
+	/* What libconfig would take the low 32 bits of, wherever it stands. */
+	{ "disk = { queue_depth =\n 4294967300; };\n" MINIMAL,
+	  "node.conf:1: disk.queue_depth: number too large, allowed 1 to 1024" },
+	{ "disk = { queue_depth = 0x100000020; };\n" MINIMAL, "queue_depth: number too large" },
+	{ "disk = { queue_depth = 18446744073709551648L; };\n" MINIMAL,
+	  "queue_depth: number too large" },
+	{ "log = { }; disk = { queue_depth = 4294967300; }; # 1\n" MINIMAL,
+	  "queue_depth: number too large" },
+	{ "disk = { queue_depth = 0x80000020; };\n" MINIMAL, "is out of range, allowed 1 to 1024" },
+	{ "schema = 4294967297;\n" MINIMAL, "schema: this build does not know it, allowed 1" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; peers = [4294967298]; } );\n",
+	  "peers: number too large, allowed 1 to 63" },
+	{ "disk = { queue_depth = 1.5; };\n" MINIMAL, "must be a whole number without quotes" },
+	{ "timers = { heartbeat = \"99999999999999999999s\"; };\n" MINIMAL,
+	  "is not a time with a unit (ns us ms s), allowed 50us to 1s" },
+	{ "timers = { heartbeat = \"-3ms\"; };\n" MINIMAL, "is not a time with a unit" },
+	{ "disk = { queue_depth = 3;\n queue_depth = 4; };\n" MINIMAL,
+	  "node.conf:2: duplicate setting name" },
+	{ MINIMAL "node = { };\n", "duplicate setting name" },
+	{ "timers = { heartbeat = \"3ms; };\n" MINIMAL, "syntax error" },
+	{ "\n@include \"absent.conf\"\n" MINIMAL, "node.conf:2: @include: /tmp/tern-config-" },
+	{ "@include \"absent.conf\"\n" MINIMAL,
+	  "/absent.conf: No such file or directory; paths begin at the node file's directory" },
+	{ "@include \"/tmp\"\n" MINIMAL, "node.conf:1: @include: /tmp: is no file" },
+	{ "@include \"node.conf\"\n" MINIMAL, "include file nesting too deep" },
+	{ "profile = \"/tmp\";\n" MINIMAL, "/tmp: is no file" },
+	{ "node = { name = \"a\"; id = 1; cluster_id = \"0\"; };\n" NODES PORT,
+	  "node.cluster_id: \"0\", allowed 1 to 16 hexadecimal digits, not zero" },
+	{ "node = { name = \"a\"; id = 1; cluster_id = \"12345678123456789\"; };\n" NODES PORT,
+	  "allowed 1 to 16 hexadecimal digits" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; }, { device = \"net_ring0\"; } );\n",
+	  "ports[].device: \"net_ring0\" is used twice" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ",\n{ name = \"b\"; id = 2; data = \"10.0.0.2:7400\";\n"
+					   "mgmt = \"127.0.0.1:7002\"; resp = \"127.0.0.1:6001\";\n"
+					   "client = \"127.0.0.1:6102\"; }, " WITNESS_4
+					   " );\n" PORT,
+	  "resp: \"127.0.0.1:6001\" is also an address of \"a\"" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ",\n{ name = \"b\"; id = 2; data = \"10.0.0.2:7400\";\n"
+					   "mgmt = \"127.0.0.1:7002\"; resp = \"127.0.0.1:6002\";\n"
+					   "client = \"127.0.0.1:7001\"; }, " WITNESS_4
+					   " );\n" PORT,
+	  "client: \"127.0.0.1:7001\" is also an address of \"a\"" },
+	{ NODE_A "nodes = ( " DATA("a", 1) ",\n{ name = \"b\"; id = 2; data = \"10.0.0.2:7400\";\n"
+					   "mgmt = \"127.0.0.1:7002\"; resp = \"127.0.0.1:6002\";\n"
+					   "client = \"127.0.0.1:7002\"; }, " WITNESS_4
+					   " );\n" PORT,
+	  "client: \"127.0.0.1:7002\" is also the mgmt address of this node" },
 	{ "memory = { no_huge = 1; };\n" MINIMAL, "memory.no_huge: must be true or false" },
 	{ "gateway = { in_flight_max = 15; };\n" MINIMAL,
 	  "gateway.in_flight_max: 15 is out of range, allowed 16 to 65536" },
@@ -191,7 +238,7 @@ static const struct wrong wrongs[] = {
 	{ NODE_A
 	  "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; },\n"
 	  "{ name = \"v\"; id = 4; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; } );\n" PORT,
-	  "mgmt: \"127.0.0.1:1\" is also the address of \"w\"" },
+	  "mgmt: \"127.0.0.1:1\" is also an address of \"w\"" },
 	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\"; } "
 		 ");\n" PORT,
 	  "nodes: 0 data nodes and 1 witnesses, allowed 2 data nodes and 1 witness" },
@@ -242,6 +289,43 @@ every_error_names_its_place(void **unused)
 		assert_int_equal(err, TERN_ERR_CONFIG);
 		assert_non_null(strstr(text, wrongs[i].expected));
 	}
+}
+
+/* What looks too long and is not. */
+static void
+numbers_that_fit(void **unused)
+{
+	static const char *const texts[] = {
+		"disk = { queue_depth = 0x20; }; # since 12345678901\n",
+		"disk = { queue_depth = 32L; };\n",
+		"disk = { queue_depth = 0000000000032; };\n",
+		"description = \"12345678901\"; disk = { queue_depth = 32; };\n",
+		"disk = {\n queue_depth\n =\n 32\n; }; // 99999999999\n",
+	};
+	char content[4096];
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		(void)snprintf(content, sizeof(content), "%s%s", texts[i], MINIMAL);
+		const enum tern_err err = load(content);
+		if (err)
+			print_error("case %zu: %s\n", i, text);
+		assert_int_equal(err, TERN_OK);
+		assert_int_equal(config.disk.queue_depth, 32);
+	}
+}
+
+static void
+cluster_id(void **unused)
+{
+	(void)unused;
+	assert_int_equal(load(MINIMAL), TERN_OK);
+	assert_int_equal(config.cluster_id, 0);
+	assert_int_equal(
+	    load("node = { name = \"a\"; id = 1; cluster_id = \"fedcba9876543210\"; };\n" NODES
+		     PORT),
+	    TERN_OK);
+	assert_true(config.cluster_id == 0xfedcba9876543210ull);
 }
 
 static void
@@ -320,7 +404,7 @@ written_file_reads_back_equal(void **unused)
 	(void)unused;
 	assert_int_equal(
 	    load(
-		NODE_A NODES
+		"node = { name = \"a\"; id = 1; dev = true; cluster_id = \"fe01\"; };\n" NODES
 		"storage = \"s\"; run = \"r\"; filter = \"f \\\"q\\\"\";\n"
 		"devices = ( { path = \"/dev/x\"; size = \"3GiB\"; } );\n"
 		"ports = ( { device = \"net_memif0,role=server\"; peers = [2]; ip = \"10.9.0.1\";\n"
@@ -374,6 +458,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(topologies),
 		cmocka_unit_test(every_error_names_its_place),
+		cmocka_unit_test(numbers_that_fit),
+		cmocka_unit_test(cluster_id),
 		cmocka_unit_test(absent_file),
 		cmocka_unit_test(node_file_wins_over_profile),
 		cmocka_unit_test(profile_errors_name_the_profile),
