@@ -213,6 +213,31 @@ has_alarm(const json_t *entry, const char *alarm)
 	return json_integer_value(json_object_get(counts, alarm)) > 0;
 }
 
+/* Nodes of one list with storage of different clusters: they drop each other's frames. */
+static void
+add_cluster_warnings(const json_t *nodes, json_t *warnings)
+{
+	const char *first = NULL, *name = NULL;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *id = json_string_value(json_object_get(entry, "cluster_id"));
+		const char *here = json_string_value(json_object_get(entry, "name"));
+		if (id && first && strcmp(id, first) != 0)
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf(
+				"%s has storage of cluster %s and %s of cluster %s: they "
+				"do not hear each other; give the right one its storage, or "
+				"make it anew by `tern node init --cluster-id`",
+				name ? name : "?", first, here ? here : "?", id));
+		if (id && !first) {
+			first = id;
+			name = here;
+		}
+	}
+}
+
 static uint32_t
 count_data(const json_t *nodes)
 {
@@ -238,7 +263,8 @@ cluster_judge(json_t *status)
 	const json_t *nodes = json_object_get(status, "nodes");
 	const json_t *master = cluster_master(status);
 	json_t *warnings = limit_warnings(nodes);
-	bool is_whole = json_array_size(warnings) == 0; /* equal limits */
+	add_cluster_warnings(nodes, warnings);
+	bool is_whole = json_array_size(warnings) == 0; /* limits and clusters agree */
 	const bool is_alone = count_data(nodes) == 1;
 	enum admin_exit health = ADMIN_EXIT_DEGRADED;
 

@@ -85,6 +85,53 @@ print_problems(FILE *out, const json_t *status)
 	}
 }
 
+/* " 3 foreign" for every counter of @keys in @counters that is not zero. */
+static void
+append_counts(char *text, size_t text_bytes, const json_t *counters, const char *const *keys,
+	      uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const json_int_t value = json_integer_value(json_object_get(counters, keys[i]));
+		const size_t used = strlen(text);
+		if (value != 0)
+			(void)snprintf(text + used, text_bytes - used, "%s %lld %s",
+				       used ? "," : "", (long long)value, keys[i]);
+	}
+}
+
+/* Datagrams that no node and no client of this cluster sends: dropped, and worth a look. */
+static void
+print_foreign(FILE *out, const json_t *status)
+{
+	static const char *const client[] = { "malformed", "foreign" };
+	static const char *const port[] = { "rx_dropped" };
+	static const char *const frames[] = { "malformed",        "version",      "foreign_cluster",
+					      "stale_generation", "wrong_shard",  "wrong_receiver",
+					      "unknown_sender",   "block_corrupt" };
+	static const struct {
+		const char *key, *where;
+		const char *const *keys;
+		uint32_t count;
+	} kinds[] = { { "client_port", "at the client port", client, 2 },
+		      { "mgmt_port", "at the mgmt port", port, 1 },
+		      { "data_port", "at the data ports", port, 1 },
+		      { "drops", "as frames of nodes", frames, 8 } };
+	const json_t *nodes = json_object_get(status, "nodes");
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+			char text[256] = "";
+			append_counts(text, sizeof(text), json_object_get(entry, kinds[k].key),
+				      kinds[k].keys, kinds[k].count);
+			if (text[0] != 0)
+				(void)fprintf(out, "%s: dropped %s:%s\n", name ? name : "?",
+					      kinds[k].where, text);
+		}
+	}
+}
+
 enum admin_exit
 verb_status(struct cli *cli)
 {
@@ -113,6 +160,7 @@ verb_status(struct cli *cli)
 		      json_string_value(json_object_get(status, "health")));
 	print_columns(cli->out, status, heads, keys, sizeof(heads) / sizeof(heads[0]), false);
 	print_problems(cli->out, status);
+	print_foreign(cli->out, status);
 	json_decref(status);
 	return health;
 }

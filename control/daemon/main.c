@@ -2,6 +2,7 @@
 #include "control/daemon/ternd.h"
 #include "control/gateway/sentinel.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +29,8 @@ boot_text(enum runtime_boot verdict)
 		return "the storage was never initialised; `tern node init` does that";
 	case RUNTIME_BOOT_FOREIGN:
 		return "the storage belongs to another cluster, node or configuration; check "
-		       "node.id, the list of nodes and the devices of the node file";
+		       "node.id, node.cluster_id, the list of nodes and the devices of the node "
+		       "file";
 	case RUNTIME_BOOT_CORRUPT:
 		return "no superblock copy or log position can be read back whole; this node has "
 		       "to join again under a new id";
@@ -66,7 +68,7 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	const struct node_config *config = &node->config;
 	const struct node_config_node *self = node_config_self(config);
 	struct gateway_peer peers[NODE_CONFIG_NODES_MAX];
-	char hosts[NODE_CONFIG_NODES_MAX][sizeof(self->resp.text)];
+	char hosts[NODE_CONFIG_NODES_MAX][sizeof(self->resp.text)], bind_host[INET_ADDRSTRLEN];
 	struct gateway_config gateway = {
 		.bind_port = self->resp.port,
 		.listen_fd = node->resp_fd,
@@ -99,9 +101,10 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 			.resp_host = hosts[i],
 			.resp_port = peer->resp.port,
 		};
-		if (peer->id == config->id)
-			gateway.bind_host = hosts[i];
 	}
+	/* The node file may have a name; the configuration has resolved it. */
+	const struct in_addr in = { .s_addr = htonl(self->resp.ipv4) };
+	gateway.bind_host = inet_ntop(AF_INET, &in, bind_host, sizeof(bind_host));
 	struct sentinel sentinel;
 	sentinel_from_config(&sentinel, config, node->status);
 	gateway.sentinel = &sentinel;

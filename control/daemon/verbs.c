@@ -28,6 +28,19 @@ ternd_admin_end(void *context)
 }
 
 static json_t *
+client_port_json(const struct endpoint *endpoint)
+{
+	struct endpoint_stats s;
+
+	endpoint_stats(endpoint, &s);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "frames", (json_int_t)s.frames,
+			 "malformed", (json_int_t)s.malformed, "foreign", (json_int_t)s.foreign,
+			 "opens", (json_int_t)s.opens, "writes", (json_int_t)s.writes, "reads",
+			 (json_int_t)s.reads, "duplicates", (json_int_t)s.duplicates, "busy",
+			 (json_int_t)s.busy, "send_drops", (json_int_t)s.send_drops);
+}
+
+static json_t *
 verb_status(void *context, const json_t *request)
 {
 	struct ternd *node = context;
@@ -35,7 +48,10 @@ verb_status(void *context, const json_t *request)
 
 	(void)request;
 	status_read(node->status, &status);
-	return admin_status_json(&node->config, &status);
+	json_t *object = admin_status_json(&node->config, &status);
+	if (node->endpoint != NULL)
+		(void)json_object_set_new(object, "client_port", client_port_json(node->endpoint));
+	return object;
 }
 
 /* Hands one request to the lcore and waits for its completion. False: none came in time. */

@@ -102,8 +102,11 @@ open_socket(struct endpoint *endpoint, const struct endpoint_config *config, cha
 	if (endpoint->fd < 0 || endpoint->stop_fd < 0 ||
 	    (!is_taken && bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)) != 0) ||
 	    getsockname(endpoint->fd, (struct sockaddr *)&address, &bytes) != 0) {
-		snprintf(why, why_bytes, "client address, port %u: %s", config->port,
-			 strerror(errno));
+		snprintf(
+		    why, why_bytes,
+		    "client address, port %u: %s; stop what has it, or change `client` of this "
+		    "node in every node file",
+		    config->port, strerror(errno));
 		return TERN_ERR_IO;
 	}
 	/* Bursts of many clients: as much as the system allows. */

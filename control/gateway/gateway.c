@@ -236,8 +236,10 @@ open_listener(struct gateway *gateway, const struct gateway_config *config, char
 	}
 	gateway->listen_fd = listen_socket(info, or_default(config->backlog, 511));
 	if (gateway->listen_fd < 0)
-		snprintf(why, why_bytes, "gateway: cannot listen on %s port %s: %s", host, port,
-			 strerror(errno));
+		snprintf(why, why_bytes,
+			 "gateway: cannot listen on %s port %s: %s; stop what has it, or change "
+			 "`resp` of this node in every node file",
+			 host, port, strerror(errno));
 	freeaddrinfo(info);
 	return gateway->listen_fd >= 0 ? TERN_OK : TERN_ERR_IO;
 }

@@ -97,6 +97,23 @@ a_node_that_is_down_has_no_limits(void **unused)
 	json_decref(status);
 }
 
+static void
+storage_of_two_clusters_is_said(void **unused)
+{
+	json_t *status = pair("master", "SOLO", usual, usual);
+	json_t *nodes = json_object_get(status, "nodes");
+
+	(void)unused;
+	for (size_t i = 0; i < json_array_size(nodes); i++)
+		(void)json_object_set_new(json_array_get(nodes, i), "cluster_id",
+					  json_string(i == 1 ? "bb" : "aa"));
+	assert_int_equal(cluster_judge(status), ADMIN_EXIT_DEGRADED);
+	assert_int_equal(json_array_size(json_object_get(status, "warnings")), 1);
+	assert_non_null(
+	    strstr(warning(status, 0), "a has storage of cluster aa and b of cluster bb"));
+	json_decref(status);
+}
+
 int
 main(void)
 {
@@ -104,6 +121,7 @@ main(void)
 		cmocka_unit_test(equal_limits_are_fine),
 		cmocka_unit_test(different_limits_degrade),
 		cmocka_unit_test(no_master_is_worse),
+		cmocka_unit_test(storage_of_two_clusters_is_said),
 		cmocka_unit_test(a_node_that_is_down_has_no_limits),
 	};
 
