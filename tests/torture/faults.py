@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out a schedule of faults on a local cluster, and undoes each when its time is over."""
+import heapq
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+
+from cluster import require
+
+VERB_S = 90  # no verb takes so long
+
+
+class Saboteur:
+    """One thread. A node is `busy` while a fault of its own process lasts: no second one then."""
+
+    def __init__(self, cluster, faults, say):
+        self.cluster, self.faults, self.say = cluster, faults, say
+        self.busy = set()
+        self.cuts = {}  # (from, to): by how many faults
+        self.starting = {}  # node: the process of `tern dev start`
+        self.counts = {}
+        self.queue, self.order = [], itertools.count()
+        self.began = 0.0
+
+    def at(self, at_s, action, *args):
+        heapq.heappush(self.queue, (at_s, next(self.order), action, args))
+
+    def run(self):
+        self.began = time.monotonic()
+        for fault in self.faults:
+            self.at(fault.at_s, self.begin, fault)
+        while self.queue:
+            at_s, _, action, args = heapq.heappop(self.queue)
+            wait_s = self.began + at_s - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            self.reap(is_waiting=False)
+            action(*args)
+        self.reap(is_waiting=True)
+        require(not self.busy and not any(self.cuts.values()), 'every fault was undone')
+
+    # ---- who ----
+
+    def states(self):
+        """What runs: node -> (state, pid)."""
+        done = self.cluster.dev('status', '-o', 'json', check=False)
+        return {node['name']: (node['state'], node['pid'])
+                for node in json.loads(done.stdout)['nodes']}
+
+    def watch(self):
+        """No node ends but by a fault."""
+        for name, (state, _) in self.states().items():
+            require(name in self.busy or state == 'running', f'{name} ended by itself: {state}')
+
+    def roles(self):
+        done = self.cluster.run('status', '--timeout', '100ms', '-o', 'json', check=False)
+        return {node['name']: node.get('role') for node in json.loads(done.stdout)['nodes']}
+
+    def resolve(self, target):
+        """A node that is meant by @target and not busy; None: none is."""
+        if target in ('master', 'replica'):
+            roles = self.roles()
+            found = [name for name in self.cluster.data_names()
+                     if name not in self.busy and roles.get(name) == target]
+            return found[0] if found else None
+        return None if target in self.busy else target
+
+    # ---- how ----
+
+    def begin(self, fault):
+        self.watch()
+        if fault.kind == 'kill_all':
+            self.kill_all(fault)
+            return
+        name = self.resolve(fault.target)
+        if name is None or (fault.kind == 'cut' and name == fault.other):
+            self.say(f'{fault.kind} {fault.target}: not now')
+            return
+        self.counts[fault.kind] = self.counts.get(fault.kind, 0) + 1
+        end_s = time.monotonic() - self.began + fault.seconds
+        if fault.kind == 'kill':
+            self.busy.add(name)
+            self.verb('kill', name)
+            self.at(end_s, self.start, name)
+        elif fault.kind == 'pause':
+            self.busy.add(name)
+            self.verb('stop', name)
+            self.at(end_s, self.go_on, name)
+        elif fault.kind == 'restart':
+            self.busy.add(name)
+            self.say(f'terminate {name}')
+            os.kill(self.states()[name][1], signal.SIGTERM)
+            self.at(end_s, self.terminated, name, time.monotonic() + 30)
+        elif fault.kind == 'switchover':
+            self.switchover(name)
+        else:
+            pairs = [(name, fault.other)] if fault.kind == 'cut' else \
+                [(name, other) for other in self.cluster.rest(name)]
+            if fault.kind != 'cut' or not fault.one_way:
+                pairs += [(to, start) for start, to in pairs]
+            self.cut(pairs)
+            self.at(end_s, self.heal, pairs)
+
+    def verb(self, *args):
+        self.say(' '.join(args))
+        self.cluster.dev(*args, timeout=VERB_S)
+
+    def kill_all(self, fault):
+        victims = [name for name in self.cluster.nodes if name not in self.busy]
+        self.counts['kill_all'] = self.counts.get('kill_all', 0) + 1
+        for name in victims:
+            self.busy.add(name)
+            self.verb('kill', name)
+        for number, name in enumerate(victims):
+            self.at(time.monotonic() - self.began + fault.seconds * number / 2, self.start, name)
+
+    def start(self, name):
+        """In the background: it waits until the node answers."""
+        self.say(f'start {name}')
+        self.starting[name] = subprocess.Popen(
+            [self.cluster.tern, 'dev', 'start', name, '--dir', self.cluster.dir],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def reap(self, is_waiting):
+        for name, process in list(self.starting.items()):
+            if not is_waiting and process.poll() is None:
+                continue
+            out, _ = process.communicate(timeout=VERB_S)
+            require(process.returncode == 0, f'start {name}: exit {process.returncode}\n{out}')
+            self.say(f'started {name}')
+            del self.starting[name]
+            self.busy.discard(name)
+
+    def go_on(self, name):
+        self.verb('cont', name)
+        self.busy.discard(name)
+
+    def terminated(self, name, until):
+        """A node that was told to end has done so, in good order; then it is started again."""
+        if self.states()[name][0] != 'dead' and time.monotonic() < until:
+            self.at(time.monotonic() - self.began + 0.1, self.terminated, name, until)
+            return
+        require(time.monotonic() < until, f'{name} does not end on SIGTERM')
+        self.start(name)
+
+    def switchover(self, name):
+        done = self.cluster.run('cluster', 'switchover', name, '--timeout', '2s', check=False)
+        self.say(f'switchover {name}: exit {done.returncode} {done.stderr.strip()}')
+        # 2: the witness; 4: no master; 5: refused; 6: unknown; 7: nobody answers.
+        require(done.returncode in (0, 2, 4, 5, 6, 7), done.stderr)
+
+    def cut(self, pairs):
+        for pair in pairs:
+            self.cuts[pair] = self.cuts.get(pair, 0) + 1
+            self.verb('cut', *pair, '--one-way')
+
+    def heal(self, pairs):
+        for pair in pairs:
+            self.cuts[pair] -= 1
+            if self.cuts[pair] == 0:
+                self.verb('heal', *pair, '--one-way')

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong when: a list of faults that follows from a seed and nothing else."""
+import collections
+import random
+
+# kind: kill, pause, restart (by SIGTERM), cut, isolate, switchover, kill_all. target: a node, or
+# "master", "replica", "any": who that is is told when the time has come. other: where a cut leads.
+Fault = collections.namedtuple('Fault', 'at_s seconds kind target other one_way')
+
+BEGIN_S = 2.0
+LONGEST_S = 3.0
+KINDS = {'kill': 6, 'pause': 4, 'restart': 2, 'cut': 5, 'isolate': 3, 'switchover': 3,
+         'kill_all': 1}
+
+
+def make(seed, seconds, nodes, data_nodes):
+    """Faults for @seconds; the last one is over when they are. They overlap now and then."""
+    rng = random.Random(seed)
+    faults, at_s = [], BEGIN_S
+    while at_s < seconds - LONGEST_S:
+        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        length = rng.choice((0.05, 0.3, 1.0, LONGEST_S)) * rng.uniform(0.3, 1.0)
+        if kind in ('kill', 'pause', 'restart', 'isolate'):
+            target = rng.choice(['master', 'master', 'replica', *nodes])
+        elif kind == 'switchover':
+            target = rng.choice(data_nodes)
+        else:
+            target = rng.choice(['master', *nodes])
+        faults.append(Fault(round(at_s, 3), round(length, 3), kind, target, rng.choice(nodes),
+                            rng.random() < 0.4))
+        # Mostly one after the other; sometimes at once; sometimes time to become whole again.
+        pause = rng.choices((rng.uniform(0.0, 0.5), length + rng.uniform(0.2, 1.5),
+                             length + rng.uniform(2.0, 4.0)), (3, 4, 3))[0]
+        at_s += pause
+    return faults
