@@ -82,7 +82,8 @@ nearest_path(int argc, char **argv)
 			       argv[i]);
 		for (uint32_t k = 0; k < cli_command_count; k++) {
 			const uint32_t d = config_distance(typed, cli_commands[k].path);
-			if (d < best) {
+			/* A word of which no letter is left is near to nothing. */
+			if (d < best && d < strlen(typed)) {
 				best = d;
 				nearest = cli_commands[k].path;
 			}

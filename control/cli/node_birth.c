@@ -116,6 +116,14 @@ prepare_device(const struct node_config_device *device, bool *is_file, char *tex
 	if (*is_file) {
 		const enum tern_err err =
 		    nvme_create_file(device->path, device->bytes, text, text_bytes);
+		if (err == TERN_ERR_IO) {
+			const size_t used = strlen(text);
+			(void)snprintf(
+			    text + used, text_bytes - used,
+			    "; it takes %llu MiB: make room, or devices[].size (`tern dev up "
+			    "--log-size`) smaller, or choose another path",
+			    (unsigned long long)(device->bytes >> 20));
+		}
 		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 	}
 	if (!S_ISBLK(facts.st_mode))

@@ -18,6 +18,7 @@
 #define KILL_TIMEOUT_MS 10000u
 #define LOG_BYTES       (2ull << 30)
 #define LOG_TAIL_BYTES  600
+#define REAP_TRIES      400u
 
 static uint64_t
 now_ms(void)
@@ -175,6 +176,19 @@ log_tail(const struct dev *dev, const struct dev_node *node, char *out, size_t o
 	out[bytes] = 0;
 }
 
+/* The exit status of a child of ours; false: it is none, or has not ended after @tries. */
+static bool
+reap(pid_t pid, int *status, uint32_t tries)
+{
+	pid_t found = pid > 0 ? waitpid(pid, status, WNOHANG) : -1;
+
+	for (uint32_t i = 1; i < tries && found == 0; i++) {
+		pause_ms(5);
+		found = waitpid(pid, status, WNOHANG);
+	}
+	return pid > 0 && found == pid;
+}
+
 /* A node that ended by itself: says so with the end of its log. OK: all run. */
 static enum admin_exit
 check_alive(struct cli *cli, const struct dev *dev, const struct dev_node *node)
@@ -182,10 +196,12 @@ check_alive(struct cli *cli, const struct dev *dev, const struct dev_node *node)
 	char path[NODE_CONFIG_PATH_MAX], tail[LOG_TAIL_BYTES];
 	int status = 0;
 
-	const bool is_reaped = node->process.pid > 0 &&
-			       waitpid(node->process.pid, &status, WNOHANG) == node->process.pid;
+	bool is_reaped = reap(node->process.pid, &status, 1);
 	if (!is_reaped && process_state_of(&node->process) != PROCESS_DEAD)
 		return ADMIN_EXIT_OK;
+	/* Its first thread may have ended before the others have. */
+	if (!is_reaped)
+		is_reaped = reap(node->process.pid, &status, REAP_TRIES);
 	const bool is_config =
 	    is_reaped && WIFEXITED(status) && WEXITSTATUS(status) == ADMIN_EXIT_CONFIG;
 	dev_path(dev, node, "log", path);
