@@ -45,8 +45,17 @@ def connections(case, limit):
         require(client.call('PING') == 'PONG', 'within the limit')
     more = Client(cluster.resp(master))
     found = more.read()
-    require('max number of clients' in found.text and 'gateway.connections_max' in found.text,
-            found.text)
+    require(found.text.startswith('ERR max number of clients reached') and
+            'gateway.connections_max' in found.text, found.text)
+    try:
+        require(more.read() is None, 'nothing comes after it')
+    except ConnectionError:
+        pass
+    for number, client in enumerate(held):
+        require(client.call('SET', f'held:{number}', number) == 'OK', 'the others go on')
+    case.step('one goes, one may come')
+    held.pop().close()
+    cluster.wait('room for one', lambda s: True if room(cluster, master) else None)
     for client in [more, *held]:
         client.close()
     cluster.wait('room again', lambda s: True if room(cluster, master) else None)
@@ -73,9 +82,19 @@ def keys(case):
             break
     require(found != 'OK' and found.text.startswith('OOM ') and 'state.capacity' in found.text,
             f'{found}')
+    hashes = cluster.wait_equal()
+    for command in (('SET', 'key:0', 'z' * 2048), ('APPEND', 'key:0', 'z' * 32),
+                    ('MSET', 'new:1', 'x' * 1024, 'new:2', 'x' * 1024)):
+        found = client.call(*command)
+        require(getattr(found, 'text', '').startswith('OOM '), f'{command[0]}: {found}')
     require(client.call('GET', 'key:0') == 'x' * 1024, 'reads are served')
+    require(client.call('EXISTS', 'new:1', 'new:2') == 0, 'none of an MSET')
+    require(cluster.wait_equal()[1] == hashes[1], 'what was refused changed nothing, anywhere')
     require(client.call('DEL', 'key:0', 'key:1', 'key:2', 'key:3') == 4, 'keys can be deleted')
     require(client.call('SET', 'key:0', 'y') == 'OK', 'room again')
+    found = client.call('SET', 'key:0', 'v' * (512 * 1024 + 1))
+    require(found.text == 'ERR value is too large: 524289 bytes, at most 524288', found.text)
+    require(client.call('GET', 'key:0') == 'y', 'the connection and the old value are kept')
     client.close()
     cluster.settle()
 
