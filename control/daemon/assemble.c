@@ -181,6 +181,7 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.hold_ns = config->disk.lossy == DISK_LOSSY_LYING ? LOSSY_HOLD_NS : UINT64_MAX,
 		.held_bytes = LOSSY_HELD_BYTES,
 		.clock = platform_clock(),
+		.is_forced = nvme_write_is_forced,
 	};
 	err = lossy_open(&lossy, node->disk, &node->lossy);
 	if (err != TERN_OK) {

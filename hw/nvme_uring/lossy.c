@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hw/nvme_uring/lossy.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "dataplane/base/bits.h"
@@ -46,7 +45,8 @@ struct lossy {
 enum tern_err
 lossy_open(const struct lossy_config *config, struct disk_port inner, struct lossy **out)
 {
-	if (config->held_bytes < LOSSY_BYTES_MIN || config->held_bytes % DISK_PAGE_BYTES != 0)
+	if (config->held_bytes < LOSSY_BYTES_MIN || config->held_bytes % DISK_PAGE_BYTES != 0 ||
+	    config->is_forced == NULL)
 		return TERN_ERR_CONFIG;
 	const size_t header = align_up_u64(sizeof(struct lossy), DISK_PAGE_BYTES);
 	struct lossy *lossy = platform_arena_map(header + config->held_bytes);
@@ -135,14 +135,13 @@ static enum tern_err
 port_queue(void *disk, const struct disk_request *request)
 {
 	struct lossy *lossy = disk;
-	struct disk_facts facts;
 
 	INVARIANT(request->length % DISK_PAGE_BYTES == 0 && request->length != 0);
 	INVARIANT(request->length <= LOSSY_BYTES_MIN / 2);
 	if (request->kind == DISK_READ)
 		return pass_on(lossy, request);
-	lossy->inner.ops->facts(lossy->inner.disk, &facts);
-	if (lossy->config.mode == LOSSY_LOSE_UNFLUSHED && facts.is_dsync)
+	if (lossy->config.mode == LOSSY_LOSE_UNFLUSHED &&
+	    lossy->config.is_forced(lossy->inner.disk, request))
 		return pass_on(lossy, request);
 	return hold(lossy, request);
 }

@@ -4,14 +4,15 @@
  * keeps writes in this process's memory, so that SIGKILL loses them as a power cut would. Reads see
  * what is held. Used only when the node file says `dev = true`.
  *
- * LOSE_UNFLUSHED: a device with a volatile cache. Writes of a port that forces them through
- *	(facts.is_dsync) pass; others complete at once and are held.
+ * LOSE_UNFLUSHED: a device with a volatile cache. A write that is forced through (is_forced, asked
+ *	for each) passes; others complete at once and are held.
  * LYING: every write completes at once, is counted as durable, and is held.
  * What is held is written through after hold_ns, or sooner when the memory is full.
  */
 #ifndef TERN_HW_NVME_URING_LOSSY_H
 #define TERN_HW_NVME_URING_LOSSY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@ struct lossy_config {
 	uint64_t hold_ns;    /* UINT64_MAX: until the memory is full */
 	uint64_t held_bytes; /* memory for held writes; at least 4 MiB */
 	struct clock_port clock;
+	/* What the inner port tells the device of @write; nvme_write_is_forced. */
+	bool (*is_forced)(const void *inner_disk, const struct disk_request *write);
 };
 
 struct lossy; /* fields in lossy.c */

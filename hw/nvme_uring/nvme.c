@@ -203,14 +203,8 @@ is_dsync(const struct nvme *nvme, const struct nvme_device *device)
 	return true;
 }
 
-static bool
-is_durable(const struct nvme *nvme, const struct nvme_device *device)
-{
-	return is_dsync(nvme, device) || (device->is_block && device->is_write_through);
-}
-
 static void
-sqe_fill(struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
+sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
 {
 	const struct nvme_device *device = &nvme->devices[request->device];
 	const int fd = nvme->is_files_registered ? (int)request->device : device->fd;
@@ -233,10 +227,29 @@ sqe_fill(struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request 
 		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 }
 
+/* Judged by what the kernel is told of this very write, not by what was meant. */
+static bool
+sqe_is_forced(const struct nvme_device *device, const struct io_uring_sqe *sqe)
+{
+	return (device->is_block && device->is_write_through) || (sqe->rw_flags & RWF_DSYNC) != 0;
+}
+
+bool
+nvme_write_is_forced(const void *disk, const struct disk_request *request)
+{
+	const struct nvme *nvme = disk;
+	struct io_uring_sqe sqe = { 0 };
+
+	INVARIANT(request->kind == DISK_WRITE && request->device < nvme->config.device_count);
+	sqe_fill(nvme, &sqe, request);
+	return sqe_is_forced(&nvme->devices[request->device], &sqe);
+}
+
 static enum tern_err
 port_queue(void *disk, const struct disk_request *request)
 {
 	struct nvme *nvme = disk;
+	bool is_forced = false;
 
 	INVARIANT(nvme->is_attached && request->device < nvme->config.device_count);
 	INVARIANT(request->offset % DISK_PAGE_BYTES == 0 &&
@@ -257,6 +270,7 @@ port_queue(void *disk, const struct disk_request *request)
 		if (sqe == NULL)
 			return TERN_ERR_QUEUE_FULL;
 		sqe_fill(nvme, sqe, request);
+		is_forced = is_write && sqe_is_forced(device, sqe);
 		io_uring_sqe_set_data64(sqe, index);
 	}
 	nvme->free_head = slot->next;
@@ -266,7 +280,7 @@ port_queue(void *disk, const struct disk_request *request)
 		.length = request->length,
 		.next = NVME_SLOT_NONE,
 		.kind = request->kind,
-		.is_durable = is_write && is_durable(nvme, device),
+		.is_durable = is_forced,
 	};
 	if (is_dead) {
 		slot->next = nvme->dead_head;

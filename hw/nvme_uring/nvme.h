@@ -70,6 +70,9 @@ TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t
 struct disk_port nvme_port(struct nvme *nvme);
 /* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
+/* Whether the kernel would be told to force this write through the device's cache, or need not be:
+ * found by preparing the request as the port does. For lossy.h. @disk: of nvme_port. */
+bool nvme_write_is_forced(const void *disk, const struct disk_request *write);
 /* NULL is allowed. What is in flight gives no completion; the kernel keeps its memory pinned. */
 void nvme_close(struct nvme *nvme);
 

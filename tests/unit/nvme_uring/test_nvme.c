@@ -336,7 +336,8 @@ pages_left_by(enum lossy_mode mode, enum nvme_durability durability)
 		const struct lossy_config config = { .mode = mode,
 						     .hold_ns = UINT64_MAX,
 						     .held_bytes = 8u << 20,
-						     .clock = platform_clock() };
+						     .clock = platform_clock(),
+						     .is_forced = nvme_write_is_forced };
 		uint8_t *page = platform_arena_map(4096), *read = platform_arena_map(4096);
 		struct lossy *lossy = NULL;
 		if (lossy_open(&config, nvme_port(port_make(durability, 8, NULL)), &lossy) !=
@@ -380,7 +381,8 @@ test_lossy_writes_through_when_memory_is_short(void **state)
 	const struct lossy_config config = { .mode = LOSSY_LYING,
 					     .hold_ns = UINT64_MAX,
 					     .held_bytes = 4u << 20,
-					     .clock = platform_clock() };
+					     .clock = platform_clock(),
+					     .is_forced = nvme_write_is_forced };
 	uint8_t *page = platform_arena_map(65536), *read = platform_arena_map(65536);
 	struct disk_stats stats;
 	struct disk_facts facts;
