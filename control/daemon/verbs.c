@@ -222,9 +222,32 @@ verb_load_result(void *context, const json_t *request)
 		   : admin_refuse(ADMIN_EXIT_REFUSED, "no load was started; use load-start");
 }
 
+#ifdef TERN_TEST_STATE_FLIP
+/* Flips one bit of the value of "key" in memory, behind the state machine's back. */
+static json_t *
+verb_state_flip(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	const char *key = json_string_value(json_object_get(request, "key"));
+
+	if (node->admin_reader == NULL || key == NULL)
+		return admin_refuse(ADMIN_EXIT_USAGE, "a key is needed");
+	(void)state_read_begin(node->admin_reader);
+	const struct state_value value =
+	    state_read_get(node->admin_reader, key, (uint32_t)strlen(key));
+	if (value.type == STATE_BYTES && value.bytes != 0)
+		*(uint8_t *)(uintptr_t)value.data ^= 1;
+	state_read_end(node->admin_reader);
+	return json_pack("{s:b}", "flipped", value.type == STATE_BYTES && value.bytes != 0);
+}
+#endif
+
 const struct admin_verb ternd_verbs[] = {
 	{ "status", verb_status },           { "switchover", verb_switchover },
 	{ "log-verify", verb_log_verify },   { "load-start", verb_load_start },
 	{ "load-result", verb_load_result },
+#ifdef TERN_TEST_STATE_FLIP
+	{ "state-flip", verb_state_flip },
+#endif
 };
 const uint32_t ternd_verb_count = sizeof(ternd_verbs) / sizeof(ternd_verbs[0]);

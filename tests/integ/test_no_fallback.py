@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """No silent fallback: the port is DPDK's, its packet counters moved at least as much as blocks were
 replicated; O_DIRECT is in the descriptor's flags; there was a durable write for every write group.
-State hashes at one index with more than 10,000 keys are equal and found again by a scan; one
-flipped byte is seen."""
+State hashes at one index with more than 10,000 keys are equal and found again by a scan. A flipped
+byte is seen: in the log its node refuses to start, in the state `log verify` says which node."""
 import glob
+import json
 import os
+import socket
 
 from case import main, require
+
+CRITICAL, BAD_STORAGE = 4, 8  # exit codes
 
 
 def direct_flags(pid, name):
@@ -62,13 +66,32 @@ def test(case):
     case.step('verify by scan')
     done = cluster.run('log', 'verify')
     print(done.stdout)
-    case.step('one flipped byte is seen')
+    case.step('one flipped byte of the log is seen')
     cluster.dev('kill', replica)
     flip(cluster, replica)
-    cluster.dev('start', replica, check=False)
+    done = cluster.dev('start', replica, check=False)
+    require(done.returncode == BAD_STORAGE, f'{done.returncode} {done.stdout}{done.stderr}')
+    require('the log has lost blocks' in log_end(cluster, replica), done.stderr)
+    if cluster.net == 'memif':  # the state does not depend on the network
+        flip_in_state(case)
+
+
+def flip_in_state(case):
+    case.step('one flipped byte of the state is seen')
+    cluster = case.another(ternd='control/daemon/ternd-state-flip')
+    cluster.settle()
+    replica = cluster.other(cluster.wait_master())
+    require(cluster.client().call('SET', 'key', 'value') == 'OK', 'SET')
+    cluster.settle()
+    require(cluster.run('log', 'verify').returncode == 0, 'equal before')
+    require(ask(cluster.nodes[replica]['admin'], verb='state-flip', key='key')['flipped'] is True,
+            'flipped')
     done = cluster.run('log', 'verify', check=False)
-    print(done.stdout + done.stderr)
-    require(done.returncode != 0, 'a flipped byte in the log must be seen')
+    print(done.stdout)
+    require(done.returncode == CRITICAL and 'MISMATCH: a node' in done.stdout,
+            f'{done.returncode} {done.stdout}{done.stderr}')
+    require([line.split()[0] for line in done.stdout.splitlines() if line.endswith('NO')] ==
+            [replica], done.stdout)
 
 
 def flip(cluster, node):
@@ -81,6 +104,21 @@ def flip(cluster, node):
         require(at > 0, 'the value is in the log')
         handle.seek(at)
         handle.write(b'walue 777')
+
+
+def log_end(cluster, node):
+    with open(os.path.join(cluster.dir, node, 'log'), encoding='utf-8') as handle:
+        return ''.join(handle.readlines()[-3:])
+
+
+def ask(path, **request):
+    """One request to a node's admin socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        connection.sendall(json.dumps({'api': 'admin/v1', **request}).encode() + b'\n')
+        answer = json.loads(connection.makefile().readline())
+    require(answer['ok'], f'{answer}')
+    return answer['result']
 
 
 main(test)
