@@ -152,6 +152,11 @@ json_t *cluster_master(const json_t *status);
  * or cannot be made; @text says what and the next step, and what existed is untouched. */
 enum admin_exit
 node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+/* Removes what a birth for @cluster_id that was ended half-way left at @path, if anything: a blank
+ * file, or one that no node ever started with. CONFIG (exit 8): it was used, or is of another
+ * cluster, or a process has it; @text says which, and it is untouched. */
+enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
+				 size_t text_bytes);
 /* A random cluster_id, never 0; false: the kernel gave no randomness. */
 bool node_birth_cluster_id(uint64_t *cluster_id);
 

@@ -268,14 +268,28 @@ make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *se
 	return ADMIN_EXIT_OK;
 }
 
-/* A first `dev up` that was ended half-way may have left files that no node ever used. */
-static void
-remove_unfinished(const struct dev *dev, const struct dev_node *node)
+/* A first `dev up` that was ended half-way may have left files that no node ever used. Anything
+ * else in their place is somebody's storage: it stays, and so does what is recorded. */
+static enum admin_exit
+clear_unfinished(struct cli *cli, const struct dev *dev)
 {
-	char path[NODE_CONFIG_PATH_MAX];
+	char path[NODE_CONFIG_PATH_MAX], text[768];
 
-	dev_path(dev, node, node->is_witness ? "storage/register" : "storage/device0", path);
-	(void)unlink(path);
+	for (uint32_t i = 0; i < dev->node_count; i++) {
+		const struct dev_node *node = &dev->nodes[i];
+		if (node->is_initialized)
+			continue;
+		dev_path(dev, node, node->is_witness ? "storage/register" : "storage/device0",
+			 path);
+		const enum admin_exit code =
+		    node_birth_clear(path, node->is_witness, dev->cluster_id, text, sizeof(text));
+		if (code)
+			return cli_fail(cli, code,
+					"node %s: %s; cluster.json does not know it. End what uses "
+					"it, then move %s/%s away, or give another --dir",
+					node->name, text, dev->dir, node->name);
+	}
+	return ADMIN_EXIT_OK;
 }
 
 static enum admin_exit
@@ -291,7 +305,6 @@ make_storage(struct cli *cli, struct dev *dev, struct dev_node *node)
 	if (node_config_load(path, config, text, sizeof(text)))
 		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
 	if (!code && !node->is_initialized) {
-		remove_unfinished(dev, node);
 		code = node_birth(config, dev->cluster_id, text, sizeof(text));
 		if (code)
 			(void)cli_fail(cli, code, "node %s: %s", node->name, text);
@@ -304,9 +317,11 @@ make_storage(struct cli *cli, struct dev *dev, struct dev_node *node)
 enum admin_exit
 dev_make(struct cli *cli, struct dev *dev)
 {
-	enum admin_exit code = ADMIN_EXIT_OK;
+	enum admin_exit code = clear_unfinished(cli, dev);
 	char text[512];
 
+	if (code)
+		return code;
 	/* A run directory that vanished leaves its namespaces behind. */
 	if (!is_private_dir(dev->run_dir) && !dev_net_remove(dev, text, sizeof(text)))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "old network namespaces: %s", text);

@@ -187,3 +187,72 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
 		return witness_birth(config, cluster_id, text, text_bytes);
 	return device_birth(config, cluster_id, text, text_bytes);
 }
+
+/* ---- what an unfinished birth left ---- */
+
+static enum tern_err
+device_is_unused(const char *path, uint64_t cluster_id, bool *is_unused, char *text,
+		 size_t text_bytes)
+{
+	struct superblock found;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int fd;
+	enum tern_err err = nvme_device_open(path, true, &fd, &bytes, text, text_bytes);
+
+	if (err)
+		return err;
+	err = superblock_read(fd, &found, &good_mask);
+	(void)close(fd);
+	*is_unused = err == TERN_ERR_BLANK ||
+		     (err == TERN_OK && found.cluster_id == cluster_id && found.boot_no == 0);
+	return TERN_OK;
+}
+
+static enum tern_err
+register_is_unused(const char *path, uint64_t cluster_id, bool *is_unused, char *text,
+		   size_t text_bytes)
+{
+	struct register_store store;
+	struct witness_register found;
+	const enum tern_err err = register_store_open(&store, path, &found);
+
+	if (err == TERN_OK)
+		register_store_close(&store);
+	else if (err == TERN_ERR_BUSY)
+		(void)snprintf(text, text_bytes, "%s: another process uses it", path);
+	if (err == TERN_ERR_BUSY)
+		return err;
+	*is_unused = err == TERN_ERR_BLANK ||
+		     (err == TERN_OK && found.cluster_id == cluster_id && found.sequence == 1);
+	return TERN_OK;
+}
+
+enum admin_exit
+node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
+		 size_t text_bytes)
+{
+	struct stat facts;
+	bool is_unused = false;
+	enum tern_err err = TERN_OK;
+
+	text[0] = 0;
+	if (stat(path, &facts) != 0) {
+		if (errno == ENOENT)
+			return ADMIN_EXIT_OK;
+		(void)snprintf(text, text_bytes, "%s: %s", path, strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	if (S_ISREG(facts.st_mode) && facts.st_size == 0)
+		is_unused = true; /* ended between the file's name and its first byte */
+	else if (is_witness)
+		err = register_is_unused(path, cluster_id, &is_unused, text, text_bytes);
+	else
+		err = device_is_unused(path, cluster_id, &is_unused, text, text_bytes);
+	if (err == TERN_OK && !is_unused)
+		(void)snprintf(text, text_bytes,
+			       "%s holds storage that was used, or of another cluster", path);
+	else if (err == TERN_OK && unlink(path) != 0)
+		(void)snprintf(text, text_bytes, "%s cannot be removed: %s", path, strerror(errno));
+	return text[0] == 0 ? ADMIN_EXIT_OK : ADMIN_EXIT_CONFIG;
+}

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "control/cli/dev.h"
+#include "hw/file_store/register_store.h"
+#include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/superblock_io.h"
 
 #define WAIT_MS 20000
 
@@ -45,7 +48,7 @@ start(void **state)
 	*state = f;
 	if (!f->cli.out || dev_open(&f->cli, &f->dev, false))
 		return -1;
-	f->dev.log_bytes = 64u << 20;
+	f->dev.log_bytes = 32u << 20;
 	f->dev.data_count = 2;
 	f->dev.node_count = 3;
 	return 0;
@@ -167,6 +170,104 @@ a_cluster_is_made_once(void **state)
 	assert_int_equal(node_birth(config, 1, text, sizeof(text)), ADMIN_EXIT_CONFIG);
 	assert_non_null(strstr(text, "holds storage already"));
 	free(config);
+}
+
+/* A cluster whose record is gone: its storage is not taken for something unfinished. */
+static void
+storage_without_a_record_stays(void **state)
+{
+	struct fixture *f = *state;
+	char paths[3][NODE_CONFIG_PATH_MAX], file[NODE_CONFIG_PATH_MAX];
+	struct stat before[3], after;
+
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
+	for (uint32_t i = 0; i < 3; i++) {
+		dev_path(&f->dev, &f->dev.nodes[i], i < 2 ? "storage/device0" : "storage/register",
+			 paths[i]);
+		assert_int_equal(stat(paths[i], &before[i]), 0);
+	}
+	dev_path(&f->dev, NULL, "cluster.json", file);
+	/* One node after the other in the way, data node and witness. */
+	for (uint32_t first = 0; first < 3; first += 2) {
+		assert_int_equal(unlink(file), 0);
+		for (uint32_t i = 0; i < 3; i++)
+			f->dev.nodes[i].is_initialized = i < first;
+		f->dev.cluster_id++;
+		(void)printed(f);
+		assert_int_equal(dev_make(&f->cli, &f->dev), ADMIN_EXIT_CONFIG);
+		assert_non_null(strstr(printed(f), "or of another cluster; cluster.json does not"));
+		assert_int_not_equal(access(file, F_OK), 0);
+		f->dev.cluster_id--;
+		assert_int_equal(dev_save(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(stat(paths[i], &after), 0);
+		assert_int_equal(after.st_ino, before[i].st_ino);
+	}
+}
+
+/* Marks the storage as a node's first start does. */
+static void
+use_storage(const char *device, const char *reg)
+{
+	struct superblock superblock;
+	struct register_store store;
+	struct witness_register witness;
+	char text[256];
+	uint32_t good;
+	uint64_t bytes;
+	int fd;
+
+	assert_int_equal(nvme_device_open(device, true, &fd, &bytes, text, sizeof(text)), TERN_OK);
+	assert_int_equal(superblock_read(fd, &superblock, &good), TERN_OK);
+	superblock.boot_no++;
+	superblock.sequence++;
+	assert_int_equal(superblock_write(fd, &superblock), TERN_OK);
+	(void)close(fd);
+	assert_int_equal(register_store_open(&store, reg, &witness), TERN_OK);
+	assert_int_equal(register_store_write(&store, &witness), TERN_OK);
+	register_store_close(&store);
+}
+
+/* Birth may be ended at any moment; what no node ever started with is made again. */
+static void
+unfinished_storage_is_made_again(void **state)
+{
+	struct fixture *f = *state;
+	char device[NODE_CONFIG_PATH_MAX], reg[NODE_CONFIG_PATH_MAX], text[512];
+	const uint64_t bytes = 8u << 20;
+
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
+	dev_path(&f->dev, &f->dev.nodes[0], "storage/device0", device);
+	dev_path(&f->dev, &f->dev.nodes[2], "storage/register", reg);
+	/* Whole and not yet recorded; empty; blank. */
+	for (int i = 0; i < 3; i++) {
+		f->dev.nodes[0].is_initialized = f->dev.nodes[2].is_initialized = false;
+		if (i != 0) {
+			assert_int_equal(truncate(reg, 0), 0);
+			assert_int_equal(truncate(reg, i == 1 ? 0 : 8192), 0);
+			assert_int_equal(truncate(device, 0), 0);
+		}
+		if (i == 2) {
+			assert_int_equal(unlink(device), 0);
+			assert_int_equal(nvme_create_file(device, bytes, text, sizeof(text)),
+					 TERN_OK);
+		}
+		assert_int_equal(dev_make(&f->cli, &f->dev), ADMIN_EXIT_OK);
+		assert_true(f->dev.nodes[0].is_initialized && f->dev.nodes[2].is_initialized);
+	}
+	/* Used, under the very cluster_id. */
+	use_storage(device, reg);
+	for (uint32_t i = 0; i < 3; i += 2) {
+		f->dev.nodes[i].is_initialized = false;
+		(void)printed(f);
+		assert_int_equal(dev_make(&f->cli, &f->dev), ADMIN_EXIT_CONFIG);
+		assert_non_null(strstr(printed(f), "holds storage that was used"));
+		f->dev.nodes[i].is_initialized = true;
+	}
+	assert_int_equal(dev_make(&f->cli, &f->dev), ADMIN_EXIT_OK);
 }
 
 static void
@@ -430,6 +531,8 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(a_cluster_is_made_once),
+		TEST(storage_without_a_record_stays),
+		TEST(unfinished_storage_is_made_again),
 		TEST(other_topologies_are_made),
 		TEST(run_directory_is_ours_and_removed),
 		TEST(verbs_signal_the_recorded_process),
