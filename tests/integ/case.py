@@ -39,6 +39,28 @@ class Case:
                                profile=profile, topology=self.topology)
         return self.cluster.up()
 
+    def restart_all(self):
+        """Kills every node at once, starts all of them, and waits until all copies are in sync."""
+        self.step('kill all, start all')
+        for name in self.cluster.nodes:
+            self.cluster.dev('kill', name)
+        for name in self.cluster.nodes:
+            self.cluster.dev('start', name)
+        self.cluster.settle()
+
+    def verify(self, journals):
+        """Everything that is acknowledged in @journals is read back."""
+        for journal in journals:
+            found = self.cluster.verify(journal)
+            require(found['acknowledged'] > 0, f'{journal}: nothing was acknowledged')
+            require(found['lost'] == 0, f'{journal}: {found}')
+
+    def restart_all_and_verify(self, journals):
+        """What was acknowledged is there, and again after all nodes were started again."""
+        self.verify(journals)
+        self.restart_all()
+        self.verify(journals)
+
     def path(self, name):
         return os.path.join(self.dir, name)
 

@@ -6,13 +6,6 @@ import time
 from case import main, require
 
 
-def verify(case, journals):
-    for journal in journals:
-        found = case.cluster.verify(journal)
-        require(found['acknowledged'] > 0, f'{journal}: nothing was acknowledged')
-        require(found['lost'] == 0, f'{journal}: {found}')
-
-
 def victim_of(cluster, kind):
     master = cluster.wait_master()
     return {'master': master, 'replica': cluster.other(master), 'witness': 'w'}[kind]
@@ -36,11 +29,11 @@ def kill_one(case, kind, number):
     time.sleep(0.7)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
-    verify(case, [journal])
+    case.verify([journal])
     case.step(f'start the {kind} again')
     cluster.dev('start', victim)
     cluster.settle()
-    verify(case, [journal])
+    case.verify([journal])
     return journal
 
 
@@ -64,7 +57,7 @@ def test(case):
     for name in cluster.nodes:
         cluster.dev('start', name)
     cluster.settle()
-    verify(case, journals + [journal])
+    case.verify(journals + [journal])
 
 
 main(test)
