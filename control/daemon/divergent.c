@@ -8,11 +8,16 @@
  *	{"log_index":7,"slot":0,"term":3,"epoch":1,"op":"ADD","flags":1,"client_id":0,"seq":0,
  *	 "args":["user:1",-100,0]}
  *
+ * The file is named <first_index>-<last_index>-t<term of the last block>, which says what is in it.
+ * A tail is on the ring when it is cut and at every later start; what has been saved is not saved
+ * again.
+ *
  * Each is one line in the file. Arguments of ADD: the key, then numbers: delta, MIN if flag 1, MAX
  * if flag 2. An argument that is not UTF-8 is written as {"hex":"..."}.
  */
 #include "control/daemon/ternd.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +27,10 @@
 #include "dataplane/cmdlog/cmdlog.h"
 #include "hw/file_store/register_store.h"
 #include "hw/platform/platform.h"
+
+#define TRIES_MAX   10u
+#define RETRY_NS    1000000000u
+#define DONE_SUFFIX ".done"
 
 static const char *
 op_name(enum command_op op)
@@ -82,16 +91,96 @@ command_json(const struct block_hdr *hdr, uint32_t slot, const struct command *c
 	    (json_int_t)command->client_id, "seq", (json_int_t)command->seq, "args", args);
 }
 
-static uint32_t
-write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_bytes)
+/* A block is named by its index and its term: equal ones hold equal commands. */
+static void
+block_key(uint64_t log_index, uint64_t term, char out[48])
+{
+	snprintf(out, 48, "%llu.%llu", (unsigned long long)log_index, (unsigned long long)term);
+}
+
+/* Adds the blocks of one saved tail that have commands. */
+static void
+known_read(const char *path, json_t *known)
+{
+	FILE *in = fopen(path, "re");
+	char *line = NULL, key[48];
+	size_t room = 0;
+
+	while (in != NULL && getline(&line, &room, in) > 0) {
+		json_t *command = json_loads(line, 0, NULL);
+		const json_t *log_index = json_object_get(command, "log_index");
+		const json_t *term = json_object_get(command, "term");
+		if (json_is_integer(log_index) && json_is_integer(term)) {
+			block_key((uint64_t)json_integer_value(log_index),
+				  (uint64_t)json_integer_value(term), key);
+			(void)json_object_set_new(known, key, json_true());
+		}
+		json_decref(command);
+	}
+	free(line);
+	if (in != NULL)
+		fclose(in);
+}
+
+/* "X.tail", or "X.tail.done": one that a person has dealt with. */
+static bool
+is_tail_name(const char *name)
+{
+	const char *suffix = strstr(name, ".tail");
+
+	return suffix != NULL &&
+	       (strcmp(suffix, ".tail") == 0 || strcmp(suffix, ".tail" DONE_SUFFIX) == 0);
+}
+
+/* The blocks that lie in saved tails already: a tail is named again at every start, and may then
+ * come in other pieces than those in which it was cut. A command that stands in two files might be
+ * submitted again twice. */
+static json_t *
+known_blocks(const struct ternd *node)
+{
+	char path[NODE_CONFIG_PATH_MAX + 300];
+	const struct dirent *entry;
+	json_t *known = json_object();
+	DIR *dir = opendir(node->config.divergent_dir);
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (!is_tail_name(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "%s/%.255s", node->config.divergent_dir,
+			 entry->d_name);
+		known_read(path, known);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return known;
+}
+
+/* What was written of a tail. */
+struct written {
+	uint32_t commands;
+	uint32_t known;      /* blocks left out: saved already */
+	uint32_t unreadable; /* blocks */
+};
+
+static void
+write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_bytes,
+	    const json_t *known, struct written *written)
 {
 	struct cmdlog_cursor cursor;
 	struct block_hdr hdr;
 	const uint8_t *bytes;
-	uint32_t length, slot, count = 0;
+	uint32_t length, slot;
+	char key[48];
 
-	if (cmdlog_cursor_begin(&cursor, block, scratch, scratch_bytes, &hdr) != TERN_OK)
-		return 0;
+	if (cmdlog_cursor_begin(&cursor, block, scratch, scratch_bytes, &hdr) != TERN_OK) {
+		written->unreadable++;
+		return;
+	}
+	block_key(hdr.log_index, hdr.term, key);
+	if (json_object_get(known, key) != NULL) {
+		written->known++;
+		return;
+	}
 	while (cmdlog_cursor_next(&cursor, &bytes, &length, &slot)) {
 		struct command command;
 		char *text;
@@ -104,75 +193,95 @@ write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_
 			fprintf(out, "%s\n", text);
 		free(text);
 		json_decref(json);
-		count++;
+		written->commands++;
 	}
-	return count;
 }
 
-/* Reads the blocks that @record names and writes one line a command. Returns the commands. */
-static uint32_t
+/* Reads the blocks that @record names and writes one line a command. */
+static struct written
 write_commands(const struct ternd *node, const struct divergent_record *record, FILE *out)
 {
 	const struct divergent_cell *cells = (const struct divergent_cell *)(record + 1);
 	const uint32_t scratch_bytes = (uint32_t)node->config.log.command_bytes_max;
 	uint8_t *scratch = malloc(scratch_bytes);
-	uint32_t commands = 0;
+	json_t *known = known_blocks(node);
+	struct written written = { 0 };
 
-	for (uint32_t i = 0; scratch != NULL && i < record->count; i++) {
+	for (uint32_t i = 0; i < record->count; i++) {
 		const size_t bytes = (size_t)cells[i].pages * PAGE_BYTES;
 		uint8_t *block = aligned_alloc(PAGE_BYTES, bytes);
 
-		if (block != NULL &&
+		if (scratch != NULL && block != NULL &&
 		    pread(nvme_device_fd(node->nvme, 0), block, bytes,
 			  (off_t)(cells[i].device_page * PAGE_BYTES)) == (ssize_t)bytes)
-			commands += write_block(out, block, scratch, scratch_bytes);
+			write_block(out, block, scratch, scratch_bytes, known, &written);
 		else
-			platform_diag(PLATFORM_ERROR, "divergent_unreadable node=%s log_index=%llu",
-				      node->config.name, (unsigned long long)cells[i].log_index);
+			written.unreadable++;
 		free(block);
 	}
+	json_decref(known);
 	free(scratch);
-	return commands;
+	return written;
 }
 
-static void
-export_record(const struct ternd *node, const struct divergent_record *record)
+static bool
+save(const struct ternd *node, const struct divergent_record *record, const struct written *written,
+     const char *body, const char *path)
 {
-	char path[NODE_CONFIG_PATH_MAX + 128], *body = NULL, *text = NULL;
-	size_t body_bytes = 0;
-	FILE *out = open_memstream(&body, &body_bytes);
-
-	if (out == NULL)
-		return;
-	const uint32_t commands = write_commands(node, record, out);
-	fclose(out);
+	char *text = NULL;
 	json_t *header = json_pack(
 	    "{s:s, s:s, s:I, s:I, s:I, s:i, s:i}", "api", "divergent/v1", "node", node->config.name,
 	    "first_index", (json_int_t)record->first_index, "last_index",
 	    (json_int_t)record->last_index, "cut_term", (json_int_t)record->cut_term, "blocks",
-	    (int)record->count, "commands", (int)commands);
+	    (int)record->count, "commands", (int)written->commands);
+
+	if (written->unreadable != 0)
+		(void)json_object_set_new(header, "unreadable",
+					  json_integer((json_int_t)written->unreadable));
 	char *first = json_dumps(header, JSON_COMPACT);
 	json_decref(header);
-	if (first != NULL && asprintf(&text, "%s\n%s", first, body) > 0) {
-		(void)mkdir(node->config.divergent_dir, 0700);
-		snprintf(path, sizeof(path), "%s/%llu-%llu-t%llu.tail", node->config.divergent_dir,
-			 (unsigned long long)record->first_index,
-			 (unsigned long long)record->last_index,
-			 (unsigned long long)record->cut_term);
-		if (file_store_write_atomic(path, text, strlen(text)) != TERN_OK)
-			platform_diag(PLATFORM_ERROR, "divergent_not_saved node=%s path=%s",
-				      node->config.name, path);
-		else
+	(void)mkdir(node->config.divergent_dir, 0700);
+	const bool is_good = first != NULL && asprintf(&text, "%s\n%s", first, body) > 0 &&
+			     file_store_write_atomic(path, text, strlen(text)) == TERN_OK;
+	free(text);
+	free(first);
+	return is_good;
+}
+
+/* True: the tail is in files, whole; on the @is_last try, as much of it as can be read. */
+static bool
+export_record(const struct ternd *node, const struct divergent_record *record, bool is_last)
+{
+	char path[NODE_CONFIG_PATH_MAX + 128], done[sizeof(path) + sizeof(DONE_SUFFIX)];
+	char *body = NULL;
+	size_t body_bytes = 0;
+
+	snprintf(path, sizeof(path), "%s/%llu-%llu-t%llu.tail", node->config.divergent_dir,
+		 (unsigned long long)record->first_index, (unsigned long long)record->last_index,
+		 (unsigned long long)record->last_term);
+	snprintf(done, sizeof(done), "%s" DONE_SUFFIX, path);
+	if (access(path, F_OK) == 0 || access(done, F_OK) == 0)
+		return true;
+	FILE *out = open_memstream(&body, &body_bytes);
+	if (out == NULL)
+		return false;
+	const struct written written = write_commands(node, record, out);
+	bool is_good = fclose(out) == 0 && (is_last || written.unreadable == 0);
+	/* Nothing that is not in other files already. */
+	const bool is_needless = written.commands == 0 && written.known != 0;
+	if (is_good && !is_needless) {
+		is_good = save(node, record, &written, body, path);
+		if (is_good)
 			platform_diag(
 			    PLATFORM_WARNING,
 			    "divergent_saved node=%s term=%llu log_index=%llu commands=%u "
-			    "path=%s",
+			    "unreadable=%u path=%s",
 			    node->config.name, (unsigned long long)record->cut_term,
-			    (unsigned long long)record->first_index, commands, path);
+			    (unsigned long long)record->first_index, written.commands,
+			    written.unreadable, path);
 	}
-	free(text);
-	free(first);
 	free(body);
+	return is_good;
 }
 
 bool
@@ -180,10 +289,27 @@ divergent_turn(struct ternd *node)
 {
 	uint32_t bytes;
 	const struct divergent_record *record = ring_peek(&node->divergent, &bytes);
+	const uint64_t now_ns = platform_monotonic_ns();
 
-	if (record == NULL)
+	if (record == NULL || (node->divergent_tries != 0 && now_ns < node->divergent_retry_ns))
 		return false;
-	export_record(node, record);
+	if (!export_record(node, record, node->divergent_tries + 1 == TRIES_MAX)) {
+		node->divergent_tries++;
+		node->divergent_retry_ns = now_ns + RETRY_NS;
+		if (node->divergent_tries == 1 || node->divergent_tries == TRIES_MAX)
+			platform_diag(PLATFORM_ERROR,
+				      "divergent_not_saved node=%s dir=%s term=%llu log_index=%llu "
+				      "tries=%u next=%s",
+				      node->config.name, node->config.divergent_dir,
+				      (unsigned long long)record->cut_term,
+				      (unsigned long long)record->first_index,
+				      node->divergent_tries,
+				      node->divergent_tries < TRIES_MAX ? "again" : "next_start");
+		/* A record that stays for ever would keep the log from being cut. */
+		if (node->divergent_tries < TRIES_MAX)
+			return false;
+	}
+	node->divergent_tries = 0;
 	ring_consume(&node->divergent);
 	return true;
 }

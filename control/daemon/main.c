@@ -245,6 +245,8 @@ await_boot(struct ternd *node, int signals)
 		if (poll(&fd, 1, wait_ms) > 0)
 			return false;
 		wait_ms = maintain(node);
+		while (divergent_turn(node))
+			;
 	}
 	return atomic_load(&node->lcore.phase) == LCORE_RUNNING;
 }

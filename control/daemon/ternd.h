@@ -65,6 +65,8 @@ struct ternd {
 	void *rings_memory;
 	size_t rings_bytes;
 	struct ring divergent;
+	uint32_t divergent_tries; /* of the oldest record on it */
+	uint64_t divergent_retry_ns;
 	struct status_cell *status;
 	struct lcore lcore;
 	int resp_fd;   /* inherited listener of the gateway; -1: it makes one */
@@ -100,7 +102,8 @@ void ternd_admin_end(void *context);
 
 /* ---- divergent.c ---- */
 
-/* Main thread: writes waiting records of cut tails to files. True: did something. */
+/* Main thread: writes the oldest record of a cut tail to a file. False: there is none, or it could
+ * not be written and is tried again later, up to a bound. */
 bool divergent_turn(struct ternd *node);
 
 #endif

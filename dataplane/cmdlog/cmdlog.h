@@ -204,7 +204,7 @@ struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
  */
 #define CMDLOG_SCAN_BLANK_PAGES 8192u
 
-enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_DONE };
+enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT, CMDLOG_SCAN_DONE };
 
 struct cmdlog_recovery {
 	uint64_t last_index;   /* the log that was recovered */
@@ -220,11 +220,20 @@ struct cmdlog_recovery {
 };
 
 void cmdlog_scan_begin(struct cmdlog *log);
-/* Offers @pages pages of the area that start at @cell, in order, without gaps. The scan copies what
- * it needs of blocks that continue in the next call. Sets @state. */
+/* Offers @pages pages of the area that start at @cell, which is cmdlog_scan_next. The scan copies
+ * what it needs of blocks that continue in the next call. Sets @state. CMDLOG_SCAN_CUT: it stopped
+ * behind a block that supersedes a tail; that tail can be asked for and located until the next
+ * call, which goes on at cmdlog_scan_next (with no pages, if none are left). */
 TERN_CHECKED enum tern_err
 cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint32_t pages,
 		  enum cmdlog_scan_state *state);
+/* Cell of the page to be offered next. */
+uint64_t cmdlog_scan_next(const struct cmdlog *log);
+/* The tail that gives way to a block of @term. False: the scan is not at a cut. */
+struct cmdlog_cut {
+	uint64_t first_index, last_index, term;
+};
+bool cmdlog_scan_cut(const struct cmdlog *log, struct cmdlog_cut *cut);
 /* Ends the scan; the log is then ready for appends at a cell beyond everything that was ever
  * written. Blocks are not resident. */
 void cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery);

@@ -48,6 +48,8 @@ struct cmdlog_scan {
 	bool is_branch_lost;
 	uint64_t branch_floor; /* the log must reach this again before the loss is made good */
 	bool is_from_later_boot;
+	bool is_cut_pending; /* the gathered block supersedes a tail, and is not yet of the log */
+	struct block_hdr superseding;
 	struct cmdlog_recovery found;
 };
 

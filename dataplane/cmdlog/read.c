@@ -32,9 +32,10 @@ cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_locati
 	if (log_index == 0 || log_index > log->last_index)
 		return false;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
-	/* A group in flight is not yet on the device. */
+	/* A group in flight is not yet on the device; what the scan finds is. */
+	const bool is_on_device = log_index <= log->durable_index || log->scan.is_running;
 	*location = (struct cmdlog_location){
-		.cell = log_index <= log->durable_index ? entry->cell : CMDLOG_CELL_NONE,
+		.cell = is_on_device ? entry->cell : CMDLOG_CELL_NONE,
 		.page_lsn = entry->page_lsn,
 		.pages = entry->pages,
 	};

@@ -120,7 +120,25 @@ block_supersede(struct cmdlog *log, uint64_t keep_index)
 	log->last_index = keep_index;
 }
 
-/* The block that was gathered is complete. */
+/* The gathered block becomes the last of the log. */
+static void
+block_push(struct cmdlog *log, const struct block_hdr *hdr)
+{
+	struct cmdlog_scan *scan = &log->scan;
+
+	if (hdr->log_index - 1 < log->last_index)
+		block_supersede(log, hdr->log_index - 1);
+	cmdlog_push(log, hdr, block_chain(log->config.ring + PAGE_PAYLOAD_OFFSET),
+		    scan->first_cell);
+	scan->has_chained = true;
+	scan->chained_group = scan->group;
+	scan->chained_end_cell = scan->first_cell + hdr->pages;
+	if (scan->is_branch_lost && log->last_index >= scan->branch_floor)
+		scan->is_branch_lost = false;
+}
+
+/* The block that was gathered is complete. One that supersedes a tail waits until the caller has
+ * seen that tail. */
 static void
 block_take(struct cmdlog *log)
 {
@@ -141,14 +159,12 @@ block_take(struct cmdlog *log)
 		orphan_judge(log, &hdr);
 		return;
 	}
-	if (before < log->last_index)
-		block_supersede(log, before);
-	cmdlog_push(log, &hdr, block_chain(bytes + PAGE_PAYLOAD_OFFSET), scan->first_cell);
-	scan->has_chained = true;
-	scan->chained_group = scan->group;
-	scan->chained_end_cell = scan->first_cell + hdr.pages;
-	if (scan->is_branch_lost && log->last_index >= scan->branch_floor)
-		scan->is_branch_lost = false;
+	if (before == log->last_index) {
+		block_push(log, &hdr);
+		return;
+	}
+	scan->is_cut_pending = true;
+	scan->superseding = hdr;
 }
 
 /* Begins to gather the block whose first page this is. */
@@ -248,8 +264,18 @@ cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint3
 	INVARIANT(cell == scan->next_page);
 	if (pages > log->config.area_pages - cell)
 		return TERN_ERR_TOO_LARGE;
-	for (uint32_t i = 0; i < pages && scan->blank_run < CMDLOG_SCAN_BLANK_PAGES; i++)
+	if (scan->is_cut_pending) {
+		scan->is_cut_pending = false;
+		block_push(log, &scan->superseding);
+	}
+	for (uint32_t i = 0; i < pages && scan->blank_run < CMDLOG_SCAN_BLANK_PAGES; i++) {
 		page_scan(log, cell + i, bytes + (size_t)i * PAGE_BYTES);
+		if (scan->is_cut_pending) {
+			scan->next_page = cell + i + 1;
+			*state = CMDLOG_SCAN_CUT;
+			return TERN_OK;
+		}
+	}
 	scan->next_page = cell + pages;
 	*state =
 	    scan->blank_run >= CMDLOG_SCAN_BLANK_PAGES || scan->next_page == log->config.area_pages
@@ -258,13 +284,34 @@ cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint3
 	return TERN_OK;
 }
 
+uint64_t
+cmdlog_scan_next(const struct cmdlog *log)
+{
+	return log->scan.next_page;
+}
+
+bool
+cmdlog_scan_cut(const struct cmdlog *log, struct cmdlog_cut *cut)
+{
+	const struct cmdlog_scan *scan = &log->scan;
+
+	if (!scan->is_cut_pending)
+		return false;
+	*cut = (struct cmdlog_cut){
+		.first_index = scan->superseding.log_index,
+		.last_index = log->last_index,
+		.term = scan->superseding.term,
+	};
+	return true;
+}
+
 void
 cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery)
 {
 	struct cmdlog_scan *scan = &log->scan;
 	uint64_t commit_floor = 0;
 
-	INVARIANT(scan->is_running);
+	INVARIANT(scan->is_running && !scan->is_cut_pending);
 	for (uint64_t i = 1; i <= log->last_index; i++)
 		commit_floor = max_u64(commit_floor, cmdlog_entry_at(log, i)->commit_index);
 	log->written_index = log->last_index;

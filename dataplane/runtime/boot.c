@@ -174,15 +174,38 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 	return give_up(rt, RUNTIME_BOOT_READY);
 }
 
+/* A tail that was cut before this start: it may not have been exported. False: call again. */
+static bool
+export_superseded(struct runtime *rt)
+{
+	struct cmdlog_cut cut;
+
+	if (!cmdlog_scan_cut(rt->log, &cut))
+		return true;
+	if (rt->boot.export_next == 0)
+		rt->boot.export_next = cut.first_index;
+	if (!cut_export(rt, &rt->boot.export_next, cut.last_index, cut.term))
+		return false;
+	rt->boot.export_next = 0;
+	return true;
+}
+
 static enum runtime_boot
 scan_more(struct runtime *rt)
 {
 	struct cmdlog_recovery recovery;
-	enum cmdlog_scan_state state;
+	enum cmdlog_scan_state state = CMDLOG_SCAN_CUT;
 
-	if (cmdlog_scan_pages(rt->log, rt->boot.next_cell, rt->boot.buffer, rt->boot.pages,
-			      &state) != TERN_OK)
-		return give_up(rt, RUNTIME_BOOT_CORRUPT);
+	/* Each round but the first takes at least one page. */
+	while (state == CMDLOG_SCAN_CUT) {
+		const uint64_t next = cmdlog_scan_next(rt->log);
+		const uint64_t at = next - rt->boot.next_cell;
+		if (!export_superseded(rt))
+			return RUNTIME_BOOT_MORE;
+		if (cmdlog_scan_pages(rt->log, next, rt->boot.buffer + at * PAGE_BYTES,
+				      rt->boot.pages - (uint32_t)at, &state) != TERN_OK)
+			return give_up(rt, RUNTIME_BOOT_CORRUPT);
+	}
 	rt->boot.next_cell += rt->boot.pages;
 	if (state == CMDLOG_SCAN_MORE && rt->boot.next_cell < rt->superblock.log_pages)
 		return scan_read(rt);

@@ -21,7 +21,7 @@ cut_begin(struct runtime *rt, uint64_t keep_index)
 /* One record of the tail from @first on; a long tail takes several. Returns the first index it left
  * out; 0: no room. */
 static uint64_t
-export_some(struct runtime *rt, uint64_t first, uint64_t last)
+export_some(struct runtime *rt, uint64_t first, uint64_t last, uint64_t cut_term)
 {
 	const uint32_t count = (uint32_t)min_u64(last - first + 1, RUNTIME_DIVERGENT_CELLS_MAX);
 	struct divergent_record *record =
@@ -31,7 +31,10 @@ export_some(struct runtime *rt, uint64_t first, uint64_t last)
 	if (record == NULL)
 		return 0;
 	struct divergent_cell *cells = (struct divergent_cell *)(record + 1);
+	struct block_meta meta;
 	uint32_t written = 0;
+	const bool has_meta = cmdlog_meta(rt->log, first + count - 1, &meta);
+	INVARIANT(has_meta);
 	for (uint32_t i = 0; i < count; i++) {
 		struct cmdlog_location location;
 		if (!cmdlog_locate(rt->log, first + i, &location) || location.cell == UINT64_MAX)
@@ -45,22 +48,22 @@ export_some(struct runtime *rt, uint64_t first, uint64_t last)
 	*record = (struct divergent_record){
 		.first_index = first,
 		.last_index = first + count - 1,
-		.cut_term = core_view(rt->core)->term,
+		.last_term = meta.term,
+		.cut_term = cut_term,
 		.count = written,
 	};
 	ring_publish(rt->config.divergent);
 	return first + count;
 }
 
-/* True once the whole tail is named on the ring. The cut waits for that. */
-static bool
-export_tail(struct runtime *rt, uint64_t last)
+bool
+cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term)
 {
-	while (rt->config.divergent != NULL && rt->cut.export_next <= last) {
-		const uint64_t next = export_some(rt, rt->cut.export_next, last);
-		if (next == 0)
+	while (rt->config.divergent != NULL && *next <= last) {
+		const uint64_t further = export_some(rt, *next, last, cut_term);
+		if (further == 0)
 			return false;
-		rt->cut.export_next = next;
+		*next = further;
 	}
 	return true;
 }
@@ -80,7 +83,8 @@ cut_turn(struct runtime *rt)
 	}
 	if (rt->cut.export_next == 0)
 		rt->cut.export_next = keep + 1;
-	if (!export_tail(rt, stats.last_index))
+	/* The cut waits until the whole tail is named on the ring. */
+	if (!cut_export(rt, &rt->cut.export_next, stats.last_index, core_view(rt->core)->term))
 		return false;
 	if (keep < stats.last_index)
 		cmdlog_cut(rt->log, keep);

@@ -109,10 +109,14 @@ bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struc
 
 /* A record on the divergent ring: a tail was cut. Its blocks' bytes stay on the device at the cells
  * named here, which are never overwritten before a later checkpoint; a control thread exports them.
- * `count` cells follow the header. */
+ * `count` cells follow the header. At a start every tail that the log's device still holds is named
+ * again, because the process may have ended before it was exported: (last_index, last_term) says
+ * which tail it is (equal ones hold equal blocks). The ring has to be emptied during the boot too.
+ */
 struct divergent_record {
 	uint64_t first_index, last_index;
-	uint64_t cut_term; /* the term in which the tail was cut */
+	uint64_t last_term; /* of the block at last_index */
+	uint64_t cut_term;  /* the term in which the tail was cut; at a start: was superseded */
 	uint32_t count, reserved;
 };
 struct divergent_cell {

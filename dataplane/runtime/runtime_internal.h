@@ -104,6 +104,7 @@ struct boot {
 	uint64_t next_cell;
 	uint32_t pages;
 	bool is_started, is_failed;
+	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
 	enum runtime_boot verdict; /* 0: not yet known */
 };
 
@@ -219,5 +220,7 @@ bool client_finish_reads(struct runtime *rt);
 /* ---- cut.c ---- */
 void cut_begin(struct runtime *rt, uint64_t keep_index);
 bool cut_turn(struct runtime *rt);
+/* Names the blocks from *@next to @last on the divergent ring. False: it is full, call again. */
+bool cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term);
 
 #endif

@@ -219,13 +219,22 @@ scan(struct rig *rig, uint32_t boot_no, uint32_t run)
 	REQUIRE(cmdlog_entry_bytes() * BLOCKS_MAX <= sizeof(rig->entries));
 	REQUIRE(cmdlog_init(rig->memory, &config, &rig->log) == TERN_OK);
 	cmdlog_scan_begin(rig->log);
-	for (uint32_t cell = 0; cell < AREA_PAGES; cell += run) {
+	while (state != CMDLOG_SCAN_DONE) {
+		const uint32_t cell = (uint32_t)cmdlog_scan_next(rig->log);
 		const uint32_t pages = min_u32(run, AREA_PAGES - cell);
-		REQUIRE(state == CMDLOG_SCAN_MORE);
 		REQUIRE(cmdlog_scan_pages(rig->log, cell, rig->area + (size_t)cell * PAGE_BYTES,
 					  pages, &state) == TERN_OK);
+		REQUIRE(cmdlog_scan_next(rig->log) > cell || pages == 0);
+		struct cmdlog_cut cut;
+		const bool is_cut = cmdlog_scan_cut(rig->log, &cut);
+		REQUIRE(is_cut == (state == CMDLOG_SCAN_CUT));
+		for (uint64_t i = cut.first_index; is_cut && i <= cut.last_index; i++) {
+			struct cmdlog_location at;
+			REQUIRE(cmdlog_locate(rig->log, i, &at) && at.pages != 0);
+			REQUIRE(cmdlog_check_read(rig->log, i, rig->area + at.cell * PAGE_BYTES) ==
+				TERN_OK);
+		}
 	}
-	REQUIRE(state == CMDLOG_SCAN_DONE);
 	cmdlog_scan_end(rig->log, &found);
 	return found;
 }

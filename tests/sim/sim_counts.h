@@ -51,6 +51,7 @@
 	X(switchovers, ON_MANY)          \
 	X(graceful_stops, ON_ALL)        \
 	X(divergent_tails, ON_MANY)      \
+	X(divergent_at_boot, ON_MANY)    \
 	X(register_updates, ON_MANY)     \
 	X(hash_comparisons, ON_ALL)      \
 	X(log_comparisons, ON_ALL)       \

@@ -300,6 +300,7 @@ boot_turn(struct sim_node *node)
 {
 	const enum runtime_boot boot = runtime_boot_turn(node->runtime);
 
+	sim_check_divergent(node);
 	if (boot == RUNTIME_BOOT_MORE) {
 		sim_node_wake(node, node->sim->now_ns + POLL_NS);
 		return;

@@ -42,6 +42,22 @@ rig_free(struct rig *rig)
 	free(rig->memory);
 }
 
+/* The scan is at a cut: the tail that gives way is whole on the image. */
+static void
+note_cut(struct rig *rig)
+{
+	assert_true(cmdlog_scan_cut(rig->log, &rig->cut));
+	assert_true(rig->cut.first_index <= rig->cut.last_index);
+	for (uint64_t i = rig->cut.first_index; i <= rig->cut.last_index; i++) {
+		struct cmdlog_location at;
+		assert_true(cmdlog_locate(rig->log, i, &at));
+		assert_int_equal(cmdlog_check_read(rig->log, i, rig->image + at.cell * PAGE_BYTES),
+				 TERN_OK);
+	}
+	rig->cut_count++;
+	rig->cut_blocks += rig->cut.last_index - rig->cut.first_index + 1;
+}
+
 struct cmdlog_recovery
 rig_recover(struct rig *rig, uint32_t chunk)
 {
@@ -52,15 +68,23 @@ rig_recover(struct rig *rig, uint32_t chunk)
 	memset(rig->config.ring, 0x5a, rig->config.ring_bytes);
 	memset(rig->config.entries, 0x5a, rig->config.blocks_max * cmdlog_entry_bytes());
 	assert_int_equal(cmdlog_init(rig->memory, &rig->config, &rig->log), TERN_OK);
+	rig->cut_count = 0;
+	rig->cut_blocks = 0;
 	cmdlog_scan_begin(rig->log);
-	for (uint64_t cell = 0; state == CMDLOG_SCAN_MORE; cell += chunk) {
+	while (state != CMDLOG_SCAN_DONE) {
+		const uint64_t cell = cmdlog_scan_next(rig->log);
 		const uint64_t left = rig->config.area_pages - cell;
 		const uint32_t pages = left < chunk ? (uint32_t)left : chunk;
 		assert_int_equal(cmdlog_scan_pages(rig->log, cell, rig->image + cell * PAGE_BYTES,
 						   pages, &state),
 				 TERN_OK);
+		if (state == CMDLOG_SCAN_CUT)
+			note_cut(rig);
+		else
+			assert_false(cmdlog_scan_cut(rig->log, &rig->cut));
 	}
 	cmdlog_scan_end(rig->log, &recovery);
+	assert_int_equal(rig->cut_blocks, recovery.blocks_superseded);
 	return recovery;
 }
 

@@ -18,6 +18,8 @@ struct rig {
 	void *memory;
 	uint8_t *image; /* the log area */
 	uint8_t *scratch;
+	struct cmdlog_cut cut; /* the last one that rig_recover was shown */
+	uint64_t cut_count, cut_blocks;
 };
 
 /* A log of boot 1 on a blank image. */

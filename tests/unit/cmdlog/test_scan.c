@@ -328,6 +328,10 @@ test_a_superseded_tail_is_never_revived(void **state)
 	assert_false(found.is_damaged);
 	assert_int_equal(found.last_index, 9);
 	assert_int_equal(found.blocks_superseded, 3);
+	assert_int_equal(rig.cut_count, 1);
+	assert_int_equal(rig.cut.first_index, 8);
+	assert_int_equal(rig.cut.last_index, 10);
+	assert_int_equal(rig.cut.term, 2);
 	assert_int_equal(found.acked_floor, 8);
 	assert_true(hash128_equal(chain_of(rig.log, 9), kept));
 
