@@ -181,6 +181,17 @@ alarms_json(const struct node_status *s)
 }
 
 static json_t *
+cycles_json(const struct node_status *s)
+{
+	json_t *object = json_object();
+
+#define X(name) put(object, #name, s->cycles[STAGE_##name]);
+	STATUS_STAGES(X)
+#undef X
+	return object;
+}
+
+static json_t *
 timers_json(const struct node_config *config, const struct node_status *s)
 {
 	json_t *object = json_object();
@@ -284,11 +295,14 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put(node, "turns", s->turns);
 	put(node, "idle_turns", s->idle_turns);
 	put(node, "sleeps", s->sleeps);
+	(void)json_object_set_new(node, "cycles", cycles_json(s));
 	(void)json_object_set_new(node, "drops", drops_json(&s->drops));
 	(void)json_object_set_new(node, "alarms", alarms_json(s));
 	(void)json_object_set_new(node, "timers", timers_json(config, s));
 	(void)json_object_set_new(node, "disk", disk_json(s));
-	(void)json_object_set_new(node, "data_port", net_json(&s->data_net, s->data_driver));
+	json_t *data_port = net_json(&s->data_net, s->data_driver);
+	put(data_port, "frame_bytes_max", s->data_frame_bytes);
+	(void)json_object_set_new(node, "data_port", data_port);
 	(void)json_object_set_new(node, "mgmt_port", net_json(&s->mgmt_net, s->mgmt_driver));
 	(void)json_object_set_new(node, "peers", peers_json(config, s));
 	return node;

@@ -39,6 +39,35 @@ batch_fill(const struct runtime *rt, struct cmdlog_cursor *cursor, struct batch 
 	return true;
 }
 
+static void
+reply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch *batch,
+	    const struct reply *replies, uint32_t first, uint32_t end)
+{
+	const enum status_stage before = stage_enter(rt, STAGE_reply);
+
+	for (uint32_t i = first; i < end; i++)
+		client_write_done(rt, hdr->log_index, batch->slots[i], &replies[i], hdr->term);
+	(void)stage_enter(rt, before);
+}
+
+/* Applies all, then answers all; but bytes in an answer are lent only until the next call. */
+static void
+apply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch *batch)
+{
+	struct reply replies[STATE_PREFETCH_MAX];
+	uint32_t answered = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct state_position at = { hdr->log_index, batch->slots[i] };
+
+		state_apply(rt->config.state, at, hdr->time_ns, &batch->commands[i], &replies[i]);
+		if (replies[i].kind == REPLY_BYTES || i + 1 == batch->count) {
+			reply_batch(rt, hdr, batch, replies, answered, i + 1);
+			answered = i + 1;
+		}
+	}
+}
+
 /* Applies every command of one committed block. False: the block holds something that this build
  * does not know; applying stops and says so, it never skips. */
 static bool
@@ -54,13 +83,7 @@ apply_block(struct runtime *rt, const uint8_t *block, const struct block_hdr *hd
 		if (!batch_fill(rt, cursor, &batch))
 			return false;
 		state_prefetch_batch(rt->config.state, batch.commands, batch.count);
-		for (uint32_t i = 0; i < batch.count; i++) {
-			const struct state_position at = { hdr->log_index, batch.slots[i] };
-			struct reply reply;
-
-			state_apply(rt->config.state, at, hdr->time_ns, &batch.commands[i], &reply);
-			client_write_done(rt, at.log_index, at.slot, &reply, hdr->term);
-		}
+		apply_batch(rt, hdr, &batch);
 		*commands += batch.count;
 	}
 	return cursor->slot == cursor->command_count;

@@ -34,7 +34,9 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 	};
 	struct core_event event = { .kind = CORE_EVENT_APPENDED, .now_ns = rt->now_ns };
 
+	const enum status_stage before = stage_enter(rt, STAGE_seal);
 	const enum tern_err err = cmdlog_seal(rt->log, &seal, &event.block);
+	(void)stage_enter(rt, before);
 	if (err != TERN_OK)
 		return err;
 	rt->blocks_sealed++;

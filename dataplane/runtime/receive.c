@@ -88,8 +88,11 @@ take_blocks(struct runtime *rt)
 			return;
 		}
 		zero_tail(rt, &block);
-		if (cmdlog_accept(rt->log, block.pages, core_view(rt->core)->term, &event.block) !=
-		    TERN_OK) {
+		const enum status_stage before = stage_enter(rt, STAGE_verify);
+		const enum tern_err err =
+		    cmdlog_accept(rt->log, block.pages, core_view(rt->core)->term, &event.block);
+		(void)stage_enter(rt, before);
+		if (err != TERN_OK) {
 			rt->link.drops.block_corrupt++;
 			assembly_reject(rt->assembly, rt->now_ns);
 			return;

@@ -198,6 +198,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.view_until_ns = view->view_until_ns,
 		.fresh_ns = view->fresh_ns,
 	};
+	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
 	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));
 }
@@ -215,8 +216,12 @@ fill_status_ports(const struct runtime *rt, struct node_status *status)
 		strncpy(status->data_driver, data->ops->driver(data->net),
 			sizeof(status->data_driver) - 1);
 	}
-	for (uint32_t i = 0; i < rt->stream_count; i++)
+	for (uint32_t i = 0; i < rt->stream_count; i++) {
 		status->data_port_up |= data->ops->is_up(data->net, rt->stream_nodes[i]);
+		status->data_frame_bytes =
+		    max_u32(status->data_frame_bytes,
+			    data->ops->frame_bytes_max(data->net, rt->stream_nodes[i]));
+	}
 	if (mgmt->ops == NULL)
 		return;
 	mgmt->ops->stats(mgmt->net, &status->mgmt_net);
@@ -272,28 +277,58 @@ count_busy(struct runtime *rt, bool has_worked)
 	return has_worked;
 }
 
+/* What a turn without work took is idle, whatever it looked at. */
+static void
+stages_end(struct runtime *rt)
+{
+	struct stages *stages = &rt->stages;
+
+	(void)stage_enter(rt, STAGE_other);
+	for (uint32_t i = 0; i < STAGE_COUNT; i++) {
+		stages->total[rt->has_worked ? i : STAGE_idle] += stages->turn[i];
+		stages->turn[i] = 0;
+	}
+}
+
+static void
+wake_fronts(struct runtime *rt)
+{
+	for (uint32_t mask = rt->wake_channels; mask != 0; mask &= mask - 1)
+		wake_up(&rt->config.channels[__builtin_ctz(mask)]->front_wake);
+	rt->wake_channels = 0;
+}
+
 enum runtime_turn
 runtime_turn(struct runtime *rt)
 {
 	INVARIANT(rt->boot.phase == BOOT_DONE);
 	rt->now_ns = rt->config.clock.ops->monotonic_ns(rt->config.clock.clock);
+	rt->stages.since = rt->config.clock.ops->cycles(rt->config.clock.clock);
+	rt->stages.now = STAGE_persist;
 	rt->turns++;
 	rt->has_worked = count_busy(rt, storage_poll(rt));
+	(void)stage_enter(rt, STAGE_receive);
 	rt->has_worked |= receive_turn(rt);
+	(void)stage_enter(rt, STAGE_other);
 	tick(rt);
 	rt->has_worked |= count_busy(rt, cut_turn(rt));
 	if (rt->is_barrier_wanted)
 		(void)!dispatch_seal(rt, BLOCK_BARRIER);
+	(void)stage_enter(rt, STAGE_append);
 	rt->has_worked |= count_busy(rt, client_turn(rt));
+	(void)stage_enter(rt, STAGE_persist);
 	rt->has_worked |= count_busy(rt, storage_turn(rt));
+	(void)stage_enter(rt, STAGE_send);
 	rt->has_worked |= count_busy(rt, send_turn(rt));
+	(void)stage_enter(rt, STAGE_apply);
 	rt->has_worked |= count_busy(rt, apply_turn(rt));
-	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
 	state_reclaim_turn(rt->config.state, rt->config.has_readers);
+	(void)stage_enter(rt, STAGE_reply);
+	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
+	wake_fronts(rt);
+	(void)stage_enter(rt, STAGE_other);
 	publish_status(rt);
-	for (uint32_t mask = rt->wake_channels; mask != 0; mask &= mask - 1)
-		wake_up(&rt->config.channels[__builtin_ctz(mask)]->front_wake);
-	rt->wake_channels = 0;
+	stages_end(rt);
 	rt->idle_turns += !rt->has_worked;
 	return verdict(rt);
 }

@@ -115,6 +115,13 @@ struct cut {
 	uint64_t export_next; /* first index of the tail that is not yet named; 0: not begun */
 };
 
+/* Cycles of the turn under way, by stage, and of all turns before. */
+struct stages {
+	enum status_stage now;
+	uint64_t since;
+	uint64_t turn[STAGE_COUNT], total[STAGE_COUNT];
+};
+
 struct runtime {
 	struct runtime_config config;
 	struct superblock superblock;
@@ -165,9 +172,24 @@ struct runtime {
 	uint64_t blocks_sealed, groups_written, commands_applied, turns, idle_turns, sleeps;
 	uint64_t busy_count;    /* see runtime_busy_count */
 	uint32_t wake_channels; /* mask of channels that got completions this turn */
+	struct stages stages;
 	bool has_worked;
 	bool is_apply_stopped; /* a committed block that this build does not understand */
 };
+
+/* What is done from now on belongs to @stage. Returns the stage before. Some 25 cycles: for
+ * batches, not for commands. */
+static inline enum status_stage
+stage_enter(struct runtime *rt, enum status_stage stage)
+{
+	const uint64_t now = rt->config.clock.ops->cycles(rt->config.clock.clock);
+	const enum status_stage before = rt->stages.now;
+
+	rt->stages.turn[before] += now - rt->stages.since;
+	rt->stages.since = now;
+	rt->stages.now = stage;
+	return before;
+}
 
 /* ---- dispatch.c ---- */
 /* Feeds @event and everything that follows from it. QUEUE_FULL, BUSY, NOT_MASTER: refused. */

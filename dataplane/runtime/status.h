@@ -32,6 +32,21 @@ struct status_drops {
 #undef X
 };
 
+/* Where the data thread's cycles go. idle: turns that found nothing to do; sleeps and yields
+ * between turns are in none. */
+#define STATUS_STAGES(X) \
+	X(append)        \
+	X(seal)          \
+	X(send)          \
+	X(receive) X(verify) X(persist) X(apply) X(reply) X(other) X(idle)
+
+enum status_stage {
+#define X(name) STAGE_##name,
+	STATUS_STAGES(X)
+#undef X
+	    STAGE_COUNT
+};
+
 struct node_status {
 	uint64_t cluster_id;
 	uint32_t cluster_gen, boot_no;
@@ -50,12 +65,14 @@ struct node_status {
 	uint64_t alarms[8]; /* counted by enum core_alarm */
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t turns, idle_turns, sleeps;
+	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
 	struct status_drops drops;
 	struct disk_facts disk_facts;
 	struct disk_stats disk;
 	struct net_stats data_net, mgmt_net;
 	char data_driver[32], mgmt_driver[32], poll_mode[16];
 	bool data_port_up;
+	uint32_t data_frame_bytes; /* UDP payload that a frame to a data node can carry; 0: none */
 	uint64_t view_until_ns, fresh_ns; /* of core_view, on the monotonic clock */
 };
 

@@ -34,9 +34,17 @@ clock_wall_ns(void *clock)
 	return read_ns(CLOCK_REALTIME);
 }
 
+static uint64_t
+clock_cycles(void *clock)
+{
+	(void)clock;
+	return platform_cycles();
+}
+
 static const struct clock_ops platform_clock_ops = {
 	.monotonic_ns = clock_monotonic_ns,
 	.wall_ns = clock_wall_ns,
+	.cycles = clock_cycles,
 };
 
 struct clock_port

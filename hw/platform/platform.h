@@ -35,6 +35,12 @@ void platform_arena_unmap(void *arena, size_t bytes);
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */
 struct clock_port platform_clock(void);
 uint64_t platform_monotonic_ns(void);
+/* Cycles of the time stamp counter: for measuring, never for deciding. */
+static inline uint64_t
+platform_cycles(void)
+{
+	return __builtin_ia32_rdtsc();
+}
 
 /* Pins the calling thread to @cpu. CONFIG: no such CPU, or not ours to use. */
 TERN_CHECKED enum tern_err platform_pin_thread(uint32_t cpu);
