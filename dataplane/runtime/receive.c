@@ -60,19 +60,6 @@ place_units(struct runtime *rt, const struct fragment_hdr *fragment, const uint8
 	return true;
 }
 
-/* What the sender left out at the end of a block's last page is zero. */
-static void
-zero_tail(struct runtime *rt, const struct assembly_block *block)
-{
-	uint8_t *bytes = cmdlog_place(rt->log, block->page_lsn, block->pages);
-	const uint32_t last = (block->units - 1) % FRAGMENT_UNITS_PER_PAGE;
-	const uint32_t used =
-	    PAGE_IDENTITY_BYTES + last * FRAGMENT_UNIT_BYTES + block->last_unit_bytes;
-
-	INVARIANT(bytes != NULL && used <= PAGE_BYTES);
-	memset(bytes + (uint64_t)(block->pages - 1) * PAGE_BYTES + used, 0, PAGE_BYTES - used);
-}
-
 static void
 take_blocks(struct runtime *rt)
 {
@@ -87,7 +74,6 @@ take_blocks(struct runtime *rt)
 			assembly_reject(rt->assembly, rt->now_ns);
 			return;
 		}
-		zero_tail(rt, &block);
 		const enum status_stage before = stage_enter(rt, STAGE_verify);
 		const enum tern_err err =
 		    cmdlog_accept(rt->log, block.pages, core_view(rt->core)->term, &event.block);
