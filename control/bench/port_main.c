@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tern-bench-port MILLISECONDS: measures net_memif between two processes through hw/nic_dpdk, short
- * and long frames, one way and round trip, and writes one JSON object. A program of its own, so
+ * and long frames, one way and round trip, then jumbo frames one way through ports that are set up
+ * for them, and writes one JSON object. A program of its own, so
  * that `tern` does not load DPDK. Of the two processes one sends and the other counts or answers;
  * they speak to the first one through a shared page.
  */
@@ -146,7 +147,7 @@ data_main(void *argument)
 }
 
 static void
-process_main(struct page *page, const char *directory, uint16_t self)
+process_main(struct page *page, const char *directory, uint16_t self, bool is_jumbo)
 {
 	struct process process = { .page = page,
 				   .self = self,
@@ -159,9 +160,11 @@ process_main(struct page *page, const char *directory, uint16_t self)
 		       (int)getppid(), self);
 	(void)snprintf(config.run_dir, sizeof(config.run_dir), "%s", directory);
 	(void)snprintf(config.ports[0].device, sizeof(config.ports[0].device),
-		       "net_memif0,role=%s,id=0,socket=%s/port.sock,socket-abstract=no,bsize=2048,"
-		       "rsize=10",
-		       self == SENDER ? "server" : "client", directory);
+		       "net_memif0,role=%s,id=0,socket=%s/port.sock,socket-abstract=no,%s",
+		       self == SENDER ? "server" : "client", directory,
+		       is_jumbo ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
+	if (is_jumbo)
+		config.ports[0].payload_bytes_max = BENCH_FRAME_JUMBO - BENCH_PORT_HDR_BYTES;
 	config.ports[0].ip = SUBNET + self;
 	config.ports[0].udp_port_base = UDP_PORT;
 	config.peers[0] = (struct nic_peer_config){ .node_id = process.peer,
@@ -225,21 +228,35 @@ round_trip(struct page *page, uint32_t frame_bytes, uint32_t ms, double *p50_ns,
 }
 
 static bool
-measure(struct page *page, uint32_t ms)
+measure(struct page *page, uint32_t ms, struct bench_port_result *result)
 {
-	double p50[2], p99[2];
-
 	if (!await_up(page))
 		return false;
-	round_trip(page, BENCH_FRAME_SHORT, ms, &p50[0], &p99[0]);
-	round_trip(page, BENCH_FRAME_LONG, ms, &p50[1], &p99[1]);
-	const double short_rate = one_way(page, BENCH_FRAME_SHORT, ms);
-	const double long_rate = one_way(page, BENCH_FRAME_LONG, ms);
-	(void)printf("{\"short_frames_per_s\":%.1f,\"long_frames_per_s\":%.1f,"
-		     "\"short_p50_ns\":%.1f,\"short_p99_ns\":%.1f,\"long_p50_ns\":%.1f,"
-		     "\"long_p99_ns\":%.1f}\n",
-		     short_rate, long_rate, p50[0], p99[0], p50[1], p99[1]);
+	round_trip(page, BENCH_FRAME_SHORT, ms, &result->short_p50_ns, &result->short_p99_ns);
+	round_trip(page, BENCH_FRAME_LONG, ms, &result->long_p50_ns, &result->long_p99_ns);
+	result->short_frames_per_s = one_way(page, BENCH_FRAME_SHORT, ms);
+	result->long_frames_per_s = one_way(page, BENCH_FRAME_LONG, ms);
 	return true;
+}
+
+static bool
+measure_jumbo(struct page *page, uint32_t ms, struct bench_port_result *result)
+{
+	if (!await_up(page))
+		return false;
+	result->jumbo_frames_per_s = one_way(page, BENCH_FRAME_JUMBO, ms);
+	return true;
+}
+
+static void
+print_result(const struct bench_port_result *result)
+{
+	(void)printf("{\"short_frames_per_s\":%.1f,\"long_frames_per_s\":%.1f,"
+		     "\"jumbo_frames_per_s\":%.1f,\"short_p50_ns\":%.1f,\"short_p99_ns\":%.1f,"
+		     "\"long_p50_ns\":%.1f,\"long_p99_ns\":%.1f}\n",
+		     result->short_frames_per_s, result->long_frames_per_s,
+		     result->jumbo_frames_per_s, result->short_p50_ns, result->short_p99_ns,
+		     result->long_p50_ns, result->long_p99_ns);
 }
 
 static void
@@ -255,35 +272,52 @@ remove_directory(const char *directory)
 	(void)rmdir(directory);
 }
 
-int
-main(int argc, char **argv)
+/* Two processes, joined by a port of one kind, from start to end. */
+static bool
+run_pair(struct page *page, uint32_t ms, bool is_jumbo, struct bench_port_result *result)
 {
 	char directory[] = "/tmp/tern-bench-XXXXXX";
-	struct page *page =
-	    mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	const long ms = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
 	pid_t pids[2];
 
-	if (ms < 1 || ms > 60000 || page == MAP_FAILED || mkdtemp(directory) == NULL) {
-		(void)fprintf(stderr, "usage: tern-bench-port MILLISECONDS\n");
-		return 2;
+	memset(page, 0, sizeof(*page));
+	if (mkdtemp(directory) == NULL) {
+		(void)snprintf(page->text, sizeof(page->text), "no directory below /tmp");
+		return false;
 	}
 	for (uint16_t i = 0; i < 2; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0)
-			process_main(page, directory, (uint16_t)(SENDER + i));
+			process_main(page, directory, (uint16_t)(SENDER + i), is_jumbo);
 		if (pids[i] < 0)
 			atomic_store(&page->failed, 1);
 	}
-	const bool is_good = measure(page, (uint32_t)ms);
+	const bool is_good = is_jumbo ? measure_jumbo(page, ms, result) : measure(page, ms, result);
 	atomic_store(&page->phase, PHASE_OVER);
 	for (int i = 0; i < 2; i++)
 		if (pids[i] > 0)
 			(void)waitpid(pids[i], NULL, 0);
-	if (!is_good) {
+	remove_directory(directory);
+	return is_good;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct page *page =
+	    mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const long ms = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
+	struct bench_port_result result = { 0 };
+
+	if (ms < 1 || ms > 60000 || page == MAP_FAILED) {
+		(void)fprintf(stderr, "usage: tern-bench-port MILLISECONDS\n");
+		return 2;
+	}
+	if (!run_pair(page, (uint32_t)ms, false, &result) ||
+	    !run_pair(page, (uint32_t)ms, true, &result)) {
 		page->text[strcspn(page->text, "\"\\\n")] = '\0';
 		(void)printf("{\"error\":\"%s\"}\n", page->text);
+		return 1;
 	}
-	remove_directory(directory);
-	return is_good ? 0 : 1;
+	print_result(&result);
+	return 0;
 }

@@ -15,6 +15,7 @@
 #define BENCH_LARGE_DEPTH    4u /* large writes in flight, a writer */
 #define BENCH_FRAME_SHORT    64u
 #define BENCH_FRAME_LONG     1400u
+#define BENCH_FRAME_JUMBO    9014u
 #define BENCH_PORT_HDR_BYTES 42u /* Ethernet, IPv4, UDP: part of a frame's length */
 
 /* Files of the measurement, one a writer, zero-written below a directory. */
@@ -40,12 +41,12 @@ bool bench_disk_measure(const struct bench_disk *disk, uint64_t duration_ns,
 void bench_disk_close(struct bench_disk *disk);
 
 struct bench_port_result {
-	double short_frames_per_s, long_frames_per_s; /* one way, received */
-	double short_p50_ns, short_p99_ns;            /* round trips */
+	double short_frames_per_s, long_frames_per_s, jumbo_frames_per_s; /* one way, received */
+	double short_p50_ns, short_p99_ns;                                /* round trips */
 	double long_p50_ns, long_p99_ns;
 };
 
-/* Runs @program (tern-bench-port), which measures each of four things for @duration_ns. False:
+/* Runs @program (tern-bench-port), which measures each of five things for @duration_ns. False:
  * @text says why. */
 bool bench_port_measure(const char *program, uint64_t duration_ns, struct bench_port_result *result,
 			char *text, size_t text_bytes);

@@ -76,6 +76,7 @@ bench_port_measure(const char *program, uint64_t duration_ns, struct bench_port_
 	*result = (struct bench_port_result){
 		.short_frames_per_s = number(answer, "short_frames_per_s"),
 		.long_frames_per_s = number(answer, "long_frames_per_s"),
+		.jumbo_frames_per_s = number(answer, "jumbo_frames_per_s"),
 		.short_p50_ns = number(answer, "short_p50_ns"),
 		.short_p99_ns = number(answer, "short_p99_ns"),
 		.long_p50_ns = number(answer, "long_p50_ns"),

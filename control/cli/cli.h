@@ -46,6 +46,8 @@ enum cli_option_id {
 	CLI_HISTORY,
 	CLI_RUNS,
 	CLI_MTU,
+	CLI_CLASS,
+	CLI_POINTS,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -112,7 +114,7 @@ void cli_print_json(struct cli *cli, json_t *object);
  * CLI_CELL_MAX - 1 bytes. Full tables drop rows. */
 #define CLI_CELL_MAX    56u
 #define CLI_COLUMNS_MAX 14u
-#define CLI_ROWS_MAX    128u
+#define CLI_ROWS_MAX    192u
 struct cli_table {
 	uint32_t rows, columns;
 	char cells[CLI_ROWS_MAX][CLI_COLUMNS_MAX][CLI_CELL_MAX];

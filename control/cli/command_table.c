@@ -43,6 +43,10 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_HISTORY] = { "history", 0, "FILE", "write every request with its outcome there",
 			  NULL },
 	[CLI_RUNS] = { "runs", 0, "N", "runs; medians are reported (default 5)", NULL },
+	[CLI_CLASS] = { "class", 0, "NAME",
+			"class of the commands: durable (default), memory or both",
+			"durable memory both" },
+	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
 const struct cli_command cli_commands[] = {
@@ -193,11 +197,13 @@ const struct cli_command cli_commands[] = {
 	  "measure replication beside the floor of the machine",
 	  "Device, port and Tern in turns, with load made inside the master: single commands, "
 	  "blocks "
-	  "of one command up to full, 64 bytes and 1 KiB. Writes all --keys first. A load is void "
+	  "of one command up to full, 64 bytes and 1 KiB; with the cycles that each stage takes on "
+	  "each data node. Writes all --keys first. A load is void "
 	  "when mode or epoch changed, or a node did not count every command. Exit code 4: states "
 	  "differ; 5: the log or the state has no room.",
 	  { { NULL, false, NULL } },
-	  WHERE | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION) | CLI_BIT(CLI_KEYS),
+	  WHERE | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION) | CLI_BIT(CLI_KEYS) |
+	      CLI_BIT(CLI_CLASS) | CLI_BIT(CLI_POINTS),
 	  verb_bench_replicate },
 	{ "version",
 	  "show the version",

@@ -5,8 +5,7 @@
 #include <time.h>
 
 #include "control/admin/admin_client.h"
-#include "control/cli/bench_options.h"
-#include "control/cli/dev.h"
+#include "control/cli/replicate.h"
 #include "hw/platform/platform.h"
 
 #define KEYS_DEFAULT    (1u << 20)
@@ -20,36 +19,15 @@
 #define COMMAND_OTHER   56u  /* of a command: all but the value */
 #define KEY_CHARGE      128u /* of a key with its name, in the limits of the state */
 
-struct point {
-	const char *name;
-	uint32_t command_bytes, block_commands, in_flight;
+static const struct replicate_point all_points[] = {
+	{ "64 B one in flight", SMALL_COMMAND, 0, 1, false },
+	{ "1 KiB one in flight", LARGE_COMMAND, 0, 1, false },
+	{ "64 B blocks of 1", SMALL_COMMAND, 1, 2048, false },
+	{ "64 B blocks of 16", SMALL_COMMAND, 16, 8192, false },
+	{ "64 B full blocks", SMALL_COMMAND, 0, 16384, false },
+	{ "1 KiB full blocks", LARGE_COMMAND, 0, 4096, false },
 };
-
-static const struct point points[] = {
-	{ "64 B one in flight", SMALL_COMMAND, 0, 1 },
-	{ "1 KiB one in flight", LARGE_COMMAND, 0, 1 },
-	{ "64 B blocks of 1", SMALL_COMMAND, 1, 2048 },
-	{ "64 B blocks of 16", SMALL_COMMAND, 16, 8192 },
-	{ "64 B full blocks", SMALL_COMMAND, 0, 16384 },
-	{ "1 KiB full blocks", LARGE_COMMAND, 0, 4096 },
-};
-#define POINTS (sizeof(points) / sizeof(points[0]))
-
-struct series {
-	double rate[BENCH_RUNS_MAX], p50[BENCH_RUNS_MAX], p99[BENCH_RUNS_MAX];
-	double block_mean[BENCH_RUNS_MAX], p999[BENCH_RUNS_MAX], max[BENCH_RUNS_MAX];
-	uint32_t count;
-};
-
-struct replicate {
-	struct cli *cli;
-	struct cluster cluster;
-	struct bench_floor floor;
-	uint64_t runs, keys, duration_ns;
-	struct series series[POINTS];
-	json_t *loads, *voids;
-	int copies;
-};
+#define POINTS (sizeof(all_points) / sizeof(all_points[0]))
 
 static void
 pause_poll(void)
@@ -173,14 +151,15 @@ master_node(const struct replicate *r, const json_t *status)
 
 /* Starts a load on @node and waits for its result. NULL: reported. */
 static json_t *
-run_load(struct replicate *r, const struct cluster_node *node, const struct point *point,
+run_load(struct replicate *r, const struct cluster_node *node, const struct replicate_point *point,
 	 uint64_t duration_ns)
 {
 	const uint64_t until_ns = platform_monotonic_ns() + duration_ns + LOAD_GRACE_NS;
 	json_t *arguments = json_pack(
-	    "{s:i,s:i,s:i,s:I,s:I}", "command_bytes", (int)point->command_bytes, "block_commands",
-	    (int)point->block_commands, "in_flight", (int)point->in_flight, "duration_ms",
-	    (json_int_t)(duration_ns / 1000000), "keys", (json_int_t)r->keys);
+	    "{s:i,s:i,s:i,s:I,s:I,s:s}", "command_bytes", (int)point->command_bytes,
+	    "block_commands", (int)point->block_commands, "in_flight", (int)point->in_flight,
+	    "duration_ms", (json_int_t)(duration_ns / 1000000), "keys", (json_int_t)r->keys,
+	    "class", point->is_memory ? "memory" : "durable");
 	json_t *result = NULL;
 	char text[512];
 	enum admin_exit code = admin_call(node->admin_socket, "load-start", arguments,
@@ -223,9 +202,9 @@ check_load(struct replicate *r, const json_t *result)
 }
 
 static void
-note(struct replicate *r, const struct point *point, const json_t *result)
+note(struct replicate *r, const struct replicate_point *point, const json_t *result)
 {
-	struct series *series = &r->series[point - points];
+	struct replicate_series *series = &r->series[point - r->points];
 	const json_t *latency = json_object_get(result, "latency");
 	const uint32_t at = series->count++;
 
@@ -243,7 +222,7 @@ note(struct replicate *r, const struct point *point, const json_t *result)
 
 /* One load of @point, checked. With @duration_ns 0 it writes every key once and is not noted. */
 static enum admin_exit
-measure(struct replicate *r, const struct point *point, uint64_t duration_ns)
+measure(struct replicate *r, const struct replicate_point *point, uint64_t duration_ns)
 {
 	json_t *before = settle(r), *after = NULL, *result = NULL;
 	const struct cluster_node *node = before ? master_node(r, before) : NULL;
@@ -275,6 +254,10 @@ measure(struct replicate *r, const struct point *point, uint64_t duration_ns)
 						    : "not every command was counted on "
 						      "every node, or others wrote"));
 		(void)json_object_set_new(result, "point", json_string(point->name));
+		(void)json_object_set_new(
+		    result, "cycles_by_stage",
+		    replicate_cycles(before, after,
+				     integer(json_object_get(result, "outcomes"), "done")));
 		(void)json_object_set_new(result, "good", json_boolean(is_good));
 		(void)json_array_append(r->loads, result);
 	}
@@ -291,8 +274,11 @@ check_room(struct replicate *r)
 {
 	json_t *status = settle(r);
 	const json_t *master = status ? cluster_master(status) : NULL;
+	r->frame_bytes = (uint32_t)integer(json_object_get(master, "data_port"), "frame_bytes_max");
+	const uint64_t bytes = (r->has_size[0] ? SMALL_COMMAND : 0) +
+			       (r->has_size[1] ? LARGE_COMMAND : 0); /* of a key's commands */
 	const uint64_t need =
-	    r->keys * (2 * KEY_CHARGE + SMALL_COMMAND + LARGE_COMMAND - 2 * COMMAND_OTHER);
+	    r->keys * (bytes + (r->has_size[0] + r->has_size[1]) * (KEY_CHARGE - COMMAND_OTHER));
 	const uint64_t has = (uint64_t)integer(json_object_get(master, "state_limits"), "capacity");
 	const uint64_t log =
 	    (uint64_t)(integer(master, "log_area_bytes") - integer(master, "log_used_bytes"));
@@ -305,13 +291,12 @@ check_room(struct replicate *r)
 				(unsigned long long)r->keys,
 				(unsigned long long)((need + need / 64) >> 20) + 1,
 				(unsigned long long)(has >> 20));
-	if (!code && log < 2 * r->keys * (SMALL_COMMAND + LARGE_COMMAND))
-		code =
-		    cli_fail(r->cli, ADMIN_EXIT_REFUSED,
-			     "the log has %llu MiB left, writing all keys needs twice %llu MiB; "
-			     "`tern dev up --log-size`, or --keys",
-			     (unsigned long long)(log >> 20),
-			     (unsigned long long)(r->keys * (SMALL_COMMAND + LARGE_COMMAND) >> 20));
+	if (!code && log < 2 * r->keys * bytes)
+		code = cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+				"the log has %llu MiB left, writing all keys needs twice %llu MiB; "
+				"`tern dev up --log-size`, or --keys",
+				(unsigned long long)(log >> 20),
+				(unsigned long long)(r->keys * bytes >> 20));
 	json_decref(status);
 	return code;
 }
@@ -319,139 +304,47 @@ check_room(struct replicate *r)
 static enum admin_exit
 run_all(struct replicate *r)
 {
-	static const struct point fill[] = { { "fill", SMALL_COMMAND, 0, 16384 },
-					     { "fill", LARGE_COMMAND, 0, 4096 } };
+	static const struct replicate_point fill[] = { { "fill", SMALL_COMMAND, 0, 16384, false },
+						       { "fill", LARGE_COMMAND, 0, 4096, false } };
 	enum admin_exit code = check_room(r);
 
 	for (size_t i = 0; i < 2 && !code; i++)
-		code = measure(r, &fill[i], 0);
+		if (r->has_size[i])
+			code = measure(r, &fill[i], 0);
 	for (uint64_t run = 0; run < r->runs && !code; run++) {
 		code = bench_floor_run(r->cli, &r->floor);
-		for (size_t i = 0; i < POINTS && !code; i++)
-			code = measure(r, &points[i], r->duration_ns);
+		for (uint32_t i = 0; i < r->point_count && !code; i++)
+			code = measure(r, &r->points[i], r->duration_ns);
 	}
 	return code;
 }
 
-/* ---- report ---- */
-
-static double
-median_of(const double *values, uint32_t count)
+/* Those of one class after those of the other; of both, memory ones say so in their names. */
+static enum admin_exit
+choose_points(struct replicate *r)
 {
-	double sorted[BENCH_RUNS_MAX];
+	const char *class_ = r->cli->values[CLI_CLASS], *text = r->cli->values[CLI_POINTS];
 
-	memcpy(sorted, values, count * sizeof(values[0]));
-	return bench_median(sorted, count);
-}
-
-static void
-add(json_t *report, const char *name, const char *what, const char *unit, enum bench_better better,
-    double value)
-{
-	char text[64];
-
-	(void)snprintf(text, sizeof(text), "%s%s%s", name, what[0] ? " " : "", what);
-	bench_measure(report, text, unit, better, value);
-}
-
-static void
-report_point(const struct replicate *r, size_t number, json_t *report)
-{
-	const struct point *point = &points[number];
-	const struct series *series = &r->series[number];
-	const struct bench_floor *floor = &r->floor;
-	const double rate = median_of(series->rate, series->count);
-	const double p50 = median_of(series->p50, series->count);
-	const double raw_p50 = median_of(floor->small_p50, floor->count);
-	const double raw_bytes = median_of(floor->large_rate, floor->count);
-
-	if (series->count == 0)
-		return;
-	add(report, point->name, "", "commands/s", BENCH_HIGHER, rate);
-	add(report, point->name, "bytes", "bytes/s", BENCH_HIGHER, rate * point->command_bytes);
-	add(report, point->name, "p50", "ns", BENCH_LOWER, p50);
-	add(report, point->name, "p99", "ns", BENCH_LOWER, median_of(series->p99, series->count));
-	add(report, point->name, "p99.9", "ns", BENCH_LOWER,
-	    median_of(series->p999, series->count));
-	add(report, point->name, "max", "ns", BENCH_LOWER, median_of(series->max, series->count));
-	if (point->in_flight == 1) {
-		add(report, point->name, "p50 / device", "times", BENCH_LOWER, p50 / raw_p50);
-		add(report, point->name, "p50 - device", "ns", BENCH_LOWER, p50 - raw_p50);
-		return;
-	}
-	add(report, point->name, "commands a block", "commands", BENCH_HIGHER,
-	    median_of(series->block_mean, series->count));
-	/* Every copy goes to a device, and the floor is that of as many writers together. */
-	add(report, point->name, "of the device", "times", BENCH_HIGHER,
-	    rate * point->command_bytes * r->copies / raw_bytes);
-}
-
-static json_t *
-make_report(const struct replicate *r)
-{
-	json_t *report =
-	    bench_report("replicate", json_pack("{s:I,s:I,s:I,s:s}", "runs", (json_int_t)r->runs,
-						"keys", (json_int_t)r->keys, "duration_ns",
-						(json_int_t)r->duration_ns, "class", "durable"));
-	enum admin_exit health;
-	json_t *status = cluster_status(&r->cluster, 0, &health);
-	const json_t *master = cluster_master(status);
-
-	bench_floor_report(&r->floor, report);
-	for (size_t i = 0; i < POINTS; i++)
-		report_point(r, i, report);
-	(void)json_object_set_new(report, "cluster",
-				  json_pack("{s:O?,s:O?,s:O?,s:O?,s:i}", "master",
-					    json_object_get(master, "name"), "mode",
-					    json_object_get(master, "mode"), "term",
-					    json_object_get(master, "term"), "epoch",
-					    json_object_get(master, "epoch"), "copies", r->copies));
-	(void)json_object_set(report, "loads", r->loads);
-	(void)json_object_set(report, "void", r->voids);
-	json_decref(status);
-	return report;
-}
-
-/* How large the blocks of each load were, in the last run. */
-static void
-print_blocks(struct cli *cli, const json_t *loads)
-{
-	static const char *const heads[] = { "BLOCKS OF", "COUNT", "p50", "p90", "p99", "max" };
-	static const char *const keys[] = { "count", "p50", "p90", "p99", "max" };
-	const size_t count = json_array_size(loads);
-	struct cli_table table = { 0 };
-
-	cli_table_row(&table, 6, heads);
-	for (size_t i = count > POINTS ? count - POINTS : 0; i < count; i++) {
-		const json_t *load = json_array_get(loads, i);
-		const json_t *sizes = json_object_get(load, "block_size");
-		char texts[5][CLI_CELL_MAX];
-		const char *cells[6] = { json_string_value(json_object_get(load, "point")) };
-		for (size_t k = 0; k < 5; k++) {
-			(void)snprintf(texts[k], sizeof(texts[k]), "%lld",
-				       (long long)integer(sizes, keys[k]));
-			cells[k + 1] = texts[k];
+	r->has_memory = class_ && strcmp(class_, "durable") != 0;
+	r->has_durable = !class_ || strcmp(class_, "memory") != 0;
+	for (size_t i = 0; i < 2 * POINTS; i++) {
+		const bool is_memory = i >= POINTS;
+		struct replicate_point *point = &r->points[r->point_count];
+		if (is_memory ? !r->has_memory : !r->has_durable)
+			continue;
+		*point = all_points[i % POINTS];
+		point->is_memory = is_memory;
+		(void)snprintf(point->name, sizeof(point->name), "%s%s", is_memory ? "memory " : "",
+			       all_points[i % POINTS].name);
+		if (!text || strstr(point->name, text)) {
+			r->has_size[point->command_bytes == LARGE_COMMAND] = true;
+			r->point_count++;
 		}
-		cli_table_row(&table, 6, cells);
 	}
-	cli_table_print(&table, cli->out);
-}
-
-static void
-print_report(struct cli *cli, const json_t *report)
-{
-	const json_t *cluster = json_object_get(report, "cluster");
-	const json_t *voids = json_object_get(report, "void");
-	const char *mode = json_string_value(json_object_get(cluster, "mode"));
-
-	bench_print_measures(cli, report);
-	print_blocks(cli, json_object_get(report, "loads"));
-	(void)fprintf(cli->out, "mode %s, epoch %lld, copies %lld; medians of %lld\n",
-		      mode ? mode : "unknown", (long long)integer(cluster, "epoch"),
-		      (long long)integer(cluster, "copies"),
-		      (long long)integer(json_object_get(report, "config"), "runs"));
-	for (size_t i = 0; i < json_array_size(voids); i++)
-		(void)fprintf(cli->out, "VOID %s\n", json_string_value(json_array_get(voids, i)));
+	if (r->point_count == 0)
+		return cli_fail(r->cli, ADMIN_EXIT_USAGE, "--points \"%.32s\" names no load",
+				text ? text : "");
+	return ADMIN_EXIT_OK;
 }
 
 static enum admin_exit
@@ -467,6 +360,8 @@ read_options(struct replicate *r)
 	if (!code && (r->keys & (r->keys - 1)) != 0)
 		code = cli_fail(cli, ADMIN_EXIT_USAGE, "--keys %llu, allowed powers of two",
 				(unsigned long long)r->keys);
+	if (!code)
+		code = choose_points(r);
 	return code;
 }
 
@@ -510,11 +405,11 @@ verb_bench_replicate(struct cli *cli)
 	if (!code)
 		code = run_all(r);
 	if (!code) {
-		json_t *report = make_report(r);
+		json_t *report = replicate_report(r);
 		if (cli->is_json) {
 			cli_print_json(cli, report);
 		} else {
-			print_report(cli, report);
+			replicate_print(cli, r, report);
 			json_decref(report);
 		}
 	}

@@ -192,7 +192,9 @@ lcore_main(void *context)
 			is_up = is_up_now;
 			runtime_set_data_port(node->runtime, is_up);
 		}
-		const enum runtime_turn verdict = runtime_turn(node->runtime);
+		const bool has_loaded = load_turn(node->load);
+		const enum runtime_turn turn = runtime_turn(node->runtime);
+		const enum runtime_turn verdict = has_loaded ? RUNTIME_WORKED : turn;
 
 		note_traffic(node, &nap);
 		switch (verdict) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/daemon/load.h"
 
-#include <poll.h>
-#include <sched.h>
 #include <string.h>
 
 #include "dataplane/base/bits.h"
@@ -12,83 +10,80 @@
 
 #define KEY_BYTES        16u
 #define PREFIX_BYTES     7u /* nine hexadecimal digits follow: more than LOAD_KEYS_MAX */
+#define KEY_OFFSET       (COMMAND_HDR_BYTES + sizeof(le32))
 #define SET_OVERHEAD     (COMMAND_HDR_BYTES + 2u * sizeof(le32) + KEY_BYTES)
 #define KEY_STEP         0x9e3779b1u /* odd: visits every number below a power of two */
-#define SUBMIT_BATCH     64u         /* commands between two looks at the clock */
-#define SPIN_NS          300000u     /* polls and yields so long before it sleeps */
-#define SLEEP_MS         20
+#define SUBMIT_BATCH     4096u       /* commands handed over in one turn */
+#define CLOCK_COMMANDS   64u         /* of them between two looks at the clock */
 #define SESSION_COMMANDS (STATE_SESSION_WINDOW / 2)
-#define NONE             UINT32_MAX
-
-enum load_phase { LOAD_NONE = 0, LOAD_RUNS, LOAD_DONE };
-
-/* ---- waiting ---- */
-
-/* Until there is a completion, or @until_ns. False: there is none. */
-static bool
-await(struct load *load, uint64_t until_ns)
-{
-	struct submit_channel *channel = &load->channel;
-	const uint64_t begin_ns = platform_monotonic_ns();
-	uint64_t now_ns = begin_ns;
-
-	while (ring_is_empty(&channel->completions)) {
-		if (atomic_load(&load->is_stop_wanted) || now_ns >= until_ns)
-			return false;
-		if (now_ns - begin_ns < SPIN_NS) {
-			(void)sched_yield();
-		} else {
-			struct pollfd fd = { .fd = channel->front_wake.fd, .events = POLLIN };
-			wake_prepare(&channel->front_wake);
-			if (ring_is_empty(&channel->completions))
-				(void)poll(&fd, 1, SLEEP_MS);
-			wake_done(&channel->front_wake);
-		}
-		now_ns = platform_monotonic_ns();
-	}
-	return true;
-}
+/* A session hands over as many commands in a row as a client's frame carries. */
+#define FRAME_BYTES 1400u
+#define NONE        UINT32_MAX
 
 /* ---- commands ---- */
 
+/* A whole command of which key, value's end, session and sequence number are filled in later. */
 static void
-make_key(uint64_t number, uint32_t command_bytes, uint8_t key[KEY_BYTES])
+make_template(struct load *load)
 {
+	static const uint8_t zeros[LOAD_COMMAND_BYTES_MAX];
+	const uint32_t command_bytes = load->config.command_bytes;
+	struct command_hdr_le hdr;
+	struct command_writer writer;
+	uint8_t key[KEY_BYTES] = { 0 };
+	uint32_t bytes = 0;
+
 	/* Commands of another length have keys of their own; none is a user's by accident. */
 	memcpy(key, command_bytes == LOAD_COMMAND_BYTES_MIN ? "bench:a" : "bench:b", PREFIX_BYTES);
+	command_begin(&writer, load->command, command_bytes);
+	command_add_arg(&writer, key, KEY_BYTES);
+	command_add_arg(&writer, zeros, command_bytes - (uint32_t)SET_OVERHEAD);
+	const enum tern_err err = command_end(&writer, COMMAND_SET, 0, 1, 1, 0, &bytes);
+	INVARIANT(err == TERN_OK && bytes == command_bytes);
+	memcpy(&hdr, load->command, sizeof(hdr));
+	hdr.class_ = (uint8_t)load->config.class_;
+	memcpy(load->command, &hdr, sizeof(hdr));
+}
+
+static void
+put_key(uint8_t *key, uint64_t number)
+{
 	for (uint32_t i = KEY_BYTES - 1; i >= PREFIX_BYTES; i--) {
 		key[i] = (uint8_t) "0123456789abcdef"[number & 15];
 		number >>= 4;
 	}
 }
 
-/* Hands one command over. False: there is no room at the lcore now. */
+static void
+fill_command(struct load *load, uint8_t *command, const struct load_session *session)
+{
+	const uint32_t command_bytes = load->config.command_bytes;
+	struct command_hdr_le hdr;
+
+	memcpy(command, load->command, command_bytes);
+	memcpy(&hdr, command, sizeof(hdr));
+	hdr.client_id = le64_make(session->client_id);
+	hdr.seq = le64_make(session->next_seq);
+	hdr.open_window = le16_make((uint16_t)(session->next_seq - 1 - session->answered));
+	memcpy(command, &hdr, sizeof(hdr));
+	put_key(command + KEY_OFFSET, load->key_step * KEY_STEP & (load->config.keys - 1));
+	/* The value's end tells one write of a key from the next. */
+	memcpy(command + command_bytes - sizeof(load->key_step), &load->key_step,
+	       sizeof(load->key_step));
+}
+
+/* Hands one command over. False: there is no room at the runtime now. */
 static bool
 submit(struct load *load, uint32_t number, uint64_t now_ns)
 {
-	static const uint8_t zeros[LOAD_COMMAND_BYTES_MAX];
 	struct load_session *session = &load->sessions[number];
 	const uint32_t command_bytes = load->config.command_bytes;
 	struct submit_request *request =
 	    ring_reserve(&load->channel.requests, (uint32_t)sizeof(*request) + command_bytes);
-	struct command_writer writer;
-	uint8_t key[KEY_BYTES];
-	uint32_t bytes = 0;
 
 	if (request == NULL)
 		return false;
-	make_key(load->key_step * KEY_STEP & (load->config.keys - 1), command_bytes, key);
-	command_begin(&writer, (uint8_t *)(request + 1), command_bytes);
-	command_add_arg(&writer, key, KEY_BYTES);
-	/* The value's end tells one write of a key from the next. */
-	command_add_arg(&writer, zeros, command_bytes - (uint32_t)SET_OVERHEAD);
-	memcpy((uint8_t *)(request + 1) + command_bytes - sizeof(load->key_step), &load->key_step,
-	       sizeof(load->key_step));
-	const enum tern_err err =
-	    command_end(&writer, COMMAND_SET, 0, session->client_id, session->next_seq,
-			(uint16_t)(session->next_seq - 1 - session->answered), &bytes);
-	INVARIANT(err == TERN_OK && bytes == command_bytes);
-
+	fill_command(load, (uint8_t *)(request + 1), session);
 	const uint32_t index = load->free_first;
 	INVARIANT(index != NONE);
 	load->free_first = load->flights[index].next_free;
@@ -97,10 +92,12 @@ submit(struct load *load, uint32_t number, uint64_t now_ns)
 	load->key_step++;
 	session->next_seq++;
 	const bool closes =
-	    load->config.block_commands != 0 && ++load->in_block % load->config.block_commands == 0;
+	    load->config.block_commands != 0 && ++load->in_block == load->config.block_commands;
+	if (closes)
+		load->in_block = 0;
 	*request = (struct submit_request){ .tag = index,
 					    .kind = SUBMIT_WRITE,
-					    .command_bytes = bytes,
+					    .command_bytes = command_bytes,
 					    .flags = closes ? SUBMIT_CLOSES_BLOCK : 0 };
 	ring_publish(&load->channel.requests);
 	return true;
@@ -110,32 +107,37 @@ submit(struct load *load, uint32_t number, uint64_t now_ns)
 static uint32_t
 choose_session(struct load *load)
 {
-	for (uint32_t tried = 0; tried < load->session_count; tried++) {
+	for (uint32_t tried = 0; tried <= load->session_count; tried++) {
 		const uint32_t number = load->session_next;
 		const struct load_session *session = &load->sessions[number];
-		load->session_next = (number + 1) % load->session_count;
-		if (session->next_seq - 1 - session->answered < SESSION_COMMANDS)
+		const bool has_room = session->next_seq - 1 - session->answered < SESSION_COMMANDS;
+
+		if (has_room && load->frame_left != 0) {
+			load->frame_left--;
 			return number;
+		}
+		load->session_next = number + 1 == load->session_count ? 0 : number + 1;
+		load->frame_left = max_u32(FRAME_BYTES / load->config.command_bytes, 1);
 	}
 	return NONE;
 }
 
 /* Fills up to in_flight; true: something was handed over. */
 static bool
-submit_some(struct load *load, uint64_t until_key)
+submit_some(struct load *load)
 {
-	const uint64_t now_ns = platform_monotonic_ns();
+	uint64_t now_ns = 0;
 	uint32_t count = 0;
 
 	while (count < SUBMIT_BATCH && load->in_flight < load->config.in_flight &&
-	       load->key_step < until_key) {
+	       load->key_step < load->until_key) {
 		const uint32_t session = choose_session(load);
+		if (count % CLOCK_COMMANDS == 0)
+			now_ns = platform_monotonic_ns();
 		if (session == NONE || !submit(load, session, now_ns))
 			break;
 		count++;
 	}
-	if (count != 0)
-		wake_up(load->channel.lcore_wake);
 	return count != 0;
 }
 
@@ -184,35 +186,35 @@ count_answer(struct load *load, const struct submit_completion *answer, uint64_t
 	load->in_flight--;
 }
 
-static void
+static bool
 take_answers(struct load *load)
 {
-	const uint64_t now_ns = platform_monotonic_ns();
+	const struct submit_completion *answer;
+	uint64_t now_ns = 0;
+	uint32_t bytes, count = 0;
 
-	for (uint32_t i = 0; i < LOAD_IN_FLIGHT_MAX; i++) {
-		uint32_t bytes;
-		const struct submit_completion *answer =
-		    ring_peek(&load->channel.completions, &bytes);
-		if (answer == NULL)
-			return;
+	while (count < LOAD_IN_FLIGHT_MAX &&
+	       (answer = ring_peek(&load->channel.completions, &bytes)) != NULL) {
+		if (count++ == 0)
+			now_ns = platform_monotonic_ns();
 		count_answer(load, answer, now_ns);
 		ring_consume(&load->channel.completions);
 	}
+	return count != 0;
 }
 
 /* ---- sessions ---- */
 
-/* One command that opens (@client_id 0) or closes a session; its answer. False: none came. */
-static bool
-session_command(struct load *load, uint64_t client_id, struct submit_completion *answer)
+/* Asks for one session to be opened (@client_id 0) or closed. */
+static void
+session_ask(struct load *load, uint64_t client_id)
 {
 	struct submit_request *request =
 	    ring_reserve(&load->channel.requests, (uint32_t)sizeof(*request) + COMMAND_HDR_BYTES);
 	struct command_writer writer;
 	uint32_t bytes = 0;
 
-	if (request == NULL)
-		return false;
+	INVARIANT(request != NULL); /* nothing else is in it */
 	command_begin(&writer, (uint8_t *)(request + 1), COMMAND_HDR_BYTES);
 	const enum tern_err err =
 	    command_end(&writer, client_id == 0 ? COMMAND_SESSION_OPEN : COMMAND_SESSION_CLOSE, 0,
@@ -220,83 +222,147 @@ session_command(struct load *load, uint64_t client_id, struct submit_completion 
 	INVARIANT(err == TERN_OK && bytes == COMMAND_HDR_BYTES);
 	*request = (struct submit_request){ .kind = SUBMIT_WRITE, .command_bytes = bytes };
 	ring_publish(&load->channel.requests);
-	wake_up(load->channel.lcore_wake);
-	if (!await(load, UINT64_MAX))
-		return false;
-	*answer = *(const struct submit_completion *)ring_peek(&load->channel.completions, &bytes);
-	ring_consume(&load->channel.completions);
-	return answer->outcome == SUBMIT_DONE;
+	load->is_asked = true;
 }
 
+/* False: no answer yet. */
 static bool
-open_sessions(struct load *load)
+session_answer(struct load *load, struct submit_completion *answer)
 {
-	const uint32_t count = (uint32_t)div_up_u64(load->config.in_flight, SESSION_COMMANDS);
+	uint32_t bytes;
+	const struct submit_completion *waiting = ring_peek(&load->channel.completions, &bytes);
 
-	load->session_count = load->session_next = 0;
-	INVARIANT(count <= LOAD_SESSIONS_MAX);
-	for (uint32_t i = 0; i < count; i++) {
-		struct submit_completion answer;
-		if (!session_command(load, 0, &answer) || answer.reply.kind != REPLY_SESSION)
-			return false;
-		load->sessions[i] =
-		    (struct load_session){ .client_id = (uint64_t)answer.reply.value,
-					   .next_seq = 1 };
-		load->session_count++;
-	}
+	if (waiting == NULL)
+		return false;
+	*answer = *waiting;
+	ring_consume(&load->channel.completions);
+	load->is_asked = false;
 	return true;
 }
 
 static void
-close_sessions(struct load *load)
+begin_run(struct load *load)
 {
-	for (uint32_t i = 0; i < load->session_count; i++) {
-		struct submit_completion answer;
-		if (!session_command(load, load->sessions[i].client_id, &answer))
-			return;
-		load->result.sessions++;
-	}
+	const struct load_config *config = &load->config;
+
+	load->begin_ns = platform_monotonic_ns();
+	load->until_ns =
+	    config->duration_ns == 0 ? UINT64_MAX : load->begin_ns + config->duration_ns;
+	load->until_key = config->duration_ns == 0 ? load->key_step + config->keys : UINT64_MAX;
+	load->session_next = load->frame_left = 0;
+	atomic_store(&load->phase, LOAD_RUNS);
 }
 
-/* ---- the thread ---- */
-
-static void
-run(struct load *load)
+static bool
+opens_turn(struct load *load)
 {
-	const uint64_t begin_ns = platform_monotonic_ns();
-	const uint64_t until_ns =
-	    load->config.duration_ns == 0 ? UINT64_MAX : begin_ns + load->config.duration_ns;
-	const uint64_t until_key =
-	    load->config.duration_ns == 0 ? load->key_step + load->config.keys : UINT64_MAX;
-	uint64_t now_ns = begin_ns;
+	const uint32_t wanted = (uint32_t)div_up_u64(load->config.in_flight, SESSION_COMMANDS);
+	struct submit_completion answer;
 
-	while (now_ns < until_ns && load->key_step < until_key && !load->is_over &&
-	       !atomic_load(&load->is_stop_wanted)) {
-		if (!submit_some(load, until_key))
-			(void)await(load, until_ns);
-		take_answers(load);
-		now_ns = platform_monotonic_ns();
+	INVARIANT(wanted <= LOAD_SESSIONS_MAX);
+	if (load->session_count == wanted) {
+		begin_run(load);
+		return true;
 	}
-	while (load->in_flight != 0 && await(load, UINT64_MAX))
-		take_answers(load);
-	load->result.elapsed_ns = platform_monotonic_ns() - begin_ns;
-	count_block(load, 0);
-}
-
-static void *
-load_main(void *context)
-{
-	struct load *load = context;
-
-	if (open_sessions(load))
-		run(load);
-	else
+	if (!load->is_asked) {
+		session_ask(load, 0);
+		return true;
+	}
+	if (!session_answer(load, &answer))
+		return false;
+	if (answer.outcome != SUBMIT_DONE || answer.reply.kind != REPLY_SESSION) {
 		load->result.is_sessionless = true;
-	if (load->in_flight == 0)
-		close_sessions(load);
-	atomic_store(&load->phase, LOAD_DONE);
-	return NULL;
+		load->session_next = 0;
+		atomic_store(&load->phase, LOAD_CLOSES);
+		return true;
+	}
+	load->sessions[load->session_count++] =
+	    (struct load_session){ .client_id = (uint64_t)answer.reply.value, .next_seq = 1 };
+	return true;
 }
+
+static bool
+closes_turn(struct load *load)
+{
+	struct submit_completion answer;
+
+	if (load->is_asked) {
+		if (!session_answer(load, &answer))
+			return false;
+		if (answer.outcome != SUBMIT_DONE)
+			load->session_next = load->session_count; /* the others would fare alike */
+		else
+			load->result.sessions++;
+	}
+	if (load->session_next >= load->session_count)
+		atomic_store(&load->phase, LOAD_DONE);
+	else
+		session_ask(load, load->sessions[load->session_next++].client_id);
+	return true;
+}
+
+/* ---- turns ---- */
+
+static bool
+runs_turn(struct load *load)
+{
+	bool has_any = take_answers(load);
+
+	if (!load->is_over && load->key_step < load->until_key &&
+	    platform_monotonic_ns() < load->until_ns)
+		has_any |= submit_some(load);
+	else
+		atomic_store(&load->phase, LOAD_DRAINS);
+	return has_any;
+}
+
+static bool
+drains_turn(struct load *load)
+{
+	const bool has_any = take_answers(load);
+
+	if (load->in_flight == 0) {
+		load->result.elapsed_ns = platform_monotonic_ns() - load->begin_ns;
+		count_block(load, 0);
+		load->session_next = 0;
+		atomic_store(&load->phase, LOAD_CLOSES);
+	}
+	return has_any;
+}
+
+static bool
+count_cycles(struct load *load, bool (*turn)(struct load *load))
+{
+	const uint64_t begin = platform_cycles();
+	const bool has_any = turn(load);
+
+	if (has_any)
+		load->result.cycles += platform_cycles() - begin;
+	return has_any;
+}
+
+bool
+load_turn(struct load *load)
+{
+	const int phase = atomic_load_explicit(&load->phase, memory_order_acquire);
+
+	switch ((enum load_phase)phase) {
+	case LOAD_NONE:
+	case LOAD_DONE:
+		break;
+	case LOAD_OPENS:
+		return opens_turn(load);
+	case LOAD_RUNS:
+		return count_cycles(load, runs_turn);
+	case LOAD_DRAINS:
+		return count_cycles(load, drains_turn);
+	case LOAD_CLOSES:
+		return closes_turn(load);
+	}
+	return false;
+}
+
+/* ---- admin ---- */
 
 static bool
 is_good_config(const struct load *load, const struct load_config *config)
@@ -311,7 +377,7 @@ is_good_config(const struct load *load, const struct load_config *config)
 enum tern_err
 load_start(struct load *load, const struct load_config *config)
 {
-	if (atomic_load(&load->phase) != LOAD_NONE || load->in_flight != 0)
+	if (atomic_load_explicit(&load->phase, memory_order_acquire) != LOAD_NONE)
 		return TERN_ERR_BUSY;
 	if (!is_good_config(load, config))
 		return TERN_ERR_CONFIG;
@@ -320,15 +386,14 @@ load_start(struct load *load, const struct load_config *config)
 	load->result.copies_min = UINT32_MAX;
 	for (uint32_t i = 0; i < LOAD_IN_FLIGHT_MAX; i++)
 		load->flights[i].next_free = i + 1 < LOAD_IN_FLIGHT_MAX ? i + 1 : NONE;
-	load->free_first = 0;
-	load->in_block = 0;
+	load->free_first = load->in_flight = 0;
+	load->session_count = load->in_block = 0;
 	load->block_index = load->block_commands = 0;
-	load->is_over = false;
-	atomic_store(&load->phase, LOAD_RUNS);
-	if (pthread_create(&load->thread, NULL, load_main, load) == 0)
-		return TERN_OK;
-	atomic_store(&load->phase, LOAD_NONE);
-	return TERN_ERR_IO;
+	load->is_asked = load->is_over = false;
+	make_template(load);
+	atomic_store(&load->phase, LOAD_OPENS);
+	wake_up(load->channel.lcore_wake);
+	return TERN_OK;
 }
 
 static json_t *
@@ -349,36 +414,24 @@ load_take_result(struct load *load)
 							  "log_full",  "too_large", "busy",
 							  "malformed", "unknown" };
 	const struct load_result *result = &load->result;
-	json_t *outcomes = json_object();
-	const int phase = atomic_load(&load->phase);
+	const int phase = atomic_load_explicit(&load->phase, memory_order_acquire);
 
-	if (phase != LOAD_DONE) {
-		json_decref(outcomes);
-		return phase == LOAD_RUNS ? json_pack("{s:b}", "running", 1) : NULL;
-	}
-	(void)pthread_join(load->thread, NULL);
+	if (phase != LOAD_DONE)
+		return phase != LOAD_NONE ? json_pack("{s:b}", "running", 1) : NULL;
+	json_t *outcomes = json_object();
 	for (uint32_t i = 0; i < LOAD_OUTCOMES; i++)
 		(void)json_object_set_new(outcomes, names[i],
 					  json_integer((json_int_t)result->outcomes[i]));
 	json_t *answer = json_pack(
-	    "{s:b,s:o,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "running", 0, "outcomes",
-	    outcomes, "sessions", (json_int_t)result->sessions, "bad_replies",
+	    "{s:b,s:o,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "running", 0,
+	    "outcomes", outcomes, "sessions", (json_int_t)result->sessions, "bad_replies",
 	    (json_int_t)result->bad_replies, "sessionless", result->is_sessionless, "elapsed_ns",
-	    (json_int_t)result->elapsed_ns, "blocks", (json_int_t)result->blocks, "first_index",
-	    (json_int_t)result->first_index, "last_index", (json_int_t)result->last_index,
-	    "first_term", (json_int_t)result->first_term, "last_term",
-	    (json_int_t)result->last_term, "copies_min", (json_int_t)result->copies_min, "latency",
+	    (json_int_t)result->elapsed_ns, "cycles", (json_int_t)result->cycles, "blocks",
+	    (json_int_t)result->blocks, "first_index", (json_int_t)result->first_index,
+	    "last_index", (json_int_t)result->last_index, "first_term",
+	    (json_int_t)result->first_term, "last_term", (json_int_t)result->last_term,
+	    "copies_min", (json_int_t)result->copies_min, "latency",
 	    histogram_json(&result->latency), "block_size", histogram_json(&result->block_size));
 	atomic_store(&load->phase, LOAD_NONE);
 	return answer;
-}
-
-void
-load_stop(struct load *load)
-{
-	atomic_store(&load->is_stop_wanted, true);
-	wake_up(&load->channel.front_wake);
-	if (atomic_load(&load->phase) != LOAD_NONE)
-		(void)pthread_join(load->thread, NULL);
-	atomic_store(&load->phase, LOAD_NONE);
 }

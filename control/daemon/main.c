@@ -274,7 +274,6 @@ run(struct ternd *node, int signals)
 			      node->config.id);
 		supervise(node, signals);
 	}
-	load_stop(node->load);
 	/* The lcore goes on polling until it has handed over: maintenance must not stop before. */
 	lcore_stop(node);
 	if (node->gateway != NULL)

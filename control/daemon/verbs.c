@@ -184,15 +184,22 @@ static json_t *
 verb_load_start(void *context, const json_t *request)
 {
 	struct ternd *node = context;
+	const char *class_ = json_string_value(json_object_get(request, "class"));
 	const struct load_config config = {
 		.command_bytes = positive_u32(request, "command_bytes"),
 		.block_commands = positive_u32(request, "block_commands"),
 		.in_flight = positive_u32(request, "in_flight"),
 		.duration_ns = 1000000ull * positive_u32(request, "duration_ms"),
 		.keys = positive(request, "keys"),
+		.class_ = class_ != NULL && strcmp(class_, "memory") == 0 ? COMMAND_MEMORY
+									  : COMMAND_DURABLE,
 	};
 	struct node_status status;
 
+	/* What is answered as durable must not be shown as anything else. */
+	if (config.class_ != COMMAND_DURABLE)
+		return admin_refuse(ADMIN_EXIT_USAGE,
+				    "every command is durable in this version; class \"durable\"");
 	status_read(node->status, &status);
 	if (status.role != CORE_MASTER || !status.is_serving)
 		return admin_refuse(ADMIN_EXIT_REFUSED, "this node is not the master");

@@ -123,7 +123,7 @@ def test_raw(case):
     case.step('the floor of the machine')
     done = case.cluster.run('bench', 'raw', '--runs', '1', '--duration', '20ms', '-o', 'json')
     report = json.loads(done.stdout)
-    require(report['kind'] == 'raw' and len(report['measures']) == 10, report)
+    require(report['kind'] == 'raw' and len(report['measures']) == 11, report)
     require(all(measure['value'] > 0 for measure in report['measures']), report['measures'])
     require('O_DIRECT' in report['floor']['disk_mode'] and 'DSYNC' in report['floor']['disk_mode'],
             report['floor'])
