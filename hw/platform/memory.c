@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "hw/platform/platform.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "dataplane/base/bits.h"
+
+#define HUGE_BYTES ((size_t)2 << 20)
 
 /* Both halves show the file's pages; the reservation below them keeps the two halves together. */
 static bool
@@ -49,14 +52,56 @@ platform_ring_unmap(uint8_t *ring, size_t bytes)
 		munmap(ring, 2 * bytes);
 }
 
+/* Reserves @bytes at a multiple of HUGE_BYTES. */
+static void *
+map_aligned(size_t bytes)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *all = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, flags, -1, 0);
+
+	if (all == MAP_FAILED)
+		return NULL;
+	uint8_t *start = (uint8_t *)align_up_u64((uintptr_t)all, HUGE_BYTES);
+	if (start != all)
+		(void)munmap(all, (size_t)(start - all));
+	(void)munmap(start + bytes, (size_t)(all + HUGE_BYTES - start));
+	return start;
+}
+
+static bool
+populate(void *arena, size_t bytes)
+{
+	volatile uint8_t *at = arena;
+
+	if (madvise(arena, bytes, MADV_POPULATE_WRITE) == 0)
+		return true;
+	if (errno != EINVAL)
+		return false;
+	for (size_t i = 0; i < bytes; i += PLATFORM_PAGE_BYTES) /* a kernel before 5.14 */
+		at[i] = 0;
+	return true;
+}
+
+/* Random access over gigabytes in 4 KiB pages costs a walk of the page table for each access: huge
+ * pages are asked for, and done without where there are none. */
 void *
 platform_arena_map(size_t bytes)
 {
 	if (bytes == 0 || bytes > SIZE_MAX / 2)
 		return NULL;
-	void *arena = mmap(NULL, align_up_u64(bytes, PLATFORM_PAGE_BYTES), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	return arena == MAP_FAILED ? NULL : arena;
+	const size_t whole = align_up_u64(bytes, PLATFORM_PAGE_BYTES);
+	void *place = map_aligned(whole);
+	if (place == NULL)
+		return NULL;
+	void *arena = mmap(place, whole, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	if (arena != MAP_FAILED) {
+		(void)madvise(arena, whole, MADV_HUGEPAGE);
+		if (populate(arena, whole))
+			return arena;
+	}
+	munmap(place, whole);
+	return NULL;
 }
 
 void
