@@ -5,9 +5,13 @@
 
 struct hash128 hash128_unit_avx2(const void *data, size_t bytes);
 uint64_t hash64_unit_avx2(const void *data, size_t bytes);
+uint64_t hash64_unit_seeded_avx2(const void *data, size_t bytes, uint64_t seed);
 void hash128_unit_begin_avx2(void *state);
 void hash128_unit_add_avx2(void *state, const void *data, size_t bytes);
 struct hash128 hash128_unit_end_avx2(const void *state);
+
+/* XXH3 uses vectors beyond this length only. */
+#define SHORT_BYTES 240u
 
 static inline bool
 is_avx2(void)
@@ -18,13 +22,25 @@ is_avx2(void)
 struct hash128
 hash128(const void *data, size_t bytes)
 {
-	return is_avx2() ? hash128_unit_avx2(data, bytes) : hash128_unit_plain(data, bytes);
+	if (bytes <= SHORT_BYTES || !is_avx2())
+		return hash128_unit_plain(data, bytes);
+	return hash128_unit_avx2(data, bytes);
 }
 
 uint64_t
 hash64(const void *data, size_t bytes)
 {
-	return is_avx2() ? hash64_unit_avx2(data, bytes) : hash64_unit_plain(data, bytes);
+	if (bytes <= SHORT_BYTES || !is_avx2())
+		return hash64_unit_plain(data, bytes);
+	return hash64_unit_avx2(data, bytes);
+}
+
+uint64_t
+hash64_seeded(const void *data, size_t bytes, uint64_t seed)
+{
+	if (bytes <= SHORT_BYTES || !is_avx2())
+		return hash64_unit_seeded_plain(data, bytes, seed);
+	return hash64_unit_seeded_avx2(data, bytes, seed);
 }
 
 void

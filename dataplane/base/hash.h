@@ -22,6 +22,8 @@ struct hash128_stream {
 
 struct hash128 hash128(const void *data, size_t bytes);
 uint64_t hash64(const void *data, size_t bytes);
+/* Another function for each seed. */
+uint64_t hash64_seeded(const void *data, size_t bytes, uint64_t seed);
 
 void hash128_begin(struct hash128_stream *stream);
 void hash128_add(struct hash128_stream *stream, const void *data, size_t bytes);

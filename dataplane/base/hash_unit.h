@@ -10,6 +10,7 @@ static_assert(_Alignof(XXH3_state_t) <= _Alignof(struct hash128_stream), "stream
 
 struct hash128 HASH_UNIT(hash128_unit)(const void *data, size_t bytes);
 uint64_t HASH_UNIT(hash64_unit)(const void *data, size_t bytes);
+uint64_t HASH_UNIT(hash64_unit_seeded)(const void *data, size_t bytes, uint64_t seed);
 void HASH_UNIT(hash128_unit_begin)(void *state);
 void HASH_UNIT(hash128_unit_add)(void *state, const void *data, size_t bytes);
 struct hash128 HASH_UNIT(hash128_unit_end)(const void *state);
@@ -25,6 +26,12 @@ uint64_t
 HASH_UNIT(hash64_unit)(const void *data, size_t bytes)
 {
 	return XXH3_64bits(data, bytes);
+}
+
+uint64_t
+HASH_UNIT(hash64_unit_seeded)(const void *data, size_t bytes, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(data, bytes, seed);
 }
 
 void

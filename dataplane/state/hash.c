@@ -7,18 +7,12 @@
 #include "dataplane/base/le.h"
 #include "dataplane/state/session.h"
 
-/* The seed goes before the key, so that nobody who does not know it can aim keys at one bucket. */
+/* Seeded, so that nobody who does not know the seed can aim keys at one bucket. */
 uint64_t
 state_index_hash(const struct state *state, enum state_space space, const void *key,
 		 uint32_t key_bytes)
 {
-	uint8_t buffer[8 + COMMAND_KEY_BYTES_MAX];
-	const uint64_t seed = state->config.hash_seed + (uint64_t)space;
-
-	INVARIANT(key_bytes <= COMMAND_KEY_BYTES_MAX);
-	memcpy(buffer, &seed, sizeof(seed));
-	memcpy(buffer + sizeof(seed), key, key_bytes);
-	return hash64(buffer, sizeof(seed) + key_bytes);
+	return hash64_seeded(key, key_bytes, state->config.hash_seed + (uint64_t)space);
 }
 
 struct key_encoded {

@@ -70,6 +70,8 @@ test_plain_and_library(void **context)
 		assert_int_equal(hash64_unit_plain(data, bytes), XXH3_64bits(data, bytes));
 		assert_hash128(hash128_unit_plain(data, bytes), XXH3_128bits(data, bytes));
 		assert_int_equal(hash64(data, bytes), XXH3_64bits(data, bytes));
+		assert_int_equal(hash64_seeded(data, bytes, bytes * 77),
+				 XXH3_64bits_withSeed(data, bytes, bytes * 77));
 		assert_hash128(hash128(data, bytes), XXH3_128bits(data, bytes));
 	}
 }
