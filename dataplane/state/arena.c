@@ -7,6 +7,7 @@
 #define SMALL_STEP      16u
 #define SMALL_MAX       256u
 #define SLAB_OBJECT_MAX 16384u
+#define KEPT_BYTES_MAX  1024u /* of an object that is kept aside */
 
 static uint32_t
 log2_floor(uint64_t value)
@@ -224,12 +225,11 @@ slab_free(struct arena *arena, uint32_t first, void *object)
 	}
 }
 
-void *
-arena_alloc(struct arena *arena, uint64_t bytes)
+static void *
+large_alloc(struct arena *arena, uint64_t bytes)
 {
-	if (bytes <= SLAB_OBJECT_MAX)
-		return slab_alloc(arena, class_of(bytes));
 	const uint64_t pages = div_up_u64(bytes, ARENA_PAGE_BYTES);
+
 	if (pages > arena->pages_free)
 		return NULL;
 	const uint32_t first = run_alloc(arena, (uint32_t)pages, ARENA_LARGE);
@@ -237,6 +237,56 @@ arena_alloc(struct arena *arena, uint64_t bytes)
 		return NULL;
 	arena->used_bytes += pages * ARENA_PAGE_BYTES;
 	return arena->memory + (uint64_t)first * ARENA_PAGE_BYTES;
+}
+
+static void *
+kept_take(struct arena *arena, uint32_t class_)
+{
+	void *object = arena->kept[class_];
+
+	arena->kept[class_] = *(void **)object;
+	arena->kept_count--;
+	arena->used_bytes += class_bytes(class_);
+	return object;
+}
+
+void *
+arena_alloc(struct arena *arena, uint64_t bytes)
+{
+	const bool is_large = bytes > SLAB_OBJECT_MAX;
+	const uint32_t class_ = is_large ? 0 : class_of(bytes);
+
+	if (!is_large && arena->kept[class_] != NULL)
+		return kept_take(arena, class_);
+	void *object = is_large ? large_alloc(arena, bytes) : slab_alloc(arena, class_);
+	if (object != NULL || arena->kept_count == 0)
+		return object;
+	arena_settle(arena);
+	return is_large ? large_alloc(arena, bytes) : slab_alloc(arena, class_);
+}
+
+void
+arena_free_sized(struct arena *arena, void *object, uint64_t bytes)
+{
+	if (bytes > KEPT_BYTES_MAX || arena->kept_count >= arena->pages_count / ARENA_KEPT_SHARE) {
+		arena_free(arena, object);
+		return;
+	}
+	const uint32_t class_ = class_of(bytes);
+	INVARIANT(arena->used_bytes >= class_bytes(class_));
+	*(void **)object = arena->kept[class_];
+	arena->kept[class_] = object;
+	arena->kept_count++;
+	arena->used_bytes -= class_bytes(class_);
+}
+
+void
+arena_settle(struct arena *arena)
+{
+	for (uint32_t class_ = 0; class_ < ARENA_CLASSES && arena->kept_count != 0; class_++) {
+		while (arena->kept[class_] != NULL)
+			arena_free(arena, kept_take(arena, class_));
+	}
 }
 
 void

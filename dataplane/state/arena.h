@@ -8,6 +8,12 @@
  * warm. Classes: steps of 16 up to 256 bytes, then four to each doubling up to 16 KiB, so an object
  * wastes at most a quarter; larger ones are rounded up to pages.
  *
+ * Small objects that come back are kept aside first, a few thousand by class, and handed out again
+ * from there: a state whose keys are written over and over takes and gives back one version a
+ * command, from slabs all over memory whose records are in no cache. Never more of them than one
+ * for ARENA_KEPT_SHARE pages, so that what they hold back stays small; they go back to their slabs
+ * when no run is long enough, and by arena_settle.
+ *
  * Owner: the state's writer. Nothing here is read by another thread.
  */
 #ifndef TERN_STATE_ARENA_H
@@ -20,6 +26,7 @@
 #define ARENA_CLASSES    40u
 #define ARENA_BINS       32u
 #define ARENA_NONE       UINT32_MAX
+#define ARENA_KEPT_SHARE 64u
 
 enum arena_kind { ARENA_FREE = 0, ARENA_SLAB, ARENA_LARGE };
 
@@ -38,6 +45,8 @@ struct arena {
 	uint64_t used_bytes; /* of objects, rounded to their classes */
 	uint32_t bins[ARENA_BINS];
 	uint32_t slabs[ARENA_CLASSES]; /* first slab with room */
+	void *kept[ARENA_CLASSES];     /* objects kept aside, each with a pointer to the next */
+	uint32_t kept_count;
 };
 
 /* Bytes of struct arena_page that @pages need. */
@@ -47,6 +56,10 @@ void arena_init(struct arena *arena, void *table, void *memory, uint32_t pages);
 /* 16-byte aligned; NULL: no run of pages is long enough. */
 void *arena_alloc(struct arena *arena, uint64_t bytes);
 void arena_free(struct arena *arena, void *object);
+/* The same for one of @bytes, which may be kept aside. */
+void arena_free_sized(struct arena *arena, void *object, uint64_t bytes);
+/* Gives what is kept aside back to the slabs. */
+void arena_settle(struct arena *arena);
 /* What an object of @bytes really takes. */
 uint64_t arena_rounded(uint64_t bytes);
 

@@ -15,12 +15,6 @@ mvcc_at(struct entry *entry, uint64_t view)
 	return version;
 }
 
-static uint64_t
-version_size(uint32_t bytes)
-{
-	return VERSION_HDR_BYTES + max_u32(bytes, 8u);
-}
-
 /* Each level is there with probability 1/4, by bits that the index does not use. */
 static uint8_t
 tower_height(uint64_t hash)

@@ -51,7 +51,7 @@ reclaim_cut(struct state *state, const struct publication *at)
 static void
 version_free(struct state *state, struct version *version)
 {
-	arena_free(&state->arena, version);
+	arena_free_sized(&state->arena, version, version_size(version_bytes(version)));
 	state->versions_live--;
 	state->versions_reclaimed++;
 }
@@ -143,6 +143,8 @@ retired_turn(struct state *state)
 static void
 crowd_turn(struct state *state, uint64_t floor)
 {
+	if (state->arena.pages_free < state->arena.pages_count / 8)
+		arena_settle(&state->arena);
 	if (state->arena.pages_free >= state->arena.pages_count / 8 ||
 	    floor == state->committed_stamp || state->queue_head == NULL)
 		return;
@@ -202,6 +204,7 @@ reclaim_urgent(struct state *state)
 	release_turn(state, UINT64_MAX);
 	retired_turn(state);
 	release_turn(state, UINT64_MAX);
+	arena_settle(&state->arena);
 }
 
 void *

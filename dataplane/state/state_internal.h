@@ -179,6 +179,13 @@ version_bytes(const struct version *version)
 	return version->bytes_type >> 2;
 }
 
+/* Of memory that a version of @bytes takes. */
+static inline uint64_t
+version_size(uint32_t bytes)
+{
+	return VERSION_HDR_BYTES + (bytes < 8 ? 8 : bytes);
+}
+
 static inline uint8_t *
 entry_key(struct entry *entry)
 {

@@ -79,7 +79,10 @@ object_give(struct fixture *f, struct object *object)
 {
 	for (uint64_t i = 0; i < object->bytes; i++)
 		assert_int_equal(object->data[i], object->mark);
-	arena_free(&f->arena, object->data);
+	if (object->mark % 2 == 0)
+		arena_free_sized(&f->arena, object->data, object->bytes);
+	else
+		arena_free(&f->arena, object->data);
 	object->data = NULL;
 }
 
@@ -129,6 +132,10 @@ test_random(void **context)
 			object_give(f, &f->objects[i]);
 	}
 	assert_int_equal(f->arena.used_bytes, 0);
+	assert_in_range(f->arena.kept_count, 1, PAGES / ARENA_KEPT_SHARE);
+	arena_settle(&f->arena);
+	assert_int_equal(f->arena.kept_count, 0);
+	assert_int_equal(f->arena.used_bytes, 0);
 	/* At most one empty slab of each class is kept. */
 	assert_in_range(f->arena.pages_free, PAGES - 160, PAGES);
 }
@@ -155,6 +162,35 @@ test_small_then_large(void **context)
 	free(small);
 }
 
+/* What is kept aside is handed out again, by class, and holds back nothing that is needed. */
+static void
+test_kept(void **context)
+{
+	struct fixture *f = *context;
+	const uint32_t kept_max = PAGES / ARENA_KEPT_SHARE;
+	uint8_t *objects[2 * PAGES / ARENA_KEPT_SHARE];
+
+	for (uint32_t i = 0; i < 2 * kept_max; i++)
+		objects[i] = arena_alloc(&f->arena, 1024);
+	for (uint32_t i = 0; i < 2 * kept_max; i++)
+		arena_free_sized(&f->arena, objects[i], 1024);
+	assert_int_equal(f->arena.used_bytes, 0);
+	assert_int_equal(f->arena.kept_count, kept_max);
+	uint8_t *other = arena_alloc(&f->arena, 48);
+	assert_ptr_equal(arena_alloc(&f->arena, 1000), objects[kept_max - 1]);
+	assert_int_equal(f->arena.kept_count, kept_max - 1);
+	assert_int_equal(f->arena.used_bytes, 1024 + 48);
+	arena_free_sized(&f->arena, objects[kept_max - 1], 1000);
+	arena_free(&f->arena, other);
+	/* Too large to be kept. */
+	other = arena_alloc(&f->arena, 1025);
+	arena_free_sized(&f->arena, other, 1025);
+	assert_int_equal(f->arena.kept_count, kept_max);
+	/* Nearly everything at once: their slabs are needed. */
+	assert_non_null(arena_alloc(&f->arena, (PAGES - 3) * ARENA_PAGE_BYTES));
+	assert_int_equal(f->arena.kept_count, 0);
+}
+
 static void
 test_whole_and_foreign(void **context)
 {
@@ -179,6 +215,7 @@ main(void)
 		cmocka_unit_test(test_rounding),
 		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_small_then_large, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whole_and_foreign, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
