@@ -97,9 +97,17 @@ ring_consume(struct ring *ring)
 	ring->peeked = 0;
 }
 
+uint64_t
+ring_bytes_waiting(struct ring *ring)
+{
+	/* In this order: head is never behind a tail that was seen before. */
+	const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+
+	return atomic_load_explicit(&ring->head, memory_order_acquire) - tail;
+}
+
 bool
 ring_is_empty(struct ring *ring)
 {
-	return atomic_load_explicit(&ring->tail, memory_order_acquire) ==
-	       atomic_load_explicit(&ring->head, memory_order_acquire);
+	return ring_bytes_waiting(ring) == 0;
 }

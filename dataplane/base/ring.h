@@ -45,5 +45,7 @@ void ring_consume(struct ring *ring);
 
 /* Consumer or producer: no published record is waiting. */
 bool ring_is_empty(struct ring *ring);
+/* Consumer or producer: bytes of published records that wait, their headers included. */
+uint64_t ring_bytes_waiting(struct ring *ring);
 
 #endif

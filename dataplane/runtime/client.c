@@ -95,9 +95,10 @@ client_fail_writes(struct runtime *rt)
 	}
 }
 
-/* False: there is no room in the log now; the request stays where it is. */
+/* False: there is no room in the log now, or the block that @is_last allows is full; the request
+ * stays where it is. */
 static bool
-take_write(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+take_write(struct runtime *rt, uint32_t channel, const struct submit_request *request, bool is_last)
 {
 	const uint8_t *bytes = (const uint8_t *)(request + 1);
 	struct command command;
@@ -115,7 +116,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	enum tern_err err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	if (err == TERN_ERR_QUEUE_FULL && cmdlog_open_count(rt->log) != 0) {
 		/* The block is as large as it should be: close it and open the next. */
-		if (dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+		if (dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK || is_last)
 			return false;
 		err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	}
@@ -231,14 +232,16 @@ take_transfer(struct runtime *rt, uint32_t channel, const struct submit_request 
 						  : SUBMIT_REFUSED_BUSY);
 }
 
+/* Takes @requests_max requests, or as many more as fill the open block: a block that is closed
+ * because a turn has its end, and not because nothing waits, costs as much as a full one. */
 static bool
-take_requests(struct runtime *rt, uint32_t number, bool *has_read)
+take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *has_read)
 {
 	struct submit_channel *channel = rt->config.channels[number];
 	const struct submit_request *request;
 	uint32_t bytes, taken;
 
-	for (taken = 0; taken < RUNTIME_REQUESTS_MAX; taken++) {
+	for (taken = 0; taken < requests_max || cmdlog_open_count(rt->log) != 0; taken++) {
 		request = ring_peek(&channel->requests, &bytes);
 		if (request == NULL)
 			break;
@@ -246,7 +249,7 @@ take_requests(struct runtime *rt, uint32_t number, bool *has_read)
 			  bytes - sizeof(*request) >= request->command_bytes);
 		switch ((enum submit_kind)request->kind) {
 		case SUBMIT_WRITE:
-			if (!take_write(rt, number, request))
+			if (!take_write(rt, number, request, taken >= requests_max))
 				return taken != 0;
 			break;
 		case SUBMIT_READ:
@@ -266,19 +269,37 @@ take_requests(struct runtime *rt, uint32_t number, bool *has_read)
 	return taken != 0;
 }
 
+/* While all write groups are in flight commands gather in the channels, so that the next block is
+ * fuller. Blocks that will be full anyway need not wait: they are sent meanwhile, and the next
+ * write group carries several of them. */
+static bool
+take_full_blocks(struct runtime *rt, uint32_t number, bool *has_read)
+{
+	struct ring *ring = &rt->config.channels[number]->requests;
+	bool has_any = false;
+
+	for (uint32_t i = 0;
+	     i < RUNTIME_FULL_BLOCKS_MAX && ring_bytes_waiting(ring) >= RUNTIME_FULL_BLOCK_WAITING;
+	     i++) {
+		if (!take_requests(rt, number, 1, has_read))
+			break;
+		has_any = true;
+	}
+	return has_any;
+}
+
 /* Takes what the front ends have published and closes the block: a block closes when the burst is
- * drained, never on a timer. While all write groups are in flight nothing is taken, so that
- * commands gather in the channels and the next block is fuller. */
+ * drained, never on a timer. */
 bool
 client_turn(struct runtime *rt)
 {
+	const bool is_busy = cmdlog_groups_in_flight(rt->log) >= rt->config.groups_in_flight_max;
 	bool has_any = false, has_read = false;
 
-	if (cmdlog_groups_in_flight(rt->log) >= rt->config.groups_in_flight_max)
-		return false;
 	rt->read_op_id++;
 	for (uint32_t i = 0; i < rt->config.channel_count; i++)
-		has_any |= take_requests(rt, i, &has_read);
+		has_any |= is_busy ? take_full_blocks(rt, i, &has_read)
+				   : take_requests(rt, i, RUNTIME_REQUESTS_MAX, &has_read);
 	if (cmdlog_open_count(rt->log) != 0) {
 		/* Room for the block was reserved when its commands were appended. */
 		const enum tern_err err = dispatch_seal(rt, BLOCK_COMMANDS);

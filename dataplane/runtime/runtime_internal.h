@@ -32,6 +32,7 @@
 #define RUNTIME_RX_BURSTS_MAX       1u
 #define RUNTIME_TX_FRAMES_MAX       3u
 #define RUNTIME_REQUESTS_MAX        5u
+#define RUNTIME_FULL_BLOCKS_MAX     2u
 #define RUNTIME_APPLY_COMMANDS_MAX  3u
 #define RUNTIME_READER_PAGES        1u
 #define RUNTIME_BOOT_PAGES          3u
@@ -43,6 +44,7 @@
 #define RUNTIME_RX_BURSTS_MAX       4u
 #define RUNTIME_TX_FRAMES_MAX       64u
 #define RUNTIME_REQUESTS_MAX        1024u /* of one channel */
+#define RUNTIME_FULL_BLOCKS_MAX     8u    /* while all write groups are in flight */
 #define RUNTIME_APPLY_COMMANDS_MAX  2048u
 #define RUNTIME_READER_PAGES        64u  /* of a window, or one larger block */
 #define RUNTIME_BOOT_PAGES          256u /* pages of the log in one read */
@@ -50,6 +52,9 @@
 #define RUNTIME_WINDOW_BLOCKS_MAX   4096u
 #define RUNTIME_STREAM_BYTES_MAX    (4u * 1024u * 1024u)
 #endif
+
+/* Bytes of requests that make a full block, whatever they are. */
+#define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)
 
 /* What a storage completion belongs to: disk_request.user is this and two numbers. */
 enum storage_user { USER_GROUP = 1, USER_META, USER_READER, USER_BOOT };
