@@ -33,8 +33,8 @@ struct reply machine_apply(struct machine *machine, enum command_op op, uint8_t 
 struct reply machine_set(struct machine *machine, const char *key, const char *value);
 struct reply machine_add(struct machine *machine, const char *key, int64_t delta);
 struct reply machine_delete(struct machine *machine, const char *key);
-/* Closes the block and opens the next one: published only; or committed as well, and the writer gets
- * a turn. */
+/* Closes the block and opens the next one: published only; or committed as well, and the writer
+ * gets a turn. */
 void machine_publish(struct machine *machine);
 void machine_block(struct machine *machine);
 /* The next block is again the one after @log_index. */

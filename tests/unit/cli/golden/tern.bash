@@ -24,6 +24,8 @@ _tern() {
 	--history) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--runs) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--mtu) COMPREPLY=($(compgen -W "1500 9000" -- "$cur")); return ;;
+	--class) COMPREPLY=($(compgen -W "durable memory both" -- "$cur")); return ;;
+	--points) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -58,7 +60,7 @@ _tern() {
 	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
 	"bench compare"*) words="--help --output" ;;
 	"bench raw"*) words="--help --output --dir --duration --runs" ;;
-	"bench replicate"*) words="--help --output --dir --node-file --timeout --keys --duration --runs" ;;
+	"bench replicate"*) words="--help --output --dir --node-file --timeout --keys --duration --runs --class --points" ;;
 	"version"*) words="--help --output" ;;
 	"commands"*) words="--help --output" ;;
 	"completion"*) words="--help" ;;
