@@ -94,7 +94,7 @@ const char *admin_alarm_name(uint32_t core_alarm);
 /* A line for each alarm that was raised since the last call; @told is zero at first and keeps what
  * was said. */
 void admin_alarms_tell(const char *node, const struct node_status *status,
-		       uint64_t told[CORE_ALARM_STALLED + 1]);
+		       uint64_t told[CORE_ALARM_LAST + 1]);
 /* 16 lower-case digits and an end. */
 void admin_hex64(uint64_t value, char out[17]);
 

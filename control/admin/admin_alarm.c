@@ -9,20 +9,23 @@
 const char *
 admin_alarm_name(uint32_t core_alarm)
 {
-	static const char *const names[] = {
-		"",       "ack_forgotten", "cut_below_commit", "witness_amnesia", "storage_failed",
-		"stalled"
-	};
+	static const char *const names[] = { "",
+					     "ack_forgotten",
+					     "cut_below_commit",
+					     "witness_amnesia",
+					     "storage_failed",
+					     "stalled",
+					     "memory_commits_lost" };
 
-	static_assert(sizeof(names) / sizeof(names[0]) == CORE_ALARM_STALLED + 1, "one name each");
-	return core_alarm <= CORE_ALARM_STALLED ? names[core_alarm] : "";
+	static_assert(sizeof(names) / sizeof(names[0]) == CORE_ALARM_LAST + 1, "one name each");
+	return core_alarm <= CORE_ALARM_LAST ? names[core_alarm] : "";
 }
 
 void
 admin_alarms_tell(const char *node, const struct node_status *status,
-		  uint64_t told[CORE_ALARM_STALLED + 1])
+		  uint64_t told[CORE_ALARM_LAST + 1])
 {
-	for (uint32_t i = 1; i <= CORE_ALARM_STALLED; i++) {
+	for (uint32_t i = 1; i <= CORE_ALARM_LAST; i++) {
 		if (status->alarms[i] == told[i])
 			continue;
 		told[i] = status->alarms[i];

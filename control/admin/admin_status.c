@@ -175,7 +175,7 @@ alarms_json(const struct node_status *s)
 {
 	json_t *object = json_object();
 
-	for (uint32_t i = 1; i <= CORE_ALARM_STALLED; i++)
+	for (uint32_t i = 1; i <= CORE_ALARM_LAST; i++)
 		put(object, admin_alarm_name(i), s->alarms[i]);
 	return object;
 }
@@ -255,6 +255,7 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "last_index", s->last_index);
 	put(node, "received_index", s->received_index);
 	put(node, "commit_index", s->commit_index);
+	put(node, "memory_commit_index", s->memory_commit_index);
 	put(node, "applied_index", s->applied_index);
 	put(node, "durable_index", s->durable_index);
 	(void)json_object_set_new(node, "chain", hex128(s->last_chain));
@@ -288,10 +289,16 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put_text(node, "poll_mode", s->poll_mode);
 	put_flag(node, "storage_failed", s->is_storage_failed);
 	put_flag(node, "damaged", s->is_damaged);
+	put_flag(node, "log_volatile", s->is_log_volatile);
+	put_flag(node, "forgetful", s->is_forgetful);
 	put(node, "elections", s->elections);
 	put(node, "solo_entries", s->solo_entries);
 	put(node, "duplex_returns", s->duplex_returns);
 	put(node, "truncations", s->truncations);
+	put(node, "rollbacks", s->rollbacks);
+	put(node, "memory_commits_lost", s->memory_commits_lost);
+	put(node, "memory_lost_first", s->memory_lost_first);
+	put(node, "memory_lost_last", s->memory_lost_last);
 	put(node, "turns", s->turns);
 	put(node, "idle_turns", s->idle_turns);
 	put(node, "sleeps", s->sleeps);

@@ -204,7 +204,7 @@ static void
 supervise(struct ternd *node, int signals)
 {
 	struct pollfd fd = { .fd = signals, .events = POLLIN };
-	uint64_t told[CORE_ALARM_STALLED + 1] = { 0 };
+	uint64_t told[CORE_ALARM_LAST + 1] = { 0 };
 	uint8_t role = 0, mode = 0;
 	int wait_ms = 1;
 

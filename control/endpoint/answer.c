@@ -120,6 +120,8 @@ outcome_of(const struct submit_completion *completion)
 		return NATIVE_BUSY;
 	case SUBMIT_REFUSED_MALFORMED:
 		return NATIVE_MALFORMED;
+	case SUBMIT_REFUSED_CLASS:
+		return NATIVE_CLASS;
 	case SUBMIT_UNKNOWN:
 		break;
 	}
@@ -171,6 +173,7 @@ complete_flight(struct endpoint *endpoint, const struct submit_completion *compl
 		.id = flight->id,
 		.log_index = completion->log_index,
 		.reply = completion->reply,
+		.is_memory = completion->class_ == COMMAND_MEMORY,
 	};
 	if (flight->is_open)
 		settle_opening(endpoint, flight->id, completion);

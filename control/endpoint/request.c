@@ -66,7 +66,7 @@ is_offered(const struct command *command)
 			      command->op == COMMAND_SESSION_CLOSE;
 
 	/* Outside a session a datagram that comes twice would run twice. */
-	return is_write && command->client_id != 0 && command->class_ == COMMAND_DURABLE &&
+	return is_write && command->client_id != 0 && command->class_ != COMMAND_ASYNC &&
 	       (command->flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) == 0;
 }
 
@@ -140,6 +140,9 @@ take_open(struct endpoint *endpoint, const struct peer_name *peer, uint64_t numb
 		answer_early(endpoint, peer, NATIVE_WHAT_OPEN, number, NATIVE_MALFORMED);
 		return;
 	}
+	/* Nothing is durable where logs are volatile, and a session is worth no more. */
+	if (endpoint->status.is_log_volatile)
+		command_set_class(bytes, COMMAND_MEMORY);
 	if (!has_room(endpoint) || !submit(endpoint, endpoint->flights_free, bytes, length)) {
 		answer_early(endpoint, peer, NATIVE_WHAT_OPEN, number, NATIVE_BUSY);
 		return;

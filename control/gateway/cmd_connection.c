@@ -67,6 +67,25 @@ cmd_readwrite(struct command_call *call)
 	resp_simple(call->out, "OK");
 }
 
+/* TERN.CLASS [durable | memory] */
+void
+cmd_tern_class(struct command_call *call)
+{
+	struct connection *conn = call->conn;
+	const bool is_memory = call->args_count == 2 && resp_is(call->args[1], "memory");
+
+	if (call->args_count == 1) {
+		resp_text(call->out, conn->is_memory ? "memory" : "durable");
+		return;
+	}
+	if (call->args_count != 2 || (!is_memory && !resp_is(call->args[1], "durable"))) {
+		resp_error(call->out, "ERR syntax: TERN.CLASS [durable | memory]");
+		return;
+	}
+	conn->is_memory = is_memory;
+	resp_simple(call->out, "OK");
+}
+
 void
 cmd_reset(struct command_call *call)
 {
@@ -75,7 +94,7 @@ cmd_reset(struct command_call *call)
 	conn->name[0] = 0;
 	conn->reply_mode = CONNECTION_REPLY_ON;
 	connection_unsubscribe(conn);
-	conn->is_readonly = false;
+	conn->is_readonly = conn->is_memory = false;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
 }

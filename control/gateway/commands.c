@@ -92,6 +92,10 @@ static const struct gateway_command commands[] = {
 	  .run = cmd_client },
 	{ NAME("reset"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "connection",
 	  .summary = "Makes the connection as it was when new.", .run = cmd_reset },
+	{ NAME("tern.class"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true,
+	  .group = "connection",
+	  .summary = "The class of this connection's requests: durable or memory.",
+	  .run = cmd_tern_class },
 	{ NAME("wait"), .arity = 3, .kind = GATEWAY_LOCAL, .group = "generic",
 	  .summary = "Returns how many replicas hold this connection's last write.",
 	  .run = cmd_wait },
@@ -302,6 +306,11 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 		return;
 	case SUBMIT_REFUSED_MALFORMED:
 		resp_error(out, "ERR the command was refused as malformed");
+		return;
+	case SUBMIT_REFUSED_CLASS:
+		resp_error(out,
+			   "CLASS the log is volatile here, nothing can be durable: TERN.CLASS "
+			   "memory");
 		return;
 	case SUBMIT_DONE:
 	case SUBMIT_UNKNOWN:

@@ -99,6 +99,7 @@ void cmd_wait(struct command_call *call);
 void cmd_sentinel(struct command_call *call);
 void cmd_subscribe(struct command_call *call);
 
+void cmd_tern_class(struct command_call *call);
 void cmd_readonly(struct command_call *call);
 void cmd_readwrite(struct command_call *call);
 

@@ -306,6 +306,31 @@ struct view {
 	uint64_t applied_index;
 };
 
+static void
+answer_later(struct connection *conn)
+{
+	conn->gateway->needs_retry = true;
+	gateway_dirty(conn->gateway, conn);
+}
+
+/* Class memory: a view of its own for each, for it may fail. */
+static bool
+answer_memory_read(struct connection *conn, const struct slot *slot, uint64_t need)
+{
+	struct gateway *gateway = conn->gateway;
+	const size_t mark = conn->out.used;
+	const bool is_there = state_read_begin_provisional(gateway->reader) >= need;
+
+	if (is_there)
+		run_read(conn, slot);
+	const bool is_good = state_read_end_provisional(gateway->reader);
+	if ((is_there && is_good) || conn->end != CONNECTION_OPEN)
+		return true;
+	conn->out.used = mark;
+	answer_later(conn);
+	return false;
+}
+
 /* False: the state is not as far as the read needs it. */
 static bool
 answer_read(struct connection *conn, const struct slot *slot, struct view *view)
@@ -313,6 +338,11 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 	struct gateway *gateway = conn->gateway;
 	const uint64_t need = max_u64(slot->log_index, conn->last_write_index);
 
+	/* Replicas show what is durable: no read point stands before it. */
+	if (conn->is_memory && slot->log_index != 0) {
+		INVARIANT(!view->is_open);
+		return answer_memory_read(conn, slot, need);
+	}
 	if (view->is_open && view->applied_index < need) {
 		state_read_end(gateway->reader);
 		view->is_open = false;
@@ -322,8 +352,7 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 		view->is_open = true;
 	}
 	if (view->applied_index < need) {
-		gateway->needs_retry = true;
-		gateway_dirty(gateway, conn);
+		answer_later(conn);
 		return false;
 	}
 	run_read(conn, slot);

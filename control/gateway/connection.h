@@ -90,6 +90,7 @@ struct connection {
 	uint64_t last_write_index; /* highest log_index of an answered write */
 	uint16_t last_write_copies;
 	bool has_written;
+	bool is_memory;   /* its writes and reads are of class memory */
 	bool is_readonly; /* a replica may answer its reads from what it has applied */
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];

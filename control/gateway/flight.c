@@ -92,8 +92,10 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 		command_add_i64(&writer, plan->integers[i]);
 	uint32_t bytes = 0;
 	const enum tern_err err = command_end(&writer, plan->op, plan->flags, plan->client_id,
-					       plan->seq, plan->open_window, &bytes);
+					      plan->seq, plan->open_window, &bytes);
 	INVARIANT(err == TERN_OK && bytes == need);
+	if (conn->is_memory)
+		command_set_class(record + sizeof(struct submit_request), COMMAND_MEMORY);
 
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];

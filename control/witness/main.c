@@ -241,7 +241,7 @@ static void
 serve(struct witness *witness, int signals)
 {
 	const struct net_port mgmt = net_kernel_port(witness->mgmt);
-	uint64_t told[CORE_ALARM_STALLED + 1] = { 0 };
+	uint64_t told[CORE_ALARM_LAST + 1] = { 0 };
 	struct node_status status;
 	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
 				 { .fd = mgmt.ops->wait_fd(mgmt.net), .events = POLLIN } };

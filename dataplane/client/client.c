@@ -160,6 +160,7 @@ tern_open(const struct tern_options *options, struct tern_client **out, char *wh
 	engine->retry_max_ns =
 	    max_u64((options->retry_max_ms != 0 ? options->retry_max_ms : RETRY_MAX_MS) * NS_PER_MS,
 		    engine->retry_min_ns);
+	engine->class_ = options->class_;
 	int failed = parse_addresses(engine, options->addresses, why, why_bytes);
 	if (failed == 0 &&
 	    getrandom(&engine->seed, sizeof(engine->seed), 0) != (ssize_t)sizeof(engine->seed))
@@ -410,7 +411,7 @@ tern_reason_text(enum tern_reason reason)
 	static const char *const texts[] = {
 		"none",          "bound",     "not an integer", "overflow",
 		"out of memory", "too large", "malformed",      "refused before",
-		"deadline",      "log full",  "session",
+		"deadline",      "log full",  "session",        "class",
 	};
 
 	return (unsigned)reason < sizeof(texts) / sizeof(texts[0]) ? texts[reason] : "?";

@@ -74,6 +74,14 @@ engine_submit(struct engine *engine, const struct tern_request *request, uint64_
 	const int failed = engine_encode(call, request);
 	if (failed != 0)
 		return failed;
+	if (!is_read) {
+		const enum tern_class class_ =
+		    request->class_ != TERN_CLASS_DEFAULT ? request->class_ : engine->class_;
+		if (class_ < TERN_CLASS_DEFAULT || class_ > TERN_CLASS_MEMORY)
+			return -EINVAL;
+		if (class_ == TERN_CLASS_MEMORY)
+			command_set_class(call->memory, COMMAND_MEMORY);
+	}
 	if (is_read)
 		engine->next_read++;
 	else

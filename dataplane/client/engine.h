@@ -51,7 +51,8 @@ struct engine {
 	struct engine_node nodes[ENGINE_NODES_MAX];
 	uint32_t node_count;
 	uint64_t deadline_ns, retry_min_ns, retry_max_ns, seed;
-	uint8_t *memory; /* ENGINE_CALLS times ENGINE_CALL_BYTES */
+	enum tern_class class_; /* of writes that name none */
+	uint8_t *memory;        /* ENGINE_CALLS times ENGINE_CALL_BYTES */
 	void (*send)(void *context, const struct engine_node *node, const uint8_t *frame,
 		     uint32_t bytes);
 	void *context;

@@ -60,6 +60,7 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 	enum tern_reason reason = TERN_REASON_MALFORMED;
 
 	result->log_index = reply->log_index;
+	result->class_ = reply->is_memory ? TERN_CLASS_MEMORY : TERN_CLASS_DURABLE;
 	switch (reply->reply.kind) {
 	case REPLY_INTEGER:
 		result->has_integer = true;
@@ -140,6 +141,10 @@ refused(struct engine *engine, struct call *call, enum native_outcome outcome, b
 		return;
 	case NATIVE_MALFORMED:
 		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_MALFORMED);
+		return;
+	case NATIVE_CLASS:
+		/* Logs are volatile on all nodes or on none. */
+		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_CLASS);
 		return;
 	case NATIVE_NOT_MASTER:
 	case NATIVE_UNKNOWN:

@@ -40,13 +40,19 @@ extern "C" {
 
 struct tern_client;
 
+/* When a write is answered TERN_DONE. DURABLE: flushed on every copy that a commit counts. MEMORY:
+ * received by them, so that it survives any one crash or cut; faster, and a weaker promise. With a
+ * single copy left MEMORY waits for its flush. Reads show what is durable. */
+enum tern_class { TERN_CLASS_DEFAULT = 0, TERN_CLASS_DURABLE, TERN_CLASS_MEMORY };
+
 struct tern_options {
 	/* "host:port[,host:port...]": `client` addresses of data nodes, numeric IPv4. One is enough
 	 * to begin with, as long as it answers. */
 	const char *addresses;
-	uint32_t deadline_ms;  /* of a request that names none; 0: 10 s */
-	uint32_t retry_min_ms; /* before a request is sent again; 0: 50 ms, doubling up to */
-	uint32_t retry_max_ms; /* 0: 500 ms */
+	uint32_t deadline_ms;   /* of a request that names none; 0: 10 s */
+	uint32_t retry_min_ms;  /* before a request is sent again; 0: 50 ms, doubling up to */
+	uint32_t retry_max_ms;  /* 0: 500 ms */
+	enum tern_class class_; /* of a write that names none; default: durable */
 };
 
 /* Opens a socket; talks to nobody yet. On an error *client is NULL and @why (may be NULL) says what
@@ -84,6 +90,7 @@ enum tern_reason {
 	TERN_REASON_DEADLINE,      /* no answer in time */
 	TERN_REASON_LOG_FULL,      /* no answer in time, the last one: the log is full */
 	TERN_REASON_SESSION, /* the cluster has closed the session; the next write opens one */
+	TERN_REASON_CLASS,   /* this cluster cannot meet the class: durable, with volatile logs */
 };
 
 struct tern_result {
@@ -96,7 +103,8 @@ struct tern_result {
 	const void
 	    *value; /* GET: bytes, integers as decimal text; lent until the callback returns */
 	uint32_t value_bytes;
-	uint64_t log_index; /* DONE: the position at or before which it is visible */
+	uint64_t log_index;     /* DONE: the position at or before which it is visible */
+	enum tern_class class_; /* DONE, a write: what is met; at least what was asked for */
 };
 
 /* Called from tern_poll and from synchronous calls, once for every request that tern_submit took.
@@ -119,6 +127,7 @@ struct tern_request {
 	uint32_t deadline_ms; /* from now; 0: the client's */
 	tern_callback *done;  /* NULL: nobody wants to know */
 	void *context;
+	enum tern_class class_; /* writes */
 };
 
 /* Takes a copy of the request; it is sent by the next tern_poll. 0, -EAGAIN, -EINVAL, -EMSGSIZE. */

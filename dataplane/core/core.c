@@ -67,9 +67,10 @@ core_commit_to(struct core *core, uint64_t index)
 	INVARIANT(core->match != CORE_MATCH_CUTTING || index <= core->cut_index);
 	if (index <= core->commit_index)
 		return;
-	if (core->commit_index == core->applied_index)
+	if (core->commit_index <= core->applied_index)
 		core->apply_progress_ns = core->now_ns;
 	core->commit_index = index;
+	memory_raise(core, index);
 }
 
 void
@@ -143,6 +144,10 @@ core_health(const struct core *core)
 		health |= MSG_HEALTH_APPLY_STALLED;
 	if (core->is_data_port_down)
 		health |= MSG_HEALTH_DATA_PORT_DOWN;
+	if (core->config.is_log_volatile)
+		health |= MSG_HEALTH_VOLATILE;
+	if (core->is_forgetful)
+		health |= MSG_HEALTH_FORGETFUL;
 	return health;
 }
 
@@ -188,6 +193,11 @@ core_message_current(struct core *core, struct core_peer *peer, const struct msg
 	case MSG_FAREWELL:
 		election_farewell(core, peer);
 		return TERN_OK;
+	case MSG_RECOGNIZED:
+		if (is_master || peer->is_witness)
+			return TERN_ERR_MALFORMED;
+		memory_recognized(core, &msg->recognized);
+		return TERN_OK;
 	case MSG_PREVOTE:
 	case MSG_PREVOTE_ACK:
 	case MSG_VOTE:
@@ -226,8 +236,11 @@ core_message(struct core *core, const struct msg *msg)
 			    core->now_ns + prng_below(&core->prng, core->elect_min_ns / 2);
 		return TERN_OK;
 	}
-	/* A voter whose term is lower may grant a PREVOTE: the term asked for is what counts. */
-	if (msg->kind == MSG_PREVOTE_ACK) {
+	/* A voter whose term is lower may grant a PREVOTE: the term asked for is what counts. And
+	 * it may refuse a VOTE without adopting its term (quiet, forgetful, live master): it has
+	 * answered, and the witness can be asked. */
+	if (msg->kind == MSG_PREVOTE_ACK || (msg->kind == MSG_VOTE_ACK && msg->term < core->term &&
+					     msg->vote_ack.refusal != MSG_VOTE_GRANTED)) {
 		election_answer(core, peer, msg);
 		return TERN_OK;
 	}
@@ -252,10 +265,16 @@ core_durable(struct core *core, uint64_t index)
 	return TERN_OK;
 }
 
+/* Ahead of commit_index on a master only. A node that was one keeps what it applied. */
 static enum tern_err
 core_applied(struct core *core, uint64_t index)
 {
-	if (index > core->commit_index || index < core->applied_index)
+	const uint64_t most =
+	    core->role == CORE_MASTER ? core->memory_commit_index : core->commit_index;
+
+	if (index == core->applied_index)
+		return TERN_OK;
+	if (index > most || index < core->applied_index)
 		return TERN_ERR_MALFORMED;
 	if (index > core->applied_index)
 		core->apply_progress_ns = core->now_ns;
@@ -425,9 +444,16 @@ core_step(struct core *core, const struct core_event *event, struct core_effects
 		return err;
 	}
 	core_poll(core, event->kind);
+	memory_poll(core);
 	if (core->commit_index > core->commit_told) {
 		effect = core_emit(core, CORE_EFFECT_COMMIT);
 		effect->index = core->commit_told = core->commit_index;
+		if (core->memory_told < core->commit_told)
+			core->memory_told = core->commit_told;
+	}
+	if (core->role == CORE_MASTER && core->memory_commit_index != core->memory_told) {
+		effect = core_emit(core, CORE_EFFECT_MEMORY_COMMIT);
+		effect->index = core->memory_told = core->memory_commit_index;
 	}
 	if (view_refresh(core)) {
 		effect = core_emit(core, CORE_EFFECT_ROLE);
@@ -435,8 +461,9 @@ core_step(struct core *core, const struct core_event *event, struct core_effects
 		effect->term = core->term;
 		effect->epoch = core->view.epoch;
 	}
-	INVARIANT(core->applied_index <= core->commit_index);
-	INVARIANT(core->commit_index <= core->last_index);
+	INVARIANT(core->applied_index <= core->memory_commit_index);
+	INVARIANT(core->commit_index <= core->memory_commit_index);
+	INVARIANT(core->memory_commit_index <= core->last_index);
 	INVARIANT(core->durable_index <= core->last_index);
 	core->out = NULL;
 	return TERN_OK;

@@ -11,9 +11,16 @@
  * Any effect may be carried out the moment it is emitted: what must wait for durability is emitted
  * by the step that handles the durable event.
  *
- * Invariants (data node): 0 <= applied_index <= commit_index <= last_index;
- * durable_index <= received_index <= last_index; term never falls; commit_index never falls;
- * nothing at or below commit_index is ever cut (I9).
+ * Two indexes: commit_index counts durable copies and is never rolled back; memory_commit_index
+ * counts received ones, is what class `memory` waits for, and is provisional until commit_index
+ * reaches it (protocol section 10). Elections, epochs and barriers know commit_index only.
+ *
+ * Invariants (data node): 0 <= commit_index <= memory_commit_index <= last_index;
+ * applied_index <= memory_commit_index, and above commit_index only by what was applied as master:
+ * a replica applies up to commit_index; durable_index <= received_index <= last_index; term never
+ * falls; commit_index never falls; nothing at or below commit_index is ever cut (I9); whatever is
+ * cut was rolled back before (ROLLBACK comes before CUT). memory_commit_index may fall: to
+ * max(commit_index, applied_index) when mastership ends or a peer restarts, and by a cut.
  *
  * Thread: owned by one lcore (or the witness's only thread). Not thread safe.
  */
@@ -73,6 +80,11 @@ enum core_bug {
 	CORE_BUG_P10_NO_QUIET = 1 << 5,      /* no quiet period after a restart */
 	CORE_BUG_P12_OLD_EPOCH = 1 << 6,     /* counts blocks of old (term, epoch) */
 	CORE_BUG_NO_READ_ROUND = 1 << 7,     /* a master answers reads without asking anybody */
+	CORE_BUG_VOTE_DURABLE_LOG = 1 << 8,  /* voter compares its durable log only */
+	CORE_BUG_ACK_NO_BOOT = 1 << 9,  /* match[] outlives the start of the peer that filled it */
+	CORE_BUG_NO_ROLLBACK = 1 << 10, /* a cut leaves what was applied from the tail */
+	CORE_BUG_SOLO_EARLY_MEMORY = 1 << 11, /* memory commits on one copy in memory */
+	CORE_BUG_VOLATILE_VOTE = 1 << 12, /* a node that forgot its log votes as if it had none */
 };
 
 struct core_config {
@@ -91,6 +103,9 @@ struct core_config {
 	uint64_t now_ns;
 	uint32_t boot_no;
 	bool is_first_boot; /* boot_no 1: promised nothing before, so no quiet period */
+	/* The log does not outlive the process. After a first boot such a node has forgotten what
+	 * it acknowledged and is no voter until it holds it again (protocol section 11). */
+	bool is_log_volatile;
 	uint64_t term;
 	uint16_t voted_for;
 	struct witness_register reg; /* witness only */
@@ -118,7 +133,8 @@ enum core_event_kind {
 	CORE_EVENT_APPENDED, /* block: sealed by this master (client block or asked-for barrier) */
 	CORE_EVENT_RECEIVED, /* block: whole, verified, follows the last one (replica) */
 	CORE_EVENT_DURABLE,  /* index: all blocks up to it are durable here */
-	CORE_EVENT_APPLIED,  /* index: the state machine has applied up to it */
+	CORE_EVENT_APPLIED,  /* index: the state machine has applied up to it. MALFORMED: above
+			      * commit_index on a node that is not master */
 	CORE_EVENT_CUT_DONE, /* index: the log now ends here and no write of a cut page is left */
 	CORE_EVENT_META_DURABLE,   /* op_id: of a PERSIST_META or PERSIST_REGISTER effect */
 	CORE_EVENT_STORAGE_FAILED, /* a write or flush failed: this node can promise nothing more */
@@ -155,7 +171,12 @@ enum core_effect_kind {
 	CORE_EFFECT_ACCEPT_STOP, /* take no fragments */
 	CORE_EFFECT_CUT,    /* index: keep blocks up to it, save and drop the rest, then CUT_DONE */
 	CORE_EFFECT_COMMIT, /* index: committed; apply up to it */
-	CORE_EFFECT_ROLE,   /* the view changed in role, mode, term, epoch, master or is_serving */
+	CORE_EFFECT_MEMORY_COMMIT, /* index: until it ceases to be master this node may apply up to
+				    * it, and answer commands of class memory there. May fall, not
+				    * below applied_index */
+	CORE_EFFECT_ROLLBACK, /* index: undo all that was applied above it, before anything else is
+			       * applied; applied_index is index now */
+	CORE_EFFECT_ROLE, /* the view changed in role, mode, term, epoch, master or is_serving */
 	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index */
 	CORE_EFFECT_READ_FAILED, /* op_id: not answered here, nothing was executed */
 	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
@@ -167,8 +188,12 @@ enum core_alarm {
 				       * and this node is quarantined */
 	CORE_ALARM_WITNESS_AMNESIA,   /* no register, or peers know a newer witness_gen (P4) */
 	CORE_ALARM_STORAGE_FAILED,
-	CORE_ALARM_STALLED, /* gave up mastership: disk or apply stands still */
+	CORE_ALARM_STALLED,             /* gave up mastership: disk or apply stands still */
+	CORE_ALARM_MEMORY_COMMITS_LOST, /* index..index_to: blocks that were cut here after commands
+					 * of class memory in them were, or may have been, answered
+					 */
 };
+#define CORE_ALARM_LAST CORE_ALARM_MEMORY_COMMITS_LOST
 
 struct core_effect {
 	enum core_effect_kind kind;
@@ -177,7 +202,7 @@ struct core_effect {
 	uint16_t voted_for;
 	enum core_alarm alarm;
 	uint32_t epoch;
-	uint64_t index, op_id, term;
+	uint64_t index, index_to, op_id, term;
 	union {
 		struct msg msg;              /* SEND; sender and boot_no are filled in */
 		struct witness_register reg; /* PERSIST_REGISTER */
@@ -214,7 +239,10 @@ struct core_view {
 	uint64_t term;
 	uint32_t epoch;
 	uint64_t rset;
-	uint64_t last_index, received_index, durable_index, commit_index, applied_index;
+	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
+	    applied_index;
+	bool is_forgetful; /* its log was volatile and it may lack what it acknowledged: no voter */
+	bool is_volatile;  /* master: a log that its commits count does not outlive its process */
 	uint64_t last_term;
 	uint32_t last_epoch;
 	struct hash128 commit_chain, last_chain;
@@ -223,7 +251,12 @@ struct core_view {
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
+	uint64_t rollbacks, memory_commits_lost;     /* counted since init: rollbacks; blocks */
 	uint64_t peer_durable_index[CORE_NODES_MAX]; /* by data node in id order; master only */
+	/* The same for what they received, and the start of the peer that said so; own boot_no for
+	 * the node itself, 0: nothing heard. */
+	uint64_t peer_received_index[CORE_NODES_MAX];
+	uint32_t peer_boot_no[CORE_NODES_MAX];
 	/* Until then no other node can have been elected by voters that this view rests on, but by
 	 * a hand-over or a farewell, which the master itself sent. 0: who is master is not known.
 	 */

@@ -58,6 +58,7 @@ struct core_peer {
 	/* As master, data nodes only: log matching and match[]. */
 	bool is_matched;
 	bool has_forgotten;
+	bool is_whole; /* its present incarnation said that it forgot nothing; counted only then */
 	uint64_t received_index, durable_index;
 	uint64_t acked_durable_index; /* highest ever acknowledged in this term, by any boot */
 	uint64_t progress_ns;         /* durable_index moved, or nothing was outstanding */
@@ -100,8 +101,8 @@ struct core {
 	uint64_t op_id, meta_since_ns;
 
 	/* The log. */
-	uint64_t last_index, durable_index, commit_index, applied_index;
-	uint64_t commit_told; /* last COMMIT effect */
+	uint64_t last_index, durable_index, commit_index, memory_commit_index, applied_index;
+	uint64_t commit_told, memory_told; /* last COMMIT and MEMORY_COMMIT effects */
 	uint64_t disk_progress_ns, apply_progress_ns;
 
 	enum core_role role;
@@ -109,6 +110,9 @@ struct core {
 	bool has_followed; /* or was master, since the start */
 	bool is_stopping, is_storage_failed, is_data_port_down, has_told_amnesia;
 	bool is_quarantined; /* a master contradicts what was committed here: no vote, no lead */
+	/* See memory.c. */
+	bool is_forgetful;
+	uint64_t whole_index, whole_term; /* whole_term 0: not known yet what it has to hold */
 
 	/* Replica; heard_* also on the witness. */
 	uint16_t heard_id;
@@ -246,6 +250,24 @@ void replicate_progress(struct core *core, struct core_peer *peer, uint64_t rece
 TERN_CHECKED enum tern_err
 replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
 void replicate_commit(struct core *core);
+
+/* memory.c: class memory, and nodes whose log is in memory only */
+/* What is above commit_index and was not applied was answered to nobody: forgets it. */
+void memory_settle(struct core *core);
+void memory_raise(struct core *core, uint64_t index);
+/* The log will be cut to @keep_index. */
+void memory_cut(struct core *core, uint64_t keep_index);
+/* By the current term's master. */
+void memory_recognized(struct core *core, const struct msg_recognized *msg);
+/* As master, on every beat. */
+void memory_recognize_peers(struct core *core);
+/* At the end of each step: whether a node that forgot has it all again. */
+void memory_poll(struct core *core);
+/* The peer said of itself whether it forgot. */
+void memory_note_peer(struct core_peer *peer, uint32_t health);
+/* Memory that others counted on may be gone and a quorum of voters without it could be found: see
+ * election_judge. */
+bool memory_is_unsure(const struct core *core);
 
 /* replica.c */
 void replica_forget_match(struct core *core);

@@ -14,9 +14,9 @@ bool
 election_is_able(const struct core *core)
 {
 	return !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
-	       !core->is_quarantined && core->match != CORE_MATCH_CUTTING &&
-	       core->now_ns >= core->quiet_until_ns && core->durable_index == core->last_index &&
-	       !core_is_stalled(core);
+	       !core->is_quarantined && !core->is_forgetful && !memory_is_unsure(core) &&
+	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
+	       core->durable_index == core->last_index && !core_is_stalled(core);
 }
 
 /* ---- asking ---- */
@@ -241,15 +241,38 @@ election_master_lives(const struct core *core, uint16_t candidate)
 	       core->now_ns - core->heard_ns < core->elect_min_ns;
 }
 
+/* The end of the log that a candidate's is compared with: contiguous and verified, flushed or not,
+ * for what was received may have completed a memory commit. */
+static struct block_meta
+election_own_last(const struct core *core)
+{
+	struct block_meta last = history_last(core);
+
+	if (core_has_bug(core, CORE_BUG_VOTE_DURABLE_LOG) &&
+	    !history_get(core, core->durable_index, &last))
+		last = (struct block_meta){ 0 };
+	return last;
+}
+
+/* A restarted voter among an odd number grants at first only what all others have granted. */
+static bool
+election_is_left_to_others(const struct core *core, const struct msg_vote *vote)
+{
+	const uint64_t others = core->config.data_nodes & ~core_bit(core->config.node_id);
+
+	return memory_is_unsure(core) && (others & ~vote->votes_granted) != 0;
+}
+
 static enum msg_vote_refusal
 election_judge(const struct core *core, const struct msg *msg)
 {
 	const struct msg_vote *vote = &msg->vote;
-	const struct block_meta last = history_last(core);
+	const struct block_meta last = election_own_last(core);
 
 	if (vote->for_term < core->term)
 		return MSG_VOTE_REFUSED_TERM;
-	if (core->now_ns < core->quiet_until_ns || core->is_quarantined)
+	if (core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful ||
+	    election_is_left_to_others(core, vote))
 		return MSG_VOTE_REFUSED_QUIET;
 	if (!vote->is_hand_over && election_master_lives(core, msg->sender))
 		return MSG_VOTE_REFUSED_MASTER;

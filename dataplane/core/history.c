@@ -81,7 +81,8 @@ void
 history_cut(struct core *core, uint64_t keep_index)
 {
 	INVARIANT(keep_index <= core->last_index);
-	INVARIANT(keep_index >= core->commit_index); /* I9 */
+	INVARIANT(keep_index >= core->commit_index);  /* I9 */
+	INVARIANT(keep_index >= core->applied_index); /* rolled back before */
 	core->last_index = keep_index;
 	if (core->durable_index > keep_index)
 		core->durable_index = keep_index;

@@ -49,8 +49,9 @@ master_is_late(const struct core *core, const struct core_peer *peer)
 static bool
 master_is_lost(const struct core *core, const struct core_peer *peer)
 {
+	/* A peer that lost its log is lost to the set until it holds it again. */
 	return master_has_lost_contact(core, peer) || master_is_late(core, peer) ||
-	       peer->has_forgotten;
+	       peer->has_forgotten || (peer->health & MSG_HEALTH_FORGETFUL && !peer->is_whole);
 }
 
 uint32_t
@@ -152,7 +153,7 @@ master_check_normal(struct core *core)
 
 		if (peer->is_witness || (core->rset & core_bit(peer->id)) != 0)
 			continue;
-		if (!peer->is_matched || master_has_lost_contact(core, peer) ||
+		if (!peer->is_matched || !peer->is_whole || master_has_lost_contact(core, peer) ||
 		    (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0)
 			return;
 		if (core->barrier_index == 0 || peer->durable_index < core->barrier_index ||
@@ -282,7 +283,7 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 		if (!peer->is_witness)
 			core->view.solo_ns = master_patience_ns(core, peer);
 	}
-	peer->health = ack->health;
+	memory_note_peer(peer, ack->health);
 	if (!peer->is_witness && peer->is_matched)
 		replicate_progress(core, peer, ack->received_index, ack->durable_index);
 	return TERN_OK;
@@ -317,6 +318,10 @@ master_begin(struct core *core)
 	core->is_registered = core->has_committed = core->is_returning = false;
 	core->is_barrier_pending = false;
 	core->transfer_id = 0;
+	/* Blocks above commit_index that this node applied as an earlier master stay applied: its
+	 * log still holds them. */
+	memory_settle(core);
+	core->memory_told = 0;
 	core->round = core->read_round = 0;
 	core->view.elections++;
 	/* A peer that did not answer this very candidacy is silent: degraded from the start. */
@@ -356,6 +361,7 @@ master_step_down(struct core *core)
 	core->barrier_index = 0;
 	core->transfer_id = 0;
 	core->master_epoch = core->epoch;
+	memory_settle(core);
 	election_arm(core);
 }
 
@@ -397,6 +403,7 @@ static void
 master_beat(struct core *core)
 {
 	master_start_round(core);
+	memory_recognize_peers(core);
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if (!core->peers[i].is_witness && !core->peers[i].is_matched)
 			replicate_probe(core, &core->peers[i]);

@@ -154,6 +154,7 @@ replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index
 	if (next.term >= core->term)
 		return;
 	replica_forget_match(core);
+	memory_cut(core, prev_index);
 	core->match = CORE_MATCH_CUTTING;
 	core->match_term = core->term;
 	core->cut_index = prev_index;

@@ -59,10 +59,19 @@ replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no)
 		return true;
 	if (boot_no < peer->boot_no)
 		return false;
+	if (core_has_bug(core, CORE_BUG_ACK_NO_BOOT) && peer->is_matched) {
+		peer->boot_no = boot_no;
+		return true;
+	}
+	peer->is_whole = false;
+	peer->health = 0;
 	if (peer->boot_no != 0 && peer->search_high != 0) {
 		replicate_stop(core, peer);
 		replicate_begin(core, peer);
 	}
+	/* What it received is in this node's memory alone now: no memory reply before it has it
+	 * again. What was applied was answered. */
+	memory_settle(core);
 	peer->boot_no = boot_no;
 	return true;
 }
@@ -179,25 +188,32 @@ replicate_progress(struct core *core, struct core_peer *peer, uint64_t received_
 		peer->acked_durable_index = peer->durable_index;
 }
 
-/* The highest index that @copies data nodes of rset hold durably, or 0. */
+/* Up to which block a copy is held: durably, or at least in memory. A forgetful peer counts for
+ * nothing. */
 static uint64_t
-replicate_durable_on(const struct core *core, uint32_t copies)
+replicate_held(const struct core *core, const struct core_peer *peer, bool is_durable)
+{
+	if (peer == NULL)
+		return is_durable ? core->durable_index : core->last_index;
+	if (peer->is_witness || !peer->is_whole || (core->rset & core_bit(peer->id)) == 0)
+		return 0;
+	return is_durable ? peer->durable_index : peer->received_index;
+}
+
+/* The highest index that @copies data nodes of rset hold, or 0. */
+static uint64_t
+replicate_held_by(const struct core *core, uint32_t copies, bool is_durable)
 {
 	uint64_t best = 0;
 
 	INVARIANT(copies >= 1);
 	for (uint32_t i = 0; i <= core->peer_count; i++) {
-		const bool is_self = i == core->peer_count;
-		const uint64_t candidate =
-		    is_self ? core->durable_index : core->peers[i].durable_index;
-		uint32_t count = core->durable_index >= candidate;
+		const struct core_peer *peer = i == core->peer_count ? NULL : &core->peers[i];
+		const uint64_t candidate = replicate_held(core, peer, is_durable);
+		uint32_t count = replicate_held(core, NULL, is_durable) >= candidate;
 
-		if (!is_self && (core->rset & core_bit(core->peers[i].id)) == 0)
-			continue;
 		for (uint32_t j = 0; j < core->peer_count; j++)
-			if (!core->peers[j].is_witness &&
-			    (core->rset & core_bit(core->peers[j].id)) != 0 &&
-			    core->peers[j].durable_index >= candidate)
+			if (replicate_held(core, &core->peers[j], is_durable) >= candidate)
 				count++;
 		if (count >= copies && candidate > best)
 			best = candidate;
@@ -206,11 +222,32 @@ replicate_durable_on(const struct core *core, uint32_t copies)
 }
 
 /* Only blocks whose (term, epoch) is the current one are counted; earlier ones commit with them
- * (P12). In a degraded epoch only once the witness has acknowledged it (P2). */
+ * (P12). */
+static bool
+replicate_is_countable(const struct core *core, uint64_t index)
+{
+	struct block_meta meta;
+
+	if (!history_get(core, index, &meta))
+		return false;
+	return (meta.term == core->term && meta.epoch == core->epoch) ||
+	       core_has_bug(core, CORE_BUG_P12_OLD_EPOCH);
+}
+
+/* Class memory counts the same set by what it received. One copy in memory is none: where one data
+ * node is counted the flush is waited for, and memory_commit_index is commit_index. */
+static uint64_t
+replicate_memory_index(const struct core *core, uint32_t copies)
+{
+	if (copies > 1)
+		return replicate_held_by(core, copies, false);
+	return core_has_bug(core, CORE_BUG_SOLO_EARLY_MEMORY) ? core->last_index : 0;
+}
+
+/* In a degraded epoch nothing counts before the witness has acknowledged it (P2). */
 void
 replicate_commit(struct core *core)
 {
-	struct block_meta meta;
 	uint64_t index;
 	uint32_t copies;
 
@@ -226,11 +263,10 @@ replicate_commit(struct core *core)
 		if (!core->is_registered && !core_has_bug(core, CORE_BUG_P2_EARLY_SOLO))
 			return;
 	}
-	index = replicate_durable_on(core, copies);
-	if (index <= core->commit_index || !history_get(core, index, &meta))
-		return;
-	if ((meta.term != core->term || meta.epoch != core->epoch) &&
-	    !core_has_bug(core, CORE_BUG_P12_OLD_EPOCH))
-		return;
-	core_commit_to(core, index);
+	index = replicate_held_by(core, copies, true);
+	if (index > core->commit_index && replicate_is_countable(core, index))
+		core_commit_to(core, index);
+	index = replicate_memory_index(core, copies);
+	if (index > core->memory_commit_index && replicate_is_countable(core, index))
+		memory_raise(core, index);
 }

@@ -102,6 +102,8 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	core->quiet_until_ns = config->now_ns;
 	if (!config->is_first_boot && !core_has_bug(core, CORE_BUG_P10_NO_QUIET))
 		core->quiet_until_ns += core->elect_max_ns; /* P10 */
+	core->is_forgetful = config->is_log_volatile && !config->is_first_boot &&
+			     !core_has_bug(core, CORE_BUG_VOLATILE_VOTE);
 	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
 	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
 	core->term = config->term;
@@ -117,6 +119,7 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	core->view.role = core->role;
 	core->view.term = core->term;
 	core->view.mode = view_mode(core);
+	core->view.is_forgetful = core->is_forgetful;
 	*out = core;
 	return TERN_OK;
 }
@@ -136,6 +139,7 @@ core_recover_block(struct core *core, const struct block_meta *meta, uint64_t co
 	core->durable_index = core->last_index;
 	if (commit_index > core->commit_index)
 		core->commit_index = commit_index;
+	memory_settle(core);
 	(void)view_refresh(core);
 	return TERN_OK;
 }

@@ -41,26 +41,52 @@ view_copies(const struct core *core)
 }
 
 static void
-view_peer_indexes(const struct core *core, uint64_t *indexes)
+view_peer_index(struct core_view *view, uint32_t at, uint64_t durable, uint64_t received,
+		uint32_t boot_no)
+{
+	INVARIANT(at < CORE_NODES_MAX);
+	view->peer_durable_index[at] = durable;
+	view->peer_received_index[at] = received;
+	view->peer_boot_no[at] = boot_no;
+}
+
+/* Peers lie in id order; self takes its place among them. */
+static void
+view_peer_indexes(struct core *core)
 {
 	uint32_t count = 0;
+	bool is_self_done = false;
 
 	for (uint32_t i = 0; i < CORE_NODES_MAX; i++)
-		indexes[i] = 0;
+		view_peer_index(&core->view, i, 0, 0, 0);
 	if (core->role != CORE_MASTER)
 		return;
-	for (uint32_t i = 0; i < core->peer_count; i++) {
-		if (core->peers[i].is_witness)
-			continue;
-		/* Peers lie in id order; self takes its place among them. */
-		if (count < CORE_NODES_MAX && core->config.node_id < core->peers[i].id &&
-		    (i == 0 || core->peers[i - 1].id < core->config.node_id))
-			indexes[count++] = core->durable_index;
-		if (count < CORE_NODES_MAX)
-			indexes[count++] = core->peers[i].durable_index;
+	for (uint32_t i = 0; i <= core->peer_count; i++) {
+		const struct core_peer *peer = i < core->peer_count ? &core->peers[i] : NULL;
+
+		if (!is_self_done && (peer == NULL || core->config.node_id < peer->id)) {
+			is_self_done = true;
+			view_peer_index(&core->view, count++, core->durable_index, core->last_index,
+					core->config.boot_no);
+		}
+		if (peer != NULL && !peer->is_witness)
+			view_peer_index(&core->view, count++, peer->durable_index,
+					peer->received_index, peer->boot_no);
 	}
-	if (count < core->data_count && count < CORE_NODES_MAX)
-		indexes[count] = core->durable_index;
+	INVARIANT(count == core->data_count);
+}
+
+/* A durable copy that is counted lies in memory. */
+static bool
+view_is_volatile(const struct core *core)
+{
+	if (core->config.is_log_volatile)
+		return true;
+	for (uint32_t i = 0; core->role == CORE_MASTER && i < core->peer_count; i++)
+		if ((core->rset & core_bit(core->peers[i].id)) != 0 &&
+		    (core->peers[i].health & MSG_HEALTH_VOLATILE) != 0)
+			return true;
+	return false;
 }
 
 /* When the last round was sent that @peer has answered: its patience with others began no earlier.
@@ -121,6 +147,8 @@ static void
 view_freshness(struct core *core)
 {
 	const bool is_replica = core->role == CORE_FOLLOWER && core->master_id != 0;
+	const uint64_t shown =
+	    core->applied_index < core->commit_index ? core->applied_index : core->commit_index;
 	struct block_meta meta;
 
 	if (!is_replica || core->view.term != core->term) {
@@ -128,7 +156,7 @@ view_freshness(struct core *core)
 		core->fresh_mark_ns = 0;
 		return;
 	}
-	if (core->fresh_mark_ns == 0 || core->applied_index < core->fresh_index)
+	if (core->fresh_mark_ns == 0 || shown < core->fresh_index)
 		return;
 	/* A new master's commit_index is behind until its own barrier has committed. */
 	if (history_get(core, core->fresh_index, &meta) && meta.term == core->term)
@@ -157,6 +185,9 @@ view_refresh(struct core *core)
 	view->received_index = core->last_index;
 	view->durable_index = core->durable_index;
 	view->commit_index = core->commit_index;
+	view->memory_commit_index = core->memory_commit_index;
+	view->is_forgetful = core->is_forgetful;
+	view->is_volatile = view_is_volatile(core);
 	view->applied_index = core->applied_index;
 	view->last_term = last.term;
 	view->last_epoch = last.epoch;
@@ -169,7 +200,7 @@ view_refresh(struct core *core)
 		view->last_term = core->reg.last_term;
 		view->last_epoch = core->reg.last_epoch;
 	}
-	view_peer_indexes(core, view->peer_durable_index);
+	view_peer_indexes(core);
 	view->view_until_ns = view_until_ns(core);
 	return before.role != view->role || before.mode != view->mode ||
 	       before.master_id != view->master_id || before.is_serving != view->is_serving ||

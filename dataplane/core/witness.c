@@ -247,6 +247,7 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 	case MSG_VOTE_ACK:
 	case MSG_REGISTER_ACK:
 	case MSG_TRANSFER_NOW:
+	case MSG_RECOGNIZED:
 		break;
 	}
 	return TERN_ERR_MALFORMED;

@@ -89,14 +89,32 @@ apply_block(struct runtime *rt, const uint8_t *block, const struct block_hdr *hd
 	return cursor->slot == cursor->command_count;
 }
 
+/* A master applies ahead of commit_index for the sake of class memory, and not past a durable
+ * command whose reply could not be kept until its commit; replicas never do. */
+static bool
+may_apply(struct runtime *rt, uint64_t log_index)
+{
+	if (log_index <= rt->commit_index)
+		return true;
+	if (log_index > min_u64(rt->memory_index, rt->memory_wanted))
+		return false;
+	if (rt->ahead_checked != log_index) {
+		rt->ahead_checked = log_index;
+		rt->is_ahead_stopped = client_awaits_bytes(rt, log_index);
+	}
+	return !rt->is_ahead_stopped;
+}
+
 /* Applies block @log_index, if its bytes are at hand and the state machine has room. */
 static bool
 apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
 {
-	const uint8_t *block = reader_block(rt, &rt->apply_reader, APPLY_READER, log_index);
 	struct cmdlog_cursor cursor;
 	struct block_hdr hdr;
 
+	if (!state_may_publish(rt->config.state, log_index))
+		return false;
+	const uint8_t *block = reader_block(rt, &rt->apply_reader, APPLY_READER, log_index);
 	if (block == NULL)
 		return false;
 	if (cmdlog_cursor_begin(&cursor, block, rt->scratch, rt->config.command_bytes_max, &hdr) !=
@@ -113,25 +131,42 @@ apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
 	}
 	rt->applied_index = log_index;
 	state_publish(rt->config.state, log_index);
-	state_commit(rt->config.state, log_index);
+	if (log_index <= rt->commit_index)
+		state_commit(rt->config.state, log_index);
+	return true;
+}
+
+/* What was applied ahead and is committed by now. */
+static bool
+commit_applied(struct runtime *rt)
+{
+	const uint64_t index = min_u64(rt->applied_index, rt->commit_index);
+
+	if (state_committed_index(rt->config.state) >= index)
+		return false;
+	state_commit(rt->config.state, index);
+	cmdlog_set_applied(rt->log, index);
+	client_release_held(rt);
 	return true;
 }
 
 bool
 apply_turn(struct runtime *rt)
 {
+	const bool has_committed = commit_applied(rt);
 	const uint64_t before = rt->applied_index;
 	uint32_t commands = 0;
 
-	while (rt->applied_index < rt->commit_index && commands < RUNTIME_APPLY_COMMANDS_MAX &&
+	while (may_apply(rt, rt->applied_index + 1) && commands < RUNTIME_APPLY_COMMANDS_MAX &&
 	       !rt->is_apply_stopped && rt->applied_index - before < RUNTIME_APPLY_COMMANDS_MAX) {
 		if (!apply_next(rt, rt->applied_index + 1, &commands))
 			break;
 	}
 	if (rt->applied_index == before)
-		return false;
+		return has_committed;
 	rt->commands_applied += commands;
-	cmdlog_set_applied(rt->log, rt->applied_index);
+	/* The ring keeps what may be rolled back. */
+	cmdlog_set_applied(rt->log, min_u64(rt->applied_index, rt->commit_index));
 	const struct core_event event = { .kind = CORE_EVENT_APPLIED,
 					  .now_ns = rt->now_ns,
 					  .index = rt->applied_index };

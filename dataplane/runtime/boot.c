@@ -143,6 +143,7 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 		.witness_gen = config->witness_gen,
 		.solo_isolated_stop = config->solo_isolated_stop,
 		.min_copies = config->min_copies,
+		.is_log_volatile = config->is_log_volatile,
 		.timers = config->timers,
 		.prng_seed = config->prng_seed,
 		.bugs = config->core_bugs,

@@ -63,11 +63,28 @@ refuse(struct runtime *rt, uint32_t channel, uint64_t tag, enum submit_outcome o
 
 /* ---- writes ---- */
 
+/* Keeps the answer to a durable command until its commit. Blocks with replies that carry bytes are
+ * not applied ahead, but a repeat in a session may be answered by what its number once did. */
+static void
+hold_write(struct runtime *rt, uint32_t channel, const struct submit_completion *completion)
+{
+	struct held_write *held = &rt->held[rt->held_tail % rt->writes_max];
+
+	INVARIANT(rt->held_tail - rt->held_head < rt->writes_max);
+	rt->held_tail++;
+	*held = (struct held_write){ .completion = *completion, .channel = channel };
+	held->completion.class_ = COMMAND_DURABLE;
+	if (completion->reply.kind == REPLY_BYTES)
+		held->completion.reply =
+		    (struct reply){ .kind = REPLY_DONE, .value = (int64_t)completion->log_index };
+}
+
 void
 client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const struct reply *reply,
 		  uint64_t term)
 {
 	const struct pending_write *write = &rt->writes[rt->write_head % rt->writes_max];
+	const bool is_committed = log_index <= rt->commit_index;
 
 	if (rt->write_head == rt->write_tail || write->log_index != log_index ||
 	    write->slot != slot)
@@ -80,19 +97,92 @@ client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const s
 		.term = term,
 		.log_index = log_index,
 		.slot = slot,
+		.class_ = is_committed && !core_view(rt->core)->is_volatile ? COMMAND_DURABLE
+									    : COMMAND_MEMORY,
 		.reply = *reply,
 	};
 	rt->write_head++;
-	complete_write(rt, write->channel, &completion);
+	if (is_committed || write->class_ == COMMAND_MEMORY)
+		complete_write(rt, write->channel, &completion);
+	else
+		hold_write(rt, write->channel, &completion);
+}
+
+void
+client_release_held(struct runtime *rt)
+{
+	for (; rt->held_head != rt->held_tail; rt->held_head++) {
+		const struct held_write *held = &rt->held[rt->held_head % rt->writes_max];
+		if (held->completion.log_index > rt->commit_index)
+			return;
+		complete(rt, held->channel, &held->completion);
+	}
+}
+
+bool
+client_awaits_bytes(const struct runtime *rt, uint64_t log_index)
+{
+	for (uint64_t i = rt->write_head; i != rt->write_tail; i++) {
+		const struct pending_write *write = &rt->writes[i % rt->writes_max];
+		if (write->log_index > log_index)
+			return false;
+		if (write->log_index == log_index && write->has_bytes_reply)
+			return true;
+	}
+	return false;
 }
 
 void
 client_fail_writes(struct runtime *rt)
 {
+	for (; rt->held_head != rt->held_tail; rt->held_head++) {
+		const struct held_write *held = &rt->held[rt->held_head % rt->writes_max];
+		refuse(rt, held->channel, held->completion.tag, SUBMIT_UNKNOWN);
+	}
 	for (; rt->write_head != rt->write_tail; rt->write_head++) {
 		const struct pending_write *write = &rt->writes[rt->write_head % rt->writes_max];
 		refuse(rt, write->channel, write->tag, SUBMIT_UNKNOWN);
 	}
+}
+
+/* Where logs are volatile no flush survives a power cut: durable would be a lie (P5). */
+static bool
+is_class_offered(const struct runtime *rt, enum command_class class_)
+{
+	return class_ == COMMAND_MEMORY ||
+	       (class_ == COMMAND_DURABLE && !core_view(rt->core)->is_volatile);
+}
+
+/* What is not known to have a reply of fixed length is taken for one that has not. */
+static bool
+may_reply_bytes(const struct command *command)
+{
+	const bool is_fixed = command->op == COMMAND_SET || command->op == COMMAND_MSET ||
+			      command->op == COMMAND_DELETE || command->op == COMMAND_ADD ||
+			      command->op == COMMAND_APPEND ||
+			      command->op == COMMAND_SESSION_OPEN ||
+			      command->op == COMMAND_SESSION_CLOSE;
+
+	return !is_fixed || (command->flags & COMMAND_GET_OLD) != 0;
+}
+
+static void
+note_write(struct runtime *rt, uint32_t channel, const struct submit_request *request,
+	   const struct command *command, struct state_position at)
+{
+	const bool is_memory = command->class_ == COMMAND_MEMORY;
+
+	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
+	rt->writes[rt->write_tail++ % rt->writes_max] = (struct pending_write){
+		.log_index = at.log_index,
+		.tag = request->tag,
+		.slot = at.slot,
+		.channel = (uint8_t)channel,
+		.class_ = (uint8_t)command->class_,
+		.has_bytes_reply = !is_memory && may_reply_bytes(command),
+	};
+	if (is_memory)
+		rt->memory_wanted = at.log_index;
 }
 
 /* False: there is no room in the log now, or the block that @is_last allows is full; the request
@@ -113,6 +203,10 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_MALFORMED);
 		return true;
 	}
+	if (!is_class_offered(rt, command.class_)) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_CLASS);
+		return true;
+	}
 	enum tern_err err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	if (err == TERN_ERR_QUEUE_FULL && cmdlog_open_count(rt->log) != 0) {
 		/* The block is as large as it should be: close it and open the next. */
@@ -128,9 +222,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 						: SUBMIT_REFUSED_TOO_LARGE);
 		return true;
 	}
-	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
-	rt->writes[rt->write_tail++ % rt->writes_max] =
-	    (struct pending_write){ log_index, request->tag, slot, channel };
+	note_write(rt, channel, request, &command, (struct state_position){ log_index, slot });
 	if (request->flags & SUBMIT_CLOSES_BLOCK) {
 		/* Room for the block was reserved when its commands were appended. */
 		err = dispatch_seal(rt, BLOCK_COMMANDS);
@@ -150,7 +242,9 @@ take_read(struct runtime *rt, uint32_t channel, const struct submit_request *req
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_BUSY);
 	} else {
 		rt->reads[rt->read_tail++ % RUNTIME_READS_MAX] = (struct pending_read){
-			.op_id = rt->read_op_id, .tag = request->tag, .channel = channel
+			.op_id = rt->read_op_id,
+			.tag = request->tag,
+			.channel = channel,
 		};
 	}
 }
@@ -202,7 +296,7 @@ client_finish_reads(struct runtime *rt)
 				.outcome = SUBMIT_DONE,
 				.master_id = rt->config.node_id,
 				.term = core_view(rt->core)->term,
-				.log_index = rt->applied_index,
+				.log_index = min_u64(rt->applied_index, rt->commit_index),
 			};
 			complete(rt, read->channel, &completion);
 		}

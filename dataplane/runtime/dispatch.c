@@ -87,6 +87,9 @@ on_role(struct runtime *rt)
 
 	if (view->role == CORE_MASTER)
 		return;
+	/* What was applied ahead stays, in provisional views only, until it is committed or rolled
+	 * back; nothing is applied ahead any more. */
+	rt->memory_index = rt->memory_wanted = rt->ahead_checked = 0;
 	rt->is_barrier_wanted = false;
 	cmdlog_open_discard(rt->log);
 	client_fail_writes(rt);
@@ -149,6 +152,15 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		INVARIANT(effect->index >= rt->commit_index);
 		rt->commit_index = effect->index;
 		break;
+	case CORE_EFFECT_MEMORY_COMMIT:
+		INVARIANT(effect->index >= rt->applied_index);
+		rt->memory_index = effect->index;
+		break;
+	case CORE_EFFECT_ROLLBACK:
+		INVARIANT(effect->index >= rt->commit_index && effect->index < rt->applied_index);
+		state_rollback(rt->config.state, effect->index);
+		rt->applied_index = effect->index;
+		break;
 	case CORE_EFFECT_ROLE:
 		on_role(rt);
 		break;
@@ -160,6 +172,10 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		break;
 	case CORE_EFFECT_ALARM:
 		rt->alarms[(uint32_t)effect->alarm % 8]++;
+		if (effect->alarm == CORE_ALARM_MEMORY_COMMITS_LOST) {
+			rt->memory_lost_first = effect->index;
+			rt->memory_lost_last = effect->index_to;
+		}
 		break;
 	}
 }

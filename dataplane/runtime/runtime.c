@@ -55,7 +55,8 @@ runtime_bytes(const struct runtime_config *config)
 	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
-	       (size_t)1024 * PAGE_BYTES + writes_max_of(config) * sizeof(struct pending_write) +
+	       (size_t)1024 * PAGE_BYTES +
+	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
 
@@ -90,15 +91,16 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->history = arena_take(arena, config->log_pages_max * sizeof(*rt->history), 64);
 	rt->entries = arena_take(arena, config->log_pages_max * cmdlog_entry_bytes(), 64);
 	rt->writes = arena_take(arena, rt->writes_max * sizeof(*rt->writes), 64);
+	rt->held = arena_take(arena, rt->writes_max * sizeof(*rt->held), 64);
 	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
 	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
 	rt->meta.page = arena_take(arena, PAGE_BYTES, PAGE_BYTES);
 	rt->boot.buffer = arena_take(arena, (size_t)256 * PAGE_BYTES, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
-	    rt->entries == NULL || rt->writes == NULL || rt->reads == NULL || rt->scratch == NULL ||
-	    rt->meta.page == NULL || rt->boot.buffer == NULL || memory == NULL ||
-	    !take_windows(rt, arena, &rt->apply_reader))
+	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->reads == NULL ||
+	    rt->scratch == NULL || rt->meta.page == NULL || rt->boot.buffer == NULL ||
+	    memory == NULL || !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
 	for (uint16_t node = 1; node <= NODE_ID_MAX; node++) {
@@ -163,6 +165,8 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.is_serving = view->is_serving,
 		.is_storage_failed = rt->is_storage_failed,
 		.is_damaged = rt->is_damaged || rt->is_apply_stopped || view->is_quarantined,
+		.is_log_volatile = rt->config.is_log_volatile,
+		.is_forgetful = view->is_forgetful,
 		.term = view->term,
 		.rset = view->rset,
 		.epoch = view->epoch,
@@ -171,6 +175,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.received_index = view->received_index,
 		.durable_index = view->durable_index,
 		.commit_index = view->commit_index,
+		.memory_commit_index = view->memory_commit_index,
 		.applied_index = rt->applied_index,
 		.last_chain = view->last_chain,
 		.commit_chain = view->commit_chain,
@@ -188,6 +193,10 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.solo_entries = view->solo_entries,
 		.duplex_returns = view->duplex_returns,
 		.truncations = view->truncations,
+		.rollbacks = view->rollbacks,
+		.memory_commits_lost = view->memory_commits_lost,
+		.memory_lost_first = rt->memory_lost_first,
+		.memory_lost_last = rt->memory_lost_last,
 		.effective_solo_ns = view->solo_ns,
 		.effective_elect_min_ns = view->elect_min_ns,
 		.effective_elect_max_ns = view->elect_max_ns,

@@ -40,6 +40,9 @@ struct runtime_config {
 	uint32_t min_copies;
 	uint32_t core_bugs; /* tests only */
 	uint64_t prng_seed;
+	/* The log device forgets when the process ends (superblocks do not): see core.h. Equal on
+	 * all data nodes. Commands of class durable are refused then. */
+	bool is_log_volatile;
 
 	struct net_port data_net, mgmt_net;
 	struct disk_port disk;

@@ -78,9 +78,18 @@ struct reader {
 	uint32_t last_used;
 };
 
-struct pending_write { /* a command sealed here whose fate is open, in log order */
+struct pending_write { /* a command sealed here and not applied, in log order */
 	uint64_t log_index, tag;
-	uint32_t slot, channel;
+	uint32_t slot;
+	uint8_t channel, class_;
+	bool has_bytes_reply; /* it may: such bytes are lent only until the next command */
+};
+
+/* A durable command that was applied ahead of its commit: its answer waits for it, in log order. An
+ * open request is in one of the two rings, so each has room for all of them. */
+struct held_write {
+	struct submit_completion completion;
+	uint32_t channel;
 };
 
 struct pending_read {
@@ -157,6 +166,12 @@ struct runtime {
 	uint64_t barrier_term;
 	uint32_t barrier_epoch;
 	uint64_t persist_index, commit_index, applied_index;
+	/* How far this master may apply ahead of commit_index, 0 on others, and how far somebody
+	 * wants it to: the newest command of class memory. Without any, blocks are applied when
+	 * they are committed. */
+	uint64_t memory_index, memory_wanted;
+	uint64_t ahead_checked; /* this block was looked at, and */
+	bool is_ahead_stopped;  /* holds a durable command whose reply cannot be held */
 	uint16_t accept_node;
 	bool is_storage_failed, is_damaged;
 
@@ -169,11 +184,14 @@ struct runtime {
 
 	struct pending_write *writes;
 	uint64_t write_head, write_tail, writes_max;
+	struct held_write *held;
+	uint64_t held_head, held_tail;
 	struct pending_read *reads;
 	uint64_t read_head, read_tail, read_op_id;
 	uint8_t *scratch; /* gathers a command that straddles pages */
 
 	uint64_t alarms[8];
+	uint64_t memory_lost_first, memory_lost_last; /* of the newest MEMORY_COMMITS_LOST */
 	uint64_t blocks_sealed, groups_written, commands_applied, turns, idle_turns, sleeps;
 	uint64_t busy_count;    /* see runtime_busy_count */
 	uint32_t wake_channels; /* mask of channels that got completions this turn */
@@ -238,6 +256,10 @@ bool apply_turn(struct runtime *rt);
 bool client_turn(struct runtime *rt);
 void client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot,
 		       const struct reply *reply, uint64_t term);
+/* Answers durable commands that were applied before they were committed. */
+void client_release_held(struct runtime *rt);
+/* Block @log_index holds a durable command of this node's clients whose reply may carry bytes. */
+bool client_awaits_bytes(const struct runtime *rt, uint64_t log_index);
 /* Mastership is over: sealed commands become UNKNOWN. */
 void client_fail_writes(struct runtime *rt);
 void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index);

@@ -52,16 +52,19 @@ struct node_status {
 	uint32_t cluster_gen, boot_no;
 	uint16_t node_id, master_id;
 	uint8_t role, mode; /* enum core_role, enum core_mode */
-	bool is_serving, is_storage_failed, is_damaged;
+	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
 	uint64_t term, rset;
 	uint32_t epoch, copies;
-	uint64_t last_index, received_index, durable_index, commit_index, applied_index;
+	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
+	    applied_index;
 	struct hash128 last_chain, commit_chain;
 	uint64_t state_hash; /* at applied_index */
 	uint64_t keys, sessions, state_bytes;
 	uint64_t log_used_bytes, log_area_bytes;
 	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
 	uint64_t elections, solo_entries, duplex_returns, truncations;
+	uint64_t rollbacks, memory_commits_lost;      /* the latter in blocks */
+	uint64_t memory_lost_first, memory_lost_last; /* the newest of them; 0: none */
 	uint64_t alarms[8]; /* counted by enum core_alarm */
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t turns, idle_turns, sleeps;

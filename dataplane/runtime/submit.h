@@ -8,6 +8,13 @@
  * most `in_flight_max` requests open; the completion ring has room for that many, so the lcore
  * never waits for a front end.
  *
+ * Classes (protocol section 10): a write is answered DONE once its own class is met, durable at
+ * commit_index, memory at memory_commit_index; class_ of the completion says which one is met, so
+ * a memory command that was flushed by then says durable. A class that cannot be met is refused:
+ * async, and durable where logs are volatile. Where one copy is counted (SOLO), memory waits for
+ * the flush. Durable commands between memory commands are executed ahead of their commit and
+ * answered at it.
+ *
  * What an outcome means to a client: DONE: executed and committed. REFUSED_*: was not and will not
  * be executed; an error reply is right. UNKNOWN: sealed into a block whose fate this node does not
  * know: a RESP connection must be closed without a reply.
@@ -23,9 +30,12 @@
 
 enum submit_kind {
 	SUBMIT_WRITE = 1, /* an encoded command follows the request header */
-	SUBMIT_READ,      /* a read point: DONE once reads of the local state are linearizable at or
-			   * after log_index; the front end then reads through its state_reader */
-	SUBMIT_TRANSFER,  /* hand mastership to node: DONE when the hand-over has begun */
+	/* A read point: DONE once reads of the local state are linearizable at or after log_index.
+	 * The front end then reads through its state_reader: in a committed view what is durable,
+	 * in a provisional one also what was answered in class memory, for that was published here
+	 * before it was answered. */
+	SUBMIT_READ,
+	SUBMIT_TRANSFER, /* hand mastership to node: DONE when the hand-over has begun */
 };
 
 /* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
@@ -48,6 +58,7 @@ enum submit_outcome {
 	SUBMIT_REFUSED_TOO_LARGE,
 	SUBMIT_REFUSED_BUSY, /* a bounded queue is full: try again later */
 	SUBMIT_REFUSED_MALFORMED,
+	SUBMIT_REFUSED_CLASS, /* the command's class cannot be met here */
 	SUBMIT_UNKNOWN,
 };
 
@@ -55,10 +66,11 @@ struct submit_completion {
 	uint64_t tag;
 	uint32_t outcome; /* enum submit_outcome */
 	uint16_t master_id;
-	uint16_t copies; /* DONE, WRITE: copies that were durable by the quorum rule */
+	uint16_t copies; /* DONE, WRITE: copies that its class counted */
 	uint64_t term, log_index;
 	uint32_t slot;
-	uint32_t reserved;
+	uint16_t class_; /* DONE, WRITE: enum command_class, what is met */
+	uint16_t reserved;
 	struct reply reply; /* WRITE, DONE. REPLY_BYTES: reply.bytes bytes follow this structure */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/wire/command.h"
 
+#include <stddef.h>
+
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/bytes.h"
@@ -67,6 +69,13 @@ command_end(struct command_writer *writer, enum command_op op, uint8_t flags, ui
 	memset(writer->out + writer->used, 0, total - writer->used);
 	*bytes = (uint32_t)total;
 	return TERN_OK;
+}
+
+void
+command_set_class(uint8_t *command, enum command_class class_)
+{
+	INVARIANT(class_ <= COMMAND_ASYNC);
+	command[offsetof(struct command_hdr_le, class_)] = (uint8_t)class_;
 }
 
 uint32_t

@@ -32,7 +32,7 @@ enum command_op {
 
 enum command_class {
 	COMMAND_DURABLE = 0, /* flushed on every copy that the quorum rule counts */
-	COMMAND_MEMORY = 1,  /* reserved */
+	COMMAND_MEMORY = 1,  /* received by them: survives any one crash or cut */
 	COMMAND_ASYNC = 2,   /* reserved */
 };
 
@@ -90,6 +90,9 @@ TERN_CHECKED enum tern_err
 command_end(struct command_writer *writer, enum command_op op, uint8_t flags, uint64_t client_id,
 	    uint64_t seq, uint16_t open_window, uint32_t *bytes);
 
+/* Puts a class into an encoded command; command_end wrote durable. */
+void command_set_class(uint8_t *command, enum command_class class_);
+
 /* Length of the command whose first 4 bytes lie at @data; 0 when it cannot be one. */
 uint32_t command_bytes_peek(const uint8_t *data);
 
@@ -128,7 +131,7 @@ struct reply {
 	bool is_max;    /* BOUND: the upper one */
 	bool is_repeat; /* answered from the session table */
 	int64_t value, delta, bound;
-	uint32_t bytes; /* BYTES */
+	uint32_t bytes;      /* BYTES */
 	const uint8_t *data; /* BYTES: lent by the state machine until its writer's next call */
 };
 

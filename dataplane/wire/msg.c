@@ -90,6 +90,11 @@ static const struct field register_ack_fields[] = {
 };
 static const struct field transfer_fields[] = { U64(transfer.last_index) };
 
+static const struct field recognized_fields[] = {
+	U32(recognized.peer_boot_no),
+	U64(recognized.commit_index),
+};
+
 struct layout {
 	const struct field *fields;
 	uint32_t count;
@@ -113,6 +118,7 @@ static const struct layout layouts[] = {
 	[MSG_REGISTER_ACK] = LAYOUT(register_ack_fields, "register_ack"),
 	[MSG_TRANSFER_NOW] = LAYOUT(transfer_fields, "transfer_now"),
 	[MSG_FAREWELL] = { NULL, 0, "farewell" },
+	[MSG_RECOGNIZED] = LAYOUT(recognized_fields, "recognized"),
 };
 
 static uint32_t
@@ -222,7 +228,7 @@ msg_encode(uint8_t *body, const struct msg *msg)
 	const struct layout *layout = &layouts[msg->kind];
 	uint32_t at = MSG_HDR_BYTES;
 
-	INVARIANT(msg->kind >= MSG_HEARTBEAT && msg->kind <= MSG_FAREWELL);
+	INVARIANT(msg->kind >= MSG_HEARTBEAT && msg->kind <= MSG_KIND_LAST);
 	INVARIANT(layout_bytes(layout) <= MSG_BYTES_MAX);
 	memset(body, 0, MSG_HDR_BYTES);
 	body[0] = (uint8_t)msg->kind;
@@ -238,7 +244,7 @@ msg_decode(const uint8_t *body, uint32_t body_bytes, struct msg *msg)
 {
 	uint32_t at = MSG_HDR_BYTES;
 
-	if (body_bytes < MSG_HDR_BYTES || body[0] < MSG_HEARTBEAT || body[0] > MSG_FAREWELL ||
+	if (body_bytes < MSG_HDR_BYTES || body[0] < MSG_HEARTBEAT || body[0] > MSG_KIND_LAST ||
 	    body[1] != 0 || body[2] != 0 || body[3] != 0)
 		return TERN_ERR_MALFORMED;
 	const struct layout *layout = &layouts[body[0]];
@@ -256,5 +262,5 @@ msg_decode(const uint8_t *body, uint32_t body_bytes, struct msg *msg)
 const char *
 msg_kind_text(enum msg_kind kind)
 {
-	return kind >= MSG_HEARTBEAT && kind <= MSG_FAREWELL ? layouts[kind].text : "unknown";
+	return kind >= MSG_HEARTBEAT && kind <= MSG_KIND_LAST ? layouts[kind].text : "unknown";
 }

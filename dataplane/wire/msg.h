@@ -28,7 +28,9 @@ enum msg_kind {
 	MSG_REGISTER_ACK,
 	MSG_TRANSFER_NOW,
 	MSG_FAREWELL,
+	MSG_RECOGNIZED,
 };
+#define MSG_KIND_LAST MSG_RECOGNIZED
 
 /* Bits of heartbeat health. Zero is healthy. */
 enum msg_health {
@@ -36,6 +38,8 @@ enum msg_health {
 	MSG_HEALTH_APPLY_STALLED = 1 << 1,
 	MSG_HEALTH_DATA_PORT_DOWN = 1 << 2,
 	MSG_HEALTH_DAMAGED = 1 << 3,
+	MSG_HEALTH_VOLATILE = 1 << 4,  /* the log is in memory only, by configuration */
+	MSG_HEALTH_FORGETFUL = 1 << 5, /* and may lack what this node acknowledged: no voter */
 };
 
 struct msg_heartbeat {
@@ -132,6 +136,11 @@ struct msg_transfer {
 	uint64_t last_index; /* the target campaigns once it holds this block durably */
 };
 
+struct msg_recognized {        /* master to a forgetful node, on every beat */
+	uint32_t peer_boot_no; /* the receiver's incarnation whose acknowledgements count */
+	uint64_t commit_index;
+};
+
 struct msg {
 	enum msg_kind kind;
 	uint16_t sender; /* node id */
@@ -147,6 +156,7 @@ struct msg {
 		struct msg_register register_;
 		struct msg_register_ack register_ack;
 		struct msg_transfer transfer;
+		struct msg_recognized recognized;
 	};
 };
 

@@ -10,6 +10,7 @@
 
 #define FLAG_IS_MAX    1u
 #define FLAG_IS_REPEAT 2u
+#define FLAG_IS_MEMORY 4u
 
 struct node_le {
 	le16 node_id, port;
@@ -137,7 +138,8 @@ native_add_reply(struct native_writer *writer, const struct native_reply *reply)
 	}
 	le.kind = (uint8_t)reply->reply.kind;
 	le.flags = (uint8_t)((reply->reply.is_max ? FLAG_IS_MAX : 0) |
-			     (reply->reply.is_repeat ? FLAG_IS_REPEAT : 0));
+			     (reply->reply.is_repeat ? FLAG_IS_REPEAT : 0) |
+			     (reply->is_memory ? FLAG_IS_MEMORY : 0));
 	le.value = le64_make((uint64_t)reply->reply.value);
 	le.delta = le64_make((uint64_t)reply->reply.delta);
 	le.bound = le64_make((uint64_t)reply->reply.bound);
@@ -266,8 +268,8 @@ reply_fits(const struct reply_le *le)
 	const bool is_read = le->what == NATIVE_WHAT_READ;
 
 	if (le->what < NATIVE_WHAT_OPEN || le->what > NATIVE_WHAT_READ ||
-	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_UNKNOWN ||
-	    (le->flags & ~(FLAG_IS_MAX | FLAG_IS_REPEAT)) != 0)
+	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_CLASS ||
+	    (le->flags & ~(FLAG_IS_MAX | FLAG_IS_REPEAT | FLAG_IS_MEMORY)) != 0)
 		return false;
 	if (le->outcome != NATIVE_DONE)
 		return le->kind == 0 && le->flags == 0 && le32_get(le->value_bytes) == 0 &&
@@ -310,6 +312,7 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 		reply->integer = (int64_t)le64_get(le.value);
 		return true;
 	}
+	reply->is_memory = (le.flags & FLAG_IS_MEMORY) != 0;
 	reply->reply = (struct reply){
 		.kind = (enum reply_kind)le.kind,
 		.is_max = (le.flags & FLAG_IS_MAX) != 0,

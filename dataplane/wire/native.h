@@ -85,6 +85,7 @@ enum native_outcome {
 	NATIVE_BUSY,
 	NATIVE_MALFORMED,
 	NATIVE_UNKNOWN,
+	NATIVE_CLASS, /* the command's class cannot be met */
 };
 
 enum native_value { NATIVE_VALUE_NONE = 0, NATIVE_VALUE_BYTES, NATIVE_VALUE_INTEGER };
@@ -95,6 +96,7 @@ struct native_reply {
 	uint64_t id; /* OPEN: its number; WRITE: seq; READ: its id */
 	uint64_t log_index;
 	struct reply reply;     /* OPEN, WRITE: DONE */
+	bool is_memory;         /* the same: met in class memory, not flushed yet */
 	enum native_value type; /* READ: DONE */
 	const uint8_t *value;   /* READ, BYTES: borrowed */
 	uint32_t value_bytes;   /* READ, BYTES */

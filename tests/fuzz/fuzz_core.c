@@ -27,7 +27,8 @@ struct node {
 	struct core_effects effects;
 	struct block_meta history[BLOCKS_MAX]; /* the core's */
 	struct block_meta log[BLOCKS_MAX];     /* the command log's */
-	uint64_t now_ns, last_index, persist_index, durable_index, commit_index, applied_index;
+	uint64_t now_ns, last_index, persist_index, durable_index, commit_index, applied_index,
+	    memory_index;
 	uint64_t term;
 	struct witness_register reg;
 	bool has_meta, is_storage_failed, is_ring_full, is_accepting;
@@ -35,7 +36,7 @@ struct node {
 	bool is_barrier_wanted, is_cut_pending;
 	uint64_t barrier_term, cut_index;
 	uint32_t barrier_epoch;
-	struct msg sent[NODES_MAX][MSG_FAREWELL + 1]; /* the last of each kind, by node */
+	struct msg sent[NODES_MAX][MSG_KIND_LAST + 1]; /* the last of each kind, by node */
 };
 
 /* ---- the log ---- */
@@ -194,9 +195,22 @@ on_effect(struct node *node, const struct core_effect *effect)
 		REQUIRE(!node->is_cut_pending || effect->index <= node->cut_index);
 		node->commit_index = effect->index;
 		break;
+	case CORE_EFFECT_MEMORY_COMMIT:
+		REQUIRE(core_view(node->core)->role == CORE_MASTER);
+		REQUIRE(effect->index >= node->commit_index && effect->index <= node->last_index);
+		REQUIRE(effect->index >= node->applied_index);
+		node->memory_index = effect->index;
+		break;
+	case CORE_EFFECT_ROLLBACK:
+		REQUIRE(!node->is_cut_pending && effect->index >= node->commit_index);
+		REQUIRE(effect->index < node->applied_index);
+		node->applied_index = effect->index;
+		break;
 	case CORE_EFFECT_ROLE:
-		if (core_view(node->core)->role != CORE_MASTER)
-			node->is_barrier_wanted = false;
+		if (core_view(node->core)->role == CORE_MASTER)
+			break;
+		node->is_barrier_wanted = false;
+		node->memory_index = 0;
 		break;
 	case CORE_EFFECT_READ_READY:
 	case CORE_EFFECT_READ_FAILED:
@@ -214,7 +228,12 @@ check_view(const struct node *node, const struct core_view *before)
 	const struct core_view *view = core_view(node->core);
 
 	REQUIRE(view->term >= before->term && view->commit_index >= before->commit_index);
-	REQUIRE(view->applied_index <= view->commit_index);
+	REQUIRE(view->commit_index <= view->memory_commit_index);
+	REQUIRE(view->memory_commit_index <= view->last_index);
+	REQUIRE(view->applied_index <= view->memory_commit_index);
+	REQUIRE(view->applied_index == node->applied_index);
+	if (view->is_forgetful)
+		REQUIRE(view->role != CORE_MASTER && view->role != CORE_CANDIDATE);
 	REQUIRE(view->commit_index == node->commit_index);
 	REQUIRE(view->last_index == node->last_index);
 	REQUIRE(view->durable_index <= view->last_index);
@@ -315,12 +334,15 @@ make_meta_durable(struct node *node)
 	REQUIRE(step(node, event) == TERN_OK);
 }
 
+/* Up to the commit, and as master ahead of it. */
 static void
 apply(struct node *node, struct fuzz_input *in)
 {
-	if (node->applied_index >= node->commit_index)
+	const uint64_t most = max_u64(node->commit_index, node->memory_index);
+
+	if (node->applied_index >= most)
 		return;
-	node->applied_index += 1 + fuzz_u8(in) % (node->commit_index - node->applied_index);
+	node->applied_index += 1 + fuzz_u8(in) % (most - node->applied_index);
 	const struct core_event event = { .kind = CORE_EVENT_APPLIED,
 					  .index = node->applied_index };
 	REQUIRE(step(node, event) == TERN_OK);
@@ -555,6 +577,10 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		break;
 	case MSG_FAREWELL:
 		break;
+	case MSG_RECOGNIZED:
+		msg->recognized.peer_boot_no = pick_u32(node->config.boot_no, in);
+		msg->recognized.commit_index = pick_index(node, in);
+		break;
 	}
 }
 
@@ -616,6 +642,7 @@ start(struct node *node, struct fuzz_input *in)
 		.now_ns = node->now_ns,
 		.boot_no = 1 + (how & 1),
 		.is_first_boot = (how & 1) == 0,
+		.is_log_volatile = (recovered >> 5 & 1) != 0,
 		.term = 4,
 		.reg = { .sequence = 1, .witness_id = topology->witness_id, .boot_no = 1 },
 		.is_amnesiac = is_witness && how > 240,
@@ -711,7 +738,7 @@ act(struct node *node, struct fuzz_input *in)
 		REQUIRE(step(node, (struct core_event){ .kind = CORE_EVENT_TICK }) == TERN_OK);
 		break;
 	default:
-		hear(node, in, (enum msg_kind)(1 + (what & 31) % 12));
+		hear(node, in, (enum msg_kind)(1 + (what & 31) % MSG_KIND_LAST));
 		break;
 	}
 	seal_barrier(node);

@@ -89,6 +89,7 @@ run_command(struct fake_cluster *cluster, const uint8_t *bytes, uint32_t length,
 	(void)state_grace_period(cluster->state);
 	out->outcome = NATIVE_DONE;
 	out->log_index = cluster->log_index;
+	out->is_memory = command.class_ == COMMAND_MEMORY;
 	cluster->executions += !out->reply.is_repeat;
 	cluster->repeats += out->reply.is_repeat;
 }

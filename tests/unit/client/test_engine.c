@@ -14,6 +14,7 @@ struct tally {
 	struct fake_cluster *cluster;
 	uint64_t submitted, done, refused, unknown, with_integer;
 	enum tern_reason reason;
+	enum tern_class class_;
 	int64_t last;
 	char value[64];
 	uint32_t value_bytes;
@@ -35,6 +36,7 @@ count(void *context, const struct tern_result *result)
 	tally->unknown += result->status == TERN_UNKNOWN;
 	tally->with_integer += result->status == TERN_DONE && result->has_integer;
 	tally->reason = result->reason;
+	tally->class_ = result->class_;
 	tally->last = result->integer;
 	tally->is_found = result->is_found;
 	tally->value_bytes = result->value_bytes;
@@ -152,6 +154,37 @@ test_calls(void **context)
 	assert_false(tally.is_found);
 	assert_int_equal(tally.done, 4);
 	assert_int_equal(cluster->engine->node_count, 2);
+	cluster_end(cluster);
+}
+
+static void
+test_class(void **context)
+{
+	struct fake_cluster *cluster = cluster_make(9);
+	struct tally tally = { .cluster = cluster };
+	struct tern_request request = { .op = TERN_ADD, .key = "a", .key_bytes = 1, .delta = 1 };
+	(void)context;
+
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_DURABLE);
+	request.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_MEMORY);
+	cluster->engine->class_ = TERN_CLASS_MEMORY;
+	request.class_ = TERN_CLASS_DEFAULT;
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_MEMORY);
+	request.class_ = TERN_CLASS_DURABLE;
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_DURABLE);
+	request.class_ = (enum tern_class)3;
+	assert_int_equal(submit(&tally, request), -EINVAL);
+	assert_int_equal(tally.done, 4);
+	assert_int_equal(tally.last, 4);
 	cluster_end(cluster);
 }
 
@@ -372,7 +405,7 @@ main(void)
 		cmocka_unit_test(test_calls),          cmocka_unit_test(test_refused_requests),
 		cmocka_unit_test(test_window),         cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_session_lost),
-		cmocka_unit_test(test_quiet_and_deaf),
+		cmocka_unit_test(test_quiet_and_deaf), cmocka_unit_test(test_class),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,41 @@ check_commit(struct cluster *cluster, struct fake_node *node, uint64_t index)
 }
 
 void
+check_memory_commit(struct cluster *cluster, const struct fake_node *node, uint64_t index)
+{
+	const struct core_view *view = core_view(node->core);
+	const struct fake_node *peer = &cluster->nodes[NODE_A + NODE_B - node->id];
+	const uint32_t at = peer->id - NODE_A;
+
+	if (index > node->last || index < view->commit_index)
+		cluster_breach(cluster, "memory commit beside the log", index, node->last);
+	/* What an earlier mastership of this node had applied stays applied. */
+	if (index == view->commit_index || index <= node->applied)
+		return;
+	if (view->mode != CORE_MODE_DUPLEX)
+		cluster_breach(cluster, "memory commit on one copy", index, node->id);
+	if (view->peer_received_index[at] < index)
+		cluster_breach(cluster, "memory commit that nobody else received", index,
+			       view->peer_received_index[at]);
+	if (peer->is_up && peer->boot_no == view->peer_boot_no[at] &&
+	    peer->last < view->peer_received_index[at])
+		cluster_breach(cluster, "received is more than there is", peer->last, index);
+}
+
+void
+check_applied(struct cluster *cluster, const struct fake_node *node)
+{
+	const struct core_view *view = core_view(node->core);
+
+	if (node->id == NODE_W)
+		return;
+	if (view->applied_index != node->applied || node->applied > node->last ||
+	    node->applied > view->memory_commit_index)
+		cluster_breach(cluster, "applied beyond what may be", node->applied,
+			       view->memory_commit_index);
+}
+
+void
 check_cut(struct cluster *cluster, const struct fake_node *node, uint64_t keep_index)
 {
 	if (keep_index < core_view(node->core)->commit_index)

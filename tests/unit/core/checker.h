@@ -10,6 +10,11 @@ void check_node(struct cluster *cluster, struct fake_node *node);
 /* I4, I7. */
 void check_commit(struct cluster *cluster, struct fake_node *node, uint64_t index);
 /* I9. */
+/* Class memory counts on two copies: both data nodes held the block, in this incarnation of the
+ * other one or in its last. */
+void check_memory_commit(struct cluster *cluster, const struct fake_node *node, uint64_t index);
+/* What is applied is in the log, and ahead of the commit only where it may be. */
+void check_applied(struct cluster *cluster, const struct fake_node *node);
 void check_cut(struct cluster *cluster, const struct fake_node *node, uint64_t keep_index);
 /* I6. */
 void check_register(struct cluster *cluster, const struct witness_register *before,

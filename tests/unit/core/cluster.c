@@ -224,6 +224,26 @@ send_message(struct cluster *cluster, struct fake_node *node, const struct core_
 }
 
 static void
+on_memory_effect(struct cluster *cluster, struct fake_node *node, const struct core_effect *effect)
+{
+	if (effect->kind == CORE_EFFECT_MEMORY_COMMIT) {
+		check_memory_commit(cluster, node, effect->index);
+		push(cluster, (struct fake_event){ .kind = FAKE_APPLY,
+						   .at_ns = cluster->now_ns + 20 * US,
+						   .node = node->id,
+						   .boot_no = node->boot_no,
+						   .term = core_view(node->core)->term,
+						   .index = effect->index });
+		return;
+	}
+	if (node->is_cutting || effect->index >= node->applied)
+		cluster_breach(cluster, "ROLLBACK late or of nothing", effect->index,
+			       node->applied);
+	node->applied = effect->index;
+	cluster->rollbacks++;
+}
+
+static void
 on_effect(struct cluster *cluster, struct fake_node *node, const struct core_effect *effect)
 {
 	switch (effect->kind) {
@@ -275,6 +295,10 @@ on_effect(struct cluster *cluster, struct fake_node *node, const struct core_eff
 						   .boot_no = node->boot_no,
 						   .index = effect->index });
 		break;
+	case CORE_EFFECT_MEMORY_COMMIT:
+	case CORE_EFFECT_ROLLBACK:
+		on_memory_effect(cluster, node, effect);
+		break;
 	case CORE_EFFECT_ROLE:
 		break;
 	case CORE_EFFECT_READ_READY:
@@ -296,6 +320,7 @@ after_step(struct cluster *cluster, struct fake_node *node)
 	uint64_t deadline_ns;
 
 	check_node(cluster, node);
+	check_applied(cluster, node);
 	if (core_view(node->core)->role != CORE_MASTER)
 		node->is_barrier_wanted = false;
 	if (node->is_barrier_wanted) {
@@ -403,6 +428,17 @@ read_needing(struct cluster *cluster, struct fake_node *node, uint64_t needed_in
 	return 0;
 }
 
+/* Ahead of the commit: what that very mastership's memory_commit_index still reaches. */
+static bool
+may_apply(const struct fake_node *node, const struct fake_event *from)
+{
+	const struct core_view *view = core_view(node->core);
+
+	return from->index <= view->commit_index ||
+	       (view->role == CORE_MASTER && view->term == from->term &&
+		from->index <= view->memory_commit_index);
+}
+
 static void
 on_node_event(struct cluster *cluster, struct fake_node *node, const struct fake_event *from)
 {
@@ -422,8 +458,10 @@ on_node_event(struct cluster *cluster, struct fake_node *node, const struct fake
 	case FAKE_APPLY:
 		event.kind = CORE_EVENT_APPLIED;
 		event.index = from->index;
-		if (from->index <= core_view(node->core)->applied_index)
+		if (from->index <= node->applied || !may_apply(node, from))
 			return;
+		cluster->applied_ahead += from->index > core_view(node->core)->commit_index;
+		node->applied = from->index;
 		break;
 	case FAKE_BLOCK:
 		on_block(cluster, node, from);
@@ -546,7 +584,7 @@ reset_volatile(struct fake_node *node)
 	node->is_barrier_wanted = node->is_hung = false;
 	node->slow_factor = 1;
 	node->paused_until_ns = node->tick_ns = 0;
-	node->checked_commit = 0;
+	node->checked_commit = node->applied = 0;
 	memset(node->streams, 0, sizeof(node->streams));
 }
 
@@ -572,6 +610,7 @@ cluster_start(struct cluster *cluster, uint16_t node_id)
 		.bugs = cluster->bugs,
 		.now_ns = cluster->now_ns,
 		.is_first_boot = node->boot_no == 0,
+		.is_log_volatile = node->is_log_volatile,
 		.term = node->term,
 		.voted_for = node->voted_for,
 		.reg = node->reg,
@@ -627,7 +666,9 @@ cluster_crash(struct cluster *cluster, uint16_t node_id)
 	forget_reads(cluster, node_id);
 	cluster->crashes++;
 	node->is_up = false;
-	if (node->is_writing)
+	if (node->is_log_volatile)
+		node->durable = 0;
+	else if (node->is_writing)
 		node->durable = prng_between(&cluster->prng, node->durable, node->write_to);
 	if (node->is_meta_writing && prng_below(&cluster->prng, 2) == 0)
 		take_meta(cluster, node);

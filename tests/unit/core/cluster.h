@@ -38,6 +38,7 @@ struct fake_node {
 	uint16_t id;
 	bool is_up, is_hung, is_amnesiac; /* hung: its device completes nothing */
 	bool is_first_boot;
+	bool is_log_volatile; /* a crash takes the log with it */
 	uint32_t boot_no;
 	uint64_t paused_until_ns, slow_factor;
 	uint64_t tick_ns; /* when the next TICK event is due; 0: none queued */
@@ -64,6 +65,7 @@ struct fake_node {
 	uint32_t barrier_epoch;
 	uint16_t accept_node;
 	struct fake_stream streams[NODES];
+	uint64_t applied;        /* as the core was told */
 	uint64_t checked_commit; /* compared with cluster->committed up to here */
 	uint64_t master_term;    /* last term it was seen as master of */
 	uint64_t alarms[8];
@@ -125,7 +127,7 @@ struct cluster {
 
 	/* What happened, for tests that must not pass by doing nothing. */
 	uint64_t elections, solo_entries, duplex_returns, truncations, crashes, cuts, pauses, hangs,
-	    transfers;
+	    transfers, rollbacks, applied_ahead;
 };
 
 struct cluster *cluster_new(uint64_t seed, uint32_t bugs);

@@ -58,6 +58,7 @@ outcome_of(struct fake_node *node, const struct command *command)
 		{ "!busy", SUBMIT_REFUSED_BUSY },
 		{ "!large", SUBMIT_REFUSED_TOO_LARGE },
 		{ "!malformed", SUBMIT_REFUSED_MALFORMED },
+		{ "!class", SUBMIT_REFUSED_CLASS },
 	};
 	const uint8_t *cursor = command->args;
 	struct command_arg key;
@@ -102,7 +103,11 @@ take_write(struct fake_node *node, const struct submit_request *request,
 		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
 			    &completion->reply);
 		reply_copy(&completion->reply);
-		if (!node->is_publish_held) {
+		completion->class_ = (uint16_t)command.class_;
+		node->is_memory_tail = command.class_ == COMMAND_MEMORY;
+		if (node->is_memory_tail) {
+			state_publish(node->state, node->log_index);
+		} else if (!node->is_publish_held) {
 			state_publish(node->state, node->log_index);
 			state_commit(node->state, node->log_index);
 			node->published_index = node->log_index;
@@ -179,7 +184,8 @@ lcore_main(void *context)
 			has_any = true;
 		}
 		has_any |= give_back(node);
-		if (!node->is_publish_held && node->published_index != node->log_index) {
+		if (!node->is_publish_held && !node->is_memory_tail &&
+		    node->published_index != node->log_index) {
 			state_publish(node->state, node->log_index);
 			state_commit(node->state, node->log_index);
 			node->published_index = node->log_index;

@@ -44,7 +44,8 @@ struct fake_node {
 	pthread_t lcore, grace;
 	_Atomic bool is_stopping;
 	struct submit_completion held[FAKE_HELD_MAX];
-	uint64_t log_index, published_index;
+	uint64_t log_index, published_index; /* published and committed */
+	bool is_memory_tail; /* the newest writes are of class memory, and not committed yet */
 	struct prng prng;
 };
 

@@ -247,6 +247,34 @@ test_readonly_at_a_replica(void **context)
 	close(fd);
 }
 
+/* A connection of class memory sees what was answered in it; the others what is durable. */
+static void
+test_class(void **context)
+{
+	struct fake_node *node = *context;
+	const int fast = client_open(node), safe = client_open(node);
+
+	client_send(fast, "TERN.CLASS\r\nTERN.CLASS none\r\nTERN.CLASS memory x\r\n");
+	client_expect(fast, "$7\r\ndurable\r\n-ERR syntax: TERN.CLASS [durable | memory]\r\n"
+			    "-ERR syntax: TERN.CLASS [durable | memory]\r\n");
+	client_send(fast, "SET c 1\r\nTERN.CLASS memory\r\nTERN.CLASS\r\nSET c 2\r\nGET c\r\n");
+	client_expect(fast, "+OK\r\n+OK\r\n$6\r\nmemory\r\n+OK\r\n$1\r\n2\r\n");
+	client_send(safe, "GET c\r\n");
+	client_expect(safe, "$1\r\n1\r\n");
+	/* After its own write a connection waits until that is durable. */
+	client_send(fast, "TERN.CLASS durable\r\nGET c\r\n");
+	client_expect(fast, "+OK\r\n");
+	client_send(safe, "SET d 1\r\n");
+	client_expect(safe, "+OK\r\n");
+	client_expect(fast, "$1\r\n2\r\n");
+	client_send(fast, "TERN.CLASS memory\r\nRESET\r\nTERN.CLASS\r\nSET !class 1\r\n");
+	client_expect(fast, "+OK\r\n+RESET\r\n$7\r\ndurable\r\n"
+			    "-CLASS the log is volatile here, nothing can be durable: "
+			    "TERN.CLASS memory\r\n");
+	close(fast);
+	close(safe);
+}
+
 static void
 test_glob(void **context)
 {
@@ -285,6 +313,7 @@ main(void)
 		NODE_TEST(test_scan_returns_every_key_once),
 		NODE_TEST(test_scan_and_keys_refuse),
 		NODE_TEST(test_readonly_at_a_replica),
+		NODE_TEST(test_class),
 		cmocka_unit_test(test_glob),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,12 +231,14 @@ static const struct msg messages[] = {
 	{ .kind = MSG_REGISTER_ACK, .register_ack = { 145, true, 146, 147 } },
 	{ .kind = MSG_TRANSFER_NOW, .transfer = { 148 } },
 	{ .kind = MSG_FAREWELL },
+	{ .kind = MSG_RECOGNIZED, .recognized = { 149, 150 } },
 };
 
 static const char *const message_names[] = {
-	"frame_heartbeat", "frame_heartbeat_ack", "frame_append",       "frame_append_ack",
-	"frame_prevote",   "frame_prevote_ack",   "frame_vote",         "frame_vote_ack",
-	"frame_register",  "frame_register_ack",  "frame_transfer_now", "frame_farewell",
+	"frame_heartbeat",  "frame_heartbeat_ack", "frame_append",       "frame_append_ack",
+	"frame_prevote",    "frame_prevote_ack",   "frame_vote",         "frame_vote_ack",
+	"frame_register",   "frame_register_ack",  "frame_transfer_now", "frame_farewell",
+	"frame_recognized",
 };
 
 static void
