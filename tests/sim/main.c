@@ -44,16 +44,20 @@ static const struct {
 	const char *name;
 	uint32_t bug;
 } bugs[] = {
-	{ "P1", CORE_BUG_P1_STALE_VOTE },     { "P2", CORE_BUG_P2_EARLY_SOLO },
-	{ "P3", CORE_BUG_P3_NO_SUBSET },      { "P5", CORE_BUG_P5_EARLY_ACK },
-	{ "P6", CORE_BUG_P6_REGISTER_FIRST }, { "P10", CORE_BUG_P10_NO_QUIET },
-	{ "P12", CORE_BUG_P12_OLD_EPOCH },    { "READ", CORE_BUG_NO_READ_ROUND },
+	{ "P1", CORE_BUG_P1_STALE_VOTE },       { "P2", CORE_BUG_P2_EARLY_SOLO },
+	{ "P3", CORE_BUG_P3_NO_SUBSET },        { "P5", CORE_BUG_P5_EARLY_ACK },
+	{ "P6", CORE_BUG_P6_REGISTER_FIRST },   { "P10", CORE_BUG_P10_NO_QUIET },
+	{ "P12", CORE_BUG_P12_OLD_EPOCH },      { "READ", CORE_BUG_NO_READ_ROUND },
+	{ "LOG", CORE_BUG_VOTE_DURABLE_LOG },   { "BOOT", CORE_BUG_ACK_NO_BOOT },
+	{ "ROLLBACK", CORE_BUG_NO_ROLLBACK },   { "SOLO", CORE_BUG_SOLO_EARLY_MEMORY },
+	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE },
 };
 
 static const char *const usage_text =
     "usage: tern-sim --seed N | --seeds FROM..TO [--jobs N]\n"
     "  --twice           run each seed twice; the traces must be equal\n"
-    "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ\n"
+    "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
+    "                    ROLLBACK SOLO VOLATILE\n"
     "  --topology T      2+w (default), 3 or 1 data nodes\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --until-found     stop at the first seed that fails\n"

@@ -114,6 +114,7 @@ world_create(struct sim *sim)
 	sim_swarm_draw(sim);
 	sim_net_create(sim);
 	sim_check_create(sim);
+	sim_memory_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

@@ -22,6 +22,7 @@
 #include "dataplane/runtime/witness_node.h"
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_counts.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_swarm.h"
 
 #define SIM_DATA_MAX  3u
@@ -175,10 +176,12 @@ struct sim_node {
 	struct witness_node witness;
 	uint8_t *core_memory;
 
-	struct core_view view, before; /* after and before the last turn; zero while down */
-	struct block_meta durable;     /* last seen durable; stands while the node is down */
-	uint64_t counted[4];           /* of view: elections, solo, duplex, truncations */
-	uint64_t hash_checked;         /* applied_index of the last comparison of hashes */
+	struct core_view view, before;  /* after and before the last turn; zero while down */
+	struct block_meta durable;      /* last seen durable; stands while the node is down */
+	struct block_meta durable_lost; /* and went with a volatile log */
+	uint64_t counted[5];   /* of view: elections, solo, duplex, truncations, rollbacks */
+	uint64_t hash_checked; /* applied_index of the last comparison of hashes */
+	bool is_log_volatile, was_forgetful;
 };
 
 void sim_node_birth(struct sim *sim, uint32_t index);
@@ -204,6 +207,8 @@ void sim_client_drain(struct sim *sim);
 void sim_client_resume(struct sim *sim);
 bool sim_client_is_idle(const struct sim *sim);
 void sim_client_switchover(struct sim *sim, struct sim_node *node, uint16_t to);
+/* True if what was answered in class memory as block @log_index is not what was committed. */
+bool sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain);
 /* Acknowledged writes are there, refused ones are not, counters are exact; needs an idle client. */
 void sim_client_verify(struct sim *sim, struct sim_node *node);
 /* The newest acknowledged writes are there. */
@@ -222,6 +227,9 @@ bool sim_check_is_converged(struct sim *sim);
 void sim_check_final(struct sim *sim);
 /* The cells of a cut tail hold its blocks. */
 void sim_check_divergent(struct sim_node *node);
+
+/* Somebody who holds what may have been committed can be elected, were all links good. */
+bool sim_check_is_electable(const struct sim *sim);
 
 /* ---- the world (sim.c) ---- */
 
@@ -246,6 +254,7 @@ struct sim {
 	struct sim_net *net;
 	struct sim_client *client;
 	struct sim_check *check;
+	struct sim_memory *memory;
 	struct sim_counts counts;
 	enum sim_phase phase;
 	uint64_t phase_since_ns, phase_acks;

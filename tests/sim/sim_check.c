@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/bits.h"
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
 
@@ -15,13 +16,13 @@
 
 struct committed { /* by log_index */
 	struct block_meta meta;
-	uint64_t state_hash;
-	bool has_hash;
 };
 
 struct seen {                     /* a block that some node's log ever held */
 	uint64_t log_index, term; /* 0: free */
 	struct hash128 chain;
+	uint64_t state_hash; /* of the state after it */
+	bool has_hash;
 };
 
 struct sim_check {
@@ -79,8 +80,8 @@ check_one_master(struct sim_node *node)
 
 /* ---- I2 ---- */
 
-static void
-check_block_seen(struct sim_node *node, const struct block_meta *meta)
+static struct seen *
+seen_of(struct sim_node *node, const struct block_meta *meta)
 {
 	struct sim_check *check = node->sim->check;
 	uint64_t at =
@@ -91,8 +92,10 @@ check_block_seen(struct sim_node *node, const struct block_meta *meta)
 		if (seen->log_index == 0) {
 			if (++check->seen_count > SEEN_SLOTS / 2)
 				sim_fail(node->sim, "sim", "too many blocks for the checker");
-			*seen = (struct seen){ meta->log_index, meta->term, meta->chain };
-			return;
+			*seen = (struct seen){ .log_index = meta->log_index,
+					       .term = meta->term,
+					       .chain = meta->chain };
+			return seen;
 		}
 		if (seen->log_index != meta->log_index || seen->term != meta->term)
 			continue;
@@ -100,7 +103,7 @@ check_block_seen(struct sim_node *node, const struct block_meta *meta)
 		if (!hash128_equal(seen->chain, meta->chain))
 			sim_fail(node->sim, "I2", "node %u: two blocks %llu of term %llu", node->id,
 				 llu(meta->log_index), llu(meta->term));
-		return;
+		return seen;
 	}
 }
 
@@ -123,8 +126,9 @@ check_new_blocks(struct sim_node *node, uint64_t from)
 {
 	for (uint64_t i = from; i <= node->view.last_index; i++) {
 		const struct block_meta meta = meta_at(node, i);
-		check_block_seen(node, &meta);
+		(void)seen_of(node, &meta);
 	}
+	sim_memory_received(node, from);
 }
 
 /* ---- I7, and what a commit must rest on ---- */
@@ -142,7 +146,9 @@ check_majority(struct sim_node *node, const struct block_meta *meta)
 		    data == node ? data->view.durable_index : data->durable.log_index;
 		const uint64_t term =
 		    data == node ? meta_at(node, durable).term : data->durable.term;
-		copies += durable >= meta->log_index && term >= meta->term;
+		copies += (durable >= meta->log_index && term >= meta->term) ||
+			  (data->durable_lost.log_index >= meta->log_index &&
+			   data->durable_lost.term >= meta->term);
 	}
 	if (copies < sim->data_count / 2 + 1)
 		sim_fail(sim, "I5", "node %u committed %llu of (%llu,%u), durable on %u of %u",
@@ -161,7 +167,9 @@ check_pair(struct sim_node *node, const struct block_meta *meta)
 	if (node->view.durable_index < meta->log_index)
 		sim_fail(sim, "I5", "node %u committed %llu, durable here only to %llu", node->id,
 			 llu(meta->log_index), llu(node->view.durable_index));
-	if (peer->durable.log_index >= meta->log_index)
+	/* What a volatile log held when it acknowledged counts, though it may be gone by now. */
+	if (peer->durable.log_index >= meta->log_index ||
+	    peer->durable_lost.log_index >= meta->log_index)
 		return;
 	if (is_position_before(reg->last_term, reg->last_epoch, meta->term, meta->epoch) ||
 	    (reg->rset >> peer->id & 1) != 0)
@@ -211,6 +219,7 @@ check_commits(struct sim_node *node, uint64_t from)
 		if (i > check->commit_max) {
 			known->meta = meta;
 			sim_count(sim, SIM_COUNT_commits);
+			sim_memory_committed(sim, i, meta.chain.low);
 		} else if (!hash128_equal(known->meta.chain, meta.chain)) {
 			sim_fail(sim, "I4",
 				 "node %u committed block %llu of (%llu,%u); elsewhere it is of "
@@ -269,14 +278,23 @@ check_state(struct sim_node *node)
 	struct sim *sim = node->sim;
 	const uint64_t applied = state_applied_index(node->state);
 
-	if (applied == node->hash_checked)
+	const bool is_rolled_back = node->view.rollbacks != node->before.rollbacks;
+
+	if (applied == node->hash_checked && !is_rolled_back)
 		return;
-	if (applied < node->hash_checked || applied > sim->check->commit_max)
-		sim_fail(sim, "state", "node %u applied %llu after %llu, committed is %llu",
+	if ((applied < node->hash_checked && !is_rolled_back) ||
+	    applied > node->view.memory_commit_index)
+		sim_fail(sim, "state", "node %u applied %llu after %llu, memory commit is %llu",
 			 node->id, llu(applied), llu(node->hash_checked),
-			 llu(sim->check->commit_max));
+			 llu(node->view.memory_commit_index));
+	if (applied > node->view.commit_index)
+		sim_count(sim, SIM_COUNT_applied_ahead);
 	node->hash_checked = applied;
-	struct committed *known = &sim->check->committed[applied];
+	if (applied == 0)
+		return;
+	/* One history, one state: committed or not. */
+	const struct block_meta meta = meta_at(node, applied);
+	struct seen *known = seen_of(node, &meta);
 	const uint64_t hash = state_hash(node->state);
 	if (!known->has_hash) {
 		known->has_hash = true;
@@ -294,12 +312,14 @@ check_state(struct sim_node *node)
 static void
 count_view(struct sim_node *node)
 {
-	const uint64_t now[4] = { node->view.elections, node->view.solo_entries,
-				  node->view.duplex_returns, node->view.truncations };
-	const enum sim_count_kind kinds[4] = { SIM_COUNT_elections, SIM_COUNT_solo_entries,
-					       SIM_COUNT_duplex_returns, SIM_COUNT_truncations };
+	const uint64_t now[5] = { node->view.elections, node->view.solo_entries,
+				  node->view.duplex_returns, node->view.truncations,
+				  node->view.rollbacks };
+	const enum sim_count_kind kinds[5] = { SIM_COUNT_elections, SIM_COUNT_solo_entries,
+					       SIM_COUNT_duplex_returns, SIM_COUNT_truncations,
+					       SIM_COUNT_rollbacks };
 
-	for (uint32_t i = 0; i < 4; i++) {
+	for (uint32_t i = 0; i < 5; i++) {
 		node->sim->counts.of[kinds[i]] += now[i] - node->counted[i];
 		node->counted[i] = now[i];
 	}
@@ -331,7 +351,12 @@ sim_check_turn(struct sim_node *node)
 	say_view(node);
 	if (view->term < before->term)
 		sim_fail(node->sim, "view", "node %u: the term fell", node->id);
-	if (view->durable_index > view->last_index || view->applied_index > view->commit_index)
+	if (view->durable_index > view->last_index ||
+	    view->commit_index > view->memory_commit_index ||
+	    view->memory_commit_index > view->last_index ||
+	    view->applied_index > view->memory_commit_index ||
+	    (view->role != CORE_MASTER && before->role != CORE_MASTER &&
+	     view->applied_index > max_u64(view->commit_index, before->applied_index)))
 		sim_fail(node->sim, "view", "node %u: indexes contradict each other", node->id);
 	check_one_master(node);
 	check_new_blocks(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
@@ -341,7 +366,11 @@ sim_check_turn(struct sim_node *node)
 	if (node->durable.log_index != view->durable_index || is_cut)
 		node->durable = meta_at(node, view->durable_index);
 	check_state(node);
+	sim_memory_turn(node);
 	count_view(node);
+	if (node->was_forgetful && !view->is_forgetful)
+		sim_count(node->sim, SIM_COUNT_forgetful_returns);
+	node->was_forgetful = view->is_forgetful;
 	if (view->is_serving && !before->is_serving)
 		sim_client_sample(node->sim, node);
 }
@@ -351,7 +380,12 @@ sim_check_ready(struct sim_node *node)
 {
 	const struct core_view *view = &node->view;
 
-	/* What was durable is found again (P5). */
+	/* What was durable is found again (P5), where that is promised. */
+	if (node->is_log_volatile) {
+		if (node->durable.log_index > node->durable_lost.log_index)
+			node->durable_lost = node->durable;
+		node->durable = (struct block_meta){ 0 };
+	}
 	if (view->last_index < node->durable.log_index ||
 	    !hash128_equal(meta_at(node, node->durable.log_index).chain, node->durable.chain))
 		sim_fail(node->sim, "P5",
@@ -393,6 +427,9 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 		return;
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct block_meta *durable = &sim->nodes[i].durable;
+		/* Whoever registered may have forgotten since: then nobody is electable. */
+		if (sim->nodes[i].is_log_volatile)
+			return;
 		if (is_position_before(after->last_term, after->last_epoch, durable->term,
 				       durable->epoch))
 			return;
@@ -435,6 +472,36 @@ sim_check_final(struct sim *sim)
 				 node->id);
 		sim_client_verify(sim, node);
 	}
+	sim_memory_final(sim);
+}
+
+bool
+sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain)
+{
+	return log_index > sim->check->commit_max ||
+	       sim->check->committed[log_index].meta.chain.low != chain;
+}
+
+bool
+sim_check_is_electable(const struct sim *sim)
+{
+	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
+	uint32_t whole = 0;
+
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
+			continue;
+		whole++;
+		if (sim->data_count == 2 &&
+		    (is_position_before(reg->last_term, reg->last_epoch, node->view.last_term,
+					node->view.last_epoch) ||
+		     (!is_position_before(node->view.last_term, node->view.last_epoch,
+					  reg->last_term, reg->last_epoch) &&
+		      (reg->last_term == 0 || (reg->rset >> node->id & 1) != 0))))
+			return true;
+	}
+	return whole >= sim->data_count / 2 + 1;
 }
 
 void

@@ -35,10 +35,15 @@ sim_client_create(struct sim *sim)
 		session->is_done = sim_take(SESSION_SEQS * sizeof(*session->is_done));
 		session->value = sim_take(SESSION_SEQS * sizeof(*session->value));
 		session->is_value_used = sim_take(SESSION_SEQS * sizeof(*session->is_value_used));
+		session->memory_index = sim_take(SESSION_SEQS * sizeof(*session->memory_index));
+		session->memory_chain = sim_take(SESSION_SEQS * sizeof(*session->memory_chain));
 	}
 	for (uint32_t i = 0; i < client->slot_count; i++) {
 		static const enum slot_kind kinds[3] = { SLOT_SESSION, SLOT_SHARED, SLOT_UNIQUE };
 		client->slots[i].kind = kinds[i % 3];
+		/* Opening a session is durable, and that cannot be had there. */
+		if (i % 3 == 0 && sim->swarm.volatile_mask != 0)
+			client->slots[i].kind = SLOT_UNIQUE;
 		client->slots[i].session = (i / 3) % client->session_count;
 		client->slots[i].target = i % sim->data_count;
 		slot_later(sim, i, pause_ns(sim));
@@ -107,6 +112,7 @@ slot_send(struct sim *sim, struct slot *slot)
 	entry->op = slot->op;
 	entry->session = slot->session;
 	entry->op_kind = slot->op_kind;
+	entry->is_memory = slot->is_memory;
 	slot->is_sent = true;
 	slot->sent_ns = sim->now_ns;
 	if (slot->attempts++ != 0 && slot->op_kind == OP_COUNTER)
@@ -188,6 +194,8 @@ static void
 slot_refused(struct sim *sim, struct slot *slot, const struct submit_completion *completion)
 {
 	sim_count(sim, SIM_COUNT_refused_writes);
+	if (completion->outcome == SUBMIT_REFUSED_CLASS)
+		sim_count(sim, SIM_COUNT_class_refusals);
 	if (completion->outcome == SUBMIT_REFUSED_LOG_FULL) {
 		sim_count(sim, SIM_COUNT_log_full_refusals);
 		sim->swarm.think_factor = 40; /* asking again soon is no use */
@@ -223,9 +231,10 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	if (op_is_read(entry->op_kind)) {
 		if (!is_current)
 			return;
-		if (completion->outcome == SUBMIT_DONE)
-			op_read(sim, node, slot);
-		if (completion->outcome == SUBMIT_DONE || completion->outcome == SUBMIT_UNKNOWN)
+		if (completion->outcome == SUBMIT_DONE && !op_read(sim, node, slot))
+			slot_again(sim, slot);
+		else if (completion->outcome == SUBMIT_DONE ||
+			 completion->outcome == SUBMIT_UNKNOWN)
 			slot_over(sim, slot);
 		else
 			slot_refused(sim, slot, completion);
@@ -233,7 +242,7 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	}
 	const bool has_session = entry->op_kind == OP_COUNTER || entry->op_kind == OP_OPEN;
 	if (!is_current && !has_session) {
-		op_on_late(sim, entry->op, completion);
+		op_on_late(sim, node, entry->op, completion);
 	} else if (completion->outcome == SUBMIT_DONE) {
 		if (op_on_done(sim, node, entry, is_current ? slot : NULL, completion) &&
 		    is_current)

@@ -44,22 +44,28 @@ enum outcome { OUTCOME_OPEN = 0, OUTCOME_ACKED, OUTCOME_REFUSED, OUTCOME_UNKNOWN
 struct op {
 	enum op_kind kind;
 	enum outcome outcome;
-	bool is_seen; /* some read returned it */
+	bool is_seen;   /* some read returned it */
+	bool is_memory; /* ACKED, in class memory: the block may be lost, and the write with it */
 	uint32_t value_bytes;
 	struct state_position at;
+	uint64_t chain; /* is_memory: of the block */
 };
 
-/* What was known of a shared key: nothing that starts later may see less. */
+/* What was known of a shared key: nothing that starts later may see less. What was known in class
+ * memory stands as long as its block does. */
 struct floor {
 	struct state_position at;
 	uint64_t term;
+	uint64_t chain; /* class memory: of the block */
 };
 
 struct session {
 	uint64_t client_id, next_seq, done_count;
 	bool is_opening;
-	bool *is_done;  /* by seq */
-	int64_t *value; /* reply by seq; 0: none yet */
+	bool is_tainted; /* lost what was answered in class memory: its numbers tell nothing more */
+	uint64_t *memory_index, *memory_chain; /* by seq: the block of an answer in class memory */
+	bool *is_done;                         /* by seq */
+	int64_t *value;                        /* reply by seq; 0: none yet */
 	bool *is_value_used;
 };
 
@@ -67,6 +73,7 @@ struct slot {
 	enum slot_kind kind;
 	uint32_t session, target;
 	bool is_busy; /* an operation is open */
+	bool is_memory;
 	bool is_sent; /* and its newest attempt is with a node */
 	enum op_kind op_kind;
 	uint64_t serial; /* of the operation; rises */
@@ -75,11 +82,11 @@ struct slot {
 	uint64_t seq;    /* of the session */
 	uint32_t key, attempts;
 	uint64_t sent_ns;
-	struct floor floor;
+	struct floor floor, memory_floor;
 };
 
 struct entry { /* one request with one node */
-	bool is_used;
+	bool is_used, is_memory;
 	uint32_t slot, generation;
 	uint64_t serial, seq, op;
 	enum op_kind op_kind;
@@ -94,6 +101,7 @@ struct sim_client {
 	struct op *ops;
 	uint64_t op_count, op_capacity, sampled;
 	struct floor registers[REGISTERS], pairs[PAIRS], balances[BALANCES];
+	struct floor memory_registers[REGISTERS], memory_pairs[PAIRS], memory_balances[BALANCES];
 	uint32_t hot_register; /* written last */
 	bool is_draining;
 	uint8_t *command;
@@ -112,9 +120,10 @@ bool op_on_done(struct sim *sim, struct sim_node *node, const struct entry *entr
 		struct slot *slot, const struct submit_completion *completion);
 void op_on_refused(struct sim *sim, const struct slot *slot);
 /* The answer to a write without a session that its slot had given up. */
-void op_on_late(struct sim *sim, uint64_t op, const struct submit_completion *completion);
+void op_on_late(struct sim *sim, struct sim_node *node, uint64_t op,
+		const struct submit_completion *completion);
 void op_on_unknown(struct sim *sim, const struct slot *slot);
-/* Reads the state of @node now. */
-void op_read(struct sim *sim, struct sim_node *node, const struct slot *slot);
+/* Reads the state of @node now. False: the view failed, for what it showed was rolled back. */
+bool op_read(struct sim *sim, struct sim_node *node, const struct slot *slot);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/wire/superblock.h"
 #include "tests/sim/sim.h"
 
 #define LIE_NS (50u * SIM_MS) /* a lying disk forgets writes this young */
@@ -224,6 +225,12 @@ sim_disk_crash(struct sim_disk *disk)
 	disk->done_count = 0;
 	disk->queued = 0;
 	disk->stats.in_flight = 0;
+	if (!disk->node->is_log_volatile)
+		return;
+	/* The superblocks lie on a real device. */
+	const uint64_t log = (uint64_t)SUPERBLOCK_AREA_PAGES * DISK_PAGE_BYTES;
+	memset(disk->image + log, 0, max_u64(disk->written_bytes, log) - log);
+	disk->written_bytes = min_u64(disk->written_bytes, log);
 }
 
 static uint32_t

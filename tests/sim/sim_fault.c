@@ -67,7 +67,9 @@ episode_cut(struct sim *sim, const struct sim_episode *episode, int delta)
 		if (episode->kind != SIM_FAULT_ONE_WAY)
 			sim_net_cut(sim, path, b, a, delta);
 		for (uint32_t c = 0; c < sim->node_count; c++) {
-			if (episode->kind != SIM_FAULT_ISOLATE || c == a || c == b)
+			if ((episode->kind != SIM_FAULT_ISOLATE &&
+			     episode->kind != SIM_FAULT_LOSE_TAIL) ||
+			    c == a || c == b)
 				continue;
 			sim_net_cut(sim, path, a, c, delta);
 			sim_net_cut(sim, path, c, a, delta);
@@ -83,6 +85,23 @@ data_port_set(struct sim_node *node, bool is_up)
 		runtime_set_data_port(node->runtime, is_up);
 		sim_node_wake(node, node->sim->now_ns);
 	}
+}
+
+static void
+restart(struct sim_node *node)
+{
+	if (node->life == SIM_NODE_DOWN)
+		return;
+	sim_node_crash(node);
+	sim_node_start(node);
+}
+
+static void
+hang_others(struct sim *sim, const struct sim_node *node, uint64_t until_ns)
+{
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (i != node->index)
+			sim->nodes[i].disk.stuck_until_ns = until_ns;
 }
 
 static void
@@ -138,6 +157,18 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 			sim_node_wake(node, sim->now_ns);
 		}
 		break;
+	case SIM_FAULT_LOSE_TAIL:
+		sim_count(sim, SIM_COUNT_lost_tails);
+		for (uint32_t i = 0; i < sim->data_count; i++) {
+			if (i != node->index)
+				restart(&sim->nodes[i]);
+		}
+		break;
+	case SIM_FAULT_LOSE_MASTER:
+		sim_count(sim, SIM_COUNT_lost_masters);
+		hang_others(sim, node, sim->now_ns + length_ns);
+		restart(node);
+		break;
 	case SIM_FAULT_CUT_PAIR:
 	case SIM_FAULT_CUT_PATH:
 	case SIM_FAULT_ONE_WAY:
@@ -161,6 +192,7 @@ begin_cut(struct sim *sim, struct sim_episode *episode)
 		sim_count(sim, SIM_COUNT_one_way_cuts);
 		break;
 	case SIM_FAULT_ISOLATE:
+	case SIM_FAULT_LOSE_TAIL:
 		sim_count(sim, SIM_COUNT_isolations);
 		break;
 	case SIM_FAULT_CRASH_DATA:
@@ -173,6 +205,7 @@ begin_cut(struct sim *sim, struct sim_episode *episode)
 	case SIM_FAULT_DATA_PORT:
 	case SIM_FAULT_SWITCHOVER:
 	case SIM_FAULT_STOP:
+	case SIM_FAULT_LOSE_MASTER:
 	case SIM_FAULT_KINDS:
 		return;
 	}
@@ -183,9 +216,10 @@ static const char *
 kind_text(enum sim_fault_kind kind)
 {
 	static const char *const texts[SIM_FAULT_KINDS] = {
-		"crash",       "crash witness",  "crash all",  "cut pair",  "cut path",
-		"one-way cut", "isolate",        "pause",      "slow disk", "stuck disk",
-		"disk error",  "data port down", "switchover", "stop",
+		"crash",      "crash witness", "crash all",  "cut pair",
+		"cut path",   "one-way cut",   "isolate",    "pause",
+		"slow disk",  "stuck disk",    "disk error", "data port down",
+		"switchover", "stop",          "lose tail",  "lose master",
 	};
 
 	return texts[kind];
@@ -213,6 +247,10 @@ sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64
 		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", i,
 			kind_text(kind), episode->node + 1, episode->other + 1, episode->path,
 			(unsigned long long)(length_ns / SIM_US));
+		if (sim_memory_is_fault(sim, kind) && kind != SIM_FAULT_CRASH_DATA &&
+		    kind != SIM_FAULT_CRASH_WITNESS && kind != SIM_FAULT_CRASH_ALL &&
+		    kind != SIM_FAULT_STOP)
+			sim_memory_fault(sim); /* crashes count one by one */
 		begin_node(sim, episode, length_ns);
 		begin_cut(sim, episode);
 		if (length_ns != UINT64_MAX)
@@ -248,9 +286,27 @@ sim_fault_next(struct sim *sim, bool is_follow_up)
 		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY) &&
 		 sim->node_count > sim->data_count && sim_chance(sim, 250000))
 		node = sim->data_count;
-	sim_fault_begin(sim, (enum sim_fault_kind)kind, node, length_ns);
+	if (kind >= SIM_FAULT_LOSE_TAIL && swarm->memory_ppm != 0) {
+		sim->faults.lose_kind = (enum sim_fault_kind)kind;
+		sim->faults.lose_ns = length_ns;
+	} else {
+		sim_fault_begin(sim, (enum sim_fault_kind)kind, node, length_ns);
+	}
 	sim_push(sim, sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->prng, 2 * swarm->gap_ns),
 		 SIM_EVENT_FAULT, 0, 0);
+}
+
+void
+sim_fault_look(struct sim *sim, uint32_t node)
+{
+	const struct core_view *view = &sim->nodes[node].view;
+	const uint64_t length_ns = sim->faults.lose_ns;
+
+	if (length_ns == 0 || sim->faults.is_healed || view->role != CORE_MASTER ||
+	    view->applied_index <= view->commit_index)
+		return;
+	sim->faults.lose_ns = 0;
+	sim_fault_begin(sim, sim->faults.lose_kind, node, length_ns);
 }
 
 static void
@@ -283,6 +339,9 @@ end_node(struct sim *sim, const struct sim_episode *episode)
 	case SIM_FAULT_DISK_STUCK:
 		node->disk.stuck_until_ns = 0;
 		break;
+	case SIM_FAULT_LOSE_MASTER:
+		hang_others(sim, node, 0);
+		break;
 	case SIM_FAULT_DATA_PORT:
 		data_port_set(node, true);
 		break;
@@ -295,6 +354,7 @@ end_node(struct sim *sim, const struct sim_episode *episode)
 	case SIM_FAULT_CUT_PATH:
 	case SIM_FAULT_ONE_WAY:
 	case SIM_FAULT_ISOLATE:
+	case SIM_FAULT_LOSE_TAIL:
 		episode_cut(sim, episode, -1);
 		break;
 	case SIM_FAULT_SWITCHOVER:
@@ -321,7 +381,7 @@ sim_fault_end(struct sim *sim, uint64_t number)
 void
 sim_fault_heal_all(struct sim *sim)
 {
-	const bool is_restart = sim_chance(sim, 400000);
+	const bool is_restart = sim_chance(sim, 400000) && sim->swarm.volatile_mask == 0;
 
 	sim->faults.is_healed = true;
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)

@@ -81,6 +81,7 @@ sim_node_birth(struct sim *sim, uint32_t index)
 	node->turn_at_ns = UINT64_MAX;
 	node->wake.fd = -1;
 	node->reg.node = node;
+	node->is_log_volatile = (sim->swarm.volatile_mask >> index & 1) != 0;
 	if (sim_node_is_data(node)) {
 		sim_disk_init(&node->disk, node,
 			      (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages) * PAGE_BYTES);
@@ -179,6 +180,7 @@ config_of(struct sim_node *node)
 		.min_copies = 1,
 		.core_bugs = sim->options.bugs,
 		.prng_seed = prng_next(&sim->prng),
+		.is_log_volatile = node->is_log_volatile,
 		.data_net = { &sim_net_ops, &node->ports[0] },
 		.mgmt_net = { &sim_net_ops, &node->ports[1] },
 		.disk = { &sim_disk_ops, &node->disk },
@@ -252,6 +254,7 @@ sim_node_crash(struct sim_node *node)
 	if (node->life == SIM_NODE_DOWN)
 		return;
 	sim_say(node->sim, "node %u crashes", node->id);
+	sim_memory_fault(node->sim);
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		sim_net_crash(&node->ports[path]);
 	node->life = SIM_NODE_DOWN;
@@ -320,6 +323,9 @@ boot_turn(struct sim_node *node)
 		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,
 		(unsigned long long)node->view.commit_index);
 	sim_check_ready(node);
+	node->was_forgetful = node->view.is_forgetful;
+	if (node->was_forgetful)
+		sim_count(node->sim, SIM_COUNT_forgetful_boots);
 	if (!node->ports[0].is_up)
 		runtime_set_data_port(node->runtime, false);
 	sim_node_wake(node, node->sim->now_ns);
@@ -357,6 +363,7 @@ data_turn(struct sim_node *node)
 	sim_check_turn(node);
 	sim_client_poll(node);
 	sim_check_divergent(node);
+	sim_fault_look(node->sim, node->index);
 	schedule(node, turn == RUNTIME_WORKED, turn == RUNTIME_WAITING,
 		 runtime_deadline_ns(node->runtime));
 }

@@ -35,10 +35,18 @@ is_older(struct state_position a, struct state_position b)
 }
 
 static void
-floor_raise(struct floor *floor, struct state_position at, uint64_t term)
+floor_raise(struct floor *floor, struct state_position at, uint64_t term, uint64_t chain)
 {
 	if (is_older(floor->at, at))
-		*floor = (struct floor){ .at = at, .term = term };
+		*floor = (struct floor){ .at = at, .term = term, .chain = chain };
+}
+
+static uint64_t
+chain_of(const struct sim_node *node, uint64_t log_index)
+{
+	struct block_meta meta;
+
+	return runtime_block_meta(node->runtime, log_index, &meta) ? meta.chain.low : 0;
 }
 
 bool
@@ -48,18 +56,18 @@ op_is_read(enum op_kind kind)
 }
 
 static struct floor *
-floor_of(struct sim_client *client, enum op_kind kind, uint32_t key)
+floor_of(struct sim_client *client, enum op_kind kind, uint32_t key, bool is_memory)
 {
 	switch (kind) {
 	case OP_REGISTER:
 	case OP_READ_REGISTER:
-		return &client->registers[key];
+		return is_memory ? &client->memory_registers[key] : &client->registers[key];
 	case OP_PAIR:
 	case OP_READ_PAIR:
-		return &client->pairs[key];
+		return is_memory ? &client->memory_pairs[key] : &client->pairs[key];
 	case OP_BALANCE:
 	case OP_READ_BALANCE:
-		return &client->balances[key];
+		return is_memory ? &client->memory_balances[key] : &client->balances[key];
 	case OP_UNIQUE:
 	case OP_CHURN:
 	case OP_COUNTER:
@@ -96,6 +104,7 @@ begin_session(struct sim *sim, struct slot *slot)
 		if (session->is_opening)
 			return false;
 		session->is_opening = true;
+		slot->is_memory = false;
 		slot->op_kind = OP_OPEN;
 		return true;
 	}
@@ -128,7 +137,8 @@ op_begin(struct sim *sim, struct slot *slot)
 	const uint64_t die = prng_below(&sim->prng, 100);
 
 	slot->key = 0;
-	slot->floor = (struct floor){ 0 };
+	slot->floor = slot->memory_floor = (struct floor){ 0 };
+	slot->is_memory = sim_chance(sim, sim->swarm.memory_ppm);
 	if (slot->kind == SLOT_SESSION)
 		return begin_session(sim, slot);
 	if (slot->kind == SLOT_UNIQUE) {
@@ -151,7 +161,8 @@ op_begin(struct sim *sim, struct slot *slot)
 		slot->op_kind = die < 95 ? OP_BALANCE : OP_READ_BALANCE;
 		slot->key = (uint32_t)prng_below(&sim->prng, BALANCES);
 	}
-	slot->floor = *floor_of(client, slot->op_kind, slot->key);
+	slot->floor = *floor_of(client, slot->op_kind, slot->key, false);
+	slot->memory_floor = *floor_of(client, slot->op_kind, slot->key, true);
 	if (!op_is_read(slot->op_kind))
 		slot->op = op_take(sim, slot->op_kind, 8);
 	else if (sim_chance(sim, 200000))
@@ -232,16 +243,35 @@ op_encode(struct sim *sim, const struct slot *slot)
 	if (command_end(&writer, op, flags, client_id, seq, (uint16_t)(seq == 0 ? 0 : seq - lowest),
 			&bytes) != TERN_OK)
 		sim_fail(sim, "sim", "a command does not fit its buffer");
+	if (slot->is_memory)
+		command_set_class(client->command, COMMAND_MEMORY);
 	return bytes;
 }
 
 /* ---- answers ---- */
 
+/* Some answer in class memory is of a block that @node's log does not hold. */
+static bool
+is_tainted(struct session *session, const struct sim_node *node)
+{
+	for (uint64_t i = 1; i <= session->next_seq && !session->is_tainted; i++)
+		session->is_tainted =
+		    session->memory_index[i] != 0 &&
+		    !sim_memory_holds(node, session->memory_index[i], session->memory_chain[i]);
+	return session->is_tainted;
+}
+
 static void
-counter_done(struct sim *sim, const struct entry *entry, const struct reply *reply)
+counter_done(struct sim *sim, const struct sim_node *node, const struct entry *entry,
+	     const struct submit_completion *completion)
 {
 	struct session *session = &sim->client->sessions[entry->session];
+	const struct reply *reply = &completion->reply;
 
+	if (completion->class_ == COMMAND_MEMORY) {
+		session->memory_index[entry->seq] = completion->log_index;
+		session->memory_chain[entry->seq] = chain_of(node, completion->log_index);
+	}
 	if (reply->is_repeat)
 		sim_count(sim, SIM_COUNT_session_repeats);
 	if (!session->is_done[entry->seq]) {
@@ -250,13 +280,17 @@ counter_done(struct sim *sim, const struct entry *entry, const struct reply *rep
 	}
 	if (reply->kind == REPLY_DONE)
 		return;
-	if (reply->kind != REPLY_INTEGER)
+	if (reply->kind != REPLY_INTEGER && !is_tainted(session, node))
 		sim_fail(sim, "exactly-once", "session %u seq %llu: reply kind %d", entry->session,
 			 (unsigned long long)entry->seq, (int)reply->kind);
-	if (session->value[entry->seq] == reply->value)
+	if (session->value[entry->seq] == reply->value || session->is_tainted)
 		return;
-	if (session->value[entry->seq] != 0 || reply->value < 1 ||
-	    reply->value > (int64_t)session->next_seq || session->is_value_used[reply->value])
+	const bool is_odd = session->value[entry->seq] != 0 || reply->value < 1 ||
+			    reply->value > (int64_t)session->next_seq ||
+			    session->is_value_used[reply->value];
+	if (is_odd && is_tainted(session, node))
+		return;
+	if (is_odd)
 		sim_fail(sim, "exactly-once",
 			 "session %u seq %llu was answered %lld; before: %lld; highest seq %llu",
 			 entry->session, (unsigned long long)entry->seq, (long long)reply->value,
@@ -281,31 +315,79 @@ balance_done(struct sim *sim, const struct reply *reply)
 		sim_fail(sim, "bound", "a balance became %lld", (long long)reply->value);
 }
 
+/* What was known in class memory is still in this log. */
+static bool
+is_standing(const struct sim_node *node, const struct floor *floor)
+{
+	return floor->chain != 0 && sim_memory_holds(node, floor->at.log_index, floor->chain);
+}
+
+static void
+floor_note(const struct sim_node *node, struct floor *floor, struct state_position at,
+	   bool is_memory)
+{
+	/* After a loss positions of class memory come again. */
+	if (is_memory && !is_standing(node, floor))
+		*floor = (struct floor){ 0 };
+	floor_raise(floor, at, node->view.term, is_memory ? chain_of(node, at.log_index) : 0);
+}
+
+static void
+op_acked(struct sim_node *node, struct op *op, const struct submit_completion *completion)
+{
+	op->outcome = OUTCOME_ACKED;
+	op->at = (struct state_position){ completion->log_index, completion->slot };
+	op->is_memory = completion->class_ == COMMAND_MEMORY;
+	if (op->is_memory)
+		op->chain = chain_of(node, completion->log_index);
+}
+
 static void
 write_acked(struct sim *sim, struct sim_node *node, struct slot *slot,
 	    const struct submit_completion *completion)
 {
 	struct op *op = &sim->client->ops[slot->op];
 	const struct state_position at = { completion->log_index, completion->slot };
-	struct floor *floor = floor_of(sim->client, slot->op_kind, slot->key);
+	const bool is_memory = completion->class_ == COMMAND_MEMORY;
+	struct floor *floor = floor_of(sim->client, slot->op_kind, slot->key, is_memory);
 
 	if (completion->reply.kind == REPLY_OUT_OF_MEMORY) {
 		op_on_refused(sim, slot);
 		return;
 	}
-	op->outcome = OUTCOME_ACKED;
-	op->at = at;
+	op_acked(node, op, completion);
 	if (floor == NULL)
 		return;
-	if (!is_older(slot->floor.at, at))
+	if (!is_older(slot->floor.at, at) ||
+	    (is_standing(node, &slot->memory_floor) && !is_older(slot->memory_floor.at, at)))
 		sim_fail(sim, "linearizable",
-			 "a write at (%llu,%u) by node %u, submitted after (%llu,%u) was known",
+			 "a write at (%llu,%u) by node %u, submitted after (%llu,%u), and in class "
+			 "memory (%llu,%u), was known",
 			 (unsigned long long)at.log_index, at.slot, node->id,
-			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot);
+			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot,
+			 (unsigned long long)slot->memory_floor.at.log_index,
+			 slot->memory_floor.at.slot);
 	if (slot->op_kind == OP_REGISTER)
 		sim->client->hot_register = slot->key;
 	if (completion->reply.kind == REPLY_OK || completion->reply.kind == REPLY_INTEGER)
-		floor_raise(floor, at, completion->term);
+		floor_note(node, floor, at, is_memory);
+}
+
+/* The class that was asked for, or a stronger one; and what it rests on. */
+static void
+check_class(struct sim *sim, struct sim_node *node, const struct entry *entry,
+	    const struct submit_completion *completion)
+{
+	if (completion->class_ == COMMAND_MEMORY && entry->is_memory) {
+		(void)sim_memory_answered(node, completion->log_index);
+		return;
+	}
+	if (completion->class_ != COMMAND_DURABLE ||
+	    completion->log_index > sim_check_commit_max(sim))
+		sim_fail(sim, "I5",
+			 "node %u acknowledged block %llu in class %u, committed is %llu", node->id,
+			 (unsigned long long)completion->log_index, completion->class_,
+			 (unsigned long long)sim_check_commit_max(sim));
 }
 
 bool
@@ -315,14 +397,11 @@ op_on_done(struct sim *sim, struct sim_node *node, const struct entry *entry, st
 	struct session *session = &sim->client->sessions[entry->session];
 
 	sim_count(sim, SIM_COUNT_acknowledged_writes);
-	if (completion->log_index > sim_check_commit_max(sim))
-		sim_fail(sim, "I5", "node %u acknowledged block %llu, committed up to %llu",
-			 node->id, (unsigned long long)completion->log_index,
-			 (unsigned long long)sim_check_commit_max(sim));
+	check_class(sim, node, entry, completion);
 	if (entry->op_kind == OP_COUNTER) {
 		if (completion->reply.kind == REPLY_OUT_OF_MEMORY)
 			return false;
-		counter_done(sim, entry, &completion->reply);
+		counter_done(sim, node, entry, completion);
 		return true;
 	}
 	if (entry->op_kind == OP_OPEN) {
@@ -356,15 +435,17 @@ op_on_refused(struct sim *sim, const struct slot *slot)
 }
 
 void
-op_on_late(struct sim *sim, uint64_t number, const struct submit_completion *completion)
+op_on_late(struct sim *sim, struct sim_node *node, uint64_t number,
+	   const struct submit_completion *completion)
 {
 	struct op *op = &sim->client->ops[number];
 
 	if (completion->outcome == SUBMIT_UNKNOWN)
 		return;
 	if (completion->outcome == SUBMIT_DONE && completion->reply.kind != REPLY_OUT_OF_MEMORY) {
-		op->outcome = OUTCOME_ACKED;
-		op->at = (struct state_position){ completion->log_index, completion->slot };
+		op_acked(node, op, completion);
+		if (op->is_memory)
+			(void)sim_memory_answered(node, completion->log_index);
 		return;
 	}
 	op->outcome = OUTCOME_REFUSED;
@@ -415,7 +496,29 @@ check_number(struct sim *sim, const struct seen *seen)
 			 (unsigned long long)seen->number);
 }
 
-void
+/* Nothing that was known when the read began is missing. */
+static void
+check_floors(struct sim *sim, const struct sim_node *node, const struct slot *slot, char letter,
+	     struct state_position at, uint64_t view)
+{
+	const struct floor *floor = &slot->floor;
+
+	if (slot->is_memory && is_standing(node, &slot->memory_floor) &&
+	    is_older(floor->at, slot->memory_floor.at))
+		floor = &slot->memory_floor;
+	if (floor->term != 0 && floor->term < node->view.term)
+		sim_count(sim, SIM_COUNT_reads_after_failover);
+	if (is_older(at, floor->at))
+		sim_fail(sim, "linearizable",
+			 "node %u term %llu read %c%u at (%llu,%u), view %llu, class %d; known "
+			 "before it began: (%llu,%u) of term %llu",
+			 node->id, (unsigned long long)node->view.term, letter, slot->key,
+			 (unsigned long long)at.log_index, at.slot, (unsigned long long)view,
+			 slot->is_memory, (unsigned long long)floor->at.log_index, floor->at.slot,
+			 (unsigned long long)floor->term);
+}
+
+bool
 op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 {
 	const char letter = slot->op_kind == OP_READ_REGISTER ? 'r'
@@ -423,23 +526,22 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 							      : 'b';
 	struct seen twin = { 0 };
 
-	const uint64_t view = state_read_begin(node->reader);
+	const uint64_t view = slot->is_memory ? state_read_begin_provisional(node->reader)
+					      : state_read_begin(node->reader);
 	const struct seen seen = seen_of(node, letter, slot->key);
 	if (letter == 'p')
 		twin = seen_of(node, 'q', slot->key);
-	state_read_end(node->reader);
+	if (!slot->is_memory) {
+		state_read_end(node->reader);
+	} else if (!state_read_end_provisional(node->reader)) {
+		sim_count(sim, SIM_COUNT_memory_reads_failed);
+		return false;
+	}
 	const struct state_position at = seen.value.version;
 	sim_count(sim, SIM_COUNT_reads_checked);
-	if (slot->floor.term != 0 && slot->floor.term < node->view.term)
-		sim_count(sim, SIM_COUNT_reads_after_failover);
-	if (is_older(at, slot->floor.at))
-		sim_fail(sim, "linearizable",
-			 "node %u term %llu read %c%u at (%llu,%u), view %llu; known before it "
-			 "began: (%llu,%u) of term %llu",
-			 node->id, (unsigned long long)node->view.term, letter, slot->key,
-			 (unsigned long long)at.log_index, at.slot, (unsigned long long)view,
-			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot,
-			 (unsigned long long)slot->floor.term);
+	if (slot->is_memory)
+		sim_count(sim, SIM_COUNT_memory_reads);
+	check_floors(sim, node, slot, letter, at, view);
 	if (letter == 'b') {
 		if (seen.value.type == STATE_INTEGER &&
 		    (seen.value.integer < 0 || seen.value.integer > BALANCE_MAX))
@@ -452,7 +554,9 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 		sim_fail(sim, "read", "half of an MSET: %llu and %llu",
 			 (unsigned long long)seen.number, (unsigned long long)twin.number);
 	if (seen.value.type != STATE_NONE)
-		floor_raise(floor_of(sim->client, slot->op_kind, slot->key), at, node->view.term);
+		floor_note(node, floor_of(sim->client, slot->op_kind, slot->key, slot->is_memory),
+			   at, slot->is_memory);
+	return true;
 }
 
 /* ---- final checks ---- */
@@ -463,6 +567,9 @@ verify_op(struct sim *sim, struct sim_node *node, uint64_t number)
 	const struct op *op = &sim->client->ops[number];
 
 	if (op->kind != OP_UNIQUE || op->outcome == OUTCOME_OPEN)
+		return;
+	/* Whether it might be lost is judged by sim_memory.c. */
+	if (op->is_memory && sim_check_is_lost(sim, op->at.log_index, op->chain))
 		return;
 	const struct seen seen = seen_of(node, 'u', number);
 	if (op->outcome == OUTCOME_ACKED &&
@@ -480,11 +587,12 @@ verify_op(struct sim *sim, struct sim_node *node, uint64_t number)
 static void
 verify_counter(struct sim *sim, struct sim_node *node, uint32_t number)
 {
-	const struct session *session = &sim->client->sessions[number];
+	struct session *session = &sim->client->sessions[number];
 	const struct seen seen = seen_of(node, 's', number);
 	const int64_t value = seen.value.type == STATE_INTEGER ? seen.value.integer : 0;
 
-	if (value < (int64_t)session->done_count || value > (int64_t)session->next_seq)
+	if ((value < (int64_t)session->done_count || value > (int64_t)session->next_seq) &&
+	    !is_tainted(session, node))
 		sim_fail(sim, "exactly-once",
 			 "node %u: counter %u is %lld after %llu of %llu increments were "
 			 "acknowledged",

@@ -79,7 +79,8 @@ is_possible(const struct sim *sim, enum sim_fault_kind kind)
 		return true;
 	return kind != SIM_FAULT_CUT_PAIR && kind != SIM_FAULT_CUT_PATH &&
 	       kind != SIM_FAULT_ONE_WAY && kind != SIM_FAULT_ISOLATE &&
-	       kind != SIM_FAULT_SWITCHOVER;
+	       kind != SIM_FAULT_SWITCHOVER && kind != SIM_FAULT_LOSE_TAIL &&
+	       kind != SIM_FAULT_LOSE_MASTER;
 }
 
 static void
@@ -124,6 +125,20 @@ draw_sizes(struct sim *sim)
 	swarm->groups_in_flight_max = (uint32_t)prng_between(&sim->prng, 1, 8);
 }
 
+/* Most seeds mix the classes; in a few the log of some nodes is in memory only. */
+static void
+draw_classes(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	if (sim_chance(sim, 750000))
+		swarm->memory_ppm = (uint32_t)prng_between(&sim->prng, 50000, 950000);
+	if (sim->data_count == 1 || !sim_chance(sim, 120000))
+		return;
+	swarm->memory_ppm = 980000;
+	swarm->volatile_mask = 1 + (uint32_t)prng_below(&sim->prng, (1u << sim->data_count) - 1);
+}
+
 void
 sim_swarm_draw(struct sim *sim)
 {
@@ -149,6 +164,7 @@ sim_swarm_draw(struct sim *sim)
 	swarm->slots = (uint32_t)prng_between(&sim->prng, 3, 20);
 	swarm->large_ppm = draw_ppm(sim, 800000, 20000, 6);
 	swarm->solo_isolated_stop = sim_chance(sim, 200000);
+	draw_classes(sim);
 	sim->cluster_id = prng_next(&sim->prng) | 1;
 }
 
@@ -265,6 +281,12 @@ phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 
 	if (sim->now_ns < sim->phase_since_ns + bound_ns)
 		return;
+	/* Too many forgot: the rest is safe, and stands still, which an operator has to end. */
+	if (sim->swarm.volatile_mask != 0 && !sim_check_is_electable(sim)) {
+		sim_count(sim, SIM_COUNT_forgotten_for_good);
+		phase_enter(sim, SIM_PHASE_OVER);
+		return;
+	}
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct core_view *view = &sim->nodes[i].view;
 		used += snprintf(text + used, sizeof(text) - (size_t)used,

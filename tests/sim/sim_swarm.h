@@ -27,6 +27,10 @@ enum sim_fault_kind {
 	SIM_FAULT_DATA_PORT,
 	SIM_FAULT_SWITCHOVER,
 	SIM_FAULT_STOP,
+	SIM_FAULT_LOSE_TAIL, /* a node is cut off, and the others restart without what they had not
+			      * flushed: what it alone holds will be rolled back */
+	SIM_FAULT_LOSE_MASTER, /* a node restarts at once, without what it had not flushed, while
+				* the disks of the others hang */
 	SIM_FAULT_KINDS,
 };
 
@@ -58,7 +62,9 @@ struct sim_swarm { /* what the seed drew */
 	uint64_t turn_ns, think_ns, think_factor;
 	uint32_t slots, value_bytes_max, large_ppm;
 	bool solo_isolated_stop;
-	bool is_log_small; /* it shall run full */
+	bool is_log_small;      /* it shall run full */
+	uint32_t memory_ppm;    /* commands and reads of class memory */
+	uint32_t volatile_mask; /* data nodes, by index, whose log dies with their process */
 };
 
 #define SIM_EPISODES 32u
@@ -71,13 +77,17 @@ struct sim_episode {
 
 struct sim_faults {
 	struct sim_episode episodes[SIM_EPISODES];
-	bool is_healed; /* no more faults, links are good */
+	bool is_healed;   /* no more faults, links are good */
+	uint64_t lose_ns; /* length of a LOSE_* that waits for its moment; 0: none */
+	enum sim_fault_kind lose_kind;
 };
 
 void sim_swarm_draw(struct sim *sim);
 void sim_fault_next(struct sim *sim, bool is_follow_up);
 /* @length_ns UINT64_MAX: until sim_fault_heal_all. */
 void sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns);
+/* After a turn: LOSE_* strikes while a master has applied ahead of its commit. */
+void sim_fault_look(struct sim *sim, uint32_t node);
 void sim_fault_end(struct sim *sim, uint64_t episode);
 void sim_fault_heal_all(struct sim *sim);
 void sim_phase_turn(struct sim *sim);
