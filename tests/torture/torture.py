@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """usage: torture.py [--build DIR] [--minutes N] [--seed S] [--topology 2+w|3] [--net memif|veth]
-                  [--keep DIR]
+                  [--disk plain|unflushed|lying] [--keep DIR]
 
 Real processes under load through RESP and libtern, while nodes are killed, paused, restarted, cut
 off and handed over; then everything is healed, and what the clients were told is compared with what
 is there. Exit code 0: all is well; 1: it is not, and DIR (default BUILD/torture-SEED) holds what
 every node said, the faults, the histories and what they disagree about.
+
+With --disk unflushed a node that is killed also loses what it had written and not flushed; with lying
+flushes are acknowledged and not done, and the run has to fail.
 
 The seed fixes the faults and their times; it is printed first and last. The log area of a node is
 not reclaimed yet, so a run consists of episodes of at most EPISODE_S seconds, each on a cluster of
@@ -38,6 +41,7 @@ REST_S = 3  # the load goes on for so long after the last fault
 # Writes a second of all clients together, at most; each may take a page of the log to itself.
 RATES = {'bench': 300, 'native': 300, 'once': 200, 'keys': 300, 'bank': 600}
 PAGE_BYTES = 4096
+PROFILE = os.path.join(HERE, '..', '..', 'hw', 'profiles', 'dev-memif.conf')
 
 
 def is_alive(pid):
@@ -56,7 +60,8 @@ class Episode:
         self.events = open(self.path('events'), 'w', encoding='utf-8', buffering=1)
         log_bytes = sum(RATES.values()) * (seconds + REST_S) * PAGE_BYTES * 2 + (256 << 20)
         self.cluster = Cluster(options.build, self.path('c'), topology=options.topology,
-                               log_size=f'{int(log_bytes) >> 20}MiB')
+                               log_size=f'{int(log_bytes) >> 20}MiB',
+                               profile=self.make_profile(options.disk))
         self.cluster.net = options.net
         self.clients = {}
         self.began = time.monotonic()
@@ -64,6 +69,17 @@ class Episode:
 
     def path(self, name):
         return os.path.join(self.dir, name)
+
+    def make_profile(self, disk):
+        """The shipped one, with this kind of disk."""
+        with open(PROFILE, encoding='utf-8') as handle:
+            text = handle.read()
+        if disk != 'plain':
+            require('lossy' not in text and text.count('\tqueue_depth') == 1, 'the profile of old')
+            text = text.replace('\tqueue_depth', f'\tlossy = "{disk}";\n\tqueue_depth')
+        with open(self.path('profile.conf'), 'w', encoding='utf-8') as handle:
+            handle.write(text)
+        return self.path('profile.conf')
 
     def say(self, text):
         print(f'{time.monotonic() - self.began:8.3f} {text}', file=self.events)
@@ -264,6 +280,7 @@ def main():
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument('--topology', choices=('2+w', '3', '3+w'), default='2+w')
     parser.add_argument('--net', choices=('memif', 'veth'), default='memif')
+    parser.add_argument('--disk', choices=('plain', 'unflushed', 'lying'), default='plain')
     parser.add_argument('--keep')
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)

@@ -161,7 +161,6 @@ static const struct wrong wrongs[] = {
 	{ "disk = { queue_depth = 3;\n queue_depth = 4; };\n" MINIMAL,
 	  "node.conf:2: duplicate setting name" },
 	{ MINIMAL "node = { };\n", "duplicate setting name" },
-	{ "timers = { heartbeat = \"3ms; };\n" MINIMAL, "syntax error" },
 	{ "\n@include \"absent.conf\"\n" MINIMAL, "node.conf:2: @include: /tmp/tern-config-" },
 	{ "@include \"absent.conf\"\n" MINIMAL,
 	  "/absent.conf: No such file or directory; paths begin at the node file's directory" },
