@@ -50,6 +50,16 @@ op_name(enum command_op op)
 		return "SESSION_CLOSE";
 	case COMMAND_APPEND:
 		return "APPEND";
+	case COMMAND_MULTI:
+		return "MULTI";
+	case COMMAND_CHECK:
+		return "CHECK";
+	case COMMAND_GET:
+		return "GET";
+	case COMMAND_EXISTS:
+		return "EXISTS";
+	case COMMAND_LENGTH:
+		return "LENGTH";
 	}
 	return "UNKNOWN";
 }
@@ -60,7 +70,7 @@ arg_json(const struct command *command, uint32_t number, struct command_arg arg)
 	char *hex;
 	json_t *out;
 
-	if (command->op == COMMAND_ADD && number > 0)
+	if ((command->op == COMMAND_ADD || command->op == COMMAND_CHECK) && number > 0)
 		return json_integer(command_arg_i64(arg));
 	out = json_stringn((const char *)arg.data, arg.bytes);
 	if (out != NULL)
@@ -75,8 +85,9 @@ arg_json(const struct command *command, uint32_t number, struct command_arg arg)
 	return out;
 }
 
+/* Of a command that is no MULTI. */
 static json_t *
-command_json(const struct block_hdr *hdr, uint32_t slot, const struct command *command)
+args_json(const struct command *command)
 {
 	json_t *args = json_array();
 	const uint8_t *cursor = command->args;
@@ -84,6 +95,31 @@ command_json(const struct block_hdr *hdr, uint32_t slot, const struct command *c
 
 	for (uint32_t i = 0; command_arg_next(command, &cursor, &arg); i++)
 		json_array_append_new(args, arg_json(command, i, arg));
+	return args;
+}
+
+static json_t *
+parts_json(const struct command *multi)
+{
+	json_t *parts = json_array();
+	const uint8_t *cursor = multi->args;
+	struct command_arg arg;
+	struct command part;
+
+	while (command_arg_next(multi, &cursor, &arg)) {
+		command_part(arg, &part);
+		json_array_append_new(parts,
+				      json_pack("{s:s, s:i, s:o}", "op", op_name(part.op), "flags",
+						(int)part.flags, "args", args_json(&part)));
+	}
+	return parts;
+}
+
+static json_t *
+command_json(const struct block_hdr *hdr, uint32_t slot, const struct command *command)
+{
+	json_t *args = command->op == COMMAND_MULTI ? parts_json(command) : args_json(command);
+
 	return json_pack(
 	    "{s:I, s:i, s:I, s:i, s:s, s:i, s:I, s:I, s:o}", "log_index",
 	    (json_int_t)hdr->log_index, "slot", (int)slot, "term", (json_int_t)hdr->term, "epoch",

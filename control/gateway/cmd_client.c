@@ -131,23 +131,28 @@ client_line(const struct connection *conn, char line[LINE_BYTES])
 
 	address_text(conn->fd, true, peer);
 	address_text(conn->fd, false, self);
-	used = snprintf(line, LINE_BYTES,
-			"id=%lld addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s%s db=0 "
-			"sub=%u psub=%u ssub=0 multi=-1 qbuf=%u qbuf-free=%u argv-mem=0 "
-			"multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=0 omem=0 tot-mem=%zu events=%s "
-			"cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
-			(long long)conn->client_id, peer, self, conn->fd, conn->name,
-			(unsigned long long)((now_ns - conn->opened_ns) / 1000000000),
-			(unsigned long long)((now_ns - conn->request_ns) / 1000000000),
-			conn->subs.count > 0 ? "P" : "N", conn->is_no_evict ? "e" : "",
-			conn->subs.count - conn->subs.patterns_count, conn->subs.patterns_count,
-			unread, conn->in_capacity - conn->in_used, conn->out.capacity,
-			conn->out.capacity, conn->out.used - conn->out_sent,
-			sizeof(*conn) + conn->in_capacity + conn->out.capacity +
-			    conn->slots_capacity * sizeof(struct slot),
-			conn->out.used > conn->out_sent ? "rw" : "r",
-			conn->last_command != NULL ? conn->last_command->name : "NULL",
-			conn->out.protocol, conn->lib_name, conn->lib_version);
+	used =
+	    snprintf(line, LINE_BYTES,
+		     "id=%lld addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s%s%s db=0 "
+		     "sub=%u psub=%u ssub=0 multi=%d qbuf=%u qbuf-free=%u argv-mem=0 "
+		     "multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=0 omem=0 tot-mem=%zu events=%s "
+		     "cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
+		     (long long)conn->client_id, peer, self, conn->fd, conn->name,
+		     (unsigned long long)((now_ns - conn->opened_ns) / 1000000000),
+		     (unsigned long long)((now_ns - conn->request_ns) / 1000000000),
+		     conn->subs.count > 0  ? "P"
+		     : conn->multi.is_open ? ""
+					   : "N",
+		     conn->multi.is_open ? "x" : "", conn->is_no_evict ? "e" : "",
+		     conn->subs.count - conn->subs.patterns_count, conn->subs.patterns_count,
+		     conn->multi.is_open ? (int)conn->multi.entries_count : -1, unread,
+		     conn->in_capacity - conn->in_used, conn->out.capacity, conn->out.capacity,
+		     conn->out.used - conn->out_sent,
+		     sizeof(*conn) + conn->in_capacity + conn->out.capacity +
+			 conn->slots_capacity * sizeof(struct slot),
+		     conn->out.used > conn->out_sent ? "rw" : "r",
+		     conn->last_command != NULL ? conn->last_command->name : "NULL",
+		     conn->out.protocol, conn->lib_name, conn->lib_version);
 	return used > 0 && (size_t)used < LINE_BYTES ? (size_t)used : 0;
 }
 

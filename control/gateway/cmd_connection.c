@@ -94,6 +94,7 @@ cmd_reset(struct command_call *call)
 	conn->name[0] = 0;
 	conn->reply_mode = CONNECTION_REPLY_ON;
 	connection_unsubscribe(conn);
+	multi_drop(conn);
 	conn->is_readonly = conn->is_memory = false;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");

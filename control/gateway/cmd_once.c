@@ -6,7 +6,7 @@
 
 #define TEXT_NUMBER "ERR a session and a sequence number are integers from 1"
 
-/* TERN.ONCE client_id seq command [arg ...] */
+/* TERN.ONCE client_id seq command [arg ...]; in a transaction TERN.ONCE client_id seq EXEC. */
 const char *
 cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 {
@@ -27,6 +27,8 @@ cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 	const char *wrong = inner->plan(&inner_call, plan);
 	if (wrong != NULL)
 		return wrong;
+	if (plan->op == 0)
+		return "ERR TERN.ONCE takes no empty transaction";
 	/* Sessions keep numbers as answers, not bytes. */
 	if ((plan->flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) != 0)
 		return "ERR TERN.ONCE takes no command with such options";

@@ -34,6 +34,10 @@ struct write_plan {
 	uint32_t integers_count;
 	uint64_t client_id, seq; /* 0: in no session */
 	uint16_t open_window;
+	/* MULTI: further arguments, encoded already; and the most that its reply may take. */
+	const uint8_t *encoded;
+	uint32_t encoded_bytes, encoded_count;
+	uint64_t reply_bytes;
 };
 
 enum gateway_command_kind { GATEWAY_LOCAL = 1, GATEWAY_READ, GATEWAY_WRITE };
@@ -43,6 +47,7 @@ struct gateway_command {
 	uint32_t name_bytes;
 	int8_t arity; /* name included; negative: at least that many */
 	uint8_t kind; /* enum gateway_command_kind */
+	uint8_t form; /* enum multi_form */
 	int8_t key_first, key_last, key_step;
 	bool is_fast;
 	const char *group, *summary;
@@ -51,7 +56,8 @@ struct gateway_command {
 	void (*run)(struct command_call *call);
 	/* READ: NULL when the arguments are right, otherwise the error text. */
 	const char *(*check)(const struct command_call *call);
-	/* WRITE: the same, and fills @plan. */
+	/* WRITE: the same, and fills @plan; with op 0 there is nothing to submit, and run answers.
+	 */
 	const char *(*plan)(const struct command_call *call, struct write_plan *plan);
 };
 
@@ -130,6 +136,15 @@ const char *cmd_decr_plan(const struct command_call *call, struct write_plan *pl
 const char *cmd_incrby_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_decrby_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_tern_incrby_plan(const struct command_call *call, struct write_plan *plan);
+
+/* cmd_multi.c */
+void cmd_multi(struct command_call *call);
+void cmd_discard(struct command_call *call);
+void cmd_unwatch(struct command_call *call);
+const char *cmd_watch_check(const struct command_call *call);
+void cmd_watch(struct command_call *call);
+const char *cmd_exec_plan(const struct command_call *call, struct write_plan *plan);
+void cmd_exec(struct command_call *call);
 
 /* cmd_once.c: commands in sessions */
 const char *cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan);

@@ -61,7 +61,7 @@ connection_slot_reply(struct connection *conn, struct slot *slot, const struct r
 	INVARIANT(slot->kind == SLOT_WRITE);
 	slot->reply = *reply;
 	slot->reply.data = NULL;
-	if (reply->kind != REPLY_BYTES || reply->bytes == 0)
+	if (!reply_has_data(reply) || reply->bytes == 0)
 		return true;
 	uint8_t *copy = gateway_resize(conn->gateway, NULL, 0, reply->bytes);
 	if (copy == NULL)
@@ -99,6 +99,7 @@ connection_free(struct connection *conn)
 	struct gateway *gateway = conn->gateway;
 
 	connection_unsubscribe(conn);
+	multi_drop(conn);
 	close(conn->fd);
 	gateway_resize(gateway, conn->in, conn->in_capacity, 0);
 	gateway_resize(gateway, conn->out.data, conn->out.capacity, 0);
@@ -362,7 +363,10 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 static void
 answer_write(struct connection *conn, const struct slot *slot)
 {
-	gateway_write_reply(&conn->out, &slot->reply);
+	if (slot->is_exec)
+		multi_reply(conn, &conn->out, &slot->reply);
+	else
+		gateway_write_reply(&conn->out, &slot->reply);
 	if (conn->out.is_full)
 		gateway_close(conn->gateway, conn);
 	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
@@ -414,6 +418,8 @@ answer(struct connection *conn)
 		}
 		if (slot->is_silent && conn->end == CONNECTION_OPEN)
 			conn->out.used = mark;
+		if (slot->is_exec)
+			multi_drop(conn);
 		slot_pop(conn);
 		has_moved = true;
 	}
@@ -445,6 +451,7 @@ run_local(struct connection *conn, struct command_call *call, const struct gatew
 	const uint8_t mode = conn->reply_mode;
 	const bool has_arity =
 	    command != NULL && gateway_command_arity_fits(command, call->args_count);
+	const bool is_queued = multi_takes(call, command);
 
 	if (subscribe_refuses(&conn->subs, &conn->out, call->args[0]))
 		resp_error(&conn->out, "ERR only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / "
@@ -455,8 +462,11 @@ run_local(struct connection *conn, struct command_call *call, const struct gatew
 		gateway_wrong_arity(call, command);
 	else if (wrong != NULL)
 		resp_error(&conn->out, wrong);
+	else if (is_queued)
+		multi_queue(call, command);
 	else
 		command->run(call);
+	conn->multi.is_aborted |= is_queued && !has_arity;
 	if (conn->reply_mode == mode ? reply_is_silent(conn)
 				     : conn->reply_mode != CONNECTION_REPLY_ON) {
 		conn->out.used = mark;
@@ -528,6 +538,9 @@ take_write(struct connection *conn, const struct gateway_command *command,
 	struct slot *slot = connection_slot_add(conn, SLOT_WRITE);
 	slot->command = command;
 	slot->is_silent = reply_is_silent(conn);
+	slot->is_exec = plan->op == COMMAND_MULTI;
+	if (slot->is_exec)
+		multi_sent(conn);
 	return true;
 }
 
@@ -546,24 +559,27 @@ take_request(struct connection *conn, const struct resp_request *request)
 	};
 	const struct gateway_command *command = gateway_command_find(request->args[0]);
 	conn->last_command = command != NULL ? command : conn->last_command;
-	/* Nothing but the subscription's own commands reaches the lcore from a subscriber. */
-	const bool has_arity = command != NULL &&
-			       gateway_command_arity_fits(command, request->args_count) &&
-			       !subscribe_refuses(&conn->subs, &conn->out, request->args[0]);
+	/* Nothing but the subscription's own commands reaches the lcore from a subscriber, and
+	 * nothing but EXEC in a transaction. */
+	const bool may_submit = command != NULL &&
+				gateway_command_arity_fits(command, request->args_count) &&
+				!subscribe_refuses(&conn->subs, &conn->out, request->args[0]) &&
+				!multi_takes(&call, command);
 	const char *wrong = NULL;
 
-	if (has_arity && command->kind == GATEWAY_READ) {
+	if (may_submit && command->kind == GATEWAY_READ) {
 		wrong = command->check(&call);
 		const bool is_local = wrong == NULL && is_read_local(conn, &wrong);
 		if (wrong == NULL)
 			return is_local ? take_local_read(conn, command) : take_read(conn, command);
-	} else if (has_arity && command->kind == GATEWAY_WRITE) {
+	} else if (may_submit && command->kind == GATEWAY_WRITE) {
 		struct write_plan plan = { 0 };
 		bool is_too_large = false;
 		wrong = command->plan(&call, &plan);
-		if (wrong == NULL && take_write(conn, command, &plan, &is_too_large))
+		const bool has_command = wrong == NULL && plan.op != 0;
+		if (has_command && take_write(conn, command, &plan, &is_too_large))
 			return true;
-		if (wrong == NULL && !is_too_large)
+		if (has_command && !is_too_large)
 			return false;
 		if (is_too_large)
 			wrong = "ERR the command is larger than this server's limit";

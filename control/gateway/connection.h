@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/gateway/multi.h"
 #include "control/gateway/resp_parse.h"
 #include "control/gateway/resp_write.h"
 #include "control/gateway/subscribe.h"
@@ -44,6 +45,7 @@ struct slot {
 	const struct gateway_command *command;
 	struct reply reply; /* WRITE; the bytes of its data are the slot's */
 	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
+	bool is_exec;       /* its answer ends the connection's transaction */
 };
 
 enum connection_reply {
@@ -102,6 +104,7 @@ struct connection {
 	uint64_t opened_ns, request_ns; /* request_ns: the last one was taken */
 	const struct gateway_command *last_command;
 	struct subscriptions subs;
+	struct multi multi;
 	char lib_name[CONNECTION_NAME_BYTES_MAX], lib_version[CONNECTION_NAME_BYTES_MAX];
 };
 

@@ -46,10 +46,10 @@ flight_give(struct gateway *gateway, uint32_t index)
 	gateway->flights_used--;
 }
 
-static uint64_t
-plan_bytes(const struct write_plan *plan)
+uint64_t
+gateway_plan_bytes(const struct write_plan *plan)
 {
-	uint64_t bytes = COMMAND_HDR_BYTES;
+	uint64_t bytes = COMMAND_HDR_BYTES + (uint64_t)plan->encoded_bytes;
 
 	for (uint32_t i = 0; i < plan->args_count; i++)
 		bytes += sizeof(le32) + (uint64_t)plan->args[i].bytes;
@@ -57,20 +57,35 @@ plan_bytes(const struct write_plan *plan)
 	return align_up_u64(bytes, 8);
 }
 
-/* The most that the bytes of its reply may be. */
-static uint64_t
-plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan)
+uint64_t
+gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan)
 {
-	return (plan->flags & COMMAND_GET_OLD) != 0 ? gateway->value_bytes_max : 0;
+	return (plan->flags & COMMAND_GET_OLD) != 0 ? gateway->value_bytes_max : plan->reply_bytes;
+}
+
+void
+gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes)
+{
+	struct command_writer writer;
+	uint32_t written = 0;
+
+	command_begin(&writer, out, bytes);
+	for (uint32_t i = 0; i < plan->args_count; i++)
+		command_add_arg(&writer, plan->args[i].data, plan->args[i].bytes);
+	for (uint32_t i = 0; i < plan->integers_count; i++)
+		command_add_i64(&writer, plan->integers[i]);
+	command_add_encoded(&writer, plan->encoded, plan->encoded_bytes, plan->encoded_count);
+	const enum tern_err err = command_end(&writer, plan->op, plan->flags, plan->client_id,
+					      plan->seq, plan->open_window, &written);
+	INVARIANT(err == TERN_OK && written == bytes);
 }
 
 enum flight_result
 gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 		     const struct write_plan *plan)
 {
-	const uint64_t need = plan_bytes(plan);
-
-	const uint64_t reply_bytes = plan_reply_bytes(gateway, plan);
+	const uint64_t need = gateway_plan_bytes(plan);
+	const uint64_t reply_bytes = gateway_plan_reply_bytes(gateway, plan);
 
 	if (need > gateway->write_bytes_max || reply_bytes > gateway->channel->reply_bytes_max)
 		return FLIGHT_TOO_LARGE;
@@ -84,19 +99,9 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	if (record == NULL)
 		return FLIGHT_NO_ROOM;
 
-	struct command_writer writer;
-	command_begin(&writer, record + sizeof(struct submit_request), (uint32_t)need);
-	for (uint32_t i = 0; i < plan->args_count; i++)
-		command_add_arg(&writer, plan->args[i].data, plan->args[i].bytes);
-	for (uint32_t i = 0; i < plan->integers_count; i++)
-		command_add_i64(&writer, plan->integers[i]);
-	uint32_t bytes = 0;
-	const enum tern_err err = command_end(&writer, plan->op, plan->flags, plan->client_id,
-					      plan->seq, plan->open_window, &bytes);
-	INVARIANT(err == TERN_OK && bytes == need);
+	gateway_plan_encode(plan, record + sizeof(struct submit_request), (uint32_t)need);
 	if (conn->is_memory)
 		command_set_class(record + sizeof(struct submit_request), COMMAND_MEMORY);
-
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];
 	flight->is_read = false;
@@ -110,7 +115,7 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	const struct submit_request request = {
 		.tag = tag,
 		.kind = SUBMIT_WRITE,
-		.command_bytes = bytes,
+		.command_bytes = (uint32_t)need,
 	};
 	memcpy(record, &request, sizeof(request));
 	ring_publish(&gateway->channel->requests);
@@ -301,7 +306,7 @@ gateway_complete(struct gateway *gateway)
 		if (completion == NULL)
 			break;
 		INVARIANT(bytes >= sizeof(*completion));
-		INVARIANT(completion->reply.kind != REPLY_BYTES ||
+		INVARIANT(!reply_has_data(&completion->reply) ||
 			  bytes == sizeof(*completion) + completion->reply.bytes);
 		const uint32_t index = (uint32_t)completion->tag;
 		INVARIANT(index < gateway->in_flight_max);

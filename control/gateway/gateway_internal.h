@@ -57,14 +57,15 @@ struct connection_entry {
 	uint32_t generation, next_free;
 };
 
-#define GATEWAY_COUNTERS(X)                                                               \
-	X(connections_now)                                                                \
-	X(connections_total)                                                              \
-	X(connections_refused)                                                            \
-	X(requests_total)                                                                 \
-	X(writes)                                                                         \
-	X(reads) X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) X(parks) \
-	    X(buffers_bytes) X(buffers_refused) X(in_flight_high)
+#define GATEWAY_COUNTERS(X)                                                                       \
+	X(connections_now)                                                                        \
+	X(connections_total)                                                                      \
+	X(connections_refused)                                                                    \
+	X(requests_total)                                                                         \
+	X(writes)                                                                                 \
+	X(reads)                                                                                  \
+	X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) X(parks) X(buffers_bytes) \
+	    X(buffers_refused) X(in_flight_high)
 
 struct gateway_counters {
 #define X(name) _Atomic uint64_t name;
@@ -156,6 +157,10 @@ void gateway_watch(struct gateway *gateway);
 
 /* flight.c: everything that goes to the lcore and comes back */
 void gateway_flights_init(struct gateway *gateway);
+/* @plan as one command: its bytes, the most that its reply may bring beside them, and itself. */
+uint64_t gateway_plan_bytes(const struct write_plan *plan);
+uint64_t gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan);
+void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes);
 enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
 /* Submits @plan for @slot, the next slot of @conn. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,

@@ -72,6 +72,7 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 	case REPLY_NULL:
 	case REPLY_BYTES:
 	case REPLY_DECIMAL:
+	case REPLY_ARRAY:
 		status = TERN_DONE;
 		break;
 	case REPLY_BOUND:
@@ -94,6 +95,8 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 	case REPLY_SESSION_UNKNOWN:
 		session_lost(engine);
 		return;
+	case REPLY_CONFLICT: /* this library sends no MULTI */
+	case REPLY_TOO_LARGE:
 	case REPLY_SESSION:
 	case REPLY_TOO_OLD:
 	default:

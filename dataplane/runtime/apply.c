@@ -61,7 +61,7 @@ apply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch 
 		const struct state_position at = { hdr->log_index, batch->slots[i] };
 
 		state_apply(rt->config.state, at, hdr->time_ns, &batch->commands[i], &replies[i]);
-		if (replies[i].kind == REPLY_BYTES || i + 1 == batch->count) {
+		if (reply_has_data(&replies[i]) || i + 1 == batch->count) {
 			reply_batch(rt, hdr, batch, replies, answered, i + 1);
 			answered = i + 1;
 		}

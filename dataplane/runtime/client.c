@@ -28,7 +28,7 @@ complete_write(struct runtime *rt, uint32_t channel_number,
 	const struct reply *reply = &completion->reply;
 	struct submit_completion *out = NULL;
 
-	if (reply->kind != REPLY_BYTES) {
+	if (!reply_has_data(reply)) {
 		complete(rt, channel_number, completion);
 		return;
 	}
@@ -74,7 +74,7 @@ hold_write(struct runtime *rt, uint32_t channel, const struct submit_completion 
 	rt->held_tail++;
 	*held = (struct held_write){ .completion = *completion, .channel = channel };
 	held->completion.class_ = COMMAND_DURABLE;
-	if (completion->reply.kind == REPLY_BYTES)
+	if (reply_has_data(&completion->reply))
 		held->completion.reply =
 		    (struct reply){ .kind = REPLY_DONE, .value = (int64_t)completion->log_index };
 }

@@ -71,10 +71,10 @@ struct submit_completion {
 	uint32_t slot;
 	uint16_t class_; /* DONE, WRITE: enum command_class, what is met */
 	uint16_t reserved;
-	struct reply reply; /* WRITE, DONE. REPLY_BYTES: reply.bytes bytes follow this structure */
+	struct reply reply; /* WRITE, DONE. With data: reply.bytes bytes follow this structure */
 };
 
-/* What a reply of kind BYTES says: lent as long as the completion. */
+/* What a reply that has data says: lent as long as the completion. */
 static inline const uint8_t *
 submit_reply_data(const struct submit_completion *completion)
 {

@@ -147,7 +147,7 @@ apply_append(struct state *state, struct state_position at, const struct command
 	reply->value = (int64_t)bytes;
 }
 
-static void
+void
 apply_op(struct state *state, struct state_position at, const struct command *command,
 	 struct reply *reply)
 {
@@ -167,6 +167,15 @@ apply_op(struct state *state, struct state_position at, const struct command *co
 	case COMMAND_ADD:
 		apply_add(state, at, command, reply);
 		return;
+	case COMMAND_GET:
+	case COMMAND_EXISTS:
+	case COMMAND_LENGTH:
+		apply_read(state, command, reply);
+		return;
+	case COMMAND_MULTI:
+		apply_multi(state, at, command, reply);
+		return;
+	case COMMAND_CHECK:
 	case COMMAND_SESSION_OPEN:
 	case COMMAND_SESSION_CLOSE:
 		break;
@@ -212,14 +221,15 @@ state_apply(struct state *state, struct state_position at, uint64_t time_ns,
 	INVARIANT(state->logical_bytes <= state->config.capacity_bytes);
 }
 
-/* False: @command touches no key. Of several keys the first stands for all. */
+/* False: @command names no key itself. Of several keys the first stands for all. */
 static bool
 first_key_hash(const struct state *state, const struct command *command, uint64_t *hash)
 {
 	const uint8_t *cursor = command->args;
 	struct command_arg key;
 
-	if (command->args_count == 0 || !command_arg_next(command, &cursor, &key))
+	if (command->args_count == 0 || command->op == COMMAND_MULTI ||
+	    !command_arg_next(command, &cursor, &key))
 		return false;
 	*hash = state_index_hash(state, STATE_KEYS, key.data, key.bytes);
 	return true;

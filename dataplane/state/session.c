@@ -310,6 +310,7 @@ is_refusal(enum reply_kind kind)
 	case REPLY_NULL:
 	case REPLY_BYTES:
 	case REPLY_DECIMAL:
+	case REPLY_ARRAY:
 		return false;
 	case REPLY_BOUND:
 	case REPLY_NOT_INTEGER:
@@ -318,6 +319,8 @@ is_refusal(enum reply_kind kind)
 	case REPLY_SESSION_UNKNOWN:
 	case REPLY_TOO_OLD:
 	case REPLY_REFUSED:
+	case REPLY_CONFLICT:
+	case REPLY_TOO_LARGE:
 		break;
 	}
 	return true;
@@ -335,9 +338,9 @@ reply_keep(struct session_reply *kept, struct state_position at, uint64_t seq,
 		.delta = reply->delta,
 		.bound = reply->bound,
 	};
-	if (reply->kind != REPLY_BYTES)
+	if (!reply_has_data(reply))
 		return;
-	if (reply->bytes > STATE_REPLY_BYTES_KEPT) {
+	if (reply->kind == REPLY_ARRAY || reply->bytes > STATE_REPLY_BYTES_KEPT) {
 		kept->kind = REPLY_DONE;
 		kept->value = (int64_t)at.log_index;
 		return;

@@ -12,7 +12,7 @@
 #define STATE_SESSION_IDLE_NS (600ULL * 1000000000ULL)
 
 /* One answered command of a session. BYTES that fit lie where the numbers would, and is_max is how
- * many they are; longer ones are kept as DONE. */
+ * many they are; longer ones, and an ARRAY, are kept as DONE. */
 struct session_reply {
 	uint64_t seq; /* 0: unused */
 	uint8_t kind, is_max;

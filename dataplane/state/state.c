@@ -18,6 +18,18 @@ is_config_sound(const struct state_config *config)
 	       config->arena_bytes / ARENA_PAGE_BYTES < ARENA_NONE / 2;
 }
 
+static uint32_t
+multi_bytes_max(const struct state_config *config)
+{
+	return (uint32_t)min_u64(config->capacity_bytes / 16, STATE_MULTI_BYTES_MAX);
+}
+
+uint32_t
+state_multi_bytes_max(const struct state *state)
+{
+	return multi_bytes_max(&state->config);
+}
+
 /* Lends @bytes at the start of what is left. */
 static void *
 carve(uint8_t **next, size_t bytes, size_t align)
@@ -60,8 +72,10 @@ state_init(const struct state_config *config, struct state **out)
 		buckets *= 2;
 	const uint64_t readers_bytes = config->readers_max * sizeof(struct state_reader);
 	const uint64_t pages_limit = config->arena_bytes / ARENA_PAGE_BYTES;
+	const uint32_t multi_bytes = multi_bytes_max(config);
 	const uint64_t fixed = sizeof(struct state) + readers_bytes + buckets * sizeof(entry_link) +
-			       arena_table_bytes((uint32_t)pages_limit) + 2 * ARENA_PAGE_BYTES;
+			       arena_table_bytes((uint32_t)pages_limit) + multi_bytes +
+			       2 * ARENA_PAGE_BYTES;
 	if (config->arena_bytes < fixed + HEAP_PAGES_MIN * ARENA_PAGE_BYTES)
 		return TERN_ERR_CONFIG;
 
@@ -72,6 +86,7 @@ state_init(const struct state_config *config, struct state **out)
 	state->buckets = carve(&next, buckets * sizeof(entry_link), 64);
 	state->bucket_mask = buckets - 1;
 	void *table = carve(&next, arena_table_bytes((uint32_t)pages_limit), 64);
+	state->multi_replies = carve(&next, multi_bytes, 64);
 	uint8_t *heap = carve(&next, 0, ARENA_PAGE_BYTES);
 	const size_t left = (size_t)((uint8_t *)config->arena + config->arena_bytes - heap);
 	arena_init(&state->arena, table, heap, (uint32_t)(left / ARENA_PAGE_BYTES));

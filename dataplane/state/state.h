@@ -110,6 +110,8 @@ void state_commit(struct state *state, uint64_t log_index);
  * a search in the ordered index. Not cut into turns: what bounds it is how far apply ran ahead. */
 void state_rollback(struct state *state, uint64_t log_index);
 
+/* Most bytes of the ARRAY that answers a MULTI; any thread. */
+uint32_t state_multi_bytes_max(const struct state *state);
 uint64_t state_applied_index(const struct state *state); /* published */
 uint64_t state_committed_index(const struct state *state);
 uint64_t state_hash(const struct state *state); /* at state_applied_index */

@@ -45,6 +45,9 @@
 #define STATE_KEY_CHARGE     112u
 #define STATE_INTEGER_CHARGE 8u
 #define STATE_SESSION_CHARGE 1024u
+/* What the replies of a MULTI take at most: a sixteenth of the capacity, within this. */
+#define STATE_MULTI_BYTES_MAX (1u << 20)
+
 enum state_space { STATE_KEYS = 0, STATE_SESSIONS, STATE_SPACES };
 
 /* Types of versions: enum state_type for keys, and this one. */
@@ -120,6 +123,7 @@ struct state {
 	uint64_t bucket_mask;
 	struct order orders[STATE_SPACES];
 	struct state_reader *readers;
+	uint8_t *multi_replies; /* state_multi_bytes_max of them */
 
 	struct state_position last; /* applied */
 	uint64_t branch;

@@ -26,6 +26,15 @@ void target_end(struct state *state, const struct target *target, struct state_p
  * next call, if whatever replaces them is put with keeps_old. */
 void target_lend(const struct target *target, struct reply *reply);
 
+/* apply.c: any operation but those of sessions and MULTI. */
+void apply_op(struct state *state, struct state_position at, const struct command *command,
+	      struct reply *reply);
+
+/* apply_multi.c */
+void apply_multi(struct state *state, struct state_position at, const struct command *command,
+		 struct reply *reply);
+void apply_read(struct state *state, const struct command *command, struct reply *reply);
+
 /* apply_integer.c */
 void apply_add(struct state *state, struct state_position at, const struct command *command,
 	       struct reply *reply);

@@ -7,7 +7,7 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/bytes.h"
 
-#define COMMAND_OP_LAST COMMAND_APPEND
+#define COMMAND_OP_LAST COMMAND_LENGTH
 #define COMMAND_FLAGS_KNOWN                                                           \
 	(COMMAND_HAS_MIN | COMMAND_HAS_MAX | COMMAND_IF_ABSENT | COMMAND_IF_PRESENT | \
 	 COMMAND_GET_OLD)
@@ -45,6 +45,21 @@ command_add_i64(struct command_writer *writer, int64_t value)
 	const le64 le = le64_make((uint64_t)value);
 
 	command_add_arg(writer, &le, sizeof(le));
+}
+
+void
+command_add_encoded(struct command_writer *writer, const uint8_t *data, uint32_t bytes,
+		    uint32_t count)
+{
+	if (writer->is_full || (uint64_t)writer->args_count + count > COMMAND_ARGS_MAX ||
+	    (uint64_t)writer->used + bytes > writer->capacity) {
+		writer->is_full = true;
+		return;
+	}
+	if (bytes != 0)
+		memcpy(writer->out + writer->used, data, bytes);
+	writer->used += bytes;
+	writer->args_count = (uint16_t)(writer->args_count + count);
 }
 
 enum tern_err
@@ -119,15 +134,21 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 		is_key = i % 2 == 0;
 		break;
 	case COMMAND_DELETE:
+	case COMMAND_GET:
+	case COMMAND_EXISTS:
+	case COMMAND_LENGTH:
 		is_key = true;
 		break;
 	case COMMAND_APPEND:
 		is_key = i == 0;
 		break;
 	case COMMAND_ADD:
+	case COMMAND_CHECK:
 		is_key = i == 0;
 		is_integer = i != 0;
 		break;
+	case COMMAND_MULTI:
+		return arg.bytes >= COMMAND_HDR_BYTES;
 	case COMMAND_SESSION_OPEN:
 	case COMMAND_SESSION_CLOSE:
 		return false;
@@ -151,9 +172,16 @@ count_fits(const struct command *command)
 	case COMMAND_MSET:
 		return count >= 2 && count % 2 == 0;
 	case COMMAND_DELETE:
+	case COMMAND_EXISTS:
+	case COMMAND_MULTI:
 		return count >= 1;
 	case COMMAND_ADD:
 		return count == 2 + bounds;
+	case COMMAND_GET:
+	case COMMAND_LENGTH:
+		return count == 1;
+	case COMMAND_CHECK:
+		return count == 1 || count == 3;
 	case COMMAND_SESSION_OPEN:
 		return count == 0 && command->client_id == 0;
 	case COMMAND_SESSION_CLOSE:
@@ -181,13 +209,19 @@ flags_fit(const struct command *command)
 	case COMMAND_SESSION_OPEN:
 	case COMMAND_SESSION_CLOSE:
 	case COMMAND_APPEND:
+	case COMMAND_MULTI:
+	case COMMAND_CHECK:
+	case COMMAND_GET:
+	case COMMAND_EXISTS:
+	case COMMAND_LENGTH:
 		return flags == 0;
 	}
 	return false;
 }
 
-enum tern_err
-command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
+/* All but the parts of a MULTI. */
+static enum tern_err
+decode_one(const uint8_t *data, uint32_t bytes, struct command *command)
 {
 	struct command_hdr_le hdr;
 	struct command_arg arg;
@@ -224,6 +258,54 @@ command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
 		return TERN_ERR_MALFORMED;
 	command->end = cursor;
 	return TERN_OK;
+}
+
+static bool
+is_part(const struct command *part, bool has_begun)
+{
+	if (part->client_id != 0 || part->class_ != COMMAND_DURABLE)
+		return false;
+	return part->op != COMMAND_MULTI && part->op != COMMAND_SESSION_OPEN &&
+	       (part->op != COMMAND_CHECK || !has_begun);
+}
+
+static enum tern_err
+decode_parts(const struct command *multi)
+{
+	const uint8_t *cursor = multi->args;
+	bool has_begun = false; /* no CHECK from here on */
+	struct command_arg arg;
+	struct command part;
+
+	while (arg_next(multi->end, &cursor, &arg)) {
+		const enum tern_err err = decode_one(arg.data, arg.bytes, &part);
+		if (err != TERN_OK)
+			return err;
+		if (!is_part(&part, has_begun))
+			return TERN_ERR_MALFORMED;
+		has_begun |= part.op != COMMAND_CHECK;
+	}
+	return TERN_OK;
+}
+
+enum tern_err
+command_decode(const uint8_t *data, uint32_t bytes, struct command *command)
+{
+	const enum tern_err err = decode_one(data, bytes, command);
+
+	if (err != TERN_OK)
+		return err;
+	if (command->op == COMMAND_MULTI)
+		return decode_parts(command);
+	return command->op == COMMAND_CHECK ? TERN_ERR_MALFORMED : TERN_OK;
+}
+
+void
+command_part(struct command_arg arg, struct command *part)
+{
+	const enum tern_err err = decode_one(arg.data, arg.bytes, part);
+
+	INVARIANT(err == TERN_OK);
 }
 
 bool

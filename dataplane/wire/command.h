@@ -28,6 +28,16 @@ enum command_op {
 	COMMAND_SESSION_OPEN,  /* -; reply SESSION: the client_id */
 	COMMAND_SESSION_CLOSE, /* -; client_id in the header */
 	COMMAND_APPEND,        /* key, bytes; reply INTEGER: the new length */
+	/* Whole commands, one each argument, applied at one position; reply ARRAY of theirs
+	 * (reply.h), or CONFLICT. Parts have no session and are no MULTI and no SESSION_*. */
+	COMMAND_MULTI,
+	/* key[, log_index, slot]: the first parts of a MULTI. It has an effect only if each of
+	 * these keys was last written there; without a position: only if it is absent. */
+	COMMAND_CHECK,
+	/* Reads, for a MULTI: what is there at its position. */
+	COMMAND_GET,    /* key; reply BYTES, DECIMAL or NULL */
+	COMMAND_EXISTS, /* key, key, ...; reply INTEGER: how many are there */
+	COMMAND_LENGTH, /* key; reply INTEGER: of its bytes, of an integer its decimal text's */
 };
 
 enum command_class {
@@ -85,6 +95,9 @@ struct command_writer {
 void command_begin(struct command_writer *writer, uint8_t *out, uint32_t capacity);
 void command_add_arg(struct command_writer *writer, const void *data, uint32_t bytes);
 void command_add_i64(struct command_writer *writer, int64_t value);
+/* @count arguments that lie in @data as they are encoded: each its length, then itself. */
+void command_add_encoded(struct command_writer *writer, const uint8_t *data, uint32_t bytes,
+			 uint32_t count);
 /* TOO_LARGE: @capacity or COMMAND_ARGS_MAX exceeded. On TERN_OK @bytes is the command's length. */
 TERN_CHECKED enum tern_err
 command_end(struct command_writer *writer, enum command_op op, uint8_t flags, uint64_t client_id,
@@ -97,7 +110,8 @@ void command_set_class(uint8_t *command, enum command_class class_);
 uint32_t command_bytes_peek(const uint8_t *data);
 
 /* Checks everything: lengths, that the argument count and sizes fit the operation, key lengths
- * (1..COMMAND_KEY_BYTES_MAX), padding. Borrows @data as long as @command is used.
+ * (1..COMMAND_KEY_BYTES_MAX), padding, the parts of a MULTI. Borrows @data as long as @command is
+ * used.
  * VERSION: an operation, class or flag that this build does not know. */
 TERN_CHECKED enum tern_err
 command_decode(const uint8_t *data, uint32_t bytes, struct command *command);
@@ -106,6 +120,8 @@ command_decode(const uint8_t *data, uint32_t bytes, struct command *command);
 bool
 command_arg_next(const struct command *command, const uint8_t **cursor, struct command_arg *arg);
 int64_t command_arg_i64(struct command_arg arg); /* arg.bytes == 8 */
+/* An argument of a MULTI that command_decode has accepted. */
+void command_part(struct command_arg arg, struct command *part);
 
 enum reply_kind {
 	REPLY_OK = 1,
@@ -118,11 +134,15 @@ enum reply_kind {
 	REPLY_SESSION_UNKNOWN, /* never opened, or closed: outcome unknown, not run now */
 	REPLY_DONE, /* a repeat whose reply is no longer kept: done at or before value (log_index)
 		     */
-	REPLY_TOO_OLD, /* a sequence number below the session's window: outcome unknown */
-	REPLY_REFUSED, /* as DONE, but what is no longer kept is a refusal: it changed nothing */
-	REPLY_NULL,    /* no such key, or a condition of SET was not met */
-	REPLY_BYTES,   /* data, bytes */
-	REPLY_DECIMAL, /* value: of a key that holds an integer, where BYTES would say its bytes */
+	REPLY_TOO_OLD,  /* a sequence number below the session's window: outcome unknown */
+	REPLY_REFUSED,  /* as DONE, but what is no longer kept is a refusal: it changed nothing */
+	REPLY_NULL,     /* no such key, or a condition of SET was not met */
+	REPLY_BYTES,    /* data, bytes */
+	REPLY_DECIMAL,  /* value: of a key that holds an integer, where BYTES would say its bytes */
+	REPLY_ARRAY,    /* MULTI: data is a list of replies, see reply.h */
+	REPLY_CONFLICT, /* MULTI: a CHECK did not hold, nothing was changed */
+	REPLY_TOO_LARGE, /* a part of a MULTI, not done: its reply finds no room beside the others
+			  */
 };
 
 /* The deterministic result of applying one command. */
@@ -131,8 +151,14 @@ struct reply {
 	bool is_max;    /* BOUND: the upper one */
 	bool is_repeat; /* answered from the session table */
 	int64_t value, delta, bound;
-	uint32_t bytes;      /* BYTES */
-	const uint8_t *data; /* BYTES: lent by the state machine until its writer's next call */
+	uint32_t bytes;      /* BYTES, ARRAY */
+	const uint8_t *data; /* the same: lent by the state machine until its writer's next call */
 };
+
+static inline bool
+reply_has_data(const struct reply *reply)
+{
+	return reply->kind == REPLY_BYTES || reply->kind == REPLY_ARRAY;
+}
 
 #endif

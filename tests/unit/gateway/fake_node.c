@@ -67,6 +67,16 @@ outcome_of(struct fake_node *node, const struct command *command)
 		return SUBMIT_REFUSED_NOT_MASTER;
 	if (!command_arg_next(command, &cursor, &key))
 		return SUBMIT_DONE; /* of a session */
+	if (command->op == COMMAND_MULTI) {
+		/* The last part chooses. */
+		struct command part;
+		do
+			command_part(key, &part);
+		while (command_arg_next(command, &cursor, &key));
+		cursor = part.args;
+		if (!command_arg_next(&part, &cursor, &key))
+			return SUBMIT_DONE;
+	}
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		const size_t bytes = strlen(table[i].prefix);
 		if (key.bytes >= bytes && memcmp(key.data, table[i].prefix, bytes) == 0)
@@ -79,7 +89,7 @@ outcome_of(struct fake_node *node, const struct command *command)
 static void
 reply_copy(struct reply *reply)
 {
-	if (reply->kind != REPLY_BYTES)
+	if (!reply_has_data(reply))
 		return;
 	uint8_t *copy = malloc(reply->bytes + 1);
 	if (copy == NULL)

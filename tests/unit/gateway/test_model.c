@@ -87,12 +87,72 @@ add_write(struct client *client, struct prng *prng, int number, uint32_t key)
 	}
 }
 
+/* Some commands between MULTI and EXEC; sometimes dropped, sometimes spoilt, sometimes in conflict
+ * with a write of this very connection. */
+static void
+add_multi(struct client *client, struct prng *prng, int number)
+{
+	const uint32_t count = (uint32_t)prng_below(prng, 5), end = (uint32_t)prng_below(prng, 8);
+	int64_t values[KEYS];
+	bool is_there[KEYS];
+	static char replies[TEXT_BYTES];
+	size_t used = 0;
+
+	if (end == 2) {
+		SEND(client, "WATCH c%dk0\r\nSET c%dk0 1\r\n", number, number);
+		EXPECT(client, "+OK\r\n+OK\r\n");
+		client->values[0] = 1;
+		client->is_there[0] = true;
+	}
+	memcpy(values, client->values, sizeof(values));
+	memcpy(is_there, client->is_there, sizeof(is_there));
+	SEND(client, "MULTI\r\n");
+	EXPECT(client, "+OK\r\n");
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t key = (uint32_t)prng_below(prng, KEYS);
+		const bool is_read = prng_below(prng, 2) == 0;
+		SEND(client, is_read ? "GET c%dk%u\r\n" : "INCR c%dk%u\r\n", number, key);
+		EXPECT(client, "+QUEUED\r\n");
+		if (!is_read) {
+			values[key]++;
+			is_there[key] = true;
+			put(replies, &used, ":%lld\r\n", (long long)values[key]);
+		} else if (!is_there[key]) {
+			put(replies, &used, "$-1\r\n");
+		} else {
+			const long long value = values[key];
+			put(replies, &used, "$%d\r\n%lld\r\n", snprintf(NULL, 0, "%lld", value),
+			    value);
+		}
+	}
+	replies[used] = 0;
+	if (end == 0) {
+		SEND(client, "DISCARD\r\n");
+		EXPECT(client, "+OK\r\n");
+	} else if (end == 1) {
+		SEND(client, "SELECT\r\nEXEC\r\n");
+		EXPECT(client, "-ERR wrong number of arguments for 'select' command\r\n"
+			       "-EXECABORT Transaction discarded because of previous errors.\r\n");
+	} else if (end == 2) {
+		SEND(client, "EXEC\r\n");
+		EXPECT(client, "*-1\r\n");
+	} else {
+		SEND(client, "EXEC\r\n");
+		EXPECT(client, "*%u\r\n%s", count, replies);
+		memcpy(client->values, values, sizeof(values));
+		memcpy(client->is_there, is_there, sizeof(is_there));
+	}
+}
+
 static void
 add_request(struct client *client, struct prng *prng, int number)
 {
 	const uint32_t key = (uint32_t)prng_below(prng, KEYS);
 
-	switch (prng_below(prng, 8)) {
+	switch (prng_below(prng, 9)) {
+	case 8:
+		add_multi(client, prng, number);
+		break;
 	case 0:
 		SEND(client, "*1\r\n$4\r\nPING\r\n");
 		EXPECT(client, "+PONG\r\n");

@@ -11,6 +11,7 @@
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/native.h"
 #include "dataplane/wire/page.h"
+#include "dataplane/wire/reply.h"
 #include "dataplane/wire/superblock.h"
 #include "dataplane/wire/witness_register.h"
 #include "tests/support/check.h"
@@ -98,9 +99,84 @@ static const struct command_sample command_samples[] = {
 	  { 0 },
 	  2,
 	  0 },
+	{ "command_get", COMMAND_GET, 0, 0, 0, 0, { "user:1" }, { 0 }, 1, 0 },
+	{ "command_exists", COMMAND_EXISTS, 0, 0, 0, 0, { "user:1", "user:2" }, { 0 }, 2, 0 },
+	{ "command_length", COMMAND_LENGTH, 0, 0, 0, 0, { "user:1" }, { 0 }, 1, 0 },
 	{ "command_session_open", COMMAND_SESSION_OPEN, 0, 0, 0, 0, { NULL }, { 0 }, 0, 0 },
 	{ "command_session_close", COMMAND_SESSION_CLOSE, 0, 77, 0, 0, { NULL }, { 0 }, 0, 0 },
 };
+
+/* Two conditions and two parts in a session. */
+static const struct command_sample multi_parts[] = {
+	{ NULL, COMMAND_CHECK, 0, 0, 0, 0, { "user:1" }, { 0x1122334455, 7 }, 1, 2 },
+	{ NULL, COMMAND_CHECK, 0, 0, 0, 0, { "user:2" }, { 0 }, 1, 0 },
+	{ NULL, COMMAND_GET, 0, 0, 0, 0, { "user:1" }, { 0 }, 1, 0 },
+	{ NULL, COMMAND_SET, COMMAND_GET_OLD, 0, 0, 0, { "user:2", "bye" }, { 0 }, 2, 0 },
+};
+
+static uint32_t
+command_sample_write(const struct command_sample *c, uint8_t *out, uint32_t capacity)
+{
+	struct command_writer writer;
+	uint32_t bytes = 0;
+
+	command_begin(&writer, out, capacity);
+	for (uint32_t t = 0; t < c->text_count; t++)
+		command_add_arg(&writer, c->texts[t], (uint32_t)strlen(c->texts[t]));
+	for (uint32_t n = 0; n < c->integer_count; n++)
+		command_add_i64(&writer, c->integers[n]);
+	assert_int_equal(
+	    command_end(&writer, c->op, c->flags, c->client_id, c->seq, c->open_window, &bytes),
+	    TERN_OK);
+	return bytes;
+}
+
+static void
+multi_sample_make(struct samples *samples)
+{
+	struct sample *sample = sample_add(samples, "command_multi", command_turn);
+	uint8_t part[256];
+	struct command_writer writer;
+
+	command_begin(&writer, sample->data, sizeof(sample->data));
+	for (size_t i = 0; i < sizeof(multi_parts) / sizeof(multi_parts[0]); i++)
+		command_add_arg(&writer, part,
+				command_sample_write(&multi_parts[i], part, sizeof(part)));
+	assert_int_equal(command_end(&writer, COMMAND_MULTI, 0, 9, 2, 1, &sample->bytes), TERN_OK);
+}
+
+static enum tern_err
+reply_list_turn(uint8_t *data, uint32_t bytes)
+{
+	uint8_t again[SAMPLE_BYTES_MAX];
+	struct reply_cursor cursor = { data, data + bytes };
+	struct reply_writer writer = { .out = again, .capacity = sizeof(again) };
+	struct reply reply;
+
+	while (reply_list_next(&cursor, &reply))
+		assert_true(reply_list_add(&writer, &reply));
+	if (cursor.at != cursor.end)
+		return TERN_ERR_MALFORMED;
+	memcpy(data, again, bytes);
+	return TERN_OK;
+}
+
+static void
+reply_list_sample_make(struct samples *samples)
+{
+	struct sample *sample = sample_add(samples, "reply_list", reply_list_turn);
+	struct reply_writer writer = { .out = sample->data, .capacity = sizeof(sample->data) };
+
+	assert_true(reply_list_add(&writer, &(struct reply){ .kind = REPLY_INTEGER, .value = -2 }));
+	assert_true(reply_list_add(
+	    &writer,
+	    &(struct reply){ .kind = REPLY_BYTES, .bytes = 5, .data = (const uint8_t *)"hello" }));
+	assert_true(reply_list_add(
+	    &writer,
+	    &(struct reply){
+		.kind = REPLY_BOUND, .is_max = true, .value = 90, .delta = 20, .bound = 100 }));
+	sample->bytes = writer.used;
+}
 
 static void
 command_samples_make(struct samples *samples)
@@ -108,16 +184,10 @@ command_samples_make(struct samples *samples)
 	for (size_t i = 0; i < sizeof(command_samples) / sizeof(command_samples[0]); i++) {
 		const struct command_sample *c = &command_samples[i];
 		struct sample *sample = sample_add(samples, c->name, command_turn);
-		struct command_writer writer;
-		command_begin(&writer, sample->data, sizeof(sample->data));
-		for (uint32_t t = 0; t < c->text_count; t++)
-			command_add_arg(&writer, c->texts[t], (uint32_t)strlen(c->texts[t]));
-		for (uint32_t n = 0; n < c->integer_count; n++)
-			command_add_i64(&writer, c->integers[n]);
-		assert_int_equal(command_end(&writer, c->op, c->flags, c->client_id, c->seq,
-					     c->open_window, &sample->bytes),
-				 TERN_OK);
+		sample->bytes = command_sample_write(c, sample->data, sizeof(sample->data));
 	}
+	multi_sample_make(samples);
+	reply_list_sample_make(samples);
 }
 
 /* ---- frames ---- */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dataplane/wire/reply.h"
 #include "tests/support/check.h"
 
 static uint8_t buffer[1u << 16];
@@ -45,6 +46,16 @@ static const struct shape shapes[] = {
 	{ COMMAND_APPEND, 0, 0, 0, 0, 2, { 0, 5 }, TERN_ERR_MALFORMED },
 	{ COMMAND_APPEND, 0, 0, 0, 0, 1, { 5 }, TERN_ERR_MALFORMED },
 	{ COMMAND_APPEND, COMMAND_GET_OLD, 0, 0, 0, 2, { 5, 5 }, TERN_ERR_MALFORMED },
+	{ COMMAND_GET, 0, 0, 0, 0, 1, { 5 }, TERN_OK },
+	{ COMMAND_GET, 0, 0, 0, 0, 2, { 5, 5 }, TERN_ERR_MALFORMED },
+	{ COMMAND_LENGTH, 0, 0, 0, 0, 1, { 5 }, TERN_OK },
+	{ COMMAND_LENGTH, COMMAND_GET_OLD, 0, 0, 0, 1, { 5 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXISTS, 0, 0, 0, 0, 3, { 5, 1, 1024 }, TERN_OK },
+	{ COMMAND_EXISTS, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXISTS, 0, 0, 0, 0, 2, { 5, 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_CHECK, 0, 0, 0, 0, 1, { 5 }, TERN_ERR_MALFORMED }, /* only in a MULTI */
+	{ COMMAND_MULTI, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_MALFORMED },
+	{ COMMAND_MULTI, 0, 0, 0, 0, 1, { 40 }, TERN_ERR_MALFORMED },
 	{ (enum command_op)0, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_VERSION },
 	{ (enum command_op)99, 0, 0, 0, 0, 0, { 0 }, TERN_ERR_VERSION },
 	{ COMMAND_SET, 0, 0, 1, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED }, /* seq, no session */
@@ -105,6 +116,167 @@ test_shapes(void **context)
 			assert_int_equal(command.args_count, shapes[i].arg_count);
 			assert_int_equal(command.bytes, bytes);
 		}
+	}
+}
+
+/* ---- MULTI ---- */
+
+struct part {
+	enum command_op op;
+	uint8_t flags;
+	uint64_t client_id;
+	uint32_t arg_count, arg_bytes[3];
+};
+
+static enum tern_err
+multi_decode(const struct part *parts, uint32_t count)
+{
+	static const uint8_t data[2000] = { 'k' };
+	static uint8_t inner[4096];
+	struct command_writer writer, part;
+	struct command command;
+	uint32_t bytes = 0;
+
+	command_begin(&writer, buffer, sizeof(buffer));
+	for (uint32_t i = 0; i < count; i++) {
+		command_begin(&part, inner, sizeof(inner));
+		for (uint32_t a = 0; a < parts[i].arg_count; a++)
+			command_add_arg(&part, data, parts[i].arg_bytes[a]);
+		assert_int_equal(command_end(&part, parts[i].op, parts[i].flags, parts[i].client_id,
+					     0, 0, &bytes),
+				 TERN_OK);
+		command_add_arg(&writer, inner, bytes);
+	}
+	assert_int_equal(command_end(&writer, COMMAND_MULTI, 0, 7, 3, 0, &bytes), TERN_OK);
+	return command_decode(buffer, bytes, &command);
+}
+
+static void
+test_multi(void **context)
+{
+	static const struct {
+		struct part parts[3];
+		uint32_t count;
+		enum tern_err err;
+	} cases[] = {
+		{ { { COMMAND_SET, 0, 0, 2, { 1, 5 } } }, 1, TERN_OK },
+		{ { { COMMAND_CHECK, 0, 0, 1, { 1 } } }, 1, TERN_OK },
+		{ { { COMMAND_CHECK, 0, 0, 3, { 1, 8, 8 } },
+		    { COMMAND_CHECK, 0, 0, 1, { 1 } },
+		    { COMMAND_GET, 0, 0, 1, { 1 } } },
+		  3,
+		  TERN_OK },
+		/* a condition behind a part */
+		{ { { COMMAND_GET, 0, 0, 1, { 1 } }, { COMMAND_CHECK, 0, 0, 1, { 1 } } },
+		  2,
+		  TERN_ERR_MALFORMED },
+		{ { { COMMAND_CHECK, 0, 0, 2, { 1, 8 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_CHECK, 0, 0, 3, { 1, 8, 4 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_CHECK, COMMAND_IF_ABSENT, 0, 1, { 1 } } }, 1, TERN_ERR_MALFORMED },
+		/* a part with a session, of a session, of parts; unknown; broken */
+		{ { { COMMAND_SET, 0, 7, 2, { 1, 5 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_SESSION_OPEN, 0, 0, 0, { 0 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_SESSION_CLOSE, 0, 7, 0, { 0 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_MULTI, 0, 0, 1, { 48 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { (enum command_op)99, 0, 0, 1, { 1 } } }, 1, TERN_ERR_VERSION },
+		{ { { COMMAND_SET, 0, 0, 2, { 1, 5 } }, { COMMAND_SET, 0, 0, 1, { 1 } } },
+		  2,
+		  TERN_ERR_MALFORMED },
+	};
+	(void)context;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const enum tern_err err = multi_decode(cases[i].parts, cases[i].count);
+		if (err != cases[i].err)
+			fail_msg("case %zu: %s", i, tern_err_text(err));
+	}
+}
+
+/* Arguments that lie encoded already come out as if they had been added one by one. */
+static void
+test_encoded_arguments(void **context)
+{
+	static uint8_t one[256], other[256];
+	struct command_writer writer;
+	uint32_t bytes = 0, other_bytes = 0;
+	(void)context;
+
+	command_begin(&writer, one, sizeof(one));
+	command_add_arg(&writer, "k", 1);
+	command_add_arg(&writer, "value", 5);
+	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &bytes), TERN_OK);
+	command_begin(&writer, other, sizeof(other));
+	command_add_encoded(&writer, one + COMMAND_HDR_BYTES, 5, 1);
+	command_add_encoded(&writer, NULL, 0, 0);
+	command_add_encoded(&writer, one + COMMAND_HDR_BYTES + 5, 9, 1);
+	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &other_bytes), TERN_OK);
+	assert_int_equal(bytes, other_bytes);
+	assert_memory_equal(one, other, bytes);
+	command_begin(&writer, other, 40);
+	command_add_encoded(&writer, one + COMMAND_HDR_BYTES, 9, 1);
+	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &other_bytes),
+			 TERN_ERR_TOO_LARGE);
+	command_begin(&writer, other, sizeof(other));
+	command_add_encoded(&writer, one, 0, COMMAND_ARGS_MAX + 1);
+	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &other_bytes),
+			 TERN_ERR_TOO_LARGE);
+}
+
+/* ---- lists of replies ---- */
+
+static void
+test_reply_list(void **context)
+{
+	static const struct reply replies[] = {
+		{ .kind = REPLY_OK },
+		{ .kind = REPLY_INTEGER, .value = -7 },
+		{ .kind = REPLY_BOUND, .is_max = true, .value = 1, .delta = 2, .bound = 3 },
+		{ .kind = REPLY_BYTES, .bytes = 9, .data = (const uint8_t *)"nine byte" },
+		{ .kind = REPLY_BYTES },
+		{ .kind = REPLY_NULL },
+	};
+	const uint32_t count = sizeof(replies) / sizeof(replies[0]);
+	struct reply_writer writer = { .out = buffer, .capacity = 6 * REPLY_ITEM_BYTES + 15 };
+	struct reply reply;
+	(void)context;
+
+	for (uint32_t i = 0; i + 1 < count; i++)
+		assert_true(reply_list_add(&writer, &replies[i]));
+	assert_false(reply_list_add(&writer, &replies[count - 1]));
+	writer.capacity++;
+	assert_true(reply_list_add(&writer, &replies[count - 1]));
+	assert_int_equal(writer.used, 6 * REPLY_ITEM_BYTES + 16);
+	for (uint32_t end = 0; end <= writer.used; end++) {
+		struct reply_cursor cursor = { buffer, buffer + end };
+		uint32_t i = 0;
+		for (; reply_list_next(&cursor, &reply); i++) {
+			assert_int_equal(reply.kind, replies[i].kind);
+			assert_int_equal(reply.is_max, replies[i].is_max);
+			assert_int_equal(reply.value, replies[i].value);
+			assert_int_equal(reply.delta, replies[i].delta);
+			assert_int_equal(reply.bound, replies[i].bound);
+			assert_int_equal(reply.bytes, replies[i].bytes);
+			if (reply.bytes != 0)
+				assert_memory_equal(reply.data, replies[i].data, reply.bytes);
+		}
+		if (end == writer.used)
+			assert_int_equal(i, count);
+	}
+	/* Kind, flag, reserved, length, padding. */
+	static const struct {
+		uint32_t at;
+		uint8_t byte;
+	} wrong[] = { { 0, 0 }, { 0, REPLY_ARRAY }, { 0, 200 },   { 1, 2 },
+		      { 2, 1 }, { 4, 1 },           { 100, 255 }, { 137, 1 } };
+	for (size_t w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
+		struct reply_cursor cursor = { buffer, buffer + writer.used };
+		const uint8_t kept = buffer[wrong[w].at];
+		uint32_t read = 0;
+		buffer[wrong[w].at] = wrong[w].byte;
+		while (reply_list_next(&cursor, &reply))
+			read++;
+		assert_in_range(read, 0, 3);
+		buffer[wrong[w].at] = kept;
 	}
 }
 
@@ -211,6 +383,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_multi),
+		cmocka_unit_test(test_encoded_arguments),
+		cmocka_unit_test(test_reply_list),
 		cmocka_unit_test(test_lengths_and_padding),
 		cmocka_unit_test(test_writer_limits),
 		cmocka_unit_test(test_integers),
