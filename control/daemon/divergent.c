@@ -60,6 +60,14 @@ op_name(enum command_op op)
 		return "EXISTS";
 	case COMMAND_LENGTH:
 		return "LENGTH";
+	case COMMAND_EXPIRE:
+		return "EXPIRE";
+	case COMMAND_PERSIST:
+		return "PERSIST";
+	case COMMAND_EXPIRY:
+		return "EXPIRY";
+	case COMMAND_TICK:
+		return "TICK";
 	}
 	return "UNKNOWN";
 }
@@ -70,7 +78,10 @@ arg_json(const struct command *command, uint32_t number, struct command_arg arg)
 	char *hex;
 	json_t *out;
 
-	if ((command->op == COMMAND_ADD || command->op == COMMAND_CHECK) && number > 0)
+	const bool is_number = command->op == COMMAND_ADD || command->op == COMMAND_CHECK ||
+			       command->op == COMMAND_EXPIRE;
+
+	if ((is_number && number > 0) || (command->op == COMMAND_SET && number > 1))
 		return json_integer(command_arg_i64(arg));
 	out = json_stringn((const char *)arg.data, arg.bytes);
 	if (out != NULL)

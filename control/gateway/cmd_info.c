@@ -232,9 +232,12 @@ info_replication(struct gateway *gateway, const struct node_status *status, stru
 static void
 info_keyspace(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
-	(void)gateway;
-	if (status->keys > 0)
-		add(text, "db0:keys=%llu,expires=0,avg_ttl=0\r\n", LLU(status->keys));
+	if (status->keys == 0)
+		return;
+	(void)state_read_begin(gateway->reader);
+	add(text, "db0:keys=%llu,expires=%llu,avg_ttl=0\r\n", LLU(status->keys),
+	    LLU(state_read_expiry_count(gateway->reader)));
+	state_read_end(gateway->reader);
 }
 
 static const char *

@@ -30,7 +30,8 @@ cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 	if (plan->op == 0)
 		return "ERR TERN.ONCE takes no empty transaction";
 	/* Sessions keep numbers as answers, not bytes. */
-	if ((plan->flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) != 0)
+	if ((plan->flags & (COMMAND_GET_OLD | COMMAND_IF_ABSENT | COMMAND_IF_PRESENT)) != 0 ||
+	    plan->op == COMMAND_GET)
 		return "ERR TERN.ONCE takes no command with such options";
 	plan->client_id = (uint64_t)client_id;
 	plan->seq = (uint64_t)seq;

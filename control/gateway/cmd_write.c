@@ -9,9 +9,8 @@
 #define TEXT_SYNTAX   "ERR syntax error"
 #define TEXT_TOO_MANY "ERR too many arguments for one command"
 
-/* NULL, or what is wrong with @value. */
-static const char *
-value_wrong(const struct command_call *call, struct resp_arg value)
+const char *
+gateway_value_wrong(const struct command_call *call, struct resp_arg value)
 {
 	struct gateway *gateway = call->gateway;
 
@@ -25,29 +24,36 @@ value_wrong(const struct command_call *call, struct resp_arg value)
 
 /* What follows SET key value. */
 static const char *
-set_options(const struct command_call *call, uint8_t *flags)
+set_options(const struct command_call *call, struct write_plan *plan)
 {
 	const uint8_t both = COMMAND_IF_ABSENT | COMMAND_IF_PRESENT;
+	const uint8_t expiry = COMMAND_EXPIRE_IN | COMMAND_EXPIRE_AT;
 
 	for (uint32_t i = 3; i < call->args_count; i++) {
+		bool is_known;
+		const char *wrong = cmd_expiry_option(call, &i, plan, &is_known);
+		if (wrong != NULL)
+			return wrong;
+		if (is_known)
+			continue;
 		if (resp_is(call->args[i], "nx"))
-			*flags |= COMMAND_IF_ABSENT;
+			plan->flags |= COMMAND_IF_ABSENT;
 		else if (resp_is(call->args[i], "xx"))
-			*flags |= COMMAND_IF_PRESENT;
+			plan->flags |= COMMAND_IF_PRESENT;
 		else if (resp_is(call->args[i], "get"))
-			*flags |= COMMAND_GET_OLD;
-		else if (resp_is(call->args[i], "keepttl"))
-			return "ERR SET does not know KEEPTTL here";
+			plan->flags |= COMMAND_GET_OLD;
+		else if (resp_is(call->args[i], "keepttl") && (plan->flags & expiry) == 0)
+			plan->flags |= COMMAND_KEEP_EXPIRY;
 		else
 			return TEXT_SYNTAX; /* refused, never ignored */
 	}
-	return (*flags & both) == both ? TEXT_SYNTAX : NULL;
+	return (plan->flags & both) == both ? TEXT_SYNTAX : NULL;
 }
 
 const char *
 cmd_set_plan(const struct command_call *call, struct write_plan *plan)
 {
-	const char *wrong = set_options(call, &plan->flags);
+	const char *wrong = set_options(call, plan);
 
 	if (wrong != NULL)
 		return wrong;
@@ -56,7 +62,7 @@ cmd_set_plan(const struct command_call *call, struct write_plan *plan)
 	plan->op = COMMAND_SET;
 	plan->args = call->args + 1;
 	plan->args_count = 2;
-	return value_wrong(call, call->args[2]);
+	return gateway_value_wrong(call, call->args[2]);
 }
 
 const char *
@@ -110,7 +116,7 @@ cmd_mset_plan(const struct command_call *call, struct write_plan *plan)
 	for (uint32_t i = 1; i < call->args_count; i += 2) {
 		if (!gateway_key_fits(call->args[i]))
 			return TEXT_KEY;
-		const char *wrong = value_wrong(call, call->args[i + 1]);
+		const char *wrong = gateway_value_wrong(call, call->args[i + 1]);
 		if (wrong != NULL)
 			return wrong;
 	}

@@ -36,7 +36,47 @@ static const struct gateway_command commands[] = {
 	{ NAME("keys"), .arity = 2, .kind = GATEWAY_READ, .group = "generic",
 	  .summary = "Returns the keys that match, if it need not look at too many.",
 	  .check = cmd_pattern_check, .run = cmd_keys },
+	{ NAME("ttl"), .arity = 2, .kind = GATEWAY_READ, .form = MULTI_TTL, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic",
+	  .summary = "Returns the seconds that a key has left.", .check = cmd_keys_check,
+	  .run = cmd_ttl },
+	{ NAME("pttl"), .arity = 2, .kind = GATEWAY_READ, .form = MULTI_PTTL, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic",
+	  .summary = "Returns the milliseconds that a key has left.", .check = cmd_keys_check,
+	  .run = cmd_pttl },
+	{ NAME("expiretime"), .arity = 2, .kind = GATEWAY_READ, .form = MULTI_EXPIRETIME,
+	  KEYS(1, 1, 1), .is_fast = true, .group = "generic",
+	  .summary = "Returns the Unix time at which a key expires, in seconds.",
+	  .check = cmd_keys_check, .run = cmd_expiretime },
+	{ NAME("pexpiretime"), .arity = 2, .kind = GATEWAY_READ, .form = MULTI_PEXPIRETIME,
+	  KEYS(1, 1, 1), .is_fast = true, .group = "generic",
+	  .summary = "Returns the Unix time at which a key expires, in milliseconds.",
+	  .check = cmd_keys_check, .run = cmd_pexpiretime },
 	/* writes */
+	{ NAME("setex"), .arity = 4, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .group = "string", .summary = "Sets a key for some seconds.", .plan = cmd_setex_plan },
+	{ NAME("psetex"), .arity = 4, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .group = "string", .summary = "Sets a key for some milliseconds.",
+	  .plan = cmd_psetex_plan },
+	{ NAME("getex"), .arity = -2, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "string",
+	  .summary = "Returns a value and changes when its key expires.", .plan = cmd_getex_plan },
+	{ NAME("expire"), .arity = -3, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic", .summary = "Lets a key expire in some seconds.",
+	  .plan = cmd_expire_plan },
+	{ NAME("pexpire"), .arity = -3, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic", .summary = "Lets a key expire in some milliseconds.",
+	  .plan = cmd_pexpire_plan },
+	{ NAME("expireat"), .arity = -3, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic", .summary = "Lets a key expire at a Unix time.",
+	  .plan = cmd_expireat_plan },
+	{ NAME("pexpireat"), .arity = -3, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic",
+	  .summary = "Lets a key expire at a Unix time in milliseconds.",
+	  .plan = cmd_pexpireat_plan },
+	{ NAME("persist"), .arity = 2, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
+	  .is_fast = true, .group = "generic", .summary = "Takes a key's expiry away.",
+	  .plan = cmd_persist_plan },
 	{ NAME("setnx"), .arity = 3, .kind = GATEWAY_WRITE, .form = MULTI_WRITE, KEYS(1, 1, 1),
 	  .is_fast = true, .group = "string", .summary = "Sets a key that is not there.",
 	  .plan = cmd_setnx_plan },
@@ -288,7 +328,8 @@ gateway_write_reply(struct resp_writer *out, const struct reply *reply)
 		resp_error(out, "ERR the replies of the transaction are larger than this server's "
 				"limit, this part was not executed");
 		return;
-	case REPLY_ARRAY: /* multi_reply writes it */
+	case REPLY_ARRAY: /* multi_reply writes these */
+	case REPLY_EXPIRY:
 		break;
 	case REPLY_TOO_OLD:
 		resp_error(out, "TOOOLD the number is below the session's window: not "

@@ -146,6 +146,29 @@ void cmd_watch(struct command_call *call);
 const char *cmd_exec_plan(const struct command_call *call, struct write_plan *plan);
 void cmd_exec(struct command_call *call);
 
+/* cmd_expiry.c */
+const char *cmd_setex_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_psetex_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_expire_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_pexpire_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_expireat_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_pexpireat_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_persist_plan(const struct command_call *call, struct write_plan *plan);
+const char *cmd_getex_plan(const struct command_call *call, struct write_plan *plan);
+void cmd_ttl(struct command_call *call);
+void cmd_pttl(struct command_call *call);
+void cmd_expiretime(struct command_call *call);
+void cmd_pexpiretime(struct command_call *call);
+/* EX, PX, EXAT or PXAT at args[*at], and its time behind it; *at is then that of the time. */
+const char *cmd_expiry_option(const struct command_call *call, uint32_t *at,
+			      struct write_plan *plan, bool *is_known);
+/* @form: MULTI_TTL and its kind; @expires_ns: 0: never. */
+void gateway_expiry_reply(struct resp_writer *out, uint8_t form, bool is_there, uint64_t expires_ns,
+			  uint64_t now_ns);
+
+/* cmd_write.c: NULL, or what is wrong with @value. */
+const char *gateway_value_wrong(const struct command_call *call, struct resp_arg value);
+
 /* cmd_once.c: commands in sessions */
 const char *cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan);
 const char *cmd_tern_session_plan(const struct command_call *call, struct write_plan *plan);

@@ -107,9 +107,10 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 	flight->is_read = false;
 	flight->reply_bytes = (uint32_t)reply_bytes;
 	gateway->reply_bytes_used += reply_bytes;
-	flight->conn_index = conn->index;
-	flight->conn_generation = conn->generation;
-	flight->slot = conn->slot_end;
+	flight->is_tick = conn == NULL;
+	flight->conn_index = conn == NULL ? 0 : conn->index;
+	flight->conn_generation = conn == NULL ? 0 : conn->generation;
+	flight->slot = conn == NULL ? 0 : conn->slot_end;
 	gateway->writes_used++;
 	gateway->writes_submitted++;
 	const struct submit_request request = {
@@ -293,6 +294,24 @@ complete_read(struct gateway *gateway, uint32_t index, const struct submit_compl
 	batch->is_used = false;
 }
 
+static void
+complete_write(struct gateway *gateway, const struct flight *flight,
+	       const struct submit_completion *completion)
+{
+	INVARIANT(gateway->reply_bytes_used >= flight->reply_bytes);
+	gateway->reply_bytes_used -= flight->reply_bytes;
+	gateway->writes_used--;
+	gateway->writes_completed++;
+	if (flight->is_tick) {
+		gateway_tick_done(gateway, completion->outcome == SUBMIT_DONE);
+		return;
+	}
+	struct connection *conn =
+	    connection_at(gateway, flight->conn_index, flight->conn_generation);
+	if (conn != NULL)
+		complete_slot(gateway, conn, flight->slot, completion);
+}
+
 bool
 gateway_complete(struct gateway *gateway)
 {
@@ -316,14 +335,7 @@ gateway_complete(struct gateway *gateway)
 		if (flight->is_read) {
 			complete_read(gateway, flight->batch, completion);
 		} else {
-			struct connection *conn =
-			    connection_at(gateway, flight->conn_index, flight->conn_generation);
-			INVARIANT(gateway->reply_bytes_used >= flight->reply_bytes);
-			gateway->reply_bytes_used -= flight->reply_bytes;
-			gateway->writes_used--;
-			gateway->writes_completed++;
-			if (conn != NULL)
-				complete_slot(gateway, conn, flight->slot, completion);
+			complete_write(gateway, flight, completion);
 		}
 		flight_give(gateway, index);
 		ring_consume(&gateway->channel->completions);

@@ -38,7 +38,7 @@ struct read_batch {
 /* A request at the lcore; its index and generation are the tag. */
 struct flight {
 	uint32_t generation;
-	bool is_used, is_read;
+	bool is_used, is_read, is_tick;
 	uint32_t next_free;
 	uint32_t reply_bytes;                 /* WRITE: what its reply may bring, at most */
 	uint32_t conn_index, conn_generation; /* WRITE */
@@ -57,15 +57,17 @@ struct connection_entry {
 	uint32_t generation, next_free;
 };
 
-#define GATEWAY_COUNTERS(X)                                                                       \
-	X(connections_now)                                                                        \
-	X(connections_total)                                                                      \
-	X(connections_refused)                                                                    \
-	X(requests_total)                                                                         \
-	X(writes)                                                                                 \
-	X(reads)                                                                                  \
-	X(read_points) X(refusals) X(unknown_closes) X(protocol_errors) X(parks) X(buffers_bytes) \
-	    X(buffers_refused) X(in_flight_high)
+#define GATEWAY_COUNTERS(X)                                                               \
+	X(connections_now)                                                                \
+	X(connections_total)                                                              \
+	X(connections_refused)                                                            \
+	X(requests_total)                                                                 \
+	X(writes)                                                                         \
+	X(reads)                                                                          \
+	X(read_points)                                                                    \
+	X(refusals)                                                                       \
+	X(unknown_closes) X(protocol_errors) X(parks) X(buffers_bytes) X(buffers_refused) \
+	    X(in_flight_high)
 
 struct gateway_counters {
 #define X(name) _Atomic uint64_t name;
@@ -82,6 +84,7 @@ struct gateway {
 	struct resp_room room; /* shared by all parsers */
 	uint32_t input_bytes_max, output_bytes_max, write_bytes_max, value_bytes_max;
 	char refusal[GATEWAY_ERROR_BYTES]; /* a text with numbers, until it is written out */
+	struct resp_arg plan_args[2];      /* of a plan whose arguments come in another order */
 	uint32_t connections_max, in_flight_max;
 	uint64_t buffers_bytes_max;
 	struct peer peers[GATEWAY_PEERS_MAX];
@@ -110,6 +113,8 @@ struct gateway {
 	uint64_t writes_submitted, writes_completed;
 	uint64_t rounds[WRITE_ROUNDS_MAX];
 	uint32_t rounds_count;
+	bool is_ticking; /* a TICK is at the lcore */
+	uint64_t tick_next_ns;
 	bool has_published; /* the lcore is woken at the end of the round */
 	bool needs_retry;   /* a read point's block is not visible yet: look again soon */
 
@@ -143,6 +148,7 @@ gateway_counter(const _Atomic uint64_t *counter)
 
 /* gateway.c */
 uint64_t gateway_now_ns(void);
+uint64_t gateway_wall_ns(void); /* cmd_expiry.c: CLOCK_REALTIME */
 const struct peer *gateway_peer_find(const struct gateway *gateway, uint16_t node_id);
 /* Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0. */
 void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes);
@@ -162,9 +168,16 @@ uint64_t gateway_plan_bytes(const struct write_plan *plan);
 uint64_t gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan);
 void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes);
 enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
-/* Submits @plan for @slot, the next slot of @conn. */
+/* Submits @plan for @slot, the next slot of @conn; @conn NULL: a TICK, for nobody. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 					const struct write_plan *plan);
+
+/* tick.c: while this node is master and a key has expired, time has to move for readers to see it.
+ */
+void gateway_tick(struct gateway *gateway);
+void gateway_tick_done(struct gateway *gateway, bool is_good);
+/* How long the gateway may sleep, for this. */
+int gateway_tick_wait_ms(const struct gateway *gateway);
 /* Lets @conn's next slot share the open read point. */
 enum flight_result gateway_join_read(struct gateway *gateway, const struct connection *conn);
 /* End of a round: submits the open read point and wakes the lcore. */

@@ -249,9 +249,12 @@ sleep_ms(struct gateway *gateway)
 	/* A read point that found no room in the ring: the lcore is busy emptying it. */
 	if (gateway->batch_open != READ_BATCHES_MAX)
 		return RETRY_MS;
+	const int wait_ms = gateway_tick_wait_ms(gateway);
 	if (gateway->subscribers_count > 0)
-		return WATCH_MS;
-	return gateway->lingering_count > 0 || !gateway->is_accepting ? TICK_MS : -1;
+		return wait_ms < WATCH_MS ? wait_ms : WATCH_MS;
+	return wait_ms > TICK_MS && (gateway->lingering_count > 0 || !gateway->is_accepting)
+		   ? TICK_MS
+		   : wait_ms;
 }
 
 /* Bounded: while writes cannot commit, everybody else is still served. */
@@ -290,6 +293,7 @@ turn(struct gateway *gateway)
 	for (int i = 0; i < count; i++)
 		handle_event(gateway, &events[i], now_ns);
 	advance_dirty(gateway, now_ns);
+	gateway_tick(gateway);
 	gateway_publish(gateway);
 	tick(gateway, now_ns);
 	reap(gateway);

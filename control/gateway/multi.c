@@ -147,6 +147,11 @@ parts_add(const struct command_call *call, const struct gateway_command *command
 						: "ERR too many arguments for one command";
 	case MULTI_STRLEN:
 		return read_add(call, COMMAND_LENGTH, 1, 1);
+	case MULTI_TTL:
+	case MULTI_PTTL:
+	case MULTI_EXPIRETIME:
+	case MULTI_PEXPIRETIME:
+		return read_add(call, COMMAND_EXPIRY, 1, 1);
 	case MULTI_NOTHING:
 		return NULL;
 	case MULTI_REFUSED:
@@ -191,6 +196,7 @@ multi_queue(struct command_call *call, const struct gateway_command *command)
 static void
 entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct reply_cursor *cursor)
 {
+	const bool is_expiry = entry->form >= MULTI_TTL && entry->form <= MULTI_PEXPIRETIME;
 	struct reply reply;
 
 	if (entry->form == MULTI_NOTHING) {
@@ -204,6 +210,9 @@ entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct rep
 		INVARIANT(is_there);
 		if (entry->form == MULTI_TYPE && reply.kind == REPLY_INTEGER)
 			resp_simple(out, reply.value != 0 ? "string" : "none");
+		else if (is_expiry && (reply.kind == REPLY_EXPIRY || reply.kind == REPLY_NULL))
+			gateway_expiry_reply(out, entry->form, reply.kind == REPLY_EXPIRY,
+					     (uint64_t)reply.value, (uint64_t)reply.delta);
 		else
 			gateway_write_reply(out, &reply);
 	}

@@ -73,6 +73,7 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 	case REPLY_BYTES:
 	case REPLY_DECIMAL:
 	case REPLY_ARRAY:
+	case REPLY_EXPIRY:
 		status = TERN_DONE;
 		break;
 	case REPLY_BOUND:

@@ -32,10 +32,15 @@ apply_set(struct state *state, struct state_position at, const struct command *c
 
 	if (!pair_next(command, &cursor, &key, &data))
 		INVARIANT(false && "command_decode has counted the arguments");
-	const struct target target = target_of(state, key);
+	const struct target target = target_of(state, at, key);
 	const uint8_t refused_by = target.version == NULL ? COMMAND_IF_PRESENT : COMMAND_IF_ABSENT;
 	const bool gets_old = (command->flags & COMMAND_GET_OLD) != 0;
 	struct value value = bytes_value(data);
+
+	if ((command->flags & COMMAND_KEEP_EXPIRY) != 0)
+		value.expires_ns = target_expires_ns(&target);
+	else if (command_arg_next(command, &cursor, &key))
+		value.expires_ns = expiry_of(state, command, key);
 
 	value.keeps_old = gets_old;
 	if ((command->flags & refused_by) == 0) {
@@ -65,7 +70,7 @@ apply_mset(struct state *state, struct state_position at, const struct command *
 	reply->kind = is_conditional ? REPLY_INTEGER : REPLY_OK;
 	while (pair_next(command, &cursor, &key, &data)) {
 		const struct value value = bytes_value(data);
-		const struct target target = target_of(state, key);
+		const struct target target = target_of(state, at, key);
 		if (is_conditional && target.version != NULL)
 			return;
 		growth += target_growth(&target, &value);
@@ -77,7 +82,7 @@ apply_mset(struct state *state, struct state_position at, const struct command *
 	cursor = command->args;
 	while (pair_next(command, &cursor, &key, &data)) {
 		const struct value value = bytes_value(data);
-		const struct target target = target_of(state, key);
+		const struct target target = target_of(state, at, key);
 		target_put(state, &target, at, &value);
 	}
 	reply->value = is_conditional ? 1 : 0;
@@ -92,7 +97,7 @@ apply_delete(struct state *state, struct state_position at, const struct command
 
 	reply->kind = REPLY_INTEGER;
 	while (command_arg_next(command, &cursor, &key)) {
-		const struct target target = target_of(state, key);
+		const struct target target = target_of(state, at, key);
 		if ((command->flags & COMMAND_GET_OLD) != 0)
 			target_lend(&target, reply);
 		if (target.version == NULL)
@@ -124,15 +129,15 @@ apply_append(struct state *state, struct state_position at, const struct command
 
 	if (!pair_next(command, &cursor, &key, &tail))
 		INVARIANT(false && "command_decode has counted the arguments");
-	const struct target target = target_of(state, key);
+	const struct target target = target_of(state, at, key);
 	struct value value = { .type = STATE_BYTES, .tail = tail.data, .tail_bytes = tail.bytes };
 	uint64_t head_bytes = 0;
 	if (target.version != NULL && version_type(target.version) == STATE_INTEGER) {
-		head_bytes = decimal_write(target.version->integer, decimal);
+		head_bytes = decimal_write(version_integer(target.version), decimal);
 		value.data = decimal;
 	} else if (target.version != NULL) {
 		head_bytes = version_bytes(target.version);
-		value.data = target.version->data;
+		value.data = version_data(target.version);
 	}
 	const uint64_t bytes = head_bytes + tail.bytes;
 	if (bytes > state_append_bytes_max(state)) {
@@ -140,6 +145,7 @@ apply_append(struct state *state, struct state_position at, const struct command
 		return;
 	}
 	value.bytes = (uint32_t)bytes;
+	value.expires_ns = target_expires_ns(&target);
 	if (!target_has_capacity(state, target_growth(&target, &value), reply))
 		return;
 	target_put(state, &target, at, &value);
@@ -151,6 +157,7 @@ void
 apply_op(struct state *state, struct state_position at, const struct command *command,
 	 struct reply *reply)
 {
+	(void)expiry_turn(state, at, STATE_EXPIRE_BURST);
 	switch (command->op) {
 	case COMMAND_SET:
 		apply_set(state, at, command, reply);
@@ -170,7 +177,18 @@ apply_op(struct state *state, struct state_position at, const struct command *co
 	case COMMAND_GET:
 	case COMMAND_EXISTS:
 	case COMMAND_LENGTH:
-		apply_read(state, command, reply);
+	case COMMAND_EXPIRY:
+		apply_read(state, at, command, reply);
+		return;
+	case COMMAND_EXPIRE:
+		apply_expire(state, at, command, reply);
+		return;
+	case COMMAND_PERSIST:
+		apply_persist(state, at, command, reply);
+		return;
+	case COMMAND_TICK:
+		reply->kind = REPLY_INTEGER;
+		reply->value = expiry_turn(state, at, STATE_EXPIRE_BLOCK_MAX);
 		return;
 	case COMMAND_MULTI:
 		apply_multi(state, at, command, reply);
@@ -208,6 +226,9 @@ state_apply(struct state *state, struct state_position at, uint64_t time_ns,
 	INVARIANT(at.log_index > state->last.log_index ||
 		  (at.log_index == state->last.log_index && at.slot > state->last.slot));
 	*reply = (struct reply){ 0 };
+	if (at.log_index != state->last.log_index)
+		state->expired_in_block = 0;
+	state->time_ns = time_ns;
 	if (!state_has_room(state, command->bytes))
 		reclaim_urgent(state);
 	if (command->op == COMMAND_SESSION_OPEN)

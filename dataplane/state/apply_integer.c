@@ -34,10 +34,10 @@ target_integer(const struct target *target, int64_t *integer)
 	if (version == NULL)
 		return true;
 	if (version_type(version) == STATE_INTEGER) {
-		*integer = version->integer;
+		*integer = version_integer(version);
 		return true;
 	}
-	return integer_parse(version->data, version_bytes(version), integer);
+	return integer_parse(version_data(version), version_bytes(version), integer);
 }
 
 /* Writes the refusal; false when @result keeps within what the command allows. */
@@ -81,14 +81,17 @@ apply_add(struct state *state, struct state_position at, const struct command *c
 	if (!command_arg_next(command, &cursor, &key) || !command_arg_next(command, &cursor, &arg))
 		INVARIANT(false && "command_decode has counted the arguments");
 	const int64_t delta = command_arg_i64(arg);
-	const struct target target = target_of(state, key);
+	const struct target target = target_of(state, at, key);
 	if (!target_integer(&target, &value)) {
 		reply->kind = REPLY_NOT_INTEGER;
 		return;
 	}
 	if (is_out_of_bounds(command, cursor, value, delta, &sum, reply))
 		return;
-	const struct value result = { .type = STATE_INTEGER, .bytes = 8, .integer = sum };
+	const struct value result = { .type = STATE_INTEGER,
+				      .bytes = 8,
+				      .integer = sum,
+				      .expires_ns = target_expires_ns(&target) };
 	if (!target_has_capacity(state, target_growth(&target, &result), reply))
 		return;
 	target_put(state, &target, at, &result);

@@ -22,9 +22,10 @@ key_of(const struct command *command)
 }
 
 void
-apply_read(struct state *state, const struct command *command, struct reply *reply)
+apply_read(struct state *state, struct state_position at, const struct command *command,
+	   struct reply *reply)
 {
-	const struct target target = target_of(state, key_of(command));
+	const struct target target = target_of(state, at, key_of(command));
 	const uint8_t *cursor = command->args;
 	uint8_t decimal[DECIMAL_BYTES_MAX];
 	struct command_arg key;
@@ -33,31 +34,37 @@ apply_read(struct state *state, const struct command *command, struct reply *rep
 		target_lend(&target, reply);
 		return;
 	}
+	if (command->op == COMMAND_EXPIRY) {
+		reply->kind = target.version == NULL ? REPLY_NULL : REPLY_EXPIRY;
+		reply->value = (int64_t)target_expires_ns(&target);
+		reply->delta = (int64_t)state->time_ns;
+		return;
+	}
 	reply->kind = REPLY_INTEGER;
 	if (command->op == COMMAND_LENGTH) {
 		if (target.version == NULL)
 			return;
 		reply->value = version_type(target.version) == STATE_INTEGER
-				   ? decimal_write(target.version->integer, decimal)
+				   ? decimal_write(version_integer(target.version), decimal)
 				   : version_bytes(target.version);
 		return;
 	}
 	INVARIANT(command->op == COMMAND_EXISTS);
 	while (command_arg_next(command, &cursor, &key))
-		reply->value += target_of(state, key).version != NULL;
+		reply->value += target_of(state, at, key).version != NULL;
 }
 
 /* A version belongs to one write for ever once it is committed: whoever asks got the position from
  * a view of what is committed. */
 static bool
-check_holds(const struct state *state, const struct command *check)
+check_holds(struct state *state, struct state_position at, const struct command *check)
 {
 	const uint8_t *cursor = check->args;
 	struct command_arg key, log_index, slot;
 
 	if (!command_arg_next(check, &cursor, &key))
 		INVARIANT(false && "command_decode has counted the arguments");
-	const struct target target = target_of(state, key);
+	const struct target target = target_of(state, at, key);
 	if (check->args_count == 1 || target.version == NULL)
 		return check->args_count == 1 && target.version == NULL;
 	if (!command_arg_next(check, &cursor, &log_index) ||
@@ -69,8 +76,8 @@ check_holds(const struct state *state, const struct command *check)
 
 /* Moves @cursor behind the conditions; false when one does not hold. */
 static bool
-checks_hold(const struct state *state, const struct command *multi, const uint8_t **cursor,
-	    uint32_t *checks_count)
+checks_hold(struct state *state, struct state_position at, const struct command *multi,
+	    const uint8_t **cursor, uint32_t *checks_count)
 {
 	const uint8_t *next = *cursor;
 	struct command_arg arg;
@@ -80,7 +87,7 @@ checks_hold(const struct state *state, const struct command *multi, const uint8_
 		command_part(arg, &part);
 		if (part.op != COMMAND_CHECK)
 			break;
-		if (!check_holds(state, &part))
+		if (!check_holds(state, at, &part))
 			return false;
 		*cursor = next;
 	}
@@ -89,11 +96,11 @@ checks_hold(const struct state *state, const struct command *multi, const uint8_
 
 /* Bytes behind the item of its reply. */
 static uint64_t
-lent_bytes(const struct state *state, const struct command *part)
+lent_bytes(struct state *state, struct state_position at, const struct command *part)
 {
 	if (part->op != COMMAND_GET && (part->flags & COMMAND_GET_OLD) == 0)
 		return 0;
-	const struct target target = target_of(state, key_of(part));
+	const struct target target = target_of(state, at, key_of(part));
 	if (target.version == NULL || version_type(target.version) == STATE_INTEGER)
 		return 0;
 	return align_up_u64(version_bytes(target.version), 8);
@@ -110,7 +117,7 @@ apply_multi(struct state *state, struct state_position at, const struct command 
 	struct command part;
 	uint32_t checks_count;
 
-	if (!checks_hold(state, command, &cursor, &checks_count)) {
+	if (!checks_hold(state, at, command, &cursor, &checks_count)) {
 		reply->kind = REPLY_CONFLICT;
 		return;
 	}
@@ -123,7 +130,7 @@ apply_multi(struct state *state, struct state_position at, const struct command 
 	while (command_arg_next(command, &cursor, &arg)) {
 		struct reply of_part = { 0 };
 		command_part(arg, &part);
-		if (writer.used + items_bytes + lent_bytes(state, &part) > writer.capacity)
+		if (writer.used + items_bytes + lent_bytes(state, at, &part) > writer.capacity)
 			of_part.kind = REPLY_TOO_LARGE;
 		else
 			apply_op(state, at, &part, &of_part);

@@ -15,6 +15,14 @@ mvcc_at(struct entry *entry, uint64_t view)
 	return version;
 }
 
+static uint32_t
+value_stored_bytes(const struct value *value)
+{
+	const uint32_t bytes = value->base != NULL ? (uint32_t)sizeof(value->base) : value->bytes;
+
+	return bytes + (value->expires_ns != 0 ? 8u : 0u);
+}
+
 /* Each level is there with probability 1/4, by bits that the index does not use. */
 static uint8_t
 tower_height(uint64_t hash)
@@ -23,7 +31,7 @@ tower_height(uint64_t hash)
 	return (uint8_t)min_u32(1u + zeros / 2, STATE_ORDER_LEVELS);
 }
 
-static struct entry *
+struct entry *
 entry_make(struct state *state, enum state_space space, const void *key, uint32_t key_bytes,
 	   uint64_t hash)
 {
@@ -52,8 +60,9 @@ bytes_fill(uint8_t *out, const struct value *value)
 	const uint32_t head_bytes = value->bytes - value->tail_bytes;
 
 	INVARIANT(value->tail_bytes <= value->bytes);
+	/* What was there may be what comes, a little before or behind. */
 	if (head_bytes != 0 && value->data != out)
-		memcpy(out, value->data, head_bytes);
+		memmove(out, value->data, head_bytes);
 	if (value->tail_bytes != 0)
 		memcpy(out + head_bytes, value->tail, value->tail_bytes);
 }
@@ -63,11 +72,16 @@ static void
 version_fill(struct version *version, struct state_position at, const struct value *value)
 {
 	version->slot = at.slot;
-	version->bytes_type = value->bytes << 2 | value->type;
-	if (value->type == STATE_INTEGER)
-		version->integer = value->integer;
+	version->bytes_type = value->bytes << 4 | (value->expires_ns != 0 ? VERSION_EXPIRES : 0u) |
+			      (value->base != NULL ? VERSION_IS_SHARED : 0u) | value->type;
+	if (value->base != NULL)
+		memcpy(version_payload(version), &value->base, sizeof(value->base));
+	else if (value->type == STATE_INTEGER)
+		memcpy(version_payload(version), &value->integer, sizeof(value->integer));
 	else
-		bytes_fill(version->data, value);
+		bytes_fill(version_payload(version), value);
+	if (value->expires_ns != 0)
+		version->expires_ns = value->expires_ns;
 }
 
 /* Same block, so unpublished, and the memory fits: no reader looks past the stamp. A tombstone is
@@ -76,9 +90,9 @@ static bool
 is_replaceable(const struct version *version, uint64_t stamp, const struct value *value)
 {
 	return version != NULL && !value->keeps_old && version->stamp == stamp &&
-	       version_type(version) != STATE_NONE &&
-	       arena_rounded(version_size(version_bytes(version))) ==
-		   arena_rounded(version_size(value->bytes));
+	       version_type(version) != STATE_NONE && version != value->base &&
+	       arena_rounded(version_size(version_stored_bytes(version))) ==
+		   arena_rounded(version_size(value_stored_bytes(value)));
 }
 
 static void
@@ -105,20 +119,23 @@ mvcc_put(struct state *state, struct entry *entry, enum state_space space, const
 
 	INVARIANT(value->type != STATE_NONE && value->bytes < STATE_VALUE_BYTES_LIMIT);
 	INVARIANT(at.log_index > stamp_index(state->published_stamp));
-	if (is_new)
+	if (is_new) {
 		entry = entry_make(state, space, key, key_bytes, hash);
-	else
+	} else {
+		expiry_leave(state, entry, old);
 		state->hash_sum -= old->hash;
+	}
 	if (is_replaceable(old, stamp, value)) {
 		version_fill(version, at, value);
 	} else {
-		version = state_alloc(state, version_size(value->bytes));
+		version = state_alloc(state, version_size(value_stored_bytes(value)));
 		version->stamp = stamp;
 		version_fill(version, at, value);
 	}
 	/* The hash of a session is made once a block, see session_hash_dirty. */
 	version->hash = space == STATE_SESSIONS ? 0 : state_version_hash(entry, version);
 	state->hash_sum += version->hash;
+	expiry_enter(state, entry, version);
 	if (version != old)
 		version_push(state, entry, version, old);
 	if (is_new) {
@@ -140,6 +157,7 @@ mvcc_end(struct state *state, struct entry *entry, struct state_position at)
 	version_fill(version, at, &(struct value){ .type = STATE_NONE });
 	version->hash = 0;
 	version->entry = entry;
+	expiry_leave(state, entry, old);
 	state->hash_sum -= old->hash;
 	version_push(state, entry, version, old);
 }

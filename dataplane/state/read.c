@@ -35,6 +35,8 @@ publication_copy(struct state_reader *reader)
 		return false;
 	reader->hash = atomic_load_explicit(&p->hash, memory_order_acquire);
 	reader->key_count = atomic_load_explicit(&p->key_count, memory_order_acquire);
+	reader->time_ns = atomic_load_explicit(&p->time_ns, memory_order_acquire);
+	reader->expiry_count = atomic_load_explicit(&p->expiry_count, memory_order_acquire);
 	return atomic_load_explicit(&p->stamp, memory_order_relaxed) == reader->view;
 }
 
@@ -124,19 +126,28 @@ is_in_view(const struct state_reader *reader)
 	return atomic_load_explicit(&reader->pin, memory_order_relaxed) != UINT64_MAX;
 }
 
+/* Of the writer's tombstones and of what has expired by the view's time nothing is seen. */
+static bool
+is_live(const struct state_reader *reader, const struct version *version)
+{
+	return version != NULL && version_type(version) != STATE_NONE &&
+	       !version_is_expired(version, reader->time_ns);
+}
+
 static struct state_value
-value_of(struct version *version)
+value_of(const struct state_reader *reader, struct version *version)
 {
 	struct state_value value = { .type = STATE_NONE };
 
-	if (version == NULL || version_type(version) == STATE_NONE)
+	if (!is_live(reader, version))
 		return value;
+	value.expires_ns = version_expires_ns(version);
 	value.type = version_type(version);
 	value.version = (struct state_position){ stamp_index(version->stamp), version->slot };
 	if (value.type == STATE_INTEGER) {
-		value.integer = version->integer;
+		value.integer = version_integer(version);
 	} else {
-		value.data = version->data;
+		value.data = version_data(version);
 		value.bytes = version_bytes(version);
 	}
 	return value;
@@ -152,7 +163,7 @@ state_read_get(struct state_reader *reader, const void *key, uint32_t key_bytes)
 		return (struct state_value){ .type = STATE_NONE };
 	const uint64_t hash = state_index_hash(state, STATE_KEYS, key, key_bytes);
 	struct entry *entry = index_find(state, hash, STATE_KEYS, key, key_bytes);
-	return value_of(entry == NULL ? NULL : mvcc_at(entry, reader->view));
+	return value_of(reader, entry == NULL ? NULL : mvcc_at(entry, reader->view));
 }
 
 bool
@@ -164,7 +175,7 @@ state_read_next(struct state_reader *reader, const void *from, uint32_t from_byt
 	INVARIANT(is_in_view(reader));
 	struct entry *entry = order_seek(order, from, from_bytes, is_after);
 	for (; entry != NULL && !state_read_is_ended(reader); entry = order_next(entry)) {
-		*value = value_of(mvcc_at(entry, reader->view));
+		*value = value_of(reader, mvcc_at(entry, reader->view));
 		if (value->type == STATE_NONE)
 			continue;
 		*key = entry_key(entry);
@@ -203,8 +214,7 @@ state_read_bucket(struct state_reader *reader, uint64_t bucket, const void *posi
 	for (; entry != NULL; entry = rcu_follow(entry->chain)) {
 		if (entry->space != STATE_KEYS)
 			continue;
-		struct version *version = mvcc_at(entry, reader->view);
-		if (version == NULL || version_type(version) == STATE_NONE)
+		if (!is_live(reader, mvcc_at(entry, reader->view)))
 			continue;
 		*key = entry_key(entry);
 		*key_bytes = entry->key_bytes;
@@ -218,6 +228,20 @@ state_read_key_count(struct state_reader *reader)
 {
 	INVARIANT(is_in_view(reader));
 	return reader->key_count;
+}
+
+uint64_t
+state_read_expiry_count(struct state_reader *reader)
+{
+	INVARIANT(is_in_view(reader));
+	return reader->expiry_count;
+}
+
+uint64_t
+state_read_time_ns(struct state_reader *reader)
+{
+	INVARIANT(is_in_view(reader));
+	return reader->time_ns;
 }
 
 uint64_t

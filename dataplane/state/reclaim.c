@@ -51,9 +51,27 @@ reclaim_cut(struct state *state, const struct publication *at)
 static void
 version_free(struct state *state, struct version *version)
 {
-	arena_free_sized(&state->arena, version, version_size(version_bytes(version)));
+	arena_free_sized(&state->arena, version, version_size(version_stored_bytes(version)));
 	state->versions_live--;
 	state->versions_reclaimed++;
+}
+
+/* Frees what lies behind @version, which nobody will look at again. Bytes that it shares stay: from
+ * now on they are its own, as those that @older shared were older's. */
+static void
+older_free(struct state *state, struct version *version)
+{
+	struct version *older = version->older;
+	struct version *kept = version_is_shared(version) ? version_base(version) : NULL;
+	struct version *base = version_base(older);
+
+	INVARIANT(older->older == NULL);
+	INVARIANT(kept == NULL || kept == base);
+	if (base != older)
+		version_free(state, older);
+	if (base != kept)
+		version_free(state, base);
+	version->older = NULL;
 }
 
 void
@@ -86,8 +104,7 @@ queue_turn(struct state *state, uint64_t floor, uint64_t burst_max)
 		if (state->queue_head == NULL)
 			state->queue_tail = NULL;
 		state->queue_popped++;
-		version_free(state, version->older);
-		version->older = NULL;
+		older_free(state, version);
 		if (version_type(version) == STATE_NONE &&
 		    rcu_own(version->entry->newest) == version)
 			reclaim_retire_entry(state, version->entry);

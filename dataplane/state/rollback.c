@@ -89,11 +89,13 @@ version_undo(struct state *state, struct entry *entry, uint64_t log_index)
 	state->versions_rolled_back++;
 	if (entry->space == STATE_SESSIONS)
 		session_undo_use(state, entry, version);
+	expiry_leave(state, entry, version);
 	if (older == NULL) {
 		reclaim_retire_entry(state, entry);
 		return;
 	}
 	rcu_publish(entry->newest, older);
+	expiry_enter(state, entry, older);
 	reclaim_retire(state, version, NULL);
 	/* A tombstone that had its turn in the reclaim queue, while there was something newer, will
 	 * not get another one. */
@@ -161,6 +163,10 @@ state_rollback(struct state *state, uint64_t log_index)
 	state->session_count = p->session_count;
 	state->logical_bytes = p->logical_bytes;
 	state->client_id_next = p->client_id_next;
+	state->time_ns = atomic_load_explicit(&p->time_ns, memory_order_relaxed);
+	INVARIANT(state->expiry_count ==
+		  atomic_load_explicit(&p->expiry_count, memory_order_relaxed));
+	atomic_store_explicit(&state->expiry_next_ns, expiry_next_ns(state), memory_order_relaxed);
 	state->published_hash = state->hash_sum;
 	if (state->last.log_index > log_index)
 		state->last = (struct state_position){ log_index, UINT32_MAX };

@@ -27,7 +27,7 @@ newest_image(struct entry *entry)
 {
 	struct version *version = rcu_own(entry->newest);
 
-	INVARIANT(version->bytes_type == (sizeof(struct session_image) << 2 | STATE_TYPE_SESSION));
+	INVARIANT(version->bytes_type == (sizeof(struct session_image) << 4 | STATE_TYPE_SESSION));
 	return session_image(version);
 }
 
@@ -311,6 +311,7 @@ is_refusal(enum reply_kind kind)
 	case REPLY_BYTES:
 	case REPLY_DECIMAL:
 	case REPLY_ARRAY:
+	case REPLY_EXPIRY:
 		return false;
 	case REPLY_BOUND:
 	case REPLY_NOT_INTEGER:

@@ -51,6 +51,8 @@ publication_fill(struct state *state, uint64_t log_index)
 	atomic_store_explicit(&p->stamp, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->hash, state->hash_sum, memory_order_release);
 	atomic_store_explicit(&p->key_count, state->key_count, memory_order_release);
+	atomic_store_explicit(&p->time_ns, state->time_ns, memory_order_release);
+	atomic_store_explicit(&p->expiry_count, state->expiry_count, memory_order_release);
 	atomic_store_explicit(&p->stamp, stamp, memory_order_release);
 	p->session_count = state->session_count;
 	p->logical_bytes = state->logical_bytes;
@@ -97,6 +99,7 @@ state_init(const struct state_config *config, struct state **out)
 		atomic_init(&state->readers[i].pin, UINT64_MAX);
 		state->readers[i].state = state;
 	}
+	atomic_init(&state->expiry_next_ns, UINT64_MAX);
 	state->client_id_next = 1;
 	state->has_readers = true;
 	state->branch = 1; /* so that no stamp is 0 */
@@ -117,6 +120,7 @@ state_publish(struct state *state, uint64_t log_index)
 	session_hash_dirty(state);
 	publication_fill(state, log_index);
 	state->published_hash = state->hash_sum;
+	atomic_store_explicit(&state->expiry_next_ns, expiry_next_ns(state), memory_order_relaxed);
 }
 
 bool
@@ -158,6 +162,12 @@ state_committed_index(const struct state *state)
 }
 
 uint64_t
+state_expiry_next_ns(const struct state *state)
+{
+	return atomic_load_explicit(&state->expiry_next_ns, memory_order_relaxed);
+}
+
+uint64_t
 state_hash(const struct state *state)
 {
 	return state->published_hash;
@@ -178,5 +188,7 @@ state_stats(const struct state *state)
 		.rollbacks = state->rollbacks,
 		.versions_rolled_back = state->versions_rolled_back,
 		.views_failed = state->views_failed,
+		.expiries = state->expiry_count,
+		.expired = state->expired,
 	};
 }

@@ -22,6 +22,12 @@
  * (an optional '-', no leading zero, no "-0"), or nothing, which counts as 0, and stores an
  * integer. A bound is checked before the 64-bit range.
  *
+ * Expiry: a key may have one, a time. It is absent for every command whose block's time is at or
+ * past it, and in every view whose last block with commands is. It leaves memory, key count,
+ * logical size and hash a little later, by rule: a command on it removes it, and every command
+ * first removes up to 8 others that have expired, in order of (expiry, key). COMMAND_TICK does that
+ * alone.
+ *
  * Memory: one arena of fixed size. A command over the logical capacity (keys + values + sessions,
  * equal on every node) is answered OUT_OF_MEMORY; the arena is larger than the capacity by a slack
  * for versions. apply never waits for a reader: when versions that a view holds crowd the arena,
@@ -63,7 +69,7 @@ struct state_config {
 	void *arena; /* 64-byte aligned, zeroed, borrowed for ever */
 	size_t arena_bytes;
 	uint64_t capacity_bytes; /* logical: what OUT_OF_MEMORY is decided by; <= arena_bytes / 2 */
-	uint32_t value_bytes_max; /* a longer SET is answered OUT_OF_MEMORY; < 2^30 */
+	uint32_t value_bytes_max; /* a longer SET is answered OUT_OF_MEMORY; < 2^28 */
 	uint32_t sessions_max;
 	uint32_t readers_max;
 	uint64_t hash_seed; /* of the hash index, not of the state hash */
@@ -114,10 +120,13 @@ void state_rollback(struct state *state, uint64_t log_index);
 uint32_t state_multi_bytes_max(const struct state *state);
 uint64_t state_applied_index(const struct state *state); /* published */
 uint64_t state_committed_index(const struct state *state);
+/* The first expiry of all keys as it was published, UINT64_MAX: none; any thread. */
+uint64_t state_expiry_next_ns(const struct state *state);
 uint64_t state_hash(const struct state *state); /* at state_applied_index */
 struct state_stats {
 	uint64_t keys, sessions, logical_bytes, arena_used_bytes, versions_live, versions_reclaimed,
-	    views_ended, out_of_memory, rollbacks, versions_rolled_back, views_failed;
+	    views_ended, out_of_memory, rollbacks, versions_rolled_back, views_failed, expiries,
+	    expired;
 };
 struct state_stats state_stats(const struct state *state);
 
@@ -168,6 +177,7 @@ struct state_value {
 	uint32_t bytes;
 	int64_t integer;
 	struct state_position version; /* who wrote it */
+	uint64_t expires_ns;           /* 0: never */
 };
 /* STATE_NONE: no such key at the view's position. */
 struct state_value state_read_get(struct state_reader *reader, const void *key, uint32_t key_bytes);
@@ -184,7 +194,11 @@ uint64_t state_scan_buckets(const struct state *state);
 uint16_t state_scan_tag(const struct state *state);
 const void *state_read_bucket(struct state_reader *reader, uint64_t bucket, const void *position,
 			      const uint8_t **key, uint32_t *key_bytes);
+/* Keys, and those of them that have an expiry; what has expired counts until it is removed. */
 uint64_t state_read_key_count(struct state_reader *reader);
+uint64_t state_read_expiry_count(struct state_reader *reader);
+/* The time of the view's last block with commands: what has expired by then is not seen. */
+uint64_t state_read_time_ns(struct state_reader *reader);
 /* The state hash at the view's position as the writer published it, and recomputed by a scan of all
  * live keys and sessions (0 when the view was ended meanwhile). @index: the view's log_index. */
 uint64_t state_read_hash(struct state_reader *reader, uint64_t *index);

@@ -10,16 +10,21 @@
  * after it, and the rules below hold for it as for any other.
  *
  * What keeps lock-free readers safe, in three rules:
+ *
  *	versions  A reader pins the stamp of its view. `floor` is the oldest pinned view, or what is
  *		  committed when there is none older. A reader at a view >= floor stops at the
- *newest version with stamp <= view and never looks behind it, so everything behind the newest
- *version at or below the floor may be reused at once. entries	  An entry whose newest version is a
- *tombstone at or below the floor is unlinked; a reader may stand on it, so it is reused only after
- *a grace period. rollback  A version that is rolled back is unlinked in front of readers who may
- *stand on it: it is reused only after a grace period, and with it an entry that has no other. Its
- *link to the older one, which is at or below the commit or waits as well, stays. Writes of a block
- *that is not yet published may change a version in place: its stamp, the only field that a reader
- *looks at then, stays.
+ *		  newest version with stamp <= view and never looks behind it, so everything behind
+ *		  the newest version at or below the floor may be reused at once.
+ *
+ *	entries	  An entry whose newest version is a tombstone at or below the floor is unlinked; a
+ *		  reader may stand on it, so it is reused only after a grace period.
+ *
+ *	rollback  A version that is rolled back is unlinked in front of readers who may stand on it:
+ *		  it is reused only after a grace period, and with it an entry that has no other.
+ *		  Its link to the older one stays; that is at or below the commit, or waits too.
+ *
+ * Writes of a block that is not yet published may change a version in place: its stamp, the only
+ * field that a reader looks at then, stays.
  *
  * What keeps rollback possible: the floor is never above the commit, so no version that became the
  * newest above it has lost what is behind it. The undo record names the entry of each version made
@@ -33,6 +38,7 @@
 #include "dataplane/state/arena.h"
 #include "dataplane/state/rcu.h"
 #include "dataplane/state/state.h"
+#include "dataplane/state/version.h"
 
 #define STATE_ORDER_LEVELS 12u /* 4^12 keys */
 #define STATE_INDEX_BITS   48u /* of a stamp; the rest is the branch */
@@ -48,31 +54,16 @@
 /* What the replies of a MULTI take at most: a sixteenth of the capacity, within this. */
 #define STATE_MULTI_BYTES_MAX (1u << 20)
 
+/* An expiry: what its place in the order of expiries takes; the key lies there once more. */
+#define STATE_EXPIRY_CHARGE 64u
+/* What a command, or a part of a MULTI, removes of what has expired, before it is applied; and what
+ * all commands of a block may remove so. */
+#define STATE_EXPIRE_BURST     8u
+#define STATE_EXPIRE_BLOCK_MAX 4096u
+/* A longer value is not copied when only its expiry changes: the new version shares its bytes. */
+#define STATE_SHARE_BYTES_MIN 64u
+
 enum state_space { STATE_KEYS = 0, STATE_SESSIONS, STATE_SPACES };
-
-/* Types of versions: enum state_type for keys, and this one. */
-#define STATE_TYPE_SESSION 3u
-
-struct entry;
-
-struct version {
-	struct version *older;      /* read only by views below stamp */
-	struct version *queue_next; /* writer: reclaim queue, then list of the retired */
-	uint64_t stamp;
-	uint32_t slot;
-	uint32_t bytes_type;                 /* bytes << 2 | type */
-	union {                              /* writer */
-		uint64_t hash;               /* contribution to the state hash; 0 for a tombstone */
-		struct entry *retired_entry; /* retired: what goes with it, or NULL */
-	};
-	union {
-		int64_t integer;
-		struct entry *entry; /* tombstone: what it ends */
-		uint8_t data[8];     /* BYTES, sessions: the first of the bytes */
-	};
-};
-#define VERSION_HDR_BYTES       offsetof(struct version, data)
-#define STATE_VALUE_BYTES_LIMIT (1u << 30)
 
 typedef _Atomic(struct entry *) entry_link;
 
@@ -93,7 +84,7 @@ struct order {
 /* What a reader copies when it begins, stamp being 0 while the writer changes it; and the writer's
  * numbers at this position. */
 struct publication {
-	_Atomic uint64_t stamp, hash, key_count;
+	_Atomic uint64_t stamp, hash, key_count, time_ns, expiry_count;
 	uint64_t session_count, logical_bytes, client_id_next;
 	uint64_t undo_count, queue_pushed;
 	struct version *queue_tail; /* gone when queue_pushed were popped */
@@ -113,7 +104,7 @@ struct state_reader {
 	_Atomic bool is_failed; /* set by the writer: the view was rolled back */
 	bool is_provisional;
 	struct state *state;
-	uint64_t view, hash, key_count;
+	uint64_t view, hash, key_count, time_ns, expiry_count;
 };
 
 struct state {
@@ -125,12 +116,15 @@ struct state {
 	struct state_reader *readers;
 	uint8_t *multi_replies; /* state_multi_bytes_max of them */
 
+	struct order expiries;      /* of live keys: big-endian expiry, then the key */
 	struct state_position last; /* applied */
+	uint64_t time_ns;           /* of its block */
+	uint32_t expired_in_block;
 	uint64_t branch;
 	uint64_t published_stamp, committed_stamp; /* writer's copies */
 	uint64_t published_hash;
 	uint64_t hash_sum; /* without the sessions on the dirty list */
-	uint64_t key_count, session_count, logical_bytes;
+	uint64_t key_count, session_count, expiry_count, logical_bytes;
 	uint64_t client_id_next;
 	struct entry *lru_oldest, *lru_newest, *dirty;
 
@@ -140,7 +134,7 @@ struct state {
 	struct version *releasing; /* had theirs, are being freed */
 	bool has_readers;
 	uint64_t versions_live, versions_reclaimed, out_of_memory;
-	uint64_t views_ended, rollbacks, versions_rolled_back, views_failed;
+	uint64_t views_ended, expired, rollbacks, versions_rolled_back, views_failed;
 
 	uint64_t undo_count; /* entries ever noted, but for those undone */
 	struct undo_chunk *undo_oldest, *undo_newest;
@@ -148,6 +142,7 @@ struct state {
 	bool is_undo_home_used;
 
 	_Alignas(64) _Atomic uint64_t published, committed; /* stamps */
+	_Atomic uint64_t expiry_next_ns;                    /* as published; UINT64_MAX: none */
 	struct publication publications[STATE_PUBLISHED_KEPT];
 	_Alignas(64) _Atomic(struct version *) handed; /* writer -> control thread */
 	_Alignas(64) _Atomic(struct version *) done;   /* control thread -> writer */
@@ -171,25 +166,6 @@ publication_slot(struct state *state, uint64_t log_index)
 	return &state->publications[log_index % STATE_PUBLISHED_KEPT];
 }
 
-static inline enum state_type
-version_type(const struct version *version)
-{
-	return (enum state_type)(version->bytes_type & 3u);
-}
-
-static inline uint32_t
-version_bytes(const struct version *version)
-{
-	return version->bytes_type >> 2;
-}
-
-/* Of memory that a version of @bytes takes. */
-static inline uint64_t
-version_size(uint32_t bytes)
-{
-	return VERSION_HDR_BYTES + (bytes < 8 ? 8 : bytes);
-}
-
 static inline uint8_t *
 entry_key(struct entry *entry)
 {
@@ -199,9 +175,9 @@ entry_key(struct entry *entry)
 /* hash.c */
 uint64_t state_index_hash(const struct state *state, enum state_space space, const void *key,
 			  uint32_t key_bytes);
-/* Contribution of one live key. @data: BYTES; @integer: INTEGER. */
+/* Contribution of one live key. @data: BYTES; @integer: INTEGER; @expires_ns: 0: never. */
 uint64_t state_key_hash(const void *key, uint32_t key_bytes, enum state_type type, const void *data,
-			uint32_t bytes, int64_t integer);
+			uint32_t bytes, int64_t integer, uint64_t expires_ns);
 uint64_t state_version_hash(struct entry *entry, struct version *version);
 
 /* index.c */
@@ -225,10 +201,14 @@ struct value {
 	int64_t integer;
 	const void *tail; /* what follows data */
 	uint32_t tail_bytes;
-	bool keeps_old; /* never in place: the old bytes are lent to a reply */
+	bool keeps_old;       /* never in place: the old bytes are lent to a reply */
+	uint64_t expires_ns;  /* 0: never */
+	struct version *base; /* not NULL: shares its bytes, data and tail are not used */
 };
 /* The newest version with stamp <= @view; NULL: none. Readers and writer. */
 struct version *mvcc_at(struct entry *entry, uint64_t view);
+struct entry *entry_make(struct state *state, enum state_space space, const void *key,
+			 uint32_t key_bytes, uint64_t hash);
 /* Makes @value the newest version, in place where no reader can see the difference. @entry NULL:
  * makes the entry of @key first. Returns the entry. */
 struct entry *
@@ -236,6 +216,15 @@ mvcc_put(struct state *state, struct entry *entry, enum state_space space, const
 	 uint32_t key_bytes, uint64_t hash, struct state_position at, const struct value *value);
 /* Ends a live entry with a tombstone. */
 void mvcc_end(struct state *state, struct entry *entry, struct state_position at);
+
+/* expiry.c */
+/* Tells the order of expiries that a version of @entry, a key, is its newest one from now on, or is
+ * no longer: whoever puts, ends or drops versions calls both. */
+void expiry_enter(struct state *state, struct entry *entry, struct version *version);
+void expiry_leave(struct state *state, struct entry *entry, struct version *version);
+/* Ends keys that have expired, in order of (expiry, key), at most @keys_max. Returns how many. */
+uint32_t expiry_turn(struct state *state, struct state_position at, uint32_t keys_max);
+uint64_t expiry_next_ns(struct state *state); /* UINT64_MAX: none */
 
 /* apply.c */
 uint32_t state_append_bytes_max(const struct state *state);

@@ -4,7 +4,7 @@
 #include "dataplane/base/invariant.h"
 
 struct target
-target_of(const struct state *state, struct command_arg key)
+target_of(struct state *state, struct state_position at, struct command_arg key)
 {
 	struct target target = { .key = key };
 
@@ -14,7 +14,18 @@ target_of(const struct state *state, struct command_arg key)
 		struct version *version = rcu_own(target.entry->newest);
 		target.version = version_type(version) == STATE_NONE ? NULL : version;
 	}
+	if (target.version != NULL && version_is_expired(target.version, state->time_ns)) {
+		target_end(state, &target, at);
+		target.version = NULL;
+		state->expired++;
+	}
 	return target;
+}
+
+uint64_t
+target_expires_ns(const struct target *target)
+{
+	return target->version == NULL ? 0 : version_expires_ns(target->version);
 }
 
 static uint64_t
@@ -24,19 +35,27 @@ value_charge(enum state_type type, uint32_t bytes)
 }
 
 static uint64_t
+expiry_charge(const struct target *target, uint64_t expires_ns)
+{
+	return expires_ns == 0 ? 0 : STATE_EXPIRY_CHARGE + target->key.bytes;
+}
+
+static uint64_t
 charge_now(const struct target *target)
 {
 	if (target->version == NULL)
 		return 0;
 	return STATE_KEY_CHARGE + target->key.bytes +
-	       value_charge(version_type(target->version), version_bytes(target->version));
+	       value_charge(version_type(target->version), version_bytes(target->version)) +
+	       expiry_charge(target, target_expires_ns(target));
 }
 
 static uint64_t
 charge_with(const struct target *target, const struct value *value)
 {
 	return STATE_KEY_CHARGE + target->key.bytes +
-	       value_charge((enum state_type)value->type, value->bytes);
+	       value_charge((enum state_type)value->type, value->bytes) +
+	       expiry_charge(target, value->expires_ns);
 }
 
 uint64_t
@@ -86,10 +105,10 @@ target_lend(const struct target *target, struct reply *reply)
 		reply->kind = REPLY_NULL;
 	} else if (version_type(version) == STATE_INTEGER) {
 		reply->kind = REPLY_DECIMAL;
-		reply->value = version->integer;
+		reply->value = version_integer(version);
 	} else {
 		reply->kind = REPLY_BYTES;
-		reply->data = version->data;
+		reply->data = version_data(version);
 		reply->bytes = version_bytes(version);
 	}
 }

@@ -13,7 +13,10 @@ struct target {
 	struct version *version; /* NULL: no live value */
 };
 
-struct target target_of(const struct state *state, struct command_arg key);
+/* A key that has expired by the time of the block is ended here, and is absent. */
+struct target target_of(struct state *state, struct state_position at, struct command_arg key);
+/* 0: never, or no key. */
+uint64_t target_expires_ns(const struct target *target);
 /* What the logical size grows by when @target becomes @value; 0 when it shrinks. */
 uint64_t target_growth(const struct target *target, const struct value *value);
 /* False: over the capacity, and @reply says so. */
@@ -33,7 +36,18 @@ void apply_op(struct state *state, struct state_position at, const struct comman
 /* apply_multi.c */
 void apply_multi(struct state *state, struct state_position at, const struct command *command,
 		 struct reply *reply);
-void apply_read(struct state *state, const struct command *command, struct reply *reply);
+void apply_read(struct state *state, struct state_position at, const struct command *command,
+		struct reply *reply);
+
+/* apply_expiry.c */
+void apply_expire(struct state *state, struct state_position at, const struct command *command,
+		  struct reply *reply);
+void apply_persist(struct state *state, struct state_position at, const struct command *command,
+		   struct reply *reply);
+/* The expiry that an argument of @command means, by its flags and the time of the block; 0: it has
+ * passed. */
+uint64_t
+expiry_of(const struct state *state, const struct command *command, struct command_arg arg);
 
 /* apply_integer.c */
 void apply_add(struct state *state, struct state_position at, const struct command *command,

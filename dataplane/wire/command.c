@@ -7,10 +7,8 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/bytes.h"
 
-#define COMMAND_OP_LAST COMMAND_LENGTH
-#define COMMAND_FLAGS_KNOWN                                                           \
-	(COMMAND_HAS_MIN | COMMAND_HAS_MAX | COMMAND_IF_ABSENT | COMMAND_IF_PRESENT | \
-	 COMMAND_GET_OLD)
+#define COMMAND_OP_LAST COMMAND_TICK
+#define EXPIRY_FLAGS    (COMMAND_EXPIRE_IN | COMMAND_EXPIRE_AT)
 
 void
 command_begin(struct command_writer *writer, uint8_t *out, uint32_t capacity)
@@ -129,6 +127,7 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 	switch (command->op) {
 	case COMMAND_SET:
 		is_key = i == 0;
+		is_integer = i == 2;
 		break;
 	case COMMAND_MSET:
 		is_key = i % 2 == 0;
@@ -137,6 +136,8 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 	case COMMAND_GET:
 	case COMMAND_EXISTS:
 	case COMMAND_LENGTH:
+	case COMMAND_PERSIST:
+	case COMMAND_EXPIRY:
 		is_key = true;
 		break;
 	case COMMAND_APPEND:
@@ -144,6 +145,7 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 		break;
 	case COMMAND_ADD:
 	case COMMAND_CHECK:
+	case COMMAND_EXPIRE:
 		is_key = i == 0;
 		is_integer = i != 0;
 		break;
@@ -151,6 +153,7 @@ arg_fits(const struct command *command, uint32_t i, struct command_arg arg)
 		return arg.bytes >= COMMAND_HDR_BYTES;
 	case COMMAND_SESSION_OPEN:
 	case COMMAND_SESSION_CLOSE:
+	case COMMAND_TICK:
 		return false;
 	}
 	if (is_key)
@@ -167,7 +170,9 @@ count_fits(const struct command *command)
 
 	switch (command->op) {
 	case COMMAND_SET:
+		return count == 2 + (uint32_t)((command->flags & EXPIRY_FLAGS) != 0);
 	case COMMAND_APPEND:
+	case COMMAND_EXPIRE:
 		return count == 2;
 	case COMMAND_MSET:
 		return count >= 2 && count % 2 == 0;
@@ -179,9 +184,12 @@ count_fits(const struct command *command)
 		return count == 2 + bounds;
 	case COMMAND_GET:
 	case COMMAND_LENGTH:
+	case COMMAND_PERSIST:
+	case COMMAND_EXPIRY:
 		return count == 1;
 	case COMMAND_CHECK:
 		return count == 1 || count == 3;
+	case COMMAND_TICK:
 	case COMMAND_SESSION_OPEN:
 		return count == 0 && command->client_id == 0;
 	case COMMAND_SESSION_CLOSE:
@@ -190,16 +198,50 @@ count_fits(const struct command *command)
 	return false;
 }
 
+static bool
+has_both(uint8_t flags, uint8_t both)
+{
+	return (flags & both) == both;
+}
+
+static bool
+set_flags_fit(uint8_t flags)
+{
+	const uint8_t expiry = flags & (EXPIRY_FLAGS | COMMAND_KEEP_EXPIRY);
+
+	return (flags & (COMMAND_HAS_MIN | COMMAND_HAS_MAX)) == 0 &&
+	       !has_both(flags, COMMAND_IF_ABSENT | COMMAND_IF_PRESENT) &&
+	       (expiry & (expiry - 1)) == 0;
+}
+
+static bool
+expire_flags_fit(uint8_t flags)
+{
+	const uint8_t expiry = flags & EXPIRY_FLAGS;
+	const uint8_t conditions =
+	    flags & (COMMAND_IF_ABSENT | COMMAND_IF_PRESENT | COMMAND_IF_LATER | COMMAND_IF_SOONER);
+
+	if ((flags & COMMAND_KEEP_EXPIRY) != 0 || expiry == 0 || expiry == EXPIRY_FLAGS)
+		return false;
+	if ((flags & COMMAND_GET_OLD) != 0 && conditions != 0)
+		return false;
+	return !has_both(flags, COMMAND_IF_LATER | COMMAND_IF_SOONER) &&
+	       ((flags & COMMAND_IF_ABSENT) == 0 || conditions == COMMAND_IF_ABSENT);
+}
+
 /* Which flags an operation may have, and which together. */
 static bool
 flags_fit(const struct command *command)
 {
-	const uint8_t both = COMMAND_IF_ABSENT | COMMAND_IF_PRESENT;
 	const uint8_t flags = command->flags;
 
 	switch (command->op) {
 	case COMMAND_SET:
-		return (flags & ~(both | COMMAND_GET_OLD)) == 0 && (flags & both) != both;
+		return set_flags_fit(flags);
+	case COMMAND_EXPIRE:
+		return expire_flags_fit(flags);
+	case COMMAND_PERSIST:
+		return (flags & ~COMMAND_GET_OLD) == 0;
 	case COMMAND_MSET:
 		return (flags & ~COMMAND_IF_ABSENT) == 0;
 	case COMMAND_DELETE:
@@ -214,6 +256,8 @@ flags_fit(const struct command *command)
 	case COMMAND_GET:
 	case COMMAND_EXISTS:
 	case COMMAND_LENGTH:
+	case COMMAND_EXPIRY:
+	case COMMAND_TICK:
 		return flags == 0;
 	}
 	return false;
@@ -224,14 +268,13 @@ static enum tern_err
 decode_one(const uint8_t *data, uint32_t bytes, struct command *command)
 {
 	struct command_hdr_le hdr;
-	struct command_arg arg;
+	struct command_arg arg = { 0 };
 
 	if (bytes < COMMAND_HDR_BYTES || command_bytes_peek(data) != bytes)
 		return TERN_ERR_MALFORMED;
 	memcpy(&hdr, data, sizeof(hdr));
 	if (hdr.op < COMMAND_SET || hdr.op > COMMAND_OP_LAST || hdr.class_ > COMMAND_ASYNC ||
-	    (hdr.flags & ~COMMAND_FLAGS_KNOWN) != 0 || hdr.reserved0 != 0 ||
-	    le32_get(hdr.reserved1) != 0)
+	    hdr.reserved0 != 0 || le32_get(hdr.reserved1) != 0)
 		return TERN_ERR_VERSION;
 	*command = (struct command){
 		.op = (enum command_op)hdr.op,
@@ -253,6 +296,8 @@ decode_one(const uint8_t *data, uint32_t bytes, struct command *command)
 		if (!arg_next(command->end, &cursor, &arg) || !arg_fits(command, i, arg))
 			return TERN_ERR_MALFORMED;
 	}
+	if (command->op == COMMAND_SET && command->args_count == 3 && command_arg_i64(arg) < 1)
+		return TERN_ERR_MALFORMED;
 	const size_t padding = (size_t)(command->end - cursor);
 	if (padding >= 8 || !bytes_are_zero(cursor, padding))
 		return TERN_ERR_MALFORMED;
@@ -266,7 +311,7 @@ is_part(const struct command *part, bool has_begun)
 	if (part->client_id != 0 || part->class_ != COMMAND_DURABLE)
 		return false;
 	return part->op != COMMAND_MULTI && part->op != COMMAND_SESSION_OPEN &&
-	       (part->op != COMMAND_CHECK || !has_begun);
+	       part->op != COMMAND_TICK && (part->op != COMMAND_CHECK || !has_begun);
 }
 
 static enum tern_err

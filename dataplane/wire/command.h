@@ -21,7 +21,7 @@
 #define COMMAND_ARGS_MAX      4096u
 
 enum command_op {
-	COMMAND_SET = 1,       /* key, value; reply OK, or see flags */
+	COMMAND_SET = 1,       /* key, value[, expiry]; reply OK, or see flags */
 	COMMAND_MSET,          /* key, value, key, value, ... one position for all */
 	COMMAND_DELETE,        /* key, key, ...; reply INTEGER: how many were there */
 	COMMAND_ADD,           /* key, delta[, min][, max]: see flags; reply INTEGER or BOUND */
@@ -38,6 +38,13 @@ enum command_op {
 	COMMAND_GET,    /* key; reply BYTES, DECIMAL or NULL */
 	COMMAND_EXISTS, /* key, key, ...; reply INTEGER: how many are there */
 	COMMAND_LENGTH, /* key; reply INTEGER: of its bytes, of an integer its decimal text's */
+	/* Expiry: an absolute time, compared with the time of blocks. A key whose expiry is at or
+	 * before the time of a block is absent for the commands in it. */
+	COMMAND_EXPIRE,  /* key, expiry; reply INTEGER 1 or 0, or see flags; one that has passed
+			  * already deletes the key */
+	COMMAND_PERSIST, /* key; reply INTEGER: 1 if it had an expiry, or see flags */
+	COMMAND_EXPIRY,  /* key; reply EXPIRY or NULL */
+	COMMAND_TICK,    /* -; moves time, and removes what has expired; reply INTEGER: how many */
 };
 
 enum command_class {
@@ -53,9 +60,18 @@ enum command_flags {
 	 * there, reply INTEGER 1 or 0. */
 	COMMAND_IF_ABSENT = 1 << 2,
 	COMMAND_IF_PRESENT = 1 << 3, /* SET: only a key that is there; reply OK or NULL */
-	/* SET, and DELETE of one key: the reply is what was there before: BYTES, DECIMAL or NULL,
-	 * whether the command had an effect or not. */
+	/* SET, EXPIRE, PERSIST, and DELETE of one key: the reply is what was there before: BYTES,
+	 * DECIMAL or NULL, whether the command had an effect or not. */
 	COMMAND_GET_OLD = 1 << 4,
+	/* What the expiry argument of SET and EXPIRE is, 8 bytes: ns after the time of the block,
+	 * or ns of that clock. SET: 1 or more. EXPIRE has one of the two. */
+	COMMAND_EXPIRE_IN = 1 << 5,
+	COMMAND_EXPIRE_AT = 1 << 6,
+	COMMAND_KEEP_EXPIRY = 1 << 7, /* SET: what the key had stays; without, it goes */
+	/* EXPIRE: only if the key has none (IF_ABSENT) or has one (IF_PRESENT), only if the new one
+	 * is later (IF_LATER) or sooner (IF_SOONER); none is later than any. */
+	COMMAND_IF_LATER = COMMAND_HAS_MIN,
+	COMMAND_IF_SOONER = COMMAND_HAS_MAX,
 };
 
 struct command_hdr_le {
@@ -143,6 +159,7 @@ enum reply_kind {
 	REPLY_CONFLICT, /* MULTI: a CHECK did not hold, nothing was changed */
 	REPLY_TOO_LARGE, /* a part of a MULTI, not done: its reply finds no room beside the others
 			  */
+	REPLY_EXPIRY,    /* value: the expiry, 0: none; delta: the time of the block that answers */
 };
 
 /* The deterministic result of applying one command. */

@@ -7,7 +7,7 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/bytes.h"
 
-#define REPLY_KIND_LAST REPLY_TOO_LARGE
+#define REPLY_KIND_LAST REPLY_EXPIRY
 
 bool
 reply_list_add(struct reply_writer *writer, const struct reply *reply)

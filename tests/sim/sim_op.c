@@ -181,18 +181,75 @@ encode_value(struct sim *sim, struct command_writer *writer, const struct slot *
 	command_add_arg(writer, value, bytes);
 }
 
+/* One SET of a MULTI. Only of a key that is there: what it replaces has its size, so it cannot be
+ * refused for want of memory while its twin is not. */
+static void
+encode_part(struct sim *sim, struct command_writer *writer, const struct slot *slot, char letter)
+{
+	const struct key key = key_of(letter, slot->key);
+	struct command_writer part;
+	uint8_t bytes[256];
+	uint32_t length;
+
+	command_begin(&part, bytes, sizeof(bytes));
+	command_add_arg(&part, key.text, key.bytes);
+	encode_value(sim, &part, slot);
+	if (command_end(&part, COMMAND_SET, COMMAND_IF_PRESENT, 0, 0, 0, &length) != TERN_OK)
+		sim_fail(sim, "sim", "a part does not fit its buffer");
+	command_add_arg(writer, bytes, length);
+}
+
+/* Set for ever or for a while, deleted, made to expire; or time moves. Returns flags. */
+static uint8_t
+encode_churn(struct sim *sim, struct command_writer *writer, const struct slot *slot,
+	     enum command_op *op)
+{
+	const struct key key = key_of('d', slot->key);
+	const int64_t in_ns = 1 + (int64_t)(slot->op % 97) * 1000000;
+
+	*op = COMMAND_TICK;
+	if (slot->op % 7 == 6)
+		return 0;
+	command_add_arg(writer, key.text, key.bytes);
+	*op = COMMAND_DELETE;
+	if (slot->op % 7 == 0 || slot->op % 7 == 3)
+		return 0;
+	*op = COMMAND_EXPIRE;
+	if (slot->op % 7 == 4) {
+		command_add_i64(writer, in_ns);
+		return COMMAND_EXPIRE_IN;
+	}
+	*op = COMMAND_SET;
+	encode_value(sim, writer, slot);
+	if (slot->op % 7 != 1)
+		return 0;
+	command_add_i64(writer, in_ns);
+	return COMMAND_EXPIRE_IN;
+}
+
 /* Adds the arguments; returns flags. */
 static uint8_t
 encode_args(struct sim *sim, struct command_writer *writer, const struct slot *slot,
 	    enum command_op *op)
 {
-	static const char letters[] = { [OP_UNIQUE] = 'u', [OP_CHURN] = 'd',   [OP_REGISTER] = 'r',
-					[OP_PAIR] = 'p',   [OP_BALANCE] = 'b', [OP_COUNTER] = 's' };
+	static const char letters[] = { [OP_UNIQUE] = 'u',
+					[OP_REGISTER] = 'r',
+					[OP_PAIR] = 'p',
+					[OP_BALANCE] = 'b',
+					[OP_COUNTER] = 's' };
 	const uint64_t number = slot->op_kind == OP_UNIQUE    ? slot->op
 				: slot->op_kind == OP_COUNTER ? slot->session
 							      : slot->key;
 	const struct key key = key_of(letters[slot->op_kind], number);
 
+	if (slot->op_kind == OP_CHURN)
+		return encode_churn(sim, writer, slot, op);
+	if (slot->op_kind == OP_PAIR && slot->op % 2 == 0) {
+		*op = COMMAND_MULTI;
+		encode_part(sim, writer, slot, 'p');
+		encode_part(sim, writer, slot, 'q');
+		return 0;
+	}
 	command_add_arg(writer, key.text, key.bytes);
 	*op = COMMAND_SET;
 	if (slot->op_kind == OP_COUNTER) {
@@ -204,8 +261,6 @@ encode_args(struct sim *sim, struct command_writer *writer, const struct slot *s
 		command_add_i64(writer, 0);
 		command_add_i64(writer, BALANCE_MAX);
 		return COMMAND_HAS_MIN | COMMAND_HAS_MAX;
-	} else if (slot->op_kind == OP_CHURN && slot->op % 3 == 0) {
-		*op = COMMAND_DELETE;
 	} else {
 		encode_value(sim, writer, slot);
 	}

@@ -28,6 +28,15 @@ pause_us(long us)
 	nanosleep(&time, NULL);
 }
 
+static uint64_t
+wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* ---- the lcore ---- */
 
 static void
@@ -109,9 +118,11 @@ take_write(struct fake_node *node, const struct submit_request *request,
 		abort();
 	completion->outcome = outcome_of(node, &command);
 	if (completion->outcome == SUBMIT_DONE) {
+		const uint64_t now_ns = wall_ns() + node->time_ahead_ns;
 		node->log_index++;
-		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
-			    &completion->reply);
+		node->time_ns = now_ns > node->time_ns ? now_ns : node->time_ns + 1;
+		state_apply(node->state, (struct state_position){ node->log_index, 0 },
+			    node->time_ns, &command, &completion->reply);
 		reply_copy(&completion->reply);
 		completion->class_ = (uint16_t)command.class_;
 		node->is_memory_tail = command.class_ == COMMAND_MEMORY;

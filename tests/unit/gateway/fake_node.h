@@ -31,6 +31,7 @@ struct fake_node {
 	_Atomic uint32_t held_count;
 	_Atomic bool is_release_asked, is_publish_held;
 	_Atomic uint64_t writes_taken, reads_taken;
+	_Atomic uint64_t time_ahead_ns; /* of the clock: blocks have that time */
 
 	struct gateway *gateway;
 	uint16_t port;
@@ -44,7 +45,7 @@ struct fake_node {
 	pthread_t lcore, grace;
 	_Atomic bool is_stopping;
 	struct submit_completion held[FAKE_HELD_MAX];
-	uint64_t log_index, published_index; /* published and committed */
+	uint64_t log_index, published_index, time_ns; /* published and committed */
 	bool is_memory_tail; /* the newest writes are of class memory, and not committed yet */
 	struct prng prng;
 };

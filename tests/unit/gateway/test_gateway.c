@@ -75,10 +75,10 @@ test_replies_resp2(void **context)
 		{ "GET k\r\n", "$-1\r\n" },
 		{ "SET k v\r\n", "+OK\r\n" },
 		{ "GET k\r\n", "$1\r\nv\r\n" },
-		{ "SET k v EX 10\r\n", "-ERR syntax error\r\n" },
+		{ "SET k v EY 10\r\n", "-ERR syntax error\r\n" },
 		{ "SET k w NX\r\n", "$-1\r\n" },
 		{ "SET k w NX XX\r\n", "-ERR syntax error\r\n" },
-		{ "SET k w KEEPTTL\r\n", "-ERR SET does not know KEEPTTL here\r\n" },
+		{ "SET k w KEEPTTL KEEP\r\n", "-ERR syntax error\r\n" },
 		{ "GET k\r\n", "$1\r\nv\r\n" },
 	};
 

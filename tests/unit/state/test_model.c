@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/base/prng.h"
+#include "dataplane/wire/reply.h"
 #include "tests/unit/state/machine.h"
 
 #define KEYS     300u
@@ -16,6 +17,7 @@ struct model_key {
 	enum state_type type;
 	char text[64];
 	int64_t integer;
+	uint64_t expires_ns; /* 0: never */
 };
 
 struct model {
@@ -34,6 +36,17 @@ key_name(uint32_t k, char *name)
 	(void)snprintf(name, 64, "%.*s%u", (int)(k % 7), "prefix-", k);
 }
 
+/* What a command at the time of the block finds. */
+static struct model_key *
+key_now(struct model *model, uint32_t k)
+{
+	struct model_key *key = &model->keys[k];
+
+	if (key->expires_ns != 0 && key->expires_ns <= model->machines[0].time_ns)
+		*key = (struct model_key){ .type = STATE_NONE };
+	return key;
+}
+
 static struct reply
 both(struct model *model, enum command_op op, uint8_t flags, uint64_t client_id, uint64_t seq,
      const struct command_arg *args, uint32_t count)
@@ -50,6 +63,9 @@ both(struct model *model, enum command_op op, uint8_t flags, uint64_t client_id,
 	assert_int_equal(a.bound, b.bound);
 	assert_int_equal(a.is_max, b.is_max);
 	assert_int_equal(a.is_repeat, b.is_repeat);
+	assert_int_equal(a.bytes, b.bytes);
+	if (a.bytes != 0)
+		assert_memory_equal(a.data, b.data, a.bytes);
 	return a;
 }
 
@@ -91,6 +107,7 @@ model_set(struct model *model, uint64_t client_id, uint64_t seq)
 	assert_int_equal(reply.kind, REPLY_OK);
 	for (uint32_t i = 0; i < pairs; i++) {
 		model->keys[keys[i]].type = STATE_BYTES;
+		model->keys[keys[i]].expires_ns = 0;
 		memcpy(model->keys[keys[i]].text, texts[i], 64);
 	}
 }
@@ -107,8 +124,8 @@ model_delete(struct model *model, uint64_t client_id, uint64_t seq)
 		const uint32_t k = (uint32_t)prng_below(&model->prng, KEYS);
 		key_name(k, names[i]);
 		args[i] = machine_text(names[i]);
-		deleted += model->keys[k].type != STATE_NONE;
-		model->keys[k].type = STATE_NONE;
+		deleted += key_now(model, k)->type != STATE_NONE;
+		model->keys[k] = (struct model_key){ .type = STATE_NONE };
 	}
 	const struct reply reply = both(model, COMMAND_DELETE, 0, client_id, seq, args, count);
 	assert_int_equal(reply.kind, REPLY_INTEGER);
@@ -136,7 +153,7 @@ model_add(struct model *model, uint64_t client_id, uint64_t seq)
 		args[count++] = (struct command_arg){ encoded[1].bytes, 8 };
 	if ((flags & COMMAND_HAS_MAX) != 0)
 		args[count++] = (struct command_arg){ encoded[2].bytes, 8 };
-	const bool is_integer = model_integer(&model->keys[k], &before);
+	const bool is_integer = model_integer(key_now(model, k), &before);
 	const struct reply reply = both(model, COMMAND_ADD, flags, client_id, seq, args, count);
 	if (!is_integer) {
 		assert_int_equal(reply.kind, REPLY_NOT_INTEGER);
@@ -147,9 +164,103 @@ model_add(struct model *model, uint64_t client_id, uint64_t seq)
 	} else {
 		assert_int_equal(reply.kind, REPLY_INTEGER);
 		assert_int_equal(reply.value, before + delta);
-		model->keys[k] =
-		    (struct model_key){ .type = STATE_INTEGER, .integer = before + delta };
+		model->keys[k].type = STATE_INTEGER;
+		model->keys[k].integer = before + delta;
 	}
+}
+
+/* SET with an expiry, EXPIRE, PERSIST; some times have passed when they come. */
+static void
+model_expire(struct model *model, uint64_t client_id, uint64_t seq)
+{
+	const uint64_t now_ns = model->machines[0].time_ns;
+	const uint32_t k = (uint32_t)prng_below(&model->prng, KEYS);
+	const int64_t in = (int64_t)prng_below(&model->prng, 8000) - 1000;
+	struct model_key *key = key_now(model, k);
+	const bool was_there = key->type != STATE_NONE, did_expire = key->expires_ns != 0;
+	const le64 le = le64_make((uint64_t)(in > 0 ? in : 1)), any = le64_make((uint64_t)in);
+	char name[64];
+	struct reply reply;
+
+	key_name(k, name);
+	const struct command_arg set[] = { machine_text(name),
+					   machine_text("mortal"),
+					   { le.bytes, 8 } };
+	const struct command_arg expire[] = { machine_text(name), { any.bytes, 8 } };
+	switch (prng_below(&model->prng, 3)) {
+	case 0:
+		reply = both(model, COMMAND_SET, COMMAND_EXPIRE_IN, client_id, seq, set, 3);
+		assert_int_equal(reply.kind, REPLY_OK);
+		*key = (struct model_key){ .type = STATE_BYTES,
+					   .text = "mortal",
+					   .expires_ns = now_ns + (uint64_t)(in > 0 ? in : 1) };
+		return;
+	case 1:
+		reply = both(model, COMMAND_EXPIRE, COMMAND_EXPIRE_IN, client_id, seq, expire, 2);
+		assert_int_equal(reply.value, was_there);
+		if (was_there && in <= 0)
+			*key = (struct model_key){ .type = STATE_NONE };
+		else if (was_there)
+			key->expires_ns = now_ns + (uint64_t)in;
+		return;
+	default:
+		reply = both(model, COMMAND_PERSIST, 0, client_id, seq, set, 1);
+		assert_int_equal(reply.value, was_there && did_expire);
+		key->expires_ns = 0;
+		return;
+	}
+}
+
+static struct command_arg
+part(uint8_t *out, enum command_op op, const char *key, const char *value)
+{
+	struct command_writer writer;
+	uint32_t bytes = 0;
+
+	command_begin(&writer, out, 256);
+	command_add_arg(&writer, key, (uint32_t)strlen(key));
+	if (value != NULL)
+		command_add_arg(&writer, value, (uint32_t)strlen(value));
+	assert_int_equal(command_end(&writer, op, 0, 0, 0, 0, &bytes), TERN_OK);
+	return (struct command_arg){ out, bytes };
+}
+
+/* If one key is absent, another one is counted, deleted, and a third one is set and read. */
+static void
+model_multi(struct model *model, uint64_t client_id, uint64_t seq)
+{
+	uint8_t parts[5][256];
+	char names[3][64];
+	uint32_t keys[3];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		keys[i] = (uint32_t)prng_below(&model->prng, KEYS);
+		key_name(keys[i], names[i]);
+	}
+	const struct command_arg args[] = {
+		part(parts[0], COMMAND_CHECK, names[0], NULL),
+		part(parts[1], COMMAND_EXISTS, names[1], NULL),
+		part(parts[2], COMMAND_DELETE, names[1], NULL),
+		part(parts[3], COMMAND_SET, names[2], "in a transaction"),
+		part(parts[4], COMMAND_GET, names[2], NULL),
+	};
+	const bool is_conflict = key_now(model, keys[0])->type != STATE_NONE;
+	const bool was_there = key_now(model, keys[1])->type != STATE_NONE;
+	const struct reply reply = both(model, COMMAND_MULTI, 0, client_id, seq, args, 5);
+	assert_int_equal(reply.kind, is_conflict ? REPLY_CONFLICT : REPLY_ARRAY);
+	if (is_conflict)
+		return;
+	struct reply_cursor cursor = { reply.data, reply.data + reply.bytes };
+	struct reply one;
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(reply_list_next(&cursor, &one));
+		if (i < 2)
+			assert_int_equal(one.value, was_there);
+	}
+	assert_int_equal(one.bytes, strlen("in a transaction"));
+	model->keys[keys[1]] = (struct model_key){ .type = STATE_NONE };
+	model->keys[keys[2]] =
+	    (struct model_key){ .type = STATE_BYTES, .text = "in a transaction" };
 }
 
 static void
@@ -190,7 +301,15 @@ model_command(struct model *model)
 			assert_true(both(model, COMMAND_SET, 0, id, old, args, 2).is_repeat);
 		}
 	}
-	switch (prng_below(&model->prng, 20)) {
+	switch (prng_below(&model->prng, 24)) {
+	case 20:
+	case 21:
+	case 22:
+		model_expire(model, id, seq);
+		break;
+	case 23:
+		model_multi(model, id, seq);
+		break;
 	case 0:
 		if (id != 0)
 			model->sessions[s].seq--;
@@ -214,17 +333,33 @@ model_command(struct model *model)
 	}
 }
 
-static void
-check_key(struct machine *m, const struct model_key *key, const char *name)
+/* Whether it is there at @view_ns: the time of the last command, which need not have come in the
+ * newest block. */
+static bool
+check_key(struct machine *m, const struct model_key *key, const char *name, uint64_t view_ns)
 {
 	char text[64];
 	const struct state_value value = machine_get(m, name, text);
+	const bool is_expired = key->expires_ns != 0 && key->expires_ns <= view_ns;
 
-	assert_int_equal(value.type, key->type);
+	assert_int_equal(value.type, is_expired ? STATE_NONE : key->type);
+	if (value.type == STATE_NONE)
+		return false;
+	assert_int_equal(value.expires_ns, key->expires_ns);
 	if (key->type == STATE_INTEGER)
 		assert_int_equal(value.integer, key->integer);
 	else if (key->type == STATE_BYTES)
 		assert_string_equal(text, key->text);
+	return true;
+}
+
+static uint64_t
+view_time_ns(struct machine *m)
+{
+	(void)state_read_begin(m->reader);
+	const uint64_t time_ns = state_read_time_ns(m->reader);
+	state_read_end(m->reader);
+	return time_ns;
 }
 
 static void
@@ -240,12 +375,16 @@ check_block(struct model *model)
 	}
 	assert_int_equal(state_hash(model->machines[0].state),
 			 state_hash(model->machines[1].state));
+	const uint64_t view_ns = view_time_ns(&model->machines[0]);
+	assert_int_equal(view_time_ns(&model->machines[1]), view_ns);
 	for (uint32_t k = 0; k < KEYS; k++) {
 		key_name(k, name);
-		check_key(&model->machines[k % 2], &model->keys[k], name);
-		live += model->keys[k].type != STATE_NONE;
+		live += check_key(&model->machines[k % 2], &model->keys[k], name, view_ns);
 	}
-	assert_int_equal(state_stats(model->machines[0].state).keys, live);
+	/* What has expired may still be counted, but then it is next to be removed. */
+	assert_in_range(state_stats(model->machines[0].state).keys, live, KEYS);
+	if (state_expiry_next_ns(model->machines[0].state) > view_ns)
+		assert_int_equal(state_stats(model->machines[0].state).keys, live);
 	assert_int_equal(state_stats(model->machines[0].state).logical_bytes,
 			 state_stats(model->machines[1].state).logical_bytes);
 	/* The order holds every live key once. */
@@ -282,6 +421,7 @@ test_model(void **context)
 			(void)state_grace_period(model->machines[1].state);
 	}
 	assert_in_range(state_stats(model->machines[0].state).versions_reclaimed, 1000, UINT64_MAX);
+	assert_in_range(state_stats(model->machines[0].state).expired, 100, UINT64_MAX);
 	machine_stop(&model->machines[0]);
 	machine_stop(&model->machines[1]);
 	free(model);

@@ -14,13 +14,13 @@
 
 #define KEYS       24u
 #define ARGS       6u
-#define TEXT       40u
+#define TEXT       80u
 #define BLOCKS     256u /* of one history */
 #define COMMANDS   4096u
 #define STEPS      1500u
 #define ROUNDS     16u
 #define VIEWS      3u
-#define KINDS      (REPLY_DECIMAL + 1u)
+#define KINDS      (REPLY_EXPIRY + 1u)
 #define MINUTES_NS (60ULL * 1000000000ULL)
 
 struct order {
@@ -40,6 +40,7 @@ struct table {
 		enum state_type type;
 		uint32_t bytes;
 		int64_t integer;
+		uint64_t expires_ns;
 		uint8_t data[TEXT * 4];
 	} keys[KEYS];
 };
@@ -99,8 +100,15 @@ add_key(struct model *model, struct order *order)
 static void
 add_text(struct model *model, struct order *order)
 {
-	const char *texts[] = { "17", "-3", "some text", "", "a longer text, to fill memory up" };
-	const char *text = texts[roll(model, 5)];
+	const char *texts[] = {
+		"17",
+		"-3",
+		"some text",
+		"",
+		"a longer text, to fill memory up",
+		"so long that a change of its expiry does not copy it but shares it"
+	};
+	const char *text = texts[roll(model, 6)];
 
 	order->bytes[order->args_count] = (uint32_t)strlen(text);
 	memcpy(order->args[order->args_count++], text, strlen(text));
@@ -115,12 +123,50 @@ add_integer(struct order *order, int64_t integer)
 	memcpy(order->args[order->args_count++], le.bytes, 8);
 }
 
+/* Times are short: some blocks later the key has expired. */
+static void
+fill_expiry(struct model *model, struct order *order)
+{
+	const int64_t in_ns = 1 + (int64_t)roll(model, 6);
+
+	add_key(model, order);
+	order->flags = COMMAND_EXPIRE_IN;
+	switch (roll(model, 6)) {
+	case 0:
+		order->op = COMMAND_PERSIST;
+		order->flags = 0;
+		return;
+	case 1:
+		order->op = COMMAND_EXPIRY;
+		order->flags = 0;
+		return;
+	case 2:
+		order->op = COMMAND_SET;
+		order->flags = COMMAND_KEEP_EXPIRY;
+		add_text(model, order);
+		return;
+	case 3:
+		order->op = COMMAND_SET;
+		add_text(model, order);
+		break;
+	default:
+		order->op = COMMAND_EXPIRE;
+		order->flags |= roll(model, 2) == 0 ? COMMAND_GET_OLD : 0;
+		break;
+	}
+	add_integer(order, roll(model, 4) == 0 ? (int64_t)MINUTES_NS : in_ns);
+}
+
 static void
 fill_write(struct model *model, struct order *order)
 {
 	const uint32_t count = 1 + roll(model, 3);
 
-	switch (roll(model, 6)) {
+	switch (roll(model, 8)) {
+	case 6:
+	case 7:
+		fill_expiry(model, order);
+		break;
 	case 0:
 		order->op = COMMAND_DELETE;
 		for (uint32_t i = 0; i < count; i++)
@@ -218,6 +264,9 @@ check_same(struct model *model)
 	assert_int_equal(a.keys, b.keys);
 	assert_int_equal(a.sessions, b.sessions);
 	assert_int_equal(a.logical_bytes, b.logical_bytes);
+	assert_int_equal(a.expiries, b.expiries);
+	assert_int_equal(state_expiry_next_ns(model->subject.state),
+			 state_expiry_next_ns(model->copy.state));
 	assert_int_equal(model->subject.at.log_index, model->copy.at.log_index);
 }
 
@@ -240,6 +289,7 @@ table_write(struct machine *copy, struct table *table)
 		table->keys[k].type = value.type;
 		table->keys[k].bytes = value.bytes;
 		table->keys[k].integer = value.integer;
+		table->keys[k].expires_ns = value.expires_ns;
 		if (value.bytes != 0)
 			memcpy(table->keys[k].data, value.data, value.bytes);
 	}
@@ -321,7 +371,8 @@ rollback(struct model *model)
 	assert_true(state_read_end_provisional(model->subject.reader));
 }
 
-/* A failed view reads what was left of it when it failed, whatever was written since. */
+/* A failed view reads what was left of it when it failed, whatever was written since; but its time
+ * is its own, and some of that has expired by then. */
 static void
 view_check(struct model *model, const struct held *held)
 {
@@ -335,7 +386,13 @@ view_check(struct model *model, const struct held *held)
 		key_name(k, name);
 		const struct state_value value =
 		    state_read_get(held->reader, name, (uint32_t)strlen(name));
+		if (is_failed && table->keys[k].expires_ns != 0 &&
+		    table->keys[k].expires_ns <= state_read_time_ns(held->reader)) {
+			assert_int_equal(value.type, STATE_NONE);
+			continue;
+		}
 		assert_int_equal(value.type, table->keys[k].type);
+		assert_int_equal(value.expires_ns, table->keys[k].expires_ns);
 		assert_int_equal(value.bytes, table->keys[k].bytes);
 		assert_int_equal(value.integer, table->keys[k].integer);
 		if (value.bytes != 0)
@@ -456,7 +513,8 @@ check_nothing_is_kept(struct model *model)
 	}
 	const struct state_stats a = state_stats(model->subject.state);
 	const struct state_stats b = state_stats(model->copy.state);
-	assert_int_equal(a.versions_live, a.keys + a.sessions);
+	/* And those whose bytes another one shares. */
+	assert_in_range(a.versions_live, a.keys + a.sessions, 2 * a.keys + a.sessions);
 	assert_int_equal(a.versions_live, b.versions_live);
 	assert_int_equal(a.arena_used_bytes, b.arena_used_bytes);
 	check_same(model);
@@ -507,6 +565,7 @@ test_rollback_model(void **context)
 	assert_in_range(model->kinds[REPLY_TOO_OLD], 20, UINT64_MAX);
 	assert_in_range(model->kinds[REPLY_BYTES], 20, UINT64_MAX);
 	assert_in_range(model->kinds[REPLY_BOUND], 20, UINT64_MAX);
+	assert_in_range(model->kinds[REPLY_EXPIRY], 20, UINT64_MAX);
 	free(model);
 }
 

@@ -26,7 +26,97 @@ static const struct shape shapes[] = {
 	{ COMMAND_SET, 0, 0, 0, 0, 1, { 1 }, TERN_ERR_MALFORMED },
 	{ COMMAND_SET, 0, 0, 0, 0, 3, { 1, 1, 1 }, TERN_ERR_MALFORMED },
 	{ COMMAND_SET, COMMAND_HAS_MIN, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED },
-	{ COMMAND_SET, 128, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_VERSION },
+	{ COMMAND_SET, COMMAND_KEEP_EXPIRY, 0, 0, 0, 2, { 1, 1 }, TERN_OK },
+	{ COMMAND_SET,
+	  COMMAND_KEEP_EXPIRY | COMMAND_EXPIRE_IN,
+	  0,
+	  0,
+	  0,
+	  3,
+	  { 1, 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_SET,
+	  COMMAND_EXPIRE_AT | COMMAND_EXPIRE_IN,
+	  0,
+	  0,
+	  0,
+	  3,
+	  { 1, 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_SET, COMMAND_EXPIRE_IN, 0, 0, 0, 3, { 1, 1, 8 }, TERN_OK },
+	{ COMMAND_SET,
+	  COMMAND_EXPIRE_AT | COMMAND_IF_PRESENT | COMMAND_GET_OLD,
+	  0,
+	  0,
+	  0,
+	  3,
+	  { 1, 0, 8 },
+	  TERN_OK },
+	{ COMMAND_SET, COMMAND_EXPIRE_IN, 0, 0, 0, 3, { 1, 1, 7 }, TERN_ERR_MALFORMED },
+	{ COMMAND_SET, COMMAND_EXPIRE_IN, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_MSET, COMMAND_EXPIRE_IN, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE, COMMAND_EXPIRE_IN, 0, 0, 0, 2, { 1, 8 }, TERN_OK },
+	{ COMMAND_EXPIRE, COMMAND_EXPIRE_AT | COMMAND_GET_OLD, 0, 0, 0, 2, { 1, 8 }, TERN_OK },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_IF_LATER | COMMAND_IF_PRESENT,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_OK },
+	{ COMMAND_EXPIRE, COMMAND_EXPIRE_AT | COMMAND_IF_ABSENT, 0, 0, 0, 2, { 1, 8 }, TERN_OK },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_IF_ABSENT | COMMAND_IF_SOONER,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_IF_LATER | COMMAND_IF_SOONER,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_IF_LATER | COMMAND_GET_OLD,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_EXPIRE_IN,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE,
+	  COMMAND_EXPIRE_AT | COMMAND_KEEP_EXPIRY,
+	  0,
+	  0,
+	  0,
+	  2,
+	  { 1, 8 },
+	  TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE, 0, 0, 0, 0, 2, { 1, 8 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE, COMMAND_EXPIRE_IN, 0, 0, 0, 2, { 0, 8 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRE, COMMAND_EXPIRE_IN, 0, 0, 0, 2, { 1, 4 }, TERN_ERR_MALFORMED },
+	{ COMMAND_PERSIST, 0, 0, 0, 0, 1, { 1 }, TERN_OK },
+	{ COMMAND_PERSIST, COMMAND_GET_OLD, 0, 0, 0, 1, { 1 }, TERN_OK },
+	{ COMMAND_PERSIST, COMMAND_EXPIRE_IN, 0, 0, 0, 1, { 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_EXPIRY, 0, 0, 0, 0, 1, { 1 }, TERN_OK },
+	{ COMMAND_EXPIRY, 0, 0, 0, 0, 2, { 1, 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_TICK, 0, 0, 0, 0, 0, { 0 }, TERN_OK },
+	{ COMMAND_TICK, 0, 0, 0, 0, 1, { 1 }, TERN_ERR_MALFORMED },
+	{ COMMAND_TICK, 0, 5, 1, 0, 0, { 0 }, TERN_ERR_MALFORMED },
 	{ COMMAND_SET, COMMAND_IF_ABSENT, 0, 0, 0, 2, { 1, 1 }, TERN_OK },
 	{ COMMAND_SET, COMMAND_IF_PRESENT | COMMAND_GET_OLD, 0, 0, 0, 2, { 1, 1 }, TERN_OK },
 	{ COMMAND_SET,
@@ -151,6 +241,28 @@ multi_decode(const struct part *parts, uint32_t count)
 	return command_decode(buffer, bytes, &command);
 }
 
+/* An expiry of SET is a time to come, or a time. */
+static void
+test_set_expiry(void **context)
+{
+	static const int64_t times[] = { INT64_MIN, -1, 0, 1, INT64_MAX };
+	struct command_writer writer;
+	struct command command;
+	uint32_t bytes = 0;
+	(void)context;
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		command_begin(&writer, buffer, sizeof(buffer));
+		command_add_arg(&writer, "k", 1);
+		command_add_arg(&writer, "v", 1);
+		command_add_i64(&writer, times[i]);
+		assert_int_equal(
+		    command_end(&writer, COMMAND_SET, COMMAND_EXPIRE_IN, 0, 0, 0, &bytes), TERN_OK);
+		assert_int_equal(command_decode(buffer, bytes, &command),
+				 times[i] < 1 ? TERN_ERR_MALFORMED : TERN_OK);
+	}
+}
+
 static void
 test_multi(void **context)
 {
@@ -178,6 +290,8 @@ test_multi(void **context)
 		{ { { COMMAND_SESSION_OPEN, 0, 0, 0, { 0 } } }, 1, TERN_ERR_MALFORMED },
 		{ { { COMMAND_SESSION_CLOSE, 0, 7, 0, { 0 } } }, 1, TERN_ERR_MALFORMED },
 		{ { { COMMAND_MULTI, 0, 0, 1, { 48 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_TICK, 0, 0, 0, { 0 } } }, 1, TERN_ERR_MALFORMED },
+		{ { { COMMAND_EXPIRY, 0, 0, 1, { 1 } } }, 1, TERN_OK },
 		{ { { (enum command_op)99, 0, 0, 1, { 1 } } }, 1, TERN_ERR_VERSION },
 		{ { { COMMAND_SET, 0, 0, 2, { 1, 5 } }, { COMMAND_SET, 0, 0, 1, { 1 } } },
 		  2,
@@ -382,13 +496,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shapes),
-		cmocka_unit_test(test_multi),
-		cmocka_unit_test(test_encoded_arguments),
-		cmocka_unit_test(test_reply_list),
-		cmocka_unit_test(test_lengths_and_padding),
-		cmocka_unit_test(test_writer_limits),
-		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_shapes),        cmocka_unit_test(test_multi),
+		cmocka_unit_test(test_set_expiry),    cmocka_unit_test(test_encoded_arguments),
+		cmocka_unit_test(test_reply_list),    cmocka_unit_test(test_lengths_and_padding),
+		cmocka_unit_test(test_writer_limits), cmocka_unit_test(test_integers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
