@@ -186,7 +186,7 @@ test_kept(void **context)
 	other = arena_alloc(&f->arena, 1025);
 	arena_free_sized(&f->arena, other, 1025);
 	assert_int_equal(f->arena.kept_count, kept_max);
-	/* Everything, page by page: their slabs are needed. Three stay, each of a class of its own. */
+	/* Everything, page by page: their slabs are needed. Three stay, one of each class. */
 	uint32_t pages = 0;
 	while (arena_alloc(&f->arena, ARENA_PAGE_BYTES) != NULL)
 		pages++;
