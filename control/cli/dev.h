@@ -83,6 +83,8 @@ bool dev_net_remove(const struct dev *dev, char *text, size_t text_bytes);
 /* Frame size of port @number, which leads to @peer, and its device if that is not memif's. */
 void dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
 		  uint32_t number);
+/* One data port leads to all peers, over a switch. False: there is one a peer. */
+bool dev_net_is_shared(const struct dev *dev);
 /* Where @node is to start: its namespace, and its sockets for clients opened in ours. */
 enum admin_exit dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,
 			      struct process_place *place);

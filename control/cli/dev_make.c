@@ -211,7 +211,7 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 	}
 }
 
-/* One port a pair of data nodes; of a memif port, the lower id listens. */
+/* One port to a switch, or one a pair of data nodes; of a memif port, the lower id listens. */
 static void
 fill_ports(const struct dev *dev, const struct dev_node *self, struct node_config *config)
 {
@@ -231,9 +231,11 @@ fill_ports(const struct dev *dev, const struct dev_node *self, struct node_confi
 			    is_server ? self->id : peer->id, is_server ? peer->id : self->id,
 			    dev->mtu > DEV_MTU ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
 		port->ipv4 = config->nodes[self->id - 1].data.ipv4;
+		config->port_count++;
+		if (dev_net_is_shared(dev))
+			return;
 		port->peer_count = 1;
 		port->peers[0] = peer->id;
-		config->port_count++;
 	}
 }
 

@@ -4,9 +4,11 @@
  * of its own; one more, the hub, holds the bridge of the management network. Nothing is made in the
  * caller's namespace, so nothing of it can collide with what is there.
  *
- *	NAME-<node>    mgmt0 (10.78.0.<id>), and data-<peer> for each other data node, without
- *	               addresses: the node's own stack speaks on it
- *	NAME-hub       bridge br0 with one port a node
+ *	NAME-<node>    mgmt0 (10.78.0.<id>), and the data port, without an address: the node's own
+ *	               stack speaks on it. Of a pair it is data-<peer>, a cable between the two; of
+ *	               more data nodes it is data0, which leads to the switch
+ *	NAME-hub       bridge br0 with one port a node: the management network
+ *	NAME-switch    only with more than two data nodes: bridge br0 with one port a data node
  *
  * NAME is that of the run directory ("tern-XXXXXX"), which is recorded before anything is made, so
  * that `tern dev down` finds everything, also after a crash. The file "net" in the run directory
@@ -33,6 +35,9 @@
 #define LISTEN_TRIES  1000
 #define SCRIPT_BYTES  3584u /* less than a pipe takes, so that writing never waits */
 #define PAYLOAD_BYTES 28u   /* of IP and UDP in an MTU */
+#define NETNS_HUB     "hub"
+#define NETNS_SWITCH  "switch"
+#define DATA_NAME_MAX 16u /* of the kernel's, with its end */
 
 struct script {
 	size_t bytes;
@@ -81,15 +86,47 @@ dev_net_parse(const char *text, enum dev_net *net)
 	return false;
 }
 
-/* The name of a namespace of ours; NULL: the hub. "": the run directory has no name of ours. */
+/* More than two data nodes meet at a switch; two have a cable between them. */
+static bool
+has_switch(const struct dev *dev)
+{
+	return dev->data_count > 2;
+}
+
+/* The name of a namespace of ours. "": the run directory has no name of ours. */
 static void
-netns_name(const struct dev *dev, const struct dev_node *node, char out[DEV_NETNS_MAX])
+netns_name(const struct dev *dev, const char *end, char out[DEV_NETNS_MAX])
 {
 	const char *name = strrchr(dev->run_dir, '/');
 
 	out[0] = 0;
 	if (name && strncmp(name, "/tern-", 6) == 0 && strlen(name) == 12)
-		(void)snprintf(out, DEV_NETNS_MAX, "%s-%.20s", name + 1, node ? node->name : "hub");
+		(void)snprintf(out, DEV_NETNS_MAX, "%s-%.20s", name + 1, end);
+}
+
+/* Namespace @index of netns_count(), by the end of its name: first those of the nodes. */
+static const char *
+netns_end(const struct dev *dev, uint32_t index)
+{
+	if (index < dev->node_count)
+		return dev->nodes[index].name;
+	return index == dev->node_count ? NETNS_HUB : NETNS_SWITCH;
+}
+
+static uint32_t
+netns_count(const struct dev *dev)
+{
+	return dev->node_count + (has_switch(dev) ? 2 : 1);
+}
+
+/* The interface by which a node reaches @peer; the switch's end of it bears the node's name. */
+static void
+data_name(const struct dev *dev, const struct dev_node *peer, char out[DATA_NAME_MAX])
+{
+	if (has_switch(dev))
+		(void)snprintf(out, DATA_NAME_MAX, "data0");
+	else
+		(void)snprintf(out, DATA_NAME_MAX, "data-%.9s", peer->name);
 }
 
 static bool
@@ -155,8 +192,8 @@ dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
 
 	if (dev->net == DEV_NET_MEMIF)
 		return true;
-	for (uint32_t i = 0; i <= dev->node_count; i++) {
-		netns_name(dev, i < dev->node_count ? &dev->nodes[i] : NULL, name);
+	for (uint32_t i = 0; i < netns_count(dev); i++) {
+		netns_name(dev, netns_end(dev, i), name);
 		if (netns_exists(name))
 			add_line(&script, "netns del %s\n", name);
 	}
@@ -167,52 +204,72 @@ dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
 static void
 script_links(const struct dev *dev, struct script *script)
 {
-	char hub[DEV_NETNS_MAX], one[DEV_NETNS_MAX], other[DEV_NETNS_MAX];
+	char hub[DEV_NETNS_MAX], middle[DEV_NETNS_MAX], one[DEV_NETNS_MAX], other[DEV_NETNS_MAX];
 
-	netns_name(dev, NULL, hub);
-	add_line(script, "netns add %s\n", hub);
-	for (uint32_t i = 0; i < dev->node_count; i++) {
-		netns_name(dev, &dev->nodes[i], one);
+	for (uint32_t i = 0; i < netns_count(dev); i++) {
+		netns_name(dev, netns_end(dev, i), one);
 		add_line(script, "netns add %s\n", one);
+	}
+	netns_name(dev, NETNS_HUB, hub);
+	netns_name(dev, NETNS_SWITCH, middle);
+	for (uint32_t i = 0; i < dev->node_count; i++) {
+		netns_name(dev, dev->nodes[i].name, one);
 		add_line(script, "link add mgmt0 netns %s type veth peer name mgmt-%s netns %s\n",
 			 one, dev->nodes[i].name, hub);
+		if (has_switch(dev) && !dev->nodes[i].is_witness)
+			add_line(script,
+				 "link add data0 netns %s type veth peer name data-%s netns %s\n",
+				 one, dev->nodes[i].name, middle);
 	}
-	for (uint32_t i = 0; i < dev->node_count; i++)
+	for (uint32_t i = 0; i < dev->node_count && !has_switch(dev); i++)
 		for (uint32_t k = i + 1; k < dev->node_count; k++) {
 			if (dev->nodes[i].is_witness || dev->nodes[k].is_witness)
 				continue;
-			netns_name(dev, &dev->nodes[i], one);
-			netns_name(dev, &dev->nodes[k], other);
+			netns_name(dev, dev->nodes[i].name, one);
+			netns_name(dev, dev->nodes[k].name, other);
 			add_line(script,
 				 "link add data-%s netns %s type veth peer name data-%s netns %s\n",
 				 dev->nodes[k].name, one, dev->nodes[i].name, other);
 		}
 }
 
+/* A bridge with all interfaces of its namespace that begin with @kind ("mgmt", "data"). It floods
+ * what it knows no port for: nobody here asks for multicast groups. */
 static void
-script_hub(const struct dev *dev, struct script *script)
+script_bridge(const struct dev *dev, const char *kind, uint32_t mtu, struct script *script)
 {
-	add_line(script, "link add br0 type bridge stp_state 0\n");
+	const bool is_data = strcmp(kind, "data") == 0;
+
+	add_line(script, "link add br0 type bridge stp_state 0 mcast_snooping 0\n"
+			 "link set br0 addrgenmode none\n");
 	for (uint32_t i = 0; i < dev->node_count; i++)
-		add_line(script, "link set mgmt-%s master br0\nlink set mgmt-%s up\n",
-			 dev->nodes[i].name, dev->nodes[i].name);
+		if (!is_data || !dev->nodes[i].is_witness)
+			add_line(script,
+				 "link set %s-%s addrgenmode none\nlink set %s-%s mtu %u master "
+				 "br0\nlink set %s-%s up\n",
+				 kind, dev->nodes[i].name, kind, dev->nodes[i].name, mtu, kind,
+				 dev->nodes[i].name);
 	add_line(script, "link set br0 up\n");
 }
 
 static void
 script_node(const struct dev *dev, const struct dev_node *self, struct script *script)
 {
+	char name[DATA_NAME_MAX];
+	bool is_done = self->is_witness;
+
 	add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST "/24 dev mgmt0\n", self->id);
 	add_line(script, "link set mgmt0 up\n");
-	for (uint32_t i = 0; i < dev->node_count; i++) {
+	for (uint32_t i = 0; i < dev->node_count && !is_done; i++) {
 		const struct dev_node *peer = &dev->nodes[i];
-		if (self->is_witness || peer->is_witness || peer->id == self->id)
+		if (peer->is_witness || peer->id == self->id)
 			continue;
 		/* No link-local address: the kernel has nothing to say on a data port. */
+		data_name(dev, peer, name);
 		add_line(script,
-			 "link set data-%s addrgenmode none\nlink set data-%s mtu %u\n"
-			 "link set data-%s up\n",
-			 peer->name, peer->name, dev->mtu, peer->name);
+			 "link set %s addrgenmode none\nlink set %s mtu %u\nlink set %s up\n", name,
+			 name, dev->mtu, name);
+		is_done = has_switch(dev);
 	}
 }
 
@@ -223,31 +280,45 @@ is_made(const struct dev *dev, const char *marker)
 
 	if (access(marker, F_OK) != 0)
 		return false;
-	for (uint32_t i = 0; i <= dev->node_count; i++) {
-		netns_name(dev, i < dev->node_count ? &dev->nodes[i] : NULL, name);
+	for (uint32_t i = 0; i < netns_count(dev); i++) {
+		netns_name(dev, netns_end(dev, i), name);
 		if (!netns_exists(name))
 			return false;
 	}
 	return true;
 }
 
+/* Lets `ip` run @script in the namespace whose name ends so, and empties the script. */
+static bool
+run_in(const struct dev *dev, const char *end, struct script *script, char *text, size_t text_bytes)
+{
+	char name[DEV_NETNS_MAX];
+
+	netns_name(dev, end, name);
+	const bool is_good = run_ip(name, script, text, text_bytes);
+	script->bytes = 0;
+	return is_good;
+}
+
 static bool
 make_all(const struct dev *dev, char *text, size_t text_bytes)
 {
 	struct script script = { 0 };
-	char name[DEV_NETNS_MAX];
 
 	script_links(dev, &script);
 	bool is_good = run_ip(NULL, &script, text, text_bytes);
 	script.bytes = 0;
-	script_hub(dev, &script);
-	netns_name(dev, NULL, name);
-	is_good = is_good && run_ip(name, &script, text, text_bytes);
+	script_bridge(dev, "mgmt", DEV_MTU, &script);
+	is_good = is_good && run_in(dev, NETNS_HUB, &script, text, text_bytes);
+	script.bytes = 0;
+	if (has_switch(dev)) {
+		script_bridge(dev, "data", dev->mtu, &script);
+		is_good = is_good && run_in(dev, NETNS_SWITCH, &script, text, text_bytes);
+	}
 	for (uint32_t i = 0; i < dev->node_count && is_good; i++) {
 		script.bytes = 0;
 		script_node(dev, &dev->nodes[i], &script);
-		netns_name(dev, &dev->nodes[i], name);
-		is_good = run_ip(name, &script, text, text_bytes);
+		is_good = run_in(dev, dev->nodes[i].name, &script, text, text_bytes);
 	}
 	return is_good;
 }
@@ -278,23 +349,31 @@ dev_net_make(struct cli *cli, const struct dev *dev)
 	return ADMIN_EXIT_OK;
 }
 
+bool
+dev_net_is_shared(const struct dev *dev)
+{
+	return dev->net != DEV_NET_MEMIF && has_switch(dev);
+}
+
 void
 dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
 	     uint32_t number)
 {
+	char name[DATA_NAME_MAX];
+
+	data_name(dev, peer, name);
 	if (dev->mtu > DEV_MTU)
 		port->payload_max = dev->mtu - PAYLOAD_BYTES;
 	if (dev->net == DEV_NET_VETH_XDP)
-		(void)snprintf(port->device, sizeof(port->device), "net_af_xdp%u,iface=data-%s",
-			       number, peer->name);
+		(void)snprintf(port->device, sizeof(port->device), "net_af_xdp%u,iface=%s", number,
+			       name);
 	else if (dev->net == DEV_NET_VETH && dev->mtu > DEV_MTU)
 		(void)snprintf(port->device, sizeof(port->device),
-			       "net_af_packet%u,iface=data-%s,blocksz=36864,framesz=9216,"
-			       "framecnt=512",
-			       number, peer->name);
+			       "net_af_packet%u,iface=%s,blocksz=36864,framesz=9216,framecnt=512",
+			       number, name);
 	else if (dev->net == DEV_NET_VETH)
 		(void)snprintf(port->device, sizeof(port->device),
-			       "net_af_packet%u,iface=data-%s,framecnt=2048", number, peer->name);
+			       "net_af_packet%u,iface=%s,framecnt=2048", number, name);
 }
 
 /* Opened here, in the caller's namespace, and handed to the node: so it is reached on 127.0.0.1. */
@@ -353,7 +432,7 @@ dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *nod
 	*place = (struct process_place){ .netns_fd = -1, .passed_fds = { -1, -1 } };
 	if (dev->net == DEV_NET_MEMIF)
 		return ADMIN_EXIT_OK;
-	netns_name(dev, node, name);
+	netns_name(dev, node->name, name);
 	(void)snprintf(path, sizeof(path), NETNS_DIR "/%s", name);
 	place->netns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (place->netns_fd < 0)
