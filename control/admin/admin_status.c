@@ -121,6 +121,17 @@ disk_json(const struct node_status *s)
 }
 
 static json_t *
+net_drops_json(const struct net_drops *drops)
+{
+	json_t *object = json_object();
+
+#define X(name) put(object, #name, drops->name);
+	NET_DROPS(X)
+#undef X
+	return object;
+}
+
+static json_t *
 net_json(const struct net_stats *net, const char *driver)
 {
 	json_t *object = json_object();
@@ -129,13 +140,44 @@ net_json(const struct net_stats *net, const char *driver)
 	put(object, "ipackets", net->hw_ipackets);
 	put(object, "opackets", net->hw_opackets);
 	put(object, "imissed", net->hw_imissed);
-	put(object, "tx_dropped", net->tx_dropped);
-	put(object, "rx_dropped", net->rx_dropped);
+	put(object, "tx_dropped", net_drops_tx(&net->drops));
+	put(object, "rx_dropped", net_drops_rx(&net->drops));
+	(void)json_object_set_new(object, "drops", net_drops_json(&net->drops));
 	put(object, "tx_no_buffer", net->tx_no_buffer);
 	put(object, "arp_requests", net->arp_requests);
 	put(object, "arp_replies", net->arp_replies);
 	put(object, "reconnects", net->reconnects);
 	return object;
+}
+
+/* The data ports one by one, in the order of the node file, each with the nodes whose frames leave
+ * by it. */
+static json_t *
+ports_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < s->data_net.port_count && i < config->port_count; i++) {
+		const struct net_port_counters *port = &s->data_net.ports[i];
+		json_t *object = json_object(), *used = json_array();
+
+		put_text(object, "device", config->ports[i].device);
+		put_flag(object, "up", port->is_up);
+		put(object, "rx_frames", port->rx_frames);
+		put(object, "rx_bytes", port->rx_bytes);
+		put(object, "tx_frames", port->tx_frames);
+		put(object, "tx_bytes", port->tx_bytes);
+		for (uint32_t k = 0; k < config->node_count; k++) {
+			const struct node_config_node *node = &config->nodes[k];
+			if (node->id != config->id && node->kind == NODE_DATA &&
+			    s->data_net.nodes[node->id].port == i)
+				(void)json_array_append_new(used, json_string(node->name));
+		}
+		(void)json_object_set_new(object, "used_for", used);
+		(void)json_object_set_new(object, "drops", net_drops_json(&port->drops));
+		(void)json_array_append_new(list, object);
+	}
+	return list;
 }
 
 static json_t *
@@ -149,6 +191,7 @@ path_json(const struct net_node_counters *counters)
 	put(object, "tx_bytes", counters->tx_bytes);
 	put(object, "rx_cut", counters->rx_cut);
 	put(object, "tx_cut", counters->tx_cut);
+	put(object, "takeovers", counters->takeovers);
 	return object;
 }
 
@@ -310,6 +353,7 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	json_t *data_port = net_json(&s->data_net, s->data_driver);
 	put(data_port, "frame_bytes_max", s->data_frame_bytes);
 	(void)json_object_set_new(node, "data_port", data_port);
+	(void)json_object_set_new(node, "ports", ports_json(config, s));
 	(void)json_object_set_new(node, "mgmt_port", net_json(&s->mgmt_net, s->mgmt_driver));
 	(void)json_object_set_new(node, "peers", peers_json(config, s));
 	return node;

@@ -165,10 +165,10 @@ process_main(struct page *page, const char *directory, uint16_t self, bool is_ju
 		       is_jumbo ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
 	if (is_jumbo)
 		config.ports[0].payload_bytes_max = BENCH_FRAME_JUMBO - BENCH_PORT_HDR_BYTES;
-	config.ports[0].ip = SUBNET + self;
+	config.ports[0].ip = inet_addr_v4(SUBNET + self);
 	config.ports[0].udp_port_base = UDP_PORT;
 	config.peers[0] = (struct nic_peer_config){ .node_id = process.peer,
-						    .ip = SUBNET + process.peer,
+						    .ip = inet_addr_v4(SUBNET + process.peer),
 						    .udp_port = UDP_PORT };
 	if (nic_open(&config, &process.nic, page->text, sizeof(page->text)) != TERN_OK ||
 	    pthread_create(&thread, NULL, data_main, &process) != 0) {

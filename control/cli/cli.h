@@ -48,6 +48,8 @@ enum cli_option_id {
 	CLI_MTU,
 	CLI_CLASS,
 	CLI_POINTS,
+	CLI_LINKS,
+	CLI_IP,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))

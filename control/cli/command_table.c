@@ -30,6 +30,9 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_TO] = { "to", 0, "FILE", "write there; an existing file is refused", NULL },
 	[CLI_MTU] = { "mtu", 0, "BYTES", "1500 (default) or 9000: jumbo frames on the data ports",
 		      "1500 9000" },
+	[CLI_LINKS] = { "links", 0, "N", "data links between any two data nodes (default 1)",
+			"1 2" },
+	[CLI_IP] = { "ip", 0, "VERSION", "addresses of all nodes: 4 (default) or 6", "4 6" },
 	[CLI_ONE_WAY] = { "one-way", 0, NULL, "only frames from X to Y", NULL },
 	[CLI_ADDRESS] = { "address", 0, "LIST",
 			  "RESP addresses \"127.0.0.1:7001,...\" (default: the cluster's)", NULL },
@@ -113,10 +116,10 @@ const struct cli_command cli_commands[] = {
 	  "Storage, ports and node "
 	  "files are made once and kept; what runs already is left alone. Waits until the cluster "
 	  "serves with both copies in sync. With --net veth every node has a network namespace "
-	  "of its own; --net and --mtu are kept, and may change while no node runs.",
+	  "of its own; --net, --mtu, --links and --ip are kept, and may change while no node runs.",
 	  { { NULL, false, NULL } },
 	  DEV | CLI_BIT(CLI_TOPOLOGY) | CLI_BIT(CLI_NET) | CLI_BIT(CLI_LOG_SIZE) |
-	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU),
+	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU) | CLI_BIT(CLI_LINKS) | CLI_BIT(CLI_IP),
 	  verb_dev_up },
 	{ "dev down",
 	  "end the local cluster; storage stays",

@@ -20,8 +20,14 @@
 #define DEV_NODES_MAX 4u
 #define DEV_NETNS_MAX 40u
 #define DEV_MTU       1500u
+#define DEV_MTU6      1504u
 #define DEV_MTU_JUMBO 9000u
-#define DEV_MGMT_HOST "10.78.0.%u" /* of node id, with namespaces */
+#define DEV_LINKS_MAX 2u
+/* Of node id: on the management network, with namespaces, and on data network number. */
+#define DEV_MGMT_HOST  "10.78.0.%u"
+#define DEV_MGMT_HOST6 "fd78::%x"
+#define DEV_DATA_HOST  "10.77.%u.%u"
+#define DEV_DATA_HOST6 "fd77:%x::%x"
 
 enum dev_net { DEV_NET_MEMIF = 0, DEV_NET_VETH, DEV_NET_VETH_XDP };
 
@@ -41,6 +47,8 @@ struct dev {
 	uint64_t log_bytes;
 	enum dev_net net;
 	uint32_t mtu;
+	uint32_t links; /* between any two data nodes; each is a network of its own */
+	bool is_ipv6;
 	uint32_t node_count, data_count; /* data nodes first; one more node: the witness */
 	struct dev_node nodes[DEV_NODES_MAX];
 	int lock_fd;
@@ -74,16 +82,19 @@ void dev_remove_run(struct dev *dev);
 
 const char *dev_net_name(enum dev_net net);
 bool dev_net_parse(const char *text, enum dev_net *net);
-/* Takes --net and --mtu. They may change while no node runs. */
+/* Takes --net, --mtu, --links and --ip. They may change while no node runs. */
 enum admin_exit dev_net_choose(struct cli *cli, struct dev *dev);
 /* Makes the namespaces and links that @dev's network needs, as far as they are missing. */
 enum admin_exit dev_net_make(struct cli *cli, const struct dev *dev);
 /* Removes those that dev_net_make made; no error if there are none. False: @text says why. */
 bool dev_net_remove(const struct dev *dev, char *text, size_t text_bytes);
-/* Frame size of port @number, which leads to @peer, and its device if that is not memif's. */
-void dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
-		  uint32_t number);
-/* One data port leads to all peers, over a switch. False: there is one a peer. */
+/* The loopback address at which clients reach a node. */
+const char *dev_net_loopback(const struct dev *dev);
+/* Frame size of port @number, which leads to @peer by @link, and its device if that is not memif's.
+ */
+void dev_net_port(const struct dev *dev, const struct dev_node *peer, uint32_t link,
+		  struct node_config_port *port, uint32_t number);
+/* One data port a link leads to all peers, over a switch. False: there is one a peer. */
 bool dev_net_is_shared(const struct dev *dev);
 /* Where @node is to start: its namespace, and its sockets for clients opened in ours. */
 enum admin_exit dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *node,

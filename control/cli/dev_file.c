@@ -141,6 +141,10 @@ dev_load(struct dev *dev)
 		else
 			is_good = dev_net_parse(text, &dev->net);
 		dev->mtu = dev->mtu == 0 ? DEV_MTU : dev->mtu;
+		dev->links = (uint32_t)get_u64(file, "links");
+		dev->is_ipv6 = get_u64(file, "ip") == 6;
+		is_good = is_good && dev->links <= DEV_LINKS_MAX;
+		dev->links = dev->links == 0 ? 1 : dev->links;
 	}
 	json_decref(file);
 	return is_good;
@@ -165,9 +169,10 @@ dev_save(struct cli *cli, const struct dev *dev)
 			      (json_int_t)node->process.start_time));
 	}
 	json_t *file =
-	    json_pack("{s:s,s:s,s:s,s:I,s:s,s:i,s:o}", "api", API, "cluster_id", id, "run_dir",
-		      dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "net",
-		      dev_net_name(dev->net), "mtu", (int)dev->mtu, "nodes", nodes);
+	    json_pack("{s:s,s:s,s:s,s:I,s:s,s:i,s:i,s:i,s:o}", "api", API, "cluster_id", id,
+		      "run_dir", dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "net",
+		      dev_net_name(dev->net), "mtu", (int)dev->mtu, "links", (int)dev->links, "ip",
+		      dev->is_ipv6 ? 6 : 4, "nodes", nodes);
 	char *text = file ? json_dumps(file, JSON_INDENT(2)) : NULL;
 	json_decref(file);
 	dev_path(dev, NULL, "cluster.json", path);

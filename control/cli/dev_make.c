@@ -67,6 +67,7 @@ dev_choose(struct cli *cli, struct dev *dev)
 		(void)close(held[i][0]);
 		(void)close(held[i][1]);
 	}
+	dev->links = dev->links == 0 ? 1 : dev->links;
 	if (!is_good || !node_birth_cluster_id(&dev->cluster_id))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "no free ports on 127.0.0.1");
 	for (uint32_t i = 0; i < dev->node_count; i++) {
@@ -96,7 +97,7 @@ is_private_dir(const char *path)
 static bool
 try_run_dir(struct dev *dev, const char *parent)
 {
-	/* Room for "/m1-2.sock" and EAL's own names below it. */
+	/* Room for "/m1-2b.sock" and EAL's own names below it. */
 	if (!parent || parent[0] != '/' || strlen(parent) + 13 >= sizeof(dev->run_dir))
 		return false;
 	(void)snprintf(dev->run_dir, sizeof(dev->run_dir), "%s/tern-XXXXXX", parent);
@@ -178,17 +179,17 @@ make_filter(struct cli *cli, const struct dev *dev)
 static void
 set_address(struct node_address *address, const char *host, uint16_t port)
 {
-	struct in_addr in;
+	const bool is_v6 = strchr(host, ':') != NULL;
 
-	(void)snprintf(address->text, sizeof(address->text), "%s:%u", host, port);
-	(void)inet_pton(AF_INET, host, &in);
-	address->ipv4 = ntohl(in.s_addr);
+	(void)snprintf(address->text, sizeof(address->text), is_v6 ? "[%s]:%u" : "%s:%u", host,
+		       port);
 	address->port = port;
 }
 
 static void
 fill_nodes(const struct dev *dev, struct node_config *config)
 {
+	const char *loopback = dev->is_ipv6 ? "::1" : "127.0.0.1";
 	char host[32];
 
 	config->node_count = dev->node_count;
@@ -198,45 +199,71 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 		memcpy(node->name, from->name, sizeof(node->name));
 		node->id = from->id;
 		node->kind = from->is_witness ? NODE_WITNESS : NODE_DATA;
-		(void)snprintf(host, sizeof(host), DEV_MGMT_HOST, from->id);
-		set_address(&node->mgmt, dev->net == DEV_NET_MEMIF ? "127.0.0.1" : host,
+		if (dev->is_ipv6)
+			(void)snprintf(host, sizeof(host), DEV_MGMT_HOST6, from->id);
+		else
+			(void)snprintf(host, sizeof(host), DEV_MGMT_HOST, from->id);
+		set_address(&node->mgmt, dev->net == DEV_NET_MEMIF ? loopback : host,
 			    from->mgmt_port);
 		dev_admin_socket(dev, from, node->admin_socket);
-		set_address(&node->resp, "127.0.0.1", from->resp_port);
+		set_address(&node->resp, loopback, from->resp_port);
 		if (from->is_witness)
 			continue;
-		(void)snprintf(host, sizeof(host), "10.77.0.%u", from->id);
-		set_address(&node->data, host, DATA_PORT);
-		set_address(&node->client, "127.0.0.1", from->client_port);
+		set_address(&node->client, loopback, from->client_port);
+		node->data_count = dev->links;
+		for (uint32_t link = 0; link < dev->links; link++) {
+			if (dev->is_ipv6)
+				(void)snprintf(host, sizeof(host), DEV_DATA_HOST6, link, from->id);
+			else
+				(void)snprintf(host, sizeof(host), DEV_DATA_HOST, link, from->id);
+			set_address(&node->data[link], host, DATA_PORT);
+		}
 	}
 }
 
-/* One port to a switch, or one a pair of data nodes; of a memif port, the lower id listens. */
+/* Of a memif port, the lower id listens. */
+static void
+fill_port(const struct dev *dev, const struct dev_node *self, const struct dev_node *peer,
+	  uint32_t link, struct node_config *config)
+{
+	struct node_config_port *port = &config->ports[config->port_count];
+	const bool is_server = self->id < peer->id;
+	char host[32];
+
+	dev_net_port(dev, peer, link, port, config->port_count);
+	if (dev->net == DEV_NET_MEMIF)
+		(void)snprintf(port->device, sizeof(port->device),
+			       "net_memif%u,role=%s,id=0,socket=%s/m%u-%u%s.sock,"
+			       "socket-abstract=no,%s",
+			       config->port_count, is_server ? "server" : "client", dev->run_dir,
+			       is_server ? self->id : peer->id, is_server ? peer->id : self->id,
+			       link == 0 ? "" : "b",
+			       dev->mtu > DEV_MTU ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
+	if (dev->is_ipv6)
+		(void)snprintf(host, sizeof(host), DEV_DATA_HOST6, link, self->id);
+	else
+		(void)snprintf(host, sizeof(host), DEV_DATA_HOST, link, self->id);
+	(void)node_config_port_ip(port, host);
+	config->port_count++;
+	if (dev_net_is_shared(dev))
+		return;
+	port->peer_count = 1;
+	port->peers[0] = peer->id;
+}
+
+/* Of each link, one port to a switch, or one a peer. */
 static void
 fill_ports(const struct dev *dev, const struct dev_node *self, struct node_config *config)
 {
-	for (uint32_t i = 0; i < dev->node_count; i++) {
-		const struct dev_node *peer = &dev->nodes[i];
-		struct node_config_port *port = &config->ports[config->port_count];
-		if (peer->is_witness || peer->id == self->id)
-			continue;
-		const bool is_server = self->id < peer->id;
-		dev_net_port(dev, peer, port, config->port_count);
-		if (dev->net == DEV_NET_MEMIF)
-			(void)snprintf(
-			    port->device, sizeof(port->device),
-			    "net_memif%u,role=%s,id=0,socket=%s/m%u-%u.sock,"
-			    "socket-abstract=no,%s",
-			    config->port_count, is_server ? "server" : "client", dev->run_dir,
-			    is_server ? self->id : peer->id, is_server ? peer->id : self->id,
-			    dev->mtu > DEV_MTU ? "bsize=9216,rsize=8" : "bsize=2048,rsize=10");
-		port->ipv4 = config->nodes[self->id - 1].data.ipv4;
-		config->port_count++;
-		if (dev_net_is_shared(dev))
-			return;
-		port->peer_count = 1;
-		port->peers[0] = peer->id;
-	}
+	for (uint32_t link = 0; link < dev->links; link++)
+		for (uint32_t i = 0; i < dev->node_count; i++) {
+			const struct dev_node *peer = &dev->nodes[i];
+			if (peer->is_witness || peer->id == self->id)
+				continue;
+			fill_port(dev, self, peer, link, config);
+			if (dev_net_is_shared(dev))
+				break;
+		}
 }
 
 static enum admin_exit

@@ -6,19 +6,19 @@
  *
  *	NAME-<node>    mgmt0 (10.78.0.<id>), and the data port, without an address: the node's own
  *	               stack speaks on it. Of a pair it is data-<peer>, a cable between the two; of
- *	               more data nodes it is data0, which leads to the switch
+ *	               more data nodes it is data0, which leads to the switch. With --links 2 there
+ *	               is data1-<peer>, or data1, beside it
  *	NAME-hub       bridge br0 with one port a node: the management network
- *	NAME-switch    only with more than two data nodes: bridge br0 with one port a data node
+ *	NAME-switch    only with more than two data nodes: bridge br0 with one port data-<node> a
+ *data node; of the second links bridge br1, ports data1-<node>
  *
  * NAME is that of the run directory ("tern-XXXXXX"), which is recorded before anything is made, so
  * that `tern dev down` finds everything, also after a crash. The file "net" in the run directory
  * says that all was made. Links go with their namespaces.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -29,12 +29,14 @@
 
 #include "control/cli/dev.h"
 #include "hw/file_store/register_store.h"
+#include "hw/net_kernel/net_sockaddr.h"
 
 #define NETNS_DIR     "/run/netns"
 #define BACKLOG       511
 #define LISTEN_TRIES  1000
 #define SCRIPT_BYTES  3584u /* less than a pipe takes, so that writing never waits */
-#define PAYLOAD_BYTES 28u   /* of IP and UDP in an MTU */
+#define IP4_UDP_BYTES 28u   /* of an MTU */
+#define IP6_UDP_BYTES 48u
 #define NETNS_HUB     "hub"
 #define NETNS_SWITCH  "switch"
 #define DATA_NAME_MAX 16u /* of the kernel's, with its end */
@@ -119,14 +121,22 @@ netns_count(const struct dev *dev)
 	return dev->node_count + (has_switch(dev) ? 2 : 1);
 }
 
-/* The interface by which a node reaches @peer; the switch's end of it bears the node's name. */
+/* What is at the end of a link: the interface by which a node reaches @node, or the switch's port
+ * that leads to it. */
 static void
-data_name(const struct dev *dev, const struct dev_node *peer, char out[DATA_NAME_MAX])
+end_name(const struct dev_node *node, uint32_t link, char out[DATA_NAME_MAX])
+{
+	(void)snprintf(out, DATA_NAME_MAX, "data%s-%.9s", link == 0 ? "" : "1", node->name);
+}
+
+static void
+data_name(const struct dev *dev, const struct dev_node *peer, uint32_t link,
+	  char out[DATA_NAME_MAX])
 {
 	if (has_switch(dev))
-		(void)snprintf(out, DATA_NAME_MAX, "data0");
+		(void)snprintf(out, DATA_NAME_MAX, "data%u", link);
 	else
-		(void)snprintf(out, DATA_NAME_MAX, "data-%.9s", peer->name);
+		end_name(peer, link, out);
 }
 
 static bool
@@ -200,76 +210,123 @@ dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
 	return script.bytes == 0 || run_ip(NULL, &script, text, text_bytes);
 }
 
+/* A frame with one unit of a block has 1504 bytes of IPv6. */
+static uint32_t
+link_mtu(const struct dev *dev)
+{
+	return dev->is_ipv6 && dev->mtu < DEV_MTU6 ? DEV_MTU6 : dev->mtu;
+}
+
+/* One data link of @node: to the switch, or to each node behind it in the list. */
+static void
+script_data(const struct dev *dev, uint32_t index, uint32_t link, struct script *script)
+{
+	const struct dev_node *node = &dev->nodes[index];
+	char mine[DATA_NAME_MAX], theirs[DATA_NAME_MAX];
+	char one[DEV_NETNS_MAX], other[DEV_NETNS_MAX];
+
+	netns_name(dev, node->name, one);
+	end_name(node, link, theirs);
+	for (uint32_t i = index + 1; i <= dev->node_count; i++) {
+		const bool is_last = i == dev->node_count;
+		if (has_switch(dev) ? !is_last : is_last || dev->nodes[i].is_witness)
+			continue;
+		data_name(dev, is_last ? NULL : &dev->nodes[i], link, mine);
+		netns_name(dev, is_last ? NETNS_SWITCH : dev->nodes[i].name, other);
+		add_line(script, "link add %s netns %s type veth peer name %s netns %s\n", mine,
+			 one, theirs, other);
+	}
+}
+
 /* Namespaces and the pairs of interfaces between them; nothing is up yet. */
 static void
 script_links(const struct dev *dev, struct script *script)
 {
-	char hub[DEV_NETNS_MAX], middle[DEV_NETNS_MAX], one[DEV_NETNS_MAX], other[DEV_NETNS_MAX];
+	char hub[DEV_NETNS_MAX], name[DEV_NETNS_MAX];
 
 	for (uint32_t i = 0; i < netns_count(dev); i++) {
-		netns_name(dev, netns_end(dev, i), one);
-		add_line(script, "netns add %s\n", one);
+		netns_name(dev, netns_end(dev, i), name);
+		add_line(script, "netns add %s\n", name);
 	}
 	netns_name(dev, NETNS_HUB, hub);
-	netns_name(dev, NETNS_SWITCH, middle);
 	for (uint32_t i = 0; i < dev->node_count; i++) {
-		netns_name(dev, dev->nodes[i].name, one);
+		netns_name(dev, dev->nodes[i].name, name);
 		add_line(script, "link add mgmt0 netns %s type veth peer name mgmt-%s netns %s\n",
-			 one, dev->nodes[i].name, hub);
-		if (has_switch(dev) && !dev->nodes[i].is_witness)
-			add_line(script,
-				 "link add data0 netns %s type veth peer name data-%s netns %s\n",
-				 one, dev->nodes[i].name, middle);
+			 name, dev->nodes[i].name, hub);
+		for (uint32_t link = 0; link < dev->links && !dev->nodes[i].is_witness; link++)
+			script_data(dev, i, link, script);
 	}
-	for (uint32_t i = 0; i < dev->node_count && !has_switch(dev); i++)
-		for (uint32_t k = i + 1; k < dev->node_count; k++) {
-			if (dev->nodes[i].is_witness || dev->nodes[k].is_witness)
-				continue;
-			netns_name(dev, dev->nodes[i].name, one);
-			netns_name(dev, dev->nodes[k].name, other);
-			add_line(script,
-				 "link add data-%s netns %s type veth peer name data-%s netns %s\n",
-				 dev->nodes[k].name, one, dev->nodes[i].name, other);
-		}
 }
 
-/* A bridge with all interfaces of its namespace that begin with @kind ("mgmt", "data"). It floods
- * what it knows no port for: nobody here asks for multicast groups. */
+/* A bridge floods what it knows no port for: nobody here asks for multicast groups. */
 static void
-script_bridge(const struct dev *dev, const char *kind, uint32_t mtu, struct script *script)
+script_bridge(const char *bridge, struct script *script)
 {
-	const bool is_data = strcmp(kind, "data") == 0;
+	add_line(script,
+		 "link add %s type bridge stp_state 0 mcast_snooping 0\n"
+		 "link set %s addrgenmode none\nlink set %s up\n",
+		 bridge, bridge, bridge);
+}
 
-	add_line(script, "link add br0 type bridge stp_state 0 mcast_snooping 0\n"
-			 "link set br0 addrgenmode none\n");
-	for (uint32_t i = 0; i < dev->node_count; i++)
-		if (!is_data || !dev->nodes[i].is_witness)
-			add_line(script,
-				 "link set %s-%s addrgenmode none\nlink set %s-%s mtu %u master "
-				 "br0\nlink set %s-%s up\n",
-				 kind, dev->nodes[i].name, kind, dev->nodes[i].name, mtu, kind,
-				 dev->nodes[i].name);
-	add_line(script, "link set br0 up\n");
+static void
+script_bridge_port(const char *bridge, const char *port, uint32_t mtu, struct script *script)
+{
+	add_line(script,
+		 "link set %s addrgenmode none\nlink set %s mtu %u master %s\nlink set %s up\n",
+		 port, port, mtu, bridge, port);
+}
+
+static void
+script_hub(const struct dev *dev, struct script *script)
+{
+	char port[DATA_NAME_MAX];
+
+	script_bridge("br0", script);
+	for (uint32_t i = 0; i < dev->node_count; i++) {
+		(void)snprintf(port, sizeof(port), "mgmt-%.9s", dev->nodes[i].name);
+		script_bridge_port("br0", port, DEV_MTU, script);
+	}
+}
+
+static void
+script_switch(const struct dev *dev, struct script *script)
+{
+	char port[DATA_NAME_MAX], bridge[DATA_NAME_MAX];
+
+	for (uint32_t link = 0; link < dev->links; link++) {
+		(void)snprintf(bridge, sizeof(bridge), "br%u", link);
+		script_bridge(bridge, script);
+		for (uint32_t i = 0; i < dev->node_count; i++) {
+			end_name(&dev->nodes[i], link, port);
+			if (!dev->nodes[i].is_witness)
+				script_bridge_port(bridge, port, link_mtu(dev), script);
+		}
+	}
 }
 
 static void
 script_node(const struct dev *dev, const struct dev_node *self, struct script *script)
 {
 	char name[DATA_NAME_MAX];
-	bool is_done = self->is_witness;
 
-	add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST "/24 dev mgmt0\n", self->id);
+	if (dev->is_ipv6)
+		add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST6 "/64 dev mgmt0 nodad\n",
+			 self->id);
+	else
+		add_line(script, "link set lo up\naddr add " DEV_MGMT_HOST "/24 dev mgmt0\n",
+			 self->id);
 	add_line(script, "link set mgmt0 up\n");
-	for (uint32_t i = 0; i < dev->node_count && !is_done; i++) {
-		const struct dev_node *peer = &dev->nodes[i];
-		if (peer->is_witness || peer->id == self->id)
+	for (uint32_t i = 0; i < dev->node_count * dev->links && !self->is_witness; i++) {
+		const struct dev_node *peer = &dev->nodes[i % dev->node_count];
+		const uint32_t link = i / dev->node_count;
+		/* All peers are behind one interface, or each behind its own. */
+		if (has_switch(dev) ? peer != dev->nodes : peer->is_witness || peer->id == self->id)
 			continue;
 		/* No link-local address: the kernel has nothing to say on a data port. */
-		data_name(dev, peer, name);
+		data_name(dev, peer, link, name);
 		add_line(script,
 			 "link set %s addrgenmode none\nlink set %s mtu %u\nlink set %s up\n", name,
-			 name, dev->mtu, name);
-		is_done = has_switch(dev);
+			 name, link_mtu(dev), name);
 	}
 }
 
@@ -308,11 +365,11 @@ make_all(const struct dev *dev, char *text, size_t text_bytes)
 	script_links(dev, &script);
 	bool is_good = run_ip(NULL, &script, text, text_bytes);
 	script.bytes = 0;
-	script_bridge(dev, "mgmt", DEV_MTU, &script);
+	script_hub(dev, &script);
 	is_good = is_good && run_in(dev, NETNS_HUB, &script, text, text_bytes);
 	script.bytes = 0;
 	if (has_switch(dev)) {
-		script_bridge(dev, "data", dev->mtu, &script);
+		script_switch(dev, &script);
 		is_good = is_good && run_in(dev, NETNS_SWITCH, &script, text, text_bytes);
 	}
 	for (uint32_t i = 0; i < dev->node_count && is_good; i++) {
@@ -355,15 +412,21 @@ dev_net_is_shared(const struct dev *dev)
 	return dev->net != DEV_NET_MEMIF && has_switch(dev);
 }
 
+const char *
+dev_net_loopback(const struct dev *dev)
+{
+	return dev->is_ipv6 ? "[::1]" : "127.0.0.1";
+}
+
 void
-dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_config_port *port,
-	     uint32_t number)
+dev_net_port(const struct dev *dev, const struct dev_node *peer, uint32_t link,
+	     struct node_config_port *port, uint32_t number)
 {
 	char name[DATA_NAME_MAX];
 
-	data_name(dev, peer, name);
+	data_name(dev, peer, link, name);
 	if (dev->mtu > DEV_MTU)
-		port->payload_max = dev->mtu - PAYLOAD_BYTES;
+		port->payload_max = dev->mtu - (dev->is_ipv6 ? IP6_UDP_BYTES : IP4_UDP_BYTES);
 	if (dev->net == DEV_NET_VETH_XDP)
 		(void)snprintf(port->device, sizeof(port->device), "net_af_xdp%u,iface=%s", number,
 			       name);
@@ -376,20 +439,21 @@ dev_net_port(const struct dev *dev, const struct dev_node *peer, struct node_con
 			       "net_af_packet%u,iface=%s,framecnt=2048", number, name);
 }
 
-/* Opened here, in the caller's namespace, and handed to the node: so it is reached on 127.0.0.1. */
+/* Opened here, in the caller's namespace, and handed to the node: so it is reached on the loopback
+ * address. */
 static int
-open_here(int kind, uint16_t port)
+open_here(const struct dev *dev, int kind, uint16_t port)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET,
-					     .sin_port = htons(port),
-					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const int one = 1, fd = socket(AF_INET, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct inet_addr v4 = inet_addr_v4(INADDR_LOOPBACK), v6 = { { [15] = 1 } };
+	const struct inet_addr *ip = dev->is_ipv6 ? &v6 : &v4;
+	union net_sockaddr address;
+	const socklen_t bytes = net_sockaddr_make(&address, ip, port);
+	const int one = 1, fd = net_sockaddr_socket(ip, kind | SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd >= 0 &&
 	    (kind != SOCK_STREAM ||
 	     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0) &&
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    (kind != SOCK_STREAM || listen(fd, BACKLOG) == 0))
+	    bind(fd, &address.any, bytes) == 0 && (kind != SOCK_STREAM || listen(fd, BACKLOG) == 0))
 		return fd;
 	const int reason = errno;
 	if (fd >= 0)
@@ -400,14 +464,14 @@ open_here(int kind, uint16_t port)
 
 /* The threads of a node that was just killed may still be letting go of the old one. */
 static int
-open_here_patiently(int kind, uint16_t port)
+open_here_patiently(const struct dev *dev, int kind, uint16_t port)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
-	int fd = open_here(kind, port);
+	int fd = open_here(dev, kind, port);
 
 	for (int i = 0; i < LISTEN_TRIES && fd < 0 && errno == EADDRINUSE; i++) {
 		(void)nanosleep(&pause, NULL);
-		fd = open_here(kind, port);
+		fd = open_here(dev, kind, port);
 	}
 	return fd;
 }
@@ -438,54 +502,90 @@ dev_net_place(struct cli *cli, const struct dev *dev, const struct dev_node *nod
 	if (place->netns_fd < 0)
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "network namespace %s: %s", name,
 				strerror(errno));
-	place->passed_fds[0] = open_here_patiently(SOCK_STREAM, port);
+	place->passed_fds[0] = open_here_patiently(dev, SOCK_STREAM, port);
 	if (place->passed_fds[0] >= 0 && !node->is_witness) {
 		port = node->client_port;
-		place->passed_fds[1] = open_here_patiently(SOCK_DGRAM, port);
+		place->passed_fds[1] = open_here_patiently(dev, SOCK_DGRAM, port);
 	}
 	if (place->passed_fds[0] >= 0 && (node->is_witness || place->passed_fds[1] >= 0))
 		return ADMIN_EXIT_OK;
 	const int reason = errno;
 	dev_net_place_close(place);
-	return cli_fail(cli, ADMIN_EXIT_FAILED, "127.0.0.1:%u: %s", port, strerror(reason));
+	return cli_fail(cli, ADMIN_EXIT_FAILED, "%s:%u: %s", dev_net_loopback(dev), port,
+			strerror(reason));
+}
+
+/* The values of options that have only two, by their first letters. */
+static bool
+is_one_of(const char *value, const char *first, const char *second)
+{
+	return value == NULL || strcmp(value, first) == 0 || strcmp(value, second) == 0;
+}
+
+static enum admin_exit
+check_options(struct cli *cli, const struct dev *wanted)
+{
+	const char *mtu = cli->values[CLI_MTU], *links = cli->values[CLI_LINKS];
+	const char *ip = cli->values[CLI_IP];
+
+	if (!is_one_of(mtu, "1500", "9000"))
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--mtu \"%.32s\", allowed 1500, 9000", mtu);
+	if (!is_one_of(links, "1", "2"))
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--links \"%.32s\", allowed 1, 2", links);
+	if (!is_one_of(ip, "4", "6"))
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--ip \"%.32s\", allowed 4, 6", ip);
+	if (wanted->net == DEV_NET_VETH_XDP && wanted->mtu > DEV_MTU)
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--net veth-xdp takes frames of less than a page; allowed --mtu "
+				"1500, or --net veth");
+	if (wanted->net != DEV_NET_MEMIF && geteuid() != 0)
+		return cli_fail(cli, ADMIN_EXIT_FAILED,
+				"--net %s makes network namespaces, which needs root; run it as "
+				"root, or take --net memif",
+				dev_net_name(wanted->net));
+	return ADMIN_EXIT_OK;
 }
 
 enum admin_exit
 dev_net_choose(struct cli *cli, struct dev *dev)
 {
 	const char *name = cli->values[CLI_NET], *mtu = cli->values[CLI_MTU];
-	enum dev_net net = dev->net;
-	uint32_t bytes = dev->mtu == 0 ? DEV_MTU : dev->mtu;
+	const char *links = cli->values[CLI_LINKS], *ip = cli->values[CLI_IP];
+	struct dev wanted = { .net = dev->net,
+			      .mtu = dev->mtu == 0 ? DEV_MTU : dev->mtu,
+			      .links = dev->links == 0 ? 1 : dev->links,
+			      .is_ipv6 = dev->is_ipv6 };
 	char text[512];
 
-	if (name && !dev_net_parse(name, &net))
+	if (name && !dev_net_parse(name, &wanted.net))
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
 				"--net \"%.32s\", allowed memif, veth, veth-xdp", name);
-	if (mtu && strcmp(mtu, "1500") != 0 && strcmp(mtu, "9000") != 0)
-		return cli_fail(cli, ADMIN_EXIT_USAGE, "--mtu \"%.32s\", allowed 1500, 9000", mtu);
 	if (mtu)
-		bytes = mtu[0] == '9' ? DEV_MTU_JUMBO : DEV_MTU;
-	if (net == DEV_NET_VETH_XDP && bytes > DEV_MTU)
-		return cli_fail(cli, ADMIN_EXIT_USAGE,
-				"--net veth-xdp takes frames of less than a page; allowed --mtu "
-				"1500, or --net veth");
-	if (net != DEV_NET_MEMIF && geteuid() != 0)
-		return cli_fail(cli, ADMIN_EXIT_FAILED,
-				"--net %s makes network namespaces, which needs root; run it as "
-				"root, or take --net memif",
-				dev_net_name(net));
-	if (net == dev->net && bytes == dev->mtu)
+		wanted.mtu = mtu[0] == '9' ? DEV_MTU_JUMBO : DEV_MTU;
+	if (links)
+		wanted.links = links[0] == '2' ? 2 : 1;
+	if (ip)
+		wanted.is_ipv6 = ip[0] == '6';
+	const enum admin_exit code = check_options(cli, &wanted);
+	if (code)
+		return code;
+	if (wanted.net == dev->net && wanted.mtu == dev->mtu && wanted.links == dev->links &&
+	    wanted.is_ipv6 == dev->is_ipv6)
 		return ADMIN_EXIT_OK;
 	for (uint32_t i = 0; i < dev->node_count && dev->cluster_id != 0; i++)
 		if (process_state_of(&dev->nodes[i].process) != PROCESS_DEAD)
-			return cli_fail(cli, ADMIN_EXIT_USAGE,
-					"the cluster in %s runs on --net %s --mtu %u; end it with "
-					"`tern dev down` first",
-					dev->dir, dev_net_name(dev->net), dev->mtu);
+			return cli_fail(
+			    cli, ADMIN_EXIT_USAGE,
+			    "the cluster in %s runs on --net %s --mtu %u --links %u --ip "
+			    "%d; end it with `tern dev down` first",
+			    dev->dir, dev_net_name(dev->net), dev->mtu, dev->links,
+			    dev->is_ipv6 ? 6 : 4);
 	if (!dev_net_remove(dev, text, sizeof(text)))
 		return cli_fail(cli, ADMIN_EXIT_FAILED,
 				"network namespaces of before cannot be removed: %s", text);
-	dev->net = net;
-	dev->mtu = bytes;
+	dev->net = wanted.net;
+	dev->mtu = wanted.mtu;
+	dev->links = wanted.links;
+	dev->is_ipv6 = wanted.is_ipv6;
 	return ADMIN_EXIT_OK;
 }

@@ -62,8 +62,9 @@ dev_json(const struct dev *dev)
 		const struct dev_node *node = &dev->nodes[i];
 		const enum process_state state = process_state_of(&node->process);
 		dev_admin_socket(dev, node, socket);
-		(void)snprintf(resp, sizeof(resp), "127.0.0.1:%u", node->resp_port);
-		(void)snprintf(client, sizeof(client), "127.0.0.1:%u", node->client_port);
+		(void)snprintf(resp, sizeof(resp), "%s:%u", dev_net_loopback(dev), node->resp_port);
+		(void)snprintf(client, sizeof(client), "%s:%u", dev_net_loopback(dev),
+			       node->client_port);
 		json_t *entry =
 		    json_pack("{s:s,s:i,s:s,s:s,s:i,s:s}", "name", node->name, "id", (int)node->id,
 			      "kind", node->is_witness ? "witness" : "data", "state",
@@ -76,9 +77,10 @@ dev_json(const struct dev *dev)
 		(void)json_array_append_new(nodes, entry);
 	}
 	admin_hex64(dev->cluster_id, id);
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:o}", "api", "dev/v1", "cluster_id", id, "dir",
-			 dev->dir, "run_dir", dev->run_dir, "net", dev_net_name(dev->net), "mtu",
-			 (int)dev->mtu, "nodes", nodes);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:o}", "api", "dev/v1", "cluster_id", id,
+			 "dir", dev->dir, "run_dir", dev->run_dir, "net", dev_net_name(dev->net),
+			 "mtu", (int)dev->mtu, "links", (int)dev->links, "ip", dev->is_ipv6 ? 6 : 4,
+			 "nodes", nodes);
 }
 
 static void

@@ -63,6 +63,92 @@ print_columns(FILE *out, const json_t *status, const char *const *heads, const c
 	cli_table_print(&table, out);
 }
 
+/* "net_memif0,role=..." -> "net_memif0" */
+static const char *
+short_name(const char *device, char out[CLI_CELL_MAX])
+{
+	(void)snprintf(out, CLI_CELL_MAX, "%.*s", device ? (int)strcspn(device, ",") : 0,
+		       device ? device : "");
+	return out;
+}
+
+static const char *
+number_cell(const json_t *object, const char *key, char out[CLI_CELL_MAX])
+{
+	(void)snprintf(out, CLI_CELL_MAX, "%lld",
+		       (long long)json_integer_value(json_object_get(object, key)));
+	return out;
+}
+
+/* "b c": the nodes to which frames leave by the port. */
+static const char *
+used_cell(const json_t *port, char out[CLI_CELL_MAX])
+{
+	const json_t *used = json_object_get(port, "used_for");
+	size_t at = 0;
+
+	(void)snprintf(out, CLI_CELL_MAX, "-");
+	for (size_t i = 0; i < json_array_size(used) && at < CLI_CELL_MAX; i++) {
+		const char *name = json_string_value(json_array_get(used, i));
+		const int bytes =
+		    snprintf(out + at, CLI_CELL_MAX - at, "%s%s", i ? " " : "", name ? name : "?");
+		at += bytes > 0 ? (size_t)bytes : 0;
+	}
+	return out;
+}
+
+/* The sum of the drops that begin so. */
+static const char *
+drops_cell(const json_t *port, const char *prefix, char out[CLI_CELL_MAX])
+{
+	json_t *drops = json_object_get(port, "drops");
+	long long sum = 0;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(drops, key, value) if (strncmp(key, prefix, strlen(prefix)) == 0) sum +=
+	    (long long)json_integer_value(value);
+	(void)snprintf(out, CLI_CELL_MAX, "%lld", sum);
+	return out;
+}
+
+/* The data ports one by one, where a node has several. */
+static void
+print_ports(FILE *out, const json_t *status)
+{
+	static const char *const heads[] = { "NODE", "PORT", "UP",      "USED FOR",
+					     "RX",   "TX",   "RX DROP", "TX DROP" };
+	const json_t *nodes = json_object_get(status, "nodes");
+	struct cli_table table = { 0 };
+	char texts[6][CLI_CELL_MAX];
+	bool is_any = false;
+
+	cli_table_row(&table, 8, heads);
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const json_t *ports = json_object_get(entry, "ports");
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		for (size_t k = 0; json_array_size(ports) > 1 && k < json_array_size(ports); k++) {
+			const json_t *port = json_array_get(ports, k);
+			const char *device = json_string_value(json_object_get(port, "device"));
+			const char *const cells[] = { name ? name : "?",
+						      short_name(device, texts[0]),
+						      json_is_true(json_object_get(port, "up"))
+							  ? "yes"
+							  : "no",
+						      used_cell(port, texts[1]),
+						      number_cell(port, "rx_frames", texts[2]),
+						      number_cell(port, "tx_frames", texts[3]),
+						      drops_cell(port, "rx_", texts[4]),
+						      drops_cell(port, "tx_", texts[5]) };
+			cli_table_row(&table, 8, cells);
+			is_any = true;
+		}
+	}
+	if (is_any)
+		cli_table_print(&table, out);
+}
+
 static void
 print_problems(FILE *out, const json_t *status)
 {
@@ -159,6 +245,7 @@ verb_status(struct cli *cli)
 			  : "unknown",
 		      json_string_value(json_object_get(status, "health")));
 	print_columns(cli->out, status, heads, keys, sizeof(heads) / sizeof(heads[0]), false);
+	print_ports(cli->out, status);
 	print_problems(cli->out, status);
 	print_foreign(cli->out, status);
 	json_decref(status);

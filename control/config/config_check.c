@@ -8,6 +8,7 @@
 #include "control/config/config_reader.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/command.h"
+#include "hw/net_kernel/net_sockaddr.h"
 
 static const config_setting_t *
 node_setting(const struct config_reader *reader, uint32_t index, const char *key)
@@ -20,9 +21,28 @@ node_setting(const struct config_reader *reader, uint32_t index, const char *key
 }
 
 static bool
-is_same_address(const struct node_address *a, const struct node_address *b)
+is_same(const struct node_address *a, const struct node_address *b)
 {
-	return a->port != 0 && a->ipv4 == b->ipv4 && a->port == b->port;
+	return a->port != 0 && a->port == b->port && inet_addr_equal(&a->ip, &b->ip);
+}
+
+/* The data addresses of a node against each other, and against those of the nodes before it. */
+static enum tern_err
+check_data(struct config_reader *reader, uint32_t index)
+{
+	const struct node_config_node *node = &reader->config->nodes[index];
+
+	for (uint32_t i = 0; i < node->data_count; i++)
+		for (uint32_t k = 0; k <= index; k++) {
+			const struct node_config_node *other = &reader->config->nodes[k];
+			for (uint32_t n = 0; n < (k == index ? i : other->data_count); n++)
+				if (is_same(&other->data[n], &node->data[i]))
+					return config_fail(
+					    reader, node_setting(reader, index, "data"), "data",
+					    "\"%s\" is also an address of \"%s\"",
+					    node->data[i].text, other->name);
+		}
+	return TERN_OK;
 }
 
 /* What two sockets cannot have at once. mgmt and client are both UDP, resp is TCP; data is on other
@@ -32,23 +52,27 @@ check_addresses(struct config_reader *reader, uint32_t index)
 {
 	const struct node_config_node *node = &reader->config->nodes[index];
 
-	if (is_same_address(&node->client, &node->mgmt))
+	if (is_same(&node->client, &node->mgmt))
 		return config_fail(reader, node_setting(reader, index, "client"), "client",
 				   "\"%s\" is also the mgmt address of this node",
 				   node->client.text);
 	for (uint32_t i = 0; i < index; i++) {
 		const struct node_config_node *other = &reader->config->nodes[i];
+		if (inet_addr_is_v4(&other->mgmt.ip) != inet_addr_is_v4(&node->mgmt.ip))
+			return config_fail(reader, node_setting(reader, index, "mgmt"), "mgmt",
+					   "\"%s\" is of another family than the address of "
+					   "\"%s\", allowed one family for all nodes",
+					   node->mgmt.text, other->name);
 		const struct {
 			const char *key;
 			const struct node_address *mine, *theirs;
 		} pairs[] = { { "mgmt", &node->mgmt, &other->mgmt },
 			      { "mgmt", &node->mgmt, &other->client },
-			      { "data", &node->data, &other->data },
 			      { "resp", &node->resp, &other->resp },
 			      { "client", &node->client, &other->client },
 			      { "client", &node->client, &other->mgmt } };
 		for (size_t k = 0; k < sizeof(pairs) / sizeof(pairs[0]); k++) {
-			if (is_same_address(pairs[k].mine, pairs[k].theirs))
+			if (is_same(pairs[k].mine, pairs[k].theirs))
 				return config_fail(
 				    reader, node_setting(reader, index, pairs[k].key), pairs[k].key,
 				    "\"%s\" is also an address of \"%s\"", pairs[k].mine->text,
@@ -63,7 +87,7 @@ check_node(struct config_reader *reader, uint32_t index)
 {
 	const struct node_config *c = reader->config;
 	const struct node_config_node *node = &c->nodes[index];
-	const struct node_address *addresses[] = { &node->data, &node->resp, &node->client };
+	const struct node_address *addresses[] = { &node->data[0], &node->resp, &node->client };
 	static const char *const keys[] = { "data", "resp", "client" };
 
 	for (uint32_t i = 0; i < 3; i++) {
@@ -87,7 +111,8 @@ check_node(struct config_reader *reader, uint32_t index)
 					   "\"%s\" is used twice, allowed one node a name",
 					   node->name);
 	}
-	return check_addresses(reader, index);
+	const enum tern_err err = check_addresses(reader, index);
+	return err ? err : check_data(reader, index);
 }
 
 static enum tern_err
@@ -243,6 +268,43 @@ check_memif_socket(struct config_reader *reader, const config_setting_t *at, con
 	return TERN_OK;
 }
 
+/* Which of our networks a port is on, and that each peer behind it has an address there. */
+static enum tern_err
+check_network(struct config_reader *reader, const config_setting_t *at,
+	      struct node_config_port *port)
+{
+	const struct node_config *c = reader->config;
+	const struct node_config_node *self = node_config_self(c);
+	char text[NET_SOCKADDR_TEXT_MAX];
+
+	if (inet_addr_is_none(&port->ip))
+		port->ip = self->data[0].ip;
+	for (port->network = 0; port->network < self->data_count; port->network++)
+		if (inet_addr_equal(&self->data[port->network].ip, &port->ip))
+			break;
+	net_sockaddr_text(&port->ip, text);
+	if (port->network == self->data_count)
+		return config_fail(reader, at, "ports[].ip",
+				   "%s is none of this node's data addresses, allowed one of them",
+				   text);
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct node_config_node *peer = &c->nodes[i];
+		if (peer->id == c->id || !node_config_port_reaches(port, peer))
+			continue;
+		if (port->network >= peer->data_count)
+			return config_fail(
+			    reader, at, "ports[].ip",
+			    "%s is data address %u of this node, and node \"%s\" has "
+			    "only %u; give it one there, or name the port's peers",
+			    text, port->network + 1, peer->name, peer->data_count);
+		if (inet_addr_is_v4(&peer->data[port->network].ip) != inet_addr_is_v4(&port->ip))
+			return config_fail(reader, at, "ports[].ip",
+					   "%s is of another family than \"%s\" of node \"%s\"",
+					   text, peer->data[port->network].text, peer->name);
+	}
+	return TERN_OK;
+}
+
 static enum tern_err
 check_ports(struct config_reader *reader)
 {
@@ -270,8 +332,6 @@ check_ports(struct config_reader *reader)
 						   "\"%.64s\" is used twice, allowed one port a "
 						   "device",
 						   port->device);
-		if (port->ipv4 == 0)
-			port->ipv4 = node_config_self(c)->data.ipv4;
 		reached |= port->peer_count == 0 ? peers : 0;
 		for (uint32_t k = 0; k < port->peer_count; k++) {
 			const struct node_config_node *peer = node_config_find(c, port->peers[k]);
@@ -281,6 +341,13 @@ check_ports(struct config_reader *reader)
 						   port->peers[k]);
 			reached |= 1ull << peer->id;
 		}
+		const char *file = config_setting_source_file(at);
+		(void)snprintf(port->file, sizeof(port->file), "%s", file ? file : reader->path);
+		port->line = config_setting_source_line(at);
+		if (c->kind == NODE_DATA)
+			err = check_network(reader, at, port);
+		if (err)
+			return err;
 	}
 	for (uint32_t i = 0; i < c->node_count && c->kind == NODE_DATA; i++)
 		if ((peers & ~reached & 1ull << c->nodes[i].id) != 0)

@@ -94,7 +94,7 @@ const struct config_key config_node_keys[] = {
 	{ "name", CONFIG_NAME, NODE(name), 0, 0, NULL, NULL, false },
 	{ "id", CONFIG_COUNT, NODE(id), 1, NET_NODES_MAX - 1, NULL, NULL, false },
 	{ "kind", CONFIG_CHOICE, NODE(kind), 0, 0, "data", kinds, false },
-	{ "data", CONFIG_ADDRESS, NODE(data), 0, 0, "", NULL, false },
+	{ "data", CONFIG_ADDRESSES, NODE(data), 0, 0, "", NULL, false },
 	{ "mgmt", CONFIG_ADDRESS, NODE(mgmt), 0, 0, NULL, NULL, false },
 	{ "resp", CONFIG_ADDRESS, NODE(resp), 0, 0, "", NULL, false },
 	{ "client", CONFIG_ADDRESS, NODE(client), 0, 0, "", NULL, false },
@@ -112,8 +112,8 @@ const size_t config_device_key_count = COUNT(config_device_keys);
 #define PORT(member) FIELD(node_config_port, member)
 const struct config_key config_port_keys[] = {
 	{ "device", CONFIG_STRING, PORT(device), 0, 0, NULL, NULL, true },
-	{ "ip", CONFIG_IPV4, PORT(ipv4), 0, 0, "", NULL, true },
-	{ "payload_max", CONFIG_COUNT, PORT(payload_max), 576, 8972, "0", NULL, true },
+	{ "ip", CONFIG_IP, PORT(ip), 0, 0, "", NULL, true },
+	{ "payload_max", CONFIG_COUNT, PORT(payload_max), 1456, 8972, "0", NULL, true },
 	{ "peers", CONFIG_IDS, PORT(peers), 1, NET_NODES_MAX - 1, "", NULL, true },
 };
 const size_t config_port_key_count = COUNT(config_port_keys);

@@ -28,10 +28,11 @@ enum config_type {
 	CONFIG_SIGNED,
 	CONFIG_FLAG,
 	CONFIG_CHOICE,
-	CONFIG_IPV4,    /* address without a port */
-	CONFIG_ADDRESS, /* struct node_address */
-	CONFIG_HEX64,   /* "" is 0; else 1 to 16 hexadecimal digits, not zero */
-	CONFIG_IDS,     /* array of node ids; the count lies just before, see config_keys.c */
+	CONFIG_IP,        /* address without a port */
+	CONFIG_ADDRESS,   /* struct node_address */
+	CONFIG_ADDRESSES, /* one or an array of them: struct node_config_node */
+	CONFIG_HEX64,     /* "" is 0; else 1 to 16 hexadecimal digits, not zero */
+	CONFIG_IDS,       /* array of node ids; the count lies just before, see config_keys.c */
 };
 
 struct config_choice {

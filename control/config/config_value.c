@@ -193,36 +193,54 @@ read_hex64(struct config_reader *reader, const struct config_key *key,
 			   "\"%.64s\", allowed 1 to 16 hexadecimal digits, not zero", text);
 }
 
-static enum tern_err
-read_ipv4(struct config_reader *reader, const struct config_key *key,
-	  const config_setting_t *setting, const char *text, uint32_t *ipv4)
+/* An address of either family, in numbers. */
+static bool
+parse_ip(const char *text, struct inet_addr *ip)
 {
-	struct in_addr in;
+	struct in_addr v4;
 
-	*ipv4 = 0;
-	if (text[0] == 0)
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		*ip = inet_addr_v4(ntohl(v4.s_addr));
+		return true;
+	}
+	/* IPv4 within IPv6 is how we write IPv4 down; a link-local address says nothing without an
+	 * interface. */
+	return inet_pton(AF_INET6, text, ip->bytes) == 1 && !inet_addr_is_v4(ip) &&
+	       !inet_addr_is_none(ip) && ip->bytes[0] != 0xff &&
+	       !(ip->bytes[0] == 0xfe && (ip->bytes[1] & 0xc0) == 0x80);
+}
+
+bool
+node_config_port_ip(struct node_config_port *port, const char *text)
+{
+	return parse_ip(text, &port->ip);
+}
+
+static enum tern_err
+read_ip(struct config_reader *reader, const struct config_key *key, const config_setting_t *setting,
+	const char *text, struct inet_addr *ip)
+{
+	memset(ip, 0, sizeof(*ip));
+	if (text[0] == 0 || parse_ip(text, ip))
 		return TERN_OK;
-	if (inet_pton(AF_INET, text, &in) != 1)
-		return config_fail(reader, setting, key->path,
-				   "\"%.64s\" is no IPv4 address, allowed a.b.c.d", text);
-	*ipv4 = ntohl(in.s_addr);
-	return TERN_OK;
+	return config_fail(reader, setting, key->path,
+			   "\"%.64s\" is no address, allowed a.b.c.d or an IPv6 address without a "
+			   "zone",
+			   text);
 }
 
 static bool
-resolve(const char *host, uint32_t *ipv4)
+resolve(const char *host, struct inet_addr *ip)
 {
 	const struct addrinfo hints = { .ai_family = AF_INET };
 	struct addrinfo *list = NULL;
-	struct in_addr in;
 
-	if (inet_pton(AF_INET, host, &in) == 1) {
-		*ipv4 = ntohl(in.s_addr);
+	if (parse_ip(host, ip))
 		return true;
-	}
-	if (getaddrinfo(host, NULL, &hints, &list) != 0)
+	if (strchr(host, ':') || getaddrinfo(host, NULL, &hints, &list) != 0)
 		return false;
-	*ipv4 = ntohl(((const struct sockaddr_in *)(const void *)list->ai_addr)->sin_addr.s_addr);
+	*ip = inet_addr_v4(
+	    ntohl(((const struct sockaddr_in *)(const void *)list->ai_addr)->sin_addr.s_addr));
 	freeaddrinfo(list);
 	return true;
 }
@@ -231,32 +249,64 @@ static enum tern_err
 read_address(struct config_reader *reader, const struct config_key *key,
 	     const config_setting_t *setting, const char *text, struct node_address *address)
 {
-	char host[sizeof(address->text)];
 	const char *colon = strrchr(text, ':');
 	char *end = NULL;
 
 	memset(address, 0, sizeof(*address));
 	if (text[0] == 0)
 		return TERN_OK;
-	if (!colon || colon == text || strlen(text) >= sizeof(address->text))
+	const bool is_bracketed = text[0] == '[' && colon && colon > text + 1 && colon[-1] == ']';
+	const char *host = is_bracketed ? text + 1 : text;
+	const size_t host_bytes = colon ? (size_t)(colon - host) - (is_bracketed ? 1 : 0) : 0;
+	if (host_bytes == 0 || strlen(text) >= sizeof(address->text) ||
+	    (!is_bracketed && memchr(text, ':', host_bytes)))
 		return config_fail(reader, setting, key->path,
-				   "\"%.80s\" is no address, allowed \"host:port\", at most %zu "
-				   "bytes",
+				   "\"%.80s\" is no address, allowed \"host:port\" or "
+				   "\"[IPv6]:port\", at most %zu bytes",
 				   text, sizeof(address->text) - 1);
 	const long port = strtol(colon + 1, &end, 10);
 	if (colon[1] < '0' || colon[1] > '9' || *end != 0 || port < 1 || port > 65535)
 		return config_fail(reader, setting, key->path,
 				   "\"%.80s\": bad port, allowed 1 to 65535", text);
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = 0;
-	if (!resolve(host, &address->ipv4))
-		return config_fail(
-		    reader, setting, key->path,
-		    "\"%.80s\": no IPv4 address known for this host, allowed a.b.c.d "
-		    "or a name that resolves",
-		    text);
+	memcpy(address->host, host, host_bytes);
+	if (!resolve(address->host, &address->ip))
+		return config_fail(reader, setting, key->path,
+				   "\"%.80s\": no address known for this host, allowed a.b.c.d, "
+				   "[IPv6] without a zone, or a name that resolves to IPv4",
+				   text);
 	address->port = (uint16_t)port;
 	(void)snprintf(address->text, sizeof(address->text), "%s", text);
+	return TERN_OK;
+}
+
+/* One string, or an array of them: the node's address on each data network. */
+static enum tern_err
+read_addresses(struct config_reader *reader, const struct config_key *key,
+	       const config_setting_t *setting, struct node_config_node *node)
+{
+	const bool is_array = setting && config_setting_is_array(setting);
+	const int count = is_array ? config_setting_length(setting) : 1;
+
+	node->data_count = 0;
+	if (!setting)
+		return TERN_OK;
+	if (count < 1 || count > (int)NODE_CONFIG_NETWORKS_MAX)
+		return config_fail(reader, setting, key->path, "%d addresses, allowed 1 to %u",
+				   count, NODE_CONFIG_NETWORKS_MAX);
+	for (int i = 0; i < count; i++) {
+		const config_setting_t *one =
+		    is_array ? config_setting_get_elem(setting, (unsigned int)i) : setting;
+		const char *text = NULL;
+		enum tern_err err = read_text(reader, key, one, &text);
+		if (!err)
+			err = read_address(reader, key, one, text, &node->data[i]);
+		if (err)
+			return err;
+		if (text[0] == 0)
+			return is_array ? config_fail(reader, one, key->path, "must not be empty")
+					: TERN_OK;
+		node->data_count++;
+	}
 	return TERN_OK;
 }
 
@@ -314,6 +364,8 @@ config_read_key(struct config_reader *reader, const struct config_key *key,
 		return read_flag(reader, key, setting, at);
 	if (key->type == CONFIG_IDS)
 		return read_ids(reader, key, setting, base);
+	if (key->type == CONFIG_ADDRESSES)
+		return read_addresses(reader, key, setting, base);
 	if (key->type == CONFIG_COUNT || key->type == CONFIG_SIGNED) {
 		err = read_number(reader, key, setting, &number);
 		if (!err)
@@ -331,10 +383,10 @@ config_read_key(struct config_reader *reader, const struct config_key *key,
 		return read_choice(reader, key, setting, text, at);
 	case CONFIG_NAME:
 		return read_name(reader, key, setting, text, (char *)at);
-	case CONFIG_IPV4:
-		return read_ipv4(reader, key, setting, text, (uint32_t *)(void *)at);
 	case CONFIG_HEX64:
 		return read_hex64(reader, key, setting, text, (uint64_t *)(void *)at);
+	case CONFIG_IP:
+		return read_ip(reader, key, setting, text, (struct inet_addr *)(void *)at);
 	case CONFIG_ADDRESS:
 		return read_address(reader, key, setting, text, (struct node_address *)(void *)at);
 	case CONFIG_STRING:
@@ -344,6 +396,7 @@ config_read_key(struct config_reader *reader, const struct config_key *key,
 	case CONFIG_SIGNED:
 	case CONFIG_FLAG:
 	case CONFIG_IDS:
+	case CONFIG_ADDRESSES:
 		break;
 	}
 	return TERN_ERR_UNSUPPORTED;

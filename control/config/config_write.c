@@ -8,6 +8,7 @@
 
 #include "control/config/config_units.h"
 #include "control/config/node_config.h"
+#include "hw/net_kernel/net_sockaddr.h"
 
 /* A libconfig string: quotes and backslashes are escaped. */
 static void
@@ -32,6 +33,17 @@ kind_name(enum node_kind kind)
 	return kind == NODE_WITNESS ? "witness" : "data";
 }
 
+/* One address as a string, several as an array. */
+static void
+write_data(FILE *stream, const struct node_config_node *node)
+{
+	if (node->data_count == 1)
+		write_string(stream, "\t\t", "data", node->data[0].text);
+	for (uint32_t i = 0; i < node->data_count && node->data_count > 1; i++)
+		(void)fprintf(stream, "%s\"%s\"%s", i == 0 ? "\t\tdata = [" : ", ",
+			      node->data[i].text, i + 1 == node->data_count ? "];\n" : "");
+}
+
 static void
 write_nodes(FILE *stream, const struct node_config *config)
 {
@@ -42,7 +54,7 @@ write_nodes(FILE *stream, const struct node_config *config)
 		write_string(stream, "\t\t", "name", node->name);
 		(void)fprintf(stream, "\t\tid = %u;\n", node->id);
 		write_string(stream, "\t\t", "kind", kind_name(node->kind));
-		write_given(stream, "\t\t", "data", node->data.text);
+		write_data(stream, node);
 		write_given(stream, "\t\t", "mgmt", node->mgmt.text);
 		write_given(stream, "\t\t", "resp", node->resp.text);
 		write_given(stream, "\t\t", "client", node->client.text);
@@ -71,15 +83,16 @@ write_devices(FILE *stream, const struct node_config *config)
 static void
 write_ports(FILE *stream, const struct node_config *config)
 {
-	char ip[INET_ADDRSTRLEN];
+	char ip[NET_SOCKADDR_TEXT_MAX];
 
 	(void)fprintf(stream, "ports = (\n");
 	for (uint32_t i = 0; i < config->port_count; i++) {
 		const struct node_config_port *port = &config->ports[i];
-		const struct in_addr in = { .s_addr = htonl(port->ipv4) };
+		const bool is_v4 = inet_addr_is_v4(&port->ip);
 		(void)fprintf(stream, "\t{\n");
 		write_string(stream, "\t\t", "device", port->device);
-		if (inet_ntop(AF_INET, &in, ip, sizeof(ip)))
+		if (inet_ntop(is_v4 ? AF_INET : AF_INET6, port->ip.bytes + (is_v4 ? 12 : 0), ip,
+			      sizeof(ip)))
 			write_string(stream, "\t\t", "ip", ip);
 		if (port->payload_max != 0)
 			(void)fprintf(stream, "\t\tpayload_max = %u;\n", port->payload_max);

@@ -21,24 +21,27 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/core/core.h"
+#include "dataplane/wire/inet_addr.h"
 #include "hw/seam/net_ops.h"
 
-#define NODE_CONFIG_SCHEMA      1
-#define NODE_CONFIG_NODES_MAX   CORE_NODES_MAX
-#define NODE_CONFIG_DEVICES_MAX 8u
-#define NODE_CONFIG_PORTS_MAX   8u
-#define NODE_CONFIG_NAME_MAX    32u
-#define NODE_CONFIG_PATH_MAX    512u
+#define NODE_CONFIG_SCHEMA       1
+#define NODE_CONFIG_NODES_MAX    CORE_NODES_MAX
+#define NODE_CONFIG_DEVICES_MAX  8u
+#define NODE_CONFIG_PORTS_MAX    8u
+#define NODE_CONFIG_NETWORKS_MAX 4u /* data addresses of a node */
+#define NODE_CONFIG_NAME_MAX     32u
+#define NODE_CONFIG_PATH_MAX     512u
 /* sizeof(sun_path) with its end: what the kernel, and so net_memif, takes. */
 #define NODE_CONFIG_SOCKET_MAX 108u
 #define NODE_CONFIG_RUN_MAX    96u /* EAL makes its sockets below the run directory */
 
 enum node_kind { NODE_DATA = 1, NODE_WITNESS };
 
-/* "host:port" as it was written, and resolved. */
+/* "host:port" as it was written, and resolved. The host of an IPv6 address stands in brackets. */
 struct node_address {
 	char text[80]; /* "" : not given */
-	uint32_t ipv4; /* host byte order */
+	char host[80]; /* of text, without brackets */
+	struct inet_addr ip;
 	uint16_t port; /* host byte order */
 };
 
@@ -46,7 +49,9 @@ struct node_config_node {
 	char name[NODE_CONFIG_NAME_MAX];
 	uint16_t id; /* 1..NET_NODES_MAX - 1 */
 	enum node_kind kind;
-	struct node_address data;                  /* data nodes: UDP over the data ports */
+	/* Data nodes: UDP over the data ports; one address a network. */
+	uint32_t data_count;
+	struct node_address data[NODE_CONFIG_NETWORKS_MAX];
 	struct node_address mgmt;                  /* every node: UDP over kernel sockets */
 	struct node_address resp;                  /* TCP; a witness's: Sentinel calls, optional */
 	struct node_address client;                /* data nodes: UDP for libtern */
@@ -61,8 +66,11 @@ struct node_config_device {
 struct node_config_port {
 	/* EAL's words: "net_memif0,role=server,socket=...,socket-abstract=no", or a PCI address. */
 	char device[NODE_CONFIG_PATH_MAX];
-	uint32_t ipv4;        /* host byte order; ours on this port */
+	struct inet_addr ip;  /* ours on this port: one of our data addresses */
+	uint32_t network;     /* which of them; peers are reached at theirs of that number */
 	uint32_t payload_max; /* bytes of UDP payload a frame; 0: the adapter's default */
+	uint32_t line;        /* where it stands, for messages */
+	char file[NODE_CONFIG_PATH_MAX];
 	/* Nodes reached through it; none: all data nodes. */
 	uint32_t peer_count;
 	uint16_t peers[NODE_CONFIG_NODES_MAX];
@@ -167,6 +175,17 @@ bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);
 const struct node_config_node *node_config_find(const struct node_config *config, uint16_t id);
 const struct node_config_node *
 node_config_find_name(const struct node_config *config, const char *name);
+/* Sets a port's address from text; false: it is none. */
+bool node_config_port_ip(struct node_config_port *port, const char *text);
+/* Whether frames to @node go over @port. */
+static inline bool
+node_config_port_reaches(const struct node_config_port *port, const struct node_config_node *node)
+{
+	for (uint32_t i = 0; i < port->peer_count; i++)
+		if (port->peers[i] == node->id)
+			return true;
+	return port->peer_count == 0 && node->kind == NODE_DATA;
+}
 /* This node's own entry. */
 static inline const struct node_config_node *
 node_config_self(const struct node_config *config)

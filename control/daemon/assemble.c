@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/wire/fragment.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
@@ -24,6 +25,7 @@
 #define LOAD_RING_BYTES      (8u << 20)
 #define DIVERGENT_RING_BYTES (1u << 20)
 #define GROUPS_IN_FLIGHT_MAX 2u
+#define UNITS_PER_FRAME_MAX  6u
 #define RESEND_NS            20000000u
 #define FETCH_AFTER_NS       1000000u
 #define LOSSY_HOLD_NS        200000000u
@@ -63,7 +65,7 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 	const struct node_config_node *self = node_config_self(config);
 	struct net_kernel_config mgmt = {
 		.node_id = config->id,
-		.ip = self->mgmt.ipv4,
+		.ip = self->mgmt.ip,
 		.port = self->mgmt.port,
 		.filter = node->filter,
 	};
@@ -73,7 +75,7 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 		if (peer->id == config->id)
 			continue;
 		mgmt.peers[mgmt.peer_count++] = (struct net_kernel_peer){ .node_id = peer->id,
-									  .ip = peer->mgmt.ipv4,
+									  .ip = peer->mgmt.ip,
 									  .port = peer->mgmt.port };
 	}
 	const enum tern_err err = net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
@@ -83,16 +85,6 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 			 "; stop what has it, or change `mgmt` of this node in every node file");
 	}
 	return err;
-}
-
-/* Whether port @number of the configuration leads to data node @id. */
-static bool
-port_reaches(const struct node_config_port *port, uint16_t id)
-{
-	for (uint32_t i = 0; i < port->peer_count; i++)
-		if (port->peers[i] == id)
-			return true;
-	return port->peer_count == 0;
 }
 
 static enum tern_err
@@ -119,19 +111,18 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 		const struct node_config_port *port = &config->ports[i];
 		snprintf(nic.ports[i].device, sizeof(nic.ports[i].device), "%.*s",
 			 (int)sizeof(nic.ports[i].device) - 1, port->device);
-		nic.ports[i].ip = port->ipv4 != 0 ? port->ipv4 : self->data.ipv4;
+		nic.ports[i].ip = port->ip;
 		nic.ports[i].payload_bytes_max = (uint16_t)port->payload_max;
-		nic.ports[i].udp_port_base = self->data.port;
+		nic.ports[i].udp_port_base = self->data[port->network].port;
 		for (uint32_t k = 0; k < config->node_count; k++) {
 			const struct node_config_node *peer = &config->nodes[k];
-			if (peer->kind != NODE_DATA || peer->id == config->id ||
-			    !port_reaches(port, peer->id))
+			if (peer->id == config->id || !node_config_port_reaches(port, peer))
 				continue;
 			nic.peers[nic.peer_count++] = (struct nic_peer_config){
 				.node_id = peer->id,
 				.port = (uint16_t)i,
-				.ip = peer->data.ipv4,
-				.udp_port = peer->data.port,
+				.ip = peer->data[port->network].ip,
+				.udp_port = peer->data[port->network].port,
 			};
 		}
 	}
@@ -290,6 +281,20 @@ read_log_pages(struct ternd *node, uint64_t *log_pages, char *why, size_t why_by
 	return err;
 }
 
+/* What fits into a frame on every port. */
+static uint32_t
+units_per_frame(const struct node_config *config)
+{
+	uint32_t units = UNITS_PER_FRAME_MAX;
+
+	for (uint32_t i = 0; i < config->port_count; i++) {
+		const uint32_t bytes = max_u32(config->ports[i].payload_max, NIC_PAYLOAD_BYTES_MIN);
+		units = min_u32(units, (bytes - FRAME_HDR_BYTES - FRAGMENT_HDR_BYTES) /
+					   FRAGMENT_UNIT_BYTES);
+	}
+	return units;
+}
+
 static enum tern_err
 make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes)
 {
@@ -314,7 +319,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.command_bytes_max = (uint32_t)config->log.command_bytes_max,
 		.log_pages_max = log_pages,
 		.groups_in_flight_max = GROUPS_IN_FLIGHT_MAX,
-		.units_per_frame = config->ports[0].payload_max >= 8972 ? 6 : 1,
+		.units_per_frame = units_per_frame(config),
 		.resend_ns = RESEND_NS,
 		.fetch_after_ns = FETCH_AFTER_NS,
 		.state = node->state,

@@ -68,7 +68,7 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	const struct node_config *config = &node->config;
 	const struct node_config_node *self = node_config_self(config);
 	struct gateway_peer peers[NODE_CONFIG_NODES_MAX];
-	char hosts[NODE_CONFIG_NODES_MAX][sizeof(self->resp.text)], bind_host[INET_ADDRSTRLEN];
+	char bind_host[INET6_ADDRSTRLEN];
 	struct gateway_config gateway = {
 		.bind_port = self->resp.port,
 		.listen_fd = node->resp_fd,
@@ -87,24 +87,21 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 
 	for (uint32_t i = 0; i < config->node_count; i++) {
 		const struct node_config_node *peer = &config->nodes[i];
-		char *colon;
 
 		if (peer->kind != NODE_DATA)
 			continue;
-		snprintf(hosts[i], sizeof(hosts[i]), "%s", peer->resp.text);
-		colon = strrchr(hosts[i], ':');
-		if (colon != NULL)
-			*colon = '\0';
 		peers[gateway.peers_count++] = (struct gateway_peer){
 			.node_id = peer->id,
 			.name = peer->name,
-			.resp_host = hosts[i],
+			.resp_host = peer->resp.host,
 			.resp_port = peer->resp.port,
 		};
 	}
 	/* The node file may have a name; the configuration has resolved it. */
-	const struct in_addr in = { .s_addr = htonl(self->resp.ipv4) };
-	gateway.bind_host = inet_ntop(AF_INET, &in, bind_host, sizeof(bind_host));
+	const bool is_v4 = inet_addr_is_v4(&self->resp.ip);
+	gateway.bind_host =
+	    inet_ntop(is_v4 ? AF_INET : AF_INET6, self->resp.ip.bytes + (is_v4 ? 12 : 0), bind_host,
+		      sizeof(bind_host));
 	struct sentinel sentinel;
 	sentinel_from_config(&sentinel, config, node->status);
 	gateway.sentinel = &sentinel;
@@ -119,7 +116,7 @@ start_endpoint(struct ternd *node, char *why, size_t why_bytes)
 	const struct node_config_node *self = node_config_self(config);
 	struct native_node nodes[NODE_CONFIG_NODES_MAX];
 	struct endpoint_config endpoint = {
-		.ipv4 = self->client.ipv4,
+		.ip = self->client.ip,
 		.port = self->client.port,
 		.socket_fd = node->client_fd,
 		.channel = &node->endpoint_channel,
@@ -135,7 +132,7 @@ start_endpoint(struct ternd *node, char *why, size_t why_bytes)
 		const struct node_config_node *peer = &config->nodes[i];
 		if (peer->kind == NODE_DATA && peer->client.text[0] != '\0')
 			nodes[endpoint.node_count++] =
-			    (struct native_node){ peer->id, peer->client.port, peer->client.ipv4 };
+			    (struct native_node){ peer->id, peer->client.port, peer->client.ip };
 	}
 	return endpoint_start(&endpoint, &node->endpoint, why, why_bytes);
 }

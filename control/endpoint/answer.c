@@ -21,15 +21,12 @@ out_send(struct endpoint *endpoint, struct out_frame *out, enum native_kind kind
 		.token = out->peer.token,
 		.term = status->term,
 	};
-	const struct sockaddr_in to = {
-		.sin_family = AF_INET,
-		.sin_port = htons(out->peer.port),
-		.sin_addr.s_addr = htonl(out->peer.ipv4),
-	};
+	union net_sockaddr to;
+	const socklen_t to_bytes = net_sockaddr_make(&to, &out->peer.ip, out->peer.port);
 	const uint32_t bytes = native_seal(&out->writer, &hdr);
 
-	if (sendto(endpoint->fd, out->bytes, bytes, MSG_DONTWAIT | MSG_NOSIGNAL,
-		   (const struct sockaddr *)&to, sizeof(to)) < 0)
+	if (sendto(endpoint->fd, out->bytes, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, &to.any,
+		   to_bytes) < 0)
 		endpoint_count(&endpoint->counters.send_drops);
 	out->writer.frame = NULL;
 }
@@ -37,7 +34,7 @@ out_send(struct endpoint *endpoint, struct out_frame *out, enum native_kind kind
 static bool
 is_same_peer(const struct peer_name *a, const struct peer_name *b)
 {
-	return a->ipv4 == b->ipv4 && a->port == b->port && a->token == b->token;
+	return a->port == b->port && a->token == b->token && inet_addr_equal(&a->ip, &b->ip);
 }
 
 /* The frame for @peer under way, or a new one. */

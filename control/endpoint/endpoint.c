@@ -23,7 +23,7 @@ static int
 receive(struct endpoint *endpoint)
 {
 	struct mmsghdr messages[ENDPOINT_BURST];
-	struct sockaddr_in from[ENDPOINT_BURST];
+	union net_sockaddr from[ENDPOINT_BURST];
 	struct iovec parts[ENDPOINT_BURST];
 
 	for (uint32_t i = 0; i < ENDPOINT_BURST; i++) {
@@ -88,20 +88,20 @@ open_socket(struct endpoint *endpoint, const struct endpoint_config *config, cha
 	    size_t why_bytes)
 {
 	const int buffer = SOCKET_BUFFER_BYTES;
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(config->port),
-		.sin_addr.s_addr = htonl(config->ipv4),
-	};
+	union net_sockaddr address;
+	const socklen_t bind_bytes = net_sockaddr_make(&address, &config->ip, config->port);
 	socklen_t bytes = sizeof(address);
+	struct inet_addr ip;
 
 	const bool is_taken = config->socket_fd > 0;
-	endpoint->fd = is_taken ? config->socket_fd
-				: socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	endpoint->fd =
+	    is_taken ? config->socket_fd
+		     : net_sockaddr_socket(&config->ip, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
 	endpoint->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (endpoint->fd < 0 || endpoint->stop_fd < 0 ||
-	    (!is_taken && bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)) != 0) ||
-	    getsockname(endpoint->fd, (struct sockaddr *)&address, &bytes) != 0) {
+	    (!is_taken && bind(endpoint->fd, &address.any, bind_bytes) != 0) ||
+	    getsockname(endpoint->fd, &address.any, &bytes) != 0 ||
+	    !net_sockaddr_read(&address, &ip, &endpoint->port)) {
 		snprintf(
 		    why, why_bytes,
 		    "client address, port %u: %s; stop what has it, or change `client` of this "
@@ -112,7 +112,6 @@ open_socket(struct endpoint *endpoint, const struct endpoint_config *config, cha
 	/* Bursts of many clients: as much as the system allows. */
 	(void)setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	(void)setsockopt(endpoint->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	endpoint->port = ntohs(address.sin_port);
 	return TERN_OK;
 }
 

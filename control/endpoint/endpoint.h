@@ -29,7 +29,7 @@
 
 /* What pointers name is borrowed until endpoint_stop; the table of nodes is copied. */
 struct endpoint_config {
-	uint32_t ipv4;                  /* host byte order */
+	struct inet_addr ip;            /* to bind to */
 	uint16_t port;                  /* 0: any free one, see endpoint_port */
 	int socket_fd;                  /* > 0: bound, taken; 0: make one */
 	struct submit_channel *channel; /* front_wake.fd >= 0; this thread is its front end */

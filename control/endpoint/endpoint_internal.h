@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "control/endpoint/endpoint.h"
+#include "hw/net_kernel/net_sockaddr.h"
 
 #ifdef TERN_TINY_LIMITS
 #define ENDPOINT_READS_MAX   8u
@@ -30,8 +31,8 @@
 
 /* Where an answer goes. */
 struct peer_name {
-	uint32_t ipv4;
-	uint16_t port; /* both in host byte order */
+	struct inet_addr ip;
+	uint16_t port; /* host byte order */
 	uint64_t token;
 };
 
@@ -121,7 +122,7 @@ endpoint_bucket(uint64_t client_id, uint64_t seq)
 
 /* request.c: one datagram */
 void endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,
-		   const struct sockaddr_in *from);
+		   const union net_sockaddr *from);
 /* End of a burst: submits the reads that came and wakes the lcore. */
 void endpoint_publish(struct endpoint *endpoint);
 

@@ -205,7 +205,7 @@ take_items(struct endpoint *endpoint, const struct peer_name *peer, const struct
 
 void
 endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,
-	      const struct sockaddr_in *from)
+	      const union net_sockaddr *from)
 {
 	struct native_hdr hdr;
 
@@ -218,11 +218,11 @@ endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,
 		endpoint_count(&endpoint->counters.foreign);
 		return;
 	}
-	const struct peer_name peer = {
-		.ipv4 = ntohl(from->sin_addr.s_addr),
-		.port = ntohs(from->sin_port),
-		.token = hdr.token,
-	};
+	struct peer_name peer = { .token = hdr.token };
+	if (!net_sockaddr_read(from, &peer.ip, &peer.port)) {
+		endpoint_count(&endpoint->counters.malformed);
+		return;
+	}
 	take_items(endpoint, &peer, &hdr, native_items(frame, &hdr));
 }
 

@@ -19,16 +19,14 @@ sentinel_from_config(struct sentinel *sentinel, const struct node_config *config
 	for (uint32_t i = 0; i < config->node_count && i < SENTINEL_NODES_MAX; i++) {
 		const struct node_config_node *from = &config->nodes[i];
 		struct sentinel_node *node = &sentinel->nodes[sentinel->nodes_count];
-		const char *colon = strrchr(from->resp.text, ':');
 
-		if (from->resp.port == 0 || colon == NULL)
+		if (from->resp.port == 0)
 			continue;
 		node->id = from->id;
 		node->port = from->resp.port;
 		node->is_witness = from->kind == NODE_WITNESS;
 		snprintf(node->name, sizeof(node->name), "%s", from->name);
-		snprintf(node->host, sizeof(node->host), "%.*s", (int)(colon - from->resp.text),
-			 from->resp.text);
+		snprintf(node->host, sizeof(node->host), "%s", from->resp.host);
 		sentinel->nodes_count++;
 	}
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "control/witness/front_internal.h"
+#include "hw/net_kernel/net_sockaddr.h"
 #include "hw/platform/platform.h"
 
 #define WATCH_MS        10 /* while somebody waits for +switch-master */
@@ -212,17 +213,16 @@ release(struct front *front)
 }
 
 static bool
-open_listener(struct front *front, uint32_t ipv4, uint16_t port)
+open_listener(struct front *front, const struct inet_addr *ip, uint16_t port)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET,
-					     .sin_port = htons(port),
-					     .sin_addr.s_addr = htonl(ipv4) };
+	union net_sockaddr address;
+	const socklen_t bytes = net_sockaddr_make(&address, ip, port);
 	const int one = 1;
 
-	front->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	front->listen_fd = net_sockaddr_socket(ip, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
 	return front->listen_fd >= 0 &&
 	       setsockopt(front->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-	       bind(front->listen_fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	       bind(front->listen_fd, &address.any, bytes) == 0 &&
 	       listen(front->listen_fd, 128) == 0;
 }
 
@@ -240,8 +240,9 @@ start_thread(struct front *front)
 }
 
 enum tern_err
-front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, int listen_fd,
-	    const char *tern_version, struct front **out, char *why, size_t why_bytes)
+front_start(const struct sentinel *sentinel, const struct inet_addr *ip, uint16_t port,
+	    int listen_fd, const char *tern_version, struct front **out, char *why,
+	    size_t why_bytes)
 {
 	struct front *front = calloc(1, sizeof(*front));
 
@@ -260,7 +261,7 @@ front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, int l
 	for (uint32_t i = 0; front->clients != NULL && i < FRONT_CONNECTIONS_MAX; i++)
 		front->clients[i].fd = -1;
 	if (front->clients == NULL || front->stop_fd < 0 ||
-	    (front->listen_fd < 0 && !open_listener(front, ipv4, port)) || !start_thread(front)) {
+	    (front->listen_fd < 0 && !open_listener(front, ip, port)) || !start_thread(front)) {
 		snprintf(why, why_bytes, "resp: cannot listen on port %u: %s", port,
 			 strerror(errno));
 		release(front);

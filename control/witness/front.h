@@ -14,16 +14,17 @@
 
 #include "control/gateway/sentinel.h"
 #include "dataplane/base/err.h"
+#include "dataplane/wire/inet_addr.h"
 
 #define FRONT_CONNECTIONS_MAX 128u
 
 struct front;
 
-/* Listens on @ipv4 (host byte order) and @port, or on @listen_fd if that is > 0, and starts the
+/* Listens on @ip and @port, or on @listen_fd if that is > 0, and starts the
  * thread. Borrows @sentinel until front_stop. IO: @why says what failed. */
-TERN_CHECKED enum tern_err
-front_start(const struct sentinel *sentinel, uint32_t ipv4, uint16_t port, int listen_fd,
-	    const char *tern_version, struct front **front, char *why, size_t why_bytes);
+TERN_CHECKED enum tern_err front_start(const struct sentinel *sentinel, const struct inet_addr *ip,
+				       uint16_t port, int listen_fd, const char *tern_version,
+				       struct front **front, char *why, size_t why_bytes);
 void front_stop(struct front *front);
 
 #endif

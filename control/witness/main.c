@@ -123,7 +123,7 @@ open_mgmt(struct witness *witness, char *why, size_t why_bytes)
 	const struct node_config *config = &witness->config;
 	const struct node_config_node *self = node_config_self(config);
 	struct net_kernel_config mgmt = { .node_id = config->id,
-					  .ip = self->mgmt.ipv4,
+					  .ip = self->mgmt.ip,
 					  .port = self->mgmt.port,
 					  .filter = witness->filter };
 
@@ -131,7 +131,7 @@ open_mgmt(struct witness *witness, char *why, size_t why_bytes)
 		const struct node_config_node *peer = &config->nodes[i];
 		if (peer->id != config->id)
 			mgmt.peers[mgmt.peer_count++] = (struct net_kernel_peer){
-				.node_id = peer->id, .ip = peer->mgmt.ipv4, .port = peer->mgmt.port
+				.node_id = peer->id, .ip = peer->mgmt.ip, .port = peer->mgmt.port
 			};
 	}
 	const enum tern_err err = net_kernel_open(&mgmt, &witness->mgmt, why, why_bytes);
@@ -196,7 +196,7 @@ start_front(struct witness *witness, char *why, size_t why_bytes)
 	if (self->resp.port == 0)
 		return TERN_OK;
 	sentinel_from_config(&witness->sentinel, &witness->config, &witness->status);
-	return front_start(&witness->sentinel, self->resp.ipv4, self->resp.port, witness->resp_fd,
+	return front_start(&witness->sentinel, &self->resp.ip, self->resp.port, witness->resp_fd,
 			   TERN_VERSION, &witness->front, why, why_bytes);
 }
 

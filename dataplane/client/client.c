@@ -27,9 +27,17 @@
 #define SOCKET_BUFFER_BYTES (2 << 20)
 #define NS_PER_MS           ((uint64_t)1000000)
 
+/* Addresses as the socket wants them: IPv4 within IPv6, unless the client is_v4. */
+union peer {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct tern_client {
 	struct engine engine;
 	int fd;
+	bool is_v4;
 	bool is_in_callback;
 	uint8_t *in; /* BURST datagrams */
 };
@@ -65,27 +73,36 @@ say(int error, char *why, size_t why_bytes, const char *format, ...)
 	return error;
 }
 
-/* One "host:port" of @bytes characters. */
+/* One "host:port" or "[IPv6]:port" of @bytes characters. */
 static bool
 parse_address(const char *text, size_t bytes, struct engine_node *node)
 {
-	char host[INET_ADDRSTRLEN];
-	struct in_addr address;
-	const char *colon = memchr(text, ':', bytes);
+	char host[INET6_ADDRSTRLEN];
+	struct in_addr v4;
+	const char *colon = memrchr(text, ':', bytes);
+	const bool is_v6 = text[0] == '[';
+	const char *first = text + (is_v6 ? 1 : 0);
 	unsigned long port = 0;
 
-	if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+	if (colon == NULL || colon <= first || (is_v6 && colon[-1] != ']'))
 		return false;
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
+	const size_t length = (size_t)(colon - first) - (is_v6 ? 1 : 0);
+	if (length >= sizeof(host))
+		return false;
+	memcpy(host, first, length);
+	host[length] = '\0';
 	for (const char *digit = colon + 1; digit < text + bytes; digit++) {
 		if (*digit < '0' || *digit > '9' || port > UINT16_MAX)
 			return false;
 		port = port * 10 + (unsigned long)(*digit - '0');
 	}
-	if (port == 0 || port > UINT16_MAX || inet_pton(AF_INET, host, &address) != 1)
+	*node = (struct engine_node){ .port = (uint16_t)port };
+	if (port == 0 || port > UINT16_MAX ||
+	    (is_v6 ? inet_pton(AF_INET6, host, node->ip.bytes) : inet_pton(AF_INET, host, &v4)) !=
+		1)
 		return false;
-	*node = (struct engine_node){ .ipv4 = ntohl(address.s_addr), .port = (uint16_t)port };
+	if (!is_v6)
+		node->ip = inet_addr_v4(ntohl(v4.s_addr));
 	return true;
 }
 
@@ -99,7 +116,8 @@ parse_addresses(struct engine *engine, const char *text, char *why, size_t why_b
 				   ENGINE_NODES_MAX);
 		if (!parse_address(text, (size_t)(comma - text),
 				   &engine->nodes[engine->node_count++]))
-			return say(-EINVAL, why, why_bytes, "'%.*s' is no numeric IPv4 host:port",
+			return say(-EINVAL, why, why_bytes,
+				   "'%.*s' is no numeric host:port or [IPv6]:port",
 				   (int)(comma - text), text);
 		text = *comma == ',' ? comma + 1 : comma;
 	}
@@ -112,15 +130,19 @@ static void
 send_frame(void *context, const struct engine_node *node, const uint8_t *frame, uint32_t bytes)
 {
 	struct tern_client *client = context;
-	const struct sockaddr_in to = {
-		.sin_family = AF_INET,
-		.sin_port = htons(node->port),
-		.sin_addr.s_addr = htonl(node->ipv4),
-	};
+	union peer to = { .v6 = { .sin6_family = AF_INET6, .sin6_port = htons(node->port) } };
 
-	/* What the socket does not take now counts as lost: it is sent again. */
-	if (sendto(client->fd, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL,
-		   (const struct sockaddr *)&to, sizeof(to)) < 0)
+	memcpy(&to.v6.sin6_addr, node->ip.bytes, INET_ADDR_BYTES);
+	if (client->is_v4) {
+		to.v4 =
+		    (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(node->port) };
+		memcpy(&to.v4.sin_addr, node->ip.bytes + 12, 4);
+	}
+	/* What the socket does not take now counts as lost: it is sent again. So does what a client
+	 * without IPv6 cannot reach. */
+	if ((client->is_v4 && !inet_addr_is_v4(&node->ip)) ||
+	    sendto(client->fd, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, &to.any,
+		   client->is_v4 ? sizeof(to.v4) : sizeof(to.v6)) < 0)
 		client->engine.stats.frames_dropped++;
 }
 
@@ -128,10 +150,22 @@ static int
 open_socket(struct tern_client *client, char *why, size_t why_bytes)
 {
 	const int buffer = SOCKET_BUFFER_BYTES;
-	const struct sockaddr_in any = { .sin_family = AF_INET };
+	const int no = 0;
+	union peer any = { .v6 = { .sin6_family = AF_INET6 } };
 
-	client->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (client->fd < 0 || bind(client->fd, (const struct sockaddr *)&any, sizeof(any)) != 0)
+	/* With any IPv6 address one socket serves both families, else the machine need not have
+	 * IPv6. */
+	client->is_v4 = true;
+	for (uint32_t i = 0; i < client->engine.node_count; i++)
+		client->is_v4 = client->is_v4 && inet_addr_is_v4(&client->engine.nodes[i].ip);
+	if (client->is_v4)
+		any.v4 = (struct sockaddr_in){ .sin_family = AF_INET };
+	client->fd = socket(client->is_v4 ? AF_INET : AF_INET6,
+			    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (client->fd < 0 ||
+	    (!client->is_v4 &&
+	     setsockopt(client->fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) != 0) ||
+	    bind(client->fd, &any.any, client->is_v4 ? sizeof(any.v4) : sizeof(any.v6)) != 0)
 		return say(-errno, why, why_bytes, "socket: %s", strerror(errno));
 	(void)setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	(void)setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
@@ -194,7 +228,7 @@ static void
 receive(struct tern_client *client)
 {
 	struct mmsghdr messages[BURST];
-	struct sockaddr_in from[BURST];
+	union peer from[BURST];
 	struct iovec parts[BURST];
 	int count;
 
@@ -210,10 +244,14 @@ receive(struct tern_client *client)
 		count = recvmmsg(client->fd, messages, BURST, MSG_DONTWAIT, NULL);
 		const uint64_t now_ns = now();
 		for (int i = 0; i < count; i++) {
-			if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) == 0)
-				engine_receive(&client->engine, ntohl(from[i].sin_addr.s_addr),
-					       ntohs(from[i].sin_port), parts[i].iov_base,
-					       messages[i].msg_len, now_ns);
+			if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
+				continue;
+			struct inet_addr ip = inet_addr_v4(ntohl(from[i].v4.sin_addr.s_addr));
+			if (!client->is_v4)
+				memcpy(ip.bytes, &from[i].v6.sin6_addr, INET_ADDR_BYTES);
+			/* The port lies at the same place in both. */
+			engine_receive(&client->engine, &ip, ntohs(from[i].v4.sin_port),
+				       parts[i].iov_base, messages[i].msg_len, now_ns);
 		}
 	} while (count == (int)BURST);
 }

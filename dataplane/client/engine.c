@@ -129,8 +129,8 @@ engine_give(struct engine *engine, struct call *call)
 /* ---- receiving ---- */
 
 void
-engine_receive(struct engine *engine, uint32_t ipv4, uint16_t port, const uint8_t *frame,
-	       uint32_t bytes, uint64_t now_ns)
+engine_receive(struct engine *engine, const struct inet_addr *ip, uint16_t port,
+	       const uint8_t *frame, uint32_t bytes, uint64_t now_ns)
 {
 	struct native_reply reply;
 	struct native_hdr hdr;
@@ -138,7 +138,7 @@ engine_receive(struct engine *engine, uint32_t ipv4, uint16_t port, const uint8_
 
 	engine->stats.frames_received++;
 	while (node < engine->node_count &&
-	       (engine->nodes[node].ipv4 != ipv4 || engine->nodes[node].port != port))
+	       (!inet_addr_equal(&engine->nodes[node].ip, ip) || engine->nodes[node].port != port))
 		node++;
 	if (node == engine->node_count || native_open(frame, bytes, &hdr) != TERN_OK ||
 	    hdr.token != engine->token || hdr.node == 0 ||

@@ -42,7 +42,7 @@ struct call {
 };
 
 struct engine_node {
-	uint32_t ipv4;
+	struct inet_addr ip;
 	uint16_t port, node_id; /* node_id 0: not known yet */
 };
 
@@ -77,8 +77,8 @@ void engine_init(struct engine *engine);
 /* 0, -EAGAIN, -EINVAL, -EMSGSIZE as tern_submit. */
 int engine_submit(struct engine *engine, const struct tern_request *request, uint64_t now_ns);
 /* A datagram from that address. Anything may be in it. */
-void engine_receive(struct engine *engine, uint32_t ipv4, uint16_t port, const uint8_t *frame,
-		    uint32_t bytes, uint64_t now_ns);
+void engine_receive(struct engine *engine, const struct inet_addr *ip, uint16_t port,
+		    const uint8_t *frame, uint32_t bytes, uint64_t now_ns);
 /* Sends what is due and ends what is late. */
 void engine_turn(struct engine *engine, uint64_t now_ns);
 /* When the next engine_turn is needed; UINT64_MAX: not before a request or a datagram. */

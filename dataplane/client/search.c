@@ -61,13 +61,14 @@ learn_nodes(struct engine *engine, const uint8_t *frame, const struct native_hdr
 	while (native_next_node(&cursor, &node)) {
 		uint32_t i = 0;
 		while (i < engine->node_count &&
-		       (engine->nodes[i].ipv4 != node.ipv4 || engine->nodes[i].port != node.port))
+		       (!inet_addr_equal(&engine->nodes[i].ip, &node.ip) ||
+			engine->nodes[i].port != node.port))
 			i++;
-		if (i == ENGINE_NODES_MAX || node.ipv4 == 0 || node.port == 0)
+		if (i == ENGINE_NODES_MAX || inet_addr_is_none(&node.ip) || node.port == 0)
 			continue;
 		if (i == engine->node_count)
 			engine->nodes[engine->node_count++] =
-			    (struct engine_node){ .ipv4 = node.ipv4, .port = node.port };
+			    (struct engine_node){ .ip = node.ip, .port = node.port };
 		engine->nodes[i].node_id = node.node_id;
 	}
 }

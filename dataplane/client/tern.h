@@ -46,8 +46,8 @@ struct tern_client;
 enum tern_class { TERN_CLASS_DEFAULT = 0, TERN_CLASS_DURABLE, TERN_CLASS_MEMORY };
 
 struct tern_options {
-	/* "host:port[,host:port...]": `client` addresses of data nodes, numeric IPv4. One is enough
-	 * to begin with, as long as it answers. */
+	/* "host:port[,host:port...]": `client` addresses of data nodes, numeric; IPv6 in
+	 * brackets. One is enough to begin with, as long as it answers. */
 	const char *addresses;
 	uint32_t deadline_ms;   /* of a request that names none; 0: 10 s */
 	uint32_t retry_min_ms;  /* before a request is sent again; 0: 50 ms, doubling up to */

@@ -14,7 +14,7 @@
 
 struct node_le {
 	le16 node_id, port;
-	le32 ipv4;
+	le32 ipv4; /* 0: 16 bytes of IPv6 follow */
 };
 static_assert(sizeof(struct node_le) == 8, "frozen by version 1");
 
@@ -68,10 +68,12 @@ add(struct native_writer *writer, const void *head, uint32_t head_bytes, const v
 bool
 native_add_node(struct native_writer *writer, const struct native_node *node)
 {
+	const bool is_v4 = inet_addr_is_v4(&node->ip);
 	const struct node_le le = { le16_make(node->node_id), le16_make(node->port),
-				    le32_make(node->ipv4) };
+				    le32_make(is_v4 ? inet_addr_v4_of(&node->ip) : 0) };
 
-	return add(writer, &le, sizeof(le), NULL, 0);
+	return add(writer, &le, sizeof(le), is_v4 ? NULL : node->ip.bytes,
+		   is_v4 ? 0 : INET_ADDR_BYTES);
 }
 
 bool
@@ -213,8 +215,16 @@ native_next_node(struct native_cursor *cursor, struct native_node *node)
 	if (at == NULL)
 		return false;
 	memcpy(&le, at, sizeof(le));
-	*node = (struct native_node){ le16_get(le.node_id), le16_get(le.port), le32_get(le.ipv4) };
-	return true;
+	*node = (struct native_node){ le16_get(le.node_id), le16_get(le.port),
+				      inet_addr_v4(le32_get(le.ipv4)) };
+	if (le32_get(le.ipv4) != 0)
+		return true;
+	at = take(cursor, INET_ADDR_BYTES, 0);
+	if (at == NULL)
+		return false;
+	memcpy(node->ip.bytes, at, INET_ADDR_BYTES);
+	/* One way to write each address. */
+	return !inet_addr_is_v4(&node->ip);
 }
 
 bool

@@ -19,6 +19,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/le.h"
 #include "dataplane/wire/command.h"
+#include "dataplane/wire/inet_addr.h"
 
 #define NATIVE_VERSION         1u
 #define NATIVE_HDR_BYTES       40u
@@ -64,7 +65,7 @@ struct native_hdr {
 /* Where a data node takes native frames. */
 struct native_node {
 	uint16_t node_id, port;
-	uint32_t ipv4;
+	struct inet_addr ip;
 };
 
 struct native_read {

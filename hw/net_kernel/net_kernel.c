@@ -2,7 +2,6 @@
 #define _GNU_SOURCE /* recvmmsg, sendmmsg */
 #include "hw/net_kernel/net_kernel.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "hw/net_kernel/net_sockaddr.h"
 
 #define NODE_NONE           0xffu
 #define SOCKET_BUFFER_BYTES (1024 * 1024) /* asked for; the kernel may give less */
@@ -30,13 +30,16 @@ struct buffer_pool {
 };
 
 struct peer {
-	uint16_t node_id;
-	struct sockaddr_in address;
+	uint16_t node_id, port;
+	struct inet_addr ip;
+	socklen_t address_bytes;
+	union net_sockaddr address;
 };
 
 struct net_kernel {
 	int fd;
 	uint16_t node_id;
+	bool is_v4;
 	uint32_t peer_count;
 	uint8_t peer_of_node[NET_NODES_MAX];
 	struct peer peers[NET_KERNEL_PEERS_MAX];
@@ -80,11 +83,10 @@ pool_give(struct buffer_pool *pool, const struct buffer *buffer)
 }
 
 static struct peer *
-peer_by_address(struct net_kernel *net, const struct sockaddr_in *address)
+peer_by_address(struct net_kernel *net, const struct inet_addr *ip, uint16_t port)
 {
 	for (uint32_t i = 0; i < net->peer_count; i++)
-		if (net->peers[i].address.sin_port == address->sin_port &&
-		    net->peers[i].address.sin_addr.s_addr == address->sin_addr.s_addr)
+		if (net->peers[i].port == port && inet_addr_equal(&net->peers[i].ip, ip))
 			return &net->peers[i];
 	return NULL;
 }
@@ -100,15 +102,12 @@ peer_by_node(struct net_kernel *net, uint16_t node)
 enum tern_err
 net_kernel_peer_set(struct net_kernel *net, const struct net_kernel_peer *config)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET,
-					     .sin_port = htons(config->port),
-					     .sin_addr = { .s_addr = htonl(config->ip) } };
-
 	if (config->node_id == 0 || config->node_id >= NET_NODES_MAX ||
-	    config->node_id == net->node_id || config->port == 0 || config->ip == 0)
+	    config->node_id == net->node_id || config->port == 0 ||
+	    inet_addr_is_none(&config->ip) || inet_addr_is_v4(&config->ip) != net->is_v4)
 		return TERN_ERR_CONFIG;
 	struct peer *peer = peer_by_node(net, config->node_id);
-	const struct peer *same = peer_by_address(net, &address);
+	const struct peer *same = peer_by_address(net, &config->ip, config->port);
 	if (same != NULL && same != peer)
 		return TERN_ERR_CONFIG;
 	if (peer == NULL) {
@@ -117,7 +116,8 @@ net_kernel_peer_set(struct net_kernel *net, const struct net_kernel_peer *config
 		net->peer_of_node[config->node_id] = (uint8_t)net->peer_count;
 		peer = &net->peers[net->peer_count++];
 	}
-	*peer = (struct peer){ .node_id = config->node_id, .address = address };
+	*peer = (struct peer){ .node_id = config->node_id, .ip = config->ip, .port = config->port };
+	peer->address_bytes = net_sockaddr_make(&peer->address, &peer->ip, peer->port);
 	return TERN_OK;
 }
 
@@ -125,19 +125,18 @@ static enum tern_err
 socket_open(struct net_kernel *net, const struct net_kernel_config *config, char *err,
 	    size_t err_bytes)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET,
-					     .sin_port = htons(config->port),
-					     .sin_addr = { .s_addr = htonl(config->ip) } };
 	const int room = SOCKET_BUFFER_BYTES;
-	char text[INET_ADDRSTRLEN] = "?";
+	char text[NET_SOCKADDR_TEXT_MAX];
+	union net_sockaddr address;
+	const socklen_t bytes = net_sockaddr_make(&address, &config->ip, config->port);
 
-	(void)inet_ntop(AF_INET, &address.sin_addr, text, sizeof(text));
-	net->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	net_sockaddr_text(&config->ip, text);
+	net->fd = net_sockaddr_socket(&config->ip, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (net->fd < 0)
 		return refuse(err, err_bytes, TERN_ERR_IO, "no UDP socket: %s", strerror(errno));
 	(void)setsockopt(net->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	(void)setsockopt(net->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	if (bind(net->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+	if (bind(net->fd, &address.any, bytes) == 0)
 		return TERN_OK;
 	const int reason = errno;
 	(void)close(net->fd);
@@ -163,6 +162,7 @@ net_kernel_open(const struct net_kernel_config *config, struct net_kernel **out,
 	if (net == MAP_FAILED)
 		return refuse(err, err_bytes, TERN_ERR_NO_MEMORY, "no memory for frames");
 	net->node_id = config->node_id;
+	net->is_v4 = inet_addr_is_none(&config->ip) || inet_addr_is_v4(&config->ip);
 	net->filter = config->filter;
 	memset(net->peer_of_node, (int)NODE_NONE, sizeof(net->peer_of_node));
 	pool_init(&net->rx);
@@ -198,24 +198,33 @@ net_kernel_close(struct net_kernel *net)
 uint16_t
 net_kernel_udp_port(const struct net_kernel *net)
 {
-	struct sockaddr_in address = { 0 };
+	union net_sockaddr address = { 0 };
 	socklen_t bytes = sizeof(address);
+	struct inet_addr ip;
+	uint16_t port;
 
-	if (getsockname(net->fd, (struct sockaddr *)&address, &bytes) != 0)
+	if (getsockname(net->fd, &address.any, &bytes) != 0 ||
+	    !net_sockaddr_read(&address, &ip, &port))
 		return 0;
-	return ntohs(address.sin_port);
+	return port;
 }
 
 /* True: a frame for the caller. False: dropped and counted. */
 static bool
-rx_accept(struct net_kernel *net, const struct mmsghdr *message, const struct sockaddr_in *from,
+rx_accept(struct net_kernel *net, const struct mmsghdr *message, const union net_sockaddr *from,
 	  struct net_frame *frame)
 {
-	const struct peer *peer = peer_by_address(net, from);
+	struct inet_addr ip;
+	uint16_t port;
 
-	if (peer == NULL || message->msg_hdr.msg_namelen != sizeof(*from) ||
-	    message->msg_len == 0 || message->msg_len > NET_KERNEL_FRAME_BYTES_MAX) {
-		net->stats.rx_dropped++;
+	if (message->msg_len == 0 || message->msg_len > NET_KERNEL_FRAME_BYTES_MAX ||
+	    !net_sockaddr_read(from, &ip, &port)) {
+		net->stats.drops.rx_malformed++;
+		return false;
+	}
+	const struct peer *peer = peer_by_address(net, &ip, port);
+	if (peer == NULL) {
+		net->stats.drops.rx_unknown_peer++;
 		return false;
 	}
 	struct net_node_counters *counters = &net->stats.nodes[peer->node_id];
@@ -235,7 +244,7 @@ net_kernel_rx_burst(void *arg, struct net_frame *frames, uint32_t max)
 {
 	struct net_kernel *net = arg;
 	struct mmsghdr messages[NET_BURST_MAX];
-	struct sockaddr_in from[NET_BURST_MAX];
+	union net_sockaddr from[NET_BURST_MAX];
 	struct iovec pieces[NET_BURST_MAX];
 	struct buffer *buffers[NET_BURST_MAX];
 	uint32_t asked = 0, taken = 0;
@@ -324,11 +333,10 @@ tx_some(struct net_kernel *net, const struct net_frame *frames, uint32_t count)
 			continue;
 		}
 		pieces[ready] = (struct iovec){ frames[i].bytes, frames[i].length };
-		messages[ready] =
-		    (struct mmsghdr){ .msg_hdr = { .msg_name = &peer->address,
-						   .msg_namelen = sizeof(peer->address),
-						   .msg_iov = &pieces[ready],
-						   .msg_iovlen = 1 } };
+		messages[ready] = (struct mmsghdr){ .msg_hdr = { .msg_name = &peer->address,
+								 .msg_namelen = peer->address_bytes,
+								 .msg_iov = &pieces[ready],
+								 .msg_iovlen = 1 } };
 		kept[ready++] = i;
 	}
 	/* A datagram that the kernel refuses stops the call in front of it: it is dropped, and
@@ -351,7 +359,7 @@ tx_some(struct net_kernel *net, const struct net_frame *frames, uint32_t count)
 			const bool is_full = errno == EAGAIN || errno == ENOBUFS;
 			const uint32_t lost = is_full ? ready - done : 1;
 
-			net->stats.tx_dropped += lost;
+			net->stats.drops.tx_ring_full += lost;
 			done += lost;
 		}
 	}

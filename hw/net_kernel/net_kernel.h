@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net_ops on one kernel UDP socket (IPv4): the management network of data nodes, and all that a
- * witness has.
+ * net_ops on one kernel UDP socket (IPv4 or IPv6): the management network of data nodes, and all
+ * that a witness has.
  *
  * Owns: the socket, two pools of NET_KERNEL_BUFFERS frame buffers each. Peers are told apart by
- * address and port, so several may live on 127.0.0.1. Frames of others are counted drops.
+ * address and port, so several may live on 127.0.0.1. Frames of others are counted drops. All
+ * addresses are of one family.
  * Limits: frames of at most NET_KERNEL_FRAME_BYTES_MAX bytes; NET_KERNEL_PEERS_MAX peers.
  * Thread: one owner. Nothing blocks or allocates after the open.
  */
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "dataplane/wire/inet_addr.h"
 #include "hw/seam/net_ops.h"
 
 #define NET_KERNEL_FRAME_BYTES_MAX 1472u
@@ -26,13 +28,13 @@ struct net_kernel;
 struct net_kernel_peer {
 	uint16_t node_id; /* 1..63 */
 	uint16_t port;    /* host order */
-	uint32_t ip;      /* host order */
+	struct inet_addr ip;
 };
 
 struct net_kernel_config {
-	uint16_t node_id; /* self */
-	uint16_t port;    /* host order; 0: the kernel chooses, see net_kernel_udp_port */
-	uint32_t ip;      /* to bind to, host order; 0: any */
+	uint16_t node_id;    /* self */
+	uint16_t port;       /* host order; 0: the kernel chooses, see net_kernel_udp_port */
+	struct inet_addr ip; /* to bind to; none: any of IPv4 */
 	uint32_t peer_count;
 	struct net_kernel_peer peers[NET_KERNEL_PEERS_MAX];
 	struct net_filter filter;

@@ -23,10 +23,11 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/wire/fragment.h"
 #include "hw/nic_dpdk/nic_internal.h"
 
-#define NIC_PAYLOAD_BYTES_DEFAULT 1472u
-#define NIC_DESCRIPTORS           1024u
+#define MTU_DEFAULT     1500u
+#define NIC_DESCRIPTORS 1024u
 /* For the data thread's frames; one below a power of two, as DPDK asks. */
 #define NIC_MBUFS           4095u
 #define XDP_MBUFS           8192u /* net_af_xdp: its fill ring and its send ring, both full */
@@ -36,6 +37,9 @@
 #define NIC_ROOM_JUMBO      9216u
 #define MEMIF_BSIZE_DEFAULT 2048u
 #define STAT_NODE_MAX       (NET_NODES_MAX - 1)
+
+static_assert(NIC_PAYLOAD_BYTES_MIN == FRAME_HDR_BYTES + FRAGMENT_HDR_BYTES + FRAGMENT_UNIT_BYTES,
+	      "a unit fits");
 
 struct refusal {
 	char *text;
@@ -107,12 +111,42 @@ memif_check(struct nic *nic, struct nic_eth *eth, const char *device, const stru
 		return refuse(to, TERN_ERR_CONFIG, "%s: zero-copy is not supported", device);
 	if (nic_device_argument(device, "bsize", value, sizeof(value)))
 		buffer_bytes = strtoul(value, NULL, 10);
-	if (buffer_bytes < eth->payload_bytes_max + INET_UDP_HDR_BYTES)
+	if (buffer_bytes < nic_eth_frame_bytes(eth))
 		return refuse(to, TERN_ERR_CONFIG, "%s: bsize is below a frame of %u bytes", device,
-			      eth->payload_bytes_max + INET_UDP_HDR_BYTES);
+			      nic_eth_frame_bytes(eth));
 	eth->is_client = !nic_device_argument(device, "role", value, sizeof(value)) ||
 			 strcmp(value, "server") != 0;
 	return eth->is_client ? TERN_OK : memif_socket_clear(eth->socket_path, to);
+}
+
+static enum tern_err
+port_check(const struct nic_port_config *from, uint32_t number, struct nic *nic,
+	   const struct refusal *to)
+{
+	struct nic_eth *eth = &nic->eths[number];
+
+	if (memchr(from->device, '\0', sizeof(from->device)) == NULL || from->device[0] == '\0' ||
+	    inet_addr_is_none(&from->ip) || from->udp_port_base == 0 ||
+	    from->udp_port_base > UINT16_MAX - NIC_UDP_PORTS)
+		return refuse(to, TERN_ERR_CONFIG,
+			      "data port %u: device, ip or udp port out of range", number);
+	eth->ip = from->ip;
+	eth->udp_port_base = from->udp_port_base;
+	eth->payload_bytes_max = from->payload_bytes_max;
+	if (eth->payload_bytes_max == 0)
+		eth->payload_bytes_max =
+		    max_u32(MTU_DEFAULT - nic_eth_ip_udp_bytes(eth), NIC_PAYLOAD_BYTES_MIN);
+	if (eth->payload_bytes_max < NIC_PAYLOAD_BYTES_MIN ||
+	    nic_eth_mtu(eth) > NIC_PAYLOAD_BYTES_MAX + NIC_IP4_UDP_BYTES)
+		return refuse(to, TERN_ERR_CONFIG, "data port %u: payload of %u bytes, %u..%u",
+			      number, eth->payload_bytes_max, NIC_PAYLOAD_BYTES_MIN,
+			      NIC_PAYLOAD_BYTES_MAX + NIC_IP4_UDP_BYTES -
+				  nic_eth_ip_udp_bytes(eth));
+	if (strncmp(from->device, "net_memif", 9) == 0)
+		return memif_check(nic, eth, from->device, to);
+	if (strncmp(from->device, "net_af_", 7) == 0)
+		return nic_kernel_check(eth, from->device, to->text, to->bytes);
+	return TERN_OK;
 }
 
 static enum tern_err
@@ -125,39 +159,41 @@ ports_check(const struct nic_config *config, struct nic *nic, const struct refus
 			      config->port_count, NIC_PORTS_MAX);
 	nic->eth_count = config->port_count;
 	for (uint32_t i = 0; i < config->port_count; i++) {
-		const struct nic_port_config *from = &config->ports[i];
-		struct nic_eth *eth = &nic->eths[i];
-
-		if (memchr(from->device, '\0', sizeof(from->device)) == NULL ||
-		    from->device[0] == '\0' || from->ip == 0 || from->udp_port_base == 0 ||
-		    from->udp_port_base > UINT16_MAX - NIC_UDP_PORTS)
-			return refuse(to, TERN_ERR_CONFIG,
-				      "data port %u: device, ip or udp port out of range", i);
-		eth->ip = from->ip;
-		eth->udp_port_base = from->udp_port_base;
-		eth->payload_bytes_max = from->payload_bytes_max != 0 ? from->payload_bytes_max
-								      : NIC_PAYLOAD_BYTES_DEFAULT;
-		if (eth->payload_bytes_max < NIC_PAYLOAD_BYTES_MIN ||
-		    eth->payload_bytes_max > NIC_PAYLOAD_BYTES_MAX)
-			return refuse(
-			    to, TERN_ERR_CONFIG, "data port %u: payload of %u bytes, %u..%u", i,
-			    eth->payload_bytes_max, NIC_PAYLOAD_BYTES_MIN, NIC_PAYLOAD_BYTES_MAX);
-		has_pci = has_pci || strncmp(from->device, "net_", 4) != 0;
-		if (strncmp(from->device, "net_memif", 9) == 0) {
-			const enum tern_err err = memif_check(nic, eth, from->device, to);
-			if (err != TERN_OK)
-				return err;
-		}
-		if (strncmp(from->device, "net_af_", 7) == 0) {
-			const enum tern_err err =
-			    nic_kernel_check(eth, from->device, to->text, to->bytes);
-			if (err != TERN_OK)
-				return err;
-		}
+		const enum tern_err err = port_check(&config->ports[i], i, nic, to);
+		if (err != TERN_OK)
+			return err;
+		has_pci = has_pci || strncmp(config->ports[i].device, "net_", 4) != 0;
 	}
 	if (has_pci && nic->has_memif)
 		return refuse(to, TERN_ERR_CONFIG, "memif and PCI ports cannot be mixed");
 	return TERN_OK;
+}
+
+/* True: taken into the route of its node. */
+static bool
+path_add(struct nic *nic, const struct nic_peer_config *from)
+{
+	if (from->node_id == 0 || from->node_id > STAT_NODE_MAX || from->node_id == nic->node_id ||
+	    from->port >= nic->eth_count || from->udp_port == 0 || inet_addr_is_none(&from->ip) ||
+	    inet_addr_is_v4(&from->ip) != inet_addr_is_v4(&nic->eths[from->port].ip) ||
+	    nic_path_by_ip(nic, from->port, &from->ip) != NULL)
+		return false;
+	const struct nic_eth *eth = &nic->eths[from->port];
+	struct nic_route *route = &nic->routes[from->node_id];
+	for (uint32_t i = 0; i < route->path_count; i++)
+		if (nic->paths[route->paths[i]].eth == from->port)
+			return false;
+	if (route->path_count == 0)
+		nic->stats.nodes[from->node_id].port = from->port;
+	if (route->path_count == 0 || eth->payload_bytes_max < route->payload_bytes_max)
+		route->payload_bytes_max = eth->payload_bytes_max;
+	route->paths[route->path_count++] = (uint8_t)nic->path_count;
+	nic->has_probes = nic->has_probes || route->path_count > 1;
+	nic->paths[nic->path_count++] = (struct nic_path){ .node_id = from->node_id,
+							   .udp_port = from->udp_port,
+							   .eth = from->port,
+							   .ip = from->ip };
+	return true;
 }
 
 static enum tern_err
@@ -170,25 +206,11 @@ peers_check(const struct nic_config *config, struct nic *nic, const struct refus
 		return refuse(to, TERN_ERR_CONFIG, "node id, peer count or paths out of range");
 	nic->node_id = config->node_id;
 	nic->filter = config->filter;
-	nic->peer_count = config->peer_count;
-	memset(nic->peer_of_node, (int)NIC_NODE_NONE, sizeof(nic->peer_of_node));
-	for (uint32_t i = 0; i < config->peer_count; i++) {
-		const struct nic_peer_config *from = &config->peers[i];
-
-		if (from->node_id == 0 || from->node_id > STAT_NODE_MAX ||
-		    from->node_id == config->node_id || from->port >= config->port_count ||
-		    from->ip == 0 || from->udp_port == 0 ||
-		    nic->peer_of_node[from->node_id] != NIC_NODE_NONE ||
-		    nic_peer_by_ip(nic, from->port, from->ip) != NULL)
+	for (uint32_t i = 0; i < config->peer_count; i++)
+		if (!path_add(nic, &config->peers[i]))
 			return refuse(to, TERN_ERR_CONFIG,
 				      "peer %u: id, port or address out of range or taken",
-				      from->node_id);
-		nic->peers[i] = (struct nic_peer){ .node_id = from->node_id,
-						   .udp_port = from->udp_port,
-						   .eth = from->port,
-						   .ip = from->ip };
-		nic->peer_of_node[from->node_id] = (uint8_t)i;
-	}
+				      config->peers[i].node_id);
 	return TERN_OK;
 }
 
@@ -237,12 +259,12 @@ port_start(struct nic *nic, const struct nic_port_config *from, struct nic_eth *
 		return refuse(to, TERN_ERR_IO, "%s cannot be configured", from->device);
 	memcpy(eth->mac, mac.addr_bytes, sizeof(eth->mac));
 	(void)snprintf(eth->driver, sizeof(eth->driver), "%s", info.driver_name);
-	if (eth->payload_bytes_max > NIC_PAYLOAD_BYTES_DEFAULT && !eth->is_kernel) {
+	if (nic_eth_mtu(eth) > MTU_DEFAULT && !eth->is_kernel) {
 		/* Virtual devices have no such call and need none; an interface has its own. */
-		const int result = rte_eth_dev_set_mtu(id, (uint16_t)(eth->payload_bytes_max + 28));
+		const int result = rte_eth_dev_set_mtu(id, (uint16_t)nic_eth_mtu(eth));
 		if (result != 0 && result != -ENOTSUP && !eth->is_memif)
 			return refuse(to, TERN_ERR_CONFIG, "%s refuses an MTU of %u bytes",
-				      from->device, eth->payload_bytes_max + 28);
+				      from->device, nic_eth_mtu(eth));
 	}
 	eth->is_started = rte_eth_dev_start(id) == 0;
 	if (!eth->is_started && !eth->is_client)
@@ -254,7 +276,7 @@ static uint32_t
 room_bytes(const struct nic *nic)
 {
 	for (uint32_t i = 0; i < nic->eth_count; i++)
-		if (nic->eths[i].payload_bytes_max + INET_UDP_HDR_BYTES > NIC_ROOM_SMALL)
+		if (nic_eth_frame_bytes(&nic->eths[i]) > NIC_ROOM_SMALL)
 			return NIC_ROOM_JUMBO;
 	return NIC_ROOM_SMALL;
 }

@@ -5,7 +5,9 @@
  *MTU). The only folder that includes rte_*.h.
  *
  * Owns: EAL (so there is at most one nic in a process, and it cannot be opened again after a
- * close), the ports, the pool of frame buffers, ARP, and the table node -> (port, IP, MAC).
+ * close), the ports, the pool of frame buffers, ARP and neighbour discovery, and the table node ->
+ * paths (port, IP, MAC). A node that is reached over several ports has one path in use; nic_path.c
+ * says when another takes over.
  *
  * Threads:
  * - nic_open, nic_maintain and nic_close belong to one control thread.
@@ -25,7 +27,8 @@
  * when there is something to let it handle. Ports on PCI devices need interrupts at any time, so
  * they cannot be mixed with memif in one process (CONFIG).
  *
- * Limits: NIC_PORTS_MAX ports, NIC_PEERS_MAX peers, one subnet a port (no router), IPv4.
+ * Limits: NIC_PORTS_MAX ports, NIC_PEERS_MAX paths, one subnet a port (no router), IPv4 or IPv6 on
+ * each.
  */
 #ifndef TERN_HW_NIC_DPDK_NIC_H
 #define TERN_HW_NIC_DPDK_NIC_H
@@ -35,14 +38,15 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "dataplane/wire/inet_addr.h"
 #include "hw/seam/net_ops.h"
 
-#define NIC_PORTS_MAX         8u
+#define NIC_PORTS_MAX         NET_PORTS_MAX
 #define NIC_PEERS_MAX         64u
 #define NIC_DEVICE_BYTES      320u
-#define NIC_SOCKET_PATH_MAX   107u /* a Unix socket path, without its NUL */
-#define NIC_PAYLOAD_BYTES_MIN 576u /* UDP payload */
-#define NIC_PAYLOAD_BYTES_MAX 8972u
+#define NIC_SOCKET_PATH_MAX   107u  /* a Unix socket path, without its NUL */
+#define NIC_PAYLOAD_BYTES_MIN 1456u /* UDP payload: a frame with one unit of a block */
+#define NIC_PAYLOAD_BYTES_MAX 8972u /* 8952 over IPv6 */
 #define NIC_UDP_PORTS         8u /* a port takes frames to udp_port_base .. + NIC_UDP_PORTS - 1 */
 
 struct nic;
@@ -52,15 +56,17 @@ struct nic_port_config {
 	 * "net_af_packet0,iface=NAME", "net_af_xdp0,iface=NAME", another virtual device with its
 	 * arguments, or a PCI address "0000:01:00.0". */
 	char device[NIC_DEVICE_BYTES];
-	uint16_t payload_bytes_max; /* of UDP: MTU - 28. 0: 1472 */
-	uint32_t ip;                /* ours on this port, host order */
-	uint16_t udp_port_base;     /* ours: source of what is sent */
+	/* Of UDP: MTU - 28, over IPv6 MTU - 48. 0: 1472, over IPv6 1456 (an MTU of 1504) */
+	uint16_t payload_bytes_max;
+	struct inet_addr ip;    /* ours on this port */
+	uint16_t udp_port_base; /* ours: source of what is sent */
 };
 
+/* A node over one port; the same node may be there once a port. */
 struct nic_peer_config {
-	uint16_t node_id; /* 1..63 */
-	uint16_t port;    /* index into ports: where it is reached */
-	uint32_t ip;      /* host order */
+	uint16_t node_id;    /* 1..63 */
+	uint16_t port;       /* index into ports: where it is reached */
+	struct inet_addr ip; /* of the same family as the port's */
 	uint16_t udp_port;
 };
 

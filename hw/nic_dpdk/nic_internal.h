@@ -16,8 +16,9 @@ struct rte_mempool;
 /* Who may touch a port; see nic.h. */
 enum nic_eth_state { NIC_ETH_CONTROL = 0, NIC_ETH_UP, NIC_ETH_DRAINING };
 
-#define NIC_WATCH_MAX 64u
-#define NIC_NODE_NONE 0xffu
+#define NIC_WATCH_MAX     64u
+#define NIC_ETHER_BYTES   14u
+#define NIC_IP4_UDP_BYTES (INET_UDP_HDR_BYTES - NIC_ETHER_BYTES)
 
 struct nic_eth {
 	_Atomic uint32_t state;      /* enum nic_eth_state */
@@ -25,7 +26,7 @@ struct nic_eth {
 	_Atomic bool is_link_up;     /* control thread: what the driver said last */
 	uint16_t port_id;
 	uint16_t udp_port_base;
-	uint32_t ip;
+	struct inet_addr ip;
 	uint32_t payload_bytes_max;
 	uint8_t mac[INET_MAC_BYTES];
 	char driver[32];
@@ -44,21 +45,48 @@ struct nic_eth {
 	bool was_up;
 	bool was_ever_up;
 	uint32_t seen_connection;
-	uint32_t last_peer; /* index: where the last frame came from */
+	uint32_t last_path; /* index: where the last frame came from */
+	struct net_port_counters counters;
 	uint64_t hw_ipackets, hw_opackets, hw_imissed;
 };
 
-struct nic_peer {
+/* What IP and UDP put before a payload on this port; the MTU and the frame that it makes. */
+static inline uint32_t
+nic_eth_ip_udp_bytes(const struct nic_eth *eth)
+{
+	return inet_udp_hdr_bytes(&eth->ip) - NIC_ETHER_BYTES;
+}
+static inline uint32_t
+nic_eth_mtu(const struct nic_eth *eth)
+{
+	return eth->payload_bytes_max + nic_eth_ip_udp_bytes(eth);
+}
+static inline uint32_t
+nic_eth_frame_bytes(const struct nic_eth *eth)
+{
+	return eth->payload_bytes_max + inet_udp_hdr_bytes(&eth->ip);
+}
+
+/* One node over one port. */
+struct nic_path {
 	uint16_t node_id, udp_port;
 	uint32_t eth; /* index */
-	uint32_t ip;
+	struct inet_addr ip;
 	/* Data thread. */
 	bool is_resolved;
-	uint32_t requests_open;        /* ARP requests since the last answer */
+	uint32_t requests_open;        /* questions since the last answer, while it is not */
+	uint32_t unanswered;           /* questions that left since the last answer, while it is */
 	uint64_t request_tsc;          /* when to ask (again) */
 	uint32_t header_payload_bytes; /* what header was made for; 0: make it anew */
 	uint8_t mac[INET_MAC_BYTES];
-	uint8_t header[INET_UDP_HDR_BYTES];
+	uint8_t header[INET_UDP_HDR_BYTES_MAX];
+};
+
+/* All paths to one node, in the order of the ports, and the one in use. */
+struct nic_route {
+	uint8_t path_count, current; /* data thread: current */
+	uint8_t paths[NIC_PORTS_MAX];
+	uint32_t payload_bytes_max; /* what every port takes */
 };
 
 /* The place where EAL's interrupt thread is held. Never freed: it may be held for ever. */
@@ -76,16 +104,17 @@ struct nic {
 	bool has_memif;
 	_Atomic bool is_attached; /* a data thread is registered */
 	bool is_registered_here;  /* rte_thread_register was ours to call */
-	uint32_t eth_count, peer_count;
+	bool has_probes;          /* some node can be reached over several ports */
+	uint32_t eth_count, path_count;
 	struct nic_eth eths[NIC_PORTS_MAX];
-	struct nic_peer peers[NIC_PEERS_MAX];
-	uint8_t peer_of_node[NET_NODES_MAX]; /* index; NIC_NODE_NONE */
+	struct nic_path paths[NIC_PEERS_MAX];
+	struct nic_route routes[NET_NODES_MAX]; /* by node id */
 	struct net_filter filter;
 	struct rte_mempool *pool;
 
 	/* Data thread. */
 	uint32_t rx_first; /* the port that the next rx_burst begins with */
-	uint64_t tick_tsc; /* when nic_arp_tick is due */
+	uint64_t tick_tsc; /* when nic_neighbour_tick is due */
 	uint64_t tsc_hz;
 	struct net_stats stats;
 
@@ -128,11 +157,26 @@ extern const struct net_ops nic_net_ops;
 /* True when the port is the data thread's for this call; acknowledges DRAINING. */
 bool nic_eth_is_ours(struct nic *nic, struct nic_eth *eth);
 
-/* nic_arp.c. Data thread, port UP. */
-void nic_arp_start(struct nic *nic, uint32_t eth_index);
-void nic_arp_tick(struct nic *nic, uint64_t now_tsc);
+/* Counted, for the port and for all. */
+enum nic_refused { NIC_REFUSED_MALFORMED, NIC_REFUSED_NOT_OURS, NIC_REFUSED_UNKNOWN_PEER };
+void nic_eth_rx_refused(struct nic *nic, struct nic_eth *eth, enum nic_refused why);
+/* @count frames that the driver did not take. */
+void nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count);
+
+/* nic_neighbour.c. Data thread, port UP. */
+void nic_neighbour_start(struct nic *nic, uint32_t eth_index);
+void nic_neighbour_tick(struct nic *nic, uint64_t now_tsc);
+void nic_neighbour_learn(struct nic *nic, struct nic_path *path, const uint8_t *mac);
 void nic_arp_receive(struct nic *nic, uint32_t eth_index, const uint8_t *packet, uint32_t bytes);
-void nic_arp_learn(struct nic *nic, struct nic_peer *peer, const uint8_t *mac);
-struct nic_peer *nic_peer_by_ip(struct nic *nic, uint32_t eth_index, uint32_t ip);
+/* False: @packet is nothing of neighbour discovery. */
+bool nic_nd_receive(struct nic *nic, uint32_t eth_index, const uint8_t *packet, uint32_t bytes);
+
+/* nic_path.c. Data thread. @node: one with a route. */
+struct nic_path *nic_route_path(struct nic *nic, uint16_t node);
+bool nic_route_is_up(struct nic *nic, uint16_t node);
+/* Whether it is asked all the time, because the node has others. Any thread. */
+bool nic_path_is_probed(const struct nic *nic, const struct nic_path *path);
+/* Any thread. */
+struct nic_path *nic_path_by_ip(struct nic *nic, uint32_t eth_index, const struct inet_addr *ip);
 
 #endif

@@ -20,8 +20,9 @@
 
 #include "hw/nic_dpdk/nic_internal.h"
 
-#define IP_UDP_BYTES    28u
-#define XDP_PAYLOAD_MAX 1472u /* one buffer a frame, and that is less than a page */
+/* Of net_af_xdp: one buffer a frame, and that is less than a page. */
+#define XDP_MTU_MAX  1500u
+#define XDP_MTU6_MAX 1504u /* a frame with one unit of a block */
 /* What a ring of net_af_packet holds beside a frame, and its frame size unless told. */
 #define RING_OVERHEAD      112u
 #define RING_FRAME_DEFAULT 2048u
@@ -75,12 +76,18 @@ check_ring(const struct nic_eth *eth, const char *device, char *err, size_t err_
 
 	if (nic_device_argument(device, "framesz", value, sizeof(value)))
 		frame_bytes = strtoull(value, NULL, 10);
-	if (frame_bytes >= eth->payload_bytes_max + INET_UDP_HDR_BYTES + RING_OVERHEAD)
+	if (frame_bytes >= nic_eth_frame_bytes(eth) + RING_OVERHEAD)
 		return TERN_OK;
 	(void)snprintf(err, err_bytes,
 		       "%s: framesz is below a frame of %u bytes and %u of overhead", device,
-		       eth->payload_bytes_max + INET_UDP_HDR_BYTES, RING_OVERHEAD);
+		       nic_eth_frame_bytes(eth), RING_OVERHEAD);
 	return TERN_ERR_CONFIG;
+}
+
+static uint32_t
+xdp_mtu_max(const struct nic_eth *eth)
+{
+	return inet_addr_is_v4(&eth->ip) ? XDP_MTU_MAX : XDP_MTU6_MAX;
 }
 
 enum tern_err
@@ -96,10 +103,11 @@ nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_
 			       device, sizeof(eth->interface) - 1);
 		return TERN_ERR_CONFIG;
 	}
-	if (!eth->is_af_packet && eth->payload_bytes_max > XDP_PAYLOAD_MAX) {
+	if (!eth->is_af_packet && nic_eth_mtu(eth) > xdp_mtu_max(eth)) {
 		(void)snprintf(err, err_bytes,
 			       "%s: payload_max %u, at most %u with net_af_xdp; use net_af_packet",
-			       device, eth->payload_bytes_max, XDP_PAYLOAD_MAX);
+			       device, eth->payload_bytes_max,
+			       xdp_mtu_max(eth) - nic_eth_ip_udp_bytes(eth));
 		return TERN_ERR_CONFIG;
 	}
 	eth->interface_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -107,11 +115,10 @@ nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_
 		(void)snprintf(err, err_bytes, "interface %s: %s", eth->interface, strerror(errno));
 		return TERN_ERR_CONFIG;
 	}
-	if (answer.ifr_mtu < (int)(eth->payload_bytes_max + IP_UDP_BYTES)) {
-		(void)snprintf(err, err_bytes,
-			       "interface %s has an MTU of %d bytes, payload_max %u needs %u",
-			       eth->interface, answer.ifr_mtu, eth->payload_bytes_max,
-			       eth->payload_bytes_max + IP_UDP_BYTES);
+	if (answer.ifr_mtu < (int)nic_eth_mtu(eth)) {
+		(void)snprintf(
+		    err, err_bytes, "interface %s has an MTU of %d bytes, payload_max %u needs %u",
+		    eth->interface, answer.ifr_mtu, eth->payload_bytes_max, nic_eth_mtu(eth));
 		return TERN_ERR_CONFIG;
 	}
 	return eth->is_af_packet ? check_ring(eth, device, err, err_bytes) : TERN_OK;

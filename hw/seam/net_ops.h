@@ -21,6 +21,7 @@
 #define NET_BURST_MAX 32u
 #endif
 #define NET_NODES_MAX 64u
+#define NET_PORTS_MAX 8u
 
 struct net_frame {
 	uint8_t *bytes;    /* the UDP payload */
@@ -33,18 +34,55 @@ struct net_frame {
 struct net_node_counters {
 	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes; /* passed the filter */
 	uint64_t rx_cut, tx_cut;                           /* dropped by the dev filter */
+	uint64_t takeovers; /* times that another port took over from the one in use */
+	uint32_t port;      /* the one in use: frames to the node leave by it */
+};
+
+/* Reasons for which an adapter drops frames, counted one by one. */
+#define NET_DROPS(X)                                                          \
+	X(rx_malformed)    /* below the frame: lengths, checksums, options */ \
+	X(rx_not_ours)     /* another protocol, address or port */            \
+	X(rx_unknown_peer) /* for us, from an address of no node */           \
+	X(tx_link_down)                                                       \
+	X(tx_no_address) /* nobody has answered for the peer's address */     \
+	X(tx_ring_full)
+
+struct net_drops {
+#define X(name) uint64_t name;
+	NET_DROPS(X)
+#undef X
+};
+
+/* One port of several. */
+struct net_port_counters {
+	bool is_up;
+	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes; /* as of nodes */
+	struct net_drops drops;
 };
 
 struct net_stats {
-	uint64_t tx_dropped; /* link down, no address yet, ring full */
-	uint64_t rx_dropped; /* not for us, malformed below UDP */
+	struct net_drops drops;
 	uint64_t tx_no_buffer;
-	uint64_t arp_requests, arp_replies;
-	uint64_t reconnects;                           /* times a dead port came back */
+	uint64_t arp_requests, arp_replies; /* and their like over IPv6 */
+	uint64_t reconnects;                /* times a dead port came back */
 	/* The driver's own counters; of sockets: datagrams taken from and given to the kernel. */
 	uint64_t hw_ipackets, hw_opackets, hw_imissed;
+	uint32_t port_count; /* 0: the adapter has no ports */
+	struct net_port_counters ports[NET_PORTS_MAX];
 	struct net_node_counters nodes[NET_NODES_MAX];
 };
+
+static inline uint64_t
+net_drops_rx(const struct net_drops *drops)
+{
+	return drops->rx_malformed + drops->rx_not_ours + drops->rx_unknown_peer;
+}
+
+static inline uint64_t
+net_drops_tx(const struct net_drops *drops)
+{
+	return drops->tx_link_down + drops->tx_no_address + drops->tx_ring_full;
+}
 
 struct net_ops {
 	/* Up to @max received frames, lent until rx_release. Returns how many. */

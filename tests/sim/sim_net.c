@@ -243,7 +243,7 @@ sim_net_deliver(struct sim *sim, uint64_t at)
 	    sim_net_is_cut(sim, frame->path, frame->from, frame->to)) {
 		if (port->rx_count == SIM_RX_MAX)
 			sim_count(sim, SIM_COUNT_frames_rx_overflow);
-		port->stats.rx_dropped++;
+		port->stats.drops.rx_not_ours++;
 		frame_free(sim->net, (uint32_t)at);
 		return;
 	}

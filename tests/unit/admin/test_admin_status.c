@@ -89,6 +89,41 @@ fields(void **unused)
 	json_decref(node);
 }
 
+/* Each data port by itself, with the nodes that it is used for; drops by reason and as sums. */
+static void
+ports(void **unused)
+{
+	(void)unused;
+	config.kind = config.nodes[1].kind = NODE_DATA;
+	config.id = 1;
+	config.port_count = 2;
+	(void)snprintf(config.ports[1].device, sizeof(config.ports[1].device), "net_af_packet1");
+	status.data_net.port_count = 2;
+	status.data_net.nodes[2].port = 1;
+	status.data_net.nodes[2].takeovers = 3;
+	status.data_net.ports[1].is_up = true;
+	status.data_net.ports[1].tx_frames = 41;
+	status.data_net.ports[1].drops.rx_not_ours = 42;
+	status.data_net.drops.rx_not_ours = 42;
+	status.data_net.drops.rx_malformed = 1;
+	status.data_net.drops.tx_ring_full = 7;
+	json_t *node = admin_status_json(&config, &status);
+	json_t *list = json_object_get(node, "ports");
+	json_t *port = json_array_get(list, 1);
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(at(port, "device", NULL, NULL)), "net_af_packet1");
+	assert_true(json_is_true(at(port, "up", NULL, NULL)));
+	assert_int_equal(json_integer_value(at(port, "tx_frames", NULL, NULL)), 41);
+	assert_int_equal(json_integer_value(at(port, "drops", "rx_not_ours", NULL)), 42);
+	assert_int_equal(json_array_size(at(port, "used_for", NULL, NULL)), 1);
+	assert_int_equal(json_array_size(at(json_array_get(list, 0), "used_for", NULL, NULL)), 0);
+	assert_int_equal(json_integer_value(at(node, "data_port", "rx_dropped", NULL)), 43);
+	assert_int_equal(json_integer_value(at(node, "data_port", "tx_dropped", NULL)), 7);
+	assert_int_equal(
+	    json_integer_value(json_object_get(at(node, "peers", "b", "data"), "takeovers")), 3);
+	json_decref(node);
+}
+
 static void
 names(void **unused)
 {
@@ -111,6 +146,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),
+		cmocka_unit_test(ports),
 		cmocka_unit_test(names),
 	};
 

@@ -149,7 +149,7 @@ node_take(struct fake_cluster *cluster, uint32_t node, const uint8_t *frame, uin
 			assert_true(native_add_node(
 			    &writer,
 			    &(struct native_node){ (uint16_t)(i + 1), (uint16_t)(FAKE_PORT + i),
-						   0x7f000001 }));
+						   inet_addr_v4(0x7f000001) }));
 		node_reply(cluster, node, &hdr, &writer, NATIVE_MASTER);
 		return;
 	}
@@ -198,6 +198,7 @@ deliver(struct fake_cluster *cluster)
 static void
 step(struct fake_cluster *cluster, uint64_t until_ns)
 {
+	const struct inet_addr loopback = inet_addr_v4(0x7f000001);
 	uint64_t next_ns = min_u64(until_ns, engine_due_ns(cluster->engine));
 	uint32_t first = UINT32_MAX;
 
@@ -214,7 +215,7 @@ step(struct fake_cluster *cluster, uint64_t until_ns)
 		if (packet.is_to_node)
 			node_take(cluster, packet.node, packet.frame, packet.bytes);
 		else
-			engine_receive(cluster->engine, 0x7f000001,
+			engine_receive(cluster->engine, &loopback,
 				       (uint16_t)(FAKE_PORT + packet.node), packet.frame,
 				       packet.bytes, cluster->now_ns);
 		free(packet.frame);
@@ -282,7 +283,7 @@ fake_start(struct fake_cluster *cluster, uint64_t seed)
 	cluster->engine = calloc(1, sizeof(*cluster->engine));
 	assert_non_null(cluster->engine);
 	*cluster->engine = (struct engine){
-		.nodes = { { .ipv4 = 0x7f000001, .port = FAKE_PORT } },
+		.nodes = { { .ip = inet_addr_v4(0x7f000001), .port = FAKE_PORT } },
 		.node_count = 1, /* the other one is learnt */
 		.deadline_ns = 10000000000,
 		.retry_min_ns = 20000000,

@@ -387,7 +387,8 @@ test_quiet_and_deaf(void **context)
 									  .cluster_id = 77,
 									  .token = 1,
 									  .term = 99 });
-	engine_receive(cluster->engine, 0x7f000001, FAKE_PORT + 1, frame, bytes, cluster->now_ns);
+	const struct inet_addr loopback = inet_addr_v4(0x7f000001);
+	engine_receive(cluster->engine, &loopback, FAKE_PORT + 1, frame, bytes, cluster->now_ns);
 	assert_int_equal(cluster->engine->stats.frames_dropped, dropped + 1);
 	assert_int_equal(cluster->engine->master, 0);
 	/* Another cluster at the same address. */

@@ -26,6 +26,13 @@
 	"\"; client = \"127.0.0.1:610" #id "\"; }"
 #define WITNESS_4 "{ name = \"w\"; id = 4; kind = \"witness\"; mgmt = \"127.0.0.1:7004\"; }"
 
+#define NETWORKS(name, id, data)                                      \
+	"{ name = \"" name "\"; id = " #id "; data = " data ";\n"     \
+	"mgmt = \"127.0.0.1:700" #id "\"; resp = \"127.0.0.1:600" #id \
+	"\"; client = \"127.0.0.1:610" #id "\"; }"
+
+#define TWO_OF(n) "[\"10.0.0." n ":7400\", \"[fd00::" n "]:7500\"]"
+
 static char dir[] = "/tmp/tern-config-XXXXXX";
 static const char *profiles;
 static struct node_config config;
@@ -97,9 +104,11 @@ defaults(void **unused)
 	assert_int_equal(config.node_count, 3);
 	assert_int_equal(config.data_nodes, 0x6);
 	assert_int_equal(config.witness_id, 3);
-	assert_int_equal(config.ports[0].ipv4, 0x0a000001);
-	assert_int_equal(config.nodes[1].data.port, 7400);
-	assert_int_equal(config.nodes[1].resp.ipv4, 0x7f000001);
+	assert_int_equal(inet_addr_v4_of(&config.ports[0].ip), 0x0a000001);
+	assert_int_equal(config.nodes[1].data_count, 1);
+	assert_int_equal(config.nodes[1].data[0].port, 7400);
+	assert_int_equal(inet_addr_v4_of(&config.nodes[1].resp.ip), 0x7f000001);
+	assert_string_equal(config.nodes[1].resp.host, "127.0.0.1");
 	assert_string_equal(node_config_find(&config, 2)->name, "b");
 	assert_null(node_config_find(&config, 9));
 	assert_int_equal(node_config_find_name(&config, "w")->id, 3);
@@ -257,7 +266,27 @@ static const struct wrong wrongs[] = {
 	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"h:70000\"; } );\n",
 	  "mgmt: \"h:70000\": bad port, allowed 1 to 65535" },
 	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; ip = \"10.0.0\"; } );\n",
-	  "ip: \"10.0.0\" is no IPv4 address" },
+	  "ip: \"10.0.0\" is no address" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; ip = \"fe80::1\"; } );\n",
+	  "ip: \"fe80::1\" is no address" },
+	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; ip = \"10.0.0.9\"; } );\n",
+	  "ports[].ip: 10.0.0.9 is none of this node's data addresses" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "[\"10.0.0.1:7400\", \"10.1.0.1:7400\"]") ", " DATA(
+	      "b", 2) ", " WITNESS_4 " );\n"
+		      "ports = ( { device = \"net_ring0\"; ip = \"10.1.0.1\"; } );\n",
+	  "ports[].ip: 10.1.0.1 is data address 2 of this node, and node \"b\" has only 1" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "[\"10.0.0.1:1\", \"10.0.0.1:1\"]") ", " DATA(
+	      "b", 2) ", " WITNESS_4 " );\n" PORT,
+	  "data: \"10.0.0.1:1\" is also an address of \"a\"" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "\"[fd00::1]:7400\"") ", " DATA(
+	      "b", 2) ", " WITNESS_4 " );\n" PORT,
+	  "ports[].ip: [fd00::1] is of another family than \"10.0.0.2:7400\" of node \"b\"" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "[]") " );\n" PORT,
+	  "data: 0 addresses, allowed 1 to 4" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "\"fd00::1:7400\"") " );\n" PORT,
+	  "data: \"fd00::1:7400\" is no address, allowed \"host:port\" or \"[IPv6]:port\"" },
+	{ NODE_A "nodes = ( " NETWORKS("a", 1, "\"[fd00::1%eth0]:7400\"") " );\n" PORT,
+	  "no address known for this host" },
 	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; peers = [3]; } );\n",
 	  "ports[].peers: 3 is no other data node" },
 	{ NODE_A NODES "ports = ( { device = \"\"; } );\n", "device: must not be empty" },
@@ -327,6 +356,37 @@ cluster_id(void **unused)
 	assert_true(config.cluster_id == 0xfedcba9876543210ull);
 }
 
+/* Two data networks, one of them IPv6, and what a file that was written says again. */
+static void
+several_networks(void **unused)
+{
+	static struct node_config again;
+	static const char file[] = NODE_A "nodes = ( " NETWORKS("a", 1, TWO_OF("1")) ",\n" NETWORKS(
+	    "b", 2, TWO_OF("2")) ",\n" WITNESS_4 " );\nports = ( { device = \"net_ring0\"; },\n"
+				 "{ device = \"net_ring1\"; ip = \"fd00::1\"; peers = [2]; } );\n";
+	char path[256];
+
+	(void)unused;
+	assert_int_equal(load(file), TERN_OK);
+	assert_int_equal(config.ports[0].network, 0);
+	assert_int_equal(inet_addr_v4_of(&config.ports[0].ip), 0x0a000001);
+	assert_int_equal(config.ports[1].network, 1);
+	assert_int_equal(config.ports[1].line, 8);
+	assert_int_equal(config.nodes[1].data_count, 2);
+	assert_int_equal(config.nodes[1].data[1].port, 7500);
+	assert_string_equal(config.nodes[1].data[1].host, "fd00::2");
+	assert_false(inet_addr_is_v4(&config.nodes[1].data[1].ip));
+	assert_true(node_config_port_reaches(&config.ports[0], &config.nodes[1]));
+	assert_false(node_config_port_reaches(&config.ports[0], &config.nodes[2]));
+
+	(void)snprintf(path, sizeof(path), "%s/again.conf", dir);
+	assert_int_equal(node_config_write(path, &config, text, sizeof(text)), TERN_OK);
+	assert_int_equal(node_config_load(path, &again, text, sizeof(text)), TERN_OK);
+	assert_memory_equal(again.nodes, config.nodes, sizeof(again.nodes));
+	assert_true(inet_addr_equal(&again.ports[1].ip, &config.ports[1].ip));
+	assert_int_equal(again.ports[1].network, 1);
+}
+
 static void
 absent_file(void **unused)
 {
@@ -342,14 +402,14 @@ node_file_wins_over_profile(void **unused)
 	(void)unused;
 	(void)file_named("p.conf",
 			 "timers = { t_late = \"200ms\"; t_stall = \"100ms\"; };\n"
-			 "ports = ( { device = \"0000:01:00.0\"; payload_max = 1400; } );\n");
+			 "ports = ( { device = \"0000:01:00.0\"; payload_max = 1460; } );\n");
 	assert_int_equal(load(NODE_A NODES "profile = \"p.conf\";\n"
 					   "timers = { t_late = \"90ms\"; };\n"),
 			 TERN_OK);
 	assert_int_equal(config.timers.late_ns, 90000000);
 	assert_int_equal(config.timers.stall_ns, 100000000);
 	assert_string_equal(config.ports[0].device, "0000:01:00.0");
-	assert_int_equal(config.ports[0].payload_max, 1400);
+	assert_int_equal(config.ports[0].payload_max, 1460);
 	assert_int_equal(config.ports[0].peer_count, 0);
 }
 
@@ -406,14 +466,17 @@ written_file_reads_back_equal(void **unused)
 		"node = { name = \"a\"; id = 1; dev = true; cluster_id = \"fe01\"; };\n" NODES
 		"storage = \"s\"; run = \"r\"; filter = \"f \\\"q\\\"\";\n"
 		"devices = ( { path = \"/dev/x\"; size = \"3GiB\"; } );\n"
-		"ports = ( { device = \"net_memif0,role=server\"; peers = [2]; ip = \"10.9.0.1\";\n"
-		"payload_max = 1400; } );\n"),
+		"ports = ( { device = \"net_memif0,role=server\"; peers = [2]; ip = \"10.0.0.1\";\n"
+		"payload_max = 1460; } );\n"),
 	    TERN_OK);
 	(void)snprintf(path, sizeof(path), "%s/again.conf", dir);
 	assert_int_equal(node_config_write(path, &config, text, sizeof(text)), TERN_OK);
 	assert_int_equal(node_config_load(path, &again, text, sizeof(text)), TERN_OK);
 	memset(config.file, 0, sizeof(config.file));
 	memset(again.file, 0, sizeof(again.file));
+	memset(config.ports[0].file, 0, sizeof(config.ports[0].file));
+	memset(again.ports[0].file, 0, sizeof(again.ports[0].file));
+	config.ports[0].line = again.ports[0].line;
 	assert_memory_equal(&config, &again, sizeof(config));
 	assert_int_equal(node_config_write("/nonexistent/x", &config, text, sizeof(text)),
 			 TERN_ERR_IO);
@@ -459,6 +522,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(every_error_names_its_place),
 		cmocka_unit_test(numbers_that_fit),
 		cmocka_unit_test(cluster_id),
+		cmocka_unit_test(several_networks),
 		cmocka_unit_test(absent_file),
 		cmocka_unit_test(node_file_wins_over_profile),
 		cmocka_unit_test(profile_errors_name_the_profile),

@@ -124,9 +124,9 @@ publish_role(struct node *node, bool is_serving)
 static void
 node_start(struct node *node)
 {
-	const struct native_node nodes[] = { { 1, 7301, INADDR_LOOPBACK } };
+	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(INADDR_LOOPBACK) } };
 	struct endpoint_config config = {
-		.ipv4 = INADDR_LOOPBACK,
+		.ip = inet_addr_v4(INADDR_LOOPBACK),
 		.channel = &node->channel,
 		.status = &node->cell,
 		.nodes = nodes,

@@ -19,7 +19,7 @@ struct trio {
 };
 
 static int
-trio_open(void **state)
+trio_open_at(void **state, struct inet_addr ip)
 {
 	static struct trio trio;
 	char text[128];
@@ -27,7 +27,7 @@ trio_open(void **state)
 	memset(&trio, 0, sizeof(trio));
 	for (uint16_t node = 1; node <= 3; node++) {
 		const struct net_kernel_config config = { .node_id = node,
-							  .ip = LOOPBACK,
+							  .ip = ip,
 							  .filter = { .cells = trio.cells } };
 
 		if (net_kernel_open(&config, &trio.nets[node], text, sizeof(text)) != TERN_OK)
@@ -37,7 +37,7 @@ trio_open(void **state)
 	for (uint16_t node = 1; node <= 3; node++)
 		for (uint16_t other = 1; other <= 3; other++) {
 			const struct net_kernel_peer peer = { .node_id = other,
-							      .ip = LOOPBACK,
+							      .ip = ip,
 							      .port = net_kernel_udp_port(
 								  trio.nets[other]) };
 
@@ -46,6 +46,18 @@ trio_open(void **state)
 		}
 	*state = &trio;
 	return 0;
+}
+
+static int
+trio_open(void **state)
+{
+	return trio_open_at(state, inet_addr_v4(LOOPBACK));
+}
+
+static int
+trio6_open(void **state)
+{
+	return trio_open_at(state, (struct inet_addr){ { [15] = 1 } });
 }
 
 static int
@@ -231,7 +243,9 @@ test_strangers(void **state)
 	/* Three drops in one burst leave the fourth. */
 	assert_int_equal(receive_all(trio, 1, 2, 10), 1);
 	trio->ports[1].ops->stats(trio->ports[1].net, &stats);
-	assert_int_equal(stats.rx_dropped, 3);
+	assert_int_equal(net_drops_rx(&stats.drops), 3);
+	assert_int_equal(stats.drops.rx_unknown_peer, 1);
+	assert_int_equal(stats.drops.rx_malformed, 2);
 	assert_int_equal(stats.nodes[2].rx_frames, 1);
 	(void)close(stranger);
 }
@@ -241,7 +255,7 @@ test_refusals(void **state)
 {
 	struct trio *trio = *state;
 	struct net_kernel_config config = { .node_id = 4,
-					    .ip = LOOPBACK,
+					    .ip = inet_addr_v4(LOOPBACK),
 					    .port = net_kernel_udp_port(trio->nets[1]) };
 	struct net_kernel *net;
 	char text[128];
@@ -250,20 +264,34 @@ test_refusals(void **state)
 	assert_non_null(strstr(text, "127.0.0.1:"));
 	assert_non_null(strstr(text, "in use"));
 	assert_null(net);
-	config.ip = 0xc0000201u; /* 192.0.2.1, documentation: not ours */
+	config.ip = inet_addr_v4(0xc0000201u); /* 192.0.2.1, documentation: not ours */
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
-	config.ip = LOOPBACK;
+	config.ip = inet_addr_v4(LOOPBACK);
 	config.port = 0;
 	config.peer_count = 2;
-	config.peers[0] = (struct net_kernel_peer){ .node_id = 1, .port = 9, .ip = LOOPBACK };
-	config.peers[1] = (struct net_kernel_peer){ .node_id = 2, .port = 9, .ip = LOOPBACK };
+	config.peers[0] =
+	    (struct net_kernel_peer){ .node_id = 1, .port = 9, .ip = inet_addr_v4(LOOPBACK) };
+	config.peers[1] =
+	    (struct net_kernel_peer){ .node_id = 2, .port = 9, .ip = inet_addr_v4(LOOPBACK) };
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
-	config.peers[1] = (struct net_kernel_peer){ .node_id = 1, .port = 10, .ip = LOOPBACK };
+	config.peers[1] =
+	    (struct net_kernel_peer){ .node_id = 1, .port = 10, .ip = inet_addr_v4(LOOPBACK) };
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
-	config.peers[1] = (struct net_kernel_peer){ .node_id = 4, .port = 10, .ip = LOOPBACK };
+	config.peers[1] =
+	    (struct net_kernel_peer){ .node_id = 4, .port = 10, .ip = inet_addr_v4(LOOPBACK) };
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
-	config.peers[1] = (struct net_kernel_peer){ .node_id = 64, .port = 10, .ip = LOOPBACK };
+	config.peers[1] =
+	    (struct net_kernel_peer){ .node_id = 64, .port = 10, .ip = inet_addr_v4(LOOPBACK) };
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
+	/* Another family than ours. */
+	config.peers[1] =
+	    (struct net_kernel_peer){ .node_id = 2, .port = 10, .ip = { { [15] = 1 } } };
+	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
+	config.ip = (struct inet_addr){ { 0x20, 0x01, 0x0d, 0xb8 } };
+	config.peer_count = 0;
+	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "[2001:db8::]:0 cannot be bound"));
+	config.ip = inet_addr_v4(LOOPBACK);
 	config.peer_count = 1;
 	config.node_id = 0;
 	assert_int_equal(net_kernel_open(&config, &net, text, sizeof(text)), TERN_ERR_CONFIG);
@@ -274,6 +302,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_exchange, trio_open, trio_close),
+		cmocka_unit_test_setup_teardown(test_exchange, trio6_open, trio_close),
 		cmocka_unit_test_setup_teardown(test_mixed_burst, trio_open, trio_close),
 		cmocka_unit_test_setup_teardown(test_buffers_come_back, trio_open, trio_close),
 		cmocka_unit_test_setup_teardown(test_filter, trio_open, trio_close),

@@ -116,6 +116,11 @@ node_data_thread(void *arg)
 		if (!atomic_load(&run->page->is_silent))
 			node_send(run, net, turn);
 		atomic_store(&run->page->is_up, net.ops->is_up(net.net, run->peer));
+		if (turn % 64 == 0) {
+			static struct net_stats stats;
+			net.ops->stats(net.net, &stats);
+			atomic_store(&run->page->port, stats.nodes[run->peer].port);
+		}
 		if (!run->is_heavy)
 			(void)sched_yield();
 	}
@@ -140,29 +145,52 @@ count_descriptors(void)
 	return count;
 }
 
+static struct inet_addr
+address_of(const struct node_pair *pair, uint32_t link, uint32_t node)
+{
+	struct inet_addr v6 = { { 0xfd, 0x77, [3] = (uint8_t)link, [15] = (uint8_t)node } };
+
+	return pair->is_ipv6 ? v6 : inet_addr_v4(0x0a000000u + (link << 8) + node);
+}
+
+static void
+link_config(const struct node_pair *pair, uint32_t link, uint32_t node, struct nic_config *config)
+{
+	const uint32_t peer = NODE_A + NODE_B - node;
+	struct nic_port_config *port = &config->ports[link];
+
+	(void)snprintf(
+	    port->device, sizeof(port->device),
+	    "net_memif%u,role=%s,id=0,socket=%s/ab%u%s.sock,socket-abstract=no,bsize=%u,rsize=%u",
+	    link, node == NODE_A ? "server" : "client", pair->directory, link,
+	    (pair->dead_links >> link & 1) == 0 ? ""
+	    : node == NODE_A                    ? "-a"
+						: "-b",
+	    pair->payload_bytes > 1472 ? 9216u : 2048u, pair->payload_bytes > 1472 ? 8u : 10u);
+	port->payload_bytes_max = (uint16_t)pair->payload_bytes;
+	port->ip = address_of(pair, link, node);
+	port->udp_port_base = 7000;
+	config->peers[link] = (struct nic_peer_config){ .node_id = (uint16_t)peer,
+							.port = (uint16_t)link,
+							.ip = address_of(pair, link, peer),
+							.udp_port = 7000 };
+}
+
 static void
 node_config(const struct node_pair *pair, uint32_t node, struct nic_config *config)
 {
-	const uint32_t peer = NODE_A + NODE_B - node;
+	const uint32_t links = pair->link_count == 0 ? 1 : pair->link_count;
 
-	*config =
-	    (struct nic_config){ .node_id = (uint16_t)node, .port_count = 1, .peer_count = 1 };
+	*config = (struct nic_config){ .node_id = (uint16_t)node,
+				       .port_count = links,
+				       .peer_count = links };
 	config->cpu = 0;
 	config->filter.cells = pair->cells;
 	(void)snprintf(config->file_prefix, sizeof(config->file_prefix), "nictest-%d-%u",
 		       (int)getppid(), node);
 	(void)snprintf(config->run_dir, sizeof(config->run_dir), "%s", pair->directory);
-	(void)snprintf(
-	    config->ports[0].device, sizeof(config->ports[0].device),
-	    "net_memif0,role=%s,id=0,socket=%s/ab.sock,socket-abstract=no,bsize=%u,rsize=%u",
-	    node == NODE_A ? "server" : "client", pair->directory,
-	    pair->payload_bytes > 1472 ? 9216u : 2048u, pair->payload_bytes > 1472 ? 8u : 10u);
-	config->ports[0].payload_bytes_max = (uint16_t)pair->payload_bytes;
-	config->ports[0].ip = 0x0a000000u + node;
-	config->ports[0].udp_port_base = 7000;
-	config->peers[0] = (struct nic_peer_config){
-		.node_id = (uint16_t)peer, .port = 0, .ip = 0x0a000000u + peer, .udp_port = 7000
-	};
+	for (uint32_t link = 0; link < links; link++)
+		link_config(pair, link, node, config);
 }
 
 static void
@@ -170,7 +198,7 @@ idle_port_config(const struct node_pair *pair, uint32_t node, struct nic_config 
 {
 	config->port_count = 2;
 	config->ports[1] = config->ports[0];
-	config->ports[1].ip = 0x0a000100u + node;
+	config->ports[1].ip = inet_addr_v4(0x0a000100u + node);
 	(void)snprintf(config->ports[1].device, sizeof(config->ports[1].device),
 		       "net_memif1,role=%s,id=0,socket=%s/idle-%u.sock,socket-abstract=no,"
 		       "bsize=9216,rsize=8",
@@ -246,8 +274,6 @@ pair_close(struct node_pair *pair)
 		(void)munmap(pair->pages[node], sizeof(struct node_page));
 	}
 	(void)munmap(pair->cells, NET_NODES_MAX * NET_NODES_MAX);
-	(void)snprintf(path, sizeof(path), "%s/ab.sock", pair->directory);
-	(void)unlink(path);
 	(void)snprintf(path, sizeof(path), "rm -rf %s", pair->directory);
 	assert_int_equal(system(path), 0);
 }

@@ -22,6 +22,7 @@ struct node_page {
 	_Atomic bool is_stopping;     /* test -> node */
 	_Atomic bool is_silent;       /* test -> node: send nothing */
 	_Atomic bool is_up;           /* what the seam says of the peer */
+	_Atomic uint32_t port;        /* the one in use for the peer */
 	_Atomic uint64_t received;    /* good frames of the peer's current incarnation */
 	_Atomic uint64_t received_of; /* that incarnation */
 	_Atomic uint64_t bad;         /* frames that were not what was sent */
@@ -40,6 +41,10 @@ struct node_pair {
 	uint32_t payload_bytes;
 	bool is_heavy;      /* long bursts, no yield: as much time inside the driver as possible */
 	bool has_idle_port; /* each node has a second memif port whose peer never comes */
+	bool is_ipv6;
+	uint32_t link_count; /* 0 as 1; 2: two memif links, each a network of its own */
+	/* Bit n: link n of a node that starts now leads nowhere. */
+	uint32_t dead_links;
 };
 
 void pair_open(struct node_pair *pair, uint32_t payload_bytes);

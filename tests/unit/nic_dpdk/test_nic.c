@@ -12,11 +12,12 @@
 static struct node_pair pair;
 
 static void
-traffic_of(uint32_t payload_bytes)
+traffic_of(uint32_t payload_bytes, bool is_ipv6)
 {
 	uint64_t arp_requests = 0;
 
 	pair_open(&pair, payload_bytes);
+	pair.is_ipv6 = is_ipv6;
 	pair_start(&pair, NODE_A);
 	pair_start(&pair, NODE_B);
 	assert_true(pair_wait_traffic(&pair, 20000));
@@ -49,14 +50,81 @@ static void
 test_traffic(void **state)
 {
 	(void)state;
-	traffic_of(1472);
+	traffic_of(1472, false);
 }
 
 static void
 test_jumbo(void **state)
 {
 	(void)state;
-	traffic_of(8972);
+	traffic_of(8972, false);
+}
+
+static void
+test_ipv6(void **state)
+{
+	(void)state;
+	traffic_of(1456, true);
+	traffic_of(8952, true);
+}
+
+/* Waits until each node sends by @port. */
+static bool
+wait_ports(uint32_t port)
+{
+	for (uint32_t ms = 0; ms < 60000; ms++) {
+		if (atomic_load(&pair.pages[NODE_A]->port) == port &&
+		    atomic_load(&pair.pages[NODE_B]->port) == port)
+			return true;
+		if (!pair_is_alive(&pair, NODE_A) || !pair_is_alive(&pair, NODE_B))
+			return false;
+		pair_sleep_ms(1);
+	}
+	return false;
+}
+
+/* A process that comes back has only one of the two links: the node that stayed follows it. */
+static void
+two_links(bool is_ipv6)
+{
+	pair_open(&pair, 1456);
+	pair.is_ipv6 = is_ipv6;
+	pair.link_count = 2;
+	pair_start(&pair, NODE_A);
+	pair_start(&pair, NODE_B);
+	assert_true(pair_wait_traffic(&pair, 5000));
+	for (uint32_t dead = 0; dead < 4; dead++) {
+		(void)pair_kill(&pair, NODE_B);
+		pair.dead_links = 1u << (dead % 2);
+		pair_start(&pair, NODE_B);
+		assert_true(pair_wait_traffic(&pair, 5000));
+		assert_true(wait_ports(1 - dead % 2));
+	}
+	(void)pair_kill(&pair, NODE_B);
+	pair.dead_links = 0;
+	pair_start(&pair, NODE_B);
+	assert_true(pair_wait_traffic(&pair, 5000));
+	assert_int_equal(pair_stop(&pair, NODE_A), 0);
+	assert_int_equal(pair_stop(&pair, NODE_B), 0);
+	const struct net_stats *stats = &pair.pages[NODE_A]->stats;
+	assert_int_equal(stats->port_count, 2);
+	assert_true(stats->nodes[NODE_B].takeovers >= 3);
+	assert_true(stats->ports[0].rx_frames >= 5000 && stats->ports[1].rx_frames >= 5000);
+	assert_true(stats->ports[0].tx_frames > 0 && stats->ports[1].tx_frames > 0);
+	assert_int_equal(stats->ports[0].rx_frames + stats->ports[1].rx_frames,
+			 stats->nodes[NODE_B].rx_frames);
+	assert_int_equal(stats->ports[0].tx_bytes + stats->ports[1].tx_bytes,
+			 stats->nodes[NODE_B].tx_bytes);
+	assert_int_equal(atomic_load(&pair.pages[NODE_A]->bad), 0);
+	pair_close(&pair);
+}
+
+static void
+test_two_links(void **state)
+{
+	(void)state;
+	two_links(false);
+	two_links(true);
 }
 
 /* Frames received from the peer within some time after it settled. */
@@ -179,8 +247,9 @@ test_refusals(void **state)
 	struct nic *nic;
 
 	(void)state;
-	good.ports[0] = (struct nic_port_config){ .ip = 1, .udp_port_base = 7000 };
-	good.peers[0] = (struct nic_peer_config){ .node_id = 2, .ip = 2, .udp_port = 7000 };
+	good.ports[0] = (struct nic_port_config){ .ip = inet_addr_v4(1), .udp_port_base = 7000 };
+	good.peers[0] =
+	    (struct nic_peer_config){ .node_id = 2, .ip = inet_addr_v4(2), .udp_port = 7000 };
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct nic_config config = good;
 
@@ -217,8 +286,11 @@ test_refusals(void **state)
 	config.peers[0].port = 1; /* no such port */
 	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
 	config.peers[0].port = 0;
+	config.peers[0].ip = (struct inet_addr){ { 0xfd, [15] = 2 } }; /* another family */
+	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
+	config.peers[0].ip = inet_addr_v4(2);
 	config.peer_count = 2;
-	config.peers[1] = config.peers[0]; /* twice */
+	config.peers[1] = config.peers[0]; /* twice over one port */
 	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
 	config.port_count = 0;
 	assert_int_equal(nic_open(&config, &nic, text, sizeof(text)), TERN_ERR_CONFIG);
@@ -230,6 +302,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_traffic),
 		cmocka_unit_test(test_jumbo),        cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_ipv6),         cmocka_unit_test(test_two_links),
 		cmocka_unit_test(test_client_first), cmocka_unit_test(test_socket_in_use),
 	};
 

@@ -573,11 +573,12 @@ udp_turn(uint8_t *data, uint32_t bytes)
 	struct inet_udp udp;
 	const enum tern_err err = inet_udp_decode(data, bytes, &udp);
 
-	if (err == TERN_OK)
-		assert_true(INET_UDP_HDR_BYTES + udp.payload_bytes <= bytes);
-	if (err == TERN_OK)
-		inet_udp_encode(data, &udp);
-	return err;
+	if (err != TERN_OK)
+		return err;
+	assert_true(inet_udp_hdr_bytes(&udp.ip_to) + udp.payload_bytes <= bytes);
+	inet_udp_encode(data, &udp);
+	inet_udp_seal(data);
+	return TERN_OK;
 }
 
 static enum tern_err
@@ -591,23 +592,48 @@ arp_turn(uint8_t *data, uint32_t bytes)
 	return err;
 }
 
+static enum tern_err
+nd_turn(uint8_t *data, uint32_t bytes)
+{
+	struct inet_nd nd;
+	const enum tern_err err = inet_nd_decode(data, bytes, &nd);
+
+	/* Longer ones carry options that we do not write. */
+	if (err == TERN_OK && bytes == INET_ND_BYTES)
+		inet_nd_encode(data, &nd);
+	return err;
+}
+
+static void
+udp_sample_make(struct samples *samples, bool is_v4)
+{
+	struct sample *sample = sample_add(samples, is_v4 ? "inet_udp" : "inet_udp6", udp_turn);
+	struct inet_udp udp = { .mac_to = { 2, 0, 0, 0, 0, 2 },
+				.mac_from = { 2, 0, 0, 0, 0, 1 },
+				.ip_from = { { 0xfd, 0x77, [15] = 1 } },
+				.ip_to = { { 0xfd, 0x77, [15] = 2 } },
+				.port_from = 7100,
+				.port_to = 7101,
+				.payload_bytes = 8 };
+
+	if (is_v4) {
+		udp.ip_from = inet_addr_v4(0x0a000001);
+		udp.ip_to = inet_addr_v4(0x0a000002);
+	}
+	const uint32_t header_bytes = inet_udp_hdr_bytes(&udp.ip_to);
+	inet_udp_encode(sample->data, &udp);
+	memcpy(sample->data + header_bytes, "payload!", 8);
+	inet_udp_seal(sample->data);
+	sample->bytes = header_bytes + 8;
+}
+
 static void
 packet_samples_make(struct samples *samples)
 {
-	struct sample *sample = sample_add(samples, "inet_udp", udp_turn);
-	const struct inet_udp udp = { .mac_to = { 2, 0, 0, 0, 0, 2 },
-				      .mac_from = { 2, 0, 0, 0, 0, 1 },
-				      .ip_from = 0x0a000001,
-				      .ip_to = 0x0a000002,
-				      .port_from = 7100,
-				      .port_to = 7101,
-				      .payload_bytes = 8 };
-	inet_udp_encode(sample->data, &udp);
-	memcpy(sample->data + INET_UDP_HDR_BYTES, "payload!", 8);
-	sample->bytes = INET_UDP_HDR_BYTES + 8;
-
+	udp_sample_make(samples, true);
+	udp_sample_make(samples, false);
 	for (int i = 0; i < 2; i++) {
-		sample =
+		struct sample *sample =
 		    sample_add(samples, i == 0 ? "inet_arp_request" : "inet_arp_reply", arp_turn);
 		const struct inet_arp arp = { .is_request = i == 0,
 					      .mac_from = { 2, 0, 0, 0, 0, 1 },
@@ -616,6 +642,22 @@ packet_samples_make(struct samples *samples)
 					      .ip_to = 0x0a000002 };
 		inet_arp_encode(sample->data, &arp);
 		sample->bytes = INET_ARP_BYTES;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct sample *sample = sample_add(
+		    samples, i == 0 ? "inet_nd_solicitation" : "inet_nd_advertisement", nd_turn);
+		struct inet_nd nd = { .is_solicitation = i == 0,
+				      .is_solicited = i == 1,
+				      .target = { { 0xfd, 0x77, [15] = 2 } },
+				      .ip_from = { { 0xfd, 0x77, [15] = 1 } },
+				      .mac_from = { 2, 0, 0, 0, 0, 1 },
+				      .mac_to = { 2, 0, 0, 0, 0, 2 },
+				      .link = { 2, 0, 0, 0, 0, 1 } };
+		nd.ip_to = i == 0 ? inet_nd_group(&nd.target) : nd.target;
+		if (i == 0)
+			inet_nd_group_mac(&nd.ip_to, nd.mac_to);
+		inet_nd_encode(sample->data, &nd);
+		sample->bytes = INET_ND_BYTES;
 	}
 }
 
@@ -667,7 +709,8 @@ static void
 native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 			const struct sample *commands)
 {
-	const struct native_node nodes[] = { { 1, 7301, 0x7f000001 }, { 2, 7302, 0x7f000002 } };
+	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(0x7f000001) },
+					     { 2, 7302, inet_addr_v4(0x7f000002) } };
 	const struct native_read read = { 801, (const uint8_t *)"user:1", 6 };
 	const struct native_reply replies[] = {
 		{ .what = NATIVE_WHAT_OPEN,
@@ -752,6 +795,17 @@ native_samples_make(struct samples *samples)
 		sample->covered_first = 4;
 		sample->covered_end = sample->bytes;
 	}
+	/* A node that is reached over IPv6, behind one that is not. */
+	struct sample *sample = sample_add(samples, "native_master6", native_turn);
+	const struct native_hdr hdr = { .kind = NATIVE_MASTER, .node = 2, .cluster_id = 821 };
+	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(0x7f000001) },
+					     { 2, 7302, { { 0xfd, 0x77, [15] = 2 } } } };
+	struct native_writer writer;
+	native_begin(&writer, sample->data, sizeof(sample->data));
+	assert_true(native_add_node(&writer, &nodes[0]) && native_add_node(&writer, &nodes[1]));
+	sample->bytes = native_seal(&writer, &hdr);
+	sample->covered_first = 4;
+	sample->covered_end = sample->bytes;
 }
 
 struct samples *
