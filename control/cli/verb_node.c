@@ -84,8 +84,13 @@ enum admin_exit
 verb_config_check(struct cli *cli)
 {
 	struct node_config *config = NULL;
-	const enum admin_exit code = load(cli, cli->arguments[0], &config);
+	char text[NODE_CONFIG_PATH_MAX + 512];
+	enum admin_exit code = load(cli, cli->arguments[0], &config);
 
+	if (!code && node_config_check_machine(config, "", text, sizeof(text)) != TERN_OK) {
+		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+		free(config);
+	}
 	if (code)
 		return code;
 	if (cli->is_json)

@@ -9,6 +9,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/command.h"
 #include "hw/net_kernel/net_sockaddr.h"
+#include "hw/platform/pci.h"
 
 static const config_setting_t *
 node_setting(const struct config_reader *reader, uint32_t index, const char *key)
@@ -332,6 +333,12 @@ check_ports(struct config_reader *reader)
 						   "\"%.64s\" is used twice, allowed one port a "
 						   "device",
 						   port->device);
+		if (strncmp(port->device, "net_", 4) != 0 && !platform_pci_is_address(port->device))
+			return config_fail(reader, at, "ports[].device",
+					   "\"%.64s\" is no device, allowed a virtual one "
+					   "(\"net_...\") or a PCI address DDDD:BB:DD.F such as "
+					   "\"0000:01:00.0\"",
+					   port->device);
 		reached |= port->peer_count == 0 ? peers : 0;
 		for (uint32_t k = 0; k < port->peer_count; k++) {
 			const struct node_config_node *peer = node_config_find(c, port->peers[k]);

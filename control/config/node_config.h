@@ -171,6 +171,12 @@ TERN_CHECKED enum tern_err node_config_write(const char *path, const struct node
 /* 1 to 16 hexadecimal digits, not zero. */
 bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);
 
+/* Whether the machine has what the ports ask for: PCI devices that a user-space driver may have.
+ * @root: "" for this machine, see hw/platform/pci.h. CONFIG: @text says "file:line: ...". */
+TERN_CHECKED enum tern_err
+node_config_check_machine(const struct node_config *config, const char *root, char *text,
+			  size_t text_bytes);
+
 /* NULL: no such node. Lends the result as long as @config lives. */
 const struct node_config_node *node_config_find(const struct node_config *config, uint16_t id);
 const struct node_config_node *

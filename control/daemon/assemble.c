@@ -103,6 +103,8 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 	/* A node without data peers needs no port, no pool of frames and no EAL. */
 	if ((config->data_nodes & ~(UINT64_C(1) << config->id)) == 0)
 		return TERN_OK;
+	if (node_config_check_machine(config, "", why, why_bytes) != TERN_OK)
+		return TERN_ERR_CONFIG;
 	/* The same at every start, so that what a killed process left behind is used again. */
 	snprintf(nic.file_prefix, sizeof(nic.file_prefix), "tern-%u", config->id);
 	static_assert(sizeof(config->run_dir) <= sizeof(nic.run_dir), "every run directory fits");

@@ -2,6 +2,7 @@
 /* Starting and stopping EAL: its arguments, its log, its directory, and the caller's CPU affinity.
  */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -18,25 +19,17 @@
 
 #include "hw/nic_dpdk/nic_internal.h"
 
-#define EAL_ARGS_MAX  (16u + 2u * NIC_PORTS_MAX)
-#define EAL_ARG_BYTES 64u
-#define EAL_BASE_MIB  48u
-
-struct eal_args {
-	int count;
-	char text[EAL_ARGS_MAX][EAL_ARG_BYTES];
-	char *list[EAL_ARGS_MAX + 1];
-};
+#define EAL_BASE_MIB 48u
 
 __attribute__((format(printf, 2, 3))) static void
-args_add(struct eal_args *args, const char *format, ...)
+args_add(struct nic_eal_args *args, const char *format, ...)
 {
 	va_list list;
 
-	if ((uint32_t)args->count >= EAL_ARGS_MAX)
+	if ((uint32_t)args->count >= NIC_EAL_ARGS_MAX)
 		return;
 	va_start(list, format);
-	(void)vsnprintf(args->text[args->count], EAL_ARG_BYTES, format, list);
+	(void)vsnprintf(args->text[args->count], NIC_EAL_ARG_BYTES, format, list);
 	va_end(list);
 	args->list[args->count] = args->text[args->count];
 	args->count++;
@@ -73,11 +66,12 @@ log_open(void)
 	(void)rte_openlog_stream(stream);
 }
 
-static void
-args_build(struct eal_args *args, const struct nic_config *config, uint32_t pool_mib)
+void
+nic_eal_args_build(struct nic_eal_args *args, const struct nic_config *config, uint32_t pool_mib)
 {
 	bool has_pci = false;
 
+	args->count = 0;
 	args_add(args, "tern");
 	if (config->file_prefix[0] != '\0')
 		args_add(args, "--file-prefix=%s", config->file_prefix);
@@ -91,10 +85,11 @@ args_build(struct eal_args *args, const struct nic_config *config, uint32_t pool
 	args_add(args, "%u", EAL_BASE_MIB + pool_mib);
 	if (!config->uses_hugepages)
 		args_add(args, "--no-huge");
+	/* EAL probes every PCI device that it finds, unless it is told which ones. */
 	for (uint32_t i = 0; i < config->port_count; i++)
 		if (strncmp(config->ports[i].device, "net_", 4) != 0) {
 			args_add(args, "-a");
-			args_add(args, "%.60s", config->ports[i].device);
+			args_add(args, "%s", config->ports[i].device);
 			has_pci = true;
 		}
 	if (!has_pci) {
@@ -118,12 +113,13 @@ enum tern_err
 nic_eal_start(const struct nic_config *config, uint32_t pool_mib, struct nic *nic, char *err,
 	      size_t err_bytes)
 {
-	struct eal_args args = { .count = 0 };
+	static_assert(NIC_EAL_ARG_BYTES >= NIC_DEVICE_BYTES, "every device fits");
+	struct nic_eal_args args = { .count = 0 };
 	cpu_set_t affinity;
 	const char *outer = getenv("RUNTIME_DIRECTORY");
 	char previous[256] = "";
 
-	args_build(&args, config, pool_mib);
+	nic_eal_args_build(&args, config, pool_mib);
 	log_open();
 	if (outer != NULL)
 		(void)snprintf(previous, sizeof(previous), "%s", outer);

@@ -125,7 +125,18 @@ struct nic {
 	char runtime_dir[256];
 };
 
+#define NIC_EAL_ARGS_MAX  (16u + 2u * NIC_PORTS_MAX)
+#define NIC_EAL_ARG_BYTES NIC_DEVICE_BYTES
+
+struct nic_eal_args {
+	int count;
+	char text[NIC_EAL_ARGS_MAX][NIC_EAL_ARG_BYTES];
+	char *list[NIC_EAL_ARGS_MAX + 1];
+};
+
 /* nic_eal.c */
+void
+nic_eal_args_build(struct nic_eal_args *args, const struct nic_config *config, uint32_t pool_mib);
 enum tern_err nic_eal_start(const struct nic_config *config, uint32_t pool_mib, struct nic *nic,
 			    char *err, size_t err_bytes);
 void nic_eal_stop(struct nic *nic);

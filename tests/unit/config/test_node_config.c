@@ -290,6 +290,9 @@ static const struct wrong wrongs[] = {
 	{ NODE_A NODES "ports = ( { device = \"net_ring0\"; peers = [3]; } );\n",
 	  "ports[].peers: 3 is no other data node" },
 	{ NODE_A NODES "ports = ( { device = \"\"; } );\n", "device: must not be empty" },
+	{ NODE_A NODES "ports = (\n{ device = \"01:00.0\"; } );\n",
+	  "node.conf:9: ports[].device: \"01:00.0\" is no device, allowed a virtual one" },
+	{ NODE_A NODES "ports = ( { device = \"0000:01:00.8\"; } );\n", "is no device" },
 	{ MINIMAL "admin = \"/tmp/"
 		  "1234567890123456789012345678901234567890123456789012345678901234"
 		  "567890123456789012345678901234567890123456789\";\n",
@@ -413,6 +416,21 @@ node_file_wins_over_profile(void **unused)
 	assert_int_equal(config.ports[0].peer_count, 0);
 }
 
+/* The profile names a device that this machine does not have; the message names its place. */
+static void
+machine_is_asked(void **unused)
+{
+	(void)unused;
+	(void)file_named("p.conf", "ports = (\n { device = \"0000:01:00.0\"; } );\n");
+	assert_int_equal(load(NODE_A NODES "profile = \"p.conf\";\n"), TERN_OK);
+	assert_int_equal(node_config_check_machine(&config, "/nonexistent", text, sizeof(text)),
+			 TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "p.conf:2: ports[].device: there is no PCI device"));
+	assert_int_equal(load(MINIMAL), TERN_OK);
+	assert_int_equal(node_config_check_machine(&config, "/nonexistent", text, sizeof(text)),
+			 TERN_OK);
+}
+
 static void
 profile_errors_name_the_profile(void **unused)
 {
@@ -525,6 +543,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(several_networks),
 		cmocka_unit_test(absent_file),
 		cmocka_unit_test(node_file_wins_over_profile),
+		cmocka_unit_test(machine_is_asked),
 		cmocka_unit_test(profile_errors_name_the_profile),
 		cmocka_unit_test(include_keeps_file_and_line),
 		cmocka_unit_test(shipped_profiles_load),
