@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
@@ -18,14 +19,16 @@ class Case:
         self.dir = tempfile.mkdtemp(prefix='integ-', dir=build)
         self.cluster = Cluster(build, os.path.join(self.dir, 'c'), topology=topology)
         self.step_name = 'start'
+        self.began = time.monotonic()
 
     def step(self, name):
         self.step_name = name
-        print(f'-- {name}', flush=True)
+        print(f'-- {time.monotonic() - self.began:5.1f} {name}', flush=True)
 
     def another(self, ternd=None, profile=None):
         """Ends the cluster of before and makes a new one, with this ternd or this profile."""
         self.cluster.remove()
+        log_size = self.cluster.log_size
         tern = None
         if ternd is not None:
             # `tern` starts the daemons that lie beside it.
@@ -35,8 +38,8 @@ class Case:
                                  ('control/witness/tern-witness', 'tern-witness')):
                 shutil.copy(os.path.join(self.build, source), os.path.join(bin_dir, name))
             tern = os.path.join(bin_dir, 'tern')
-        self.cluster = Cluster(self.build, os.path.join(self.dir, 'c'), tern=tern,
-                               profile=profile, topology=self.topology)
+        self.cluster = Cluster(self.build, os.path.join(self.dir, 'c'), log_size=log_size,
+                               tern=tern, profile=profile, topology=self.topology)
         return self.cluster.up()
 
     def restart_all(self):

@@ -50,7 +50,8 @@ def test_run(case):
     closed = json.loads(done.stdout)
     require(closed['api'] == 'bench/v1' and closed['kind'] == 'run', 'bench/v1')
     require(closed['counts']['ok'] > 0 and closed['counts']['unknown'] == 0, closed['counts'])
-    require(closed['void'] == [] and closed['cluster']['after']['mode'] == 'DUPLEX', closed)
+    require(closed['void'] == [] and
+            closed['cluster']['after']['mode'] == cluster.whole_mode, closed)
     lines = read_history(history)
     require({line['op'] for line in lines} == {'set', 'get', 'incr'}, 'all kinds')
     check_history(lines, closed['counts'])
@@ -163,7 +164,8 @@ def test_replicate(case):
         if done.returncode == 0 and report['void'] == []:
             break
     require(done.returncode == 0 and report['void'] == [], done.stdout + done.stderr)
-    require(report['cluster']['mode'] == 'DUPLEX' and report['cluster']['copies'] == 2,
+    require(report['cluster']['mode'] == case.cluster.whole_mode and
+            report['cluster']['copies'] == (2 if case.topology == '2+w' else 3),
             report['cluster'])
     loads = {load['point']: load for load in report['loads']}
     require(len(loads) == 6, list(loads))

@@ -92,7 +92,7 @@ def test(case):
                  s[replica].get('serving'))
     cluster.dev('heal', master, replica)
     cluster.dev('heal', master, 'w')
-    cluster.settle()
+    cluster.wait_duplex()
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     cluster.settle()

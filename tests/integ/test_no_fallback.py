@@ -29,10 +29,11 @@ def direct_flags(pid, name):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     master = cluster.wait_master()
-    replica = cluster.other(master)
+    replicas = cluster.others(master)
     case.step('write 12,000 keys')
     client = cluster.client(master)
     for first in range(0, 12000, 500):
@@ -43,7 +44,7 @@ def test(case):
     index, value = cluster.settle()
     require(index > 0 and int(value, 16) != 0, f'{index} {value}')
     status = cluster.status()
-    for name in (master, replica):
+    for name in cluster.data_names():
         node = status[name]
         require(node['keys'] > 10000, f'{name}: {node["keys"]} keys')
         require(node['port_driver'] == cluster.driver(), node['port_driver'])
@@ -57,11 +58,12 @@ def test(case):
         flags = [flag for device in devices for flag in direct_flags(cluster.nodes[name]['pid'],
                                                                      device)]
         require(any(flag & os.O_DIRECT for flag in flags), f'{name}: flags {flags}')
-    blocks = status[replica]['blocks_accepted']
-    sent = status[master]['data_port']['opackets']
-    received = status[replica]['data_port']['ipackets']
-    require(blocks > 20 and sent >= blocks and received >= blocks,
-            f'blocks {blocks}, ethdev sent {sent}, received {received}')
+    for replica in replicas:
+        blocks = status[replica]['blocks_accepted']
+        sent = status[master]['data_port']['opackets']
+        received = status[replica]['data_port']['ipackets']
+        require(blocks > 20 and sent >= blocks and received >= blocks,
+                f'{replica}: blocks {blocks}, ethdev sent {sent}, received {received}')
 
     case.step('verify by scan')
     done = cluster.run('log', 'verify')

@@ -10,7 +10,7 @@ from case import main, require
 
 
 def start(case, key):
-    addresses = ','.join(case.cluster.nodes[name]['client'] for name in ('a', 'b'))
+    addresses = ','.join(case.cluster.nodes[name]['client'] for name in case.cluster.data_names())
     return subprocess.Popen(
         [os.path.join(case.build, 'tests/support/once_client'), '--addresses', addresses,
          '--key', key, '--window', '200', '--rate', '10000', '--seconds', '600', '--deadline-ms', '60000'],
@@ -28,8 +28,7 @@ def test(case):
             time.sleep(0.5)
             master = cluster.wait_master()
             cluster.dev('kill', master)
-            cluster.wait('the other one to serve',
-                         lambda s, other=cluster.other(master): s[other].get('serving'))
+            cluster.wait('another one to serve', cluster.serves_without([master]))
             time.sleep(0.5)
             cluster.dev('start', master)
         case.step('the end')
@@ -55,8 +54,7 @@ def test(case):
     require(told == list(range(1, 11)), f'told {told}')
     master = cluster.wait_master()
     cluster.dev('kill', master)
-    other = cluster.other(master)
-    cluster.wait('the other one to serve', lambda s: s[other].get('serving'))
+    other = cluster.wait('another one to serve', cluster.serves_without([master]))
     resp = cluster.client(other)
     again = [resp.call('TERN.ONCE', session, seq, 'INCR', 'resp') for seq in range(1, 13)]
     require(again == list(range(1, 13)), f'told again {again}')

@@ -21,7 +21,7 @@ def test(case):
     time.sleep(max(0.0, 2.0 - (time.monotonic() - began)))
     case.step('continue it')
     cluster.dev('cont', master)
-    cluster.settle()
+    cluster.wait_duplex()
     time.sleep(0.5)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')

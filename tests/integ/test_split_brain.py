@@ -65,6 +65,7 @@ def saved_again(case, told_at):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     old = cluster.wait_master()

@@ -52,6 +52,7 @@ def one_round(cluster, number, is_cut):
 
 def test(case, rounds=str(ROUNDS)):
     case.step('the read round holds')
+    case.cluster.log_size = '64MiB'
     case.cluster.up()
     answers = {}
     number = 0

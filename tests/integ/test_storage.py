@@ -10,8 +10,8 @@ from case import main, require
 
 def refuses(case, program, node):
     conf = os.path.join(case.cluster.dir, node, 'node.conf')
-    done = subprocess.run([os.path.join(case.cluster.build, program), '--config', conf],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*case.cluster.inside(node), os.path.join(case.cluster.build, program),
+                           '--config', conf], capture_output=True, text=True, timeout=60)
     print('   ' + done.stderr.strip().splitlines()[-1])
     require(done.returncode == 8, f'{program} for {node}: exit {done.returncode}\n{done.stderr}')
     require('tern node init' in done.stderr or 'replaced' in done.stderr,
@@ -20,6 +20,7 @@ def refuses(case, program, node):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     client = cluster.client()
@@ -59,7 +60,8 @@ def test(case):
 
 def refuses_foreign(case, node):
     conf = os.path.join(case.cluster.dir, node, 'node.conf')
-    done = subprocess.run([os.path.join(case.cluster.build, 'control/daemon/ternd'), '--config',
+    done = subprocess.run([*case.cluster.inside(node),
+                           os.path.join(case.cluster.build, 'control/daemon/ternd'), '--config',
                            conf], capture_output=True, text=True, timeout=60)
     print('   ' + done.stderr.strip().splitlines()[-1])
     require(done.returncode == 8 and 'another' in done.stderr,

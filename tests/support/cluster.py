@@ -35,7 +35,7 @@ class Client:
 
     def __init__(self, address, timeout=10):
         host, port = address.rsplit(':', 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self.socket = socket.create_connection((host.strip('[]'), int(port)), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = self.socket.makefile('rb')
 
@@ -93,6 +93,8 @@ class Cluster:
         # What `tern dev up` is told besides; tests run on another network by this.
         self.net = os.environ.get('TERN_TEST_NET', 'memif')
         self.mtu = os.environ.get('TERN_TEST_MTU', '1500')
+        self.links = os.environ.get('TERN_TEST_LINKS', '1')
+        self.ip = os.environ.get('TERN_TEST_IP', '4')
         self.topology = topology
         self.nodes = {}
 
@@ -106,8 +108,8 @@ class Cluster:
     def up(self):
         profile = ['--profile', self.profile] if self.profile else []
         out = self.run('dev', 'up', '--log-size', self.log_size, '--topology', self.topology,
-                       '--net', self.net, '--mtu', self.mtu,
-                       '-o', 'json', *profile)
+                       '--net', self.net, '--mtu', self.mtu, '--links', self.links,
+                       '--ip', self.ip, '-o', 'json', *profile)
         self.nodes = {node['name']: node for node in json.loads(out.stdout)['nodes']}
         return self
 
@@ -230,6 +232,14 @@ class Cluster:
                     f'state hashes differ: {first["state_hash"]} {node["state_hash"]}')
             require(first['chain'] == node['chain'], 'chains differ')
         return first['state_hash']['index'], first['state_hash']['value']
+
+    def inside(self, name):
+        """What a command begins with that is to run where node @name runs."""
+        if self.net == 'memif':
+            return []
+        with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
+            run_dir = json.load(handle)['run_dir']
+        return ['ip', 'netns', 'exec', f'{os.path.basename(run_dir)}-{name}']
 
     def driver(self):
         """What the data ports of this network have to be."""

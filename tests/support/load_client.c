@@ -46,7 +46,7 @@ struct connection {
 };
 
 struct options {
-	struct sockaddr_in addresses[ADDRESSES_MAX];
+	struct sockaddr_storage addresses[ADDRESSES_MAX];
 	uint32_t address_count, connections;
 	const char *journal, *prefix;
 	double seconds;
@@ -92,9 +92,9 @@ static void
 open_connection(struct connection *connection, const struct options *options)
 {
 	const int one = 1;
-	const struct sockaddr_in *address = &options->addresses[connection->address];
+	const struct sockaddr_storage *address = &options->addresses[connection->address];
 
-	connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	connection->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (connection->fd < 0)
 		return;
 	setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -258,7 +258,7 @@ static int
 connect_blocking(const struct options *options, uint32_t address)
 {
 	const struct timeval limit = { .tv_sec = 5 };
-	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int fd = socket(options->addresses[address].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (const struct sockaddr *)&options->addresses[address],
@@ -368,18 +368,27 @@ run_verify(const struct options *options)
 }
 
 static bool
-parse_address(const char *text, struct sockaddr_in *address)
+parse_address(const char *text, struct sockaddr_storage *address)
 {
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 	char host[64];
 	const char *colon = strrchr(text, ':');
 
-	if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+	if (colon == NULL || colon == text || (size_t)(colon - text) >= sizeof(host))
 		return false;
 	memcpy(host, text, (size_t)(colon - text));
 	host[colon - text] = '\0';
-	*address = (struct sockaddr_in){ .sin_family = AF_INET,
-					 .sin_port = htons((uint16_t)atoi(colon + 1)) };
-	return inet_pton(AF_INET, host, &address->sin_addr) == 1;
+	v4.sin_port = v6.sin6_port = htons((uint16_t)atoi(colon + 1));
+	if (host[0] != '[') {
+		memcpy(address, &v4, sizeof(v4));
+		return inet_pton(AF_INET, host,
+				 &((struct sockaddr_in *)(void *)address)->sin_addr) == 1;
+	}
+	host[strlen(host) - 1] = '\0';
+	memcpy(address, &v6, sizeof(v6));
+	return inet_pton(AF_INET6, host + 1,
+			 &((struct sockaddr_in6 *)(void *)address)->sin6_addr) == 1;
 }
 
 int

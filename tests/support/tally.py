@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: tally.py BROKEN EXPECTED_SKIPS TESTLOG...
 
-Adds up meson's test logs. A skip that EXPECTED_SKIPS does not name is a failure. EXPECTED_SKIPS: one
-`test-name: reason` a line; `test-name (ordinary user): reason` allows it to others than root only.
+Adds up meson's test logs and shows what took longest. A skip that EXPECTED_SKIPS does not name is a
+failure. EXPECTED_SKIPS: one `test-name: reason` a line; `test-name (ordinary user): reason` allows it to
+others than root only.
 """
 import json
 import os
@@ -21,13 +22,17 @@ with open(sys.argv[2], encoding='utf-8') as handle:
                 continue
             expected[name.removesuffix(NOT_ROOT)] = reason.strip()
 
+SHOWN = 15
 passed, failed, skipped = 0, broken, 0
+durations = []
 for path in sys.argv[3:]:
     with open(path, encoding='utf-8') as handle:
         for line in handle:
             test = json.loads(line)
             name = test['name'].split(' / ')[-1]
             result = test['result']
+            build = os.path.basename(path).removesuffix('.json')
+            durations.append((test.get('duration', 0), name, build))
             if result in ('OK', 'EXPECTEDFAIL'):
                 passed += 1
             elif result == 'SKIP':
@@ -40,5 +45,9 @@ for path in sys.argv[3:]:
             else:
                 failed += 1
                 print(f'FAILED {name} ({result}) in {path}')
+durations.sort(reverse=True)
+print(f'tests took {sum(seconds for seconds, _, _ in durations):.0f} s in all, the longest:')
+for seconds, name, build in durations[:SHOWN]:
+    print(f'{seconds:8.1f} s  {name} ({build})')
 print(f'{passed} passed, {failed} failed, {skipped} skipped')
 sys.exit(1 if failed else 0)
