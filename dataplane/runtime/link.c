@@ -110,5 +110,15 @@ link_bulk_end(struct link *link, struct net_frame *frame, enum frame_kind kind, 
 	INVARIANT(FRAME_HDR_BYTES + body_bytes <= frame->capacity);
 	frame_seal(frame->bytes, &hdr, covered_bytes);
 	frame->length = FRAME_HDR_BYTES + body_bytes;
-	(void)link->data.ops->tx_burst(link->data.net, frame, 1);
+	link->burst[link->burst_count++] = *frame;
+	if (link->burst_count == NET_BURST_MAX)
+		link_bulk_flush(link);
+}
+
+void
+link_bulk_flush(struct link *link)
+{
+	if (link->burst_count != 0)
+		(void)link->data.ops->tx_burst(link->data.net, link->burst, link->burst_count);
+	link->burst_count = 0;
 }

@@ -25,6 +25,8 @@ struct link {
 	struct status_drops drops;
 	uint32_t peer_boots[NET_NODES_MAX];     /* highest boot_no heard of each node */
 	struct net_frame spares[NET_NODES_MAX]; /* by node: begun and not used; bytes NULL: none */
+	struct net_frame burst[NET_BURST_MAX];  /* bulk frames that are sealed and not yet sent */
+	uint32_t burst_count;
 };
 
 /* Checks a received frame up to its header; a bad one is counted. True: use it. */
@@ -37,9 +39,11 @@ link_send(struct link *link, uint16_t node, uint8_t paths, uint64_t term, const 
 /* A frame for bulk bytes to @node over the data port; the body goes to frame->bytes +
  * FRAME_HDR_BYTES. False: none to be had now. */
 bool link_bulk_begin(struct link *link, uint16_t node, struct net_frame *frame);
-/* Seals and sends it. @covered_bytes as in frame_seal. @body_bytes 0: the frame is kept for
- * the next link_bulk_begin to that node. */
+/* Seals it; it is sent with others, at the latest by link_bulk_flush. @covered_bytes as in
+ * frame_seal. @body_bytes 0: the frame is kept for the next link_bulk_begin to that node. */
 void link_bulk_end(struct link *link, struct net_frame *frame, enum frame_kind kind, uint64_t term,
 		   uint32_t body_bytes, uint32_t covered_bytes);
+/* Sends what was sealed. Before the end of each turn. */
+void link_bulk_flush(struct link *link);
 
 #endif

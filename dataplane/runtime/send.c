@@ -59,6 +59,7 @@ send_turn(struct runtime *rt)
 	} else {
 		has_any = send_fetch(rt);
 	}
+	link_bulk_flush(&rt->link);
 	dispatch_acks(rt);
 	return has_any;
 }
