@@ -119,6 +119,50 @@ ring_make(struct nvme *nvme, uint32_t depth)
 	return result;
 }
 
+static bool
+is_dsync(const struct nvme *nvme, const struct nvme_device *device)
+{
+	switch (nvme->config.durability) {
+	case NVME_DURABILITY_AUTO:
+		return !(device->is_block && device->is_write_through);
+	case NVME_DURABILITY_DSYNC:
+		return true;
+	case NVME_DURABILITY_NONE:
+		return false;
+	}
+	return true;
+}
+
+/* Once, for the data thread formats no text. */
+static void
+facts_make(struct nvme *nvme)
+{
+	struct disk_facts *facts = &nvme->facts;
+	bool is_volatile = false;
+
+	*facts = (struct disk_facts){
+		.device_count = nvme->config.device_count,
+		.device_bytes = UINT64_MAX,
+		.is_direct = true,
+		.is_dsync = true,
+		.is_registered = nvme->is_buffers_registered,
+	};
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		const struct nvme_device *device = &nvme->devices[i];
+		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
+		facts->is_direct = facts->is_direct && device->is_direct;
+		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
+		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
+		is_volatile = is_volatile || device->is_volatile;
+	}
+	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
+		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
+		 facts->is_dsync                                   ? " RWF_DSYNC"
+		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
+								   : " write-through",
+		 is_volatile ? " VOLATILE" : "");
+}
+
 enum tern_err
 nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
 {
@@ -152,6 +196,7 @@ nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
 	    nvme->config.buffer_count != 0 &&
 	    io_uring_register_buffers(&nvme->ring, buffers, nvme->config.buffer_count) == 0;
 	nvme->is_attached = true;
+	facts_make(nvme);
 	return TERN_OK;
 }
 
@@ -187,20 +232,6 @@ buffer_find(const struct nvme *nvme, const struct disk_request *request)
 			return (int)i;
 	}
 	return -1;
-}
-
-static bool
-is_dsync(const struct nvme *nvme, const struct nvme_device *device)
-{
-	switch (nvme->config.durability) {
-	case NVME_DURABILITY_AUTO:
-		return !(device->is_block && device->is_write_through);
-	case NVME_DURABILITY_DSYNC:
-		return true;
-	case NVME_DURABILITY_NONE:
-		return false;
-	}
-	return true;
 }
 
 static void
@@ -389,29 +420,7 @@ static void
 port_facts(void *disk, struct disk_facts *facts)
 {
 	const struct nvme *nvme = disk;
-	bool is_volatile = false;
-
-	*facts = (struct disk_facts){
-		.device_count = nvme->config.device_count,
-		.device_bytes = UINT64_MAX,
-		.is_direct = true,
-		.is_dsync = true,
-		.is_registered = nvme->is_buffers_registered,
-	};
-	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
-		const struct nvme_device *device = &nvme->devices[i];
-		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
-		facts->is_direct = facts->is_direct && device->is_direct;
-		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
-		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
-		is_volatile = is_volatile || device->is_volatile;
-	}
-	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
-		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
-		 facts->is_dsync                                   ? " RWF_DSYNC"
-		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
-								   : " write-through",
-		 is_volatile ? " VOLATILE" : "");
+	*facts = nvme->facts;
 }
 
 static void

@@ -39,6 +39,7 @@ struct nvme {
 	uint32_t free_head; /* slots that are free */
 	uint32_t dead_head; /* slots whose device had failed before they were taken */
 	struct disk_stats stats;
+	struct disk_facts facts; /* once it is attached */
 	struct nvme_slot slots[];
 };
 
