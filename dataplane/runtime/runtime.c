@@ -242,8 +242,10 @@ publish_status(struct runtime *rt)
 {
 	struct node_status status;
 
+	const uint64_t period_ns = rt->has_worked ? STATUS_PERIOD_NS : STATUS_IDLE_NS;
+
 	if (rt->config.status == NULL ||
-	    (rt->status_ns != 0 && rt->now_ns - rt->status_ns < STATUS_PERIOD_NS))
+	    (rt->status_ns != 0 && rt->now_ns - rt->status_ns < period_ns))
 		return;
 	rt->status_ns = rt->now_ns;
 	fill_status(rt, &status);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a node shows of itself to other threads: one flat structure that the lcore publishes after
- * changes (at most every STATUS_PERIOD_NS), read under a sequence lock.
+ * changes (at most every STATUS_PERIOD_NS, and every STATUS_IDLE_NS without any), read under a
+ * sequence lock.
  */
 #ifndef TERN_RUNTIME_STATUS_H
 #define TERN_RUNTIME_STATUS_H
@@ -15,16 +16,18 @@
 #include "hw/seam/net_ops.h"
 
 #define STATUS_PERIOD_NS 1000000u
+#define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                 \
-	X(malformed)                                                                    \
-	X(version)                                                                      \
-	X(foreign_cluster)                                                              \
-	X(stale_generation)                                                             \
-	X(wrong_receiver) X(wrong_shard) X(unknown_sender) X(stale_boot) X(stale_term)  \
-	    X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
-		X(block_corrupt) X(tx_no_buffer) X(core_refused)
+#define STATUS_DROPS(X)                                                                            \
+	X(malformed)                                                                               \
+	X(version)                                                                                 \
+	X(foreign_cluster)                                                                         \
+	X(stale_generation)                                                                        \
+	X(wrong_receiver)                                                                          \
+	X(wrong_shard) X(unknown_sender) X(stale_boot) X(stale_term) X(fragment_duplicate)         \
+	    X(fragment_old) X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) \
+		X(core_refused)
 
 struct status_drops {
 #define X(name) uint64_t name;
