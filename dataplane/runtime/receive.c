@@ -208,10 +208,11 @@ receive_turn(struct runtime *rt)
 {
 	bool has_any = receive_port(rt, &rt->link.data, CORE_PATH_DATA);
 
-	/* The management network costs a system call a look: while frames keep the loop turning,
-	 * it is looked at every 50 us; in quiet turns, always. */
+	/* The management network costs a system call a look: while frames or work in flight keep
+	 * the loop turning, it is looked at every 50 us; in quiet turns, always. */
+	const bool is_turning = has_any || storage_is_busy(rt) || rt->write_head != rt->write_tail;
 	if (rt->link.mgmt.ops != NULL &&
-	    (!has_any || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {
+	    (!is_turning || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {
 		rt->mgmt_polled_ns = rt->now_ns;
 		has_any |= receive_port(rt, &rt->link.mgmt, CORE_PATH_MGMT);
 	}
