@@ -22,8 +22,8 @@
 static const struct replicate_point all_points[] = {
 	{ "64 B one in flight", SMALL_COMMAND, 0, 1, false },
 	{ "1 KiB one in flight", LARGE_COMMAND, 0, 1, false },
-	{ "64 B blocks of 1", SMALL_COMMAND, 1, 2048, false },
-	{ "64 B blocks of 16", SMALL_COMMAND, 16, 8192, false },
+	{ "64 B blocks of 1", SMALL_COMMAND, 1, 256, false },
+	{ "64 B blocks of 16", SMALL_COMMAND, 16, 4096, false },
 	{ "64 B full blocks", SMALL_COMMAND, 0, 16384, false },
 	{ "1 KiB full blocks", LARGE_COMMAND, 0, 4096, false },
 };
