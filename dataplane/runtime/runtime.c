@@ -360,6 +360,18 @@ runtime_busy_count(const struct runtime *rt)
 	return rt->busy_count;
 }
 
+uint64_t
+runtime_groups_begun(const struct runtime *rt)
+{
+	return rt->groups_begun;
+}
+
+uint64_t
+runtime_group_ns(const struct runtime *rt)
+{
+	return rt->group_ns;
+}
+
 void
 runtime_note_sleep(struct runtime *rt)
 {

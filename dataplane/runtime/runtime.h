@@ -100,6 +100,11 @@ uint64_t runtime_deadline_ns(const struct runtime *runtime);
  * ticks, votes and status leave it, so a loop can tell traffic from its own housekeeping. */
 uint64_t runtime_busy_count(const struct runtime *runtime);
 
+/* Write groups ever handed to the device, and what it took for one lately (0: none came back yet):
+ * for a loop that would rather sleep through the time in which none can come back than poll. */
+uint64_t runtime_groups_begun(const struct runtime *runtime);
+uint64_t runtime_group_ns(const struct runtime *runtime);
+
 /* Counts a sleep of the loop's thread, for status. */
 void runtime_note_sleep(struct runtime *runtime);
 

@@ -196,6 +196,8 @@ struct runtime {
 	uint64_t busy_count;    /* see runtime_busy_count */
 	uint32_t wake_channels; /* mask of channels that got completions this turn */
 	struct stages stages;
+	uint64_t groups_begun;
+	uint64_t group_ns; /* what the device took for a write group, lately; 0: none was written */
 	bool has_worked;
 	bool is_apply_stopped; /* a committed block that this build does not understand */
 };

@@ -3,6 +3,8 @@
 
 #include "dataplane/base/invariant.h"
 
+#define GROUP_FADE 8u /* write groups until about half of what is known of them is new */
+
 enum tern_err
 storage_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint8_t *bytes,
 	      uint32_t pages, uint64_t user)
@@ -112,13 +114,26 @@ groups_start(struct runtime *rt)
 		const uint64_t page = rt->superblock.log_first_page + group.cell;
 		if (storage_queue(rt, DISK_WRITE, page, (uint8_t *)(uintptr_t)group.bytes,
 				  group.pages,
-				  storage_user_make(USER_GROUP, group.slot, 0)) != TERN_OK) {
+				  storage_user_make(USER_GROUP, group.slot,
+						    (uint32_t)rt->now_ns)) != TERN_OK) {
 			storage_fail(rt);
 			return true;
 		}
+		rt->groups_begun++;
 		has_any = true;
 	}
 	return has_any;
+}
+
+/* @begin_ns: the low half of the time at which the group was handed over. */
+static void
+group_note_time(struct runtime *rt, uint32_t begin_ns)
+{
+	const uint64_t ns = (uint32_t)rt->now_ns - begin_ns;
+
+	if (rt->group_ns == 0)
+		rt->group_ns = ns;
+	rt->group_ns = rt->group_ns - rt->group_ns / GROUP_FADE + ns / GROUP_FADE;
 }
 
 bool
@@ -148,6 +163,7 @@ storage_poll(struct runtime *rt)
 		case USER_GROUP:
 			if (is_good) {
 				durable_index = cmdlog_group_done(rt->log, a);
+				group_note_time(rt, b);
 				rt->groups_written++;
 			}
 			break;
