@@ -59,6 +59,50 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 	return TERN_OK;
 }
 
+static bool
+is_dsync(const struct nvme *nvme, const struct nvme_device *device)
+{
+	switch (nvme->config.durability) {
+	case NVME_DURABILITY_AUTO:
+		return !(device->is_block && device->is_write_through);
+	case NVME_DURABILITY_DSYNC:
+		return true;
+	case NVME_DURABILITY_NONE:
+		return false;
+	}
+	return true;
+}
+
+/* Made when something of it changes, for the data thread formats no text. */
+static void
+facts_make(struct nvme *nvme)
+{
+	struct disk_facts *facts = &nvme->facts;
+	bool is_volatile = false;
+
+	*facts = (struct disk_facts){
+		.device_count = nvme->config.device_count,
+		.device_bytes = UINT64_MAX,
+		.is_direct = true,
+		.is_dsync = true,
+		.is_registered = nvme->is_buffers_registered,
+	};
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		const struct nvme_device *device = &nvme->devices[i];
+		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
+		facts->is_direct = facts->is_direct && device->is_direct;
+		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
+		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
+		is_volatile = is_volatile || device->is_volatile;
+	}
+	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
+		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
+		 facts->is_dsync                                   ? " RWF_DSYNC"
+		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
+								   : " write-through",
+		 is_volatile ? " VOLATILE" : "");
+}
+
 enum tern_err
 nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, size_t err_bytes)
 {
@@ -90,6 +134,7 @@ nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, s
 		nvme_close(nvme);
 		return err;
 	}
+	facts_make(nvme);
 	*out = nvme;
 	return TERN_OK;
 }
@@ -117,50 +162,6 @@ ring_make(struct nvme *nvme, uint32_t depth)
 		}
 	}
 	return result;
-}
-
-static bool
-is_dsync(const struct nvme *nvme, const struct nvme_device *device)
-{
-	switch (nvme->config.durability) {
-	case NVME_DURABILITY_AUTO:
-		return !(device->is_block && device->is_write_through);
-	case NVME_DURABILITY_DSYNC:
-		return true;
-	case NVME_DURABILITY_NONE:
-		return false;
-	}
-	return true;
-}
-
-/* Once, for the data thread formats no text. */
-static void
-facts_make(struct nvme *nvme)
-{
-	struct disk_facts *facts = &nvme->facts;
-	bool is_volatile = false;
-
-	*facts = (struct disk_facts){
-		.device_count = nvme->config.device_count,
-		.device_bytes = UINT64_MAX,
-		.is_direct = true,
-		.is_dsync = true,
-		.is_registered = nvme->is_buffers_registered,
-	};
-	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
-		const struct nvme_device *device = &nvme->devices[i];
-		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
-		facts->is_direct = facts->is_direct && device->is_direct;
-		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
-		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
-		is_volatile = is_volatile || device->is_volatile;
-	}
-	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
-		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
-		 facts->is_dsync                                   ? " RWF_DSYNC"
-		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
-								   : " write-through",
-		 is_volatile ? " VOLATILE" : "");
 }
 
 enum tern_err
