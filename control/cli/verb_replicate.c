@@ -220,6 +220,21 @@ note(struct replicate *r, const struct replicate_point *point, const json_t *res
 	r->copies = (int)integer(result, "copies_min");
 }
 
+/* Why a load measures nothing; NULL: it does. */
+static const char *
+why_void(const struct replicate_point *point, const json_t *result, bool is_counted, bool is_same)
+{
+	const json_int_t done = integer(json_object_get(result, "outcomes"), "done");
+
+	if (json_is_true(json_object_get(result, "sessionless")))
+		return "no session could be opened";
+	if (!point->is_memory && integer(result, "durable") != done)
+		return "not every command was durable";
+	if (!is_counted)
+		return "not every command was counted on every node, or others wrote";
+	return is_same ? NULL : "master, mode, term or epoch changed";
+}
+
 /* One load of @point, checked. With @duration_ns 0 it writes every key once and is not noted. */
 static enum admin_exit
 measure(struct replicate *r, const struct replicate_point *point, uint64_t duration_ns)
@@ -242,23 +257,18 @@ measure(struct replicate *r, const struct replicate_point *point, uint64_t durat
 					2 * integer(result, "sessions"),
 				    &is_counted);
 	if (!code && duration_ns != 0) {
-		const bool is_good = is_counted && is_unchanged(before, after) &&
-				     !json_is_true(json_object_get(result, "sessionless"));
-		if (is_good)
-			note(r, point, result);
+		const char *why = why_void(point, result, is_counted, is_unchanged(before, after));
+		if (why)
+			(void)json_array_append_new(r->voids,
+						    json_sprintf("%s: %s", point->name, why));
 		else
-			(void)json_array_append_new(
-			    r->voids,
-			    json_sprintf("%s: %s", point->name,
-					 is_counted ? "master, mode, term or epoch changed"
-						    : "not every command was counted on "
-						      "every node, or others wrote"));
+			note(r, point, result);
 		(void)json_object_set_new(result, "point", json_string(point->name));
 		(void)json_object_set_new(
 		    result, "cycles_by_stage",
 		    replicate_cycles(before, after,
 				     integer(json_object_get(result, "outcomes"), "done")));
-		(void)json_object_set_new(result, "good", json_boolean(is_good));
+		(void)json_object_set_new(result, "good", json_boolean(!why));
 		(void)json_array_append(r->loads, result);
 	}
 	json_decref(before);

@@ -28,7 +28,6 @@ make_template(struct load *load)
 {
 	static const uint8_t zeros[LOAD_COMMAND_BYTES_MAX];
 	const uint32_t command_bytes = load->config.command_bytes;
-	struct command_hdr_le hdr;
 	struct command_writer writer;
 	uint8_t key[KEY_BYTES] = { 0 };
 	uint32_t bytes = 0;
@@ -40,9 +39,7 @@ make_template(struct load *load)
 	command_add_arg(&writer, zeros, command_bytes - (uint32_t)SET_OVERHEAD);
 	const enum tern_err err = command_end(&writer, COMMAND_SET, 0, 1, 1, 0, &bytes);
 	INVARIANT(err == TERN_OK && bytes == command_bytes);
-	memcpy(&hdr, load->command, sizeof(hdr));
-	hdr.class_ = (uint8_t)load->config.class_;
-	memcpy(load->command, &hdr, sizeof(hdr));
+	command_set_class(load->command, load->config.class_);
 }
 
 static void
@@ -169,6 +166,7 @@ count_answer(struct load *load, const struct submit_completion *answer, uint64_t
 	result->outcomes[answer->outcome < LOAD_OUTCOMES ? answer->outcome : 0]++;
 	if (answer->outcome == SUBMIT_DONE) {
 		result->bad_replies += answer->reply.kind != REPLY_OK;
+		result->durable += answer->class_ == COMMAND_DURABLE;
 		histogram_add(&result->latency, now_ns - flight->submitted_ns);
 		count_block(load, answer->log_index);
 		if (result->first_index == 0) {
@@ -220,6 +218,7 @@ session_ask(struct load *load, uint64_t client_id)
 	    command_end(&writer, client_id == 0 ? COMMAND_SESSION_OPEN : COMMAND_SESSION_CLOSE, 0,
 			client_id, 0, 0, &bytes);
 	INVARIANT(err == TERN_OK && bytes == COMMAND_HDR_BYTES);
+	command_set_class((uint8_t *)(request + 1), load->config.class_);
 	*request = (struct submit_request){ .kind = SUBMIT_WRITE, .command_bytes = bytes };
 	ring_publish(&load->channel.requests);
 	load->is_asked = true;
@@ -412,7 +411,7 @@ load_take_result(struct load *load)
 {
 	static const char *const names[LOAD_OUTCOMES] = { "other",     "done",      "not_master",
 							  "log_full",  "too_large", "busy",
-							  "malformed", "unknown" };
+							  "malformed", "class",     "unknown" };
 	const struct load_result *result = &load->result;
 	const int phase = atomic_load_explicit(&load->phase, memory_order_acquire);
 
@@ -423,14 +422,14 @@ load_take_result(struct load *load)
 		(void)json_object_set_new(outcomes, names[i],
 					  json_integer((json_int_t)result->outcomes[i]));
 	json_t *answer = json_pack(
-	    "{s:b,s:o,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "running", 0,
+	    "{s:b,s:o,s:I,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "running", 0,
 	    "outcomes", outcomes, "sessions", (json_int_t)result->sessions, "bad_replies",
-	    (json_int_t)result->bad_replies, "sessionless", result->is_sessionless, "elapsed_ns",
-	    (json_int_t)result->elapsed_ns, "cycles", (json_int_t)result->cycles, "blocks",
-	    (json_int_t)result->blocks, "first_index", (json_int_t)result->first_index,
-	    "last_index", (json_int_t)result->last_index, "first_term",
-	    (json_int_t)result->first_term, "last_term", (json_int_t)result->last_term,
-	    "copies_min", (json_int_t)result->copies_min, "latency",
+	    (json_int_t)result->bad_replies, "durable", (json_int_t)result->durable, "sessionless",
+	    result->is_sessionless, "elapsed_ns", (json_int_t)result->elapsed_ns, "cycles",
+	    (json_int_t)result->cycles, "blocks", (json_int_t)result->blocks, "first_index",
+	    (json_int_t)result->first_index, "last_index", (json_int_t)result->last_index,
+	    "first_term", (json_int_t)result->first_term, "last_term",
+	    (json_int_t)result->last_term, "copies_min", (json_int_t)result->copies_min, "latency",
 	    histogram_json(&result->latency), "block_size", histogram_json(&result->block_size));
 	atomic_store(&load->phase, LOAD_NONE);
 	return answer;

@@ -44,6 +44,7 @@ struct load_result {
 	uint64_t outcomes[LOAD_OUTCOMES]; /* of the measured commands, by enum submit_outcome */
 	uint64_t sessions;    /* opened and closed: two more commands each that the log counts */
 	uint64_t bad_replies; /* executed, but not with OK: over capacity */
+	uint64_t durable;     /* answered in class durable */
 	uint64_t elapsed_ns, blocks, first_index, last_index;
 	uint64_t first_term, last_term;
 	uint64_t cycles; /* that making and counting the load took, from first to last command */

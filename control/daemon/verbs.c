@@ -196,10 +196,6 @@ verb_load_start(void *context, const json_t *request)
 	};
 	struct node_status status;
 
-	/* What is answered as durable must not be shown as anything else. */
-	if (config.class_ != COMMAND_DURABLE)
-		return admin_refuse(ADMIN_EXIT_USAGE,
-				    "every command is durable in this version; class \"durable\"");
 	status_read(node->status, &status);
 	if (status.role != CORE_MASTER || !status.is_serving)
 		return admin_refuse(ADMIN_EXIT_REFUSED, "this node is not the master");
