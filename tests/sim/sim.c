@@ -96,7 +96,10 @@ event_run(struct sim *sim, const struct sim_event *event)
 		sim_client_slot(sim, event->node, event->token);
 		break;
 	case SIM_EVENT_FAULT:
-		sim_fault_next(sim, event->token != 0);
+		if (event->token == SIM_FAULT_TOKEN_LOSE)
+			sim_fault_lose(sim, event->node);
+		else
+			sim_fault_next(sim, event->token == SIM_FAULT_TOKEN_FOLLOW_UP);
 		break;
 	case SIM_EVENT_HEAL:
 		sim_fault_end(sim, event->token);

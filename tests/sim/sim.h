@@ -46,7 +46,7 @@ enum sim_event_kind {
 	SIM_EVENT_DISK,     /* node; token: request slot, incarnation */
 	SIM_EVENT_REGISTER, /* node; token: incarnation */
 	SIM_EVENT_SLOT,     /* node: client slot; token: its timer */
-	SIM_EVENT_FAULT,    /* the next episode begins; token 1: a follow-up */
+	SIM_EVENT_FAULT,    /* an episode begins; token: enum sim_fault_token */
 	SIM_EVENT_HEAL,     /* token: episode that ends */
 	SIM_EVENT_PHASE,    /* look whether the phase is over */
 };

@@ -300,13 +300,23 @@ void
 sim_fault_look(struct sim *sim, uint32_t node)
 {
 	const struct core_view *view = &sim->nodes[node].view;
-	const uint64_t length_ns = sim->faults.lose_ns;
 
-	if (length_ns == 0 || sim->faults.is_healed || view->role != CORE_MASTER ||
+	if (sim->faults.lose_ns == 0 || sim->faults.is_losing || view->role != CORE_MASTER ||
 	    view->applied_index <= view->commit_index)
 		return;
+	sim->faults.is_losing = true;
+	sim_push(sim, sim->now_ns, SIM_EVENT_FAULT, node, SIM_FAULT_TOKEN_LOSE);
+}
+
+void
+sim_fault_lose(struct sim *sim, uint32_t node)
+{
+	const uint64_t length_ns = sim->faults.lose_ns;
+
 	sim->faults.lose_ns = 0;
-	sim_fault_begin(sim, sim->faults.lose_kind, node, length_ns);
+	sim->faults.is_losing = false;
+	if (!sim->faults.is_healed)
+		sim_fault_begin(sim, sim->faults.lose_kind, node, length_ns);
 }
 
 static void

@@ -69,6 +69,9 @@ struct sim_swarm { /* what the seed drew */
 
 #define SIM_EPISODES 32u
 
+/* What SIM_EVENT_FAULT brings: the next episode, one that follows another, one that waited. */
+enum sim_fault_token { SIM_FAULT_TOKEN_NEXT = 0, SIM_FAULT_TOKEN_FOLLOW_UP, SIM_FAULT_TOKEN_LOSE };
+
 struct sim_episode {
 	bool is_on;
 	enum sim_fault_kind kind;
@@ -80,6 +83,7 @@ struct sim_faults {
 	bool is_healed;   /* no more faults, links are good */
 	uint64_t lose_ns; /* length of a LOSE_* that waits for its moment; 0: none */
 	enum sim_fault_kind lose_kind;
+	bool is_losing; /* its event is on its way */
 };
 
 void sim_swarm_draw(struct sim *sim);
@@ -88,6 +92,7 @@ void sim_fault_next(struct sim *sim, bool is_follow_up);
 void sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns);
 /* After a turn: LOSE_* strikes while a master has applied ahead of its commit. */
 void sim_fault_look(struct sim *sim, uint32_t node);
+void sim_fault_lose(struct sim *sim, uint32_t node);
 void sim_fault_end(struct sim *sim, uint64_t episode);
 void sim_fault_heal_all(struct sim *sim);
 void sim_phase_turn(struct sim *sim);
