@@ -38,6 +38,7 @@ struct write_plan {
 	const uint8_t *encoded;
 	uint32_t encoded_bytes, encoded_count;
 	uint64_t reply_bytes;
+	bool is_memory; /* of class memory, whatever the connection's is */
 };
 
 enum gateway_command_kind { GATEWAY_LOCAL = 1, GATEWAY_READ, GATEWAY_WRITE };

@@ -100,7 +100,7 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 		return FLIGHT_NO_ROOM;
 
 	gateway_plan_encode(plan, record + sizeof(struct submit_request), (uint32_t)need);
-	if (conn != NULL && conn->is_memory)
+	if (plan->is_memory || (conn != NULL && conn->is_memory))
 		command_set_class(record + sizeof(struct submit_request), COMMAND_MEMORY);
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];

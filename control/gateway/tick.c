@@ -21,7 +21,7 @@ is_due(const struct gateway *gateway)
 void
 gateway_tick(struct gateway *gateway)
 {
-	const struct write_plan plan = { .op = COMMAND_TICK };
+	struct write_plan plan = { .op = COMMAND_TICK };
 	struct node_status status;
 
 	if (gateway->is_ticking || gateway->now_ns < gateway->tick_next_ns || !is_due(gateway))
@@ -30,6 +30,7 @@ gateway_tick(struct gateway *gateway)
 	gateway->tick_next_ns = gateway->now_ns + TICK_RETRY_NS;
 	if (status.role != CORE_MASTER || !status.is_serving)
 		return;
+	plan.is_memory = status.is_log_volatile; /* nothing is durable there */
 	gateway->is_ticking = gateway_submit_write(gateway, NULL, &plan) == FLIGHT_TAKEN;
 }
 
