@@ -332,6 +332,14 @@ answer_memory_read(struct connection *conn, const struct slot *slot, uint64_t ne
 	return false;
 }
 
+/* Replicas show what is durable: no read point stands before it. So does WATCH, on which more rests
+ * than an answer: after a rollback another write may have the position of one that is gone. */
+static bool
+is_memory_read(const struct connection *conn, const struct slot *slot)
+{
+	return conn->is_memory && slot->log_index != 0 && slot->command->run != cmd_watch;
+}
+
 /* False: the state is not as far as the read needs it. */
 static bool
 answer_read(struct connection *conn, const struct slot *slot, struct view *view)
@@ -339,15 +347,14 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 	struct gateway *gateway = conn->gateway;
 	const uint64_t need = max_u64(slot->log_index, conn->last_write_index);
 
-	/* Replicas show what is durable: no read point stands before it. */
-	if (conn->is_memory && slot->log_index != 0) {
-		INVARIANT(!view->is_open);
-		return answer_memory_read(conn, slot, need);
-	}
-	if (view->is_open && view->applied_index < need) {
+	const bool is_memory = is_memory_read(conn, slot);
+
+	if (view->is_open && (is_memory || view->applied_index < need)) {
 		state_read_end(gateway->reader);
 		view->is_open = false;
 	}
+	if (is_memory)
+		return answer_memory_read(conn, slot, need);
 	if (!view->is_open) {
 		view->applied_index = state_read_begin(gateway->reader);
 		view->is_open = true;

@@ -277,6 +277,31 @@ test_once(void **context)
 	close(fd);
 }
 
+/* On a connection of class memory WATCH waits for what is durable; EXEC is of its class. */
+static void
+test_class_memory(void **context)
+{
+	const int fast = client_open(*context), safe = client_open(*context);
+
+	client_send(fast, "TERN.CLASS memory\r\nSET k 1\r\n");
+	client_expect(fast, "+OK\r\n+OK\r\n");
+	client_send(fast, "WATCH k\r\nGET k\r\n");
+	client_send(safe, "SET x 1\r\n");
+	client_expect(safe, "+OK\r\n");
+	client_expect(fast, "+OK\r\n$1\r\n1\r\n");
+	client_send(fast, "MULTI\r\nINCR k\r\nGET k\r\nEXEC\r\nWATCH k\r\n");
+	client_expect(fast, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:2\r\n$1\r\n2\r\n");
+	client_send(safe, "SET x 2\r\n");
+	client_expect(safe, "+OK\r\n");
+	client_expect(fast, "+OK\r\n");
+	client_send(safe, "SET k 9\r\n");
+	client_expect(safe, "+OK\r\n");
+	client_send(fast, "MULTI\r\nINCR k\r\nEXEC\r\nGET k\r\n");
+	client_expect(fast, "+OK\r\n+QUEUED\r\n*-1\r\n$1\r\n9\r\n");
+	close(fast);
+	close(safe);
+}
+
 /* A transaction is a command: it has the limit of one. */
 static void
 test_limits(void **context)
@@ -399,11 +424,17 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_every_kind), TEST(test_resp3),
-		TEST(test_errors),     TEST(test_watch),
-		TEST(test_pipelined),  TEST(test_refused_by_the_lcore),
-		TEST(test_once),       cmocka_unit_test(test_limits),
-		TEST(test_many_parts), TEST(test_memory_comes_back),
+		TEST(test_every_kind),
+		TEST(test_resp3),
+		TEST(test_errors),
+		TEST(test_watch),
+		TEST(test_pipelined),
+		TEST(test_refused_by_the_lcore),
+		TEST(test_once),
+		TEST(test_class_memory),
+		cmocka_unit_test(test_limits),
+		TEST(test_many_parts),
+		TEST(test_memory_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
