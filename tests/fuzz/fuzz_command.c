@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands as clients and blocks bring them. What is accepted must come out the same when its
- * arguments are written again. A second try puts the length right, which a mutation of the
+ * Commands as clients and blocks bring them, and lists of replies. What is accepted must come out
+ * the same when it is written again. A second try puts the length right, which a mutation of the
  * arguments would break.
  */
 #include <stdlib.h>
 
-#include "dataplane/wire/command.h"
+#include "dataplane/wire/reply.h"
 #include "tests/fuzz/fuzz.h"
 
 static void
@@ -39,12 +39,32 @@ try_command(const uint8_t *data, uint32_t bytes)
 	free(again);
 }
 
+/* Lists of replies: what is read comes out the same when it is written again. */
+static void
+try_replies(const uint8_t *data, uint32_t bytes)
+{
+	uint8_t *again = malloc(bytes);
+	struct reply_writer writer = { .out = again, .capacity = bytes };
+	struct reply_cursor cursor = { data, data + bytes };
+	struct reply reply;
+
+	REQUIRE(again != NULL);
+	while (reply_list_next(&cursor, &reply)) {
+		REQUIRE(cursor.at <= data + bytes);
+		REQUIRE(reply_list_add(&writer, &reply));
+	}
+	REQUIRE(writer.used == (uint32_t)(cursor.at - data));
+	REQUIRE(memcmp(again, data, writer.used) == 0);
+	free(again);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	if (bytes < 4 || bytes > 100000)
 		return 0;
 	try_command(data, (uint32_t)bytes);
+	try_replies(data, (uint32_t)bytes);
 	const uint32_t whole = (uint32_t)(bytes + 7) / 8 * 8;
 	uint8_t *copy = calloc(1, whole);
 	REQUIRE(copy != NULL);

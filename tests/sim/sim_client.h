@@ -17,6 +17,7 @@
 #define REGISTERS     6u
 #define PAIRS         3u
 #define BALANCES      3u
+#define MORTALS       3u
 #define CHURN_KEYS    12u
 #define BALANCE_MAX   1000
 #define SESSION_SEQS  65536u
@@ -31,11 +32,13 @@ enum op_kind {
 	OP_REGISTER,   /* write a shared register */
 	OP_PAIR,       /* MSET of two keys */
 	OP_BALANCE,    /* ADD with a floor of 0 and a ceiling */
+	OP_MORTAL,     /* SET with a short time to live */
 	OP_COUNTER,    /* ADD 1 in a session */
 	OP_OPEN,       /* open the session */
 	OP_READ_REGISTER,
 	OP_READ_PAIR,
 	OP_READ_BALANCE,
+	OP_READ_MORTAL,
 };
 
 enum outcome { OUTCOME_OPEN = 0, OUTCOME_ACKED, OUTCOME_REFUSED, OUTCOME_UNKNOWN };
@@ -82,7 +85,7 @@ struct slot {
 	uint64_t seq;    /* of the session */
 	uint32_t key, attempts;
 	uint64_t sent_ns;
-	struct floor floor, memory_floor;
+	struct floor floor, memory_floor, gone;
 };
 
 struct entry { /* one request with one node */
@@ -100,9 +103,10 @@ struct sim_client {
 	struct entry entries[SIM_DATA_MAX][ENTRIES_MAX];
 	struct op *ops;
 	uint64_t op_count, op_capacity, sampled;
-	struct floor registers[REGISTERS], pairs[PAIRS], balances[BALANCES];
+	struct floor registers[REGISTERS], pairs[PAIRS], balances[BALANCES], mortals[MORTALS];
 	struct floor memory_registers[REGISTERS], memory_pairs[PAIRS], memory_balances[BALANCES];
-	uint32_t hot_register; /* written last */
+	struct floor gone[MORTALS]; /* up to there they were read as absent: they had expired */
+	uint32_t hot_register;      /* written last */
 	bool is_draining;
 	uint8_t *command;
 };

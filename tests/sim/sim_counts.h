@@ -38,6 +38,7 @@
 	X(session_retries, ON_ALL)            \
 	X(session_repeats, ON_ALL)            \
 	X(bound_refusals, ON_ALL)             \
+	X(reads_of_expired, ON_ALL)           \
 	X(frames_sent, ON_MANY)               \
 	X(frames_lost, ON_MANY)               \
 	X(frames_duplicated, ON_MANY)         \

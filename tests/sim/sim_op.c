@@ -52,7 +52,8 @@ chain_of(const struct sim_node *node, uint64_t log_index)
 bool
 op_is_read(enum op_kind kind)
 {
-	return kind == OP_READ_REGISTER || kind == OP_READ_PAIR || kind == OP_READ_BALANCE;
+	return kind == OP_READ_REGISTER || kind == OP_READ_PAIR || kind == OP_READ_BALANCE ||
+	       kind == OP_READ_MORTAL;
 }
 
 static struct floor *
@@ -68,6 +69,9 @@ floor_of(struct sim_client *client, enum op_kind kind, uint32_t key, bool is_mem
 	case OP_BALANCE:
 	case OP_READ_BALANCE:
 		return is_memory ? &client->memory_balances[key] : &client->balances[key];
+	case OP_MORTAL:
+	case OP_READ_MORTAL:
+		return &client->mortals[key];
 	case OP_UNIQUE:
 	case OP_CHURN:
 	case OP_COUNTER:
@@ -147,15 +151,20 @@ op_begin(struct sim *sim, struct slot *slot)
 		slot->op = op_take(sim, slot->op_kind, value_bytes_draw(sim));
 		return true;
 	}
-	if (die < 45) {
+	if (die < 40) {
 		slot->op_kind = OP_READ_REGISTER;
 		slot->key =
 		    die < 25 ? client->hot_register : (uint32_t)prng_below(&sim->prng, REGISTERS);
-	} else if (die < 70) {
+	} else if (die < 60) {
 		slot->op_kind = OP_REGISTER;
 		slot->key = (uint32_t)prng_below(&sim->prng, REGISTERS);
-	} else if (die < 80) {
-		slot->op_kind = die < 75 ? OP_PAIR : OP_READ_PAIR;
+	} else if (die < 72) {
+		slot->op_kind = die < 64 ? OP_MORTAL : OP_READ_MORTAL;
+		slot->key = (uint32_t)prng_below(&sim->prng, MORTALS);
+		slot->gone = client->gone[slot->key];
+		slot->is_memory = false;
+	} else if (die < 82) {
+		slot->op_kind = die < 77 ? OP_PAIR : OP_READ_PAIR;
 		slot->key = (uint32_t)prng_below(&sim->prng, PAIRS);
 	} else {
 		slot->op_kind = die < 95 ? OP_BALANCE : OP_READ_BALANCE;
@@ -232,11 +241,10 @@ static uint8_t
 encode_args(struct sim *sim, struct command_writer *writer, const struct slot *slot,
 	    enum command_op *op)
 {
-	static const char letters[] = { [OP_UNIQUE] = 'u',
-					[OP_REGISTER] = 'r',
-					[OP_PAIR] = 'p',
-					[OP_BALANCE] = 'b',
-					[OP_COUNTER] = 's' };
+	static const char letters[] = {
+		[OP_UNIQUE] = 'u',  [OP_REGISTER] = 'r', [OP_PAIR] = 'p',
+		[OP_BALANCE] = 'b', [OP_MORTAL] = 'm',   [OP_COUNTER] = 's'
+	};
 	const uint64_t number = slot->op_kind == OP_UNIQUE    ? slot->op
 				: slot->op_kind == OP_COUNTER ? slot->session
 							      : slot->key;
@@ -263,6 +271,10 @@ encode_args(struct sim *sim, struct command_writer *writer, const struct slot *s
 		return COMMAND_HAS_MIN | COMMAND_HAS_MAX;
 	} else {
 		encode_value(sim, writer, slot);
+	}
+	if (slot->op_kind == OP_MORTAL) {
+		command_add_i64(writer, (int64_t)(20 + slot->op % 80) * 1000000);
+		return COMMAND_EXPIRE_IN;
 	}
 	if (slot->op_kind == OP_PAIR) {
 		const struct key twin = key_of('q', slot->key);
@@ -573,11 +585,37 @@ check_floors(struct sim *sim, const struct sim_node *node, const struct slot *sl
 			 (unsigned long long)floor->term);
 }
 
+/* Once a read has not found it, it has expired, and no later read finds it or an older one. */
+static void
+mortal_seen(struct sim *sim, struct sim_node *node, const struct slot *slot,
+	    const struct seen *seen)
+{
+	struct floor *gone = &sim->client->gone[slot->key];
+	const struct state_position at = seen->value.version;
+
+	if (seen->value.type == STATE_NONE) {
+		if (slot->floor.term != 0)
+			sim_count(sim, SIM_COUNT_reads_of_expired);
+		floor_raise(gone, slot->floor.at, slot->floor.term, 0);
+		return;
+	}
+	check_number(sim, seen);
+	if (is_older(at, slot->floor.at) || !is_older(slot->gone.at, at))
+		sim_fail(sim, "linearizable",
+			 "node %u read m%u at (%llu,%u); known before it began: (%llu,%u), absent "
+			 "at (%llu,%u)",
+			 node->id, slot->key, (unsigned long long)at.log_index, at.slot,
+			 (unsigned long long)slot->floor.at.log_index, slot->floor.at.slot,
+			 (unsigned long long)slot->gone.at.log_index, slot->gone.at.slot);
+	floor_raise(&sim->client->mortals[slot->key], at, node->view.term, 0);
+}
+
 bool
 op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 {
 	const char letter = slot->op_kind == OP_READ_REGISTER ? 'r'
 			    : slot->op_kind == OP_READ_PAIR   ? 'p'
+			    : slot->op_kind == OP_READ_MORTAL ? 'm'
 							      : 'b';
 	struct seen twin = { 0 };
 
@@ -596,6 +634,10 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 	sim_count(sim, SIM_COUNT_reads_checked);
 	if (slot->is_memory)
 		sim_count(sim, SIM_COUNT_memory_reads);
+	if (letter == 'm') {
+		mortal_seen(sim, node, slot, &seen);
+		return true;
+	}
 	check_floors(sim, node, slot, letter, at, view);
 	if (letter == 'b') {
 		if (seen.value.type == STATE_INTEGER &&
