@@ -105,6 +105,8 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	struct sentinel sentinel;
 	sentinel_from_config(&sentinel, config, node->status);
 	gateway.sentinel = &sentinel;
+	gateway.endpoint = node->endpoint;
+	gateway.endpoint_stats = endpoint_stats;
 	return gateway_start(&gateway, &node->gateway, why, why_bytes);
 }
 
@@ -262,8 +264,8 @@ run(struct ternd *node, int signals)
 			    node->lcore.why[0] != '\0' ? node->lcore.why
 						       : boot_text(node->lcore.boot));
 	}
-	if (start_gateway(node, why, sizeof(why)) != TERN_OK ||
-	    start_endpoint(node, why, sizeof(why)) != TERN_OK ||
+	if (start_endpoint(node, why, sizeof(why)) != TERN_OK ||
+	    start_gateway(node, why, sizeof(why)) != TERN_OK ||
 	    start_admin(node, why, sizeof(why)) != TERN_OK) {
 		code = fail(node, ADMIN_EXIT_CONFIG, why);
 	} else {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/gateway/gateway_internal.h"
+#include "control/endpoint/endpoint.h"
 #include "control/gateway/info.h"
 #include "dataplane/base/hash.h"
 
@@ -148,7 +149,8 @@ info_stats(struct gateway *gateway, const struct node_status *status, struct tex
 	add(text, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n",
 	    LLU(stats.connections_total), LLU(stats.requests_total));
 	add(text, "rejected_connections:%llu\r\n", LLU(stats.connections_refused));
-	add(text, "expired_keys:0\r\nevicted_keys:0\r\n");
+	add(text, "expired_keys:%llu\r\nevicted_keys:0\r\n",
+	    LLU(state_expired_count(gateway->state)));
 	add(text, "tern_writes:%llu\r\ntern_reads:%llu\r\ntern_read_points:%llu\r\n",
 	    LLU(stats.writes), LLU(stats.reads), LLU(stats.read_points));
 	add(text, "tern_refusals:%llu\r\ntern_unknown_closes:%llu\r\n", LLU(stats.refusals),
@@ -156,6 +158,28 @@ info_stats(struct gateway *gateway, const struct node_status *status, struct tex
 	add(text, "tern_protocol_errors:%llu\r\ntern_waits_for_room:%llu\r\n",
 	    LLU(stats.protocol_errors), LLU(stats.parks));
 	add(text, "tern_in_flight_high:%llu\r\n", LLU(stats.in_flight_high));
+}
+
+/* libtern's side, when the node has one. */
+static void
+info_endpoint(struct gateway *gateway, const struct node_status *status, struct text *text)
+{
+	struct endpoint_stats stats;
+
+	(void)status;
+	add(text, "tern_endpoint:%d\r\n", gateway->endpoint != NULL);
+	if (gateway->endpoint == NULL)
+		return;
+	gateway->endpoint_stats(gateway->endpoint, &stats);
+	add(text, "tern_endpoint_frames:%llu\r\ntern_endpoint_malformed:%llu\r\n",
+	    LLU(stats.frames), LLU(stats.malformed));
+	add(text, "tern_endpoint_foreign:%llu\r\ntern_endpoint_opens:%llu\r\n", LLU(stats.foreign),
+	    LLU(stats.opens));
+	add(text, "tern_endpoint_writes:%llu\r\ntern_endpoint_reads:%llu\r\n", LLU(stats.writes),
+	    LLU(stats.reads));
+	add(text, "tern_endpoint_duplicates:%llu\r\ntern_endpoint_busy:%llu\r\n",
+	    LLU(stats.duplicates), LLU(stats.busy));
+	add(text, "tern_endpoint_send_drops:%llu\r\n", LLU(stats.send_drops));
 }
 
 /* The same on all nodes of a cluster in one term: that is what tools compare it for. */
@@ -182,6 +206,15 @@ stale_ms(const struct gateway *gateway, const struct node_status *status)
 	return now_ns > status->fresh_ns ? (long long)((now_ns - status->fresh_ns) / 1000000) : 0;
 }
 
+/* How old what a replica answers may be: a master that hears no quorum steps down within
+ * T_elect_min, so when the newest heartbeat came nobody had acknowledged anything that its sender
+ * did not know of for longer than that; a heartbeat's own way comes on top. */
+static long long
+stale_bound_ms(const struct node_status *status, long long old_ms)
+{
+	return old_ms < 0 ? -1 : old_ms + (long long)(status->effective_elect_min_ns / 1000000) + 1;
+}
+
 static void
 info_replica(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
@@ -201,7 +234,8 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 	add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
 	    LLU(status->received_index), LLU(status->applied_index));
 	add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
-	add(text, "connected_slaves:0\r\ntern_stale_ms:%lld\r\n", old_ms);
+	add(text, "connected_slaves:0\r\ntern_stale_ms:%lld\r\ntern_stale_bound_ms:%lld\r\n",
+	    old_ms, stale_bound_ms(status, old_ms));
 }
 
 static void
@@ -316,6 +350,7 @@ static const struct section {
 	{ "memory", "Memory", info_memory },
 	{ "persistence", "Persistence", info_persistence },
 	{ "stats", "Stats", info_stats },
+	{ "endpoint", "Endpoint", info_endpoint },
 	{ "replication", "Replication", info_replication },
 	{ "keyspace", "Keyspace", info_keyspace },
 	{ "tern", "Tern", info_tern },

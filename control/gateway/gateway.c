@@ -139,6 +139,8 @@ take_config(struct gateway *gateway, const struct gateway_config *config, char *
 	gateway->channel = config->channel;
 	gateway->state = config->state;
 	gateway->status = config->status;
+	gateway->endpoint = config->endpoint;
+	gateway->endpoint_stats = config->endpoint_stats;
 	gateway->node_id = config->node_id;
 	gateway->connections_max = or_default(config->connections_max, 1000);
 	gateway->in_flight_max = or_default(config->in_flight_max, config->channel->in_flight_max);

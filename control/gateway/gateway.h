@@ -38,6 +38,9 @@ struct gateway_peer {
 	uint16_t resp_port;
 };
 
+struct endpoint;
+struct endpoint_stats;
+
 /* Zero fields take the default. Strings and tables are copied; what pointers name is borrowed until
  * gateway_stop. */
 struct gateway_config {
@@ -63,6 +66,9 @@ struct gateway_config {
 	const char *node_name;
 	const char *tern_version;
 	const struct sentinel *sentinel; /* copied; NULL: made of peers, under the name "tern" */
+	/* The native front end, for INFO: NULL: there is none. It lives longer than the gateway. */
+	const struct endpoint *endpoint;
+	void (*endpoint_stats)(const struct endpoint *endpoint, struct endpoint_stats *stats);
 };
 
 struct gateway;

@@ -57,17 +57,17 @@ struct connection_entry {
 	uint32_t generation, next_free;
 };
 
-#define GATEWAY_COUNTERS(X)                                                               \
-	X(connections_now)                                                                \
-	X(connections_total)                                                              \
-	X(connections_refused)                                                            \
-	X(requests_total)                                                                 \
-	X(writes)                                                                         \
-	X(reads)                                                                          \
-	X(read_points)                                                                    \
-	X(refusals)                                                                       \
-	X(unknown_closes) X(protocol_errors) X(parks) X(buffers_bytes) X(buffers_refused) \
-	    X(in_flight_high)
+#define GATEWAY_COUNTERS(X)    \
+	X(connections_now)     \
+	X(connections_total)   \
+	X(connections_refused) \
+	X(requests_total)      \
+	X(writes)              \
+	X(reads)               \
+	X(read_points)         \
+	X(refusals)            \
+	X(unknown_closes)      \
+	X(protocol_errors) X(parks) X(buffers_bytes) X(buffers_refused) X(in_flight_high)
 
 struct gateway_counters {
 #define X(name) _Atomic uint64_t name;
@@ -93,6 +93,8 @@ struct gateway {
 	char node_name[GATEWAY_NAME_BYTES], tern_version[GATEWAY_NAME_BYTES];
 	uint64_t started_ns;
 	uint64_t now_ns; /* of this round */
+	const struct endpoint *endpoint;
+	void (*endpoint_stats)(const struct endpoint *endpoint, struct endpoint_stats *stats);
 	struct sentinel sentinel;
 	struct sentinel_watch watch;
 	uint64_t watched_ns;

@@ -121,6 +121,7 @@ state_publish(struct state *state, uint64_t log_index)
 	publication_fill(state, log_index);
 	state->published_hash = state->hash_sum;
 	atomic_store_explicit(&state->expiry_next_ns, expiry_next_ns(state), memory_order_relaxed);
+	atomic_store_explicit(&state->expired_count, state->expired, memory_order_relaxed);
 }
 
 bool
@@ -165,6 +166,12 @@ uint64_t
 state_expiry_next_ns(const struct state *state)
 {
 	return atomic_load_explicit(&state->expiry_next_ns, memory_order_relaxed);
+}
+
+uint64_t
+state_expired_count(const struct state *state)
+{
+	return atomic_load_explicit(&state->expired_count, memory_order_relaxed);
 }
 
 uint64_t

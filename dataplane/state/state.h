@@ -122,7 +122,8 @@ uint64_t state_applied_index(const struct state *state); /* published */
 uint64_t state_committed_index(const struct state *state);
 /* The first expiry of all keys as it was published, UINT64_MAX: none; any thread. */
 uint64_t state_expiry_next_ns(const struct state *state);
-uint64_t state_hash(const struct state *state); /* at state_applied_index */
+uint64_t state_expired_count(const struct state *state); /* ever removed here; any thread */
+uint64_t state_hash(const struct state *state);          /* at state_applied_index */
 struct state_stats {
 	uint64_t keys, sessions, logical_bytes, arena_used_bytes, versions_live, versions_reclaimed,
 	    views_ended, out_of_memory, rollbacks, versions_rolled_back, views_failed, expiries,

@@ -143,6 +143,7 @@ struct state {
 
 	_Alignas(64) _Atomic uint64_t published, committed; /* stamps */
 	_Atomic uint64_t expiry_next_ns;                    /* as published; UINT64_MAX: none */
+	_Atomic uint64_t expired_count;
 	struct publication publications[STATE_PUBLISHED_KEPT];
 	_Alignas(64) _Atomic(struct version *) handed; /* writer -> control thread */
 	_Alignas(64) _Atomic(struct version *) done;   /* control thread -> writer */

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/endpoint/endpoint.h"
 #include "tests/support/check.h"
 
 #define ARENA_BYTES  (192u << 20)
@@ -300,6 +301,13 @@ fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id)
 	status_publish(&node->cell, &status);
 }
 
+static void
+fake_endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *stats)
+{
+	assert_non_null(endpoint);
+	*stats = (struct endpoint_stats){ .frames = 11, .send_drops = 9 };
+}
+
 enum tern_err
 fake_try_start(struct fake_node *node, char *why, size_t why_bytes)
 {
@@ -328,6 +336,8 @@ fake_try_start(struct fake_node *node, char *why, size_t why_bytes)
 		.node_id = 1,
 		.node_name = "a",
 		.tern_version = "0.1.0",
+		.endpoint = (const struct endpoint *)(const void *)node,
+		.endpoint_stats = fake_endpoint_stats,
 	};
 	assert_int_equal(pthread_create(&node->lcore, NULL, lcore_main, node), 0);
 	assert_int_equal(pthread_create(&node->grace, NULL, grace_main, node), 0);

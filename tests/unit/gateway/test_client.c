@@ -201,13 +201,16 @@ test_info(void **context)
 		"master_replid:",
 		"master_repl_offset:70\r\n",
 		"db0:keys=4,",
+		"expired_keys:0\r\n",
+		"# Endpoint\r\ntern_endpoint:1\r\ntern_endpoint_frames:11\r\n",
+		"tern_endpoint_send_drops:9\r\n",
 		"sentinel_masters:1\r\nsentinel_tilt:0\r\nmaster0:name=tern,status=ok,",
 	};
 	static const char *const replica[] = {
 		"role:slave\r\n",           "master_host:10.0.0.2\r\n",
 		"master_port:7002\r\n",     "master_link_status:up\r\n",
 		"slave_repl_offset:69\r\n", "slave_priority:100\r\n",
-		"replica_announced:1\r\n",  "tern_stale_ms:-1\r\n",
+		"replica_announced:1\r\n",  "tern_stale_ms:-1\r\ntern_stale_bound_ms:-1\r\n",
 	};
 	struct fake_node *node = start();
 	const int fd = client_open(node);
@@ -230,11 +233,16 @@ test_info(void **context)
 	struct node_status status;
 	status_read(&node->cell, &status);
 	status.fresh_ns = 1;
+	status.effective_elect_min_ns = 50000000;
 	status_publish(&node->cell, &status);
 	client_send(fd, "INFO replication\r\n");
 	read_bulk(fd, text, sizeof(text));
 	assert_non_null(strstr(text, "tern_stale_ms:"));
-	assert_true(strtoll(strstr(text, "tern_stale_ms:") + 14, NULL, 10) > 0);
+	const long long stale_ms = strtoll(strstr(text, "tern_stale_ms:") + 14, NULL, 10);
+	assert_true(stale_ms > 0);
+	expect_has(text, "tern_stale_bound_ms:");
+	assert_int_equal(strtoll(strstr(text, "tern_stale_bound_ms:") + 20, NULL, 10),
+			 stale_ms + 51);
 	close(fd);
 	stop(node);
 }
