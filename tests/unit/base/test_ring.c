@@ -70,9 +70,12 @@ test_unpublished_is_invisible(void **context)
 	ring_init(&ring, memory, 256);
 	memset(ring_reserve(&ring, 50), 1, 50);
 	assert_null(ring_peek(&ring, &bytes));
+	assert_int_equal(ring_bytes_waiting(&ring), 0);
 	memset(ring_reserve(&ring, 8), 2, 8); /* takes the place of the first one */
 	ring_publish(&ring);
+	assert_int_equal(ring_bytes_waiting(&ring), 16);
 	take(&ring, 8, 2);
+	assert_int_equal(ring_bytes_waiting(&ring), 0);
 	assert_null(ring_peek(&ring, &bytes));
 }
 
