@@ -21,9 +21,10 @@
 
 struct args {
 	struct sim_options options;
-	uint64_t from, to, minutes;
+	uint64_t from, to, minutes, twice_every; /* 0: no seed runs twice */
 	uint32_t jobs;
-	bool is_twice, is_until_found, is_failure_expected, is_single;
+	const char *expected; /* names of checkers by commas, one of which has to fail; NULL */
+	bool is_until_found, is_single;
 };
 
 struct job { /* shared with the child */
@@ -37,7 +38,8 @@ struct job { /* shared with the child */
 
 struct totals {
 	struct sim_counts counts;
-	uint64_t seeds, failed;
+	uint64_t seeds, failed, twice;
+	uint64_t expected; /* of those that failed */
 };
 
 static const struct {
@@ -55,13 +57,14 @@ static const struct {
 
 static const char *const usage_text =
     "usage: tern-sim --seed N | --seeds FROM..TO [--jobs N]\n"
-    "  --twice           run each seed twice; the traces must be equal\n"
+    "  --twice[=N]       run each (N-th) seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
     "                    ROLLBACK SOLO VOLATILE\n"
     "  --topology T      2+w (default), 3 or 1 data nodes\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --until-found     stop at the first seed that fails\n"
-    "  --expect-failure  exit 0 if and only if some seed fails (implies --until-found)\n"
+    "  --expect LIST     exit 0 if and only if some seed fails, and only by checkers of this list\n"
+    "                    (I5,linearizable; implies --until-found)\n"
     "  --minutes N       go on with further seeds for so long\n"
     "  --verbose         say what happens (one seed)\n";
 
@@ -139,9 +142,9 @@ parse(int argc, char **argv, struct args *args)
 		{ "bug", required_argument, NULL, 'b' },
 		{ "minutes", required_argument, NULL, 'm' },
 		{ "topology", required_argument, NULL, 'o' },
-		{ "twice", no_argument, NULL, 't' },
+		{ "twice", optional_argument, NULL, 't' },
 		{ "until-found", no_argument, NULL, 'u' },
-		{ "expect-failure", no_argument, NULL, 'e' },
+		{ "expect", required_argument, NULL, 'e' },
 		{ "lying-disk", no_argument, NULL, 'l' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
@@ -165,11 +168,12 @@ parse(int argc, char **argv, struct args *args)
 		} else if (option == 'o') {
 			parse_topology(args, optarg);
 		} else if (option == 't') {
-			args->is_twice = true;
+			args->twice_every = optarg == NULL ? 1 : number_of(optarg, NULL);
 		} else if (option == 'u') {
 			args->is_until_found = true;
 		} else if (option == 'e') {
-			args->is_until_found = args->is_failure_expected = true;
+			args->is_until_found = true;
+			args->expected = optarg;
 		} else if (option == 'l') {
 			args->options.is_lying_disk = true;
 		} else if (option == 'v') {
@@ -209,6 +213,22 @@ job_start(struct job *job, const struct args *args, uint64_t seed)
 	_exit(0);
 }
 
+/* Whether @failure begins with the name of a checker of @list and " at ". A crash, a hang or an
+ * exit of another kind has no such name. */
+static bool
+is_in_list(const char *failure, const char *list)
+{
+	const char *end = strstr(failure, " at ");
+
+	while (end != NULL && list != NULL) {
+		const size_t bytes = strcspn(list, ",");
+		if (bytes == (size_t)(end - failure) && strncmp(failure, list, bytes) == 0)
+			return true;
+		list = list[bytes] == ',' ? list + bytes + 1 : NULL;
+	}
+	return false;
+}
+
 /* Judges a child that has ended. True: the seed is done; false: it was started a second time. */
 static bool
 job_finish(struct job *job, const struct args *args, int status, struct totals *totals)
@@ -218,7 +238,8 @@ job_finish(struct job *job, const struct args *args, int status, struct totals *
 			 WTERMSIG(status), WTERMSIG(status) == SIGALRM ? "hung" : "crashed");
 	else if (WEXITSTATUS(status) != 0 && job->failure[0] == '\0')
 		snprintf(job->failure, sizeof(job->failure), "exit code %d", WEXITSTATUS(status));
-	if (args->is_twice && !job->is_second && job->failure[0] == '\0') {
+	if (args->twice_every != 0 && job->seed % args->twice_every == 0 && !job->is_second &&
+	    job->failure[0] == '\0') {
 		job->is_second = true;
 		job->first_trace = job->trace;
 		job_start(job, args, job->seed);
@@ -227,10 +248,12 @@ job_finish(struct job *job, const struct args *args, int status, struct totals *
 	if (job->is_second && job->failure[0] == '\0' && job->trace != job->first_trace)
 		snprintf(job->failure, sizeof(job->failure), "the traces differ: %016llx %016llx",
 			 (unsigned long long)job->first_trace, (unsigned long long)job->trace);
+	totals->twice += job->is_second;
 	job->is_second = false;
 	totals->seeds++;
 	if (job->failure[0] != '\0') {
 		totals->failed++;
+		totals->expected += is_in_list(job->failure, args->expected);
 		printf("seed %llu: FAILED %s\n", (unsigned long long)job->seed, job->failure);
 	}
 	for (uint32_t i = 0; i < SIM_COUNT_KINDS; i++)
@@ -338,10 +361,12 @@ main(int argc, char **argv)
 	run_all(&args, &totals, started);
 	const uint32_t missing =
 	    print_totals(&totals, args.options.topology, seconds_now() - started);
-	printf("%llu seeds, %llu failed\n", (unsigned long long)totals.seeds,
-	       (unsigned long long)totals.failed);
-	if (args.is_failure_expected)
-		return totals.failed != 0 ? 0 : 1;
+	printf("%llu seeds, %llu run twice, %llu failed\n", (unsigned long long)totals.seeds,
+	       (unsigned long long)totals.twice, (unsigned long long)totals.failed);
+	if (args.expected != NULL) {
+		printf("%llu failed by %s\n", (unsigned long long)totals.expected, args.expected);
+		return totals.failed != 0 && totals.failed == totals.expected ? 0 : 1;
+	}
 	if (totals.seeds >= MUST_SEEDS && totals.failed == 0 && missing != 0 &&
 	    args.options.bugs == 0 && !args.options.is_lying_disk)
 		return 1;

@@ -313,7 +313,7 @@ boot_turn(struct sim_node *node)
 		return;
 	}
 	if (boot != RUNTIME_BOOT_READY)
-		sim_fail(node->sim, "boot",
+		sim_fail(node->sim, boot == RUNTIME_BOOT_DAMAGED ? "damaged" : "boot",
 			 "node %u: runtime_boot_turn answered %d (3 blank, 4 foreign, 5 corrupt, "
 			 "6 damaged, 7 io)",
 			 node->id, (int)boot);
