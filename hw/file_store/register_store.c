@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "hw/file_store/register_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -16,12 +17,15 @@
 /* A slot has a page of its own, so that a torn write of one never touches the other. */
 #define SLOT_PAGE_BYTES 4096u
 #define SLOT_COUNT      2u
-#define FILE_BYTES      (SLOT_COUNT * SLOT_PAGE_BYTES)
+#define FILE_BYTES      ((REGISTER_STORE_SHARD + 1) * REGISTER_STORE_SHARD_BYTES)
+
+static_assert(SLOT_COUNT * SLOT_PAGE_BYTES == REGISTER_STORE_SHARD_BYTES, "frozen by format 1");
 
 static off_t
-slot_offset(uint64_t sequence)
+slot_offset(uint16_t shard, uint64_t sequence)
 {
-	return (off_t)(sequence % SLOT_COUNT * SLOT_PAGE_BYTES);
+	return (off_t)shard * REGISTER_STORE_SHARD_BYTES +
+	       (off_t)(sequence % SLOT_COUNT * SLOT_PAGE_BYTES);
 }
 
 enum tern_err
@@ -31,7 +35,8 @@ register_store_create(const char *path, const struct witness_register *birth)
 	struct witness_register reg = *birth;
 
 	reg.sequence = 1;
-	witness_register_encode(file + slot_offset(reg.sequence), &reg);
+	INVARIANT(reg.shard == REGISTER_STORE_SHARD);
+	witness_register_encode(file + slot_offset(reg.shard, reg.sequence), &reg);
 	const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? TERN_ERR_BUSY : TERN_ERR_IO;
@@ -80,9 +85,12 @@ slots_load(int fd, struct witness_register *newest)
 		return err;
 	for (size_t slot = 0; slot < SLOT_COUNT; slot++) {
 		struct witness_register reg;
-		errs[slot] = witness_register_decode(file + slot * SLOT_PAGE_BYTES, &reg);
-		/* A register in the wrong slot was put there by no write of ours. */
-		if (errs[slot] == TERN_OK && reg.sequence % SLOT_COUNT != slot)
+		const size_t at =
+		    REGISTER_STORE_SHARD * REGISTER_STORE_SHARD_BYTES + slot * SLOT_PAGE_BYTES;
+		errs[slot] = witness_register_decode(file + at, &reg);
+		/* A register in another's place was put there by no write of ours. */
+		if (errs[slot] == TERN_OK && (reg.shard != REGISTER_STORE_SHARD ||
+					      slot_offset(reg.shard, reg.sequence) != (off_t)at))
 			errs[slot] = TERN_ERR_CORRUPT;
 		if (errs[slot] == TERN_OK && (!has_any || reg.sequence > newest->sequence)) {
 			*newest = reg;
@@ -121,12 +129,13 @@ register_store_write(struct register_store *store, struct witness_register *reg)
 {
 	uint8_t page[SLOT_PAGE_BYTES] = { 0 };
 
-	INVARIANT(store->fd >= 0);
+	INVARIANT(store->fd >= 0 && reg->shard == REGISTER_STORE_SHARD);
 	if (store->is_failed)
 		return TERN_ERR_IO;
 	reg->sequence = store->sequence + 1;
 	witness_register_encode(page, reg);
-	if (durable_pwrite(store->fd, page, sizeof(page), slot_offset(reg->sequence)) != TERN_OK ||
+	if (durable_pwrite(store->fd, page, sizeof(page), slot_offset(reg->shard, reg->sequence)) !=
+		TERN_OK ||
 	    fdatasync(store->fd) != 0) {
 		store->is_failed = true;
 		return TERN_ERR_IO;

@@ -2,9 +2,12 @@
 /*
  * The witness's register file, and small files that must be whole or absent.
  *
- * A register file is two pages of 4 KiB; each holds one slot of WITNESS_REGISTER_BYTES. Writes go
- * to the slots in turn and are flushed before they count; the good slot with the higher sequence is
- * the register. The file is locked while it is open: one process at a time.
+ * A register file is an array, one element of REGISTER_STORE_SHARD_BYTES a shard: the register of
+ * shard s begins at s times that. An element is two pages of 4 KiB; each holds one slot of
+ * WITNESS_REGISTER_BYTES. Writes go to the slots in turn and are flushed before they count; the
+ * good slot with the higher sequence is the register. The file is locked while it is open: one
+ * process at a time. This version has one shard, number 0; a file may be longer, what lies behind
+ * is left alone.
  *
  * Invariants: the register never goes back (I6): sequence rises by one with every write; after a
  * failed write or flush every later write fails, because what the device holds is not known.
@@ -19,6 +22,9 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/wire/witness_register.h"
+
+#define REGISTER_STORE_SHARD_BYTES 8192u
+#define REGISTER_STORE_SHARD       0u
 
 struct register_store {
 	int fd;            /* -1: closed */

@@ -58,6 +58,32 @@ test_birth_and_refusal(void **state)
 	assert_int_equal(register_store_create("no-such-directory/register", &birth), TERN_ERR_IO);
 }
 
+/* Byte 8192 x shard: what lies there is this shard's, and nothing else is. */
+static void
+test_a_register_of_another_shard_is_refused(void **state)
+{
+	struct register_store store;
+	struct witness_register reg = birth;
+	uint8_t slot[WITNESS_REGISTER_BYTES];
+
+	(void)state;
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	reg.sequence = 2;
+	reg.shard = 1;
+	witness_register_encode(slot, &reg);
+	const int fd = open(PATH, O_WRONLY);
+	/* Behind our own, where it belongs; then in our place. */
+	assert_int_equal(pwrite(fd, slot, sizeof(slot), REGISTER_STORE_SHARD_BYTES), sizeof(slot));
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	assert_int_equal(reg.sequence, 1);
+	assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+	register_store_close(&store);
+	assert_int_equal(pwrite(fd, slot, sizeof(slot), 0), sizeof(slot));
+	assert_int_equal(pwrite(fd, slot, sizeof(slot), 4096), sizeof(slot));
+	close(fd);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_CORRUPT);
+}
+
 static void
 test_writes_survive_reopening(void **state)
 {
@@ -221,6 +247,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_birth_and_refusal, setup),
+		cmocka_unit_test_setup(test_a_register_of_another_shard_is_refused, setup),
 		cmocka_unit_test_setup(test_writes_survive_reopening, setup),
 		cmocka_unit_test_setup(test_the_torn_slot_never_hurts_the_other, setup),
 		cmocka_unit_test_setup(test_what_is_wrong_is_told_apart, setup),
