@@ -5,6 +5,7 @@
 
 #include "control/admin/admin_client.h"
 #include "control/cli/dev.h"
+#include "dataplane/wire/page.h"
 
 #define STATUS_TIMEOUT_MS 1000u
 
@@ -134,6 +135,14 @@ cluster_master(const json_t *status)
 	return master;
 }
 
+static uint64_t
+integer(const json_t *object, const char *key)
+{
+	const json_int_t value = json_integer_value(json_object_get(object, key));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
 /* Limits of the state machine that two data nodes do not share: sooner or later one of them refuses
  * what the other takes, and their states part. */
 static json_t *
@@ -238,6 +247,31 @@ add_cluster_warnings(const json_t *nodes, json_t *warnings)
 	}
 }
 
+/* A log area that takes no more writes. Its last part is for the blocks of a change of master or
+ * mode, and for what a master that has more room left sends. */
+static void
+log_warnings(const json_t *nodes, json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const uint64_t area = integer(entry, "log_area_bytes") / PAGE_BYTES;
+		const uint64_t used = integer(entry, "log_used_bytes") / PAGE_BYTES;
+		if (area == 0 || used < area - (area + 19) / 20)
+			continue;
+		(void)json_array_append_new(
+		    warnings,
+		    used < area
+			? json_sprintf("the log of %s has %llu pages left: writes are refused, and "
+				       "each change of master or mode takes one; begin a new "
+				       "cluster with more room",
+				       name ? name : "?", (unsigned long long)(area - used))
+			: json_sprintf("the log of %s is full: no change of master or mode can be "
+				       "written, so the next fault stops service",
+				       name ? name : "?"));
+	}
+}
+
 static uint32_t
 count_data(const json_t *nodes)
 {
@@ -265,6 +299,7 @@ cluster_judge(json_t *status)
 	json_t *warnings = limit_warnings(nodes);
 	add_cluster_warnings(nodes, warnings);
 	bool is_whole = json_array_size(warnings) == 0; /* limits and clusters agree */
+	log_warnings(nodes, warnings);
 	const bool is_alone = count_data(nodes) == 1;
 	enum admin_exit health = ADMIN_EXIT_DEGRADED;
 

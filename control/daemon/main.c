@@ -198,6 +198,24 @@ maintain(struct ternd *node)
 	return (int)min_u32(nic_maintain(node->nic), SUPERVISE_MS);
 }
 
+/* Tells once that writes are refused, and once that not even a barrier fits. */
+static void
+tell_log_use(const struct ternd *node, const struct node_status *status, uint32_t *told)
+{
+	const uint64_t area = status->log_area_bytes / PAGE_BYTES;
+	const uint64_t used = status->log_used_bytes / PAGE_BYTES;
+	const uint32_t now = used >= area ? 2 : used >= area - div_up_u64(area, 20) ? 1 : 0;
+
+	if (area == 0 || now <= *told)
+		return;
+	*told = now;
+	platform_diag(now == 2 ? PLATFORM_ERROR : PLATFORM_WARNING,
+		      "%s node=%s term=%llu log_index=%llu used_pages=%llu area_pages=%llu",
+		      now == 2 ? "log_area_full" : "log_area_reserve", node->config.name,
+		      (unsigned long long)status->term, (unsigned long long)status->last_index,
+		      (unsigned long long)used, (unsigned long long)area);
+}
+
 /* The main thread's work until a signal, or until the lcore gives up. */
 static void
 supervise(struct ternd *node, int signals)
@@ -205,6 +223,7 @@ supervise(struct ternd *node, int signals)
 	struct pollfd fd = { .fd = signals, .events = POLLIN };
 	uint64_t told[CORE_ALARM_LAST + 1] = { 0 };
 	uint8_t role = 0, mode = 0;
+	uint32_t told_log_use = 0;
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {
@@ -219,6 +238,7 @@ supervise(struct ternd *node, int signals)
 		(void)state_grace_period(node->state);
 		status_read(node->status, &status);
 		admin_alarms_tell(node->config.name, &status, told);
+		tell_log_use(node, &status, &told_log_use);
 		if (status.role != role || status.mode != mode) {
 			role = status.role;
 			mode = status.mode;

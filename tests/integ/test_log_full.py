@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A full log area: client writes are refused with a clear error at 95 %, reads go on, status shows
 the use, and barriers still fit: the master can be killed, the other side serves."""
+import json
+import os
+
 from case import main, require
 
 
@@ -30,6 +33,11 @@ def test(case):
     used = node['log_used_bytes'] / node['log_area_bytes']
     require(0.90 < used <= 0.96, f'use {used}')
     print('   ' + cluster.run('log', 'status', check=False).stdout.replace('\n', '\n   '))
+    warnings = json.loads(cluster.run('status', '-o', 'json', check=False).stdout)['warnings']
+    require(any(f'the log of {master} has' in text and 'pages left' in text for text in warnings),
+            f'{warnings}')
+    with open(os.path.join(cluster.dir, master, 'log'), encoding='utf-8') as handle:
+        require(handle.read().count('log_area_reserve') == 1, 'the daemon says it, once')
     case.step('kill the master of a full log')
     cluster.dev('kill', master)
     other = cluster.wait('another node to serve', cluster.serves_without([master]))

@@ -114,6 +114,36 @@ storage_of_two_clusters_is_said(void **unused)
 	json_decref(status);
 }
 
+/* What is left of the reserve, and that nothing is. */
+static void
+a_log_that_is_used_up_warns(void **unused)
+{
+	static const struct {
+		json_int_t used_pages;
+		const char *text; /* NULL: no warning */
+	} cases[] = {
+		{ 949, NULL },
+		{ 950, "the log of a has 50 pages left: writes are refused" },
+		{ 999, "the log of a has 1 pages left" },
+		{ 1000, "the log of a is full: no change of master or mode can be written" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *status = pair("master", "DUPLEX", usual, usual);
+		json_t *a = json_array_get(json_object_get(status, "nodes"), 0);
+		(void)json_object_set_new(a, "log_area_bytes", json_integer(1000 * 4096));
+		(void)json_object_set_new(a, "log_used_bytes",
+					  json_integer(cases[i].used_pages * 4096));
+		assert_int_equal(cluster_judge(status), ADMIN_EXIT_OK);
+		assert_int_equal(json_array_size(json_object_get(status, "warnings")),
+				 cases[i].text != NULL);
+		if (cases[i].text != NULL)
+			assert_non_null(strstr(warning(status, 0), cases[i].text));
+		json_decref(status);
+	}
+}
+
 int
 main(void)
 {
@@ -123,6 +153,7 @@ main(void)
 		cmocka_unit_test(no_master_is_worse),
 		cmocka_unit_test(storage_of_two_clusters_is_said),
 		cmocka_unit_test(a_node_that_is_down_has_no_limits),
+		cmocka_unit_test(a_log_that_is_used_up_warns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
