@@ -99,6 +99,8 @@ get_text(const json_t *object, const char *key, char *out, size_t out_bytes)
 static bool
 load_node(const json_t *from, struct dev_node *node)
 {
+	char boot_id[17];
+
 	node->id = (uint16_t)get_u64(from, "id");
 	node->is_witness = json_is_true(json_object_get(from, "witness"));
 	node->is_initialized = json_is_true(json_object_get(from, "initialized"));
@@ -107,6 +109,8 @@ load_node(const json_t *from, struct dev_node *node)
 	node->client_port = (uint16_t)get_u64(from, "client_port");
 	node->process.pid = (pid_t)get_u64(from, "pid");
 	node->process.start_time = get_u64(from, "start_time");
+	if (get_text(from, "boot_id", boot_id, sizeof(boot_id)))
+		node->process.boot_id = strtoull(boot_id, NULL, 16);
 	return get_text(from, "name", node->name, sizeof(node->name)) && node->id > 0 &&
 	       node->id < NET_NODES_MAX && node->mgmt_port > 0;
 }
@@ -153,20 +157,21 @@ dev_load(struct dev *dev)
 enum admin_exit
 dev_save(struct cli *cli, const struct dev *dev)
 {
-	char path[NODE_CONFIG_PATH_MAX], id[17];
+	char path[NODE_CONFIG_PATH_MAX], id[17], boot_id[17];
 	json_t *nodes = json_array();
 
 	admin_hex64(dev->cluster_id, id);
 	for (uint32_t i = 0; i < dev->node_count; i++) {
 		const struct dev_node *node = &dev->nodes[i];
+		admin_hex64(node->process.boot_id, boot_id);
 		(void)json_array_append_new(
 		    nodes,
-		    json_pack("{s:s,s:i,s:b,s:b,s:i,s:i,s:i,s:i,s:I}", "name", node->name, "id",
+		    json_pack("{s:s,s:i,s:b,s:b,s:i,s:i,s:i,s:i,s:I,s:s}", "name", node->name, "id",
 			      (int)node->id, "witness", (int)node->is_witness, "initialized",
 			      (int)node->is_initialized, "mgmt_port", (int)node->mgmt_port,
 			      "resp_port", (int)node->resp_port, "client_port",
 			      (int)node->client_port, "pid", (int)node->process.pid, "start_time",
-			      (json_int_t)node->process.start_time));
+			      (json_int_t)node->process.start_time, "boot_id", boot_id));
 	}
 	json_t *file =
 	    json_pack("{s:s,s:s,s:s,s:I,s:s,s:i,s:i,s:i,s:o}", "api", API, "cluster_id", id,

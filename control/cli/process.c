@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* pipe2, setns */
 #include "control/cli/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,12 +11,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-bool
-process_stat(pid_t pid, char *letter, uint64_t *start_time)
+#define MEMBERS_MAX 64u
+
+/* Fields of /proc/PID/stat. */
+struct facts {
+	char letter;
+	pid_t group, session;
+	uint64_t start_time;
+};
+
+static bool
+facts_read(pid_t pid, struct facts *facts)
 {
 	char path[64], text[1024];
 	FILE *stream;
@@ -31,17 +42,50 @@ process_stat(pid_t pid, char *letter, uint64_t *start_time)
 	char *at = strrchr(text, ')');
 	if (!at || at[1] != ' ')
 		return false;
-	*letter = at[2];
 	at += 2;
+	*facts = (struct facts){ .letter = *at };
 	for (int field = 3; field < 22 && at; field++) {
 		at = strchr(at, ' ');
 		if (at)
 			at++;
+		if (at && field + 1 == 5)
+			facts->group = (pid_t)strtol(at, NULL, 10);
+		if (at && field + 1 == 6)
+			facts->session = (pid_t)strtol(at, NULL, 10);
 	}
 	if (!at)
 		return false;
-	*start_time = strtoull(at, NULL, 10);
+	facts->start_time = strtoull(at, NULL, 10);
 	return true;
+}
+
+bool
+process_stat(pid_t pid, char *letter, uint64_t *start_time)
+{
+	struct facts facts;
+
+	if (!facts_read(pid, &facts))
+		return false;
+	*letter = facts.letter;
+	*start_time = facts.start_time;
+	return true;
+}
+
+uint64_t
+process_boot_id(void)
+{
+	FILE *stream = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char text[64] = "", digits[17] = "";
+	size_t count = 0;
+
+	if (!stream)
+		return 0;
+	const size_t bytes = fread(text, 1, sizeof(text) - 1, stream);
+	(void)fclose(stream);
+	for (size_t i = 0; i < bytes && count < 16; i++)
+		if (text[i] != '-')
+			digits[count++] = text[i];
+	return strtoull(digits, NULL, 16);
 }
 
 enum process_state
@@ -51,20 +95,59 @@ process_state_of(const struct process *process)
 	char letter;
 
 	if (!process_stat(process->pid, &letter, &start_time) ||
-	    start_time != process->start_time || letter == 'Z' || letter == 'X')
+	    start_time != process->start_time || letter == 'Z' || letter == 'X' ||
+	    (process->boot_id != 0 && process->boot_id != process_boot_id()))
 		return PROCESS_DEAD;
 	return letter == 'T' || letter == 't' ? PROCESS_STOPPED : PROCESS_RUNNING;
+}
+
+/* Opens what else runs in the group and session that @leader leads: these are this node's and
+ * nobody else's. Returns how many; each one is what it was when it was looked at. */
+static uint32_t
+members_open(pid_t leader, int fds[MEMBERS_MAX])
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	uint32_t count = 0;
+
+	while (proc && count < MEMBERS_MAX && (entry = readdir(proc))) {
+		const pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		struct facts facts;
+		if (pid <= 0 || pid == leader || !facts_read(pid, &facts) ||
+		    facts.group != leader || facts.session != leader)
+			continue;
+		const int fd = pidfd_open(pid, 0);
+		if (fd < 0)
+			continue;
+		if (facts_read(pid, &facts) && facts.group == leader && facts.session == leader)
+			fds[count++] = fd;
+		else
+			(void)close(fd);
+	}
+	if (proc)
+		(void)closedir(proc);
+	return count;
 }
 
 bool
 process_signal(const struct process *process, int signal)
 {
-	if (process_state_of(process) == PROCESS_DEAD)
+	const int leader = process->pid > 0 ? pidfd_open(process->pid, 0) : -1;
+	int members[MEMBERS_MAX];
+
+	if (leader < 0)
 		return false;
-	/* It leads its own session, so the group is this node's and nobody else's. */
-	if (getpgid(process->pid) == process->pid)
-		return kill(-process->pid, signal) == 0;
-	return kill(process->pid, signal) == 0;
+	const uint32_t count = members_open(process->pid, members);
+	/* Only now: as long as the recorded process lives, its pid names no other group. */
+	const bool is_ours = process_state_of(process) != PROCESS_DEAD;
+	const bool is_sent = is_ours && pidfd_send_signal(leader, signal, NULL, 0) == 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (is_ours)
+			(void)pidfd_send_signal(members[i], signal, NULL, 0);
+		(void)close(members[i]);
+	}
+	(void)close(leader);
+	return is_sent;
 }
 
 bool
@@ -155,6 +238,7 @@ process_spawn_at(const char *const *argv, const char *log, const struct process_
 		return false;
 	}
 	process->pid = pid;
+	process->boot_id = process_boot_id();
 	/* A program that ended at once is still there as a zombie: it is our child. */
 	return process_stat(pid, &letter, &process->start_time);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that we started and may end. One is named by its pid and its start time (field 22 of
- * /proc/PID/stat), because pids are used again: a process with another start time is never
- * signalled.
+ * Processes that we started and may end. One is named by its pid, its start time (field 22 of
+ * /proc/PID/stat) and the boot of the kernel, because pids are used again, and start times after a
+ * reboot: a process that differs in one of them is never signalled. Signals go through pidfds that
+ * were opened before the names were compared, so that they reach the process that was looked at.
  */
 #ifndef TERN_CLI_PROCESS_H
 #define TERN_CLI_PROCESS_H
@@ -15,12 +16,15 @@
 struct process {
 	pid_t pid;           /* 0: none */
 	uint64_t start_time; /* clock ticks since boot */
+	uint64_t boot_id;    /* of the kernel's boot; 0: not recorded, any */
 };
 
 enum process_state { PROCESS_DEAD = 0, PROCESS_RUNNING, PROCESS_STOPPED };
 
 /* What /proc says of @pid; false: no such process. @letter: 'R', 'S', 'T', 'Z', ... */
 bool process_stat(pid_t pid, char *letter, uint64_t *start_time);
+/* The first 64 bits of the kernel's random boot id; 0: it says none. */
+uint64_t process_boot_id(void);
 /* DEAD also for a zombie, and for another process under the same pid. */
 enum process_state process_state_of(const struct process *process);
 /* Signals the process and its group when it is the recorded one; false: it is not, nothing was

@@ -88,15 +88,21 @@ static void
 another_start_time_is_never_signalled(void **unused)
 {
 	const struct process process = spawn_sleep();
-	const struct process earlier = { process.pid, process.start_time - 1 };
-	const struct process later = { process.pid, process.start_time + 1 };
-	const struct process nobody = { 0, 0 };
+	const struct process earlier = { .pid = process.pid, .start_time = process.start_time - 1 };
+	const struct process later = { .pid = process.pid, .start_time = process.start_time + 1 };
+	const struct process other_boot = { process.pid, process.start_time, process.boot_id ^ 1 };
+	const struct process any_boot = { process.pid, process.start_time, 0 };
+	const struct process nobody = { 0 };
 
 	(void)unused;
 	assert_int_equal(process_state_of(&earlier), PROCESS_DEAD);
 	assert_false(process_signal(&earlier, SIGKILL));
 	assert_false(process_signal(&later, SIGKILL));
 	assert_false(process_signal(&nobody, SIGKILL));
+	assert_int_not_equal(process.boot_id, 0);
+	assert_int_equal(process_state_of(&other_boot), PROCESS_DEAD);
+	assert_false(process_signal(&other_boot, SIGKILL));
+	assert_int_equal(process_state_of(&any_boot), PROCESS_RUNNING);
 	assert_true(process_wait(&nobody, 0));
 	/* A signal would have been delivered by the time waitpid looks. */
 	assert_int_equal(waitpid(process.pid, NULL, WNOHANG), 0);
