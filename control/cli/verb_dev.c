@@ -71,9 +71,8 @@ dev_json(const struct dev *dev)
 			      state_word(&node->process, state), "pid",
 			      state == PROCESS_DEAD ? 0 : (int)node->process.pid, "admin", socket);
 		(void)json_object_set_new(entry, "resp", json_string(resp));
-		if (!node->is_witness) {
-			(void)json_object_set_new(entry, "client", json_string(client));
-		}
+		(void)json_object_set_new(entry, "client",
+					  node->is_witness ? json_null() : json_string(client));
 		(void)json_array_append_new(nodes, entry);
 	}
 	admin_hex64(dev->cluster_id, id);

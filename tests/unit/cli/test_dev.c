@@ -335,7 +335,7 @@ a_recorded_pid_of_somebody_else_is_left_alone(void **state)
 
 	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
 	const struct process process = record_sleep(f, 0);
-	f->dev.nodes[0].process.start_time--;
+	f->dev.nodes[0].process.boot_id ^= 1;
 	assert_int_equal(dev_save(&f->cli, &f->dev), ADMIN_EXIT_OK);
 	dev_close(&f->dev);
 	f->cli.arguments[0] = "a";
@@ -361,6 +361,32 @@ down_ends_even_a_stopped_process(void **state)
 	assert_int_equal(process_state_of(&process), PROCESS_DEAD);
 	assert_int_equal(verb_dev_down(&f->cli), ADMIN_EXIT_OK);
 	assert_int_equal(verb_dev_status(&f->cli), ADMIN_EXIT_DEGRADED);
+}
+
+/* Every node has every key; a witness has no address for native clients. */
+static void
+json_of_all_nodes(void **state)
+{
+	struct fixture *f = *state;
+	const char *const keys[] = { "name", "kind", "pid", "resp", "client", "admin" };
+
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_int_equal(dev_save(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	dev_close(&f->dev);
+	f->cli.is_json = true;
+	assert_int_equal(verb_dev_status(&f->cli), ADMIN_EXIT_DEGRADED);
+	json_t *object = json_loads(printed(f), 0, NULL);
+	const json_t *nodes = json_object_get(object, "nodes");
+	assert_int_equal(json_array_size(nodes), 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		const json_t *node = json_array_get(nodes, i);
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+			assert_non_null(json_object_get(node, keys[k]));
+		assert_true(json_is_string(json_object_get(node, "resp")));
+		const json_t *client = json_object_get(node, "client");
+		assert_true(i < 2 ? json_is_string(client) : json_is_null(client));
+	}
+	json_decref(object);
 }
 
 static uint8_t
@@ -558,6 +584,7 @@ main(void)
 		TEST(verbs_signal_the_recorded_process),
 		TEST(a_recorded_pid_of_somebody_else_is_left_alone),
 		TEST(down_ends_even_a_stopped_process),
+		TEST(json_of_all_nodes),
 		TEST(cut_and_heal),
 		TEST(no_cluster_is_said_with_the_next_step),
 		TEST(a_damaged_record_is_refused),
