@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a front end gets through its channel: refusals, full queues, and what becomes of sealed
+ * commands when mastership ends. A data node alone on fake seams: a device in memory that can be
+ * held or broken, no network, a clock that steps.
+ */
+#include "tests/support/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/runtime/runtime.h"
+#include "dataplane/wire/page.h"
+#include "dataplane/wire/superblock.h"
+#include "tests/support/mirror.h"
+
+#define CLUSTER       0x77u
+#define NODE          1u
+#define LOG_PAGES     200u
+#define RING_BYTES    (1u << 20)
+#define COMMAND_MAX   8192u
+#define IN_FLIGHT_MAX 64u
+#define REQUEST_BYTES (1u << 20)
+#define STATE_BYTES   (72u << 20)
+#define STEP_NS       100000u
+#define TURNS_MAX     20000u
+#define DISK_MAX      64u
+
+struct device {
+	uint8_t image[(SUPERBLOCK_AREA_PAGES + LOG_PAGES) * PAGE_BYTES];
+	struct disk_request queue[DISK_MAX];
+	uint32_t count;
+	bool is_held, is_broken;
+};
+
+struct alone {
+	struct device *device;
+	uint64_t now_ns;
+	uint8_t *ring, *state_memory, *channel_memory, *arena_memory;
+	size_t arena_bytes;
+	struct state *state;
+	struct wake wake;
+	struct submit_channel channel;
+	struct runtime *runtime;
+	uint64_t tag;
+};
+
+/* ---- seams ---- */
+
+static enum tern_err
+disk_queue(void *disk, const struct disk_request *request)
+{
+	struct device *device = disk;
+
+	if (device->count == DISK_MAX)
+		return TERN_ERR_QUEUE_FULL;
+	device->queue[device->count++] = *request;
+	return TERN_OK;
+}
+
+static void
+disk_submit(void *disk)
+{
+	(void)disk;
+}
+
+static uint32_t
+disk_poll(void *disk, struct disk_completion *completions, uint32_t max)
+{
+	struct device *device = disk;
+	uint32_t done = 0;
+
+	while (!device->is_held && done < device->count && done < max) {
+		const struct disk_request *request = &device->queue[done];
+		uint8_t *at = device->image + request->offset;
+		assert_true(request->offset + request->length <= sizeof(device->image));
+		if (request->kind == DISK_WRITE && !device->is_broken)
+			memcpy(at, request->bytes, request->length);
+		else if (request->kind == DISK_READ)
+			memcpy(request->bytes, at, request->length);
+		completions[done++] =
+		    (struct disk_completion){ .user = request->user,
+					      .kind = request->kind,
+					      .length = request->length,
+					      .err = device->is_broken ? TERN_ERR_IO : TERN_OK };
+	}
+	device->count -= done;
+	memmove(device->queue, device->queue + done, device->count * sizeof(device->queue[0]));
+	return done;
+}
+
+static int
+no_fd(void *seam)
+{
+	(void)seam;
+	return -1;
+}
+
+static void
+disk_facts(void *disk, struct disk_facts *facts)
+{
+	(void)disk;
+	*facts = (struct disk_facts){ .device_count = 1, .mode = "memory" };
+}
+
+static void
+disk_stats(void *disk, struct disk_stats *stats)
+{
+	(void)disk;
+	*stats = (struct disk_stats){ 0 };
+}
+
+static uint32_t
+no_frames(void *net, struct net_frame *frames, uint32_t count)
+{
+	(void)net;
+	(void)frames;
+	(void)count;
+	return 0;
+}
+
+static void
+no_release(void *net, struct net_frame *frames, uint32_t count)
+{
+	(void)net;
+	(void)frames;
+	(void)count;
+}
+
+static uint32_t
+no_buffers(void *net, uint16_t node, struct net_frame *frames, uint32_t count)
+{
+	(void)node;
+	return no_frames(net, frames, count);
+}
+
+static uint32_t
+no_room(void *net, uint16_t node)
+{
+	(void)net;
+	(void)node;
+	return 0;
+}
+
+static bool
+is_down(void *net, uint16_t node)
+{
+	(void)net;
+	(void)node;
+	return false;
+}
+
+static void
+net_stats(void *net, struct net_stats *stats)
+{
+	(void)net;
+	*stats = (struct net_stats){ 0 };
+}
+
+static const char *
+net_driver(void *net)
+{
+	(void)net;
+	return "none";
+}
+
+static uint64_t
+clock_now(void *clock)
+{
+	const struct alone *alone = clock;
+
+	return alone->now_ns;
+}
+
+static const struct disk_ops disk_ops = { disk_queue, disk_submit, disk_poll,
+					  no_fd,      disk_facts,  disk_stats };
+static const struct net_ops net_ops = { no_frames, no_release, no_buffers, no_frames, no_room,
+					is_down,   no_fd,      net_stats,  net_driver };
+static const struct clock_ops clock_ops = { clock_now, clock_now };
+
+/* ---- the node ---- */
+
+static uint8_t *
+take(size_t bytes)
+{
+	uint8_t *memory =
+	    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(memory != MAP_FAILED);
+	return memory;
+}
+
+static void
+birth(struct device *device)
+{
+	struct superblock superblock = {
+		.sequence = 1,
+		.cluster_id = CLUSTER,
+		.cluster_gen = 1,
+		.node_id = NODE,
+		.pool_gen = 1,
+		.k = 1,
+		.log_first_page = SUPERBLOCK_AREA_PAGES,
+		.log_pages = LOG_PAGES,
+		.checkpoint_first_page = SUPERBLOCK_AREA_PAGES + LOG_PAGES,
+		.shard_count = 1,
+	};
+
+	superblock.shards[0] = (struct shard_record){ .voters = 1u << NODE };
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
+		superblock_encode(device->image + i * PAGE_BYTES, &superblock);
+}
+
+static void
+make_runtime(struct alone *alone)
+{
+	const uint64_t ms = 1000000;
+	const struct runtime_config config = {
+		.node_id = NODE,
+		.data_nodes = 1u << NODE,
+		.timers = { .heartbeat_ns = 3 * ms,
+			    .solo_ns = 30 * ms,
+			    .late_ns = 300 * ms,
+			    .stall_ns = 10000 * ms,
+			    .elect_min_ns = 50 * ms,
+			    .elect_max_ns = 80 * ms },
+		.min_copies = 1,
+		.prng_seed = 1,
+		.data_net = { &net_ops, NULL },
+		.mgmt_net = { &net_ops, NULL },
+		.disk = { &disk_ops, alone->device },
+		.clock = { &clock_ops, alone },
+		.ring = alone->ring,
+		.ring_bytes = RING_BYTES,
+		.command_bytes_max = COMMAND_MAX,
+		.log_pages_max = LOG_PAGES,
+		.groups_in_flight_max = 2,
+		.units_per_frame = 1,
+		.resend_ns = 20 * ms,
+		.fetch_after_ns = ms,
+		.state = alone->state,
+		.channels = { &alone->channel },
+		.channel_count = 1,
+	};
+	struct arena arena;
+
+	alone->arena_bytes = align_up_u64(runtime_bytes(&config), PAGE_BYTES);
+	alone->arena_memory = take(alone->arena_bytes);
+	arena_init(&arena, alone->arena_memory, alone->arena_bytes);
+	assert_int_equal(runtime_create(&config, &arena, &alone->runtime), TERN_OK);
+}
+
+static int
+start(void **context)
+{
+	struct alone *alone = calloc(1, sizeof(*alone));
+	const uint64_t bytes = submit_completions_bytes(IN_FLIGHT_MAX);
+	enum runtime_boot boot = RUNTIME_BOOT_MORE;
+
+	alone->device = (struct device *)(void *)take(sizeof(*alone->device));
+	birth(alone->device);
+	alone->now_ns = 1000000000;
+	alone->ring = mirror_map(RING_BYTES);
+	alone->state_memory = take(STATE_BYTES);
+	const struct state_config state = { .arena = alone->state_memory,
+					    .arena_bytes = STATE_BYTES,
+					    .capacity_bytes = 4u << 20,
+					    .value_bytes_max = 4096,
+					    .sessions_max = 16,
+					    .readers_max = 2,
+					    .hash_seed = 1 };
+	assert_int_equal(state_init(&state, &alone->state), TERN_OK);
+	alone->channel_memory = take(REQUEST_BYTES + bytes);
+	ring_init(&alone->channel.requests, alone->channel_memory, REQUEST_BYTES);
+	ring_init(&alone->channel.completions, alone->channel_memory + REQUEST_BYTES, bytes);
+	alone->wake.fd = alone->channel.front_wake.fd = -1;
+	alone->channel.lcore_wake = &alone->wake;
+	alone->channel.in_flight_max = IN_FLIGHT_MAX;
+	make_runtime(alone);
+	for (uint32_t i = 0; i < TURNS_MAX && boot == RUNTIME_BOOT_MORE; i++)
+		boot = runtime_boot_turn(alone->runtime);
+	assert_int_equal(boot, RUNTIME_BOOT_READY);
+	*context = alone;
+	return 0;
+}
+
+static int
+stop(void **context)
+{
+	struct alone *alone = *context;
+
+	munmap(alone->arena_memory, alone->arena_bytes);
+	munmap(alone->channel_memory, REQUEST_BYTES + submit_completions_bytes(IN_FLIGHT_MAX));
+	munmap(alone->state_memory, STATE_BYTES);
+	munmap(alone->device, sizeof(*alone->device));
+	mirror_unmap(alone->ring, RING_BYTES);
+	free(alone);
+	return 0;
+}
+
+static void
+turns(struct alone *alone, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		(void)runtime_turn(alone->runtime);
+		alone->now_ns += STEP_NS;
+	}
+}
+
+static void
+become_master(struct alone *alone)
+{
+	for (uint32_t i = 0; i < TURNS_MAX && !runtime_view(alone->runtime)->is_serving; i++)
+		turns(alone, 1);
+	assert_true(runtime_view(alone->runtime)->is_serving);
+}
+
+/* ---- the front end ---- */
+
+/* Publishes a request with @bytes behind it; its tag. */
+static uint64_t
+ask(struct alone *alone, enum submit_kind kind, const void *bytes, uint32_t count)
+{
+	struct submit_request *request =
+	    ring_reserve(&alone->channel.requests, (uint32_t)sizeof(*request) + count);
+
+	assert_non_null(request);
+	*request = (struct submit_request){
+		.tag = ++alone->tag, .kind = kind, .command_bytes = count, .node = 2
+	};
+	if (count != 0)
+		memcpy(request + 1, bytes, count);
+	ring_publish(&alone->channel.requests);
+	return alone->tag;
+}
+
+static uint64_t
+set(struct alone *alone, const char *key, uint32_t value_bytes)
+{
+	static uint8_t buffer[4 * COMMAND_MAX];
+	static const uint8_t value[2 * COMMAND_MAX];
+	struct command_writer writer;
+	uint32_t bytes;
+
+	command_begin(&writer, buffer, sizeof(buffer));
+	command_add_arg(&writer, key, (uint32_t)strlen(key));
+	command_add_arg(&writer, value, value_bytes);
+	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &bytes), TERN_OK);
+	return ask(alone, SUBMIT_WRITE, buffer, bytes);
+}
+
+/* The next completion, which has to be that of @tag. */
+static struct submit_completion
+answer(struct alone *alone, uint64_t tag)
+{
+	const struct submit_completion *next = NULL;
+	struct submit_completion completion;
+	uint32_t bytes;
+
+	for (uint32_t i = 0; i < TURNS_MAX && next == NULL; i++) {
+		next = ring_peek(&alone->channel.completions, &bytes);
+		if (next == NULL)
+			turns(alone, 1);
+	}
+	assert_non_null(next);
+	completion = *next;
+	ring_consume(&alone->channel.completions);
+	assert_int_equal(completion.tag, tag);
+	return completion;
+}
+
+static void
+expect(struct alone *alone, uint64_t tag, enum submit_outcome outcome)
+{
+	assert_int_equal(answer(alone, tag).outcome, outcome);
+}
+
+/* ---- tests ---- */
+
+static void
+test_no_master_no_service(void **context)
+{
+	struct alone *alone = *context;
+
+	expect(alone, set(alone, "k", 1), SUBMIT_REFUSED_NOT_MASTER);
+	expect(alone, ask(alone, SUBMIT_READ, NULL, 0), SUBMIT_REFUSED_NOT_MASTER);
+	expect(alone, ask(alone, SUBMIT_TRANSFER, NULL, 0), SUBMIT_REFUSED_NOT_MASTER);
+	assert_false(runtime_view(alone->runtime)->is_serving);
+}
+
+static void
+test_what_is_wrong_is_refused(void **context)
+{
+	struct alone *alone = *context;
+	const uint8_t noise[64] = { 0xff, 0xff, 0xff };
+
+	become_master(alone);
+	const uint64_t last = runtime_view(alone->runtime)->last_index;
+	expect(alone, ask(alone, SUBMIT_WRITE, noise, sizeof(noise)), SUBMIT_REFUSED_MALFORMED);
+	expect(alone, set(alone, "k", 2 * COMMAND_MAX), SUBMIT_REFUSED_TOO_LARGE);
+	/* Nobody to hand over to. */
+	assert_int_not_equal(answer(alone, ask(alone, SUBMIT_TRANSFER, NULL, 0)).outcome,
+			     SUBMIT_DONE);
+	assert_int_equal(runtime_view(alone->runtime)->last_index, last);
+	/* And service goes on: a refusal leaves nothing behind. */
+	const uint64_t tag = set(alone, "k", 1);
+	const struct submit_completion done = answer(alone, tag);
+	assert_int_equal(done.outcome, SUBMIT_DONE);
+	assert_int_equal(done.log_index, last + 1);
+	assert_int_equal(done.slot, 0);
+	const struct submit_completion read = answer(alone, ask(alone, SUBMIT_READ, NULL, 0));
+	assert_int_equal(read.outcome, SUBMIT_DONE);
+	assert_true(read.log_index >= done.log_index);
+}
+
+/* While the device holds its writes the channel fills up; nothing is answered, nothing is lost. */
+static void
+test_full_queues_wait(void **context)
+{
+	struct alone *alone = *context;
+	char key[16];
+
+	become_master(alone);
+	alone->device->is_held = true;
+	for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++) {
+		snprintf(key, sizeof(key), "k%u", i);
+		set(alone, key, 3000);
+		turns(alone, 3);
+	}
+	assert_true(ring_is_empty(&alone->channel.completions));
+	assert_false(ring_is_empty(&alone->channel.requests));
+	assert_int_equal(state_stats(alone->state).keys, 0);
+	alone->device->is_held = false;
+	uint64_t before = 0;
+	for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++) {
+		const struct submit_completion done = answer(alone, i + 1);
+		const uint64_t place = done.log_index << 16 | done.slot;
+		assert_int_equal(done.outcome, SUBMIT_DONE);
+		assert_true(place > before);
+		before = place;
+	}
+	assert_int_equal(state_stats(alone->state).keys, IN_FLIGHT_MAX);
+}
+
+static void
+test_a_full_log_refuses_writes_only(void **context)
+{
+	struct alone *alone = *context;
+	uint32_t outcome = SUBMIT_DONE, count = 0;
+
+	become_master(alone);
+	for (; count < LOG_PAGES + 1 && outcome == SUBMIT_DONE; count++)
+		outcome = answer(alone, set(alone, "k", 3000)).outcome;
+	assert_int_equal(outcome, SUBMIT_REFUSED_LOG_FULL);
+	assert_true(count > LOG_PAGES * 9 / 10 && count < LOG_PAGES);
+	expect(alone, ask(alone, SUBMIT_READ, NULL, 0), SUBMIT_DONE);
+	expect(alone, set(alone, "k", 3000), SUBMIT_REFUSED_LOG_FULL);
+}
+
+/* The device fails under sealed commands: nobody knows what it kept, so they are UNKNOWN and never
+ * refused; what comes later is refused. Every request gets its one completion. */
+static void
+test_sealed_commands_are_unknown_after_a_fall(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	expect(alone, set(alone, "before", 10), SUBMIT_DONE);
+	alone->device->is_held = true;
+	const uint64_t sealed = set(alone, "sealed", 10);
+	turns(alone, 5);
+	const uint64_t last = runtime_view(alone->runtime)->last_index;
+	alone->device->is_held = false;
+	alone->device->is_broken = true;
+	expect(alone, sealed, SUBMIT_UNKNOWN);
+	expect(alone, set(alone, "later", 10), SUBMIT_REFUSED_NOT_MASTER);
+	expect(alone, ask(alone, SUBMIT_READ, NULL, 0), SUBMIT_REFUSED_NOT_MASTER);
+	turns(alone, 5000);
+	assert_true(ring_is_empty(&alone->channel.completions));
+	assert_int_equal(runtime_view(alone->runtime)->last_index, last);
+	assert_int_not_equal(runtime_view(alone->runtime)->role, CORE_MASTER);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+	const struct CMUnitTest tests[] = {
+		TEST(test_no_master_no_service),
+		TEST(test_what_is_wrong_is_refused),
+		TEST(test_full_queues_wait),
+		TEST(test_a_full_log_refuses_writes_only),
+		TEST(test_sealed_commands_are_unknown_after_a_fall),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
