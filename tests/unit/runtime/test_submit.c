@@ -6,6 +6,7 @@
  */
 #include "tests/support/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -178,7 +179,7 @@ static const struct disk_ops disk_ops = { disk_queue, disk_submit, disk_poll,
 					  no_fd,      disk_facts,  disk_stats };
 static const struct net_ops net_ops = { no_frames, no_release, no_buffers, no_frames, no_room,
 					is_down,   no_fd,      net_stats,  net_driver };
-static const struct clock_ops clock_ops = { clock_now, clock_now };
+static const struct clock_ops clock_ops = { clock_now, clock_now, clock_now };
 
 /* ---- the node ---- */
 

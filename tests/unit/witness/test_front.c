@@ -43,6 +43,7 @@ start(void **context)
 	struct sockaddr_in got;
 	socklen_t bytes = sizeof(got);
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const struct inet_addr loopback = inet_addr_v4(INADDR_LOOPBACK);
 	char why[256];
 
 	memset(f, 0, sizeof(*f));
@@ -65,9 +66,9 @@ start(void **context)
 	assert_int_equal(listen(fd, 128), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&got, &bytes), 0);
 	f->port = ntohs(got.sin_port);
-	assert_int_equal(front_start(&f->sentinel, INADDR_LOOPBACK, f->port, fd, "test", &f->front,
-				     why, sizeof(why)),
-			 TERN_OK);
+	assert_int_equal(
+	    front_start(&f->sentinel, &loopback, f->port, fd, "test", &f->front, why, sizeof(why)),
+	    TERN_OK);
 	*context = f;
 	return 0;
 }
