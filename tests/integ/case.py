@@ -3,6 +3,7 @@
 file system: O_DIRECT is needed), removed at the end. Exit 0 passed, 1 failed, 77 skipped."""
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -79,6 +80,8 @@ def main(test):
         at = arguments.index('--topology')
         topology = arguments[at + 1]
         del arguments[at:at + 2]
+    # A test that is ended from outside (a time limit) still ends its cluster.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     case = Case(os.path.abspath(arguments[0]), topology)
     status = 1
     try:
