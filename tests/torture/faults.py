@@ -11,6 +11,7 @@ import time
 from cluster import require
 
 VERB_S = 90  # no verb takes so long
+WAKE_CUT_S = 0.5  # cut off after waking
 
 
 class Saboteur:
@@ -89,6 +90,10 @@ class Saboteur:
             self.busy.add(name)
             self.verb('stop', name)
             self.at(end_s, self.go_on, name)
+        elif fault.kind == 'wake_cut':
+            self.busy.add(name)
+            self.verb('stop', name)
+            self.at(end_s, self.wake_cut, name)
         elif fault.kind == 'restart':
             self.busy.add(name)
             self.say(f'terminate {name}')
@@ -97,10 +102,10 @@ class Saboteur:
         elif fault.kind == 'switchover':
             self.switchover(name)
         else:
-            pairs = [(name, fault.other)] if fault.kind == 'cut' else \
-                [(name, other) for other in self.cluster.rest(name)]
-            if fault.kind != 'cut' or not fault.one_way:
-                pairs += [(to, start) for start, to in pairs]
+            pairs = self.links(name)
+            if fault.kind == 'cut':
+                pairs = [(name, fault.other)]
+                pairs += [] if fault.one_way else [(fault.other, name)]
             self.cut(pairs)
             self.at(end_s, self.heal, pairs)
 
@@ -133,6 +138,17 @@ class Saboteur:
             self.say(f'started {name}')
             del self.starting[name]
             self.busy.discard(name)
+
+    def links(self, name):
+        """Every pair (from, to) of @name."""
+        others = self.cluster.rest(name)
+        return [(name, other) for other in others] + [(other, name) for other in others]
+
+    def wake_cut(self, name):
+        pairs = self.links(name)
+        self.cut(pairs)
+        self.go_on(name)
+        self.at(time.monotonic() - self.began + WAKE_CUT_S, self.heal, pairs)
 
     def go_on(self, name):
         self.verb('cont', name)

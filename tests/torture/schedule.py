@@ -3,13 +3,14 @@
 import collections
 import random
 
-# kind: kill, pause, restart (by SIGTERM), cut, isolate, switchover, kill_all. target: a node, or
+# kind: kill, pause, wake_cut (a pause from which a node wakes cut off from all others, so that it
+# cannot hear what has become of it), restart (by SIGTERM), cut, isolate, switchover, kill_all. target: a node, or
 # "master", "replica", "any": who that is is told when the time has come. other: where a cut leads.
 Fault = collections.namedtuple('Fault', 'at_s seconds kind target other one_way')
 
 BEGIN_S = 2.0
 LONGEST_S = 3.0
-KINDS = {'kill': 6, 'pause': 4, 'restart': 2, 'cut': 5, 'isolate': 3, 'switchover': 3,
+KINDS = {'kill': 6, 'pause': 4, 'wake_cut': 3, 'restart': 2, 'cut': 5, 'isolate': 3, 'switchover': 3,
          'kill_all': 1}
 
 
@@ -20,7 +21,9 @@ def make(seed, seconds, nodes, data_nodes):
     while at_s < seconds - LONGEST_S:
         kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
         length = rng.choice((0.05, 0.3, 1.0, LONGEST_S)) * rng.uniform(0.3, 1.0)
-        if kind in ('kill', 'pause', 'restart', 'isolate'):
+        if kind == 'wake_cut':
+            target = 'master'
+        elif kind in ('kill', 'pause', 'restart', 'isolate'):
             target = rng.choice(['master', 'master', 'replica', *nodes])
         elif kind == 'switchover':
             target = rng.choice(data_nodes)
