@@ -132,6 +132,26 @@ def admin(case, cluster):
         cluster.wait('room at the admin socket', lambda s, n=name: s[n]['mode'] != 'DOWN')
 
 
+def memif(case, cluster):
+    """Whoever connects to a port's socket and goes, as a peer that is killed does, ends nobody."""
+    case.step('the sockets of the ports')
+    found = set()
+    for name in cluster.data_names():
+        with open(os.path.join(cluster.dir, name, 'node.conf'), encoding='utf-8') as handle:
+            found |= set(re.findall(r'socket=([^,"]+)', handle.read()))
+    require(found, 'a memif port has a socket')
+    boots = {name: node['boot_no'] for name, node in cluster.status().items()}
+    for path in found:
+        for number in range(100):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+                peer.connect(path)
+                if number % 2 == 1:
+                    peer.send(bytes(number))
+    cluster.wait_duplex()
+    require(boots == {name: node['boot_no'] for name, node in cluster.status().items()},
+            'nobody was ended by this')
+
+
 def test(case):
     cluster = case.cluster
     cluster.up()
@@ -140,6 +160,7 @@ def test(case):
     require(client.call('SET', 'k', '1') == 'OK', 'SET')
     datagrams(case, cluster, master)
     admin(case, cluster)
+    memif(case, cluster)
     require(client.call('INCR', 'k') == 2, 'the same connection is still served')
     cluster.settle()
 
