@@ -296,13 +296,27 @@ sim_fault_next(struct sim *sim, bool is_follow_up)
 		 SIM_EVENT_FAULT, 0, 0);
 }
 
+/* The others hold something that is not flushed: with hanging disks they cannot campaign, and their
+ * refusal is all that is between the restarted master and its election. */
+static bool
+have_tails(const struct sim *sim, uint32_t node)
+{
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct core_view *view = &sim->nodes[i].view;
+		if (i != node && view->durable_index >= view->last_index)
+			return false;
+	}
+	return true;
+}
+
 void
 sim_fault_look(struct sim *sim, uint32_t node)
 {
 	const struct core_view *view = &sim->nodes[node].view;
 
 	if (sim->faults.lose_ns == 0 || sim->faults.is_losing || view->role != CORE_MASTER ||
-	    view->applied_index <= view->commit_index)
+	    view->applied_index <= view->commit_index ||
+	    (sim->faults.lose_kind == SIM_FAULT_LOSE_MASTER && !have_tails(sim, node)))
 		return;
 	sim->faults.is_losing = true;
 	sim_push(sim, sim->now_ns, SIM_EVENT_FAULT, node, SIM_FAULT_TOKEN_LOSE);

@@ -42,14 +42,14 @@ sim_memory_fault(struct sim *sim)
 	sim->memory->faults++;
 }
 
-/* A hand-over is none. Nor, with a witness, is a disk that is slow or hangs: a voter judges by what
- * it has received, however long that takes to be flushed. (Among three a restarted voter waits for
- * the others only so long.) */
+/* A hand-over is none. A disk that hangs is one (protocol section 13): a master whose disk hangs
+ * gives way to whoever has the votes. But with a witness a slow disk is none, nor the hanging disks
+ * of LOSE_MASTER: the voters behind them judge by what they have received, however long that takes
+ * to be flushed. (Among three a restarted voter waits for the others only so long.) */
 bool
 sim_memory_is_fault(const struct sim *sim, enum sim_fault_kind kind)
 {
-	if (kind == SIM_FAULT_DISK_SLOW || kind == SIM_FAULT_DISK_STUCK ||
-	    kind == SIM_FAULT_LOSE_MASTER)
+	if (kind == SIM_FAULT_LOSE_MASTER || kind == SIM_FAULT_DISK_SLOW)
 		return sim->data_count != 2;
 	return kind != SIM_FAULT_SWITCHOVER;
 }
