@@ -275,22 +275,27 @@ test_order_of_use_comes_back(void **context)
 	struct machine m;
 	(void)context;
 
-	machine_start(&m, &small);
-	assert_int_equal(open_session(&m), 1);
-	assert_int_equal(open_session(&m), 2);
+	machine_start(&m, &(struct machine_options){ 8u << 20, 2u << 20, 5, 3, 0 });
+	for (uint64_t i = 1; i <= 3; i++)
+		assert_int_equal(open_session(&m), i);
 	machine_block(&m);
 	m.time_ns++;
-	(void)touch(&m, 1, 1); /* now 2 is the oldest */
+	(void)touch(&m, 2, 1); /* from the middle: 1 3 2 */
 	machine_publish(&m);
 	m.time_ns += IDLE_NS;
-	assert_int_equal(open_session(&m), 3); /* expires 2 */
+	assert_int_equal(open_session(&m), 4); /* expires 1: 3 2 4 */
 	machine_publish(&m);
-	assert_int_equal(touch(&m, 2, 1).kind, REPLY_SESSION_UNKNOWN);
-	machine_rollback(&m, 1);
+	assert_int_equal(touch(&m, 1, 1).kind, REPLY_SESSION_UNKNOWN);
+	machine_rollback(&m, 1); /* 1 2 3 */
 	m.time_ns += IDLE_NS;
-	assert_int_equal(open_session(&m), 3); /* expires 1 */
+	assert_int_equal(open_session(&m), 4); /* expires 1 */
 	assert_int_equal(touch(&m, 1, 1).kind, REPLY_SESSION_UNKNOWN);
 	assert_int_equal(touch(&m, 2, 1).kind, REPLY_INTEGER);
+	machine_publish(&m);
+	m.time_ns += IDLE_NS;
+	assert_int_equal(open_session(&m), 5); /* expires 3 */
+	assert_int_equal(touch(&m, 3, 1).kind, REPLY_SESSION_UNKNOWN);
+	assert_int_equal(touch(&m, 4, 1).kind, REPLY_INTEGER);
 	machine_block(&m);
 	machine_check_hash(&m);
 	machine_stop(&m);
