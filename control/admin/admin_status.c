@@ -103,6 +103,7 @@ disk_json(const struct node_status *s)
 	const struct disk_facts *facts = &s->disk_facts;
 	json_t *object = json_object();
 
+	put_flag(object, "volatile", facts->is_volatile);
 	put_flag(object, "direct", facts->is_direct);
 	put_flag(object, "dsync", facts->is_dsync);
 	put_flag(object, "volatile_cache", facts->is_volatile_cache);

@@ -50,6 +50,7 @@ enum cli_option_id {
 	CLI_POINTS,
 	CLI_LINKS,
 	CLI_IP,
+	CLI_LOG,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))

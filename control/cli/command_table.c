@@ -19,8 +19,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 		      "memif: shared-memory ports between processes; veth, veth-xdp: a network "
 		      "namespace a node (root)",
 		      "memif veth veth-xdp" },
-	[CLI_LOG_SIZE] = { "log-size", 0, "SIZE", "log device of each data node (default 2GiB)",
-			   NULL },
+	[CLI_LOG_SIZE] = { "log-size", 0, "SIZE",
+			   "log area of each data node (default 2GiB, in RAM 512MiB)", NULL },
 	[CLI_PROFILE] = { "profile", 0, "FILE",
 			  "hardware profile, copied at the first start (default: dev-memif)",
 			  NULL },
@@ -45,6 +45,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_DURATION] = { "duration", 0, "TIME", "how long (default \"5s\")", NULL },
 	[CLI_HISTORY] = { "history", 0, "FILE", "write every request with its outcome there",
 			  NULL },
+	[CLI_LOG] = { "log", 0, "KIND",
+		      "file (default), or ram: volatile, each node starts once only", "file ram" },
 	[CLI_RUNS] = { "runs", 0, "N", "runs; medians are reported (default 5)", NULL },
 	[CLI_CLASS] = { "class", 0, "NAME",
 			"class of the commands: durable (default), memory or both",
@@ -116,10 +118,13 @@ const struct cli_command cli_commands[] = {
 	  "Storage, ports and node "
 	  "files are made once and kept; what runs already is left alone. Waits until the cluster "
 	  "serves with both copies in sync. With --net veth every node has a network namespace "
-	  "of its own; --net, --mtu, --links and --ip are kept, and may change while no node runs.",
+	  "of its own; --net, --mtu, --links and --ip are kept, and may change while no node runs. "
+	  "With --log ram logs are lost when a process ends, and a node does not start a second "
+	  "time.",
 	  { { NULL, false, NULL } },
 	  DEV | CLI_BIT(CLI_TOPOLOGY) | CLI_BIT(CLI_NET) | CLI_BIT(CLI_LOG_SIZE) |
-	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU) | CLI_BIT(CLI_LINKS) | CLI_BIT(CLI_IP),
+	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU) | CLI_BIT(CLI_LINKS) | CLI_BIT(CLI_IP) |
+	      CLI_BIT(CLI_LOG),
 	  verb_dev_up },
 	{ "dev down",
 	  "end the local cluster; storage stays",

@@ -45,6 +45,7 @@ struct dev {
 	char run_dir[64];
 	uint64_t cluster_id;
 	uint64_t log_bytes;
+	bool is_log_ram;
 	enum dev_net net;
 	uint32_t mtu;
 	uint32_t links; /* between any two data nodes; each is a network of its own */

@@ -149,6 +149,7 @@ dev_load(struct dev *dev)
 		dev->is_ipv6 = get_u64(file, "ip") == 6;
 		is_good = is_good && dev->links <= DEV_LINKS_MAX;
 		dev->links = dev->links == 0 ? 1 : dev->links;
+		dev->is_log_ram = json_is_true(json_object_get(file, "log_in_ram"));
 	}
 	json_decref(file);
 	return is_good;
@@ -173,11 +174,11 @@ dev_save(struct cli *cli, const struct dev *dev)
 			      (int)node->client_port, "pid", (int)node->process.pid, "start_time",
 			      (json_int_t)node->process.start_time, "boot_id", boot_id));
 	}
-	json_t *file =
-	    json_pack("{s:s,s:s,s:s,s:I,s:s,s:i,s:i,s:i,s:o}", "api", API, "cluster_id", id,
-		      "run_dir", dev->run_dir, "log_bytes", (json_int_t)dev->log_bytes, "net",
-		      dev_net_name(dev->net), "mtu", (int)dev->mtu, "links", (int)dev->links, "ip",
-		      dev->is_ipv6 ? 6 : 4, "nodes", nodes);
+	json_t *file = json_pack("{s:s,s:s,s:s,s:I,s:b,s:s,s:i,s:i,s:i,s:o}", "api", API,
+				 "cluster_id", id, "run_dir", dev->run_dir, "log_bytes",
+				 (json_int_t)dev->log_bytes, "log_in_ram", (int)dev->is_log_ram,
+				 "net", dev_net_name(dev->net), "mtu", (int)dev->mtu, "links",
+				 (int)dev->links, "ip", dev->is_ipv6 ? 6 : 4, "nodes", nodes);
 	char *text = file ? json_dumps(file, JSON_INDENT(2)) : NULL;
 	json_decref(file);
 	dev_path(dev, NULL, "cluster.json", path);

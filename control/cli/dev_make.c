@@ -286,6 +286,7 @@ make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *se
 	dev_path(dev, NULL, "profile.conf", config.profile);
 	fill_nodes(dev, &config);
 	if (!self->is_witness) {
+		config.is_log_volatile = dev->is_log_ram;
 		config.device_count = 1;
 		dev_path(dev, self, "storage/device0", config.devices[0].path);
 		config.devices[0].bytes = dev->log_bytes;

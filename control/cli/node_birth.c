@@ -13,6 +13,10 @@
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
 
+/* What a device holds when the log is in RAM: the superblock area, in whole MiB. ternd knows by
+ * this size what storage was made for. */
+#define VOLATILE_BYTES (1u << 20)
+
 bool
 node_birth_cluster_id(uint64_t *cluster_id)
 {
@@ -103,9 +107,9 @@ exists(const char *path, char *text, size_t text_bytes)
 
 /* A block device must be blank where the superblock goes; a file must not exist. */
 static enum admin_exit
-prepare_device(const struct node_config_device *device, bool *is_file, char *text,
-	       size_t text_bytes)
+prepare_device(const struct node_config *config, bool *is_file, char *text, size_t text_bytes)
 {
+	const struct node_config_device *device = &config->devices[0];
 	struct superblock found;
 	struct stat facts;
 	uint32_t good_mask;
@@ -114,20 +118,27 @@ prepare_device(const struct node_config_device *device, bool *is_file, char *tex
 
 	*is_file = stat(device->path, &facts) != 0;
 	if (*is_file) {
-		const enum tern_err err =
-		    nvme_create_file(device->path, device->bytes, text, text_bytes);
+		const uint64_t bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
+		const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
 		if (err == TERN_ERR_IO) {
 			const size_t used = strlen(text);
 			(void)snprintf(
 			    text + used, text_bytes - used,
 			    "; it takes %llu MiB: make room, or devices[].size (`tern dev up "
 			    "--log-size`) smaller, or choose another path",
-			    (unsigned long long)(device->bytes >> 20));
+			    (unsigned long long)(bytes >> 20));
 		}
 		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 	}
 	if (!S_ISBLK(facts.st_mode))
 		return exists(device->path, text, text_bytes);
+	if (config->is_log_volatile) {
+		(void)snprintf(text, text_bytes,
+			       "%s is a block device, but volatile = true keeps no more than a "
+			       "superblock there: name a file",
+			       device->path);
+		return ADMIN_EXIT_CONFIG;
+	}
 	if (nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes))
 		return ADMIN_EXIT_CONFIG;
 	const enum tern_err err = superblock_read(fd, &found, &good_mask);
@@ -155,7 +166,7 @@ device_birth(const struct node_config *config, uint64_t cluster_id, char *text, 
 	bool is_file;
 	uint64_t bytes;
 	int fd;
-	enum admin_exit code = prepare_device(device, &is_file, text, text_bytes);
+	enum admin_exit code = prepare_device(config, &is_file, text, text_bytes);
 
 	if (code)
 		return code;

@@ -17,6 +17,7 @@
 #define DOWN_TIMEOUT_MS 10000u
 #define KILL_TIMEOUT_MS 10000u
 #define LOG_BYTES       (2ull << 30)
+#define LOG_BYTES_RAM   (512ull << 20)
 #define LOG_TAIL_BYTES  600
 #define REAP_TRIES      400u
 
@@ -273,8 +274,17 @@ check_up_options(struct cli *cli, struct dev *dev)
 {
 	const char *topology = cli->values[CLI_TOPOLOGY];
 	const char *log_size = cli->values[CLI_LOG_SIZE];
-	uint64_t log_bytes = LOG_BYTES;
+	const char *log = cli->values[CLI_LOG];
+	const bool is_log_ram = log && strcmp(log, "ram") == 0;
+	uint64_t log_bytes = is_log_ram ? LOG_BYTES_RAM : LOG_BYTES;
 
+	if (log && !is_log_ram && strcmp(log, "file") != 0)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--log \"%.32s\", allowed file, ram", log);
+	if (dev->cluster_id != 0 && log && is_log_ram != dev->is_log_ram)
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"the cluster in %s has its logs in %s already; leave --log away, "
+				"or give another --dir",
+				dev->dir, dev->is_log_ram ? "RAM" : "files");
 	if (!choose_topology(dev, topology))
 		return cli_fail(
 		    cli, ADMIN_EXIT_USAGE,
@@ -292,8 +302,10 @@ check_up_options(struct cli *cli, struct dev *dev)
 				"the cluster in %s has logs of %llu MiB already; leave --log-size "
 				"away, or give another --dir",
 				dev->dir, (unsigned long long)(dev->log_bytes >> 20));
-	if (dev->cluster_id == 0)
+	if (dev->cluster_id == 0) {
 		dev->log_bytes = log_bytes;
+		dev->is_log_ram = is_log_ram;
+	}
 	return dev_net_choose(cli, dev);
 }
 

@@ -365,6 +365,25 @@ check_ports(struct config_reader *reader)
 	return TERN_OK;
 }
 
+/* What `volatile` says is of the log of a data node, and no test device may lie about it. */
+static enum tern_err
+check_volatile(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+	const config_setting_t *at = config_find(reader, "volatile");
+
+	if (!c->is_log_volatile)
+		return TERN_OK;
+	if (c->kind != NODE_DATA)
+		return config_fail(reader, at, "volatile",
+				   "a witness keeps no log, and its register has to survive; "
+				   "allowed only on a data node");
+	if (c->disk.lossy != DISK_LOSSY_NONE)
+		return config_fail(reader, at, "volatile",
+				   "not together with disk.lossy: the log is not on a device");
+	return TERN_OK;
+}
+
 static enum tern_err
 check_dev(struct config_reader *reader)
 {
@@ -396,6 +415,8 @@ config_check(struct config_reader *reader)
 		err = check_sizes(reader);
 	if (!err)
 		err = check_ports(reader);
+	if (!err)
+		err = check_volatile(reader);
 	if (!err)
 		err = check_dev(reader);
 	/* Last, because the checks above find an entry's line by its place in the file. */

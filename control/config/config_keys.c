@@ -48,6 +48,7 @@ const struct config_key config_keys[] = {
 	{ "admin", CONFIG_PATH, CONF(admin_socket), 0, 0, "", NULL, false },
 	{ "filter", CONFIG_PATH, CONF(filter_file), 0, 0, "", NULL, false },
 	{ "profile", CONFIG_PATH, CONF(profile), 0, 0, "", NULL, false },
+	{ "volatile", CONFIG_FLAG, CONF(is_log_volatile), 0, 0, "false", NULL, false },
 	TIMER("heartbeat", heartbeat_ns, 50 * NS_PER_US, NS_PER_S, "3ms"),
 	TIMER("t_solo", solo_ns, NS_PER_MS, 60 * NS_PER_S, "30ms"),
 	TIMER("t_late", late_ns, NS_PER_MS, 600 * NS_PER_S, "300ms"),

@@ -119,6 +119,8 @@ write_all(FILE *stream, const struct node_config *config)
 	write_given(stream, "", "admin", config->admin_socket);
 	write_given(stream, "", "filter", config->filter_file);
 	write_given(stream, "", "profile", config->profile);
+	if (config->is_log_volatile)
+		(void)fprintf(stream, "volatile = true;\n");
 	write_nodes(stream, config);
 	if (config->device_count > 0)
 		write_devices(stream, config);

@@ -109,6 +109,7 @@ struct node_config {
 	struct node_config_node nodes[NODE_CONFIG_NODES_MAX]; /* rising id; this node included */
 	uint64_t data_nodes;                                  /* mask of ids */
 	uint16_t witness_id;                                  /* 0: none */
+	bool is_log_volatile; /* the log area is RAM; only superblocks are on the devices */
 	uint32_t device_count;
 	struct node_config_device devices[NODE_CONFIG_DEVICES_MAX];
 

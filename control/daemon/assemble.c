@@ -268,18 +268,60 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 
 /* What the superblock says of the log area bounds the memory of its index. */
 static enum tern_err
-read_log_pages(struct ternd *node, uint64_t *log_pages, char *why, size_t why_bytes)
+read_superblock(struct ternd *node, struct superblock *superblock, char *why, size_t why_bytes)
 {
-	struct superblock superblock;
 	uint32_t good_copies;
 	const enum tern_err err =
-	    superblock_read(nvme_device_fd(node->nvme, 0), &superblock, &good_copies);
+	    superblock_read(nvme_device_fd(node->nvme, 0), superblock, &good_copies);
 
-	if (err == TERN_OK)
-		*log_pages = superblock.log_pages;
-	else
+	if (err != TERN_OK)
 		snprintf(why, why_bytes, "%s: the superblock is %s" STORAGE_NEXT_STEP,
 			 node->config.devices[0].path, tern_err_text(err));
+	return err;
+}
+
+/* Once a node has run, its vote and what it acknowledged may have counted: with a blank log it
+ * would vote as if it had never held anything. So a log that was in RAM is never taken up again,
+ * nor does storage change its kind: storage that is made for a log in RAM has no room for one. */
+static enum tern_err
+check_log_place(struct ternd *node, const struct superblock *superblock, char *why,
+		size_t why_bytes)
+{
+	const uint64_t end = (superblock->log_first_page + superblock->log_pages) * PAGE_BYTES;
+	const bool is_volatile = node->config.is_log_volatile;
+	const char *wrong = NULL;
+	struct disk_facts facts;
+
+	node->disk.ops->facts(node->disk.disk, &facts);
+	if (is_volatile && facts.device_bytes >= end)
+		wrong = "was made for a log on the device: volatile = true is said before `tern "
+			"node init`, not after";
+	else if (!is_volatile && facts.device_bytes < end)
+		wrong = "was made with volatile = true, or shortened: it has no room for the log";
+	else if (is_volatile && superblock->boot_no > 0)
+		wrong = "volatile = true, and this node has run before: its log was in RAM and is "
+			"gone, so it must not vote again as its old self. Make it anew under a "
+			"new id, or the whole cluster anew";
+	if (wrong == NULL)
+		return TERN_OK;
+	snprintf(why, why_bytes, "%s: %s", node->config.devices[0].path, wrong);
+	return TERN_ERR_CONFIG;
+}
+
+static enum tern_err
+open_ram_disk(struct ternd *node, const struct superblock *superblock, char *why, size_t why_bytes)
+{
+	const struct ram_disk_config ram = {
+		.log_offset = superblock->log_first_page * PAGE_BYTES,
+		.log_bytes = superblock->log_pages * PAGE_BYTES,
+		.queue_depth = node->config.disk.queue_depth,
+	};
+
+	if (!node->config.is_log_volatile)
+		return TERN_OK;
+	const enum tern_err err = ram_disk_open(&ram, node->disk, &node->ram_disk, why, why_bytes);
+	if (err == TERN_OK)
+		node->disk = ram_disk_port(node->ram_disk);
 	return err;
 }
 
@@ -315,6 +357,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.data_net = node->nic != NULL ? nic_port(node->nic) : (struct net_port){ 0 },
 		.mgmt_net = net_kernel_port(node->mgmt),
 		.disk = node->disk,
+		.is_log_volatile = config->is_log_volatile,
 		.clock = platform_clock(),
 		.ring = node->ring,
 		.ring_bytes = config->log.ring_bytes,
@@ -354,7 +397,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 enum tern_err
 assemble_open(struct ternd *node, char *why, size_t why_bytes)
 {
-	uint64_t log_pages = 0;
+	struct superblock superblock = { 0 };
 	enum tern_err err = open_filter(node, why, why_bytes);
 
 	if (err == TERN_OK) {
@@ -369,7 +412,11 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_disk(node, why, why_bytes);
 	if (err == TERN_OK)
-		err = read_log_pages(node, &log_pages, why, why_bytes);
+		err = read_superblock(node, &superblock, why, why_bytes);
+	if (err == TERN_OK)
+		err = check_log_place(node, &superblock, why, why_bytes);
+	if (err == TERN_OK)
+		err = open_ram_disk(node, &superblock, why, why_bytes);
 	if (err == TERN_OK)
 		err = open_state(node, why, why_bytes);
 	if (err == TERN_OK)
@@ -377,7 +424,7 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_nic(node, why, why_bytes);
 	if (err == TERN_OK)
-		err = make_runtime(node, log_pages, why, why_bytes);
+		err = make_runtime(node, superblock.log_pages, why, why_bytes);
 	return err;
 }
 
@@ -388,6 +435,7 @@ assemble_close(struct ternd *node)
 		nic_close(node->nic);
 	if (node->mgmt != NULL)
 		net_kernel_close(node->mgmt);
+	ram_disk_close(node->ram_disk);
 	if (node->lossy != NULL)
 		lossy_close(node->lossy);
 	if (node->nvme != NULL)

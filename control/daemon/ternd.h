@@ -29,6 +29,7 @@
 #include "hw/nic_dpdk/nic.h"
 #include "hw/nvme_uring/lossy.h"
 #include "hw/nvme_uring/nvme.h"
+#include "hw/ram_disk/ram_disk.h"
 
 #define TERND_ADMIN_IN_FLIGHT    16u
 #define TERND_ENDPOINT_IN_FLIGHT 4096u
@@ -50,7 +51,8 @@ struct ternd {
 	struct nic *nic;
 	struct net_kernel *mgmt;
 	struct nvme *nvme;
-	struct lossy *lossy; /* dev only; NULL */
+	struct lossy *lossy;       /* dev only; NULL */
+	struct ram_disk *ram_disk; /* volatile only; NULL */
 	struct disk_port disk;
 	uint8_t *ring;
 	void *arena_memory;

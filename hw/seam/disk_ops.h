@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The storage seam: asynchronous, durable page writes and reads on one or more devices. Implemented
- * by hw/nvme_uring and by the simulator.
+ * by hw/nvme_uring, by hw/ram_disk on top of it, and by the simulator.
  *
  * Contract: a request that was taken (TERN_OK) gives exactly one completion; one that was refused
- * gives none. A completed write is durable: it survives a power cut. Requests complete in any
- * order. Buffers are borrowed until the completion. A failed write is never retried by the adapter.
+ * gives none. A completed write is durable: it survives a power cut; a port of which that is not
+ * true for the log area says so (facts.is_volatile) and is only used where the operator asked for
+ * it. Requests complete in any order. Buffers are borrowed until the completion. A failed write is
+ * never retried by the adapter.
  * Thread: one owner.
  */
 #ifndef TERN_HW_SEAM_DISK_OPS_H
@@ -42,6 +44,7 @@ struct disk_facts {
 	uint64_t device_bytes;  /* of the smallest */
 	bool is_direct;         /* O_DIRECT is set on the descriptor (read back by F_GETFL) */
 	bool is_volatile_cache; /* the device has a volatile write cache (or it is unknown) */
+	bool is_volatile;       /* the log area is RAM: gone with the process */
 	bool is_dsync;          /* writes carry RWF_DSYNC */
 	bool is_registered;     /* buffers are registered with io_uring */
 	char mode[64];          /* what status shows: "io_uring O_DIRECT RWF_DSYNC" */

@@ -23,7 +23,8 @@ TOP = ('dataplane', 'control', 'hw', 'tests')
 BASE = {'dataplane/base'}
 WIRE = BASE | {'dataplane/wire'}
 PURE = {'dataplane/core', 'dataplane/cmdlog', 'dataplane/transport', 'dataplane/state'}
-ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/net_kernel', 'hw/file_store', 'hw/platform'}
+ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/ram_disk', 'hw/net_kernel', 'hw/file_store',
+            'hw/platform'}
 RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
 CONTROL = RUNTIME | ADAPTERS | {
     'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
@@ -39,6 +40,7 @@ ALLOWED = {
     'hw/platform': WIRE | {'hw/seam'},
     'hw/nic_dpdk': WIRE | {'hw/seam', 'hw/platform'},
     'hw/nvme_uring': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/ram_disk': WIRE | {'hw/seam', 'hw/platform'},
     'hw/net_kernel': WIRE | {'hw/seam', 'hw/platform'},
     'hw/file_store': WIRE | {'hw/seam', 'hw/platform'},
     'dataplane/runtime': RUNTIME,

@@ -83,12 +83,13 @@ class Client:
 
 class Cluster:
     def __init__(self, build, directory, log_size='256MiB', tern=None, profile=None,
-                 topology='2+w'):
+                 topology='2+w', log=None):
         self.build = os.path.abspath(build)
         self.dir = os.path.abspath(directory)
         self.tern = tern or os.path.join(self.build, 'control/cli/tern')
         self.load = os.path.join(self.build, 'tests/support/load_client')
         self.log_size = log_size
+        self.log = log  # None: whatever `tern dev up` takes
         self.profile = profile
         # What `tern dev up` is told besides; tests run on another network by this.
         self.net = os.environ.get('TERN_TEST_NET', 'memif')
@@ -107,6 +108,7 @@ class Cluster:
 
     def up(self):
         profile = ['--profile', self.profile] if self.profile else []
+        profile += ['--log', self.log] if self.log else []
         out = self.run('dev', 'up', '--log-size', self.log_size, '--topology', self.topology,
                        '--net', self.net, '--mtu', self.mtu, '--links', self.links,
                        '--ip', self.ip, '-o', 'json', *profile)

@@ -83,6 +83,7 @@ fields(void **unused)
 	    json_integer_value(json_object_get(at(node, "peers", "b", "mgmt"), "tx_cut")), 12);
 	assert_null(at(node, "peers", "a", NULL));
 	assert_true(json_is_true(at(node, "disk", "direct", NULL)));
+	assert_true(json_is_false(at(node, "disk", "volatile", NULL)));
 	assert_int_equal(json_integer_value(at(node, "disk", "durable_writes", NULL)), 13);
 	assert_int_equal(json_integer_value(at(node, "timers", "t_solo_ns", NULL)), 30000000);
 	assert_string_equal(json_string_value(at(node, "master", NULL, NULL)), "b");

@@ -270,6 +270,45 @@ unfinished_storage_is_made_again(void **state)
 	assert_int_equal(dev_make(&f->cli, &f->dev), ADMIN_EXIT_OK);
 }
 
+/* The log in RAM: of the device only the superblock's MiB is made, but the superblock speaks of the
+ * whole log area. */
+static void
+log_in_ram_is_made_and_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct dev again = { .lock_fd = -1 };
+	struct node_config *config = malloc(sizeof(*config));
+	char path[NODE_CONFIG_PATH_MAX], text[512];
+	struct superblock superblock;
+	struct stat facts;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int fd;
+
+	assert_non_null(config);
+	f->dev.is_log_ram = true;
+	assert_int_equal(dev_choose(&f->cli, &f->dev), ADMIN_EXIT_OK);
+	assert_true(can_make_storage(dev_make(&f->cli, &f->dev), f));
+	for (uint32_t i = 0; i < f->dev.node_count; i++) {
+		dev_path(&f->dev, &f->dev.nodes[i], "node.conf", path);
+		assert_int_equal(node_config_load(path, config, text, sizeof(text)), TERN_OK);
+		assert_int_equal(config->is_log_volatile, !f->dev.nodes[i].is_witness);
+	}
+	dev_path(&f->dev, &f->dev.nodes[0], "storage/device0", path);
+	assert_int_equal(stat(path, &facts), 0);
+	assert_int_equal(facts.st_size, 1 << 20);
+	assert_int_equal(nvme_device_open(path, false, &fd, &bytes, text, sizeof(text)), TERN_OK);
+	assert_int_equal(superblock_read(fd, &superblock, &good_mask), TERN_OK);
+	(void)close(fd);
+	assert_int_equal((superblock.log_first_page + superblock.log_pages) * SUPERBLOCK_BYTES,
+			 f->dev.log_bytes);
+	assert_int_equal(superblock.boot_no, 0);
+	memcpy(again.dir, f->dev.dir, sizeof(again.dir));
+	assert_true(dev_load(&again));
+	assert_true(again.is_log_ram);
+	free(config);
+}
+
 static void
 run_directory_is_ours_and_removed(void **state)
 {
@@ -580,6 +619,7 @@ main(void)
 		TEST(storage_without_a_record_stays),
 		TEST(unfinished_storage_is_made_again),
 		TEST(other_topologies_are_made),
+		TEST(log_in_ram_is_made_and_kept),
 		TEST(run_directory_is_ours_and_removed),
 		TEST(verbs_signal_the_recorded_process),
 		TEST(a_recorded_pid_of_somebody_else_is_left_alone),

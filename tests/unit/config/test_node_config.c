@@ -87,6 +87,7 @@ defaults(void **unused)
 	assert_string_equal(config.divergent_dir, "/var/lib/tern/a/divergent");
 	assert_string_equal(config.admin_socket, "/run/tern/a/admin.sock");
 	assert_string_equal(config.filter_file, "");
+	assert_false(config.is_log_volatile);
 	assert_int_equal(config.device_count, 1);
 	assert_string_equal(config.devices[0].path, "/var/lib/tern/a/device0");
 	assert_int_equal(config.devices[0].bytes, 2ull << 30);
@@ -230,6 +231,11 @@ static const struct wrong wrongs[] = {
 	  "disk.lossy: allowed only with node.dev = true" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { durability = \"none\"; };\n" NODES PORT,
 	  "disk.durability: \"none\" allowed only with node.dev = true" },
+	{ "node = { name = \"w\"; id = 3; kind = \"witness\"; };\nvolatile = true;\n" NODES,
+	  "node.conf:2: volatile: a witness keeps no log" },
+	{ "node = { name = \"a\"; id = 1; dev = true; };\nvolatile = true;\n"
+	  "disk = { lossy = \"lying\"; };\n" NODES PORT,
+	  "node.conf:2: volatile: not together with disk.lossy" },
 	{ NODE_A "nodes = (\n{ name = \"a\"; id = 1; mgmt = \"127.0.0.1:1\"; });\n" PORT,
 	  "node.conf:3: data: missing for data node \"a\"" },
 	{ NODE_A "nodes = ( { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:1\";\n"
@@ -482,7 +488,7 @@ written_file_reads_back_equal(void **unused)
 	assert_int_equal(
 	    load(
 		"node = { name = \"a\"; id = 1; dev = true; cluster_id = \"fe01\"; };\n" NODES
-		"storage = \"s\"; run = \"r\"; filter = \"f \\\"q\\\"\";\n"
+		"storage = \"s\"; run = \"r\"; filter = \"f \\\"q\\\"\"; volatile = true;\n"
 		"devices = ( { path = \"/dev/x\"; size = \"3GiB\"; } );\n"
 		"ports = ( { device = \"net_memif0,role=server\"; peers = [2]; ip = \"10.0.0.1\";\n"
 		"payload_max = 1460; } );\n"),
