@@ -118,7 +118,7 @@ prepare_device(const struct node_config *config, bool *is_file, char *text, size
 
 	*is_file = stat(device->path, &facts) != 0;
 	if (*is_file) {
-		const uint64_t bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
+		bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
 		const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
 		if (err == TERN_ERR_IO) {
 			const size_t used = strlen(text);
