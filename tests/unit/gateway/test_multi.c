@@ -180,7 +180,7 @@ test_watch(void **context)
 		"$-1\r\n",
 		"+OK\r\n+OK\r\n",
 		"+OK\r\n+OK\r\n+OK\r\n",
-		"+OK\r\n+OK\r\n-ERR unknown command 'NO', with args beginning with: \r\n" ABORTED,
+		("+OK\r\n+OK\r\n-ERR unknown command 'NO', with args beginning with: \r\n" ABORTED),
 	};
 
 	client_send(fd, "SET k 1\r\n");

@@ -28,6 +28,7 @@ _tern() {
 	--points) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--links) COMPREPLY=($(compgen -W "1 2" -- "$cur")); return ;;
 	--ip) COMPREPLY=($(compgen -W "4 6" -- "$cur")); return ;;
+	--log) COMPREPLY=($(compgen -W "file ram" -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -50,7 +51,7 @@ _tern() {
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
-	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu --links --ip" ;;
+	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu --links --ip --log" ;;
 	"dev down"*) words="--help --output --dir --timeout" ;;
 	"dev status"*) words="--help --output --dir --timeout" ;;
 	"dev kill"*) words="--help --output --dir --timeout" ;;
