@@ -46,7 +46,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_HISTORY] = { "history", 0, "FILE", "write every request with its outcome there",
 			  NULL },
 	[CLI_LOG] = { "log", 0, "KIND",
-		      "file (default), or ram: volatile, each node starts once only", "file ram" },
+		      "file (default), or ram: volatile, a node that ends forgets its log",
+		      "file ram" },
 	[CLI_RUNS] = { "runs", 0, "N", "runs; medians are reported (default 5)", NULL },
 	[CLI_CLASS] = { "class", 0, "NAME",
 			"class of the commands: durable (default), memory or both",
@@ -119,8 +120,8 @@ const struct cli_command cli_commands[] = {
 	  "files are made once and kept; what runs already is left alone. Waits until the cluster "
 	  "serves with both copies in sync. With --net veth every node has a network namespace "
 	  "of its own; --net, --mtu, --links and --ip are kept, and may change while no node runs. "
-	  "With --log ram logs are lost when a process ends, and a node does not start a second "
-	  "time.",
+	  "With --log ram logs are lost when a process ends; a node that starts again votes only "
+	  "after it has caught up.",
 	  { { NULL, false, NULL } },
 	  DEV | CLI_BIT(CLI_TOPOLOGY) | CLI_BIT(CLI_NET) | CLI_BIT(CLI_LOG_SIZE) |
 	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU) | CLI_BIT(CLI_LINKS) | CLI_BIT(CLI_IP) |

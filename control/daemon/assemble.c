@@ -280,9 +280,10 @@ read_superblock(struct ternd *node, struct superblock *superblock, char *why, si
 	return err;
 }
 
-/* Once a node has run, its vote and what it acknowledged may have counted: with a blank log it
- * would vote as if it had never held anything. So a log that was in RAM is never taken up again,
- * nor does storage change its kind: storage that is made for a log in RAM has no room for one. */
+/* Storage does not change its kind: what is made for a log in RAM has no room for one, and a log on
+ * the device would look as if it had never been written. A node whose log in RAM is gone starts all
+ * the same: the core knows from its boot_no that it has forgotten, and it is no voter until it
+ * holds again what it had acknowledged. */
 static enum tern_err
 check_log_place(struct ternd *node, const struct superblock *superblock, char *why,
 		size_t why_bytes)
@@ -298,10 +299,6 @@ check_log_place(struct ternd *node, const struct superblock *superblock, char *w
 			"node init`, not after";
 	else if (!is_volatile && facts.device_bytes < end)
 		wrong = "was made with volatile = true, or shortened: it has no room for the log";
-	else if (is_volatile && superblock->boot_no > 0)
-		wrong = "volatile = true, and this node has run before: its log was in RAM and is "
-			"gone, so it must not vote again as its old self. Make it anew under a "
-			"new id, or the whole cluster anew";
 	if (wrong == NULL)
 		return TERN_OK;
 	snprintf(why, why_bytes, "%s: %s", node->config.devices[0].path, wrong);

@@ -51,7 +51,7 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 		if (device->is_volatile && !nvme->config.is_volatile_allowed) {
 			nvme_explain(err_text, err_bytes,
 				     "lives in RAM and loses everything at a power cut; say "
-				     "volatile = true if that is meant",
+				     "disk.allow_volatile = true if that is meant",
 				     path, 0);
 			return TERN_ERR_UNSUPPORTED;
 		}

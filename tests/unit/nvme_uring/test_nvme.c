@@ -270,7 +270,7 @@ test_ram_devices_need_leave(void **state)
 	}
 	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)),
 			 TERN_ERR_UNSUPPORTED);
-	assert_non_null(strstr(err_text, "volatile = true"));
+	assert_non_null(strstr(err_text, "allow_volatile = true"));
 	config.is_volatile_allowed = true;
 	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
 	const struct disk_port port = nvme_port(nvme);
