@@ -79,6 +79,18 @@ hold_write(struct runtime *rt, uint32_t channel, const struct submit_completion 
 		    (struct reply){ .kind = REPLY_DONE, .value = (int64_t)completion->log_index };
 }
 
+/* A class is never weakened: what was taken as durable before a counted copy turned out to lie in
+ * memory has no answer that is true. */
+static void
+answer_write(struct runtime *rt, uint32_t channel, enum command_class class_,
+	     const struct submit_completion *completion)
+{
+	if (class_ == COMMAND_DURABLE && core_view(rt->core)->is_volatile)
+		refuse(rt, channel, completion->tag, SUBMIT_UNKNOWN);
+	else
+		complete_write(rt, channel, completion);
+}
+
 void
 client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const struct reply *reply,
 		  uint64_t term)
@@ -102,10 +114,10 @@ client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const s
 		.reply = *reply,
 	};
 	rt->write_head++;
-	if (is_committed || write->class_ == COMMAND_MEMORY)
-		complete_write(rt, write->channel, &completion);
-	else
+	if (!is_committed && write->class_ != COMMAND_MEMORY)
 		hold_write(rt, write->channel, &completion);
+	else
+		answer_write(rt, write->channel, (enum command_class)write->class_, &completion);
 }
 
 void
@@ -115,7 +127,7 @@ client_release_held(struct runtime *rt)
 		const struct held_write *held = &rt->held[rt->held_head % rt->writes_max];
 		if (held->completion.log_index > rt->commit_index)
 			return;
-		complete(rt, held->channel, &held->completion);
+		answer_write(rt, held->channel, COMMAND_DURABLE, &held->completion);
 	}
 }
 

@@ -65,7 +65,7 @@ def three(case):
     cluster.dev('start', cluster.other(master))
     cluster.wait('service by two of three', cluster.master)
     cluster.dev('start', cluster.others(master)[1])
-    cluster.settle()
+    cluster.wait_duplex()
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     cluster.settle()
