@@ -32,7 +32,7 @@ def test(case):
             time.sleep(0.5)
             cluster.dev('start', master)
         case.step('the end')
-        cluster.settle()
+        cluster.wait_duplex()
         client.terminate()
         out, _ = client.communicate(timeout=90)
     finally:
