@@ -335,6 +335,12 @@ choose_points(struct replicate *r)
 {
 	const char *class_ = r->cli->values[CLI_CLASS], *text = r->cli->values[CLI_POINTS];
 
+	if (class_ && strcmp(class_, "durable") != 0 && strcmp(class_, "memory") != 0 &&
+	    strcmp(class_, "both") != 0)
+		return cli_fail(r->cli, ADMIN_EXIT_USAGE,
+				"--class \"%.32s\", allowed durable, memory, both", class_);
+	if (text && text[0] == 0)
+		return cli_fail(r->cli, ADMIN_EXIT_USAGE, "--points \"\": part of a load's name");
 	r->has_memory = class_ && strcmp(class_, "durable") != 0;
 	r->has_durable = !class_ || strcmp(class_, "memory") != 0;
 	for (size_t i = 0; i < 2 * POINTS; i++) {
