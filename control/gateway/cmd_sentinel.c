@@ -9,6 +9,23 @@ cmd_sentinel(struct command_call *call)
 		      call->out);
 }
 
+bool
+gateway_may_say_master(struct connection *conn, const struct resp_request *request)
+{
+	struct gateway *gateway = conn->gateway;
+
+	if (conn->asked_ns == 0)
+		conn->asked_ns = gateway->now_ns;
+	if (sentinel_must_wait(&gateway->sentinel, request->args, request->args_count,
+			       conn->asked_ns, gateway_now_ns())) {
+		gateway_park(gateway, conn);
+		gateway->needs_retry = true;
+		return false;
+	}
+	conn->asked_ns = 0;
+	return true;
+}
+
 void
 cmd_subscribe(struct command_call *call)
 {

@@ -86,6 +86,7 @@ struct connection {
 	uint64_t reads_at; /* stream position of the oldest of them */
 
 	uint32_t events;          /* what epoll watches */
+	uint64_t asked_ns;        /* when its next request asked for the master; 0: nothing waits */
 	bool is_dirty, is_parked; /* in the gateway's lists */
 	struct connection *dirty_next, *parked_next, *dead_next;
 

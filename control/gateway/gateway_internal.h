@@ -160,6 +160,8 @@ void *gateway_main(void *gateway);
 void gateway_dirty(struct gateway *gateway, struct connection *conn);
 void gateway_close(struct gateway *gateway, struct connection *conn);
 
+/* cmd_sentinel.c: false while an answer waits for a sign of life of the master. */
+bool gateway_may_say_master(struct connection *conn, const struct resp_request *request);
 /* cmd_sentinel.c: sends +switch-master to those who subscribed, when another node took over. */
 void gateway_watch(struct gateway *gateway);
 

@@ -311,6 +311,22 @@ static const struct verb {
 	{ "set", 0, false, call_managed },
 };
 
+bool
+sentinel_must_wait(const struct sentinel *sentinel, const struct resp_arg *args,
+		   uint32_t args_count, uint64_t asked_ns, uint64_t now_ns)
+{
+	struct node_status status;
+	const uint16_t master_id = sentinel_master(sentinel, now_ns, &status);
+	const bool names_master =
+	    args_count >= 2 && (resp_is(args[1], "master") || resp_is(args[1], "masters") ||
+				resp_is(args[1], "get-master-addr-by-name"));
+
+	if (!names_master || master_id == 0 || master_id == sentinel->self_id)
+		return false;
+	/* A view ends that long after what it rests on. */
+	return status.view_until_ns - status.effective_elect_min_ns < asked_ns;
+}
+
 static bool
 is_master_name(const struct sentinel *sentinel, struct resp_arg arg)
 {

@@ -51,6 +51,13 @@ uint16_t
 sentinel_master(const struct sentinel *sentinel, uint64_t now_ns, struct node_status *status);
 const struct sentinel_node *sentinel_find(const struct sentinel *sentinel, uint16_t id);
 
+/* True: the answer would rest on what was heard of the master before @asked_ns. A client asks when
+ * its connection broke, and until the silence has lasted the old view still stands: so an answer
+ * that names another node as master waits for a sign of life from it, or for the end of the view.
+ * Never longer than the shortest election timeout. */
+bool sentinel_must_wait(const struct sentinel *sentinel, const struct resp_arg *args,
+			uint32_t args_count, uint64_t asked_ns, uint64_t now_ns);
+
 /* "SENTINEL verb ...": @args[0] is the word SENTINEL. Writes one reply. */
 void sentinel_call(const struct sentinel *sentinel, const struct resp_arg *args,
 		   uint32_t args_count, uint64_t now_ns, struct resp_writer *out);

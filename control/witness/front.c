@@ -21,6 +21,7 @@
 
 #define WATCH_MS        10 /* while somebody waits for +switch-master */
 #define ACCEPT_PAUSE_MS 100
+#define ASKED_MS        1 /* while an answer waits for a sign of life of the master */
 
 struct front {
 	struct front_shared shared;
@@ -111,8 +112,9 @@ advance(struct front *front, struct front_client *client)
 			continue;
 		}
 		const bool was_subscriber = client->subs.count > 0;
-		if (request.args_count > 0)
-			front_request(&front->shared, client, request.args, request.args_count);
+		if (request.args_count > 0 &&
+		    !front_request(&front->shared, client, request.args, request.args_count))
+			return true;
 		client->in_used -= (uint32_t)request.bytes;
 		memmove(client->in, client->in + request.bytes, client->in_used);
 		if (was_subscriber != (client->subs.count > 0))
@@ -157,6 +159,7 @@ turn(struct front *front)
 {
 	struct pollfd *fds = front->fds;
 	int wait_ms = front->is_accept_paused ? ACCEPT_PAUSE_MS : -1;
+	bool is_asked = false;
 
 	fds[0] = (struct pollfd){ .fd = front->stop_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = front->is_accept_paused ? -1 : front->listen_fd,
@@ -166,18 +169,23 @@ turn(struct front *front)
 		/* poll leaves descriptors below zero alone. */
 		fds[i + 2] = (struct pollfd){ .fd = client->fd,
 					      .events = client->out.used > 0 ? POLLOUT : POLLIN };
+		is_asked |= client->fd >= 0 && client->asked_ns != 0;
 	}
 	if (front->subscribers_count > 0)
 		wait_ms = WATCH_MS;
+	if (is_asked)
+		wait_ms = ASKED_MS;
 	(void)poll(fds, FRONT_CONNECTIONS_MAX + 2, wait_ms);
 	/* Without subscribers too, so that the first one hears of changes from then on. */
 	tell_switch(front);
 	for (uint32_t i = 0; i < FRONT_CONNECTIONS_MAX; i++) {
 		struct front_client *client = &front->clients[i];
 		const short events = fds[i + 2].revents;
-		if (client->fd < 0 || client->fd != fds[i + 2].fd || events == 0)
+		if (client->fd < 0 || client->fd != fds[i + 2].fd)
 			continue;
-		if ((events & POLLOUT) != 0 && !advance(front, client))
+		if (events == 0 && client->asked_ns == 0)
+			continue;
+		if (((events & POLLOUT) != 0 || client->asked_ns != 0) && !advance(front, client))
 			drop(front, client);
 		else if ((events & (POLLIN | POLLERR | POLLHUP)) != 0)
 			receive(front, client);

@@ -25,7 +25,8 @@ struct front_shared {
 struct front_client {
 	int fd;
 	int64_t id;
-	bool is_ending; /* closed once its replies have left */
+	bool is_ending;    /* closed once its replies have left */
+	uint64_t asked_ns; /* when its next request asked for the master; 0: nothing waits */
 	struct resp_parser parser;
 	struct resp_writer out; /* into out_bytes */
 	size_t sent;
@@ -37,8 +38,9 @@ struct front_client {
 
 /* Takes @fd. */
 void front_client_open(struct front_shared *shared, struct front_client *client, int fd);
-/* One request, one reply. */
-void front_request(const struct front_shared *shared, struct front_client *client,
+/* One request, one reply. False: it has to be made again a little later, see
+ * sentinel_must_wait. */
+bool front_request(const struct front_shared *shared, struct front_client *client,
 		   const struct resp_arg *args, uint32_t args_count);
 
 #endif

@@ -23,6 +23,7 @@ front_client_open(struct front_shared *shared, struct front_client *client, int 
 	client->fd = fd;
 	client->id = ++shared->next_client_id;
 	client->is_ending = false;
+	client->asked_ns = 0;
 	client->parser = (struct resp_parser){ 0 };
 	client->out = (struct resp_writer){ .data = client->out_bytes,
 					    .capacity = FRONT_OUTPUT_BYTES,
@@ -188,7 +189,23 @@ static const struct front_command {
 	{ "punsubscribe", 1, run_subscribe },
 };
 
-void
+static bool
+must_wait(const struct front_shared *shared, struct front_client *client,
+	  const struct resp_arg *args, uint32_t args_count)
+{
+	const uint64_t now_ns = platform_monotonic_ns();
+
+	if (!resp_is(args[0], "sentinel"))
+		return false;
+	if (client->asked_ns == 0)
+		client->asked_ns = now_ns;
+	if (sentinel_must_wait(shared->sentinel, args, args_count, client->asked_ns, now_ns))
+		return true;
+	client->asked_ns = 0;
+	return false;
+}
+
+bool
 front_request(const struct front_shared *shared, struct front_client *client,
 	      const struct resp_arg *args, uint32_t args_count)
 {
@@ -197,8 +214,10 @@ front_request(const struct front_shared *shared, struct front_client *client,
 	if (subscribe_refuses(&client->subs, &client->out, args[0])) {
 		resp_error(&client->out, "ERR only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / "
 					 "RESET are allowed while subscribed in RESP2");
-		return;
+		return true;
 	}
+	if (must_wait(shared, client, args, args_count))
+		return false;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!resp_is(args[0], commands[i].name))
 			continue;
@@ -206,8 +225,9 @@ front_request(const struct front_shared *shared, struct front_client *client,
 			resp_error(&client->out, "ERR wrong number of arguments");
 		else
 			commands[i].run(&request);
-		return;
+		return true;
 	}
 	resp_error(&client->out, "ERR unknown command: this is a witness, which holds no data and "
 				 "answers SENTINEL calls; ask them for the master");
+	return true;
 }

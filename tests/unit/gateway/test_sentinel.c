@@ -2,8 +2,10 @@
 /* The Sentinel calls and +switch-master on a data node: what is said, and when nothing is said. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/gateway/gateway_internal.h"
 #include "tests/support/check.h"
 #include "tests/unit/gateway/fake_node.h"
 
@@ -111,6 +113,43 @@ test_no_view(void **context)
 		client_send(fd, "SENTINEL CKQUORUM tern\r\n");
 		client_expect(fd, "-NOQUORUM this node hears no master now; see `tern status`\r\n");
 	}
+	close(fd);
+	stop(node);
+}
+
+/* A view that another node's heartbeat gave before the question does not answer it; what is heard
+ * afterwards does, and so does the end of the view. */
+static void
+test_waits_for_a_sign_of_life(void **context)
+{
+	struct fake_node *node = start();
+	const int fd = client_open(node), other = client_open(node);
+	struct node_status status = status_of(2);
+	char byte;
+
+	(void)context;
+	status.effective_elect_min_ns = 3600000000000ull;
+	status.view_until_ns = gateway_now_ns() + status.effective_elect_min_ns;
+	publish(node, &status);
+	client_send(fd, ASK_ADDRESS "PING\r\n");
+	for (uint32_t i = 0; i < 20; i++) {
+		client_send(other, "PING\r\n");
+		client_expect(other, "+PONG\r\n");
+		(void)usleep(1000);
+	}
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	/* What asks for nobody's address is not kept waiting. */
+	client_send(other, "SENTINEL CKQUORUM tern\r\n");
+	client_expect(other, "+OK 2 usable Sentinels. Quorum and failover authorization can be "
+			     "reached\r\n");
+	status.view_until_ns = gateway_now_ns() + status.effective_elect_min_ns;
+	publish(node, &status);
+	client_expect(fd, ADDRESS_B "+PONG\r\n");
+	client_send(fd, ASK_ADDRESS);
+	status.view_until_ns = 1;
+	publish(node, &status);
+	client_expect(fd, NOBODY);
+	close(other);
 	close(fd);
 	stop(node);
 }
@@ -266,7 +305,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_address), cmocka_unit_test(test_no_view),
 		cmocka_unit_test(test_entries), cmocka_unit_test(test_subscribe),
-		cmocka_unit_test(test_fenced),
+		cmocka_unit_test(test_fenced),  cmocka_unit_test(test_waits_for_a_sign_of_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

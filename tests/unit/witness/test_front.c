@@ -12,6 +12,7 @@
 
 #include "control/witness/front.h"
 #include "dataplane/core/core.h"
+#include "hw/platform/platform.h"
 
 struct fixture {
 	struct status_cell cell;
@@ -152,6 +153,40 @@ test_says_who_is_master(void **context)
 	(void)close(fd);
 }
 
+/* A heartbeat from before the question does not answer it. */
+static void
+test_waits_for_a_sign_of_life(void **context)
+{
+	struct fixture *f = *context;
+	const int fd = connect_to(f), other = connect_to(f);
+	struct node_status status = { .cluster_id = 7,
+				      .node_id = 3,
+				      .master_id = 1,
+				      .role = CORE_FOLLOWER,
+				      .mode = CORE_MODE_WITNESS,
+				      .term = 5,
+				      .effective_elect_min_ns = 3600000000000ull };
+	char byte;
+
+	status.view_until_ns = platform_monotonic_ns() + status.effective_elect_min_ns;
+	status_publish(&f->cell, &status);
+	say(fd, ASK "PING\r\n");
+	for (uint32_t i = 0; i < 20; i++) {
+		say(other, "PING\r\n");
+		expect(other, "+PONG\r\n");
+		(void)usleep(1000);
+	}
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	status.view_until_ns = platform_monotonic_ns() + status.effective_elect_min_ns;
+	status_publish(&f->cell, &status);
+	expect(fd, MASTER "+PONG\r\n");
+	say(fd, ASK);
+	publish(f, 0);
+	expect(fd, NOBODY);
+	(void)close(other);
+	(void)close(fd);
+}
+
 static void
 test_holds_no_data(void **context)
 {
@@ -244,6 +279,7 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
+		TEST(test_waits_for_a_sign_of_life),
 		TEST(test_says_who_is_master),
 		TEST(test_holds_no_data),
 		TEST(test_tells_of_a_switch),
