@@ -65,7 +65,7 @@ const struct config_key config_keys[] = {
 	{ "memory.no_huge", CONFIG_FLAG, CONF(memory.no_huge), 0, 0, "true", NULL, true },
 	{ "disk.durability", CONFIG_CHOICE, CONF(disk.durability), 0, 0, "auto", durabilities,
 	  true },
-	{ "disk.queue_depth", CONFIG_COUNT, CONF(disk.queue_depth), 1, 1024, "32", NULL, true },
+	{ "disk.queue_depth", CONFIG_COUNT, CONF(disk.queue_depth), 24, 1024, "32", NULL, true },
 	{ "disk.lossy", CONFIG_CHOICE, CONF(disk.lossy), 0, 0, "none", lossies, true },
 	{ "disk.allow_volatile", CONFIG_FLAG, CONF(disk.allow_volatile), 0, 0, "false", NULL,
 	  true },

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Blocks that have left the ring are read back from the device, a window of consecutive cells at a
- * time: blocks mostly lie one behind the other, so one read serves many, and while one window is
- * used the next is already being read.
+ * time. Blocks are mostly asked for one behind the other: while the blocks of one window are used,
+ * the other windows are read behind it, all at the same time, so that a replica that catches up is
+ * not held to one device read after another.
  */
 #include "dataplane/runtime/runtime_internal.h"
 
@@ -15,46 +16,91 @@ window_holds(const struct reader_window *window, uint64_t cell, uint32_t pages)
 	       cell + pages <= window->first_cell + window->pages;
 }
 
-/* Cells that are certainly written: up to the end of the newest durable block. */
-static uint64_t
-durable_end(const struct runtime *rt)
+/* Nothing of it will be asked for any more if blocks are asked for in order. */
+static bool
+window_is_spent(const struct reader_window *window, uint64_t log_index)
 {
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-	struct cmdlog_location location;
-
-	if (!cmdlog_locate(rt->log, stats.durable_index, &location) || location.cell == UINT64_MAX)
-		return 0;
-	return location.cell + location.pages;
+	return window->state == WINDOW_EMPTY ||
+	       (window->state == WINDOW_READY && window->last_index < log_index);
 }
 
+/* Reads block @log_index, which is on the device, and as many of those that lie behind it as fit.
+ */
 static void
-window_read(struct runtime *rt, struct reader_window *window, uint32_t reader_id, uint32_t number,
-	    uint64_t cell, uint32_t pages)
+window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint32_t number,
+	    uint64_t log_index)
 {
+	struct reader_window *window = &reader->windows[number];
+	struct cmdlog_location next;
+	uint64_t last = log_index;
+
 	INVARIANT(window->state != WINDOW_READING);
 	window->state = WINDOW_EMPTY;
-	if (storage_queue(rt, DISK_READ, rt->superblock.log_first_page + cell, window->bytes, pages,
+	if (rt->reads_in_flight == RUNTIME_READS_IN_FLIGHT_MAX ||
+	    !cmdlog_locate(rt->log, log_index, &next) || next.cell == UINT64_MAX)
+		return;
+	window->first_cell = next.cell;
+	window->pages = next.pages;
+	while (cmdlog_locate(rt->log, last + 1, &next) &&
+	       next.cell == window->first_cell + window->pages &&
+	       window->pages + next.pages <= RUNTIME_READER_PAGES) {
+		window->pages += next.pages;
+		last++;
+	}
+	if (storage_queue(rt, DISK_READ, rt->superblock.log_first_page + window->first_cell,
+			  window->bytes, window->pages,
 			  storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 		return;
+	rt->reads_in_flight++;
 	window->state = WINDOW_READING;
-	window->first_cell = cell;
-	window->pages = pages;
+	window->last_index = last;
+	reader->ahead_index = last + 1;
 }
 
-/* Reads on behind @window into the other one, unless it is there already or busy. */
+/* Reads on behind @log_index, which is at hand, into the windows that are spent; not what the ring
+ * still holds. */
 static void
-read_ahead(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint32_t used)
+read_ahead(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index)
 {
-	const struct reader_window *window = &reader->windows[used];
-	const uint32_t other = 1 - used;
-	const uint64_t next = window->first_cell + window->pages;
-	const uint64_t end = durable_end(rt);
+	struct cmdlog_location location;
 
-	if (reader->windows[other].state == WINDOW_READING ||
-	    window_holds(&reader->windows[other], next, 1) || next >= end)
-		return;
-	window_read(rt, &reader->windows[other], reader_id, other, next,
-		    (uint32_t)min_u64(RUNTIME_READER_PAGES, end - next));
+	if (reader->ahead_index <= log_index)
+		reader->ahead_index = log_index + 1;
+	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++) {
+		if (!window_is_spent(&reader->windows[i], log_index))
+			continue;
+		if (!cmdlog_locate(rt->log, reader->ahead_index, &location) ||
+		    location.cell == UINT64_MAX ||
+		    cmdlog_resident(rt->log, reader->ahead_index) != NULL)
+			return;
+		window_read(rt, reader, reader_id, i, reader->ahead_index);
+	}
+}
+
+/* The window of block @log_index at @location, or NULL. */
+static struct reader_window *
+window_of(struct reader *reader, const struct cmdlog_location *location)
+{
+	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++)
+		if (window_holds(&reader->windows[i], location->cell, location->pages))
+			return &reader->windows[i];
+	return NULL;
+}
+
+/* The reader begins anew at @log_index: what it read ahead was for another place. */
+static void
+seek(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index)
+{
+	uint32_t number = RUNTIME_READER_WINDOWS;
+
+	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++) {
+		if (reader->windows[i].state == WINDOW_READING)
+			continue;
+		reader->windows[i].state = WINDOW_EMPTY;
+		number = i;
+	}
+	if (number != RUNTIME_READER_WINDOWS)
+		window_read(rt, reader, reader_id, number, log_index);
 }
 
 const uint8_t *
@@ -68,33 +114,18 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	if (rt->is_storage_failed || !cmdlog_locate(rt->log, log_index, &location) ||
 	    location.cell == UINT64_MAX)
 		return NULL;
-	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++) {
-		struct reader_window *window = &reader->windows[i];
-		if (!window_holds(window, location.cell, location.pages))
-			continue;
-		if (window->state == WINDOW_READING)
-			return NULL;
-		const uint8_t *bytes =
-		    window->bytes + (location.cell - window->first_cell) * PAGE_BYTES;
-		if (cmdlog_check_read(rt->log, log_index, bytes) != TERN_OK) {
-			storage_fail(rt);
-			return NULL;
-		}
-		reader->last_used = i;
-		read_ahead(rt, reader, reader_id, i);
-		return bytes;
-	}
-	uint32_t number = 1 - reader->last_used;
-	if (reader->windows[number].state == WINDOW_READING)
-		number = reader->last_used;
-	if (reader->windows[number].state == WINDOW_READING)
+	const struct reader_window *window = window_of(reader, &location);
+	if (window == NULL)
+		seek(rt, reader, reader_id, log_index);
+	if (window == NULL || window->state == WINDOW_READING)
 		return NULL;
-	const uint64_t ahead = max_u64(durable_end(rt), location.cell + location.pages);
-	const uint64_t pages =
-	    min_u64(max_u64(RUNTIME_READER_PAGES, location.pages), ahead - location.cell);
-	window_read(rt, &reader->windows[number], reader_id, number, location.cell,
-		    (uint32_t)pages);
-	return NULL;
+	const uint8_t *bytes = window->bytes + (location.cell - window->first_cell) * PAGE_BYTES;
+	if (cmdlog_check_read(rt->log, log_index, bytes) != TERN_OK) {
+		storage_fail(rt);
+		return NULL;
+	}
+	read_ahead(rt, reader, reader_id, log_index);
+	return bytes;
 }
 
 void
@@ -105,5 +136,7 @@ reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t number, bo
 	struct reader_window *window = &reader->windows[number];
 
 	INVARIANT(window->state == WINDOW_READING);
+	INVARIANT(rt->reads_in_flight != 0);
+	rt->reads_in_flight--;
 	window->state = is_good ? WINDOW_READY : WINDOW_EMPTY;
 }

@@ -23,8 +23,11 @@
 
 #define RUNTIME_EVENTS_MAX     16u
 #define RUNTIME_METAS_MAX      16u
-#define RUNTIME_READER_WINDOWS 2u
+#define RUNTIME_READER_WINDOWS 4u
 #define RUNTIME_MGMT_POLL_NS   50000u
+/* Windows of all readers that are being read; besides them the device's queue takes write groups
+ * and superblock updates, for which it must have room (disk.queue_depth). */
+#define RUNTIME_READS_IN_FLIGHT_MAX 16u
 
 /* What one turn does at most, and what may wait. */
 #ifdef TERN_TINY_LIMITS
@@ -64,18 +67,18 @@ storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
 	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
 }
 
-/* Blocks of the log read back from the device, for one user (apply, or one stream). Two windows of
- * consecutive cells, so that one can be read while the other is used. Cells are written once, so
- * what was read stays true whatever happens to the log. */
+/* Blocks of the log read back from the device, for one user (apply, or one stream). Windows of
+ * consecutive cells, so that some can be read while one is used. Cells are written once, so what
+ * was read stays true whatever happens to the log; the indexes only say what to read next. */
 struct reader_window {
 	uint8_t *bytes;
-	uint64_t first_cell;
+	uint64_t first_cell, last_index;
 	uint32_t pages;
 	enum { WINDOW_EMPTY = 0, WINDOW_READING, WINDOW_READY } state;
 };
 struct reader {
 	struct reader_window windows[RUNTIME_READER_WINDOWS];
-	uint32_t last_used;
+	uint64_t ahead_index; /* the first block that no window was read for */
 };
 
 struct pending_write { /* a command sealed here and not applied, in log order */
@@ -152,6 +155,7 @@ struct runtime {
 	uint32_t stream_count;
 	struct assembly *assembly;
 	struct reader apply_reader;
+	uint32_t reads_in_flight;
 
 	uint64_t now_ns, mgmt_polled_ns, status_ns;
 	struct boot boot;
