@@ -85,6 +85,8 @@ enum core_bug {
 	CORE_BUG_NO_ROLLBACK = 1 << 10, /* a cut leaves what was applied from the tail */
 	CORE_BUG_SOLO_EARLY_MEMORY = 1 << 11, /* memory commits on one copy in memory */
 	CORE_BUG_VOLATILE_VOTE = 1 << 12, /* a node that forgot its log votes as if it had none */
+	CORE_BUG_STALE_ARRIVAL = 1 << 13, /* as fresh as the last heartbeat's arrival */
+	CORE_BUG_STALE_EARLY = 1 << 14,   /* before what that named was applied */
 };
 
 struct core_config {
@@ -261,11 +263,25 @@ struct core_view {
 	 * a hand-over or a farewell, which the master itself sent. 0: who is master is not known.
 	 */
 	uint64_t view_until_ns;
-	/* Replica: when the newest heartbeat came of whose time the applied state holds all that
-	 * was committed; 0: never in this term. */
-	uint64_t fresh_ns;
+	/* Replica: whatever anybody had answered as committed by then is in the applied state, and
+	 * when the newest heartbeat came that echoed an acknowledgement; 0: never in this term. See
+	 * core_stale_ns. */
+	uint64_t fresh_ns, echo_ns;
 };
 const struct core_view *core_view(const struct core *core);
+
+/* How old a read of a replica's applied state can be at @now_ns, by protocol section 9; UINT64_MAX:
+ * not known. Two clocks ran meanwhile, hence one in 1,024 more: CORE_CLOCK_DRIFT. @elect_min_ns:
+ * without an echo for that long it is not known. */
+#define CORE_CLOCK_DRIFT 1024u
+static inline uint64_t
+core_stale_ns(uint64_t fresh_ns, uint64_t echo_ns, uint64_t elect_min_ns, uint64_t now_ns)
+{
+	if (fresh_ns == 0 || fresh_ns > now_ns || echo_ns > now_ns ||
+	    now_ns - echo_ns > elect_min_ns)
+		return UINT64_MAX;
+	return now_ns - fresh_ns + (now_ns - fresh_ns) / CORE_CLOCK_DRIFT;
+}
 
 /* Meta of one block of this log; false when index is 0 or above last_index. */
 bool core_block_meta(const struct core *core, uint64_t log_index, struct block_meta *meta);

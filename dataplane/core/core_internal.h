@@ -25,6 +25,7 @@
 #endif
 /* A replica this close to the end of the master's log may become part of the in-sync set. */
 #define CORE_CAUGHT_UP_BLOCKS 4u
+#define CORE_ROUNDS_MAX       256u /* whose time of sending is remembered */
 /* A term above this is nonsense, and none may follow it: terms rise by one with each candidacy, and
  * one that wrapped to 0 would undo every promise. */
 #define CORE_TERM_MAX (UINT64_C(1) << 62)
@@ -48,9 +49,10 @@ struct core_peer {
 
 	/* As master: what the peer answered to rounds. The peer is silent when probe_round, the
 	 * first round sent after its last answer, stays without one. */
-	uint64_t answered_round;
-	uint64_t probe_round; /* 0: no round was sent since the last answer */
+	uint64_t answered_round, answered_ns; /* newest one, and when it was sent; 0: none */
+	uint64_t probe_round;                 /* 0: no round was sent since the last answer */
 	uint64_t probe_ns;
+	uint64_t stamp_ns;        /* sent_ns of its newest acknowledgement; 0: none */
 	uint64_t worst_answer_ns; /* longest wait for an answer of late, fading */
 	uint32_t boot_no;         /* 0: not heard of in this term */
 	uint32_t health;
@@ -122,7 +124,7 @@ struct core {
 	uint64_t match_term, cut_index;
 	uint32_t master_epoch; /* of the last heartbeat */
 	uint64_t round_answered;
-	uint64_t fresh_index, fresh_mark_ns; /* committed at the master at that time; 0: no mark */
+	uint64_t fresh_index, fresh_mark_ns; /* applied up to there: as fresh as that; 0: none */
 	uint64_t election_ns;                /* campaign, or end of the candidacy */
 
 	/* Candidate. */
@@ -141,7 +143,8 @@ struct core {
 	bool has_committed;      /* a barrier of this term has committed */
 	uint64_t barrier_index;  /* of this epoch; 0 while pending */
 	uint64_t round, heartbeat_ns;
-	uint64_t read_round; /* the newest round that was started for reads */
+	uint64_t round_sent_ns[CORE_ROUNDS_MAX]; /* by round */
+	uint64_t read_round;                     /* the newest round that was started for reads */
 	uint16_t transfer_id;
 	uint64_t transfer_end_ns;
 	uint64_t port_round; /* first round begun after the own data port went down; 0: none, or the
@@ -184,7 +187,6 @@ struct msg *core_send(struct core *core, const struct core_peer *peer, enum msg_
 void core_alarm(struct core *core, enum core_alarm alarm, uint16_t node);
 struct core_peer *core_peer(struct core *core, uint16_t node_id);
 bool core_has_room(const struct core *core, uint32_t effects);
-/* Raises commit_index; the effect follows at the end of the step. */
 void core_commit_to(struct core *core, uint64_t index);
 void core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain);
 uint32_t core_health(const struct core *core);
@@ -235,7 +237,8 @@ uint64_t master_patience_ns(const struct core *core, const struct core_peer *pee
 bool master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns);
 bool master_is_serving(const struct core *core);
 bool master_is_late(const struct core *core, const struct core_peer *peer);
-/* Voters, self included, that answered @round or a later one. */
+/* When the newest round that a quorum has answered was sent; 0: there was none. */
+uint64_t master_confirmed_ns(const struct core *core);
 uint32_t master_round_voters(const struct core *core, uint64_t round);
 
 /* replicate.c: master side of the log */
@@ -257,9 +260,7 @@ void memory_settle(struct core *core);
 void memory_raise(struct core *core, uint64_t index);
 /* The log will be cut to @keep_index. */
 void memory_cut(struct core *core, uint64_t keep_index);
-/* By the current term's master. */
 void memory_recognized(struct core *core, const struct msg_recognized *msg);
-/* As master, on every beat. */
 void memory_recognize_peers(struct core *core);
 /* At the end of each step: whether a node that forgot has it all again. */
 void memory_poll(struct core *core);

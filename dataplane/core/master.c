@@ -239,10 +239,49 @@ master_appended(struct core *core, const struct block_meta *block)
 
 /* ---- rounds ---- */
 
+uint64_t
+master_confirmed_ns(const struct core *core)
+{
+	uint64_t answered[CORE_NODES_MAX] = { 0 };
+	uint32_t count = 0;
+
+	INVARIANT(core->role == CORE_MASTER);
+	/* In registered SOLO nobody else is electable, and one node alone is its own quorum. */
+	if (core->quorum <= 1 || (core->phase == CORE_PHASE_DEGRADED && core->is_registered))
+		return core->now_ns;
+	/* Sorted, newest first. */
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+		uint32_t at = count;
+		if ((core->voters & core_bit(peer->id)) == 0)
+			continue;
+		INVARIANT(peer->answered_ns <= core->now_ns);
+		for (; at > 0 && answered[at - 1] < peer->answered_ns; at--)
+			answered[at] = answered[at - 1];
+		answered[at] = peer->answered_ns;
+		count++;
+	}
+	return core->quorum - 1 <= count ? answered[core->quorum - 2] : 0;
+}
+
+/* See struct msg_heartbeat. Before the term's own barrier has committed, commit_index may lack what
+ * an earlier master had answered. */
+static uint64_t
+master_confirmed_age_ns(const struct core *core)
+{
+	const uint64_t confirmed_ns = master_confirmed_ns(core);
+
+	return core->has_committed && confirmed_ns != 0 ? core->now_ns - confirmed_ns
+							: MSG_AGE_UNKNOWN;
+}
+
 void
 master_start_round(struct core *core)
 {
+	const uint64_t confirmed_age_ns = master_confirmed_age_ns(core);
+
 	core->round++;
+	core->round_sent_ns[core->round % CORE_ROUNDS_MAX] = core->now_ns;
 	core->heartbeat_ns = core->now_ns + core->config.timers.heartbeat_ns;
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		struct core_peer *peer = &core->peers[i];
@@ -253,6 +292,9 @@ master_start_round(struct core *core)
 		msg->heartbeat.commit_index = core->commit_index;
 		msg->heartbeat.commit_chain = history_chain(core, core->commit_index);
 		msg->heartbeat.round = core->round;
+		msg->heartbeat.echo_ns = peer->stamp_ns;
+		msg->heartbeat.echo_boot_no = peer->stamp_ns != 0 ? peer->boot_no : 0;
+		msg->heartbeat.confirmed_age_ns = confirmed_age_ns;
 		if (peer->probe_round == 0) {
 			peer->probe_round = core->round;
 			peer->probe_ns = core->now_ns;
@@ -269,8 +311,13 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 		return TERN_ERR_MALFORMED;
 	if (!peer->is_witness && !replicate_note_boot(core, peer, msg->boot_no))
 		return TERN_ERR_STALE_TERM;
-	if (ack->round > peer->answered_round)
+	if (ack->round > peer->answered_round) {
 		peer->answered_round = ack->round;
+		if (core->round - ack->round < CORE_ROUNDS_MAX)
+			peer->answered_ns = core->round_sent_ns[ack->round % CORE_ROUNDS_MAX];
+	}
+	if (ack->sent_ns > peer->stamp_ns && !peer->is_witness)
+		peer->stamp_ns = ack->sent_ns;
 	if (peer->probe_round != 0 && ack->round >= peer->probe_round) {
 		/* A peer that was away was not slow: an outage counts as the slowest answer. */
 		const uint64_t gone_ns = core->now_ns - peer->probe_ns;

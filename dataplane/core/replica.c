@@ -40,6 +40,28 @@ replica_durable(const struct core *core)
 	return core_has_bug(core, CORE_BUG_P5_EARLY_ACK) ? core->last_index : core->durable_index;
 }
 
+/* What this heartbeat says of the age of the state here (protocol section 9). When it left, an
+ * acknowledgement that this node had sent at echo_ns was there already, and nobody else had been
+ * master for confirmed_age_ns: so commit_index covers all that anybody had answered by that time.
+ * How long the heartbeat was under way does not matter. */
+static void
+replica_note_echo(struct core *core, const struct msg_heartbeat *beat)
+{
+	const bool is_echo = beat->echo_ns != 0 && beat->echo_ns <= core->now_ns &&
+			     beat->echo_boot_no == core->config.boot_no;
+
+	if (!is_echo || beat->confirmed_age_ns >= beat->echo_ns)
+		return;
+	core->view.echo_ns = core->now_ns;
+	/* One mark at a time: under load every heartbeat would otherwise move the target. */
+	if (core->fresh_mark_ns != 0)
+		return;
+	core->fresh_index = beat->commit_index;
+	core->fresh_mark_ns = core_has_bug(core, CORE_BUG_STALE_ARRIVAL)
+				  ? core->now_ns
+				  : beat->echo_ns - beat->confirmed_age_ns;
+}
+
 void
 replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
@@ -54,14 +76,10 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 									   : core->last_index);
 	else
 		core_commit_if_held(core, beat->commit_index, beat->commit_chain);
+	replica_note_echo(core, beat);
 	/* Each path brings a copy; the first one is answered on all paths. */
 	if (beat->round <= core->round_answered)
 		return;
-	/* One mark at a time: under load every heartbeat would otherwise move the target. */
-	if (core->fresh_mark_ns == 0) {
-		core->fresh_index = beat->commit_index;
-		core->fresh_mark_ns = core->now_ns;
-	}
 	core->round_answered = beat->round;
 	ack = core_send(core, peer, MSG_HEARTBEAT_ACK);
 	ack->heartbeat_ack.epoch = beat->epoch;
@@ -71,6 +89,7 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 		ack->heartbeat_ack.received_index = core->last_index;
 	ack->heartbeat_ack.durable_index = replica_durable(core);
 	ack->heartbeat_ack.applied_index = core->applied_index;
+	ack->heartbeat_ack.sent_ns = core->now_ns;
 }
 
 static struct msg_append_ack *

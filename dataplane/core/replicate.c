@@ -65,6 +65,7 @@ replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no)
 	}
 	peer->is_whole = false;
 	peer->health = 0;
+	peer->stamp_ns = 0;
 	if (peer->boot_no != 0 && peer->search_high != 0) {
 		replicate_stop(core, peer);
 		replicate_begin(core, peer);

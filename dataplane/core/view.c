@@ -89,46 +89,6 @@ view_is_volatile(const struct core *core)
 	return false;
 }
 
-/* When the last round was sent that @peer has answered: its patience with others began no earlier.
- * The one before the oldest unanswered round is a heartbeat older than that. */
-static uint64_t
-view_contact_ns(const struct core *core, const struct core_peer *peer)
-{
-	const uint64_t beat_ns = core->config.timers.heartbeat_ns;
-
-	if (peer->answered_round == 0)
-		return 0;
-	if (peer->probe_round == 0)
-		return peer->probe_ns;
-	return peer->probe_ns > beat_ns ? peer->probe_ns - beat_ns : 0;
-}
-
-/* The contact that completes the quorum. */
-static uint64_t
-view_quorum_ns(const struct core *core)
-{
-	uint64_t contacts[CORE_NODES_MAX] = { 0 };
-	uint32_t count = 0;
-
-	if (core->quorum <= 1 || (core->phase == CORE_PHASE_DEGRADED && core->is_registered))
-		return core->now_ns;
-	/* Sorted, newest first. */
-	for (uint32_t i = 0; i < core->peer_count; i++) {
-		const struct core_peer *peer = &core->peers[i];
-		uint32_t at = count;
-		if ((core->voters & core_bit(peer->id)) == 0)
-			continue;
-		const uint64_t contact_ns = view_contact_ns(core, peer);
-		INVARIANT(contact_ns <= core->now_ns);
-		for (; at > 0 && contacts[at - 1] < contact_ns; at--)
-			contacts[at] = contacts[at - 1];
-		contacts[at] = contact_ns;
-		count++;
-	}
-	INVARIANT(count <= CORE_NODES_MAX);
-	return core->quorum - 1 <= count ? contacts[core->quorum - 2] : 0;
-}
-
 static uint64_t
 view_until_ns(const struct core *core)
 {
@@ -137,29 +97,29 @@ view_until_ns(const struct core *core)
 	if (core->master_id == 0)
 		return 0;
 	if (core->role == CORE_MASTER)
-		since_ns = view_quorum_ns(core);
+		since_ns = master_confirmed_ns(core);
 	else if (core->has_heard && core->heard_id == core->master_id)
 		since_ns = core->heard_ns;
 	return since_ns != 0 ? since_ns + core->elect_min_ns : 0;
 }
 
+/* The mark becomes true once everything is applied that was committed when its heartbeat left. */
 static void
 view_freshness(struct core *core)
 {
 	const bool is_replica = core->role == CORE_FOLLOWER && core->master_id != 0;
 	const uint64_t shown =
 	    core->applied_index < core->commit_index ? core->applied_index : core->commit_index;
-	struct block_meta meta;
 
 	if (!is_replica || core->view.term != core->term) {
-		core->view.fresh_ns = 0;
+		core->view.fresh_ns = core->view.echo_ns = 0;
 		core->fresh_mark_ns = 0;
 		return;
 	}
-	if (core->fresh_mark_ns == 0 || shown < core->fresh_index)
+	if (core->fresh_mark_ns == 0 ||
+	    (shown < core->fresh_index && !core_has_bug(core, CORE_BUG_STALE_EARLY)))
 		return;
-	/* A new master's commit_index is behind until its own barrier has committed. */
-	if (history_get(core, core->fresh_index, &meta) && meta.term == core->term)
+	if (core->fresh_mark_ns > core->view.fresh_ns)
 		core->view.fresh_ns = core->fresh_mark_ns;
 	core->fresh_mark_ns = 0;
 }

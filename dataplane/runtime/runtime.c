@@ -206,6 +206,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.drops = rt->link.drops,
 		.view_until_ns = view->view_until_ns,
 		.fresh_ns = view->fresh_ns,
+		.echo_ns = view->echo_ns,
 	};
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));

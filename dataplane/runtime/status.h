@@ -19,15 +19,15 @@
 #define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                            \
-	X(malformed)                                                                               \
-	X(version)                                                                                 \
-	X(foreign_cluster)                                                                         \
-	X(stale_generation)                                                                        \
-	X(wrong_receiver)                                                                          \
-	X(wrong_shard) X(unknown_sender) X(stale_boot) X(stale_term) X(fragment_duplicate)         \
-	    X(fragment_old) X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) \
-		X(core_refused)
+#define STATUS_DROPS(X)                                                                     \
+	X(malformed)                                                                        \
+	X(version)                                                                          \
+	X(foreign_cluster)                                                                  \
+	X(stale_generation)                                                                 \
+	X(wrong_receiver)                                                                   \
+	X(wrong_shard)                                                                      \
+	X(unknown_sender) X(stale_boot) X(stale_term) X(fragment_duplicate) X(fragment_old) \
+	    X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -68,7 +68,7 @@ struct node_status {
 	uint64_t elections, solo_entries, duplex_returns, truncations;
 	uint64_t rollbacks, memory_commits_lost;      /* the latter in blocks */
 	uint64_t memory_lost_first, memory_lost_last; /* the newest of them; 0: none */
-	uint64_t alarms[8]; /* counted by enum core_alarm */
+	uint64_t alarms[8];                           /* counted by enum core_alarm */
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t turns, idle_turns, sleeps;
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
@@ -79,8 +79,17 @@ struct node_status {
 	char data_driver[32], mgmt_driver[32], poll_mode[16];
 	bool data_port_up;
 	uint32_t data_frame_bytes; /* UDP payload that a frame to a data node can carry; 0: none */
-	uint64_t view_until_ns, fresh_ns; /* of core_view, on the monotonic clock */
+	uint64_t view_until_ns, fresh_ns, echo_ns; /* of core_view, on the monotonic clock */
 };
+
+/* How old a read of the applied state can be at @now_ns, which is read after @status was, and
+ * before the view of the state begins; UINT64_MAX: not known, or no replica. */
+static inline uint64_t
+status_stale_ns(const struct node_status *status, uint64_t now_ns)
+{
+	return core_stale_ns(status->fresh_ns, status->echo_ns, status->effective_elect_min_ns,
+			     now_ns);
+}
 
 struct status_cell {
 	_Atomic uint64_t version; /* odd while the lcore writes */

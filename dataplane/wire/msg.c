@@ -41,13 +41,16 @@ struct field {
 	}
 
 static const struct field heartbeat_fields[] = {
-	U32(heartbeat.epoch),         U32(heartbeat.health), U64(heartbeat.commit_index),
-	HASH(heartbeat.commit_chain), U64(heartbeat.round),
+	U32(heartbeat.epoch),        U32(heartbeat.health),
+	U64(heartbeat.commit_index), HASH(heartbeat.commit_chain),
+	U64(heartbeat.round),        U64(heartbeat.echo_ns),
+	U32(heartbeat.echo_boot_no), U64(heartbeat.confirmed_age_ns),
 };
 static const struct field heartbeat_ack_fields[] = {
 	U32(heartbeat_ack.epoch),         U32(heartbeat_ack.health),
 	U64(heartbeat_ack.round),         U64(heartbeat_ack.received_index),
 	U64(heartbeat_ack.durable_index), U64(heartbeat_ack.applied_index),
+	U64(heartbeat_ack.sent_ns),
 };
 static const struct field append_fields[] = {
 	U64(append.prev_index),  HASH(append.prev_chain), BOOL(append.has_next),

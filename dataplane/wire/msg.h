@@ -48,13 +48,21 @@ struct msg_heartbeat {
 	uint64_t commit_index;
 	struct hash128 commit_chain;
 	uint64_t round; /* rises by one each time the master starts a round */
+	/* For the age of what the receiver has applied (protocol section 9). */
+	uint64_t echo_ns;      /* sent_ns of the newest ack of the receiver's; 0: none yet */
+	uint32_t echo_boot_no; /* the receiver's incarnation that sent it */
+	/* Since the newest round was sent that a quorum answered; MSG_AGE_UNKNOWN: there was none,
+	 * or commit_index may lack what earlier masters committed. */
+	uint64_t confirmed_age_ns;
 };
+#define MSG_AGE_UNKNOWN UINT64_MAX
 
 struct msg_heartbeat_ack {
 	uint32_t epoch;
 	uint32_t health;
 	uint64_t round; /* of the heartbeat that is answered */
 	uint64_t received_index, durable_index, applied_index;
+	uint64_t sent_ns; /* on the sender's clock: nobody else reads anything from it */
 };
 
 /* "My block prev_index has this chain hash, and the block after it (if any) that one." */

@@ -540,6 +540,9 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		msg->heartbeat.commit_index = pick_index(node, in);
 		msg->heartbeat.commit_chain = pick_chain(node, in, msg->heartbeat.commit_index);
 		msg->heartbeat.round = fuzz_take(in, 2);
+		msg->heartbeat.echo_ns = fuzz_take(in, 2) * 1000;
+		msg->heartbeat.echo_boot_no = fuzz_u8(in) % 4;
+		msg->heartbeat.confirmed_age_ns = fuzz_take(in, 2) * 1000;
 		break;
 	case MSG_HEARTBEAT_ACK:
 		msg->heartbeat_ack.health = fuzz_u8(in) < 224 ? 0 : fuzz_u8(in);
@@ -547,6 +550,7 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		msg->heartbeat_ack.received_index = pick_index(node, in);
 		msg->heartbeat_ack.durable_index = pick_index(node, in);
 		msg->heartbeat_ack.applied_index = pick_index(node, in);
+		msg->heartbeat_ack.sent_ns = fuzz_take(in, 2) * 1000;
 		break;
 	case MSG_APPEND:
 		fill_append(node, in, msg);

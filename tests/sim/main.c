@@ -52,14 +52,15 @@ static const struct {
 	{ "P12", CORE_BUG_P12_OLD_EPOCH },      { "READ", CORE_BUG_NO_READ_ROUND },
 	{ "LOG", CORE_BUG_VOTE_DURABLE_LOG },   { "BOOT", CORE_BUG_ACK_NO_BOOT },
 	{ "ROLLBACK", CORE_BUG_NO_ROLLBACK },   { "SOLO", CORE_BUG_SOLO_EARLY_MEMORY },
-	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE },
+	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE }, { "ARRIVAL", CORE_BUG_STALE_ARRIVAL },
+	{ "EARLY", CORE_BUG_STALE_EARLY },
 };
 
 static const char *const usage_text =
     "usage: tern-sim --seed N | --seeds FROM..TO [--jobs N]\n"
     "  --twice[=N]       run each (N-th) seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
-    "                    ROLLBACK SOLO VOLATILE\n"
+    "                    ROLLBACK SOLO VOLATILE ARRIVAL EARLY\n"
     "  --topology T      2+w (default), 3 or 1 data nodes\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --until-found     stop at the first seed that fails\n"

@@ -118,6 +118,7 @@ world_create(struct sim *sim)
 	sim_net_create(sim);
 	sim_check_create(sim);
 	sim_memory_create(sim);
+	sim_stale_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

@@ -23,6 +23,7 @@
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_memory.h"
+#include "tests/sim/sim_stale.h"
 #include "tests/sim/sim_swarm.h"
 
 #define SIM_DATA_MAX  3u
@@ -255,6 +256,7 @@ struct sim {
 	struct sim_client *client;
 	struct sim_check *check;
 	struct sim_memory *memory;
+	struct sim_stale *stale;
 	struct sim_counts counts;
 	enum sim_phase phase;
 	uint64_t phase_since_ns, phase_acks;

@@ -367,6 +367,7 @@ sim_check_turn(struct sim_node *node)
 		node->durable = meta_at(node, view->durable_index);
 	check_state(node);
 	sim_memory_turn(node);
+	sim_stale_turn(node);
 	count_view(node);
 	if (node->was_forgetful && !view->is_forgetful)
 		sim_count(node->sim, SIM_COUNT_forgetful_returns);

@@ -226,6 +226,9 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	entry->is_used = false;
 	if (entry->slot == TRANSFER_SLOT)
 		return;
+	if (completion->outcome == SUBMIT_DONE &&
+	    (op_is_read(entry->op_kind) || completion->class_ == COMMAND_DURABLE))
+		sim_stale_answered(sim, completion->log_index);
 	struct slot *slot = &client->slots[entry->slot];
 	const bool is_current = slot->is_busy && slot->serial == entry->serial;
 	if (op_is_read(entry->op_kind)) {

@@ -40,6 +40,8 @@
 	X(unknown_writes, ON_ALL)             \
 	X(log_full_refusals, ON_ALL)          \
 	X(reads_checked, ON_ALL)              \
+	X(ages_checked, ON_MANY)              \
+	X(ages_unknown, ON_MANY)              \
 	X(reads_after_failover, ON_MANY)      \
 	X(session_retries, ON_ALL)            \
 	X(session_repeats, ON_ALL)            \

@@ -601,6 +601,46 @@ test_three_data_nodes(void **state)
 	rig_free(rig);
 }
 
+/* What heartbeats say for the age of replica reads (protocol section 9). */
+static void
+test_heartbeats_echo_and_age(void **state)
+{
+	struct rig *rig = rig_master(3);
+	const struct msg *beat;
+	struct msg ack = { .kind = MSG_HEARTBEAT_ACK, .sender = PEER, .boot_no = 1, .term = 2 };
+
+	(void)state;
+	rig_tick(rig, 3 * MS);
+	beat = rig_sent(rig, MSG_HEARTBEAT);
+	assert_int_equal(beat->heartbeat.echo_ns, 0);
+	/* Before its own barrier has committed it may lack what earlier masters answered. */
+	assert_int_equal(beat->heartbeat.confirmed_age_ns, MSG_AGE_UNKNOWN);
+	ack.heartbeat_ack.round = beat->heartbeat.round;
+	ack.heartbeat_ack.sent_ns = 777;
+	make_durable(rig, 4);
+	assert_int_equal(rig_deliver(rig, progress(1, 2, MSG_APPEND_PROGRESS, 0, 4)), TERN_OK);
+	assert_true(core_view(rig->core)->is_serving);
+	const uint64_t sent_ns = rig->now_ns;
+	rig_tick(rig, MS);
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	ack.heartbeat_ack.round--; /* an older answer that comes late changes nothing */
+	ack.heartbeat_ack.sent_ns = 776;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	rig_tick(rig, 2 * MS);
+	beat = rig_sent(rig, MSG_HEARTBEAT);
+	assert_non_null(beat);
+	assert_int_equal(beat->heartbeat.echo_ns, 777);
+	assert_int_equal(beat->heartbeat.echo_boot_no, 1);
+	assert_int_equal(beat->heartbeat.confirmed_age_ns, rig->now_ns - sent_ns);
+	/* Another incarnation of the peer has another clock. */
+	ack.boot_no = 2;
+	ack.heartbeat_ack = (struct msg_heartbeat_ack){ .round = beat->heartbeat.round };
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	rig_tick(rig, 3 * MS);
+	assert_int_equal(rig_sent(rig, MSG_HEARTBEAT)->heartbeat.echo_ns, 0);
+	rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -620,6 +660,7 @@ main(void)
 		cmocka_unit_test(test_dead_cable_hands_nothing_over),
 		cmocka_unit_test(test_dead_port_needs_an_answer),
 		cmocka_unit_test(test_failed_storage_says_farewell),
+		cmocka_unit_test(test_heartbeats_echo_and_age),
 		cmocka_unit_test(test_one_data_node),
 		cmocka_unit_test(test_three_data_nodes),
 	};

@@ -562,10 +562,121 @@ test_durable_is_acknowledged(void **state)
 	rig_free(rig);
 }
 
+/* ---- how old the state here can be (protocol section 9) ---- */
+
+static uint64_t
+stale_ns(const struct rig *rig)
+{
+	const struct core_view *view = core_view(rig->core);
+
+	return core_stale_ns(view->fresh_ns, view->echo_ns, view->elect_min_ns, rig->now_ns);
+}
+
+/* A heartbeat of term 5 that echoes what this node sent at @echo_ns. */
+static struct msg
+echoing(uint64_t round, uint64_t echo_ns, uint64_t age_ns, uint64_t commit_index)
+{
+	struct msg beat = rig_heartbeat(PEER, 5, round);
+
+	beat.heartbeat.echo_ns = echo_ns;
+	beat.heartbeat.echo_boot_no = 1;
+	beat.heartbeat.confirmed_age_ns = age_ns;
+	beat.heartbeat.commit_index = commit_index;
+	beat.heartbeat.commit_chain = rig_chain_of(commit_index, 5);
+	return beat;
+}
+
+static struct rig *
+rig_following(void)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_config_of(rig);
+
+	config.term = 5;
+	rig_start(rig, &config);
+	rig_recover(rig, 4, 5);
+	rig_tick(rig, 20 * MS);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	return rig;
+}
+
+static void
+test_age_is_that_of_the_echo(void **state)
+{
+	struct rig *rig = rig_following();
+	const uint64_t start_ns = rig->now_ns;
+
+	(void)state;
+	assert_int_equal(rig_deliver(rig, echoing(1, 0, 0, 0)), TERN_OK);
+	const uint64_t sent_ns = rig_sent(rig, MSG_HEARTBEAT_ACK)->heartbeat_ack.sent_ns;
+	assert_int_equal(sent_ns, start_ns);
+	assert_int_equal(stale_ns(rig), UINT64_MAX); /* no echo yet */
+	/* The heartbeat was long under way: what counts is when its echo was sent. */
+	rig_tick(rig, 10 * MS);
+	assert_int_equal(rig_deliver(rig, echoing(2, sent_ns, 3 * MS, 0)), TERN_OK);
+	assert_int_equal(stale_ns(rig), 13 * MS + 13 * MS / CORE_CLOCK_DRIFT);
+	/* An older echo that comes late takes nothing back. */
+	assert_int_equal(rig_deliver(rig, echoing(1, sent_ns - 5 * MS, 0, 0)), TERN_OK);
+	assert_int_equal(stale_ns(rig), 13 * MS + 13 * MS / CORE_CLOCK_DRIFT);
+	/* Without a further echo for T_elect it is not known any more. */
+	rig_tick(rig, core_view(rig->core)->elect_min_ns + MS);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	rig_free(rig);
+}
+
+static void
+test_age_waits_for_what_was_committed(void **state)
+{
+	struct rig *rig = rig_following();
+
+	(void)state;
+	rig_tick(rig, 5 * MS);
+	assert_int_equal(rig_deliver(rig, echoing(1, rig->now_ns - MS, 0, 3)), TERN_OK);
+	assert_int_equal(core_view(rig->core)->commit_index, 3);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	assert_int_equal(
+	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_APPLIED, .index = 2 }), TERN_OK);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	assert_int_equal(
+	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_APPLIED, .index = 3 }), TERN_OK);
+	assert_int_equal(stale_ns(rig), MS + MS / CORE_CLOCK_DRIFT);
+	rig_free(rig);
+}
+
+static void
+test_age_of_nothing_that_can_be_trusted(void **state)
+{
+	struct rig *rig = rig_following();
+	struct msg beat = echoing(1, rig->now_ns, MSG_AGE_UNKNOWN, 0);
+
+	(void)state;
+	assert_int_equal(rig_deliver(rig, beat), TERN_OK); /* no round of this master's is known */
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	beat = echoing(2, rig->now_ns + MS, 0, 0); /* of the future */
+	assert_int_equal(rig_deliver(rig, beat), TERN_OK);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	beat = echoing(3, rig->now_ns, 0, 0); /* of another incarnation's clock */
+	beat.heartbeat.echo_boot_no = 2;
+	assert_int_equal(rig_deliver(rig, beat), TERN_OK);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	beat = echoing(4, rig->now_ns, 0, 0);
+	assert_int_equal(rig_deliver(rig, beat), TERN_OK);
+	assert_int_equal(stale_ns(rig), 0);
+	/* A new term begins without any. */
+	beat = echoing(1, 0, 0, 0);
+	beat.term = 6;
+	assert_int_equal(rig_deliver(rig, beat), TERN_OK);
+	assert_int_equal(stale_ns(rig), UINT64_MAX);
+	rig_free(rig);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_age_is_that_of_the_echo),
+		cmocka_unit_test(test_age_waits_for_what_was_committed),
+		cmocka_unit_test(test_age_of_nothing_that_can_be_trusted),
 		cmocka_unit_test(test_configurations_that_contradict),
 		cmocka_unit_test(test_effective_timers),
 		cmocka_unit_test(test_recovered_log),

@@ -300,9 +300,9 @@ frame_finish(struct sample *sample, enum frame_kind kind, uint32_t body_bytes, u
 
 static const struct msg messages[] = {
 	{ .kind = MSG_HEARTBEAT,
-	  .heartbeat = { 3, MSG_HEALTH_DISK_STALLED, 101, { 0x55, 0x66 }, 102 } },
+	  .heartbeat = { 3, MSG_HEALTH_DISK_STALLED, 101, { 0x55, 0x66 }, 102, 151, 152, 153 } },
 	{ .kind = MSG_HEARTBEAT_ACK,
-	  .heartbeat_ack = { 4, MSG_HEALTH_DATA_PORT_DOWN, 103, 104, 105, 106 } },
+	  .heartbeat_ack = { 4, MSG_HEALTH_DATA_PORT_DOWN, 103, 104, 105, 106, 154 } },
 	{ .kind = MSG_APPEND, .append = { 107, { 1, 2 }, true, { 3, 4 }, 108, 109, 110 } },
 	{ .kind = MSG_APPEND_ACK,
 	  .append_ack = { MSG_APPEND_CONFLICT,
