@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "control/admin/admin.h"
+#include "dataplane/base/bits.h"
 
 const char *
 admin_mode_name(uint8_t core_mode)
@@ -281,6 +283,19 @@ put_identity(json_t *node, const struct node_config *config, const struct node_s
 	put(node, "rset", s->rset);
 }
 
+/* How old a read of the state here can be; null: not known, or no replica. */
+static json_t *
+stale_json(const struct node_status *s)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	const uint64_t stale_ns =
+	    status_stale_ns(s, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	return stale_ns == UINT64_MAX ? json_null()
+				      : json_integer((json_int_t)div_up_u64(stale_ns, 1000000));
+}
+
 /* What the state machine refuses depends on these: they must be equal on all data nodes. */
 static json_t *
 limits_json(const struct node_config *config)
@@ -302,6 +317,7 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "memory_commit_index", s->memory_commit_index);
 	put(node, "applied_index", s->applied_index);
 	put(node, "durable_index", s->durable_index);
+	(void)json_object_set_new(node, "stale_ms", stale_json(s));
 	(void)json_object_set_new(node, "chain", hex128(s->last_chain));
 	(void)json_object_set_new(node, "commit_chain", hex128(s->commit_chain));
 	(void)json_object_set_new(node, "state_hash", state_hash_json(s));

@@ -82,6 +82,8 @@ const struct config_key config_keys[] = {
 	  NULL, true },
 	{ "gateway.in_flight_max", CONFIG_COUNT, CONF(gateway.in_flight_max), 16, 65536, "8192",
 	  NULL, true },
+	{ "gateway.stale_max", CONFIG_TIME, CONF(gateway.stale_ns_max), 0, 3600 * 1000 * NS_PER_MS,
+	  "0ms", NULL, true },
 	{ "sentinel.master_name", CONFIG_NAME, CONF(sentinel.master_name), 0, 0, "tern", NULL,
 	  true },
 	{ "policy.solo_isolated", CONFIG_CHOICE, CONF(policy.solo_isolated_stop), 0, 0, "continue",

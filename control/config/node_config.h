@@ -146,6 +146,7 @@ struct node_config {
 	struct {
 		uint32_t connections_max;
 		uint32_t in_flight_max;
+		uint64_t stale_ns_max; /* age of what a replica answers; 0: any */
 	} gateway;
 	struct {
 		char master_name[NODE_CONFIG_NAME_MAX]; /* what Sentinel clients ask for */

@@ -74,6 +74,7 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 		.listen_fd = node->resp_fd,
 		.connections_max = config->gateway.connections_max,
 		.in_flight_max = config->gateway.in_flight_max,
+		.stale_ns_max = config->gateway.stale_ns_max,
 		.value_bytes_max = (uint32_t)config->state.value_bytes_max,
 		.command_bytes_max = (uint32_t)config->log.command_bytes_max,
 		.channel = &node->gateway_channel,

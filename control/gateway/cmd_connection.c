@@ -4,6 +4,9 @@
 
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/info.h"
+#include "dataplane/base/bits.h"
+
+#define STALE_MS_MAX 3600000
 
 void
 cmd_ping(struct command_call *call)
@@ -53,17 +56,42 @@ cmd_select(struct command_call *call)
 		resp_simple(call->out, "OK");
 }
 
+/* READONLY [milliseconds] */
 void
 cmd_readonly(struct command_call *call)
 {
+	int64_t stale_ms = 0;
+
+	if (call->args_count > 2 ||
+	    (call->args_count == 2 &&
+	     (!resp_i64(call->args[1], &stale_ms) || stale_ms < 1 || stale_ms > STALE_MS_MAX))) {
+		resp_error(call->out, "ERR READONLY takes 1 to 3600000 milliseconds, or nothing");
+		return;
+	}
 	call->conn->is_readonly = true;
+	call->conn->stale_ns_max = (uint64_t)stale_ms * 1000000;
 	resp_simple(call->out, "OK");
+}
+
+/* TERN.STALE: how old, in milliseconds, a read of this node's own state can be now (-1: not known),
+ * and the position it shows. */
+void
+cmd_tern_stale(struct command_call *call)
+{
+	struct node_status status;
+
+	status_read(call->gateway->status, &status);
+	const uint64_t stale_ns = status_stale_ns(&status, gateway_now_ns());
+	resp_array(call->out, 2);
+	resp_integer(call->out, info_stale_ms(stale_ns));
+	resp_integer(call->out, (int64_t)min_u64(status.applied_index, status.commit_index));
 }
 
 void
 cmd_readwrite(struct command_call *call)
 {
 	call->conn->is_readonly = false;
+	call->conn->stale_ns_max = 0;
 	resp_simple(call->out, "OK");
 }
 
@@ -96,6 +124,7 @@ cmd_reset(struct command_call *call)
 	connection_unsubscribe(conn);
 	multi_drop(conn);
 	conn->is_readonly = conn->is_memory = false;
+	conn->stale_ns_max = 0;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
 }

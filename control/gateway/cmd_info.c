@@ -9,6 +9,7 @@
 #include "control/gateway/gateway_internal.h"
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/info.h"
+#include "dataplane/base/bits.h"
 #include "dataplane/base/hash.h"
 
 #define INFO_BYTES_MAX 8192u
@@ -193,26 +194,10 @@ replication_id(const struct node_status *status, char id[41])
 		 LLU(hash64(facts, sizeof(facts)) & UINT32_MAX));
 }
 
-/* How long ago the newest heartbeat came in whose time the state here held all that was committed;
- * -1: there was none in this term. */
-static long long
-stale_ms(const struct gateway *gateway, const struct node_status *status)
+long long
+info_stale_ms(uint64_t stale_ns)
 {
-	const uint64_t now_ns = gateway_now_ns();
-
-	(void)gateway;
-	if (status->fresh_ns == 0)
-		return -1;
-	return now_ns > status->fresh_ns ? (long long)((now_ns - status->fresh_ns) / 1000000) : 0;
-}
-
-/* How old what a replica answers may be: a master that hears no quorum steps down within
- * T_elect_min, so when the newest heartbeat came nobody had acknowledged anything that its sender
- * did not know of for longer than that; a heartbeat's own way comes on top. */
-static long long
-stale_bound_ms(const struct node_status *status, long long old_ms)
-{
-	return old_ms < 0 ? -1 : old_ms + (long long)(status->effective_elect_min_ns / 1000000) + 1;
+	return stale_ns == UINT64_MAX ? -1 : (long long)div_up_u64(stale_ns, 1000000);
 }
 
 static void
@@ -221,7 +206,7 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 	const struct peer *master = gateway_peer_find(gateway, status->master_id);
 	const bool is_up = master != NULL &&
 			   (status->mode == CORE_MODE_REPLICA || status->mode == CORE_MODE_CATCHUP);
-	const long long old_ms = stale_ms(gateway, status);
+	const uint64_t now_ns = gateway_now_ns();
 
 	add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
 	    master != NULL ? master->host : "", master != NULL ? master->port : 0);
@@ -229,13 +214,15 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 	    is_up ? "up" : "down", is_up ? 0 : -1);
 	if (!is_up)
 		add(text, "master_link_down_since_seconds:%lld\r\n",
-		    old_ms >= 0 ? old_ms / 1000 : -1);
+		    status->echo_ns == 0 || status->echo_ns > now_ns
+			? -1
+			: (long long)((now_ns - status->echo_ns) / 1000000000));
 	add(text, "master_sync_in_progress:%d\r\n", status->mode == CORE_MODE_CATCHUP);
 	add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
 	    LLU(status->received_index), LLU(status->applied_index));
 	add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
-	add(text, "connected_slaves:0\r\ntern_stale_ms:%lld\r\ntern_stale_bound_ms:%lld\r\n",
-	    old_ms, stale_bound_ms(status, old_ms));
+	add(text, "connected_slaves:0\r\ntern_stale_bound_ms:%lld\r\ntern_stale_max_ms:%llu\r\n",
+	    info_stale_ms(status_stale_ns(status, now_ns)), LLU(gateway->stale_ns_max / 1000000));
 }
 
 static void

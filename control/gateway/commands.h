@@ -108,6 +108,7 @@ void cmd_subscribe(struct command_call *call);
 
 void cmd_tern_class(struct command_call *call);
 void cmd_readonly(struct command_call *call);
+void cmd_tern_stale(struct command_call *call);
 void cmd_readwrite(struct command_call *call);
 
 const char *cmd_scan_check(const struct command_call *call);

@@ -303,8 +303,9 @@ run_read(struct connection *conn, const struct slot *slot)
 }
 
 struct view {
-	bool is_open;
+	bool is_open, is_judged;
 	uint64_t applied_index;
+	struct node_status status; /* is_judged: what was known when the view began, or before */
 };
 
 static void
@@ -367,6 +368,38 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 	return true;
 }
 
+/* What is known of the age of a replica's state is that of the state then: it is read before the
+ * view of the state begins, and holds for every read that shares the view. */
+static bool
+is_too_stale(struct connection *conn, struct view *view)
+{
+	struct gateway *gateway = conn->gateway;
+	/* 0, no bound, is the largest of all. */
+	const uint64_t stale_ns_max =
+	    min_u64(conn->stale_ns_max - 1, gateway->stale_ns_max - 1) + 1;
+
+	if (stale_ns_max == 0)
+		return false;
+	if (!view->is_judged) {
+		if (view->is_open)
+			state_read_end(gateway->reader);
+		view->is_open = false;
+		view->is_judged = true;
+		status_read(gateway->status, &view->status);
+	}
+	const uint64_t age_ns = status_stale_ns(&view->status, gateway_now_ns());
+	if (age_ns <= stale_ns_max)
+		return false;
+	if (age_ns == UINT64_MAX)
+		resp_error(&conn->out, "STALE how old the state here is, is not known");
+	else
+		gateway_error(&conn->out,
+			      "STALE the state here may be %llu ms old, %llu ms are allowed",
+			      (unsigned long long)div_up_u64(age_ns, 1000000),
+			      (unsigned long long)(stale_ns_max / 1000000));
+	return true;
+}
+
 static void
 answer_write(struct connection *conn, const struct slot *slot)
 {
@@ -420,7 +453,8 @@ answer(struct connection *conn)
 				gateway_close(gateway, conn);
 		} else if (slot->kind == SLOT_WRITE) {
 			answer_write(conn, slot);
-		} else if (!answer_read(conn, slot, &view)) {
+		} else if ((!slot->is_local || !is_too_stale(conn, &view)) &&
+			   !answer_read(conn, slot, &view)) {
 			break;
 		}
 		if (slot->is_silent && conn->end == CONNECTION_OPEN)
@@ -524,6 +558,7 @@ take_local_read(struct connection *conn, const struct gateway_command *command)
 	slot->command = command;
 	slot->outcome = SUBMIT_DONE;
 	slot->is_ready = true;
+	slot->is_local = true;
 	slot->is_silent = reply_is_silent(conn);
 	gateway_count(&conn->gateway->counters.reads, 1);
 	return true;

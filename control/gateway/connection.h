@@ -46,6 +46,7 @@ struct slot {
 	struct reply reply; /* WRITE; the bytes of its data are the slot's */
 	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
 	bool is_exec;       /* its answer ends the connection's transaction */
+	bool is_local;      /* READ: a replica answers it from what it has applied */
 };
 
 enum connection_reply {
@@ -93,8 +94,9 @@ struct connection {
 	uint64_t last_write_index; /* highest log_index of an answered write */
 	uint16_t last_write_copies;
 	bool has_written;
-	bool is_memory;   /* its writes and reads are of class memory */
-	bool is_readonly; /* a replica may answer its reads from what it has applied */
+	bool is_memory;        /* its writes and reads are of class memory */
+	bool is_readonly;      /* a replica may answer its reads from what it has applied */
+	uint64_t stale_ns_max; /* if that is no older; 0: any, as far as the node allows */
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];
 	/* Its node was master when it began, or has written for it: such a client is let go once

@@ -142,6 +142,7 @@ take_config(struct gateway *gateway, const struct gateway_config *config, char *
 	gateway->endpoint = config->endpoint;
 	gateway->endpoint_stats = config->endpoint_stats;
 	gateway->node_id = config->node_id;
+	gateway->stale_ns_max = config->stale_ns_max;
 	gateway->connections_max = or_default(config->connections_max, 1000);
 	gateway->in_flight_max = or_default(config->in_flight_max, config->channel->in_flight_max);
 	gateway->buffers_bytes_max =

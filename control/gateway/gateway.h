@@ -56,6 +56,7 @@ struct gateway_config {
 				     * small lowers what can be written */
 	uint32_t output_bytes_max;  /* 16 MiB: one reply, and what a slow client may leave unread */
 	uint64_t buffers_bytes_max; /* 256 MiB: all connections together */
+	uint64_t stale_ns_max;      /* 0: any; age of what READONLY is answered at a replica */
 
 	struct submit_channel *channel; /* front_wake.fd >= 0; this thread is its front end */
 	struct state *state;            /* one of its readers is ours */

@@ -86,7 +86,7 @@ struct gateway {
 	char refusal[GATEWAY_ERROR_BYTES]; /* a text with numbers, until it is written out */
 	struct resp_arg plan_args[2];      /* of a plan whose arguments come in another order */
 	uint32_t connections_max, in_flight_max;
-	uint64_t buffers_bytes_max;
+	uint64_t buffers_bytes_max, stale_ns_max;
 	struct peer peers[GATEWAY_PEERS_MAX];
 	uint32_t peers_count;
 	uint16_t node_id, port;

@@ -12,5 +12,7 @@ bool info_is_master(struct gateway *gateway);
 const struct peer *info_peer_next(const struct gateway *gateway, uint32_t *at);
 /* Replicas that hold what commits now. */
 uint32_t info_replicas(const struct node_status *status);
+/* As people read it: whole milliseconds, rounded up; -1: not known. */
+long long info_stale_ms(uint64_t stale_ns);
 
 #endif

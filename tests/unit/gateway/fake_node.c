@@ -328,6 +328,7 @@ fake_try_start(struct fake_node *node, char *why, size_t why_bytes)
 		.command_bytes_max = node->command_bytes_max,
 		.output_bytes_max = node->output_bytes_max,
 		.buffers_bytes_max = node->buffers_bytes_max,
+		.stale_ns_max = node->stale_ns_max,
 		.channel = &node->channel,
 		.state = node->state,
 		.status = &node->cell,

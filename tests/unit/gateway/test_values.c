@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/gateway/glob.h"
@@ -247,6 +248,90 @@ test_readonly_at_a_replica(void **context)
 	close(fd);
 }
 
+/* The state is @age_ms old; @age_ms 0: that is not known. */
+static void
+publish_age(struct fake_node *node, uint64_t age_ms)
+{
+	struct node_status status;
+	struct timespec now;
+
+	fake_publish_role(node, false, 2);
+	status_read(&node->cell, &status);
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	status.echo_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	status.fresh_ns = age_ms == 0 ? 0 : status.echo_ns - age_ms * 1000000;
+	status.effective_elect_min_ns = UINT64_MAX;
+	status_publish(&node->cell, &status);
+}
+
+static void
+test_readonly_with_a_bound(void **context)
+{
+	struct fake_node *node = *context;
+	char line[128];
+	int fd = client_open(node);
+
+	client_send(fd, "SET k v\r\n");
+	client_expect(fd, "+OK\r\n");
+	close(fd);
+	node->is_not_master = true;
+	node->master_id = 2;
+	publish_age(node, 60000);
+	fd = client_open(node);
+	client_send(fd, "READONLY 0\r\nREADONLY x\r\nREADONLY 3600001\r\nREADONLY 1 2\r\n");
+	for (int i = 0; i < 4; i++)
+		client_expect(fd, "-ERR READONLY takes 1 to 3600000 milliseconds, or nothing\r\n");
+	client_send(fd, "GET k\r\nREADONLY 3600000\r\nGET k\r\nREADONLY 50000\r\nGET k\r\n");
+	client_expect(fd, "-MOVED 0 10.0.0.2:7002\r\n+OK\r\n$1\r\nv\r\n+OK\r\n");
+	client_read_line(fd, line, sizeof(line));
+	assert_memory_equal(line, "-STALE the state here may be 60", 31);
+	assert_non_null(strstr(line, " ms old, 50000 ms are allowed\r\n"));
+	client_send(fd, "TERN.STALE\r\n");
+	client_expect(fd, "*2\r\n:60");
+	client_read_line(fd, line, sizeof(line));
+	client_expect(fd, ":69\r\n");
+	publish_age(node, 0);
+	client_send(fd, "MGET k k\r\nGET k\r\nTERN.STALE\r\n");
+	client_expect(fd, "-STALE how old the state here is, is not known\r\n"
+			  "-STALE how old the state here is, is not known\r\n"
+			  "*2\r\n:-1\r\n:69\r\n");
+	/* Without a bound any age will do. */
+	client_send(fd, "READONLY\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n$1\r\nv\r\n");
+	close(fd);
+}
+
+/* The node's own bound, of connections that name none. */
+static void
+test_readonly_at_a_node_with_a_bound(void **context)
+{
+	struct fake_node *node = calloc(1, sizeof(*node));
+
+	(void)context;
+	assert_non_null(node);
+	node->stale_ns_max = 50000 * UINT64_C(1000000);
+	fake_start(node);
+	node->is_not_master = true;
+	node->master_id = 2;
+	publish_age(node, 60000);
+	const int fd = client_open(node);
+	char line[128];
+	client_send(fd, "READONLY\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n-STALE the state here may be 60");
+	client_read_line(fd, line, sizeof(line));
+	/* A connection may ask for less, not for more. */
+	client_send(fd, "READONLY 70000\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n-STALE the state here may be 60");
+	client_read_line(fd, line, sizeof(line));
+	assert_non_null(strstr(line, " 50000 ms are allowed"));
+	publish_age(node, 10);
+	client_send(fd, "RESET\r\nREADONLY\r\nGET k\r\n");
+	client_expect(fd, "+RESET\r\n+OK\r\n$-1\r\n");
+	close(fd);
+	fake_stop(node);
+	free(node);
+}
+
 /* A connection of class memory sees what was answered in it; the others what is durable. */
 static void
 test_class(void **context)
@@ -313,6 +398,8 @@ main(void)
 		NODE_TEST(test_scan_returns_every_key_once),
 		NODE_TEST(test_scan_and_keys_refuse),
 		NODE_TEST(test_readonly_at_a_replica),
+		NODE_TEST(test_readonly_with_a_bound),
+		cmocka_unit_test(test_readonly_at_a_node_with_a_bound),
 		NODE_TEST(test_class),
 		cmocka_unit_test(test_glob),
 	};
