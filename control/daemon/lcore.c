@@ -3,8 +3,9 @@
  * The data thread: boots the runtime, then turns it. Adaptive polling: while work is in flight it
  * polls and yields, with a short sleep now and then; idle, it spins for poll.spin, then sleeps on
  * the wake-up, the management socket and storage completions. Frames of the data port wake nobody,
- * so a sleep is never longer than an eighth of the idle time (nor than poll.sleep_max): what comes
- * after a pause waits for a small part of that pause. Only traffic ends the idle time. Heartbeats
+ * so a sleep is never longer than an eighth of the idle time (nor than poll.sleep_max, unless peers
+ * are heard on the management network: they wake us there, runtime_sleep_ns): what comes after a
+ * pause waits for a small part of that pause. Only traffic ends the idle time. Heartbeats
  * do not: three idle nodes would burn a fifth of a core on telling each other that they are there.
  */
 #include "control/daemon/ternd.h"
@@ -147,8 +148,9 @@ rest(struct ternd *node, struct nap *nap)
 		sched_yield();
 		return;
 	}
-	const uint64_t ns = min_u64(max_u64(idle_ns / NAP_SHARE, node->config.poll.sleep_min_ns),
-				    node->config.poll.sleep_max_ns);
+	const uint64_t ns =
+	    min_u64(max_u64(idle_ns / NAP_SHARE, node->config.poll.sleep_min_ns),
+		    runtime_sleep_ns(node->runtime, node->config.poll.sleep_max_ns));
 	if (deadline_ns > now_ns) {
 		sleep_until_woken(node, min_u64(ns, deadline_ns - now_ns));
 		nap->slept_ns = platform_monotonic_ns();

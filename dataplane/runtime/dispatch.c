@@ -53,6 +53,10 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 static void
 on_send(struct runtime *rt, const struct core_effect *effect)
 {
+	const uint32_t slot = runtime_node_slot(rt, effect->node);
+
+	if (effect->msg.kind == MSG_HEARTBEAT && slot != UINT32_MAX)
+		rt->beats[slot] = effect->msg;
 	if (effect->msg.kind != MSG_APPEND_ACK) {
 		link_send(&rt->link, effect->node, effect->paths, effect->msg.term, &effect->msg);
 		return;

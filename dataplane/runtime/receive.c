@@ -167,6 +167,8 @@ on_frame(struct runtime *rt, const struct net_frame *frame, enum core_path path)
 
 	if (!link_accept(&rt->link, frame, &hdr))
 		return;
+	if (path == CORE_PATH_MGMT)
+		rt->mgmt_heard_ns[hdr.sender] = rt->now_ns;
 	switch (hdr.kind) {
 	case FRAME_MESSAGE:
 		on_message(rt, &hdr, body, path);
@@ -198,8 +200,9 @@ receive_port(struct runtime *rt, const struct net_port *port, enum core_path pat
 			port->ops->rx_release(port->net, frames, count);
 		has_any = has_any || count != 0;
 		if (count < NET_BURST_MAX)
-			break;
+			return has_any;
 	}
+	rt->has_backlog = true;
 	return has_any;
 }
 
@@ -214,7 +217,11 @@ receive_turn(struct runtime *rt)
 	if (rt->link.mgmt.ops != NULL &&
 	    (!is_turning || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {
 		rt->mgmt_polled_ns = rt->now_ns;
-		has_any |= receive_port(rt, &rt->link.mgmt, CORE_PATH_MGMT);
+		/* What wakes this node there follows what it was woken for. */
+		if (receive_port(rt, &rt->link.mgmt, CORE_PATH_MGMT)) {
+			(void)receive_port(rt, &rt->link.data, CORE_PATH_DATA);
+			has_any = true;
+		}
 	}
 	return has_any;
 }

@@ -266,18 +266,20 @@ tick(struct runtime *rt)
 		rt->link.drops.core_refused++;
 }
 
+/* @is_traffic: the turn did more than housekeeping. A heartbeat that was answered leaves nothing
+ * that a further turn would find. */
 static enum runtime_turn
-verdict(const struct runtime *rt)
+verdict(const struct runtime *rt, bool is_traffic)
 {
 	const struct core_view *view = core_view(rt->core);
 
-	if (rt->has_worked)
+	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
 	if (storage_is_busy(rt) || rt->read_head != rt->read_tail ||
 	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
 	    view->commit_index < view->last_index ||
 	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
-		return RUNTIME_WAITING;
+		return rt->has_worked ? RUNTIME_WORKED : RUNTIME_WAITING;
 	return RUNTIME_IDLE;
 }
 
@@ -318,6 +320,8 @@ runtime_turn(struct runtime *rt)
 	rt->stages.since = rt->config.clock.ops->cycles(rt->config.clock.clock);
 	rt->stages.now = STAGE_persist;
 	rt->turns++;
+	const uint64_t busy_count = rt->busy_count;
+	rt->has_backlog = false;
 	rt->has_worked = count_busy(rt, storage_poll(rt));
 	(void)stage_enter(rt, STAGE_receive);
 	rt->has_worked |= receive_turn(rt);
@@ -344,7 +348,31 @@ runtime_turn(struct runtime *rt)
 	publish_status(rt);
 	stages_end(rt);
 	rt->idle_turns += !rt->has_worked;
-	return verdict(rt);
+	return verdict(rt, rt->busy_count != busy_count);
+}
+
+/* True: those who may send blocks to this node, or repairs, are heard over the management network
+ * and would wake it there. */
+static bool
+is_woken(const struct runtime *rt)
+{
+	const uint64_t window_ns = RUNTIME_WAKE_BEATS * rt->config.timers.heartbeat_ns;
+	const struct core_view *view = core_view(rt->core);
+
+	if (view->role != CORE_MASTER)
+		return view->master_id != 0 &&
+		       rt->now_ns - rt->mgmt_heard_ns[view->master_id] < window_ns;
+	for (uint32_t i = 0; i < rt->stream_count; i++)
+		if (rt->now_ns - rt->mgmt_heard_ns[rt->stream_nodes[i]] >= window_ns)
+			return false;
+	return true;
+}
+
+uint64_t
+runtime_sleep_ns(const struct runtime *rt, uint64_t polled_max_ns)
+{
+	return is_woken(rt) ? max_u64(2 * rt->config.timers.heartbeat_ns, polled_max_ns)
+			    : polled_max_ns;
 }
 
 uint64_t

@@ -95,6 +95,11 @@ enum runtime_turn runtime_turn(struct runtime *runtime);
 /* When runtime_turn must be called even if nothing comes in. */
 uint64_t runtime_deadline_ns(const struct runtime *runtime);
 
+/* How long an idle loop may sleep, if it wakes up for the management network and sees what the data
+ * port brings only afterwards: @polled_max_ns, or longer where peers are heard over the management
+ * network. They have to: who sends blocks after a pause repeats a heartbeat there. */
+uint64_t runtime_sleep_ns(const struct runtime *runtime, uint64_t polled_max_ns);
+
 /* Rises with everything that clients and the log make this node do: requests taken, blocks sealed,
  * fragments and fetches received, storage completions, reads answered, blocks applied. Heartbeats,
  * ticks, votes and status leave it, so a loop can tell traffic from its own housekeeping. */

@@ -28,6 +28,8 @@
 /* Windows of all readers that are being read; besides them the device's queue takes write groups
  * and superblock updates, for which it must have room (disk.queue_depth). */
 #define RUNTIME_READS_IN_FLIGHT_MAX 16u
+#define RUNTIME_WAKE_NS        2000000u /* without blocks for so long, a peer may sleep deeply */
+#define RUNTIME_WAKE_BEATS     4u       /* a peer not heard for so many heartbeats wakes nobody */
 
 /* What one turn does at most, and what may wait. */
 #ifdef TERN_TINY_LIMITS
@@ -158,6 +160,12 @@ struct runtime {
 	uint32_t reads_in_flight;
 
 	uint64_t now_ns, mgmt_polled_ns, status_ns;
+	/* Beside the data port, which wakes nobody: when a node was heard over the management
+	 * network, by node id; what a master last told each data peer there, to be told again, by
+	 * slot; and when it sent blocks there. */
+	uint64_t mgmt_heard_ns[NET_NODES_MAX];
+	struct msg beats[CORE_NODES_MAX];
+	uint64_t bulk_sent_ns[CORE_NODES_MAX];
 	struct boot boot;
 	struct meta_writer meta;
 	struct cut cut;
@@ -203,6 +211,7 @@ struct runtime {
 	uint64_t groups_begun;
 	uint64_t group_ns; /* what the device took for a write group, lately; 0: none was written */
 	bool has_worked;
+	bool has_backlog;      /* the turn left frames where they were */
 	bool is_apply_stopped; /* a committed block that this build does not understand */
 };
 

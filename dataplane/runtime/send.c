@@ -3,6 +3,19 @@
 
 #include "dataplane/base/invariant.h"
 
+/* Blocks went to a peer that had none for a while and may sleep: frames of the data port would wait
+ * for the end of that sleep, so the last heartbeat is repeated where it ends it. To the peer it is
+ * a copy of what it had, as a network may make one. */
+static void
+wake_peer(struct runtime *rt, uint32_t slot)
+{
+	const struct core_view *view = core_view(rt->core);
+	const struct msg *beat = &rt->beats[slot];
+
+	if (beat->kind == MSG_HEARTBEAT && beat->term == view->term)
+		link_send(&rt->link, rt->stream_nodes[slot], CORE_PATH_MGMT, beat->term, beat);
+}
+
 static bool
 send_stream(struct runtime *rt, uint32_t slot)
 {
@@ -50,16 +63,24 @@ send_fetch(struct runtime *rt)
 bool
 send_turn(struct runtime *rt)
 {
+	uint32_t wake_slots = 0;
 	bool has_any = false;
 
 	if (core_view(rt->core)->role == CORE_MASTER) {
-		for (uint32_t i = 0; i < rt->stream_count; i++)
-			if (stream_is_active(rt->streams[i]))
-				has_any |= send_stream(rt, i);
+		for (uint32_t i = 0; i < rt->stream_count; i++) {
+			if (!stream_is_active(rt->streams[i]) || !send_stream(rt, i))
+				continue;
+			has_any = true;
+			if (rt->now_ns - rt->bulk_sent_ns[i] >= RUNTIME_WAKE_NS)
+				wake_slots |= 1u << i;
+			rt->bulk_sent_ns[i] = rt->now_ns;
+		}
 	} else {
 		has_any = send_fetch(rt);
 	}
 	link_bulk_flush(&rt->link);
+	for (; wake_slots != 0; wake_slots &= wake_slots - 1)
+		wake_peer(rt, (uint32_t)__builtin_ctz(wake_slots));
 	dispatch_acks(rt);
 	return has_any;
 }
