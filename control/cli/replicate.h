@@ -27,6 +27,7 @@ struct replicate {
 	struct bench_floor floor;
 	uint64_t runs, keys, duration_ns;
 	bool has_durable, has_memory; /* classes that are measured */
+	bool is_log_volatile;
 	struct replicate_point points[REPLICATE_POINTS_MAX];
 	struct replicate_series series[REPLICATE_POINTS_MAX];
 	uint32_t point_count;

@@ -102,8 +102,9 @@ report_point(const struct replicate *r, uint32_t number, json_t *report)
 	add(report, point->name, "commands a block", "commands", BENCH_HIGHER,
 	    median_of(series->block_mean, series->count));
 	/* Every copy goes to a device, and the floor is that of as many writers together. */
-	add(report, point->name, "of the device", "times", BENCH_HIGHER,
-	    rate * point->command_bytes * r->copies / raw_bytes);
+	if (!r->is_log_volatile)
+		add(report, point->name, "of the device", "times", BENCH_HIGHER,
+		    rate * point->command_bytes * r->copies / raw_bytes);
 	add(report, point->name, "of the port", "times", BENCH_HIGHER,
 	    rate * point->command_bytes / port_bytes(r));
 }

@@ -230,9 +230,10 @@ why_void(const struct replicate_point *point, const json_t *result, bool is_coun
 		return "no session could be opened";
 	if (!point->is_memory && integer(result, "durable") != done)
 		return "not every command was durable";
-	if (!is_counted)
-		return "not every command was counted on every node, or others wrote";
-	return is_same ? NULL : "master, mode, term or epoch changed";
+	/* Where mastership was lost, commands whose outcome nobody knows are counted, too. */
+	if (!is_same)
+		return "master, mode, term or epoch changed";
+	return is_counted ? NULL : "not every command was counted on every node, or others wrote";
 }
 
 /* One load of @point, checked. With @duration_ns 0 it writes every key once and is not noted. */
@@ -294,6 +295,11 @@ check_room(struct replicate *r)
 	    (uint64_t)(integer(master, "log_area_bytes") - integer(master, "log_used_bytes"));
 	enum admin_exit code = master ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;
 
+	r->is_log_volatile = json_is_true(json_object_get(master, "log_volatile"));
+	if (!code && r->is_log_volatile && r->has_durable)
+		code = cli_fail(r->cli, ADMIN_EXIT_REFUSED,
+				"the logs of this cluster are in RAM, so no command is durable; "
+				"give --class memory");
 	if (!code && has < need + need / 64)
 		code = cli_fail(r->cli, ADMIN_EXIT_REFUSED,
 				"%llu keys need state.capacity \"%lluMiB\", the cluster has "
@@ -314,8 +320,9 @@ check_room(struct replicate *r)
 static enum admin_exit
 run_all(struct replicate *r)
 {
-	static const struct replicate_point fill[] = { { "fill", SMALL_COMMAND, 0, 16384, false },
-						       { "fill", LARGE_COMMAND, 0, 4096, false } };
+	const bool is_memory = !r->has_durable;
+	const struct replicate_point fill[] = { { "fill", SMALL_COMMAND, 0, 16384, is_memory },
+						{ "fill", LARGE_COMMAND, 0, 4096, is_memory } };
 	enum admin_exit code = check_room(r);
 
 	for (size_t i = 0; i < 2 && !code; i++)
