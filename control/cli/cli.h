@@ -51,6 +51,7 @@ enum cli_option_id {
 	CLI_LINKS,
 	CLI_IP,
 	CLI_LOG,
+	CLI_EC,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -186,6 +187,7 @@ enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);
 enum admin_exit verb_bench_compare(struct cli *cli);
 enum admin_exit verb_bench_raw(struct cli *cli);
+enum admin_exit verb_bench_ec(struct cli *cli);
 enum admin_exit verb_bench_replicate(struct cli *cli);
 enum admin_exit verb_version(struct cli *cli);
 enum admin_exit verb_commands(struct cli *cli);

@@ -52,6 +52,9 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_CLASS] = { "class", 0, "NAME",
 			"class of the commands: durable (default), memory or both",
 			"durable memory both" },
+	[CLI_EC] = { "ec", 0, "K+M",
+		     "erasure code: K devices' worth of data, M devices may be lost (default 4+2)",
+		     "1+1 2+1 4+2 8+3" },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -202,6 +205,13 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  CLI_BIT(CLI_DIR) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION),
 	  verb_bench_raw },
+	{ "bench ec",
+	  "measure the erasure code of write groups",
+	  "Encoding and decoding on one core, beside ISA-L called raw on the same memory, in turn. "
+	  "--duration is that of each measurement.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_EC) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION),
+	  verb_bench_ec },
 	{ "bench replicate",
 	  "measure replication beside the floor of the machine",
 	  "Device, port and Tern in turns, with load made inside the master: single commands, "

@@ -92,6 +92,25 @@ config_parse_ns(const char *text, uint64_t *ns)
 	return parse_with_unit(text, time_units, COUNT(time_units), ns);
 }
 
+static bool
+parse_small(const char **text, uint32_t *number)
+{
+	const char *p = *text;
+
+	*number = 0;
+	for (; *p >= '0' && *p <= '9' && p - *text < 2; p++)
+		*number = *number * 10 + (uint32_t)(*p - '0');
+	const bool has_digits = p != *text;
+	*text = p;
+	return has_digits;
+}
+
+bool
+config_parse_geometry(const char *text, uint32_t *k, uint32_t *m)
+{
+	return parse_small(&text, k) && *text++ == '+' && parse_small(&text, m) && *text == '\0';
+}
+
 static void
 format_with_unit(uint64_t value, const struct unit *units, size_t count, char *out)
 {

@@ -13,6 +13,9 @@ bool config_parse_bytes(const char *text, uint64_t *bytes);
 /* ns, us, ms, s. False: not a time. */
 bool config_parse_ns(const char *text, uint64_t *ns);
 
+/* "4+2": two numbers of at most two digits. False: not that. */
+bool config_parse_geometry(const char *text, uint32_t *k, uint32_t *m);
+
 #define CONFIG_UNITS_TEXT_MAX 32u
 /* The shortest exact form: the largest unit that divides the value. */
 void config_format_bytes(uint64_t bytes, char out[CONFIG_UNITS_TEXT_MAX]);

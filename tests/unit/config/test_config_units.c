@@ -81,6 +81,24 @@ written_forms_read_back(void **unused)
 }
 
 static void
+geometries(void **unused)
+{
+	static const char *const bad[] = { "",    "4",   "4+",   "+2",   "4+2 ",  " 4+2", "4-2",
+					   "a+2", "4+b", "4++2", "4+2+", "004+2", "4+200" };
+	uint32_t k, m;
+
+	(void)unused;
+	assert_true(config_parse_geometry("4+2", &k, &m));
+	assert_int_equal(k, 4);
+	assert_int_equal(m, 2);
+	assert_true(config_parse_geometry("16+0", &k, &m));
+	assert_int_equal(k, 16);
+	assert_int_equal(m, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(config_parse_geometry(bad[i], &k, &m));
+}
+
+static void
 distance(void **unused)
 {
 	char longer[100];
@@ -104,6 +122,7 @@ main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(times),
 		cmocka_unit_test(written_forms_read_back),
+		cmocka_unit_test(geometries),
 		cmocka_unit_test(distance),
 	};
 

@@ -29,6 +29,7 @@ _tern() {
 	--links) COMPREPLY=($(compgen -W "1 2" -- "$cur")); return ;;
 	--ip) COMPREPLY=($(compgen -W "4 6" -- "$cur")); return ;;
 	--log) COMPREPLY=($(compgen -W "file ram" -- "$cur")); return ;;
+	--ec) COMPREPLY=($(compgen -W "1+1 2+1 4+2 8+3" -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -42,7 +43,7 @@ _tern() {
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"dev") words="up down status kill stop cont start cut heal" ;;
-	"bench") words="run compare raw replicate" ;;
+	"bench") words="run compare raw ec replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;
@@ -63,6 +64,7 @@ _tern() {
 	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
 	"bench compare"*) words="--help --output" ;;
 	"bench raw"*) words="--help --output --dir --duration --runs" ;;
+	"bench ec"*) words="--help --output --duration --runs --ec" ;;
 	"bench replicate"*) words="--help --output --dir --node-file --timeout --keys --duration --runs --class --points" ;;
 	"version"*) words="--help --output" ;;
 	"commands"*) words="--help --output" ;;
