@@ -61,7 +61,7 @@ bytes_fill(uint8_t *out, const struct value *value)
 
 	INVARIANT(value->tail_bytes <= value->bytes);
 	/* What was there may be what comes, a little before or behind. */
-	if (head_bytes != 0 && value->data != out)
+	if (head_bytes != 0 && value->data != NULL && value->data != out)
 		memmove(out, value->data, head_bytes);
 	if (value->tail_bytes != 0)
 		memcpy(out + head_bytes, value->tail, value->tail_bytes);
@@ -142,6 +142,26 @@ mvcc_put(struct state *state, struct entry *entry, enum state_space space, const
 		index_insert(state, hash, entry);
 		order_insert(&state->orders[space], entry);
 	}
+	return entry;
+}
+
+struct entry *
+mvcc_restore(struct state *state, enum state_space space, const void *key, uint32_t key_bytes,
+	     struct state_position at, const struct value *value)
+{
+	const uint64_t hash = state_index_hash(state, space, key, key_bytes);
+	struct version *version = state_alloc(state, version_size(value_stored_bytes(value)));
+	struct entry *entry = entry_make(state, space, key, key_bytes, hash);
+
+	INVARIANT(value->type != STATE_NONE && value->base == NULL);
+	version->stamp = stamp_make(state->branch, at.log_index);
+	version->hash = 0;
+	version_fill(version, at, value);
+	expiry_enter(state, entry, version);
+	version_push(state, entry, version, NULL);
+	undo_forget(state, state->undo_count);
+	index_insert(state, hash, entry);
+	order_insert(&state->orders[space], entry);
 	return entry;
 }
 

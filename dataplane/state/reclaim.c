@@ -13,7 +13,7 @@
 static uint64_t
 floor_stamp(const struct state *state)
 {
-	uint64_t floor = state->committed_stamp;
+	uint64_t floor = min_u64(state->committed_stamp, state->checkpoint.pin);
 
 	for (uint32_t i = 0; i < state->config.readers_max; i++)
 		floor = min_u64(floor, atomic_load(&state->readers[i].pin));
@@ -165,6 +165,10 @@ crowd_turn(struct state *state, uint64_t floor)
 	if (state->arena.pages_free >= state->arena.pages_count / 8 ||
 	    floor == state->committed_stamp || state->queue_head == NULL)
 		return;
+	if (state->checkpoint.pin == floor && !state->checkpoint.is_ended) {
+		state->checkpoint.is_ended = true;
+		state->views_ended++;
+	}
 	for (uint32_t i = 0; i < state->config.readers_max; i++) {
 		struct state_reader *reader = &state->readers[i];
 		if (atomic_load(&reader->pin) == floor && !atomic_exchange(&reader->is_ended, true))

@@ -168,7 +168,9 @@ session_open(struct state *state, struct state_position at, uint64_t time_ns, st
 {
 	struct session_image image = { .low = 1,
 				       .last_used_ns = time_ns,
-				       .last_index = at.log_index };
+				       .last_index = at.log_index,
+				       .used_index = at.log_index,
+				       .used_slot = at.slot };
 
 	if (!has_session_room(state) && state->lru_oldest != NULL) {
 		struct entry *oldest = state->lru_oldest;
@@ -259,6 +261,67 @@ repeat_answer(const struct session_image *image, uint64_t seq, struct reply *rep
 	reply->value = (int64_t)image->last_index;
 }
 
+void
+session_restore(struct state *state, const struct session_image *image, struct state_position at)
+{
+	const le64 key = session_key(image->client_id);
+	struct entry *entry = mvcc_restore(
+	    state, STATE_SESSIONS, &key, sizeof(key), at,
+	    &(struct value){ .type = STATE_TYPE_SESSION, .bytes = sizeof(*image), .data = image });
+	struct version *version = rcu_own(entry->newest);
+
+	version->hash = state_session_hash(session_image(version));
+	state->hash_sum += version->hash;
+	lru_append(state, entry);
+	state->session_count++;
+	state->logical_bytes += STATE_SESSION_CHARGE;
+}
+
+static bool
+is_used_before(struct entry *a, struct entry *b)
+{
+	const struct session_image *x = newest_image(a), *y = newest_image(b);
+
+	if (x->used_index != y->used_index)
+		return x->used_index < y->used_index;
+	return x->used_slot < y->used_slot;
+}
+
+/* Takes the first @count sessions, or all, off the list at @head. */
+static struct entry *
+run_take(struct entry **head, uint64_t count)
+{
+	struct entry *first = *head, *last = first;
+
+	for (uint64_t i = 1; i < count && last != NULL; i++)
+		last = links_of(last)->lru_next;
+	if (last == NULL) {
+		*head = NULL;
+		return first;
+	}
+	*head = links_of(last)->lru_next;
+	links_of(last)->lru_next = NULL;
+	return first;
+}
+
+/* Sorts by merging runs of 1, 2, 4, ... sessions. */
+void
+session_restore_order(struct state *state)
+{
+	for (uint64_t run = 1; run < state->session_count; run *= 2) {
+		struct entry *left = state->lru_oldest;
+		state->lru_oldest = state->lru_newest = NULL;
+		while (left != NULL) {
+			struct entry *a = run_take(&left, run), *b = run_take(&left, run);
+			while (a != NULL || b != NULL) {
+				struct entry **from =
+				    b == NULL || (a != NULL && is_used_before(a, b)) ? &a : &b;
+				lru_append(state, run_take(from, 1));
+			}
+		}
+	}
+}
+
 /* What the client says is its lowest open sequence number, and no more than the window away. */
 static uint64_t
 lowest_open(const struct command *command)
@@ -283,6 +346,8 @@ session_admit(struct state *state, struct entry *entry, struct state_position at
 	INVARIANT(seq >= image->low && seq - image->low < STATE_SESSION_WINDOW);
 	if (image->last_used_ns != time_ns) {
 		image->last_used_ns = time_ns;
+		image->used_index = at.log_index;
+		image->used_slot = at.slot;
 		if (!image->has_moved) {
 			image->has_moved = true;
 			image->moved_from = links_of(entry)->lru_prev;

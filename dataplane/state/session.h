@@ -4,6 +4,8 @@
 #ifndef TERN_STATE_SESSION_H
 #define TERN_STATE_SESSION_H
 
+#include <assert.h>
+
 #include "dataplane/state/state_internal.h"
 
 #define STATE_REPLIES_KEPT     16u
@@ -29,6 +31,10 @@ struct session_image {
 	uint64_t client_id;
 	uint64_t low; /* the window is [low, low + STATE_SESSION_WINDOW) */
 	uint64_t last_used_ns, last_index;
+	/* The command that moved the session to the end of the list by last use: what the list is
+	 * made again from. Not part of the state hash. */
+	uint64_t used_index;
+	uint32_t used_slot;
 	uint64_t done[STATE_SESSION_WINDOW / 64]; /* bit seq % STATE_SESSION_WINDOW */
 	uint64_t
 	    refused[STATE_SESSION_WINDOW / 64]; /* of the done: which were refused when applied */
@@ -52,6 +58,11 @@ session_image(struct version *version)
 	return (struct session_image *)(void *)version->data;
 }
 
+/* The value of a session's record in a checkpoint: each number as 8 bytes. */
+#define STATE_SESSION_NUMBERS (7u + STATE_SESSION_WINDOW / 64 * 2 + STATE_REPLIES_KEPT * 6)
+#define STATE_SESSION_BYTES   (STATE_SESSION_NUMBERS * 8u)
+static_assert(STATE_SESSION_BYTES <= COMMAND_KEY_BYTES_MAX, "gathered where keys are");
+
 /* hash.c */
 uint64_t state_session_hash(const struct session_image *image);
 
@@ -67,6 +78,15 @@ void session_record(struct state *state, struct entry *entry, struct state_posit
 		    uint64_t seq, const struct reply *reply);
 /* Gives the sessions changed since the last publication their hash. */
 void session_hash_dirty(struct state *state);
+/* For checkpoints. @out, @bytes: STATE_SESSION_BYTES. CORRUPT: no session can be like that. */
+void session_image_encode(uint8_t *out, const struct session_image *image);
+TERN_CHECKED enum tern_err
+session_image_decode(const uint8_t *bytes, uint64_t log_index, struct session_image *image);
+/* Makes a session that was restored; and puts the list by last use, when all are there, into
+ * the order that their images tell. */
+void
+session_restore(struct state *state, const struct session_image *image, struct state_position at);
+void session_restore_order(struct state *state);
 /* For rollback: forgets that they were changed; and puts @entry back where it stood by last use
  * before @version, its newest, was made. */
 void session_forget_dirty(struct state *state);

@@ -40,7 +40,7 @@ carve(uint8_t **next, size_t bytes, size_t align)
 	return start;
 }
 
-static void
+void
 publication_fill(struct state *state, uint64_t log_index)
 {
 	struct publication *p = publication_slot(state, log_index);
@@ -102,6 +102,7 @@ state_init(const struct state_config *config, struct state **out)
 	atomic_init(&state->expiry_next_ns, UINT64_MAX);
 	state->client_id_next = 1;
 	state->has_readers = true;
+	state->checkpoint.pin = UINT64_MAX;
 	state->branch = 1; /* so that no stamp is 0 */
 	publication_fill(state, 0);
 	state->committed_stamp = state->published_stamp;

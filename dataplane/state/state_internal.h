@@ -36,6 +36,7 @@
 #include <stdatomic.h>
 
 #include "dataplane/state/arena.h"
+#include "dataplane/state/checkpoint_internal.h"
 #include "dataplane/state/rcu.h"
 #include "dataplane/state/state.h"
 #include "dataplane/state/version.h"
@@ -141,6 +142,9 @@ struct state {
 	struct undo_chunk undo_home; /* used while it is free: mostly one chunk is enough */
 	bool is_undo_home_used;
 
+	struct checkpoint_cursor checkpoint;
+	struct restore_cursor restore;
+
 	_Alignas(64) _Atomic uint64_t published, committed; /* stamps */
 	_Atomic uint64_t expiry_next_ns;                    /* as published; UINT64_MAX: none */
 	_Atomic uint64_t expired_count;
@@ -215,8 +219,16 @@ struct entry *entry_make(struct state *state, enum state_space space, const void
 struct entry *
 mvcc_put(struct state *state, struct entry *entry, enum state_space space, const void *key,
 	 uint32_t key_bytes, uint64_t hash, struct state_position at, const struct value *value);
+/* The first version of a key that is not there, for a restore: linked, without a hash, and if
+ * value->data is NULL without its bytes. */
+struct entry *mvcc_restore(struct state *state, enum state_space space, const void *key,
+			   uint32_t key_bytes, struct state_position at, const struct value *value);
 /* Ends a live entry with a tombstone. */
 void mvcc_end(struct state *state, struct entry *entry, struct state_position at);
+
+/* state.c */
+/* @log_index is published, and readers may see it. */
+void publication_fill(struct state *state, uint64_t log_index);
 
 /* expiry.c */
 /* Tells the order of expiries that a version of @entry, a key, is its newest one from now on, or is

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/command.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/frame.h"
@@ -467,6 +468,119 @@ page_samples_make(struct samples *samples)
 	}
 }
 
+/* ---- checkpoint ---- */
+
+#ifndef TERN_TINY_LIMITS /* a header tells the size of its chunks */
+static enum tern_err
+checkpoint_hdr_turn(uint8_t *data, uint32_t bytes)
+{
+	struct checkpoint_hdr hdr;
+	const enum tern_err err = checkpoint_hdr_decode(data, &hdr);
+
+	assert_int_equal(bytes, CHECKPOINT_HDR_BYTES);
+	if (err == TERN_OK)
+		checkpoint_hdr_encode(data, &hdr);
+	return err;
+}
+#endif
+
+static enum tern_err
+checkpoint_chunk_turn(uint8_t *data, uint32_t bytes)
+{
+	struct checkpoint_chunk chunk;
+	const enum tern_err err = checkpoint_chunk_open(data, bytes / PAGE_BYTES, &chunk);
+
+	if (err == TERN_OK)
+		assert_int_equal(checkpoint_chunk_seal(data, &chunk), bytes / PAGE_BYTES);
+	return err;
+}
+
+static enum tern_err
+checkpoint_record_turn(uint8_t *data, uint32_t bytes)
+{
+	struct checkpoint_record record;
+	const enum tern_err err = checkpoint_record_decode(data, &record);
+
+	assert_int_equal(bytes, CHECKPOINT_RECORD_BYTES);
+	if (err == TERN_OK)
+		checkpoint_record_encode(data, &record);
+	return err;
+}
+
+#ifndef TERN_TINY_LIMITS
+static void
+checkpoint_hdr_sample(struct samples *samples)
+{
+	struct sample *sample = sample_add(samples, "checkpoint_header", checkpoint_hdr_turn);
+	const struct checkpoint_hdr hdr = {
+		.cluster_id = 0x0102030405060708ULL,
+		.shard = 3,
+		.machine_version = 1,
+		.meta = { .log_index = 701,
+			  .term = 702,
+			  .epoch = 703,
+			  .kind = BLOCK_COMMANDS,
+			  .chain = hash_of(7) },
+		.page_end = 704,
+		.block_time_ns = 705,
+		.voters = 6,
+		.learners = 8,
+		.config_index = 706,
+		.witness_id = 3,
+		.witness_gen = 707,
+		.state = { .time_ns = 708,
+			   .hash = 709,
+			   .key_count = 710,
+			   .session_count = 711,
+			   .expiry_count = 12,
+			   .logical_bytes = 713,
+			   .client_id_next = 714,
+			   .capacity_bytes = 7150,
+			   .value_bytes_max = 716,
+			   .sessions_max = 717 },
+		.stream_bytes = 4000,
+		.chunk_count = 1,
+		.root = hash_of(9),
+	};
+
+	checkpoint_hdr_encode(sample->data, &hdr);
+	sample->bytes = CHECKPOINT_HDR_BYTES;
+	sample->crc_at = 8;
+	sample->covered_first = 12;
+	sample->covered_end = CHECKPOINT_HDR_BYTES;
+}
+#endif
+
+static void
+checkpoint_samples_make(struct samples *samples)
+{
+#ifndef TERN_TINY_LIMITS /* a header tells the size of its chunks */
+	checkpoint_hdr_sample(samples);
+#endif
+
+	struct sample *sealed = sample_add(samples, "checkpoint_chunk", checkpoint_chunk_turn);
+	struct checkpoint_chunk chunk = { .cluster_id = 0x0102030405060708ULL,
+					  .log_index = 721,
+					  .shard = 3,
+					  .number = 722,
+					  .payload_bytes = 300 };
+	for (uint32_t i = 0; i < chunk.payload_bytes; i++)
+		sealed->data[CHECKPOINT_CHUNK_HDR_BYTES + i] = (uint8_t)(i * 7);
+	sealed->bytes = checkpoint_chunk_seal(sealed->data, &chunk) * PAGE_BYTES;
+	sealed->covered_first = 4;
+	sealed->covered_end = CHECKPOINT_CHUNK_HDR_BYTES;
+
+	static const struct checkpoint_record record = { .kind = CHECKPOINT_BYTES,
+							 .key_bytes = 731,
+							 .data_bytes = 732,
+							 .log_index = 733,
+							 .slot = 734,
+							 .expires_ns = 735 };
+	struct sample *plain = sample_add(samples, "checkpoint_record", checkpoint_record_turn);
+	checkpoint_record_encode(plain->data, &record);
+	plain->bytes = CHECKPOINT_RECORD_BYTES;
+}
+
 /* ---- superblock, register ---- */
 
 static enum tern_err
@@ -818,6 +932,7 @@ samples_make(void)
 	frame_samples_make(samples);
 	page_samples_make(samples);
 	storage_samples_make(samples);
+	checkpoint_samples_make(samples);
 	packet_samples_make(samples);
 	native_samples_make(samples);
 	return samples;
