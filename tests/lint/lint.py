@@ -160,7 +160,7 @@ def check_symbols(archives):
 KNOWN_DATA = {'rcu_thread'}
 OWN = ('crc32c', 'hash128', 'hash64', 'ring_', 'histogram_', 'tern_err_text', 'frame_', 'msg_',
        'page_', 'block_', 'command_', 'superblock_', 'witness_register_', 'inet_', 'fragment_',
-       'fetch_', 'native_', 'reply_list_')
+       'fetch_', 'native_', 'reply_list_', 'checkpoint_')
 
 
 def check_calls():
