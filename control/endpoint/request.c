@@ -57,17 +57,19 @@ flight_take(struct endpoint *endpoint)
 	return flight;
 }
 
-/* What libtern sends: every answer to it has a fixed length. */
+/* What libtern and forwarding gateways send: every answer to it has a fixed length. */
 static bool
 is_offered(const struct command *command)
 {
 	const bool is_write = command->op == COMMAND_SET || command->op == COMMAND_MSET ||
 			      command->op == COMMAND_DELETE || command->op == COMMAND_ADD ||
+			      command->op == COMMAND_APPEND || command->op == COMMAND_EXPIRE ||
+			      command->op == COMMAND_PERSIST ||
 			      command->op == COMMAND_SESSION_CLOSE;
 
 	/* Outside a session a datagram that comes twice would run twice. */
 	return is_write && command->client_id != 0 && command->class_ != COMMAND_ASYNC &&
-	       (command->flags & ~(COMMAND_HAS_MIN | COMMAND_HAS_MAX)) == 0;
+	       (command->flags & COMMAND_GET_OLD) == 0;
 }
 
 static void

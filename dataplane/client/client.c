@@ -19,6 +19,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/client/engine.h"
+#include "dataplane/client/forward.h"
 
 #define DEADLINE_MS         10000u
 #define RETRY_MIN_MS        50u
@@ -331,6 +332,24 @@ int
 tern_submit(struct tern_client *client, const struct tern_request *request)
 {
 	return engine_submit(&client->engine, request, now());
+}
+
+int
+client_submit_command(struct tern_client *client, const uint8_t *command, uint32_t bytes,
+		      tern_callback *done, void *context)
+{
+	return engine_submit_command(&client->engine, command, bytes, done, context, now());
+}
+
+const struct reply *
+client_reply(const struct tern_result *result)
+{
+	const struct call *call =
+	    (const struct call *)(const void *)((const uint8_t *)result -
+						offsetof(struct call, result));
+
+	INVARIANT(call->is_command && call->state == CALL_DONE);
+	return call->reply.kind != 0 ? &call->reply : NULL;
 }
 
 void

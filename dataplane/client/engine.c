@@ -2,6 +2,7 @@
 #include "dataplane/client/engine.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
@@ -60,16 +61,42 @@ session_refresh(struct engine *engine, uint64_t now_ns)
 	engine->low = engine->next_seq = 1;
 }
 
-int
-engine_submit(struct engine *engine, const struct tern_request *request, uint64_t now_ns)
+/* The slot of the next number; NULL: the window is full. */
+static struct call *
+call_next(struct engine *engine, bool is_read, uint64_t now_ns)
 {
-	const bool is_read = request->op == TERN_GET;
-
 	if (!is_read)
 		session_refresh(engine, now_ns);
 	const uint64_t id = is_read ? engine->next_read : engine->next_seq;
 	struct call *call = &engine->calls[id % TERN_WINDOW + (is_read ? TERN_WINDOW : 0)];
-	if (call->state != CALL_FREE)
+
+	return call->state == CALL_FREE ? call : NULL;
+}
+
+/* @call, whose command or key is in place, is under way from now on. */
+static void
+call_begin(struct engine *engine, struct call *call, uint64_t now_ns)
+{
+	call->state = CALL_OPEN;
+	call->is_log_full = false;
+	call->is_command = false;
+	call->id = call->is_read ? engine->next_read++ : engine->next_seq++;
+	call->send_ns = now_ns;
+	call->tries = call->backoff = 0;
+	call->result = (struct tern_result){ .status = TERN_REFUSED };
+	if (engine->open_count++ == 0)
+		engine->heard_ns = max_u64(engine->heard_ns, now_ns);
+	engine->pending_count++;
+	engine->due_ns = 0;
+}
+
+int
+engine_submit(struct engine *engine, const struct tern_request *request, uint64_t now_ns)
+{
+	const bool is_read = request->op == TERN_GET;
+	struct call *call = call_next(engine, is_read, now_ns);
+
+	if (call == NULL)
 		return -EAGAIN;
 	const int failed = engine_encode(call, request);
 	if (failed != 0)
@@ -82,24 +109,33 @@ engine_submit(struct engine *engine, const struct tern_request *request, uint64_
 		if (class_ == TERN_CLASS_MEMORY)
 			command_set_class(call->memory, COMMAND_MEMORY);
 	}
-	if (is_read)
-		engine->next_read++;
-	else
-		engine->next_seq++;
-	call->state = CALL_OPEN;
-	call->is_log_full = false;
-	call->id = id;
+	call_begin(engine, call, now_ns);
 	call->deadline_ns = now_ns + (request->deadline_ms != 0 ? request->deadline_ms * 1000000ull
 								: engine->deadline_ns);
-	call->send_ns = now_ns;
-	call->tries = call->backoff = 0;
 	call->done = request->done;
 	call->context = request->context;
-	call->result = (struct tern_result){ .status = TERN_REFUSED };
-	if (engine->open_count++ == 0)
-		engine->heard_ns = max_u64(engine->heard_ns, now_ns);
-	engine->pending_count++;
-	engine->due_ns = 0;
+	return 0;
+}
+
+int
+engine_submit_command(struct engine *engine, const uint8_t *command, uint32_t bytes,
+		      tern_callback *done, void *context, uint64_t now_ns)
+{
+	struct call *call = call_next(engine, false, now_ns);
+
+	INVARIANT(bytes >= COMMAND_HDR_BYTES && bytes % 8 == 0);
+	if (bytes > TERN_REQUEST_BYTES_MAX)
+		return -EMSGSIZE;
+	if (call == NULL)
+		return -EAGAIN;
+	memcpy(call->memory, command, bytes);
+	call->bytes = bytes;
+	call_begin(engine, call, now_ns);
+	call->is_command = true;
+	call->reply = (struct reply){ 0 };
+	call->deadline_ns = now_ns + engine->deadline_ns;
+	call->done = done;
+	call->context = context;
 	return 0;
 }
 

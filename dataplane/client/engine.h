@@ -30,6 +30,8 @@ enum call_state { CALL_FREE = 0, CALL_OPEN, CALL_DONE };
 struct call {
 	enum call_state state;
 	bool is_read, is_log_full; /* is_log_full: what was last heard of it */
+	bool is_command;           /* by engine_submit_command */
+	struct reply reply;        /* is_command; kind 0: none came */
 	uint64_t id;               /* seq, or the read's number */
 	uint64_t deadline_ns, send_ns;
 	uint32_t tries, backoff; /* datagrams; and those since the master was found */
@@ -76,6 +78,9 @@ struct engine {
 void engine_init(struct engine *engine);
 /* 0, -EAGAIN, -EINVAL, -EMSGSIZE as tern_submit. */
 int engine_submit(struct engine *engine, const struct tern_request *request, uint64_t now_ns);
+/* The same for an encoded command, see forward.h. */
+int engine_submit_command(struct engine *engine, const uint8_t *command, uint32_t bytes,
+			  tern_callback *done, void *context, uint64_t now_ns);
 /* A datagram from that address. Anything may be in it. */
 void engine_receive(struct engine *engine, const struct inet_addr *ip, uint16_t port,
 		    const uint8_t *frame, uint32_t bytes, uint64_t now_ns);

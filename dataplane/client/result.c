@@ -61,6 +61,10 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 
 	result->log_index = reply->log_index;
 	result->class_ = reply->is_memory ? TERN_CLASS_MEMORY : TERN_CLASS_DURABLE;
+	if (call->is_command) {
+		call->reply = reply->reply;
+		call->reply.data = NULL;
+	}
 	switch (reply->reply.kind) {
 	case REPLY_INTEGER:
 		result->has_integer = true;

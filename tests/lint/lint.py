@@ -29,7 +29,7 @@ ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/ram_disk', 'hw/net_kernel', 'hw/
 RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
 CONTROL = RUNTIME | ADAPTERS | {
     'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
-    'control/witness', 'control/bench', 'control/endpoint'}
+    'control/witness', 'control/bench', 'control/endpoint', 'dataplane/client'}
 ALLOWED = {
     'dataplane/base': set(),
     'dataplane/wire': BASE,
