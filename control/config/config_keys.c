@@ -29,6 +29,9 @@ static const struct config_choice lossies[] = { { "none", DISK_LOSSY_NONE },
 						{ "unflushed", DISK_LOSSY_UNFLUSHED },
 						{ "lying", DISK_LOSSY_LYING },
 						{ NULL, 0 } };
+static const struct config_choice replica_writes[] = { { "reject", 0 },
+						       { "forward", 1 },
+						       { NULL, 0 } };
 static const struct config_choice isolations[] = { { "continue", 0 }, { "stop", 1 }, { NULL, 0 } };
 
 #define TIMER(name, member, low, high, fallback)                                                  \
@@ -82,6 +85,8 @@ const struct config_key config_keys[] = {
 	  NULL, true },
 	{ "gateway.in_flight_max", CONFIG_COUNT, CONF(gateway.in_flight_max), 16, 65536, "8192",
 	  NULL, true },
+	{ "gateway.replica_writes", CONFIG_CHOICE, CONF(gateway.is_forwarding), 0, 0, "reject",
+	  replica_writes, true },
 	{ "gateway.stale_max", CONFIG_TIME, CONF(gateway.stale_ns_max), 0, 3600 * 1000 * NS_PER_MS,
 	  "0ms", NULL, true },
 	{ "sentinel.master_name", CONFIG_NAME, CONF(sentinel.master_name), 0, 0, "tern", NULL,

@@ -147,6 +147,7 @@ struct node_config {
 		uint32_t connections_max;
 		uint32_t in_flight_max;
 		uint64_t stale_ns_max; /* age of what a replica answers; 0: any */
+		bool is_forwarding;    /* writes at a replica go to the master */
 	} gateway;
 	struct {
 		char master_name[NODE_CONFIG_NAME_MAX]; /* what Sentinel clients ask for */

@@ -62,6 +62,31 @@ fail(const struct ternd *node, int code, const char *why)
 	return code;
 }
 
+/* "host:port,..." of every data node's native front end; false: one has none. */
+static bool
+native_addresses(const struct node_config *config, char *text, size_t room)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < config->node_count; i++) {
+		const struct node_config_node *node = &config->nodes[i];
+		const bool is_v4 = inet_addr_is_v4(&node->client.ip);
+		char host[INET6_ADDRSTRLEN];
+
+		if (node->kind != NODE_DATA)
+			continue;
+		if (node->client.text[0] == '\0' ||
+		    inet_ntop(is_v4 ? AF_INET : AF_INET6, node->client.ip.bytes + (is_v4 ? 12 : 0),
+			      host, sizeof(host)) == NULL)
+			return false;
+		used += (size_t)snprintf(text + used, room - used, is_v4 ? "%s%s:%u" : "%s[%s]:%u",
+					 used == 0 ? "" : ",", host, node->client.port);
+		if (used >= room)
+			return false;
+	}
+	return used != 0;
+}
+
 static enum tern_err
 start_gateway(struct ternd *node, char *why, size_t why_bytes)
 {
@@ -106,6 +131,15 @@ start_gateway(struct ternd *node, char *why, size_t why_bytes)
 	struct sentinel sentinel;
 	sentinel_from_config(&sentinel, config, node->status);
 	gateway.sentinel = &sentinel;
+	char addresses[NODE_CONFIG_NODES_MAX * 64];
+	if (config->gateway.is_forwarding) {
+		if (!native_addresses(config, addresses, sizeof(addresses))) {
+			snprintf(why, why_bytes,
+				 "gateway.replica_writes: a data node has no `client` address");
+			return TERN_ERR_CONFIG;
+		}
+		gateway.forward_addresses = addresses;
+	}
 	gateway.endpoint = node->endpoint;
 	gateway.endpoint_stats = endpoint_stats;
 	return gateway_start(&gateway, &node->gateway, why, why_bytes);

@@ -158,7 +158,8 @@ info_stats(struct gateway *gateway, const struct node_status *status, struct tex
 	    LLU(stats.unknown_closes));
 	add(text, "tern_protocol_errors:%llu\r\ntern_waits_for_room:%llu\r\n",
 	    LLU(stats.protocol_errors), LLU(stats.parks));
-	add(text, "tern_in_flight_high:%llu\r\n", LLU(stats.in_flight_high));
+	add(text, "tern_in_flight_high:%llu\r\ntern_forwarded:%llu\r\n", LLU(stats.in_flight_high),
+	    LLU(stats.forwarded));
 }
 
 /* libtern's side, when the node has one. */
@@ -220,7 +221,8 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 	add(text, "master_sync_in_progress:%d\r\n", status->mode == CORE_MODE_CATCHUP);
 	add(text, "slave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
 	    LLU(status->received_index), LLU(status->applied_index));
-	add(text, "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
+	add(text, "slave_priority:100\r\nslave_read_only:%d\r\nreplica_announced:1\r\n",
+	    gateway->forward == NULL);
 	add(text, "connected_slaves:0\r\ntern_stale_bound_ms:%lld\r\ntern_stale_max_ms:%llu\r\n",
 	    info_stale_ms(status_stale_ns(status, now_ns)), LLU(gateway->stale_ns_max / 1000000));
 }

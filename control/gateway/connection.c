@@ -169,6 +169,7 @@ slot_pop(struct connection *conn)
 	slot_reply_free(conn, slot);
 	if (slot->kind == SLOT_READ && --conn->reads_pending > 0)
 		conn->reads_at = slot_at(conn, conn->slot_first)->stream_at;
+	conn->forwards_pending -= slot->is_forwarded;
 }
 
 /* ---- input ---- */
@@ -341,6 +342,23 @@ is_memory_read(const struct connection *conn, const struct slot *slot)
 	return conn->is_memory && slot->log_index != 0 && slot->command->run != cmd_watch;
 }
 
+/* On a connection that said READONLY a node that follows a master answers from what it has
+ * applied: @wrong is set when it follows none. False: this read takes the ordinary way. */
+static bool
+is_read_local(struct connection *conn, const char **wrong)
+{
+	struct node_status status;
+
+	if (!conn->is_readonly)
+		return false;
+	status_read(conn->gateway->status, &status);
+	if (status.role == CORE_MASTER)
+		return false;
+	if (status.mode != CORE_MODE_REPLICA || status.master_id == 0)
+		*wrong = "MASTERDOWN Link with MASTER is down and no replica may answer.";
+	return true;
+}
+
 /* False: the state is not as far as the read needs it. */
 static bool
 answer_read(struct connection *conn, const struct slot *slot, struct view *view)
@@ -360,12 +378,19 @@ answer_read(struct connection *conn, const struct slot *slot, struct view *view)
 		view->applied_index = state_read_begin(gateway->reader);
 		view->is_open = true;
 	}
-	if (view->applied_index < need) {
-		answer_later(conn);
-		return false;
+	if (view->applied_index >= need) {
+		run_read(conn, slot);
+		return true;
 	}
-	run_read(conn, slot);
-	return true;
+	/* A replica has not yet applied a write of this connection's that went to the master. One
+	 * that follows nobody any more might never. */
+	const char *wrong = NULL;
+	if (slot->is_local && is_read_local(conn, &wrong) && wrong != NULL) {
+		resp_error(&conn->out, wrong);
+		return true;
+	}
+	answer_later(conn);
+	return false;
 }
 
 /* What is known of the age of a replica's state is that of the state then: it is read before the
@@ -411,7 +436,7 @@ answer_write(struct connection *conn, const struct slot *slot)
 		gateway_close(conn->gateway, conn);
 	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
 	conn->last_write_copies = slot->copies;
-	conn->has_written = true;
+	conn->has_written |= !slot->is_forwarded;
 }
 
 /* Another node is master, or none: this one will not answer this client again. */
@@ -532,23 +557,6 @@ take_read(struct connection *conn, const struct gateway_command *command)
 	return true;
 }
 
-/* On a connection that said READONLY a node that follows a master answers from what it has
- * applied: @wrong is set when it follows none. False: this read takes the ordinary way. */
-static bool
-is_read_local(struct connection *conn, const char **wrong)
-{
-	struct node_status status;
-
-	if (!conn->is_readonly)
-		return false;
-	status_read(conn->gateway->status, &status);
-	if (status.role == CORE_MASTER)
-		return false;
-	if (status.mode != CORE_MODE_REPLICA || status.master_id == 0)
-		*wrong = "MASTERDOWN Link with MASTER is down and no replica may answer.";
-	return true;
-}
-
 static bool
 take_local_read(struct connection *conn, const struct gateway_command *command)
 {
@@ -571,13 +579,22 @@ take_write(struct connection *conn, const struct gateway_command *command,
 	/* A read that was sent before this write must not see it. */
 	if (conn->reads_pending > 0 || !connection_has_slot_room(conn))
 		return false;
-	const enum flight_result result = gateway_submit_write(conn->gateway, conn, plan);
+	/* What is under way to another node together may be executed in any order: a connection's
+	 * writes go there one by one. */
+	const bool is_forwarded = forward_takes(conn->gateway, plan);
+	if (conn->forwards_pending > 0 || (is_forwarded && !connection_is_idle(conn)))
+		return false;
+	const enum flight_result result = is_forwarded
+					      ? forward_write(conn->gateway, conn, plan)
+					      : gateway_submit_write(conn->gateway, conn, plan);
 	*is_too_large = result == FLIGHT_TOO_LARGE;
 	if (result == FLIGHT_NO_ROOM)
 		gateway_park(conn->gateway, conn);
 	if (result != FLIGHT_TAKEN)
 		return false;
 	struct slot *slot = connection_slot_add(conn, SLOT_WRITE);
+	slot->is_forwarded = is_forwarded;
+	conn->forwards_pending += is_forwarded;
 	slot->command = command;
 	slot->is_silent = reply_is_silent(conn);
 	slot->is_exec = plan->op == COMMAND_MULTI;

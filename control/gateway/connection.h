@@ -47,6 +47,7 @@ struct slot {
 	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
 	bool is_exec;       /* its answer ends the connection's transaction */
 	bool is_local;      /* READ: a replica answers it from what it has applied */
+	bool is_forwarded;  /* WRITE: at another node */
 };
 
 enum connection_reply {
@@ -83,7 +84,7 @@ struct connection {
 	struct slot *slots;
 	uint32_t slots_capacity; /* a power of two */
 	uint64_t slot_first, slot_end;
-	uint32_t reads_pending;
+	uint32_t reads_pending, forwards_pending;
 	uint64_t reads_at; /* stream position of the oldest of them */
 
 	uint32_t events;          /* what epoll watches */

@@ -277,6 +277,16 @@ complete_slot(struct gateway *gateway, struct connection *conn, uint64_t sequenc
 	gateway_dirty(gateway, conn);
 }
 
+void
+gateway_complete_slot(struct gateway *gateway, uint32_t conn_index, uint32_t conn_generation,
+		      uint64_t sequence, const struct submit_completion *completion)
+{
+	struct connection *conn = connection_at(gateway, conn_index, conn_generation);
+
+	if (conn != NULL)
+		complete_slot(gateway, conn, sequence, completion);
+}
+
 static void
 complete_read(struct gateway *gateway, uint32_t index, const struct submit_completion *completion)
 {
@@ -306,10 +316,8 @@ complete_write(struct gateway *gateway, const struct flight *flight,
 		gateway_tick_done(gateway, completion->outcome == SUBMIT_DONE);
 		return;
 	}
-	struct connection *conn =
-	    connection_at(gateway, flight->conn_index, flight->conn_generation);
-	if (conn != NULL)
-		complete_slot(gateway, conn, flight->slot, completion);
+	gateway_complete_slot(gateway, flight->conn_index, flight->conn_generation, flight->slot,
+			      completion);
 }
 
 bool

@@ -269,7 +269,9 @@ open_loop(struct gateway *gateway, char *why, size_t why_bytes)
 	    getsockname(gateway->listen_fd, (struct sockaddr *)&address, &bytes) != 0 ||
 	    !watch_fd(gateway, gateway->listen_fd, name) ||
 	    !watch_fd(gateway, gateway->channel->front_wake.fd, name + 1) ||
-	    !watch_fd(gateway, gateway->stop_fd, name + 2)) {
+	    !watch_fd(gateway, gateway->stop_fd, name + 2) ||
+	    (gateway->forward != NULL &&
+	     !watch_fd(gateway, forward_fd(gateway), name + GATEWAY_FORWARD_NAME))) {
 		snprintf(why, why_bytes, "gateway: epoll: %s", strerror(errno));
 		return TERN_ERR_IO;
 	}
@@ -285,6 +287,7 @@ release(struct gateway *gateway)
 {
 	for (uint32_t i = 0; i < READ_BATCHES_MAX; i++)
 		free(gateway->batches[i].waiters);
+	forward_close(gateway);
 	if (gateway->epoll_fd >= 0)
 		close(gateway->epoll_fd);
 	if (gateway->stop_fd >= 0)
@@ -347,6 +350,9 @@ gateway_start(const struct gateway_config *config, struct gateway **out, char *w
 		err = open_listener(gateway, config, why, why_bytes);
 	if (err == TERN_OK && config->listen_fd >= 0)
 		gateway->listen_fd = config->listen_fd;
+	if (err == TERN_OK && config->forward_addresses != NULL)
+		err = forward_open(gateway, config->forward_addresses,
+				   or_default(config->forward_deadline_ms, 5000), why, why_bytes);
 	if (err == TERN_OK)
 		err = open_loop(gateway, why, why_bytes);
 	if (err == TERN_OK)

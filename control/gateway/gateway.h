@@ -57,6 +57,10 @@ struct gateway_config {
 	uint32_t output_bytes_max;  /* 16 MiB: one reply, and what a slow client may leave unread */
 	uint64_t buffers_bytes_max; /* 256 MiB: all connections together */
 	uint64_t stale_ns_max;      /* 0: any; age of what READONLY is answered at a replica */
+	/* "host:port,..." of the data nodes' native front ends, to which writes are forwarded while
+	 * this node is not master. NULL: they are refused. */
+	const char *forward_addresses;
+	uint32_t forward_deadline_ms; /* 5000: then its outcome is unknown, or it was never sent */
 
 	struct submit_channel *channel; /* front_wake.fd >= 0; this thread is its front end */
 	struct state *state;            /* one of its readers is ours */
@@ -95,6 +99,7 @@ struct gateway_stats {
 	uint64_t read_points;    /* shared by the reads of a round */
 	uint64_t refusals;       /* answered with an error by the lcore's word */
 	uint64_t unknown_closes; /* connections closed because an outcome is unknown */
+	uint64_t forwarded;      /* writes, to another node */
 	uint64_t protocol_errors;
 	uint64_t parks;           /* connections that waited for room at the lcore */
 	uint64_t buffers_bytes;   /* now */

@@ -23,7 +23,11 @@
 #define WRITE_ROUNDS_MAX 2u
 /* Above this a connection's requests wait until the client has read its replies. */
 #define OUTPUT_WAIT_BYTES 262144u
-#define BUFFER_KEEP_BYTES 65536u /* an empty buffer above this is given back */
+/* Descriptors that are no connection are named connections_max + so much. */
+#define GATEWAY_FORWARD_NAME 3u
+#define BUFFER_KEEP_BYTES    65536u /* an empty buffer above this is given back */
+
+enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
 
 /* Reads that share one read point: OPEN until it is submitted at the end of a round. */
 struct read_batch {
@@ -67,6 +71,7 @@ struct connection_entry {
 	X(read_points)         \
 	X(refusals)            \
 	X(unknown_closes)      \
+	X(forwarded)           \
 	X(protocol_errors) X(parks) X(buffers_bytes) X(buffers_refused) X(in_flight_high)
 
 struct gateway_counters {
@@ -115,7 +120,8 @@ struct gateway {
 	uint64_t writes_submitted, writes_completed;
 	uint64_t rounds[WRITE_ROUNDS_MAX];
 	uint32_t rounds_count;
-	bool is_ticking; /* a TICK is at the lcore */
+	bool is_ticking;         /* a TICK is at the lcore */
+	struct forward *forward; /* NULL: writes at a replica are refused */
 	uint64_t tick_next_ns;
 	bool has_published; /* the lcore is woken at the end of the round */
 	bool needs_retry;   /* a read point's block is not visible yet: look again soon */
@@ -155,6 +161,25 @@ const struct peer *gateway_peer_find(const struct gateway *gateway, uint16_t nod
 /* Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0. */
 void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes);
 
+/* forward.c: writes that another node has to execute */
+TERN_CHECKED enum tern_err forward_open(struct gateway *gateway, const char *addresses,
+					uint32_t deadline_ms, char *why, size_t why_bytes);
+void forward_close(struct gateway *gateway);
+int forward_fd(const struct gateway *gateway);
+/* Its descriptor has something. */
+void forward_readable(struct gateway *gateway);
+/* At the beginning of a round: whether this node is the one that executes writes. */
+void forward_look(struct gateway *gateway);
+/* At the end of a round: sends, receives, and completes slots. */
+void forward_turn(struct gateway *gateway);
+/* How long the gateway may sleep, for this. */
+int forward_wait_ms(const struct gateway *gateway, int wait_ms);
+/* @plan belongs to the master, and can be sent there: in a session of this gateway's own. */
+bool forward_takes(const struct gateway *gateway, const struct write_plan *plan);
+/* As gateway_submit_write. */
+enum flight_result forward_write(struct gateway *gateway, const struct connection *conn,
+				 const struct write_plan *plan);
+
 /* loop.c */
 void *gateway_main(void *gateway);
 void gateway_dirty(struct gateway *gateway, struct connection *conn);
@@ -171,7 +196,6 @@ void gateway_flights_init(struct gateway *gateway);
 uint64_t gateway_plan_bytes(const struct write_plan *plan);
 uint64_t gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan);
 void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes);
-enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
 /* Submits @plan for @slot, the next slot of @conn; @conn NULL: a TICK, for nobody. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 					const struct write_plan *plan);
@@ -182,6 +206,9 @@ void gateway_tick(struct gateway *gateway);
 void gateway_tick_done(struct gateway *gateway, bool is_good);
 /* How long the gateway may sleep, for this. */
 int gateway_tick_wait_ms(const struct gateway *gateway);
+/* The answer to slot @sequence of that connection, if it still waits. */
+void gateway_complete_slot(struct gateway *gateway, uint32_t conn_index, uint32_t conn_generation,
+			   uint64_t sequence, const struct submit_completion *completion);
 /* Lets @conn's next slot share the open read point. */
 enum flight_result gateway_join_read(struct gateway *gateway, const struct connection *conn);
 /* End of a round: submits the open read point and wakes the lcore. */

@@ -191,6 +191,8 @@ handle_event(struct gateway *gateway, const struct epoll_event *event, uint64_t 
 		accept_all(gateway, now_ns);
 		return;
 	}
+	if (index == gateway->connections_max + GATEWAY_FORWARD_NAME)
+		forward_readable(gateway);
 	if (index > gateway->connections_max)
 		return; /* a wake-up: being awake is all it asks for */
 	struct connection *conn = gateway->connections[index].conn;
@@ -249,7 +251,7 @@ sleep_ms(struct gateway *gateway)
 	/* A read point that found no room in the ring: the lcore is busy emptying it. */
 	if (gateway->batch_open != READ_BATCHES_MAX)
 		return RETRY_MS;
-	const int wait_ms = gateway_tick_wait_ms(gateway);
+	const int wait_ms = forward_wait_ms(gateway, gateway_tick_wait_ms(gateway));
 	if (gateway->subscribers_count > 0)
 		return wait_ms < WATCH_MS ? wait_ms : WATCH_MS;
 	return wait_ms > TICK_MS && (gateway->lingering_count > 0 || !gateway->is_accepting)
@@ -289,12 +291,14 @@ turn(struct gateway *gateway)
 	if (gateway->subscribers_count > 0 && now_ns - gateway->watched_ns >= WATCH_MS * 1000000ull)
 		gateway_watch(gateway);
 	gateway_complete(gateway);
+	forward_look(gateway);
 	gateway_unpark(gateway);
 	for (int i = 0; i < count; i++)
 		handle_event(gateway, &events[i], now_ns);
 	advance_dirty(gateway, now_ns);
 	gateway_tick(gateway);
 	gateway_publish(gateway);
+	forward_turn(gateway);
 	tick(gateway, now_ns);
 	reap(gateway);
 }

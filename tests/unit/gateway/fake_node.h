@@ -22,6 +22,8 @@ struct fake_node {
 	uint32_t in_flight_max, connections_max, value_bytes_max, command_bytes_max;
 	uint32_t output_bytes_max, request_ring_bytes;
 	uint64_t stale_ns_max;
+	const char *forward_addresses;
+	uint32_t forward_deadline_ms;
 	uint64_t buffers_bytes_max, shuffle_seed; /* != 0: completions come in random order */
 	int listen_fd;                            /* 0: let the gateway make one */
 
