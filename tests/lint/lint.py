@@ -36,7 +36,7 @@ ALLOWED = {
     'dataplane/core': WIRE,
     'dataplane/cmdlog': WIRE,
     'dataplane/transport': WIRE,
-    'dataplane/stripe': WIRE,
+    'dataplane/stripe': WIRE | {'hw/seam'},
     'dataplane/state': WIRE,
     'hw/seam': WIRE,
     'hw/platform': WIRE | {'hw/seam'},

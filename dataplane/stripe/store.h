@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store of write groups: one node's k + m devices behind the storage seam, as one log area.
+ *
+ * Owns: which devices count (superblocks, pool generation, what is recorded as failed), cells and
+ * identity parts of write groups, parity, what of a group is durable, reads that reconstruct, and
+ * the scan that finds the groups again. Does not own: what the pages say (cmdlog), terms and votes
+ * (core; the store carries them in the superblock), device requests (the seam).
+ *
+ * Rules, in the words of the design:
+ *
+ *	durable    a group is complete when every device that has a column of it and is not recorded
+ *	           as failed holds that column, and every device that took no part is recorded as
+ *	           failed on all the others. The same holds of a superblock update.
+ *	failed     a device that fails or hangs (config.device_hang_ns) is recorded as failed, pool
+ *	           generation + 1, on every remaining device. It is never asked again, and returns
+ *only by a rebuild. More than m failed: the store stops, completes everything with IO. start at
+ *least k devices not recorded as failed are readable, and more than m are present or every absent
+ *one is recorded as failed. What is absent and not recorded is recorded before the store is ready.
+ *	cells      a group goes behind everything that was ever seen on any device, also torn
+ *groups.
+ *
+ * Memory of reads: with more than one device a read goes into the store's own memory and is copied
+ * when it is good, so that a device that hangs can never write into what the caller has reused; a
+ * buffer with an unfinished request of a failed device is not used again. Memory of writes is the
+ * caller's: what a failed device still takes from it does not matter.
+ *
+ * Invariants: groups in flight <= groups_max; a cell is given out once; failed devices only become
+ * more; the superblock's sequence differs by at most one between devices not recorded as failed.
+ *
+ * Thread: one owner. Pure but for the port's calls: no clock (now_ns comes with the calls and never
+ * falls), no allocation after stripe_store_init, no globals.
+ */
+#ifndef TERN_STRIPE_STORE_H
+#define TERN_STRIPE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/stripe/heal.h"
+#include "dataplane/wire/superblock.h"
+#include "hw/seam/disk_ops.h"
+
+#define STRIPE_GROUPS_MAX 16u /* write groups in flight */
+#define STRIPE_READS_MAX  8u  /* reads in flight */
+
+struct stripe_store; /* fields in store_internal.h */
+
+struct stripe_store_config {
+	struct disk_port disk;
+	struct stripe_geometry geometry;
+	uint64_t cluster_id; /* 0: whatever the devices say, if they agree */
+	uint16_t node_id;
+	uint64_t device_bytes[STRIPE_DEVICES_MAX]; /* 0: the device is absent */
+	uint32_t group_pages_max;                  /* of the largest group */
+	uint32_t groups_max;                       /* in flight, 1..STRIPE_GROUPS_MAX */
+	uint32_t reads_max;                        /* in flight, 1..STRIPE_READS_MAX */
+	uint32_t scan_rows;      /* pages of each device that the scan reads at once */
+	uint64_t device_hang_ns; /* T_dev; 0: devices may take as long as they like */
+};
+
+/* Bytes of memory for this configuration; 0: it is out of range. */
+size_t stripe_store_bytes(const struct stripe_store_config *config);
+/* @memory: that many bytes, page aligned, borrowed for ever. CONFIG: out of range. */
+TERN_CHECKED enum tern_err stripe_store_init(void *memory, const struct stripe_store_config *config,
+					     struct stripe_store **store);
+
+/* ---- start ---- */
+
+enum stripe_start {
+	STRIPE_START_MORE = 0, /* requests are under way: call again */
+	STRIPE_START_READY,
+	STRIPE_START_BLANK,        /* no device was ever written */
+	STRIPE_START_BLANK_DEVICE, /* this one, and it is not recorded as failed */
+	STRIPE_START_FOREIGN,      /* this device is of another cluster, node or kind of data */
+	STRIPE_START_VERSION,      /* its format is not known to this build */
+	STRIPE_START_CORRUPT,      /* none of its superblock copies is good */
+	STRIPE_START_SWAPPED,      /* it belongs to another place of this pool */
+	STRIPE_START_CLONED,       /* it is a copy of another device, or an old copy of itself */
+	STRIPE_START_GEOMETRY,     /* its pool has another k + m */
+	STRIPE_START_TOO_SMALL,    /* it ends before its log area does */
+	STRIPE_START_TOO_FEW,      /* fewer than k devices can be read */
+	STRIPE_START_STALE,        /* at most m are present, and an absent one is not recorded as
+				    * failed: they may be the half that was left behind */
+	STRIPE_START_IO,           /* more than m devices failed while starting */
+};
+/* A sentence for people. What it is about is stripe_store_start_device. */
+const char *stripe_start_text(enum stripe_start verdict);
+
+/* Reads the superblocks, decides who counts, and brings every device that counts up to the newest
+ * one. Call until it is not MORE; it polls the port. A verdict but READY is final. */
+enum stripe_start stripe_store_start(struct stripe_store *store, uint64_t now_ns);
+/* The device that a verdict is about; UINT32_MAX: none in particular. */
+uint32_t stripe_store_start_device(const struct stripe_store *store);
+/* What the devices agreed on. Lent; changes with updates. */
+const struct superblock *stripe_store_superblock(const struct stripe_store *store);
+
+/* ---- the scan: once, after the start and before the first write ---- */
+
+enum stripe_scan_state {
+	STRIPE_SCAN_MORE = 1, /* requests are under way: call again */
+	STRIPE_SCAN_GROUP,
+	STRIPE_SCAN_DONE,
+	STRIPE_SCAN_FAILED, /* more than m devices failed */
+};
+
+/* One group, in the order of cells, which is that of (boot_no, group_seq). */
+struct stripe_scanned {
+	struct page_identity group;
+	const uint8_t *bytes; /* its data pages, lent until the next call; NULL: unreadable */
+	uint32_t decoded_pages;
+};
+
+struct stripe_scan_stats {
+	uint64_t groups, groups_unreadable, groups_degraded; /* degraded: pages were decoded */
+	uint64_t groups_missing; /* numbers of a boot between two groups that were never seen */
+	uint64_t pages_bad, pages_foreign;
+	uint64_t acked_floor; /* the highest that any page says */
+	uint64_t end_cell;    /* behind everything that was seen */
+};
+
+/* @first_cell: nothing before it is needed (the log was reclaimed up to there). */
+void stripe_store_scan_begin(struct stripe_store *store, uint64_t first_cell);
+enum stripe_scan_state
+stripe_store_scan(struct stripe_store *store, uint64_t now_ns, struct stripe_scanned *scanned);
+const struct stripe_scan_stats *stripe_store_scan_stats(const struct stripe_store *store);
+
+/* ---- writing ---- */
+
+/* Where a group lies: what an index keeps to read its pages again. */
+struct stripe_address {
+	uint64_t first_cell;
+	uint32_t group_pages;
+};
+
+struct stripe_group_write {
+	uint8_t *bytes; /* @pages pages, page aligned; their identity parts are written now, then
+			 * they must not change until the completion */
+	uint32_t pages; /* 1..group_pages_max */
+	uint64_t acked_floor;
+	uint64_t user; /* returned in the completion */
+};
+/* Takes a group: cells, parity, requests. QUEUE_FULL: groups_max are in flight. LOG_FULL: no cells
+ * left in front of what is still needed. IO: the store has stopped. */
+TERN_CHECKED enum tern_err
+stripe_store_write(struct stripe_store *store, const struct stripe_group_write *write,
+		   uint64_t now_ns, struct stripe_address *address);
+/* Cells before @cell are not needed any more. Never falls. */
+void stripe_store_release(struct stripe_store *store, uint64_t cell);
+
+/* ---- the superblock ---- */
+
+/* Makes durable on every device that counts: boot_no, tail hints and shard records of @superblock;
+ * the store's own fields of it are ignored. One at a time (INVARIANT). */
+void
+stripe_store_update(struct stripe_store *store, const struct superblock *superblock, uint64_t user);
+
+/* ---- reading ---- */
+
+struct stripe_group_read {
+	struct stripe_address address;
+	uint32_t page, pages; /* of the group */
+	uint8_t *bytes;       /* @pages pages, page aligned, borrowed until the completion */
+	uint64_t user;
+};
+/* QUEUE_FULL: reads_max are in flight. IO: the store has stopped. */
+TERN_CHECKED enum tern_err stripe_store_read(struct stripe_store *store,
+					     const struct stripe_group_read *read, uint64_t now_ns);
+
+/* ---- completions ---- */
+
+enum stripe_done { STRIPE_DONE_GROUP = 1, STRIPE_DONE_UPDATE, STRIPE_DONE_READ };
+
+struct stripe_completion {
+	enum stripe_done kind;
+	enum tern_err err; /* IO: the store has stopped; CORRUPT (of a read): more than m pages of a
+			    * row are lost */
+	uint64_t user;
+};
+/* Moves everything on, hands requests to the port, and collects up to @max completions. */
+uint32_t stripe_store_poll(struct stripe_store *store, uint64_t now_ns,
+			   struct stripe_completion *completions, uint32_t max);
+
+struct stripe_store_stats {
+	uint32_t failed_devices;  /* recorded as failed, durably */
+	uint32_t suspect_devices; /* and those of which this is not yet durable */
+	uint32_t losses_left;     /* how many more devices may fail */
+	uint32_t hung_requests;   /* of failed devices, never completed */
+	bool is_stopped;
+	uint64_t next_cell, cells_left;
+	uint64_t groups, group_pages, parity_pages, groups_degraded; /* written */
+	uint64_t reads, reads_degraded, reads_corrupt, read_errors, bad_pages;
+};
+struct stripe_store_stats stripe_store_stats(const struct stripe_store *store);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fields of the store; only files of this room include this.
+ *
+ *	store.c        memory, requests, devices that fail, poll
+ *	store_super.c  start, superblock updates
+ *	store_scan.c   finding the groups again
+ *	store_write.c  write groups
+ *	store_read.c   reads
+ */
+#ifndef TERN_STRIPE_STORE_INTERNAL_H
+#define TERN_STRIPE_STORE_INTERNAL_H
+
+#include "dataplane/stripe/store.h"
+
+#include "dataplane/wire/superblock_update.h"
+
+#define STRIPE_NONE            UINT32_MAX
+#define STRIPE_SCAN_BLANK_ROWS 8192u /* this many without a page of the log end a scan */
+
+/* Whose a request is. An orphan is of a failed device: it was sent, and what it was for goes on
+ * without it. */
+enum stripe_owner {
+	OWNER_FREE = 0,
+	OWNER_ORPHAN,
+	OWNER_SUPER,
+	OWNER_SCAN,
+	OWNER_GROUP,
+	OWNER_READ
+};
+
+struct stripe_request {
+	struct disk_request disk;
+	uint64_t since_ns; /* it was handed to the port */
+	uint32_t index;    /* of the group or read slot */
+	uint32_t next;     /* in the list of free or of waiting ones */
+	enum stripe_owner owner;
+	bool is_sent;
+};
+
+struct stripe_group_slot {
+	bool is_used;
+	uint32_t pending; /* devices with a request under way */
+	uint32_t missing; /* devices that have a column and took no part */
+	uint64_t user;
+	uint8_t *parity;
+};
+
+enum stripe_read_state {
+	READ_FREE = 0,
+	READ_PART,       /* the pages that are asked for, in the hope that they are good */
+	READ_WHOLE,      /* all there is of the group, to decode what is lost */
+	READ_QUARANTINE, /* nothing but requests of failed devices that were never completed */
+};
+
+struct stripe_read_slot {
+	enum stripe_read_state state;
+	struct stripe_group_read ask;
+	struct stripe_image image;
+	uint32_t pending; /* devices */
+	uint32_t orphans; /* requests of failed devices that may still write into image */
+};
+
+struct stripe_super {
+	struct superblock wanted;  /* what is to be durable */
+	struct superblock durable; /* what is, on every device that counts */
+	bool is_dirty;             /* wanted is more than was last handed out */
+	bool is_flying, is_flight_good, has_flight_update;
+	struct superblock flight;
+	uint32_t pending; /* devices */
+	bool has_update;
+	bool is_update_done;
+	uint64_t update_user;
+	uint8_t *pages; /* SUPERBLOCK_COPIES pages a device */
+};
+
+enum stripe_start_phase { START_READ = 0, START_READING, START_SETTLE, START_RECORD, START_DONE };
+
+struct stripe_scan {
+	bool is_running, has_window;
+	uint64_t first_cell, end_of_area; /* cells */
+	uint64_t row;                     /* of the window, counted over all laps */
+	uint32_t rows;
+	uint32_t pending, absent; /* devices */
+	uint64_t cursor;          /* cells before it are done */
+	uint64_t last_first;      /* first cell of the group that was last given out */
+	bool has_last;
+	uint64_t blank_rows;
+	uint64_t seen_row; /* behind the last row that held a page */
+	struct page_identity last;
+	struct stripe_image image;
+	uint8_t *windows; /* scan_rows pages a device */
+	struct stripe_scan_stats stats;
+};
+
+struct stripe_store {
+	struct stripe_store_config config;
+	struct stripe_code *code;
+	struct stripe_geometry geometry;
+	uint32_t devices; /* k + m */
+	uint64_t now_ns, hang_checked_ns;
+	bool is_stopped;
+	uint32_t failed; /* mask: recorded or to be recorded */
+
+	enum stripe_start_phase phase;
+	enum stripe_start verdict;
+	uint32_t verdict_device, unreadable;
+	uint32_t next_copy[STRIPE_DEVICES_MAX]; /* superblock copies that may be written over */
+	uint64_t sequence[STRIPE_DEVICES_MAX];
+	struct stripe_super super;
+
+	struct stripe_scan scan;
+
+	uint64_t next_cell, release_cell, group_seq;
+	struct stripe_group_slot groups[STRIPE_GROUPS_MAX];
+	uint32_t read_slots, reads_active;
+	struct stripe_read_slot reads[STRIPE_READS_MAX * (1 + STRIPE_M_MAX)];
+	struct {
+		struct stripe_completion completion;
+		bool is_full;
+	} done_read[STRIPE_READS_MAX];
+
+	uint32_t request_count, free_head, wait_head, wait_tail;
+	struct stripe_request *requests;
+	struct stripe_store_stats stats;
+};
+
+static inline uint32_t
+stripe_all_devices(const struct stripe_store *store)
+{
+	return STRIPE_BIT(store->devices) - 1;
+}
+
+static inline uint64_t
+stripe_lap_cells(const struct stripe_store *store)
+{
+	return store->super.wanted.log_pages * store->devices;
+}
+
+/* Queues a request; it is handed to the port at the end of the poll. */
+void stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t index,
+		    const struct disk_request *disk);
+/* Collects completions, and looks for devices that hang. */
+void stripe_requests_poll(struct stripe_store *store, uint64_t now_ns);
+/* Hands what waits to the port. */
+void stripe_requests_push(struct stripe_store *store);
+/* The device is not asked again, and is to be recorded as failed. */
+void stripe_device_fail(struct stripe_store *store, uint32_t device);
+
+/* A request came back, or never will (@err not TERN_OK). */
+void stripe_super_done(struct stripe_store *store, uint32_t device, enum tern_err err);
+void stripe_scan_request_done(struct stripe_store *store, uint32_t device, enum tern_err err);
+void stripe_group_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
+			       enum tern_err err);
+void stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
+			      enum tern_err err);
+
+/* Begins the next superblock update when there is something to say. */
+void stripe_super_turn(struct stripe_store *store);
+/* Reads on. */
+void stripe_read_turn(struct stripe_store *store, uint32_t index);
+/* Completed groups, updates and reads, as far as there is room. */
+uint32_t stripe_groups_collect(struct stripe_store *store, struct stripe_completion *completions,
+			       uint32_t max);
+uint32_t stripe_reads_collect(struct stripe_store *store, struct stripe_completion *completions,
+			      uint32_t max);
+
+/* Fills the image of a group from its address and identity, for memory that is already there. */
+void stripe_image_begin(const struct stripe_store *store, struct stripe_image *image,
+			uint64_t first_cell, uint32_t pages);
+/* Whether @page is of this store, at @cell, and says so consistently. */
+bool stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
+			 struct page_identity *identity, struct stripe_layout *layout);
+/* The byte offset on its device of a cell. */
+uint64_t stripe_cell_offset(const struct stripe_store *store, uint64_t cell);
+
+#endif

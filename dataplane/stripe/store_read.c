@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/stripe/store_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+/* Asks for rows [row, end) of a column, into the slot's image. */
+static void
+column_read(struct stripe_store *store, uint32_t index, uint32_t column, uint32_t row, uint32_t end)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+	const struct stripe_layout *layout = &slot->image.layout;
+	const uint32_t device = stripe_column_device(layout, column);
+	const struct disk_request request = {
+		.kind = DISK_READ,
+		.device = device,
+		.offset = stripe_cell_offset(store, stripe_cell_at(layout, column, row)),
+		.bytes = stripe_image_page(&slot->image, column, row),
+		.length = (end - row) * PAGE_BYTES,
+	};
+
+	slot->pending |= STRIPE_BIT(device);
+	stripe_request(store, OWNER_READ, index, &request);
+}
+
+/* Rows of @column that hold pages [page, page + pages) of the group; false: none. */
+static bool
+column_rows(const struct stripe_read_slot *slot, uint32_t column, uint32_t *row, uint32_t *end)
+{
+	const struct stripe_layout *layout = &slot->image.layout;
+	const uint32_t first = stripe_column_first(layout, column);
+	const uint32_t last = first + stripe_column_pages(layout, column);
+	const uint32_t from = max_u32(first, slot->ask.page);
+	const uint32_t to = min_u32(last, slot->ask.page + slot->ask.pages);
+
+	if (from >= to)
+		return false;
+	*row = from - first;
+	*end = to - first;
+	return true;
+}
+
+static void
+whole_begin(struct stripe_store *store, uint32_t index)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+	const struct stripe_layout *layout = &slot->image.layout;
+
+	slot->state = READ_WHOLE;
+	slot->image.absent = 0;
+	store->stats.reads_degraded++;
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t pages = stripe_column_pages(layout, column);
+		if (pages == 0)
+			continue;
+		if ((store->failed & STRIPE_BIT(stripe_column_device(layout, column))) != 0)
+			slot->image.absent |= STRIPE_BIT(column);
+		else
+			column_read(store, index, column, 0, pages);
+	}
+}
+
+static void
+part_begin(struct stripe_store *store, uint32_t index)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+	const uint32_t m = store->geometry.m;
+	uint32_t row, end;
+
+	for (uint32_t column = m; column < store->devices; column++) {
+		const uint32_t device = stripe_column_device(&slot->image.layout, column);
+		if (column_rows(slot, column, &row, &end) &&
+		    (store->failed & STRIPE_BIT(device)) != 0) {
+			whole_begin(store, index);
+			return;
+		}
+	}
+	slot->state = READ_PART;
+	for (uint32_t column = m; column < store->devices; column++) {
+		if (column_rows(slot, column, &row, &end))
+			column_read(store, index, column, row, end);
+	}
+}
+
+static uint32_t
+slot_take(struct stripe_store *store, const struct stripe_group_read *ask)
+{
+	uint32_t index = 0;
+
+	while (index < store->read_slots && store->reads[index].state != READ_FREE)
+		index++;
+	/* A device fails once, and takes at most all reads in flight with it. */
+	INVARIANT(index < store->read_slots);
+	struct stripe_read_slot *slot = &store->reads[index];
+	slot->ask = *ask;
+	slot->pending = slot->orphans = 0;
+	stripe_image_begin(store, &slot->image, ask->address.first_cell, ask->address.group_pages);
+	return index;
+}
+
+enum tern_err
+stripe_store_read(struct stripe_store *store, const struct stripe_group_read *read, uint64_t now_ns)
+{
+	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
+	INVARIANT(read->pages >= 1 && read->page < read->address.group_pages &&
+		  read->pages <= read->address.group_pages - read->page);
+	INVARIANT(read->address.group_pages <= store->config.group_pages_max);
+	store->now_ns = max_u64(store->now_ns, now_ns);
+	if (store->is_stopped)
+		return TERN_ERR_IO;
+	if (store->reads_active == store->config.reads_max)
+		return TERN_ERR_QUEUE_FULL;
+	store->reads_active++;
+	store->stats.reads++;
+	part_begin(store, slot_take(store, read));
+	return TERN_OK;
+}
+
+void
+stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
+			 enum tern_err err)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+
+	INVARIANT((slot->pending & STRIPE_BIT(device)) != 0);
+	slot->pending &= ~STRIPE_BIT(device);
+	if (err != TERN_OK)
+		slot->image.absent |= STRIPE_BIT(stripe_device_column(&slot->image.layout, device));
+}
+
+static void
+read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern_err err)
+{
+	if (err == TERN_OK)
+		memcpy(slot->ask.bytes, slot->image.data + (size_t)slot->ask.page * PAGE_BYTES,
+		       (size_t)slot->ask.pages * PAGE_BYTES);
+	if (err == TERN_ERR_CORRUPT)
+		store->stats.reads_corrupt++;
+	for (uint32_t i = 0; i < STRIPE_READS_MAX; i++) {
+		if (store->done_read[i].is_full)
+			continue;
+		store->done_read[i].is_full = true;
+		store->done_read[i].completion = (struct stripe_completion){
+			.kind = STRIPE_DONE_READ,
+			.err = err,
+			.user = slot->ask.user,
+		};
+		break;
+	}
+	slot->state = slot->orphans == 0 ? READ_FREE : READ_QUARANTINE;
+}
+
+/* The pages that were asked for are there and good, and of one group. */
+static bool
+part_is_good(const struct stripe_store *store, const struct stripe_read_slot *slot)
+{
+	struct page_identity group = { 0 };
+	bool has_group = false;
+
+	if (slot->image.absent != 0)
+		return false;
+	for (uint32_t page = slot->ask.page; page < slot->ask.page + slot->ask.pages; page++) {
+		const uint8_t *bytes = slot->image.data + (size_t)page * PAGE_BYTES;
+		struct page_identity identity;
+		struct page_content content;
+		struct stripe_layout layout;
+		uint32_t column, row;
+		stripe_page_find(&slot->image.layout, page, &column, &row);
+		if (!stripe_page_is_ours(store, bytes,
+					 stripe_cell_at(&slot->image.layout, column, row),
+					 &identity, &layout) ||
+		    identity.first_cell != slot->image.layout.first_cell ||
+		    identity.group_pages != slot->image.layout.pages ||
+		    (has_group && !stripe_identity_is_same_group(&identity, &group)) ||
+		    page_content_open(bytes, &content) != TERN_OK)
+			return false;
+		group = identity;
+		has_group = true;
+	}
+	return true;
+}
+
+/* The identity that the pages of the group give it. */
+static bool
+group_identify(const struct stripe_store *store, struct stripe_read_slot *slot)
+{
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t rows = stripe_column_pages(&slot->image.layout, column);
+		for (uint32_t row = 0; row < rows && (slot->image.absent & STRIPE_BIT(column)) == 0;
+		     row++) {
+			struct stripe_layout layout;
+			if (stripe_page_is_ours(store, stripe_image_page(&slot->image, column, row),
+						stripe_cell_at(&slot->image.layout, column, row),
+						&slot->image.group, &layout) &&
+			    layout.first_cell == slot->image.layout.first_cell &&
+			    layout.pages == slot->image.layout.pages)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+whole_end(struct stripe_store *store, struct stripe_read_slot *slot)
+{
+	struct stripe_healed healed;
+
+	if (!group_identify(store, slot)) {
+		read_finish(store, slot, TERN_ERR_CORRUPT);
+		return;
+	}
+	const enum tern_err err = stripe_heal(store->code, &slot->image, &healed);
+	store->stats.bad_pages += healed.bad_pages;
+	read_finish(store, slot, err);
+}
+
+void
+stripe_read_turn(struct stripe_store *store, uint32_t index)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+
+	if ((slot->state != READ_PART && slot->state != READ_WHOLE) || slot->pending != 0)
+		return;
+	if (store->is_stopped) {
+		read_finish(store, slot, TERN_ERR_IO);
+		return;
+	}
+	if (slot->orphans != 0) {
+		/* A failed device may yet write into this memory: begin again in another. */
+		const struct stripe_group_read ask = slot->ask;
+		slot->state = READ_QUARANTINE;
+		whole_begin(store, slot_take(store, &ask));
+		return;
+	}
+	if (slot->state == READ_WHOLE) {
+		whole_end(store, slot);
+		return;
+	}
+	/* Without parity the caller is told what the device said. */
+	if (part_is_good(store, slot))
+		read_finish(store, slot, TERN_OK);
+	else
+		whole_begin(store, index);
+}
+
+uint32_t
+stripe_reads_collect(struct stripe_store *store, struct stripe_completion *completions,
+		     uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < STRIPE_READS_MAX && count < max; i++) {
+		if (!store->done_read[i].is_full)
+			continue;
+		store->done_read[i].is_full = false;
+		store->reads_active--;
+		completions[count++] = store->done_read[i].completion;
+	}
+	return count;
+}

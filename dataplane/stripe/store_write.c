@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/stripe/store_internal.h"
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+static void
+column_write(struct stripe_store *store, const struct stripe_image *image, uint32_t slot,
+	     uint32_t column)
+{
+	const struct disk_request request = {
+		.kind = DISK_WRITE,
+		.device = stripe_column_device(&image->layout, column),
+		.offset = stripe_cell_offset(store, stripe_cell_at(&image->layout, column, 0)),
+		.bytes = stripe_image_page(image, column, 0),
+		.length = stripe_column_pages(&image->layout, column) * PAGE_BYTES,
+	};
+
+	stripe_request(store, OWNER_GROUP, slot, &request);
+}
+
+/* Identity parts, parity, and a request for every column whose device counts. */
+static void
+group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image)
+{
+	struct stripe_group_slot *slot = &store->groups[number];
+	const uint32_t empty = stripe_columns_empty(&image->layout);
+
+	stripe_encode(store->code, &image->layout, image->data, image->parity);
+	stripe_image_identify(image, UINT32_MAX);
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t bit = STRIPE_BIT(stripe_column_device(&image->layout, column));
+		if ((empty & STRIPE_BIT(column)) != 0)
+			continue;
+		if ((store->failed & bit) != 0) {
+			slot->missing |= bit;
+			continue;
+		}
+		slot->pending |= bit;
+		column_write(store, image, number, column);
+	}
+	store->stats.groups++;
+	store->stats.group_pages += image->layout.pages;
+	store->stats.parity_pages += image->layout.cells - image->layout.pages;
+	store->stats.groups_degraded += slot->missing != 0;
+}
+
+enum tern_err
+stripe_store_write(struct stripe_store *store, const struct stripe_group_write *write,
+		   uint64_t now_ns, struct stripe_address *address)
+{
+	uint32_t number = 0;
+	uint64_t first_cell;
+
+	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
+	INVARIANT(write->pages >= 1 && write->pages <= store->config.group_pages_max);
+	INVARIANT(((uintptr_t)write->bytes & (PAGE_BYTES - 1)) == 0);
+	INVARIANT(store->super.durable.boot_no != 0);
+	store->now_ns = max_u64(store->now_ns, now_ns);
+	if (store->is_stopped)
+		return TERN_ERR_IO;
+	while (number < store->config.groups_max && store->groups[number].is_used)
+		number++;
+	if (number == store->config.groups_max)
+		return TERN_ERR_QUEUE_FULL;
+	if (stripe_cell_fit(store->geometry, store->next_cell, write->pages,
+			    store->super.wanted.log_pages, &first_cell) != TERN_OK)
+		return TERN_ERR_LOG_FULL;
+	const uint64_t end = first_cell + stripe_group_cells(store->geometry, write->pages);
+	if (end - store->release_cell > stripe_lap_cells(store))
+		return TERN_ERR_LOG_FULL;
+	struct stripe_image image = {
+		.group = {
+			.cluster_id = store->super.wanted.cluster_id,
+			.node_id = store->config.node_id,
+			.boot_no = store->super.durable.boot_no,
+			.pool_gen = store->super.wanted.pool_gen,
+			.group_seq = ++store->group_seq,
+			.acked_floor = write->acked_floor,
+			.first_cell = first_cell,
+			.group_pages = write->pages,
+			.k = (uint8_t)store->geometry.k,
+			.m = (uint8_t)store->geometry.m,
+		},
+		.data = write->bytes,
+		.parity = store->groups[number].parity,
+	};
+	stripe_image_begin(store, &image, first_cell, write->pages);
+	store->groups[number] = (struct stripe_group_slot){
+		.is_used = true,
+		.user = write->user,
+		.parity = image.parity,
+	};
+	store->next_cell = end;
+	*address = (struct stripe_address){ first_cell, write->pages };
+	group_begin(store, number, &image);
+	return TERN_OK;
+}
+
+void
+stripe_store_release(struct stripe_store *store, uint64_t cell)
+{
+	INVARIANT(cell >= store->release_cell && cell <= store->next_cell);
+	store->release_cell = cell;
+}
+
+void
+stripe_group_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
+			  enum tern_err err)
+{
+	struct stripe_group_slot *slot = &store->groups[index];
+
+	INVARIANT(slot->is_used && (slot->pending & STRIPE_BIT(device)) != 0);
+	slot->pending &= ~STRIPE_BIT(device);
+	if (err != TERN_OK)
+		slot->missing |= STRIPE_BIT(device);
+}
+
+uint32_t
+stripe_groups_collect(struct stripe_store *store, struct stripe_completion *completions,
+		      uint32_t max)
+{
+	const uint32_t recorded = (uint32_t)store->super.durable.failed_devices;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < store->config.groups_max && count < max; i++) {
+		struct stripe_group_slot *slot = &store->groups[i];
+		if (!slot->is_used || slot->pending != 0)
+			continue;
+		/* Nobody hears of it before all remaining devices know who took no part. */
+		if ((slot->missing & ~recorded) != 0 && !store->is_stopped)
+			continue;
+		slot->is_used = false;
+		completions[count++] = (struct stripe_completion){
+			.kind = STRIPE_DONE_GROUP,
+			.err = store->is_stopped ? TERN_ERR_IO : TERN_OK,
+			.user = slot->user,
+		};
+	}
+	return count;
+}
