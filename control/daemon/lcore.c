@@ -26,8 +26,12 @@
  * really sleeps for PAUSE_NS. 64 unpipelined connections on two CPUs fell from 42,000 to 2,000
  * writes/s in one run out of nine before; in one of 100 with 100 us a millisecond; in none of 100
  * with these. */
-#define AWAKE_NS  500000u
-#define PAUSE_NS  150000u
+#define AWAKE_NS 500000u
+#define PAUSE_NS 150000u
+/* A yield is a system call, as long as a turn that finds nothing: between two of them an answer of
+ * the other node would wait. But a device's completion is run by threads of the kernel, which get
+ * the CPU at every empty turn while writes are in flight. */
+#define YIELD_NS  10000u
 #define NAP_SHARE 8u /* a sleep takes at most this part of the idle time */
 /* But it may choose when. Right after a write was handed to the device nothing can come back for a
  * while: this part of the time that writes took lately is slept through. The kernel makes a sleep
@@ -40,6 +44,7 @@ struct nap {
 	uint64_t busy_count;    /* of the runtime, when it was last looked at */
 	uint64_t idle_since_ns; /* 0: not idle */
 	uint64_t slept_ns;      /* end of the last sleep */
+	uint64_t yielded_ns;    /* or of the last yield */
 	uint64_t groups_begun;  /* of the runtime, when it was last looked at */
 };
 
@@ -107,6 +112,16 @@ sleep_on_device(struct ternd *node, struct nap *nap, uint64_t ns)
 		nap->slept_ns = now_ns;
 }
 
+/* Gives the CPU to whoever wants it, now and then. */
+static void
+yield_some(struct ternd *node, struct nap *nap, uint64_t now_ns)
+{
+	if (!runtime_is_writing(node->runtime) && now_ns - nap->yielded_ns < YIELD_NS)
+		return;
+	sched_yield();
+	nap->yielded_ns = now_ns;
+}
+
 /* Something is in flight and nothing of it has come back. */
 static void
 wait_in_flight(struct ternd *node, struct nap *nap)
@@ -124,7 +139,7 @@ wait_in_flight(struct ternd *node, struct nap *nap)
 		}
 	}
 	if (now_ns - nap->slept_ns < AWAKE_NS) {
-		sched_yield();
+		yield_some(node, nap, now_ns);
 		return;
 	}
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
@@ -145,7 +160,7 @@ rest(struct ternd *node, struct nap *nap)
 		nap->idle_since_ns = now_ns;
 	const uint64_t idle_ns = now_ns - nap->idle_since_ns;
 	if (idle_ns < node->config.poll.spin_ns) {
-		sched_yield();
+		yield_some(node, nap, now_ns);
 		return;
 	}
 	const uint64_t ns =

@@ -4,6 +4,8 @@
 #include "dataplane/base/invariant.h"
 
 #define APPLY_READER CORE_NODES_MAX
+/* Larger blocks fill most of a batch by themselves. */
+#define SMALL_BLOCK_COMMANDS 8u
 
 /* Commands decoded ahead, so that their cache lines are fetched together. */
 struct batch {
@@ -136,6 +138,49 @@ apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
 	return true;
 }
 
+/* The commands of a small block into @batch, for fetching only. False: it is none, or not at
+ * hand. */
+static bool
+batch_add_small(const struct runtime *rt, uint64_t log_index, struct batch *batch)
+{
+	const uint8_t *block = cmdlog_resident(rt->log, log_index), *bytes;
+	struct cmdlog_cursor cursor;
+	struct block_hdr hdr;
+	uint32_t length;
+
+	if (block == NULL ||
+	    cmdlog_cursor_begin(&cursor, block, rt->scratch, rt->config.command_bytes_max, &hdr) !=
+		TERN_OK ||
+	    hdr.command_count > SMALL_BLOCK_COMMANDS)
+		return false;
+	while (batch->count < STATE_PREFETCH_MAX &&
+	       cmdlog_cursor_next(&cursor, &bytes, &length, &batch->slots[batch->count])) {
+		if (bytes == rt->scratch ||
+		    command_decode(bytes, length, &batch->commands[batch->count]) != TERN_OK)
+			return false;
+		batch->count++;
+	}
+	return true;
+}
+
+/* Fetches what the commands of the next small blocks touch: alone, each would wait for memory once
+ * a block. Returns the first block that was not looked at. */
+static uint64_t
+prefetch_blocks(const struct runtime *rt, uint64_t first)
+{
+	const uint64_t last =
+	    max_u64(rt->commit_index, min_u64(rt->memory_index, rt->memory_wanted));
+	struct batch batch = { .count = 0 };
+	uint64_t log_index = first;
+
+	while (log_index <= last && batch.count < STATE_PREFETCH_MAX &&
+	       log_index - first < STATE_PREFETCH_MAX && batch_add_small(rt, log_index, &batch))
+		log_index++;
+	if (log_index - first > 1)
+		state_prefetch_batch(rt->config.state, batch.commands, batch.count);
+	return max_u64(log_index, first + 1);
+}
+
 /* What was applied ahead and is committed by now. */
 static bool
 commit_applied(struct runtime *rt)
@@ -155,10 +200,13 @@ apply_turn(struct runtime *rt)
 {
 	const bool has_committed = commit_applied(rt);
 	const uint64_t before = rt->applied_index;
+	uint64_t fetched_end = before + 1;
 	uint32_t commands = 0;
 
 	while (may_apply(rt, rt->applied_index + 1) && commands < RUNTIME_APPLY_COMMANDS_MAX &&
 	       !rt->is_apply_stopped && rt->applied_index - before < RUNTIME_APPLY_COMMANDS_MAX) {
+		if (rt->applied_index + 1 == fetched_end)
+			fetched_end = prefetch_blocks(rt, fetched_end);
 		if (!apply_next(rt, rt->applied_index + 1, &commands))
 			break;
 	}

@@ -193,8 +193,10 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 		.class_ = (uint8_t)command->class_,
 		.has_bytes_reply = !is_memory && may_reply_bytes(command),
 	};
-	if (is_memory)
-		rt->memory_wanted = at.log_index;
+	if (!is_memory)
+		return;
+	rt->memory_wanted = at.log_index;
+	rt->memory_ns = rt->now_ns;
 }
 
 /* False: there is no room in the log now, or the block that @is_last allows is full; the request

@@ -68,8 +68,10 @@ take_blocks(struct runtime *rt)
 	while (!rt->cut.is_pending && assembly_next(rt->assembly, &block)) {
 		struct core_event event = { .kind = CORE_EVENT_RECEIVED, .now_ns = rt->now_ns };
 
-		if (block.page_lsn != cmdlog_next_page_lsn(rt->log) ||
-		    cmdlog_place(rt->log, block.page_lsn, block.pages) == NULL) {
+		const uint8_t *bytes = block.page_lsn == cmdlog_next_page_lsn(rt->log)
+					   ? cmdlog_place(rt->log, block.page_lsn, block.pages)
+					   : NULL;
+		if (bytes == NULL) {
 			rt->link.drops.block_corrupt++;
 			assembly_reject(rt->assembly, rt->now_ns);
 			return;
@@ -84,6 +86,10 @@ take_blocks(struct runtime *rt)
 			return;
 		}
 		assembly_take(rt->assembly);
+		/* Verified, and of a fixed place in every block. */
+		if (bytes[PAGE_PAYLOAD_OFFSET + offsetof(struct block_hdr_le, class_)] ==
+		    COMMAND_MEMORY)
+			rt->memory_ns = rt->now_ns;
 		if (dispatch(rt, &event) != TERN_OK)
 			rt->link.drops.core_refused++;
 	}
@@ -212,8 +218,11 @@ receive_turn(struct runtime *rt)
 	bool has_any = receive_port(rt, &rt->link.data, CORE_PATH_DATA);
 
 	/* The management network costs a system call a look: while frames or work in flight keep
-	 * the loop turning, it is looked at every 50 us; in quiet turns, always. */
-	const bool is_turning = has_any || storage_is_busy(rt) || rt->write_head != rt->write_tail;
+	 * the loop turning, and shortly after traffic, it is looked at every 50 us; in quiet turns,
+	 * always. */
+	const bool is_turning = has_any || storage_is_busy(rt) ||
+				rt->write_head != rt->write_tail ||
+				rt->now_ns - rt->traffic_ns < RUNTIME_QUIET_NS;
 	if (rt->link.mgmt.ops != NULL &&
 	    (!is_turning || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {
 		rt->mgmt_polled_ns = rt->now_ns;

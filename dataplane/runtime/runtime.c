@@ -348,7 +348,10 @@ runtime_turn(struct runtime *rt)
 	publish_status(rt);
 	stages_end(rt);
 	rt->idle_turns += !rt->has_worked;
-	return verdict(rt, rt->busy_count != busy_count);
+	const bool is_traffic = rt->busy_count != busy_count;
+	if (is_traffic)
+		rt->traffic_ns = rt->now_ns;
+	return verdict(rt, is_traffic);
 }
 
 /* True: those who may send blocks to this node, or repairs, are heard over the management network
@@ -398,7 +401,17 @@ runtime_groups_begun(const struct runtime *rt)
 uint64_t
 runtime_group_ns(const struct runtime *rt)
 {
-	return rt->group_ns;
+	/* Commands of class memory wait for the peer, not for the device. */
+	const bool has_memory =
+	    rt->memory_ns != 0 && rt->now_ns - rt->memory_ns < RUNTIME_MEMORY_NS;
+
+	return has_memory ? 0 : rt->group_ns;
+}
+
+bool
+runtime_is_writing(const struct runtime *rt)
+{
+	return storage_is_busy(rt);
 }
 
 void

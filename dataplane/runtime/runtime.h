@@ -105,10 +105,13 @@ uint64_t runtime_sleep_ns(const struct runtime *runtime, uint64_t polled_max_ns)
  * ticks, votes and status leave it, so a loop can tell traffic from its own housekeeping. */
 uint64_t runtime_busy_count(const struct runtime *runtime);
 
-/* Write groups ever handed to the device, and what it took for one lately (0: none came back yet):
- * for a loop that would rather sleep through the time in which none can come back than poll. */
+/* Write groups ever handed to the device, and what it took for one lately: for a loop that would
+ * rather sleep through the time in which none can come back than poll. 0: none came back yet, or
+ * commands of class memory come, which wait for peers and not for the device. */
 uint64_t runtime_groups_begun(const struct runtime *runtime);
 uint64_t runtime_group_ns(const struct runtime *runtime);
+/* The device has something to do for this node. */
+bool runtime_is_writing(const struct runtime *runtime);
 
 /* Counts a sleep of the loop's thread, for status. */
 void runtime_note_sleep(struct runtime *runtime);

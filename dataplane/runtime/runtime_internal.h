@@ -28,6 +28,8 @@
 /* Windows of all readers that are being read; besides them the device's queue takes write groups
  * and superblock updates, for which it must have room (disk.queue_depth). */
 #define RUNTIME_READS_IN_FLIGHT_MAX 16u
+#define RUNTIME_QUIET_NS       200000u  /* without traffic */
+#define RUNTIME_MEMORY_NS      5000000u /* after one memory command others may follow */
 #define RUNTIME_WAKE_NS        2000000u /* without blocks for so long, a peer may sleep deeply */
 #define RUNTIME_WAKE_BEATS     4u       /* a peer not heard for so many heartbeats wakes nobody */
 
@@ -206,6 +208,8 @@ struct runtime {
 	uint64_t memory_lost_first, memory_lost_last; /* of the newest MEMORY_COMMITS_LOST */
 	uint64_t blocks_sealed, groups_written, commands_applied, turns, idle_turns, sleeps;
 	uint64_t busy_count;    /* see runtime_busy_count */
+	uint64_t traffic_ns;    /* when it last rose */
+	uint64_t memory_ns;     /* when a memory command was last taken, or received in a block */
 	uint32_t wake_channels; /* mask of channels that got completions this turn */
 	struct stages stages;
 	uint64_t groups_begun;
