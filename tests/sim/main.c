@@ -13,27 +13,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_shrink.h"
 
-#define JOBS_MAX         64u
-#define SEED_SECONDS_MAX 120u /* real time after which a seed counts as hung */
-#define MUST_SEEDS       100u /* a run of so many seeds must have seen every fault and path */
+#define JOBS_MAX   64u
+#define MUST_SEEDS 100u /* a run of so many seeds must have seen every fault and path */
 
 struct args {
 	struct sim_options options;
 	uint64_t from, to, minutes, twice_every; /* 0: no seed runs twice */
 	uint32_t jobs;
 	const char *expected; /* names of checkers by commas, one of which has to fail; NULL */
-	bool is_until_found, is_single;
+	bool is_until_found, is_single, is_shrinking;
 };
 
 struct job { /* shared with the child */
 	pid_t pid;
-	uint64_t seed, trace;
-	struct sim_counts counts;
+	uint64_t seed, first_trace;
 	bool is_second;
-	uint64_t first_trace;
-	char failure[SIM_FAILURE_BYTES];
+	struct sim_report report;
 };
 
 struct totals {
@@ -42,22 +39,9 @@ struct totals {
 	uint64_t expected; /* of those that failed */
 };
 
-static const struct {
-	const char *name;
-	uint32_t bug;
-} bugs[] = {
-	{ "P1", CORE_BUG_P1_STALE_VOTE },       { "P2", CORE_BUG_P2_EARLY_SOLO },
-	{ "P3", CORE_BUG_P3_NO_SUBSET },        { "P5", CORE_BUG_P5_EARLY_ACK },
-	{ "P6", CORE_BUG_P6_REGISTER_FIRST },   { "P10", CORE_BUG_P10_NO_QUIET },
-	{ "P12", CORE_BUG_P12_OLD_EPOCH },      { "READ", CORE_BUG_NO_READ_ROUND },
-	{ "LOG", CORE_BUG_VOTE_DURABLE_LOG },   { "BOOT", CORE_BUG_ACK_NO_BOOT },
-	{ "ROLLBACK", CORE_BUG_NO_ROLLBACK },   { "SOLO", CORE_BUG_SOLO_EARLY_MEMORY },
-	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE }, { "ARRIVAL", CORE_BUG_STALE_ARRIVAL },
-	{ "EARLY", CORE_BUG_STALE_EARLY },
-};
-
 static const char *const usage_text =
-    "usage: tern-sim --seed N | --seeds FROM..TO [--jobs N]\n"
+    "usage: tern-sim --seed N | --seeds FROM..TO | --shrink N [--jobs N]\n"
+    "  --shrink N        seek the smallest run in which seed N fails by the same checker\n"
     "  --twice[=N]       run each (N-th) seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
     "                    ROLLBACK SOLO VOLATILE ARRIVAL EARLY\n"
@@ -67,6 +51,15 @@ static const char *const usage_text =
     "  --expect LIST     exit 0 if and only if some seed fails, and only by checkers of this list\n"
     "                    (I5,linearizable; implies --until-found)\n"
     "  --minutes N       go on with further seeds for so long\n"
+    "limits, which --shrink finds (none of them adds a fault):\n"
+    "  --without LIST    classes of faults, as named by --verbose: crash,cut-pair,loss...\n"
+    "  --spare LIST      nodes that no episode strikes: 1,3\n"
+    "  --skip LIST       episodes by number: 0-3,7\n"
+    "  --strength N      percent of the rates of noise and of the lengths of episodes\n"
+    "  --operations N    clients begin no more than so many\n"
+    "  --faults-us N     all is healed after so long\n"
+    "  --until-us N      the run ends after so long\n"
+    "  --salt N          another order of what is no fault\n"
     "  --verbose         say what happens (one seed)\n";
 
 static _Noreturn void
@@ -103,34 +96,42 @@ parse_seeds(struct args *args, const char *text)
 		usage();
 }
 
-static void
-parse_bug(struct args *args, const char *text)
+/* Takes an option that belongs to the run itself. False: it is none of them. */
+static bool
+parse_run(struct sim_options *options, int option, const char *text)
 {
-	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
-		if (strcmp(bugs[i].name, text) == 0) {
-			args->options.bugs |= bugs[i].bug;
-			return;
-		}
-	}
-	usage();
-}
+	struct sim_limits *limits = &options->limits;
+	bool is_good = true;
 
-static void
-parse_topology(struct args *args, const char *text)
-{
-	static const char *const names[] = {
-		[SIM_TOPOLOGY_2W] = "2+w",
-		[SIM_TOPOLOGY_3] = "3",
-		[SIM_TOPOLOGY_1] = "1",
-	};
-
-	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(names[i], text) == 0) {
-			args->options.topology = (enum sim_topology)i;
-			return;
-		}
-	}
-	usage();
+	if (option == 'b')
+		is_good = sim_options_bug(options, text);
+	else if (option == 'o')
+		is_good = sim_options_topology(options, text);
+	else if (option == 'W')
+		is_good = sim_options_without(options, text);
+	else if (option == 'N')
+		is_good = sim_options_spare(options, text);
+	else if (option == 'K')
+		is_good = sim_options_skip(options, text);
+	else if (option == 'S')
+		limits->strength = (uint32_t)number_of(text, NULL);
+	else if (option == 'O')
+		limits->operations_max = number_of(text, NULL);
+	else if (option == 'F')
+		limits->faults_us_max = number_of(text, NULL);
+	else if (option == 'U')
+		limits->until_us = number_of(text, NULL);
+	else if (option == 'A')
+		limits->salt = number_of(text, NULL);
+	else if (option == 'l')
+		options->is_lying_disk = true;
+	else if (option == 'v')
+		options->is_verbose = true;
+	else
+		return false;
+	if (!is_good || limits->strength > SIM_STRENGTH_FULL)
+		usage();
+	return true;
 }
 
 static void
@@ -148,26 +149,34 @@ parse(int argc, char **argv, struct args *args)
 		{ "expect", required_argument, NULL, 'e' },
 		{ "lying-disk", no_argument, NULL, 'l' },
 		{ "verbose", no_argument, NULL, 'v' },
+		{ "shrink", required_argument, NULL, 'k' },
+		{ "without", required_argument, NULL, 'W' },
+		{ "spare", required_argument, NULL, 'N' },
+		{ "skip", required_argument, NULL, 'K' },
+		{ "strength", required_argument, NULL, 'S' },
+		{ "operations", required_argument, NULL, 'O' },
+		{ "faults-us", required_argument, NULL, 'F' },
+		{ "until-us", required_argument, NULL, 'U' },
+		{ "salt", required_argument, NULL, 'A' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool has_seeds = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		has_seeds = has_seeds || option == 's' || option == 'r';
-		if (option == 's') {
+		has_seeds = has_seeds || option == 's' || option == 'r' || option == 'k';
+		if (parse_run(&args->options, option, optarg))
+			continue;
+		if (option == 's' || option == 'k') {
 			args->from = args->to = number_of(optarg, NULL);
 			args->is_single = true;
+			args->is_shrinking = option == 'k';
 		} else if (option == 'r') {
 			parse_seeds(args, optarg);
 		} else if (option == 'j') {
 			args->jobs = (uint32_t)number_of(optarg, NULL);
-		} else if (option == 'b') {
-			parse_bug(args, optarg);
 		} else if (option == 'm') {
 			args->minutes = number_of(optarg, NULL);
-		} else if (option == 'o') {
-			parse_topology(args, optarg);
 		} else if (option == 't') {
 			args->twice_every = optarg == NULL ? 1 : number_of(optarg, NULL);
 		} else if (option == 'u') {
@@ -175,10 +184,6 @@ parse(int argc, char **argv, struct args *args)
 		} else if (option == 'e') {
 			args->is_until_found = true;
 			args->expected = optarg;
-		} else if (option == 'l') {
-			args->options.is_lying_disk = true;
-		} else if (option == 'v') {
-			args->options.is_verbose = true;
 		} else {
 			usage();
 		}
@@ -193,76 +198,43 @@ static void
 job_start(struct job *job, const struct args *args, uint64_t seed)
 {
 	job->seed = seed;
-	job->failure[0] = '\0';
-	job->trace = 0;
-	memset(&job->counts, 0, sizeof(job->counts));
-	fflush(NULL);
-	const pid_t pid = fork();
-	if (pid < 0) {
-		perror("fork");
-		exit(1);
-	}
-	if (pid != 0) { /* only the parent writes it: the memory is shared */
-		job->pid = pid;
-		return;
-	}
-	alarm(SEED_SECONDS_MAX);
-	struct sim *sim = sim_take(sizeof(*sim));
-	sim_run(sim, seed, &args->options, job->failure);
-	job->counts = sim->counts;
-	job->trace = sim->trace;
-	_exit(0);
-}
-
-/* Whether @failure begins with the name of a checker of @list and " at ". A crash, a hang or an
- * exit of another kind has no such name. */
-static bool
-is_in_list(const char *failure, const char *list)
-{
-	const char *end = strstr(failure, " at ");
-
-	while (end != NULL && list != NULL) {
-		const size_t bytes = strcspn(list, ",");
-		if (bytes == (size_t)(end - failure) && strncmp(failure, list, bytes) == 0)
-			return true;
-		list = list[bytes] == ',' ? list + bytes + 1 : NULL;
-	}
-	return false;
+	job->pid = sim_child_start(&job->report, &args->options, seed);
 }
 
 /* Judges a child that has ended. True: the seed is done; false: it was started a second time. */
 static bool
 job_finish(struct job *job, const struct args *args, int status, struct totals *totals)
 {
-	if (WIFSIGNALED(status))
-		snprintf(job->failure, sizeof(job->failure), "killed by signal %d (%s)",
-			 WTERMSIG(status), WTERMSIG(status) == SIGALRM ? "hung" : "crashed");
-	else if (WEXITSTATUS(status) != 0 && job->failure[0] == '\0')
-		snprintf(job->failure, sizeof(job->failure), "exit code %d", WEXITSTATUS(status));
+	struct sim_report *report = &job->report;
+
+	sim_child_judge(report, status);
 	if (args->twice_every != 0 && job->seed % args->twice_every == 0 && !job->is_second &&
-	    job->failure[0] == '\0') {
+	    report->failure[0] == '\0') {
 		job->is_second = true;
-		job->first_trace = job->trace;
+		job->first_trace = report->trace;
 		job_start(job, args, job->seed);
 		return false;
 	}
-	if (job->is_second && job->failure[0] == '\0' && job->trace != job->first_trace)
-		snprintf(job->failure, sizeof(job->failure), "the traces differ: %016llx %016llx",
-			 (unsigned long long)job->first_trace, (unsigned long long)job->trace);
+	if (job->is_second && report->failure[0] == '\0' && report->trace != job->first_trace)
+		snprintf(report->failure, sizeof(report->failure),
+			 "the traces differ: %016llx %016llx", (unsigned long long)job->first_trace,
+			 (unsigned long long)report->trace);
 	totals->twice += job->is_second;
 	job->is_second = false;
 	totals->seeds++;
-	if (job->failure[0] != '\0') {
+	if (report->failure[0] != '\0') {
 		totals->failed++;
-		totals->expected += is_in_list(job->failure, args->expected);
-		printf("seed %llu: FAILED %s\n", (unsigned long long)job->seed, job->failure);
+		totals->expected += sim_failure_is_of(report->failure, args->expected);
+		printf("seed %llu: FAILED %s\n\ttern-sim ", (unsigned long long)job->seed,
+		       report->failure);
+		sim_options_print(&args->options, job->seed, stdout);
 	}
 	for (uint32_t i = 0; i < SIM_COUNT_KINDS; i++)
-		totals->counts.of[i] += job->counts.of[i];
-	totals->counts.virtual_ns += job->counts.virtual_ns;
-	if (args->is_single && job->failure[0] == '\0')
+		totals->counts.of[i] += report->counts.of[i];
+	totals->counts.virtual_ns += report->counts.virtual_ns;
+	if (args->is_single && report->failure[0] == '\0')
 		printf("seed %llu: trace %016llx\n", (unsigned long long)job->seed,
-		       (unsigned long long)job->trace);
+		       (unsigned long long)report->trace);
 	return true;
 }
 
@@ -353,8 +325,11 @@ main(int argc, char **argv)
 	struct args args = { .jobs = cpus < 1 ? 1 : cpus > 8 ? 8 : (uint32_t)cpus };
 	struct totals totals = { 0 };
 
+	sim_options_init(&args.options);
 	parse(argc, argv, &args);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (args.is_shrinking)
+		return sim_shrink(&args.options, args.from);
 	const double started = seconds_now();
 	printf("seeds %llu..%llu, bugs %#x%s\n", (unsigned long long)args.from,
 	       (unsigned long long)args.to, args.options.bugs,

@@ -30,6 +30,14 @@ sim_take(uint64_t bytes)
 	return memory;
 }
 
+static void
+report_fill(struct sim *sim)
+{
+	sim->counts.virtual_ns = sim->now_ns;
+	sim->report->counts = sim->counts;
+	sim->report->trace = sim->trace;
+}
+
 void
 sim_fail(struct sim *sim, const char *checker, const char *format, ...)
 {
@@ -39,9 +47,10 @@ sim_fail(struct sim *sim, const char *checker, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	snprintf(sim->failure, SIM_FAILURE_BYTES, "%s at %llu us: %.400s", checker,
+	snprintf(sim->report->failure, SIM_FAILURE_BYTES, "%s at %llu us: %.400s", checker,
 		 (unsigned long long)(sim->now_ns / SIM_US), text);
-	sim_say(sim, "FAILED %s", sim->failure);
+	sim_say(sim, "FAILED %s", sim->report->failure);
+	report_fill(sim);
 	fflush(NULL);
 	_exit(SIM_EXIT_FAILED);
 }
@@ -98,8 +107,11 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_FAULT:
 		if (event->token == SIM_FAULT_TOKEN_LOSE)
 			sim_fault_lose(sim, event->node);
+		else if (event->token == SIM_FAULT_TOKEN_NEXT)
+			sim_fault_next(sim);
 		else
-			sim_fault_next(sim, event->token == SIM_FAULT_TOKEN_FOLLOW_UP);
+			sim_fault_follow_up(sim,
+					    (uint32_t)event->token - SIM_FAULT_TOKEN_FOLLOW_UP);
 		break;
 	case SIM_EVENT_HEAL:
 		sim_fault_end(sim, event->token);
@@ -115,6 +127,8 @@ static void
 world_create(struct sim *sim)
 {
 	sim_swarm_draw(sim);
+	if (sim->options.limits.salt != 0)
+		prng_seed(&sim->prng, sim->seed ^ sim->options.limits.salt << 48);
 	sim_net_create(sim);
 	sim_check_create(sim);
 	sim_memory_create(sim);
@@ -130,7 +144,8 @@ world_create(struct sim *sim)
 }
 
 void
-sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options, char *failure)
+sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
+	struct sim_report *report)
 {
 	struct sim_event event;
 
@@ -138,11 +153,13 @@ sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options, char 
 	sim_of_process = sim;
 	sim->seed = seed;
 	sim->options = *options;
-	sim->failure = failure;
+	sim->report = report;
 	sim->trace = seed;
 	prng_seed(&sim->prng, seed);
 	world_create(sim);
 	while (sim->phase != SIM_PHASE_OVER && sim_pop(sim, &event)) {
+		if (event.at_ns / SIM_US >= options->limits.until_us)
+			break;
 		sim->same_time_events = event.at_ns == sim->now_ns ? sim->same_time_events + 1 : 0;
 		if (sim->same_time_events > SAME_TIME_MAX)
 			sim_fail(sim, "livelock", "time stands still");
@@ -154,5 +171,5 @@ sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options, char 
 			sim_fail(sim, "livelock", "more events than any run needs");
 		event_run(sim, &event);
 	}
-	sim->counts.virtual_ns = sim->now_ns;
+	report_fill(sim);
 }

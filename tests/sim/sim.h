@@ -23,6 +23,7 @@
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_memory.h"
+#include "tests/sim/sim_options.h"
 #include "tests/sim/sim_stale.h"
 #include "tests/sim/sim_swarm.h"
 
@@ -234,19 +235,19 @@ bool sim_check_is_electable(const struct sim *sim);
 
 /* ---- the world (sim.c) ---- */
 
-/* Who there is. Three copies have a witness that only observes, if the seed says so. */
-enum sim_topology { SIM_TOPOLOGY_2W = 0, SIM_TOPOLOGY_3, SIM_TOPOLOGY_1 };
+#define SIM_FAILURE_BYTES 512u
 
-struct sim_options {
-	uint32_t bugs; /* enum core_bug */
-	enum sim_topology topology;
-	bool is_lying_disk, is_verbose;
+struct sim_report {                      /* what a run leaves behind, even one that fails */
+	char failure[SIM_FAILURE_BYTES]; /* the first failure, or empty */
+	struct sim_counts counts;
+	uint64_t trace;
 };
 
 struct sim {
 	struct sim_options options;
 	uint64_t seed, now_ns, trace, cluster_id, same_time_events;
 	struct prng prng;
+	struct prng fault_prng; /* of the episode at hand, by its number */
 	struct sim_queue queue;
 	struct sim_swarm swarm;
 	struct sim_faults faults;
@@ -260,15 +261,14 @@ struct sim {
 	struct sim_counts counts;
 	enum sim_phase phase;
 	uint64_t phase_since_ns, phase_acks;
-	char *failure; /* where the first failure's text goes */
+	struct sim_report *report;
 };
 
-#define SIM_FAILURE_BYTES 512u
-
-/* Runs one seed to its end. Does not return when a checker fails: the process exits with
- * SIM_EXIT_FAILED after it wrote the reason to @failure. */
+/* Runs one seed to its end and fills @report. Does not return when a checker fails: the process
+ * exits with SIM_EXIT_FAILED then. */
 #define SIM_EXIT_FAILED 3
-void sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options, char *failure);
+void sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
+	     struct sim_report *report);
 __attribute__((noreturn, cold, format(printf, 3, 4))) void
 sim_fail(struct sim *sim, const char *checker, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void sim_say(const struct sim *sim, const char *format, ...);

@@ -170,7 +170,8 @@ sim_client_slot(struct sim *sim, uint32_t number, uint64_t timer)
 		return;
 	}
 	if (!slot->is_busy) {
-		if (client->is_draining)
+		if (client->is_draining ||
+		    sim->counts.of[SIM_COUNT_operations] >= sim->options.limits.operations_max)
 			return;
 		slot->serial++;
 		slot->attempts = 0;
@@ -178,6 +179,7 @@ sim_client_slot(struct sim *sim, uint32_t number, uint64_t timer)
 			slot_later(sim, number, pause_ns(sim));
 			return;
 		}
+		sim_count(sim, SIM_COUNT_operations);
 		slot->is_busy = true;
 	} else if (client->is_draining && slot->op_kind != OP_COUNTER) {
 		/* It was never taken by anybody. */

@@ -81,6 +81,9 @@
 	X(lied_writes_lost, 0)                \
 	X(complete_runs, ON_ALL)              \
 	X(log_full_runs, ON_ALL)              \
+	X(episodes, ON_ALL)                   \
+	X(episodes_struck, ON_ALL)            \
+	X(operations, ON_ALL)                 \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

@@ -2,23 +2,40 @@
 /* Episodes: faults that begin, last for a while and end. */
 #include "tests/sim/sim.h"
 
+/* The numbers of what happens once, and the salt of an episode's end. */
+#define NUMBER_HEAL (SIM_EPISODES_MAX * SIM_EPISODE_ROUNDS)
+#define NUMBER_END  (2u * NUMBER_HEAL)
+
+/* Whatever is drawn for episode @number depends on the seed and on it alone. */
+static void
+fault_seed(struct sim *sim, uint32_t number)
+{
+	prng_seed(&sim->fault_prng, (sim->seed + 1) * 0x9e3779b97f4a7c15ULL ^ number);
+}
+
+static bool
+fault_chance(struct sim *sim, uint32_t ppm)
+{
+	return prng_below(&sim->fault_prng, 1000000) < ppm;
+}
+
 /* Log-uniform in [low, low * 2^octaves). */
 static uint64_t
 draw_log(struct sim *sim, uint64_t low, uint32_t octaves)
 {
-	const uint64_t shift = prng_below(&sim->prng, octaves);
+	const uint64_t shift = prng_below(&sim->fault_prng, octaves);
 
-	return (low << shift) + prng_below(&sim->prng, low << shift);
+	return (low << shift) + prng_below(&sim->fault_prng, low << shift);
 }
 
 static uint32_t
 pick_data_node(struct sim *sim)
 {
 	const struct sim_node *master = sim_master(sim);
+	const bool is_master = fault_chance(sim, 500000);
+	const uint32_t node = (uint32_t)prng_below(&sim->fault_prng, sim->data_count);
 
-	if (master != NULL && sim_chance(sim, 500000))
-		return master->index;
-	return (uint32_t)prng_below(&sim->prng, sim->data_count);
+	return is_master && master != NULL ? master->index : node;
 }
 
 static uint32_t
@@ -26,7 +43,8 @@ pick_other(struct sim *sim, uint32_t node)
 {
 	if (sim->node_count == 1)
 		return node;
-	return (node + 1 + (uint32_t)prng_below(&sim->prng, sim->node_count - 1)) % sim->node_count;
+	return (node + 1 + (uint32_t)prng_below(&sim->fault_prng, sim->node_count - 1)) %
+	       sim->node_count;
 }
 
 /* Two data nodes. */
@@ -37,9 +55,9 @@ pick_data_pair(struct sim *sim, struct sim_episode *episode)
 	episode->other = 1;
 	if (sim->data_count <= 2)
 		return;
-	episode->node = (uint32_t)prng_below(&sim->prng, sim->data_count);
+	episode->node = (uint32_t)prng_below(&sim->fault_prng, sim->data_count);
 	episode->other =
-	    (episode->node + 1 + (uint32_t)prng_below(&sim->prng, sim->data_count - 1)) %
+	    (episode->node + 1 + (uint32_t)prng_below(&sim->fault_prng, sim->data_count - 1)) %
 	    sim->data_count;
 }
 
@@ -50,7 +68,7 @@ pick_target(struct sim *sim, const struct sim_node *node)
 	uint32_t step = 1;
 
 	if (sim->data_count > 2)
-		step += (uint32_t)prng_below(&sim->prng, sim->data_count - 1);
+		step += (uint32_t)prng_below(&sim->fault_prng, sim->data_count - 1);
 	return sim->nodes[(node->index + step) % sim->data_count].id;
 }
 
@@ -125,12 +143,12 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		sim_count(sim, SIM_COUNT_pauses);
 		node->paused_until_ns = sim->now_ns + length_ns;
 		/* What came meanwhile waits for it, or was more than its ports could keep. */
-		if (sim_chance(sim, 500000))
+		if (fault_chance(sim, 500000))
 			node->deaf_until_ns = node->paused_until_ns;
 		break;
 	case SIM_FAULT_DISK_SLOW:
 		sim_count(sim, SIM_COUNT_disk_slow);
-		node->disk.slow_factor = prng_between(&sim->prng, 4, 100);
+		node->disk.slow_factor = prng_between(&sim->fault_prng, 4, 100);
 		break;
 	case SIM_FAULT_DISK_STUCK:
 		sim_count(sim, SIM_COUNT_disk_stuck);
@@ -212,21 +230,31 @@ begin_cut(struct sim *sim, struct sim_episode *episode)
 	episode_cut(sim, episode, 1);
 }
 
-static const char *
-kind_text(enum sim_fault_kind kind)
+static bool
+is_left_out(const struct sim *sim, const struct sim_episode *episode)
 {
-	static const char *const texts[SIM_FAULT_KINDS] = {
-		"crash",      "crash witness", "crash all",  "cut pair",
-		"cut path",   "one-way cut",   "isolate",    "pause",
-		"slow disk",  "stuck disk",    "disk error", "data port down",
-		"switchover", "stop",          "lose tail",  "lose master",
-	};
+	const struct sim_limits *limits = &sim->options.limits;
 
-	return texts[kind];
+	return sim_limits_without(limits, episode->kind) ||
+	       sim_limits_skips(limits, episode->number) ||
+	       (limits->spared >> episode->node & 1) != 0;
+}
+
+/* The links that @episode is about. */
+static void
+pick_links(struct sim *sim, struct sim_episode *episode)
+{
+	episode->other = pick_other(sim, episode->node);
+	episode->path = (uint32_t)prng_below(&sim->fault_prng, SIM_PATHS);
+	if (episode->kind == SIM_FAULT_CUT_PATH && episode->path == 0)
+		pick_data_pair(sim, episode); /* the witness has no data port */
+	else if (episode->kind == SIM_FAULT_CUT_PAIR && fault_chance(sim, 400000))
+		pick_data_pair(sim, episode);
 }
 
 void
-sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns)
+sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint32_t node,
+		uint64_t length_ns)
 {
 	for (uint32_t i = 0; i < SIM_EPISODES; i++) {
 		struct sim_episode *episode = &sim->faults.episodes[i];
@@ -235,17 +263,18 @@ sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64
 		*episode = (struct sim_episode){
 			.is_on = true,
 			.kind = kind,
+			.number = number,
 			.node = node,
-			.other = pick_other(sim, node),
-			.path = (uint32_t)prng_below(&sim->prng, SIM_PATHS),
 		};
-		if (kind == SIM_FAULT_CUT_PATH && episode->path == 0) {
-			pick_data_pair(sim, episode); /* the witness has no data port */
-		} else if (kind == SIM_FAULT_CUT_PAIR && sim_chance(sim, 400000)) {
-			pick_data_pair(sim, episode);
-		}
-		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", i,
-			kind_text(kind), episode->node + 1, episode->other + 1, episode->path,
+		pick_links(sim, episode);
+		episode->is_left_out = is_left_out(sim, episode);
+		if (length_ns != UINT64_MAX)
+			sim_push(sim, sim->now_ns + length_ns, SIM_EVENT_HEAL, 0, i);
+		if (episode->is_left_out)
+			return;
+		sim_count(sim, SIM_COUNT_episodes_struck);
+		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", number,
+			sim_class_name(kind), episode->node + 1, episode->other + 1, episode->path,
 			(unsigned long long)(length_ns / SIM_US));
 		if (sim_memory_is_fault(sim, kind) && kind != SIM_FAULT_CRASH_DATA &&
 		    kind != SIM_FAULT_CRASH_WITNESS && kind != SIM_FAULT_CRASH_ALL &&
@@ -253,47 +282,66 @@ sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64
 			sim_memory_fault(sim); /* crashes count one by one */
 		begin_node(sim, episode, length_ns);
 		begin_cut(sim, episode);
-		if (length_ns != UINT64_MAX)
-			sim_push(sim, sim->now_ns + length_ns, SIM_EVENT_HEAL, 0, i);
 		return;
 	}
 }
 
-void
-sim_fault_next(struct sim *sim, bool is_follow_up)
+static uint64_t
+draw_length_ns(struct sim *sim)
 {
-	const struct sim_swarm *swarm = &sim->swarm;
-	const uint64_t length_ns = draw_log(sim, swarm->timer_ns / 16, 8);
+	return draw_log(sim, sim->swarm.timer_ns / 16, 8) * sim->options.limits.strength /
+	       SIM_STRENGTH_FULL;
+}
+
+/* What follows an episode strikes the master. */
+void
+sim_fault_follow_up(struct sim *sim, uint32_t number)
+{
 	const struct sim_node *master = sim_master(sim);
 
-	if (sim->faults.is_healed)
+	fault_seed(sim, number);
+	const uint64_t length_ns = draw_length_ns(sim);
+	const enum sim_fault_kind kind =
+	    fault_chance(sim, 500000) ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE;
+	if (!sim->faults.is_healed && master != NULL &&
+	    (sim->node_count > 1 || kind == SIM_FAULT_CRASH_DATA))
+		sim_fault_begin(sim, number, kind, master->index, length_ns);
+}
+
+void
+sim_fault_next(struct sim *sim)
+{
+	const struct sim_swarm *swarm = &sim->swarm;
+	const uint32_t number = sim->faults.scheduled;
+
+	if (sim->faults.is_healed || number + 1 >= SIM_EPISODES_MAX)
 		return;
-	if (is_follow_up) {
-		const enum sim_fault_kind kind =
-		    sim_chance(sim, 500000) ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE;
-		if (master != NULL && (sim->node_count > 1 || kind == SIM_FAULT_CRASH_DATA))
-			sim_fault_begin(sim, kind, master->index, length_ns);
-		return;
-	}
-	uint64_t die = prng_below(&sim->prng, swarm->weight_sum);
+	sim->faults.scheduled++;
+	sim_count(sim, SIM_COUNT_episodes);
+	fault_seed(sim, number);
+	const uint64_t length_ns = draw_length_ns(sim);
+	uint64_t die = prng_below(&sim->fault_prng, swarm->weight_sum);
 	uint32_t kind = 0;
 	for (; kind + 1 < SIM_FAULT_KINDS && die >= swarm->weights[kind]; kind++)
 		die -= swarm->weights[kind];
+	sim_push(sim,
+		 sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->fault_prng, 2 * swarm->gap_ns),
+		 SIM_EVENT_FAULT, 0, SIM_FAULT_TOKEN_NEXT);
 	uint32_t node = pick_data_node(sim);
 	if (kind == SIM_FAULT_CRASH_WITNESS)
 		node = sim->data_count;
 	else if ((kind == SIM_FAULT_PAUSE || kind == SIM_FAULT_ISOLATE ||
 		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY) &&
-		 sim->node_count > sim->data_count && sim_chance(sim, 250000))
+		 sim->node_count > sim->data_count && fault_chance(sim, 250000))
 		node = sim->data_count;
-	if (kind >= SIM_FAULT_LOSE_TAIL && swarm->memory_ppm != 0) {
+	if ((kind == SIM_FAULT_LOSE_TAIL || kind == SIM_FAULT_LOSE_MASTER) &&
+	    swarm->memory_ppm != 0) {
 		sim->faults.lose_kind = (enum sim_fault_kind)kind;
 		sim->faults.lose_ns = length_ns;
+		sim->faults.lose_number = number;
 	} else {
-		sim_fault_begin(sim, (enum sim_fault_kind)kind, node, length_ns);
+		sim_fault_begin(sim, number, (enum sim_fault_kind)kind, node, length_ns);
 	}
-	sim_push(sim, sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->prng, 2 * swarm->gap_ns),
-		 SIM_EVENT_FAULT, 0, 0);
 }
 
 /* The others hold something that is not flushed: with hanging disks they cannot campaign, and their
@@ -329,8 +377,10 @@ sim_fault_lose(struct sim *sim, uint32_t node)
 
 	sim->faults.lose_ns = 0;
 	sim->faults.is_losing = false;
+	fault_seed(sim, sim->faults.lose_number ^ NUMBER_END);
 	if (!sim->faults.is_healed)
-		sim_fault_begin(sim, sim->faults.lose_kind, node, length_ns);
+		sim_fault_begin(sim, sim->faults.lose_number, sim->faults.lose_kind, node,
+				length_ns);
 }
 
 static void
@@ -394,18 +444,24 @@ sim_fault_end(struct sim *sim, uint64_t number)
 
 	if (!episode->is_on)
 		return;
-	sim_say(sim, "fault %u ends", (unsigned)number);
 	episode->is_on = false;
-	end_node(sim, episode);
-	if (sim->swarm.is_follow_up && !sim->faults.is_healed && sim_chance(sim, 400000))
-		sim_push(sim, sim->now_ns + prng_below(&sim->prng, sim->swarm.timer_ns / 2),
-			 SIM_EVENT_FAULT, 0, 1);
+	fault_seed(sim, episode->number ^ NUMBER_END);
+	if (!episode->is_left_out) {
+		sim_say(sim, "fault %u ends", episode->number);
+		end_node(sim, episode);
+	}
+	const uint32_t next = episode->number + SIM_EPISODES_MAX;
+	if (sim->swarm.is_follow_up && !sim->faults.is_healed && fault_chance(sim, 400000) &&
+	    next < NUMBER_HEAL)
+		sim_push(sim, sim->now_ns + prng_below(&sim->fault_prng, sim->swarm.timer_ns / 2),
+			 SIM_EVENT_FAULT, 0, SIM_FAULT_TOKEN_FOLLOW_UP + next);
 }
 
 void
 sim_fault_heal_all(struct sim *sim)
 {
-	const bool is_restart = sim_chance(sim, 400000) && sim->swarm.volatile_mask == 0;
+	fault_seed(sim, NUMBER_HEAL);
+	const bool is_restart = fault_chance(sim, 400000) && sim->swarm.volatile_mask == 0;
 
 	sim->faults.is_healed = true;
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)

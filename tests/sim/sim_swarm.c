@@ -139,6 +139,34 @@ draw_classes(struct sim *sim)
 	swarm->volatile_mask = 1 + (uint32_t)prng_below(&sim->prng, (1u << sim->data_count) - 1);
 }
 
+static void
+limit_rate(const struct sim *sim, uint32_t *ppm, enum sim_noise noise)
+{
+	const struct sim_limits *limits = &sim->options.limits;
+
+	*ppm = sim_limits_without(limits, noise)
+		   ? 0
+		   : (uint32_t)((uint64_t)*ppm * limits->strength / SIM_STRENGTH_FULL);
+}
+
+/* What was drawn, less what the options leave out. */
+static void
+apply_limits(struct sim *sim)
+{
+	const struct sim_limits *limits = &sim->options.limits;
+	struct sim_swarm *swarm = &sim->swarm;
+
+	for (uint32_t path = 0; path < SIM_PATHS; path++) {
+		struct sim_link *link = &swarm->links[path];
+		limit_rate(sim, &link->loss_ppm, SIM_NOISE_LOSS);
+		limit_rate(sim, &link->duplicate_ppm, SIM_NOISE_DUPLICATE);
+		limit_rate(sim, &link->corrupt_ppm, SIM_NOISE_CORRUPT);
+		limit_rate(sim, &link->reorder_ppm, SIM_NOISE_REORDER);
+	}
+	if (limits->faults_us_max < swarm->faults_ns / SIM_US)
+		swarm->faults_end_ns = limits->faults_us_max * SIM_US;
+}
+
 void
 sim_swarm_draw(struct sim *sim)
 {
@@ -166,6 +194,7 @@ sim_swarm_draw(struct sim *sim)
 	swarm->solo_isolated_stop = sim_chance(sim, 200000);
 	draw_classes(sim);
 	sim->cluster_id = prng_next(&sim->prng) | 1;
+	apply_limits(sim);
 }
 
 /* ---- phases ---- */
@@ -270,7 +299,8 @@ one_fault(struct sim *sim)
 		sim_node_start(&sim->nodes[0]);
 		return;
 	}
-	sim_fault_begin(sim, kind, (uint32_t)prng_below(&sim->prng, nodes), UINT64_MAX);
+	sim_fault_begin(sim, SIM_EPISODES_MAX - 1, kind, (uint32_t)prng_below(&sim->prng, nodes),
+			UINT64_MAX);
 }
 
 static void

@@ -7,32 +7,11 @@
 #include <stdint.h>
 
 #include "dataplane/core/core.h"
+#include "tests/sim/sim_kinds.h"
 
 #define SIM_PATHS 2u /* 0 data port, 1 management network */
 
 struct sim;
-
-enum sim_fault_kind {
-	SIM_FAULT_CRASH_DATA = 0,
-	SIM_FAULT_CRASH_WITNESS,
-	SIM_FAULT_CRASH_ALL,
-	SIM_FAULT_CUT_PAIR, /* both paths, both ways */
-	SIM_FAULT_CUT_PATH, /* one path, both ways */
-	SIM_FAULT_ONE_WAY,
-	SIM_FAULT_ISOLATE,
-	SIM_FAULT_PAUSE,
-	SIM_FAULT_DISK_SLOW,
-	SIM_FAULT_DISK_STUCK,
-	SIM_FAULT_DISK_ERROR,
-	SIM_FAULT_DATA_PORT,
-	SIM_FAULT_SWITCHOVER,
-	SIM_FAULT_STOP,
-	SIM_FAULT_LOSE_TAIL, /* a node is cut off, and the others restart without what they had not
-			      * flushed: what it alone holds will be rolled back */
-	SIM_FAULT_LOSE_MASTER, /* a node restarts at once, without what it had not flushed, while
-				* the disks of the others hang */
-	SIM_FAULT_KINDS,
-};
 
 enum sim_phase {
 	SIM_PHASE_FAULTS = 1,
@@ -69,13 +48,15 @@ struct sim_swarm { /* what the seed drew */
 
 #define SIM_EPISODES 32u
 
-/* What SIM_EVENT_FAULT brings: the next episode, one that follows another, one that waited. */
-enum sim_fault_token { SIM_FAULT_TOKEN_NEXT = 0, SIM_FAULT_TOKEN_FOLLOW_UP, SIM_FAULT_TOKEN_LOSE };
+/* What SIM_EVENT_FAULT brings: the next episode, one that waited, one that follows another (from
+ * then on: its number). */
+enum sim_fault_token { SIM_FAULT_TOKEN_NEXT = 0, SIM_FAULT_TOKEN_LOSE, SIM_FAULT_TOKEN_FOLLOW_UP };
 
 struct sim_episode {
 	bool is_on;
+	bool is_left_out; /* by the limits: it is drawn, begins and ends, and does nothing */
 	enum sim_fault_kind kind;
-	uint32_t node, other, path;
+	uint32_t number, node, other, path;
 };
 
 struct sim_faults {
@@ -83,13 +64,17 @@ struct sim_faults {
 	bool is_healed;   /* no more faults, links are good */
 	uint64_t lose_ns; /* length of a LOSE_* that waits for its moment; 0: none */
 	enum sim_fault_kind lose_kind;
-	bool is_losing; /* its event is on its way */
+	uint32_t lose_number;
+	bool is_losing;     /* its event is on its way */
+	uint32_t scheduled; /* episodes of the schedule so far: the next one's number */
 };
 
 void sim_swarm_draw(struct sim *sim);
-void sim_fault_next(struct sim *sim, bool is_follow_up);
+void sim_fault_next(struct sim *sim);
+void sim_fault_follow_up(struct sim *sim, uint32_t number);
 /* @length_ns UINT64_MAX: until sim_fault_heal_all. */
-void sim_fault_begin(struct sim *sim, enum sim_fault_kind kind, uint32_t node, uint64_t length_ns);
+void sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint32_t node,
+		     uint64_t length_ns);
 /* After a turn: LOSE_* strikes while a master has applied ahead of its commit. */
 void sim_fault_look(struct sim *sim, uint32_t node);
 void sim_fault_lose(struct sim *sim, uint32_t node);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of bugs, topologies and classes, both ways. */
+#include "tests/sim/sim_options.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/core/core.h"
+
+static const struct {
+	const char *name;
+	uint32_t bug;
+} bugs[] = {
+	{ "P1", CORE_BUG_P1_STALE_VOTE },       { "P2", CORE_BUG_P2_EARLY_SOLO },
+	{ "P3", CORE_BUG_P3_NO_SUBSET },        { "P5", CORE_BUG_P5_EARLY_ACK },
+	{ "P6", CORE_BUG_P6_REGISTER_FIRST },   { "P10", CORE_BUG_P10_NO_QUIET },
+	{ "P12", CORE_BUG_P12_OLD_EPOCH },      { "READ", CORE_BUG_NO_READ_ROUND },
+	{ "LOG", CORE_BUG_VOTE_DURABLE_LOG },   { "BOOT", CORE_BUG_ACK_NO_BOOT },
+	{ "ROLLBACK", CORE_BUG_NO_ROLLBACK },   { "SOLO", CORE_BUG_SOLO_EARLY_MEMORY },
+	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE }, { "ARRIVAL", CORE_BUG_STALE_ARRIVAL },
+	{ "EARLY", CORE_BUG_STALE_EARLY },
+};
+
+static const char *const topologies[] = {
+	[SIM_TOPOLOGY_2W] = "2+w",
+	[SIM_TOPOLOGY_3] = "3",
+	[SIM_TOPOLOGY_1] = "1",
+};
+
+static const char *const classes[SIM_CLASSES] = {
+#define X(name, text) [SIM_FAULT_##name] = (text),
+	SIM_FAULTS(X)
+#undef X
+#define X(name, text) [SIM_NOISE_##name] = (text),
+	    SIM_NOISES(X)
+#undef X
+};
+
+_Static_assert(SIM_CLASSES <= 64, "a set of classes is one mask");
+
+void
+sim_options_init(struct sim_options *options)
+{
+	*options = (struct sim_options){
+		.limits = { .strength = SIM_STRENGTH_FULL,
+			    .operations_max = UINT64_MAX,
+			    .faults_us_max = UINT64_MAX,
+			    .until_us = UINT64_MAX },
+	};
+}
+
+const char *
+sim_class_name(uint32_t class_)
+{
+	return classes[class_];
+}
+
+bool
+sim_limits_skips(const struct sim_limits *limits, uint32_t episode)
+{
+	return episode / 64 < SIM_SKIP_WORDS &&
+	       (limits->skipped[episode / 64] >> episode % 64 & 1) != 0;
+}
+
+bool
+sim_options_bug(struct sim_options *options, const char *text)
+{
+	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
+		if (strcmp(bugs[i].name, text) == 0) {
+			options->bugs |= bugs[i].bug;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+sim_options_topology(struct sim_options *options, const char *text)
+{
+	for (uint32_t i = 0; i < sizeof(topologies) / sizeof(topologies[0]); i++) {
+		if (strcmp(topologies[i], text) == 0) {
+			options->topology = (enum sim_topology)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The class whose name is the first @bytes of @text, or SIM_CLASSES. */
+static uint32_t
+class_of(const char *text, size_t bytes)
+{
+	for (uint32_t i = 0; i < SIM_CLASSES; i++)
+		if (strlen(classes[i]) == bytes && strncmp(classes[i], text, bytes) == 0)
+			return i;
+	return SIM_CLASSES;
+}
+
+bool
+sim_options_without(struct sim_options *options, const char *text)
+{
+	while (*text != '\0') {
+		const size_t bytes = strcspn(text, ",");
+		const uint32_t class_ = class_of(text, bytes);
+		if (class_ == SIM_CLASSES)
+			return false;
+		options->limits.without |= UINT64_C(1) << class_;
+		text += bytes + (text[bytes] == ',');
+	}
+	return true;
+}
+
+/* "3,7-9": calls for each number below @end. */
+static bool
+list_parse(const char *text, uint64_t *words, uint32_t end)
+{
+	while (*text != '\0') {
+		char *rest;
+		const unsigned long from = strtoul(text, &rest, 10);
+		unsigned long to = from;
+		if (rest == text)
+			return false;
+		if (*rest == '-') {
+			text = rest + 1;
+			to = strtoul(text, &rest, 10);
+		}
+		if (rest == text || to < from || to >= end || (*rest != ',' && *rest != '\0'))
+			return false;
+		for (unsigned long i = from; i <= to; i++)
+			words[i / 64] |= UINT64_C(1) << i % 64;
+		text = rest + (*rest == ',');
+	}
+	return true;
+}
+
+bool
+sim_options_spare(struct sim_options *options, const char *text)
+{
+	uint64_t ids = 0;
+
+	if (!list_parse(text, &ids, 64))
+		return false;
+	options->limits.spared |= ids >> 1;
+	return true;
+}
+
+bool
+sim_options_skip(struct sim_options *options, const char *text)
+{
+	return list_parse(text, options->limits.skipped, SIM_SKIP_WORDS * 64);
+}
+
+static void
+list_print(const char *option, const uint64_t *words, uint32_t end, uint32_t shift, FILE *to)
+{
+	const char *before = option;
+
+	for (uint32_t i = 0; i < end; i++) {
+		uint32_t last = i;
+		if ((words[i / 64] >> i % 64 & 1) == 0)
+			continue;
+		while (last + 1 < end && (words[(last + 1) / 64] >> (last + 1) % 64 & 1) != 0)
+			last++;
+		fprintf(to, "%s%u", before, i + shift);
+		if (last != i)
+			fprintf(to, "-%u", last + shift);
+		before = ",";
+		i = last;
+	}
+}
+
+void
+sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
+{
+	const struct sim_limits *limits = &options->limits;
+	const char *before = " --without ";
+
+	fprintf(to, "--seed %" PRIu64, seed);
+	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++)
+		if ((options->bugs & bugs[i].bug) != 0)
+			fprintf(to, " --bug %s", bugs[i].name);
+	if (options->topology != SIM_TOPOLOGY_2W)
+		fprintf(to, " --topology %s", topologies[options->topology]);
+	if (options->is_lying_disk)
+		fputs(" --lying-disk", to);
+	for (uint32_t i = 0; i < SIM_CLASSES; i++) {
+		if (!sim_limits_without(limits, i))
+			continue;
+		fprintf(to, "%s%s", before, classes[i]);
+		before = ",";
+	}
+	list_print(" --spare ", &limits->spared, 63, 1, to);
+	list_print(" --skip ", limits->skipped, SIM_SKIP_WORDS * 64, 0, to);
+	if (limits->strength != SIM_STRENGTH_FULL)
+		fprintf(to, " --strength %u", limits->strength);
+	if (limits->operations_max != UINT64_MAX)
+		fprintf(to, " --operations %" PRIu64, limits->operations_max);
+	if (limits->faults_us_max != UINT64_MAX)
+		fprintf(to, " --faults-us %" PRIu64, limits->faults_us_max);
+	if (limits->until_us != UINT64_MAX)
+		fprintf(to, " --until-us %" PRIu64, limits->until_us);
+	if (limits->salt != 0)
+		fprintf(to, " --salt %" PRIu64, limits->salt);
+	fputc('\n', to);
+}
