@@ -116,6 +116,9 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_HEAL:
 		sim_fault_end(sim, event->token);
 		break;
+	case SIM_EVENT_REPEAT:
+		sim_fault_repeat(sim, event->token);
+		break;
 	case SIM_EVENT_PHASE:
 		sim_phase_turn(sim);
 		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_PHASE, 0, 0);

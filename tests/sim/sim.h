@@ -50,6 +50,7 @@ enum sim_event_kind {
 	SIM_EVENT_SLOT,     /* node: client slot; token: its timer */
 	SIM_EVENT_FAULT,    /* an episode begins; token: enum sim_fault_token */
 	SIM_EVENT_HEAL,     /* token: episode that ends */
+	SIM_EVENT_REPEAT,   /* token: of sim_hazard.c */
 	SIM_EVENT_PHASE,    /* look whether the phase is over */
 };
 
@@ -68,8 +69,11 @@ struct sim_queue {
 void
 sim_push(struct sim *sim, uint64_t at_ns, enum sim_event_kind kind, uint32_t node, uint64_t token);
 bool sim_pop(struct sim *sim, struct sim_event *event);
+/* Its clock goes on from what it shows now, at another rate. */
+void sim_clock_rate(struct sim_node *node, int64_t drift_ppm, bool is_frozen);
 uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
-/* The first global instant at which the node's clock shows @local_ns or more. */
+/* The first global instant at which the node's clock shows @local_ns or more; UINT64_MAX: it stands
+ * still. */
 uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
 extern const struct clock_ops sim_clock_ops;
 
@@ -90,6 +94,12 @@ struct sim_undo { /* lying disk: what a completed write replaced */
 	uint8_t *bytes;
 };
 
+struct sim_rot { /* a page of the log that came to harm at rest */
+	bool is_on;
+	uint64_t offset;
+	uint8_t sound[DISK_PAGE_BYTES], rotten[DISK_PAGE_BYTES];
+};
+
 struct sim_disk {
 	struct sim_node *node;
 	uint8_t *image;
@@ -99,7 +109,13 @@ struct sim_disk {
 	uint64_t slow_factor, stuck_until_ns;
 	uint64_t written_bytes; /* beyond, the image is blank */
 	uint32_t fail_next;     /* so many writes from now on fail */
-	bool has_failed;        /* one did, since the node's last start */
+	/* What a failed write leaves behind, and whether all fail, or all reads of the log. */
+	enum { SIM_FAIL_NOTHING = 0, SIM_FAIL_WRITTEN, SIM_FAIL_TORN } fail_how;
+	bool is_full, has_bad_sectors;
+	bool rots_in_flight; /* a crash leaves rubbish of what it was writing */
+	struct sim_rot rot;
+	bool is_superblock_rotten; /* one copy, since the last start */
+	bool has_failed;           /* one did, since the node's last start */
 	struct disk_stats stats;
 	struct sim_undo *undo;
 	uint32_t undo_count, undo_capacity;
@@ -141,6 +157,8 @@ void sim_net_create(struct sim *sim);
 void sim_net_deliver(struct sim *sim, uint64_t frame);
 /* The node's process is gone: its buffers return to the pool. */
 void sim_net_crash(struct sim_port *port);
+/* Loss in bursts between two nodes, while some episode wants it. */
+void sim_net_burst(struct sim *sim, uint32_t a, uint32_t b, int delta);
 void sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta);
 bool sim_net_is_cut(const struct sim *sim, uint32_t path, uint32_t from, uint32_t to);
 /* Both paths in both directions carry frames. */
@@ -158,8 +176,10 @@ struct sim_node {
 
 	uint64_t turn_at_ns, turn_token, busy_until_ns, paused_until_ns, worked_in_a_row;
 	uint64_t deaf_until_ns; /* its ports drop what comes in */
-	uint64_t clock_offset_ns;
+	/* The clock showed clock_local_ns at clock_base_ns, and drifts or stands since. */
+	uint64_t clock_base_ns, clock_local_ns, core_start_ns;
 	int64_t clock_drift_ppm, wall_skew_ns;
+	bool is_clock_frozen;
 
 	struct sim_port ports[SIM_PATHS];
 	struct sim_disk disk;
@@ -233,6 +253,11 @@ void sim_check_divergent(struct sim_node *node);
 /* Somebody who holds what may have been committed can be elected, were all links good. */
 bool sim_check_is_electable(const struct sim *sim);
 
+/* ---- promises of voters (sim_promise.c) ---- */
+
+/* A frame leaves @from: it must not break what a restarted voter owes (P10). */
+void sim_promise_sent(struct sim_node *from, const uint8_t *frame, uint32_t bytes);
+
 /* ---- the world (sim.c) ---- */
 
 #define SIM_FAILURE_BYTES 512u
@@ -258,6 +283,7 @@ struct sim {
 	struct sim_check *check;
 	struct sim_memory *memory;
 	struct sim_stale *stale;
+	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;
 	enum sim_phase phase;
 	uint64_t phase_since_ns, phase_acks;

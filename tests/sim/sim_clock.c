@@ -68,23 +68,40 @@ sim_pop(struct sim *sim, struct sim_event *event)
 uint64_t
 sim_local_ns(const struct sim_node *node, uint64_t global_ns)
 {
-	const int64_t drift = (int64_t)(global_ns / 1000) * node->clock_drift_ppm / 1000;
+	if (node->is_clock_frozen || global_ns <= node->clock_base_ns)
+		return node->clock_local_ns;
+	const uint64_t since = global_ns - node->clock_base_ns;
+	const int64_t drift = (int64_t)(since / 1000) * node->clock_drift_ppm / 1000;
 
-	return node->clock_offset_ns + global_ns + (uint64_t)drift;
+	return node->clock_local_ns + since + (uint64_t)drift;
 }
 
 uint64_t
 sim_global_ns(const struct sim_node *node, uint64_t local_ns)
 {
-	if (local_ns <= sim_local_ns(node, 0))
-		return 0;
-	const uint64_t since = local_ns - node->clock_offset_ns;
+	if (local_ns <= node->clock_local_ns)
+		return node->clock_base_ns;
+	if (node->is_clock_frozen)
+		return UINT64_MAX;
+	const uint64_t since = local_ns - node->clock_local_ns;
 	const int64_t drift = (int64_t)(since / 1000) * node->clock_drift_ppm / 1000;
-	uint64_t global = since - (uint64_t)drift;
+	uint64_t global = node->clock_base_ns + since - (uint64_t)drift;
 	/* The guess is off by drift squared and by rounding, both of them small. */
 	while (sim_local_ns(node, global) < local_ns)
 		global += local_ns - sim_local_ns(node, global);
 	return global;
+}
+
+void
+sim_clock_rate(struct sim_node *node, int64_t drift_ppm, bool is_frozen)
+{
+	const uint64_t now_ns = node->sim->now_ns;
+
+	node->clock_local_ns = sim_local_ns(node, now_ns);
+	node->clock_base_ns = now_ns;
+	node->clock_drift_ppm = drift_ppm;
+	node->is_clock_frozen = is_frozen;
+	sim_node_wake(node, now_ns); /* what it waits for may come sooner now, or not at all */
 }
 
 static uint64_t

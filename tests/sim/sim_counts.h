@@ -75,6 +75,27 @@
 	X(graceful_stops, ON_ALL)             \
 	X(divergent_tails, ON_MANY)           \
 	X(divergent_at_boot, ON_MANY)         \
+	X(crashes_of_two, ON_MANY)            \
+	X(restart_loops, ON_ALL)              \
+	X(restarts, ON_ALL)                   \
+	X(bursts, ON_MANY)                    \
+	X(frames_lost_in_bursts, ON_MANY)     \
+	X(flaps, ON_MANY)                     \
+	X(read_errors, ON_ALL)                \
+	X(flush_errors, ON_ALL)               \
+	X(torn_writes, ON_ALL)                \
+	X(no_space, ON_ALL)                   \
+	X(rot_below_floor, ON_ALL)            \
+	X(rot_refused, ON_ALL)                \
+	X(rot_above_floor, ON_ALL)            \
+	X(rot_superblock, ON_ALL)             \
+	X(clock_drifts, ON_ALL)               \
+	X(clock_freezes, ON_ALL)              \
+	X(wall_steps, ON_ALL)                 \
+	X(frames_corrupted_inside, ON_MANY)   \
+	X(frames_replayed, ON_MANY)           \
+	X(frames_of_old_runs, ON_MANY)        \
+	X(votes_asked_in_quiet, ON_MANY)      \
 	X(register_updates, ON_MANY)          \
 	X(hash_comparisons, ON_ALL)           \
 	X(log_comparisons, ON_ALL)            \

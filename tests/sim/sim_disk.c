@@ -11,8 +11,10 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/wire/superblock.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_hazard.h"
 
-#define LIE_NS (50u * SIM_MS) /* a lying disk forgets writes this young */
+#define LOG_OFFSET ((uint64_t)SUPERBLOCK_AREA_PAGES * DISK_PAGE_BYTES)
+#define LIE_NS     (50u * SIM_MS) /* a lying disk forgets writes this young */
 
 void
 sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
@@ -123,6 +125,27 @@ unstuck_ns(const struct sim_disk *disk)
 }
 
 static void
+slot_fail(struct sim_disk *disk, struct sim_disk_slot *slot)
+{
+	static const enum sim_count_kind counts[] = {
+		[SIM_FAIL_NOTHING] = SIM_COUNT_disk_errors,
+		[SIM_FAIL_WRITTEN] = SIM_COUNT_flush_errors,
+		[SIM_FAIL_TORN] = SIM_COUNT_torn_writes,
+	};
+
+	disk->has_failed = true;
+	slot->err = TERN_ERR_IO;
+	if (slot->request.kind == DISK_READ) {
+		sim_count(disk->node->sim, SIM_COUNT_read_errors);
+	} else if (disk->fail_next == 0) {
+		sim_count(disk->node->sim, SIM_COUNT_no_space);
+	} else {
+		disk->fail_next--;
+		sim_count(disk->node->sim, counts[disk->fail_how]);
+	}
+}
+
+static void
 disk_submit(void *self)
 {
 	struct sim_disk *disk = self;
@@ -142,15 +165,23 @@ disk_submit(void *self)
 			at += unstuck_ns(disk) - sim->now_ns;
 		slot->state = SIM_SLOT_FLYING;
 		disk->queued--;
-		if (is_write && disk->fail_next != 0) {
-			disk->fail_next--;
-			disk->has_failed = true;
-			slot->err = TERN_ERR_IO;
-			sim_count(sim, SIM_COUNT_disk_errors);
-		}
+		if (is_write ? disk->fail_next != 0 || disk->is_full
+			     : disk->has_bad_sectors && slot->request.offset >= LOG_OFFSET)
+			slot_fail(disk, slot);
 		sim_push(sim, at, SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | i);
 	}
+}
+
+/* Whoever hears of the failure knows nothing of what is on the medium now. */
+static void
+write_fail(struct sim_disk *disk, const struct disk_request *request)
+{
+	if (disk->is_full || disk->fail_how == SIM_FAIL_NOTHING)
+		return;
+	for (uint32_t at = 0; at < request->length; at += DISK_PAGE_BYTES)
+		if (disk->fail_how == SIM_FAIL_WRITTEN || sim_chance(disk->node->sim, 500000))
+			write_apply(disk, request, at, DISK_PAGE_BYTES);
 }
 
 void
@@ -172,10 +203,12 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 				 disk->node->id, (unsigned long long)request->offset);
 		if (slot->err == TERN_OK)
 			write_apply(disk, request, 0, request->length);
+		else
+			write_fail(disk, request);
 		disk->stats.writes++;
 		disk->stats.durable_writes++;
 		disk->stats.write_bytes += request->length;
-	} else {
+	} else if (slot->err == TERN_OK) {
 		read_apply(disk, request);
 		disk->stats.reads++;
 		disk->stats.read_bytes += request->length;
@@ -198,6 +231,10 @@ write_tear(struct sim_disk *disk, const struct disk_request *request)
 			continue;
 		write_apply(disk, request, at, DISK_PAGE_BYTES);
 		kept += DISK_PAGE_BYTES;
+		if (disk->rots_in_flight && sim_chance(sim, 500000)) {
+			sim_hazard_rot_page(sim, disk->image + request->offset + at);
+			sim_count(sim, SIM_COUNT_rot_above_floor);
+		}
 	}
 	if (kept == 0)
 		sim_count(sim, SIM_COUNT_crash_lost_writes);
@@ -228,7 +265,7 @@ sim_disk_crash(struct sim_disk *disk)
 	if (!disk->node->is_log_volatile)
 		return;
 	/* The superblocks lie on a real device. */
-	const uint64_t log = (uint64_t)SUPERBLOCK_AREA_PAGES * DISK_PAGE_BYTES;
+	const uint64_t log = LOG_OFFSET;
 	memset(disk->image + log, 0, max_u64(disk->written_bytes, log) - log);
 	disk->written_bytes = min_u64(disk->written_bytes, log);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Episodes: faults that begin, last for a while and end. */
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_hazard.h"
 
 /* The numbers of what happens once, and the salt of an episode's end. */
 #define NUMBER_HEAL (SIM_EPISODES_MAX * SIM_EPISODE_ROUNDS)
@@ -79,14 +80,14 @@ episode_cut(struct sim *sim, const struct sim_episode *episode, int delta)
 	const uint32_t a = episode->node, b = episode->other;
 
 	for (uint32_t path = 0; path < SIM_PATHS; path++) {
-		if (episode->kind == SIM_FAULT_CUT_PATH && path != episode->path)
+		if (episode->class_ == SIM_FAULT_CUT_PATH && path != episode->path)
 			continue;
 		sim_net_cut(sim, path, a, b, delta);
-		if (episode->kind != SIM_FAULT_ONE_WAY)
+		if (episode->class_ != SIM_FAULT_ONE_WAY)
 			sim_net_cut(sim, path, b, a, delta);
 		for (uint32_t c = 0; c < sim->node_count; c++) {
-			if ((episode->kind != SIM_FAULT_ISOLATE &&
-			     episode->kind != SIM_FAULT_LOSE_TAIL) ||
+			if ((episode->class_ != SIM_FAULT_ISOLATE &&
+			     episode->class_ != SIM_FAULT_LOSE_TAIL) ||
 			    c == a || c == b)
 				continue;
 			sim_net_cut(sim, path, a, c, delta);
@@ -127,7 +128,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 {
 	struct sim_node *node = &sim->nodes[episode->node];
 
-	switch (episode->kind) {
+	switch ((enum sim_fault_kind)episode->class_) {
 	case SIM_FAULT_CRASH_DATA:
 	case SIM_FAULT_CRASH_WITNESS:
 		sim_count(sim,
@@ -157,6 +158,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		break;
 	case SIM_FAULT_DISK_ERROR:
 		node->disk.fail_next = 1;
+		node->disk.fail_how = SIM_FAIL_NOTHING;
 		break;
 	case SIM_FAULT_DATA_PORT:
 		sim_count(sim, SIM_COUNT_data_port_downs);
@@ -199,7 +201,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 static void
 begin_cut(struct sim *sim, struct sim_episode *episode)
 {
-	switch (episode->kind) {
+	switch ((enum sim_fault_kind)episode->class_) {
 	case SIM_FAULT_CUT_PAIR:
 		sim_count(sim, SIM_COUNT_partitions);
 		break;
@@ -235,7 +237,7 @@ is_left_out(const struct sim *sim, const struct sim_episode *episode)
 {
 	const struct sim_limits *limits = &sim->options.limits;
 
-	return sim_limits_without(limits, episode->kind) ||
+	return sim_limits_without(limits, episode->class_) ||
 	       sim_limits_skips(limits, episode->number) ||
 	       (limits->spared >> episode->node & 1) != 0;
 }
@@ -246,14 +248,23 @@ pick_links(struct sim *sim, struct sim_episode *episode)
 {
 	episode->other = pick_other(sim, episode->node);
 	episode->path = (uint32_t)prng_below(&sim->fault_prng, SIM_PATHS);
-	if (episode->kind == SIM_FAULT_CUT_PATH && episode->path == 0)
+	if (episode->class_ == SIM_FAULT_CUT_PATH && episode->path == 0)
 		pick_data_pair(sim, episode); /* the witness has no data port */
-	else if (episode->kind == SIM_FAULT_CUT_PAIR && fault_chance(sim, 400000))
+	else if (episode->class_ == SIM_FAULT_CUT_PAIR && fault_chance(sim, 400000))
 		pick_data_pair(sim, episode);
 }
 
+static bool
+is_of_crashes(uint32_t class_)
+{
+	return class_ == SIM_FAULT_CRASH_DATA || class_ == SIM_FAULT_CRASH_WITNESS ||
+	       class_ == SIM_FAULT_CRASH_ALL || class_ == SIM_FAULT_STOP ||
+	       class_ == SIM_HAZARD_CRASH_TWO || class_ == SIM_HAZARD_RESTART_LOOP ||
+	       class_ == SIM_HAZARD_RESTART;
+}
+
 void
-sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint32_t node,
+sim_fault_begin(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node,
 		uint64_t length_ns)
 {
 	for (uint32_t i = 0; i < SIM_EPISODES; i++) {
@@ -262,7 +273,7 @@ sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint
 			continue;
 		*episode = (struct sim_episode){
 			.is_on = true,
-			.kind = kind,
+			.class_ = class_,
 			.number = number,
 			.node = node,
 		};
@@ -274,14 +285,16 @@ sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint
 			return;
 		sim_count(sim, SIM_COUNT_episodes_struck);
 		sim_say(sim, "fault %u: %s, node %u (other %u, path %u) for %llu us", number,
-			sim_class_name(kind), episode->node + 1, episode->other + 1, episode->path,
-			(unsigned long long)(length_ns / SIM_US));
-		if (sim_memory_is_fault(sim, kind) && kind != SIM_FAULT_CRASH_DATA &&
-		    kind != SIM_FAULT_CRASH_WITNESS && kind != SIM_FAULT_CRASH_ALL &&
-		    kind != SIM_FAULT_STOP)
+			sim_class_name(class_), episode->node + 1, episode->other + 1,
+			episode->path, (unsigned long long)(length_ns / SIM_US));
+		if (sim_memory_is_fault(sim, class_) && !is_of_crashes(class_))
 			sim_memory_fault(sim); /* crashes count one by one */
-		begin_node(sim, episode, length_ns);
-		begin_cut(sim, episode);
+		if (class_ >= SIM_FAULT_KINDS) {
+			sim_hazard_begin(sim, episode);
+		} else {
+			begin_node(sim, episode, length_ns);
+			begin_cut(sim, episode);
+		}
 		return;
 	}
 }
@@ -322,7 +335,7 @@ sim_fault_next(struct sim *sim)
 	const uint64_t length_ns = draw_length_ns(sim);
 	uint64_t die = prng_below(&sim->fault_prng, swarm->weight_sum);
 	uint32_t kind = 0;
-	for (; kind + 1 < SIM_FAULT_KINDS && die >= swarm->weights[kind]; kind++)
+	for (; kind + 1 < SIM_EPISODE_CLASSES && die >= swarm->weights[kind]; kind++)
 		die -= swarm->weights[kind];
 	sim_push(sim,
 		 sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->fault_prng, 2 * swarm->gap_ns),
@@ -331,7 +344,8 @@ sim_fault_next(struct sim *sim)
 	if (kind == SIM_FAULT_CRASH_WITNESS)
 		node = sim->data_count;
 	else if ((kind == SIM_FAULT_PAUSE || kind == SIM_FAULT_ISOLATE ||
-		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY) &&
+		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY ||
+		  sim_hazard_is_of_any(kind)) &&
 		 sim->node_count > sim->data_count && fault_chance(sim, 250000))
 		node = sim->data_count;
 	if ((kind == SIM_FAULT_LOSE_TAIL || kind == SIM_FAULT_LOSE_MASTER) &&
@@ -340,7 +354,7 @@ sim_fault_next(struct sim *sim)
 		sim->faults.lose_ns = length_ns;
 		sim->faults.lose_number = number;
 	} else {
-		sim_fault_begin(sim, number, (enum sim_fault_kind)kind, node, length_ns);
+		sim_fault_begin(sim, number, kind, node, length_ns);
 	}
 }
 
@@ -388,7 +402,7 @@ end_node(struct sim *sim, const struct sim_episode *episode)
 {
 	struct sim_node *node = &sim->nodes[episode->node];
 
-	switch (episode->kind) {
+	switch ((enum sim_fault_kind)episode->class_) {
 	case SIM_FAULT_CRASH_ALL:
 		for (uint32_t i = 0; i < sim->node_count; i++)
 			sim_node_start(&sim->nodes[i]);
@@ -448,13 +462,27 @@ sim_fault_end(struct sim *sim, uint64_t number)
 	fault_seed(sim, episode->number ^ NUMBER_END);
 	if (!episode->is_left_out) {
 		sim_say(sim, "fault %u ends", episode->number);
-		end_node(sim, episode);
+		if (episode->class_ >= SIM_FAULT_KINDS)
+			sim_hazard_end(sim, episode);
+		else
+			end_node(sim, episode);
 	}
 	const uint32_t next = episode->number + SIM_EPISODES_MAX;
 	if (sim->swarm.is_follow_up && !sim->faults.is_healed && fault_chance(sim, 400000) &&
 	    next < NUMBER_HEAL)
 		sim_push(sim, sim->now_ns + prng_below(&sim->fault_prng, sim->swarm.timer_ns / 2),
 			 SIM_EVENT_FAULT, 0, SIM_FAULT_TOKEN_FOLLOW_UP + next);
+}
+
+void
+sim_fault_repeat(struct sim *sim, uint64_t token)
+{
+	struct sim_episode *episode = &sim->faults.episodes[token % SIM_EPISODES];
+
+	if (!episode->is_on || episode->number != token / SIM_EPISODES)
+		return;
+	fault_seed(sim, episode->number ^ (uint32_t)(sim->now_ns * 0x9e3779b1u) << 12);
+	sim_hazard_repeat(sim, episode);
 }
 
 void

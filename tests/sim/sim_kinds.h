@@ -25,11 +25,31 @@
 	 * the others hang. */                                                          \
 	X(LOSE_MASTER, "lose-master")
 
-#define SIM_NOISES(X)             \
-	X(LOSS, "loss")           \
-	X(DUPLICATE, "duplicate") \
-	X(CORRUPT, "corrupt")     \
-	X(REORDER, "reorder")
+/* Episodes of sim_hazard.c: what devices, clocks, processes and links do besides. */
+#define SIM_HAZARDS(X)                                                               \
+	X(CRASH_TWO, "crash-two")                                                    \
+	X(RESTART_LOOP, "restart-loop")                                              \
+	X(RESTART, "restart") /* at once: what it promised in memory is forgotten */ \
+	X(BURST, "burst-loss")                                                       \
+	X(FLAP, "flapping-link")                                                     \
+	X(READ_ERROR, "read-error")   /* latent: found at the next start */          \
+	X(FLUSH_ERROR, "flush-error") /* written, and reported as failed */          \
+	X(TORN_WRITE, "torn-write")   /* half written, and reported as failed */     \
+	X(NO_SPACE, "no-space")       /* every write fails until it ends */          \
+	X(ROT_BELOW, "rot-below-floor")                                              \
+	X(ROT_ABOVE, "rot-above-floor")                                              \
+	X(ROT_SUPERBLOCK, "rot-superblock") /* of one copy */                        \
+	X(CLOCK_DRIFT, "clock-drift")                                                \
+	X(CLOCK_FROZEN, "clock-frozen")                                              \
+	X(WALL_STEP, "wall-step")
+
+#define SIM_NOISES(X)                           \
+	X(LOSS, "loss")                         \
+	X(DUPLICATE, "duplicate")               \
+	X(CORRUPT, "corrupt")                   \
+	X(REORDER, "reorder")                   \
+	X(CORRUPT_BEFORE, "corrupt-before-crc") \
+	X(REPLAY, "replay")
 
 enum sim_fault_kind {
 #define X(name, text) SIM_FAULT_##name,
@@ -38,12 +58,20 @@ enum sim_fault_kind {
 	    SIM_FAULT_KINDS
 };
 
-enum sim_noise { /* counted on from the kinds of episodes: together they are the classes */
-		 SIM_NOISE_BEFORE_FIRST = SIM_FAULT_KINDS - 1,
-#define X(name, text) SIM_NOISE_##name,
-		 SIM_NOISES(X)
+enum sim_hazard { /* counted on, as are the noises: together they are the classes */
+		  SIM_HAZARD_BEFORE_FIRST = SIM_FAULT_KINDS - 1,
+#define X(name, text) SIM_HAZARD_##name,
+		  SIM_HAZARDS(X)
 #undef X
-		     SIM_CLASSES
+		      SIM_EPISODE_CLASSES
+};
+
+enum sim_noise {
+	SIM_NOISE_BEFORE_FIRST = SIM_EPISODE_CLASSES - 1,
+#define X(name, text) SIM_NOISE_##name,
+	SIM_NOISES(X)
+#undef X
+	    SIM_CLASSES
 };
 
 #endif

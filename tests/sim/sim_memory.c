@@ -47,11 +47,12 @@ sim_memory_fault(struct sim *sim)
  * of LOSE_MASTER: the voters behind them judge by what they have received, however long that takes
  * to be flushed. (Among three a restarted voter waits for the others only so long.) */
 bool
-sim_memory_is_fault(const struct sim *sim, enum sim_fault_kind kind)
+sim_memory_is_fault(const struct sim *sim, uint32_t class_)
 {
-	if (kind == SIM_FAULT_LOSE_MASTER || kind == SIM_FAULT_DISK_SLOW)
+	if (class_ == SIM_FAULT_LOSE_MASTER || class_ == SIM_FAULT_DISK_SLOW)
 		return sim->data_count != 2;
-	return kind != SIM_FAULT_SWITCHOVER;
+	return class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_HAZARD_WALL_STEP &&
+	       class_ != SIM_HAZARD_CLOCK_DRIFT;
 }
 
 static bool
@@ -59,7 +60,7 @@ is_calm(const struct sim *sim)
 {
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)
 		if (sim->faults.episodes[i].is_on &&
-		    sim_memory_is_fault(sim, sim->faults.episodes[i].kind))
+		    sim_memory_is_fault(sim, sim->faults.episodes[i].class_))
 			return false;
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		if (sim->nodes[i].life != SIM_NODE_UP || sim->nodes[i].disk.has_failed)

@@ -14,7 +14,7 @@ struct sim_node;
 
 void sim_memory_create(struct sim *sim);
 /* Counts for the promise. */
-bool sim_memory_is_fault(const struct sim *sim, enum sim_fault_kind kind);
+bool sim_memory_is_fault(const struct sim *sim, uint32_t class_);
 /* A fault begins: a crash, a cut, a pause, a disk. */
 void sim_memory_fault(struct sim *sim);
 /* The node's log has new blocks from @from on. */

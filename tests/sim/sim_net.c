@@ -14,7 +14,11 @@
 #define FRAMES_MAX       4096u
 #define FRAME_BYTES_MAX  8448u
 #define MGMT_FRAME_BYTES 1472u
-#define KIND_AT          5u    /* of struct frame_hdr_le */
+#define KIND_AT          5u  /* of struct frame_hdr_le */
+#define OLD_FRAMES       64u /* kept, to be sent again some day */
+#define OLD_KEEP_PPM     30000u
+#define BURST_BEGIN_PPM  30000u /* in an episode of bursts, frame by frame */
+#define BURST_END_PPM    60000u
 #define STORM_MESSAGES   4000u /* from one node in STORM_NS: answers that breed answers */
 #define STORM_NS         1000000u
 
@@ -27,12 +31,21 @@ struct frame {
 	const struct sim_port *holder; /* LENT_*, WAITING */
 };
 
+struct old_frame { /* a copy, of a run of its sender that may be over */
+	struct frame frame;
+	uint32_t incarnation;
+	uint8_t bytes[FRAME_BYTES_MAX];
+};
+
 struct sim_net {
 	struct frame frames[FRAMES_MAX];
 	uint32_t free[FRAMES_MAX], free_count;
 	uint64_t last_at_ns[SIM_PATHS][SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t storm_ns[SIM_NODES_MAX], storm_count[SIM_NODES_MAX];
 	int32_t cuts[SIM_PATHS][SIM_NODES_MAX][SIM_NODES_MAX];
+	int32_t bursts[SIM_NODES_MAX][SIM_NODES_MAX];
+	bool is_in_burst[SIM_PATHS][SIM_NODES_MAX][SIM_NODES_MAX];
+	struct old_frame old[OLD_FRAMES];
 	uint8_t *bytes;
 };
 
@@ -50,6 +63,13 @@ void
 sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta)
 {
 	sim->net->cuts[path][from][to] += delta;
+}
+
+void
+sim_net_burst(struct sim *sim, uint32_t a, uint32_t b, int delta)
+{
+	sim->net->bursts[a][b] += delta;
+	sim->net->bursts[b][a] += delta;
 }
 
 bool
@@ -166,6 +186,66 @@ check_storm(struct sim *sim, uint32_t at)
 			 STORM_MESSAGES, STORM_NS / SIM_US);
 }
 
+static bool
+is_lost_in_burst(struct sim *sim, const struct frame *frame)
+{
+	struct sim_net *net = sim->net;
+	bool *is_in_burst = &net->is_in_burst[frame->path][frame->from][frame->to];
+
+	if (net->bursts[frame->from][frame->to] == 0)
+		return false;
+	if (sim_chance(sim, *is_in_burst ? BURST_END_PPM : BURST_BEGIN_PPM))
+		*is_in_burst = !*is_in_burst;
+	return *is_in_burst;
+}
+
+/* What the frame's CRC does not see: bytes of a block, or a request that was wrong before it was
+ * sealed. Messages have nothing else that guards them: a node that lies is outside the model. */
+static void
+corrupt_inside(struct sim *sim, uint32_t at)
+{
+	uint8_t *bytes = frame_bytes(sim->net, at);
+	const uint32_t length = sim->net->frames[at].length;
+	const bool is_block = bytes[KIND_AT] == FRAME_BLOCK;
+	const uint32_t from = FRAME_HDR_BYTES + (is_block ? FRAGMENT_HDR_BYTES : 0);
+	struct frame_hdr hdr;
+
+	if (bytes[KIND_AT] == FRAME_MESSAGE || length <= from)
+		return;
+	if (!is_block && frame_open(bytes, length, &hdr) != TERN_OK)
+		return;
+	bytes[from + prng_below(&sim->prng, length - from)] ^=
+	    (uint8_t)prng_between(&sim->prng, 1, 255);
+	if (!is_block)
+		frame_seal(bytes, &hdr, hdr.body_bytes);
+	sim_count(sim, SIM_COUNT_frames_corrupted_inside);
+}
+
+/* Now and then a frame is kept, and one that was kept is sent once more, however old it is. */
+static void
+replay(struct sim *sim, uint32_t at)
+{
+	struct sim_net *net = sim->net;
+	struct old_frame *old = &net->old[prng_below(&sim->prng, OLD_FRAMES)];
+	const struct sim_link *link = &sim->swarm.links[net->frames[at].path];
+
+	if (sim_chance(sim, OLD_KEEP_PPM)) {
+		old->frame = net->frames[at];
+		old->incarnation = sim->nodes[net->frames[at].from].incarnation;
+		memcpy(old->bytes, frame_bytes(net, at), old->frame.length);
+	}
+	if (!sim_chance(sim, link->replay_ppm) || net->free_count == 0 || old->frame.length == 0 ||
+	    sim_net_is_cut(sim, old->frame.path, old->frame.from, old->frame.to))
+		return;
+	const uint32_t copy = net->free[--net->free_count];
+	net->frames[copy] = old->frame;
+	memcpy(frame_bytes(net, copy), old->bytes, old->frame.length);
+	sim_count(sim, SIM_COUNT_frames_replayed);
+	if (old->incarnation != sim->nodes[old->frame.from].incarnation)
+		sim_count(sim, SIM_COUNT_frames_of_old_runs);
+	frame_fly(sim, copy);
+}
+
 static void
 frame_send(struct sim *sim, uint32_t at)
 {
@@ -176,6 +256,7 @@ frame_send(struct sim *sim, uint32_t at)
 
 	sim_count(sim, SIM_COUNT_frames_sent);
 	check_storm(sim, at);
+	sim_promise_sent(&sim->nodes[frame->from], frame_bytes(net, at), frame->length);
 	if (sim_net_is_cut(sim, frame->path, frame->from, frame->to)) {
 		sim_count(sim, SIM_COUNT_frames_cut);
 		frame_free(net, at);
@@ -186,6 +267,15 @@ frame_send(struct sim *sim, uint32_t at)
 		frame_free(net, at);
 		return;
 	}
+	if (!is_good && is_lost_in_burst(sim, frame)) {
+		sim_count(sim, SIM_COUNT_frames_lost_in_bursts);
+		frame_free(net, at);
+		return;
+	}
+	if (!is_good && link->replay_ppm != 0)
+		replay(sim, at);
+	if (!is_good && sim_chance(sim, link->corrupt_before_ppm))
+		corrupt_inside(sim, at);
 	if (!is_good && sim_chance(sim, link->duplicate_ppm) && net->free_count != 0) {
 		const uint32_t copy = net->free[--net->free_count];
 		net->frames[copy] = *frame;

@@ -73,7 +73,7 @@ sim_node_birth(struct sim *sim, uint32_t index)
 	node->sim = sim;
 	node->index = index;
 	node->id = (uint16_t)(index + 1);
-	node->clock_offset_ns = prng_between(&sim->prng, 1, 1000) * SIM_MS * 1000;
+	node->clock_local_ns = prng_between(&sim->prng, 1, 1000) * SIM_MS * 1000;
 	node->clock_drift_ppm = (int64_t)prng_below(&sim->prng, 401) - 200;
 	node->wall_skew_ns = ((int64_t)prng_below(&sim->prng, 4001) - 2000) * (int64_t)SIM_MS;
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
@@ -122,6 +122,7 @@ start_witness(struct sim_node *node)
 	if (witness_node_init(&node->witness, &config, node->core_memory) != TERN_OK)
 		sim_fail(sim, "boot", "the witness refused its configuration");
 	node->life = SIM_NODE_UP;
+	node->core_start_ns = sim_local_ns(node, sim->now_ns);
 }
 
 static void
@@ -312,12 +313,20 @@ boot_turn(struct sim_node *node)
 		sim_node_crash(node); /* as it should; whoever heals the disk starts it again */
 		return;
 	}
+	if (boot == RUNTIME_BOOT_DAMAGED && node->disk.rot.is_on) {
+		/* As it should: it never says that it had no such block (P15). */
+		sim_count(node->sim, SIM_COUNT_rot_refused);
+		sim_node_crash(node);
+		return;
+	}
 	if (boot != RUNTIME_BOOT_READY)
 		sim_fail(node->sim, boot == RUNTIME_BOOT_DAMAGED ? "damaged" : "boot",
 			 "node %u: runtime_boot_turn answered %d (3 blank, 4 foreign, 5 corrupt, "
 			 "6 damaged, 7 io)",
 			 node->id, (int)boot);
 	node->life = SIM_NODE_UP;
+	node->core_start_ns = sim_local_ns(node, node->sim->now_ns);
+	node->disk.is_superblock_rotten = false;
 	node->view = *runtime_view(node->runtime);
 	sim_say(node->sim, "node %u is up: term %llu last %llu commit %llu", node->id,
 		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,

@@ -32,8 +32,11 @@ static const char *const classes[SIM_CLASSES] = {
 #define X(name, text) [SIM_FAULT_##name] = (text),
 	SIM_FAULTS(X)
 #undef X
+#define X(name, text) [SIM_HAZARD_##name] = (text),
+	    SIM_HAZARDS(X)
+#undef X
 #define X(name, text) [SIM_NOISE_##name] = (text),
-	    SIM_NOISES(X)
+		SIM_NOISES(X)
 #undef X
 };
 

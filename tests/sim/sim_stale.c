@@ -60,7 +60,7 @@ sim_stale_turn(struct sim_node *node)
 	const struct core_view *view = &node->view;
 	struct sim *sim = node->sim;
 
-	if (view->role != CORE_FOLLOWER)
+	if (view->role != CORE_FOLLOWER || sim->has_broken_clock)
 		return;
 	const uint64_t age_ns = core_stale_ns(view->fresh_ns, view->echo_ns, view->elect_min_ns,
 					      sim_local_ns(node, sim->now_ns));

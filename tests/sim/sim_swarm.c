@@ -7,6 +7,7 @@
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_hazard.h"
 
 #define PROGRESS_ACKS 10u
 
@@ -47,6 +48,8 @@ draw_links(struct sim *sim)
 		link->duplicate_ppm = draw_ppm(sim, 400000, 200, 8);
 		link->corrupt_ppm = draw_ppm(sim, 300000, 100, 7);
 		link->reorder_ppm = draw_ppm(sim, 500000, 500, 9);
+		link->corrupt_before_ppm = draw_ppm(sim, 250000, 100, 7);
+		link->replay_ppm = draw_ppm(sim, 400000, 200, 6);
 		link->reorder_ns = prng_between(&sim->prng, 50 * SIM_US, swarm->timer_ns / 8);
 	}
 }
@@ -71,33 +74,37 @@ draw_topology(struct sim *sim)
 
 /* Without a witness none crashes; a node alone has no links and nobody to hand over to. */
 static bool
-is_possible(const struct sim *sim, enum sim_fault_kind kind)
+is_possible(const struct sim *sim, uint32_t class_)
 {
-	if (kind == SIM_FAULT_CRASH_WITNESS)
+	if (class_ == SIM_FAULT_CRASH_WITNESS)
 		return sim->node_count > sim->data_count;
+	if (sim->swarm.volatile_mask != 0 && sim_hazard_is_of_log(class_))
+		return false; /* there is no log at rest to damage */
 	if (sim->node_count > 1)
 		return true;
-	return kind != SIM_FAULT_CUT_PAIR && kind != SIM_FAULT_CUT_PATH &&
-	       kind != SIM_FAULT_ONE_WAY && kind != SIM_FAULT_ISOLATE &&
-	       kind != SIM_FAULT_SWITCHOVER && kind != SIM_FAULT_LOSE_TAIL &&
-	       kind != SIM_FAULT_LOSE_MASTER;
+	return class_ != SIM_FAULT_CUT_PAIR && class_ != SIM_FAULT_CUT_PATH &&
+	       class_ != SIM_FAULT_ONE_WAY && class_ != SIM_FAULT_ISOLATE &&
+	       class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_FAULT_LOSE_TAIL &&
+	       class_ != SIM_FAULT_LOSE_MASTER && class_ != SIM_HAZARD_CRASH_TWO &&
+	       class_ != SIM_HAZARD_BURST && class_ != SIM_HAZARD_FLAP;
 }
 
+/* Some seeds have a few classes, some most of them: rare ones meet each other, and common ones are
+ * not always there. */
 static void
 draw_weights(struct sim *sim)
 {
+	static const uint32_t shares_ppm[3] = { 150000, 400000, 500000 };
 	struct sim_swarm *swarm = &sim->swarm;
+	const uint32_t share_ppm = shares_ppm[prng_below(&sim->prng, 3)];
 
-	for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
-		swarm->weights[i] =
-		    sim_chance(sim, 500000) ? (uint32_t)prng_between(&sim->prng, 1, 10) : 0;
+	for (uint32_t i = 0; i < SIM_EPISODE_CLASSES; i++) {
+		/* Hazards are many: half as often, so that the plain faults stay common. */
+		const uint32_t ppm = i < SIM_FAULT_KINDS ? share_ppm : share_ppm / 2;
+		const uint32_t weight =
+		    sim_chance(sim, ppm) ? (uint32_t)prng_between(&sim->prng, 1, 10) : 0;
+		swarm->weights[i] = is_possible(sim, i) ? weight : 0;
 		swarm->weight_sum += swarm->weights[i];
-	}
-	for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
-		if (is_possible(sim, (enum sim_fault_kind)i))
-			continue;
-		swarm->weight_sum -= swarm->weights[i];
-		swarm->weights[i] = 0;
 	}
 	if (swarm->weight_sum == 0) {
 		swarm->weights[SIM_FAULT_CRASH_DATA] = 1;
@@ -162,6 +169,8 @@ apply_limits(struct sim *sim)
 		limit_rate(sim, &link->duplicate_ppm, SIM_NOISE_DUPLICATE);
 		limit_rate(sim, &link->corrupt_ppm, SIM_NOISE_CORRUPT);
 		limit_rate(sim, &link->reorder_ppm, SIM_NOISE_REORDER);
+		limit_rate(sim, &link->corrupt_before_ppm, SIM_NOISE_CORRUPT_BEFORE);
+		limit_rate(sim, &link->replay_ppm, SIM_NOISE_REPLAY);
 	}
 	if (limits->faults_us_max < swarm->faults_ns / SIM_US)
 		swarm->faults_end_ns = limits->faults_us_max * SIM_US;
@@ -175,7 +184,6 @@ sim_swarm_draw(struct sim *sim)
 	draw_topology(sim);
 	draw_timers(sim);
 	draw_links(sim);
-	draw_weights(sim);
 	draw_sizes(sim);
 	swarm->gap_ns = prng_between(&sim->prng, swarm->timer_ns / 2, swarm->timer_ns * 5);
 	swarm->faults_ns = prng_between(&sim->prng, swarm->timer_ns * 20, swarm->timer_ns * 80);
@@ -193,6 +201,7 @@ sim_swarm_draw(struct sim *sim)
 	swarm->large_ppm = draw_ppm(sim, 800000, 20000, 6);
 	swarm->solo_isolated_stop = sim_chance(sim, 200000);
 	draw_classes(sim);
+	draw_weights(sim);
 	sim->cluster_id = prng_next(&sim->prng) | 1;
 	apply_limits(sim);
 }

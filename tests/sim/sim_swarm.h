@@ -24,13 +24,13 @@ enum sim_phase {
 };
 
 struct sim_link { /* of one path */
-	uint32_t loss_ppm, duplicate_ppm, corrupt_ppm, reorder_ppm;
+	uint32_t loss_ppm, duplicate_ppm, corrupt_ppm, reorder_ppm, corrupt_before_ppm, replay_ppm;
 	uint64_t latency_ns, jitter_ns, reorder_ns;
 };
 
 struct sim_swarm { /* what the seed drew */
 	struct sim_link links[SIM_PATHS];
-	uint32_t weights[SIM_FAULT_KINDS], weight_sum;
+	uint32_t weights[SIM_EPISODE_CLASSES], weight_sum;
 	uint64_t gap_ns, faults_ns, faults_end_ns;
 	bool is_follow_up; /* a healed fault is often followed by one of the master */
 	struct core_timers timers;
@@ -55,15 +55,16 @@ enum sim_fault_token { SIM_FAULT_TOKEN_NEXT = 0, SIM_FAULT_TOKEN_LOSE, SIM_FAULT
 struct sim_episode {
 	bool is_on;
 	bool is_left_out; /* by the limits: it is drawn, begins and ends, and does nothing */
-	enum sim_fault_kind kind;
+	uint32_t class_;  /* enum sim_fault_kind or enum sim_hazard */
+	bool is_down;     /* of FLAP: the link is cut now */
 	uint32_t number, node, other, path;
 };
 
 struct sim_faults {
 	struct sim_episode episodes[SIM_EPISODES];
-	bool is_healed;   /* no more faults, links are good */
-	uint64_t lose_ns; /* length of a LOSE_* that waits for its moment; 0: none */
-	enum sim_fault_kind lose_kind;
+	bool is_healed;                /* no more faults, links are good */
+	uint64_t lose_ns;              /* length of a LOSE_* that waits for its moment; 0: none */
+	enum sim_fault_kind lose_kind; /* LOSE_* only */
 	uint32_t lose_number;
 	bool is_losing;     /* its event is on its way */
 	uint32_t scheduled; /* episodes of the schedule so far: the next one's number */
@@ -73,13 +74,15 @@ void sim_swarm_draw(struct sim *sim);
 void sim_fault_next(struct sim *sim);
 void sim_fault_follow_up(struct sim *sim, uint32_t number);
 /* @length_ns UINT64_MAX: until sim_fault_heal_all. */
-void sim_fault_begin(struct sim *sim, uint32_t number, enum sim_fault_kind kind, uint32_t node,
+void sim_fault_begin(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node,
 		     uint64_t length_ns);
 /* After a turn: LOSE_* strikes while a master has applied ahead of its commit. */
 void sim_fault_look(struct sim *sim, uint32_t node);
 void sim_fault_lose(struct sim *sim, uint32_t node);
 void sim_fault_end(struct sim *sim, uint64_t episode);
 void sim_fault_heal_all(struct sim *sim);
+/* An episode does again what it does again and again. */
+void sim_fault_repeat(struct sim *sim, uint64_t token);
 void sim_phase_turn(struct sim *sim);
 /* Of the fuller log area, in percent. */
 uint64_t sim_log_used(const struct sim *sim);

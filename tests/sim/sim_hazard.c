@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Damage is kept inside what the protocol stands (section 11): a page of an acknowledged block rots
+ * only where a floor that was written later covers it, and only on one device at a time; what rots
+ * above the floor was never acknowledged; of the superblock at most one copy rots between two
+ * starts. A node whose log is damaged refuses to start, until whoever ends the episode has put the
+ * page back (a backup of the device). So every check stays absolute.
+ */
+#include "tests/sim/sim_hazard.h"
+
+#include <string.h>
+
+#include "dataplane/base/bits.h"
+#include "dataplane/wire/page.h"
+#include "dataplane/wire/superblock.h"
+
+#define FIRST_PAGE     SUPERBLOCK_AREA_PAGES
+#define SECTOR_BYTES   512u
+#define DRIFT_PPM_MAX  480u /* two clocks apart: just within CORE_CLOCK_DRIFT */
+#define WALL_STEP_LOG2 32u  /* up to about an hour, in us */
+
+/* ---- rot ---- */
+
+void
+sim_hazard_rot_page(struct sim *sim, uint8_t *page)
+{
+	if (sim_chance(sim, 300000)) {
+		const uint64_t sector = prng_below(&sim->prng, PAGE_BYTES / SECTOR_BYTES);
+		memset(page + sector * SECTOR_BYTES, sim_chance(sim, 500000) ? 0 : 0xa5,
+		       SECTOR_BYTES);
+		return;
+	}
+	const uint64_t count = prng_between(&sim->prng, 1, 8);
+	for (uint64_t i = 0; i < count; i++)
+		page[prng_below(&sim->prng, PAGE_BYTES)] ^=
+		    (uint8_t)(1u << prng_below(&sim->prng, 8));
+}
+
+/* The floor that the newest readable page carries. */
+static uint64_t
+newest_floor(const struct sim_disk *disk)
+{
+	struct page_identity identity;
+
+	for (uint64_t page = disk->written_bytes / PAGE_BYTES; page-- > FIRST_PAGE;)
+		if (page_identity_decode(disk->image + page * PAGE_BYTES, &identity) == TERN_OK)
+			return identity.acked_floor;
+	return 0;
+}
+
+/* A page of a block that was acknowledged, and that the floor covers. 0: there is none. */
+static uint64_t
+pick_page(struct sim *sim, const struct sim_node *node)
+{
+	const struct sim_disk *disk = &node->disk;
+	const uint64_t end = disk->written_bytes / PAGE_BYTES;
+	const uint64_t floor = min_u64(newest_floor(disk), node->durable.log_index);
+
+	if (end <= FIRST_PAGE || floor == 0)
+		return 0;
+	const uint64_t first = prng_below(&sim->fault_prng, end - FIRST_PAGE);
+	for (uint64_t i = 0; i < end - FIRST_PAGE; i++) {
+		const uint64_t page = FIRST_PAGE + (first + i) % (end - FIRST_PAGE);
+		struct page_content content;
+		if (page_content_open(disk->image + page * PAGE_BYTES, &content) == TERN_OK &&
+		    content.log_index != 0 && content.log_index <= floor)
+			return page;
+	}
+	return 0;
+}
+
+static bool
+is_any_rotten(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (sim->nodes[i].disk.rot.is_on)
+			return true;
+	return false;
+}
+
+static void
+rot_below_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+	struct sim_rot *rot = &node->disk.rot;
+
+	sim_node_crash(node);
+	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node);
+	if (page != 0) {
+		uint8_t *bytes = node->disk.image + page * PAGE_BYTES;
+		rot->is_on = true;
+		rot->offset = page * PAGE_BYTES;
+		memcpy(rot->sound, bytes, PAGE_BYTES);
+		while (memcmp(rot->sound, bytes, PAGE_BYTES) == 0)
+			sim_hazard_rot_page(sim, bytes);
+		memcpy(rot->rotten, bytes, PAGE_BYTES);
+		sim_count(sim, SIM_COUNT_rot_below_floor);
+	}
+	sim_node_start(node);
+}
+
+static void
+rot_below_end(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+	struct sim_rot *rot = &node->disk.rot;
+
+	if (rot->is_on) {
+		uint8_t *bytes = node->disk.image + rot->offset;
+		if (node->life != SIM_NODE_UP)
+			sim_node_crash(node);
+		if (memcmp(bytes, rot->rotten, PAGE_BYTES) == 0) /* nothing was written there */
+			memcpy(bytes, rot->sound, PAGE_BYTES);
+		rot->is_on = false;
+	}
+	sim_node_start(node);
+}
+
+static void
+rot_above_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	node->disk.rots_in_flight = true;
+	sim_node_crash(node);
+	node->disk.rots_in_flight = false;
+}
+
+static void
+rot_superblock_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	sim_node_crash(node);
+	if (!node->disk.is_superblock_rotten) {
+		const uint64_t copy = prng_below(&sim->fault_prng, SUPERBLOCK_COPIES);
+		sim_hazard_rot_page(sim, node->disk.image + copy * PAGE_BYTES);
+		node->disk.is_superblock_rotten = true;
+		sim_count(sim, SIM_COUNT_rot_superblock);
+	}
+	sim_node_start(node);
+}
+
+/* ---- errors of the device ---- */
+
+static void
+write_error_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_disk *disk = &sim->nodes[episode->node].disk;
+
+	disk->fail_next = 1;
+	disk->fail_how =
+	    episode->class_ == SIM_HAZARD_FLUSH_ERROR ? SIM_FAIL_WRITTEN : SIM_FAIL_TORN;
+}
+
+static void
+no_space_begin(struct sim *sim, struct sim_episode *episode)
+{
+	sim->nodes[episode->node].disk.is_full = true;
+}
+
+static void
+read_error_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	node->disk.has_bad_sectors = true;
+	sim_node_crash(node);
+	sim_node_start(node);
+}
+
+/* The device is well again, and whoever stopped by itself is started by somebody. */
+static void
+error_end(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+	struct sim_disk *disk = &node->disk;
+
+	disk->fail_next = 0;
+	disk->fail_how = SIM_FAIL_NOTHING;
+	disk->is_full = false;
+	disk->has_bad_sectors = false;
+	if (disk->has_failed)
+		sim_node_crash(node);
+	sim_node_start(node);
+}
+
+/* ---- processes ---- */
+
+static void
+again(struct sim *sim, const struct sim_episode *episode, uint64_t ns)
+{
+	const uint64_t slot = (uint64_t)(episode - sim->faults.episodes);
+
+	sim_push(sim, sim->now_ns + ns, SIM_EVENT_REPEAT, 0,
+		 (uint64_t)episode->number * SIM_EPISODES + slot);
+}
+
+static void
+count_crash(struct sim *sim, const struct sim_node *node)
+{
+	sim_count(sim, sim_node_is_data(node) ? SIM_COUNT_crashes : SIM_COUNT_witness_crashes);
+}
+
+static void
+crash_two_begin(struct sim *sim, struct sim_episode *episode)
+{
+	sim_count(sim, SIM_COUNT_crashes_of_two);
+	sim_node_crash(&sim->nodes[episode->node]);
+	sim_node_crash(&sim->nodes[episode->other]);
+}
+
+static void
+crash_end(struct sim *sim, struct sim_episode *episode)
+{
+	sim_node_start(&sim->nodes[episode->node]);
+	if (episode->class_ == SIM_HAZARD_CRASH_TWO)
+		sim_node_start(&sim->nodes[episode->other]);
+}
+
+static void
+restart_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	sim_count(sim, episode->class_ == SIM_HAZARD_RESTART ? SIM_COUNT_restarts
+							     : SIM_COUNT_restart_loops);
+	count_crash(sim, node);
+	sim_node_crash(node);
+	sim_node_start(node);
+	if (episode->class_ == SIM_HAZARD_RESTART_LOOP)
+		again(sim, episode, sim->swarm.timer_ns / 8);
+}
+
+static void
+restart_again(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	count_crash(sim, node);
+	sim_node_crash(node);
+	sim_node_start(node);
+	again(sim, episode,
+	      sim->swarm.timer_ns / 16 + prng_below(&sim->fault_prng, sim->swarm.timer_ns));
+}
+
+/* ---- links ---- */
+
+static void
+burst_begin(struct sim *sim, struct sim_episode *episode)
+{
+	sim_count(sim, SIM_COUNT_bursts);
+	sim_net_burst(sim, episode->node, episode->other, 1);
+}
+
+static void
+burst_end(struct sim *sim, struct sim_episode *episode)
+{
+	sim_net_burst(sim, episode->node, episode->other, -1);
+}
+
+static void
+flap_set(struct sim *sim, struct sim_episode *episode, bool is_down)
+{
+	if (episode->is_down == is_down)
+		return;
+	episode->is_down = is_down;
+	for (uint32_t path = 0; path < SIM_PATHS; path++) {
+		sim_net_cut(sim, path, episode->node, episode->other, is_down ? 1 : -1);
+		sim_net_cut(sim, path, episode->other, episode->node, is_down ? 1 : -1);
+	}
+}
+
+static void
+flap_again(struct sim *sim, struct sim_episode *episode)
+{
+	if (!episode->is_down)
+		sim_count(sim, SIM_COUNT_flaps);
+	flap_set(sim, episode, !episode->is_down);
+	again(sim, episode,
+	      sim->swarm.timer_ns / 64 + prng_below(&sim->fault_prng, sim->swarm.timer_ns / 2));
+}
+
+static void
+flap_end(struct sim *sim, struct sim_episode *episode)
+{
+	flap_set(sim, episode, false);
+}
+
+/* ---- clocks ---- */
+
+static void
+drift_begin(struct sim *sim, struct sim_episode *episode)
+{
+	const int64_t drift_ppm =
+	    (int64_t)prng_below(&sim->fault_prng, 2 * DRIFT_PPM_MAX + 1) - (int64_t)DRIFT_PPM_MAX;
+
+	sim_count(sim, SIM_COUNT_clock_drifts);
+	sim_clock_rate(&sim->nodes[episode->node], drift_ppm, false);
+}
+
+static void
+drift_end(struct sim *sim, struct sim_episode *episode)
+{
+	sim_clock_rate(&sim->nodes[episode->node], 0, false);
+}
+
+static void
+frozen_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	sim_count(sim, SIM_COUNT_clock_freezes);
+	sim->has_broken_clock = true;
+	sim_clock_rate(node, node->clock_drift_ppm, true);
+}
+
+static void
+frozen_end(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	sim_clock_rate(node, node->clock_drift_ppm, false);
+}
+
+/* Somebody sets the wall clock, and it stays so. */
+static void
+wall_begin(struct sim *sim, struct sim_episode *episode)
+{
+	const uint64_t us = UINT64_C(1) << prng_below(&sim->fault_prng, WALL_STEP_LOG2);
+	const int64_t step_ns = (int64_t)((us + prng_below(&sim->fault_prng, us)) * SIM_US);
+
+	sim_count(sim, SIM_COUNT_wall_steps);
+	sim->nodes[episode->node].wall_skew_ns +=
+	    prng_below(&sim->fault_prng, 2) == 0 ? step_ns : -step_ns;
+}
+
+/* ---- all ---- */
+
+struct hazard {
+	void (*begin)(struct sim *sim, struct sim_episode *episode);
+	void (*repeat)(struct sim *sim, struct sim_episode *episode);
+	void (*end)(struct sim *sim, struct sim_episode *episode);
+	bool is_of_any, is_of_log;
+};
+
+static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
+	[SIM_HAZARD_CRASH_TWO] = { crash_two_begin, NULL, crash_end, .is_of_any = true },
+	[SIM_HAZARD_RESTART_LOOP] = { restart_begin, restart_again, crash_end, .is_of_any = true },
+	[SIM_HAZARD_RESTART] = { restart_begin, NULL, crash_end, .is_of_any = true },
+	[SIM_HAZARD_BURST] = { burst_begin, NULL, burst_end, .is_of_any = true },
+	[SIM_HAZARD_FLAP] = { flap_again, flap_again, flap_end, .is_of_any = true },
+	[SIM_HAZARD_READ_ERROR] = { read_error_begin, NULL, error_end },
+	[SIM_HAZARD_FLUSH_ERROR] = { write_error_begin, NULL, error_end },
+	[SIM_HAZARD_TORN_WRITE] = { write_error_begin, NULL, error_end },
+	[SIM_HAZARD_NO_SPACE] = { no_space_begin, NULL, error_end },
+	[SIM_HAZARD_ROT_BELOW] = { rot_below_begin, NULL, rot_below_end, .is_of_log = true },
+	[SIM_HAZARD_ROT_ABOVE] = { rot_above_begin, NULL, crash_end, .is_of_log = true },
+	[SIM_HAZARD_ROT_SUPERBLOCK] = { rot_superblock_begin, NULL, crash_end },
+	[SIM_HAZARD_CLOCK_DRIFT] = { drift_begin, NULL, drift_end, .is_of_any = true },
+	[SIM_HAZARD_CLOCK_FROZEN] = { frozen_begin, NULL, frozen_end, .is_of_any = true },
+	[SIM_HAZARD_WALL_STEP] = { wall_begin, NULL, NULL },
+};
+
+bool
+sim_hazard_is_of_any(uint32_t class_)
+{
+	return class_ >= SIM_FAULT_KINDS && hazards[class_].is_of_any;
+}
+
+bool
+sim_hazard_is_of_log(uint32_t class_)
+{
+	return class_ >= SIM_FAULT_KINDS && hazards[class_].is_of_log;
+}
+
+void
+sim_hazard_begin(struct sim *sim, struct sim_episode *episode)
+{
+	hazards[episode->class_].begin(sim, episode);
+}
+
+void
+sim_hazard_repeat(struct sim *sim, struct sim_episode *episode)
+{
+	hazards[episode->class_].repeat(sim, episode);
+}
+
+void
+sim_hazard_end(struct sim *sim, struct sim_episode *episode)
+{
+	if (hazards[episode->class_].end != NULL)
+		hazards[episode->class_].end(sim, episode);
+}
