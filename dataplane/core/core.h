@@ -87,6 +87,17 @@ enum core_bug {
 	CORE_BUG_VOLATILE_VOTE = 1 << 12, /* a node that forgot its log votes as if it had none */
 	CORE_BUG_STALE_ARRIVAL = 1 << 13, /* as fresh as the last heartbeat's arrival */
 	CORE_BUG_STALE_EARLY = 1 << 14,   /* before what that named was applied */
+	CORE_BUG_P4_FORGETS_REGISTER = 1 << 15, /* a restarted witness has an empty register */
+	CORE_BUG_VOTE_FORGOTTEN = 1 << 16,      /* a restarted voter may vote again in its term */
+	CORE_BUG_CUT_UNPROVEN =
+	    1 << 17, /* a log is cut where it does not match, without a search */
+	/* And of the runtime. */
+	CORE_BUG_P15_CUT_DAMAGED = 1 << 18, /* a damaged log is taken for one that ends there */
+	CORE_BUG_NO_FLOOR = 1 << 19,        /* write groups carry no acknowledged floor */
+	CORE_BUG_EARLY_DURABLE = 1 << 20,   /* a write group counts as durable when it is begun */
+	CORE_BUG_EARLY_REPLY = 1 << 21,     /* durable commands are answered before the commit */
+	CORE_BUG_APPLY_TWICE = 1 << 22,     /* what is read back from the log is applied twice */
+	CORE_BUG_OLD_FRAGMENT = 1 << 23,    /* fragments of any term and sender are taken */
 };
 
 struct core_config {

@@ -196,6 +196,11 @@ replica_append(struct core *core, struct core_peer *peer, const struct msg *msg)
 	if (core->match == CORE_MATCH_CUTTING)
 		return TERN_OK;
 	if (!history_holds(core, probe->prev_index, probe->prev_chain)) {
+		if (core_has_bug(core, CORE_BUG_CUT_UNPROVEN) &&
+		    probe->prev_index < core->last_index && core->match == CORE_MATCH_NONE) {
+			replica_cut(core, peer, probe->prev_index);
+			return TERN_OK;
+		}
 		replica_conflict(core, peer, probe->prev_index);
 		return TERN_OK;
 	}

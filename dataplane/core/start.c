@@ -107,9 +107,13 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
 	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
 	core->term = config->term;
-	core->voted_for = config->voted_for;
+	core->voted_for = core_has_bug(core, CORE_BUG_VOTE_FORGOTTEN) ? 0 : config->voted_for;
 	if (config->is_witness) {
 		core->reg = config->reg;
+		if (core_has_bug(core, CORE_BUG_P4_FORGETS_REGISTER)) {
+			core->reg.last_term = core->reg.last_epoch = 0;
+			core->reg.rset = 0;
+		}
 		core->term = config->reg.term;
 		core->voted_for = config->reg.voted_for;
 	} else {

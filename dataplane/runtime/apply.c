@@ -56,6 +56,8 @@ reply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch 
 static void
 apply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch *batch)
 {
+	const bool is_twice = runtime_has_bug(rt, CORE_BUG_APPLY_TWICE) &&
+			      cmdlog_resident(rt->log, hdr->log_index) == NULL;
 	struct reply replies[STATE_PREFETCH_MAX];
 	uint32_t answered = 0;
 
@@ -63,6 +65,10 @@ apply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch 
 		const struct state_position at = { hdr->log_index, batch->slots[i] };
 
 		state_apply(rt->config.state, at, hdr->time_ns, &batch->commands[i], &replies[i]);
+		if (is_twice && batch->is_last && i + 1 == batch->count)
+			state_apply(rt->config.state,
+				    (struct state_position){ at.log_index, at.slot + 1 },
+				    hdr->time_ns, &batch->commands[i], &replies[i]);
 		if (reply_has_data(&replies[i]) || i + 1 == batch->count) {
 			reply_batch(rt, hdr, batch, replies, answered, i + 1);
 			answered = i + 1;

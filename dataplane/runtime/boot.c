@@ -211,7 +211,7 @@ scan_more(struct runtime *rt)
 	if (state == CMDLOG_SCAN_MORE && rt->boot.next_cell < rt->superblock.log_pages)
 		return scan_read(rt);
 	cmdlog_scan_end(rt->log, &recovery);
-	if (recovery.is_damaged)
+	if (recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
 	return core_begin(rt, &recovery);
 }

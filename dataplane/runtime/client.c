@@ -114,7 +114,8 @@ client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot, const s
 		.reply = *reply,
 	};
 	rt->write_head++;
-	if (!is_committed && write->class_ != COMMAND_MEMORY)
+	if (!is_committed && write->class_ != COMMAND_MEMORY &&
+	    !runtime_has_bug(rt, CORE_BUG_EARLY_REPLY))
 		hold_write(rt, write->channel, &completion);
 	else
 		answer_write(rt, write->channel, (enum command_class)write->class_, &completion);

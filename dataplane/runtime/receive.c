@@ -114,8 +114,9 @@ on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 		rt->link.drops.malformed++;
 		return;
 	}
-	if (hdr->term != view->term || hdr->sender != view->master_id ||
-	    hdr->sender != rt->accept_node) {
+	if ((hdr->term != view->term || hdr->sender != view->master_id ||
+	     hdr->sender != rt->accept_node) &&
+	    !runtime_has_bug(rt, CORE_BUG_OLD_FRAGMENT)) {
 		rt->link.drops.stale_term++;
 		return;
 	}

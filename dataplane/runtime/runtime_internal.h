@@ -291,4 +291,10 @@ bool cut_turn(struct runtime *rt);
 /* Names the blocks from *@next to @last on the divergent ring. False: it is full, call again. */
 bool cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term);
 
+static inline bool
+runtime_has_bug(const struct runtime *rt, enum core_bug bug)
+{
+	return (rt->config.core_bugs & (uint32_t)bug) != 0; /* tests only */
+}
+
 #endif

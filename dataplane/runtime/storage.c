@@ -99,6 +99,17 @@ meta_done(struct runtime *rt)
 
 /* ---- write groups ---- */
 
+static void
+durable_tell(struct runtime *rt, uint64_t durable_index)
+{
+	const struct core_event event = { .kind = CORE_EVENT_DURABLE,
+					  .now_ns = rt->now_ns,
+					  .index = durable_index };
+
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
+}
+
 static bool
 groups_start(struct runtime *rt)
 {
@@ -109,8 +120,8 @@ groups_start(struct runtime *rt)
 	struct cmdlog_group group;
 	bool has_any = false;
 
-	while (!rt->is_storage_failed &&
-	       cmdlog_group_next(rt->log, persist_index, stats.durable_index, &group)) {
+	const uint64_t floor = runtime_has_bug(rt, CORE_BUG_NO_FLOOR) ? 0 : stats.durable_index;
+	while (!rt->is_storage_failed && cmdlog_group_next(rt->log, persist_index, floor, &group)) {
 		const uint64_t page = rt->superblock.log_first_page + group.cell;
 		if (storage_queue(rt, DISK_WRITE, page, (uint8_t *)(uintptr_t)group.bytes,
 				  group.pages,
@@ -121,6 +132,8 @@ groups_start(struct runtime *rt)
 		}
 		rt->groups_begun++;
 		has_any = true;
+		if (runtime_has_bug(rt, CORE_BUG_EARLY_DURABLE) && !rt->cut.is_pending)
+			durable_tell(rt, group.last_index);
 	}
 	return has_any;
 }
@@ -181,12 +194,7 @@ storage_poll(struct runtime *rt)
 		if (!is_good && rt->boot.phase == BOOT_DONE)
 			storage_fail(rt);
 	}
-	if (durable_index != 0 && !rt->is_storage_failed && !rt->cut.is_pending) {
-		const struct core_event event = { .kind = CORE_EVENT_DURABLE,
-						  .now_ns = rt->now_ns,
-						  .index = durable_index };
-		if (dispatch(rt, &event) != TERN_OK)
-			rt->link.drops.core_refused++;
-	}
+	if (durable_index != 0 && !rt->is_storage_failed && !rt->cut.is_pending)
+		durable_tell(rt, durable_index);
 	return count != 0;
 }

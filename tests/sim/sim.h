@@ -22,6 +22,7 @@
 #include "dataplane/runtime/witness_node.h"
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_counts.h"
+#include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_options.h"
 #include "tests/sim/sim_stale.h"
@@ -76,56 +77,6 @@ uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
  * still. */
 uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
 extern const struct clock_ops sim_clock_ops;
-
-/* ---- disk (sim_disk.c) ---- */
-
-#define SIM_DISK_REQUESTS 128u
-
-struct sim_disk_slot {
-	struct disk_request request;
-	uint64_t hash; /* of a write's bytes when it was queued */
-	enum { SIM_SLOT_FREE = 0, SIM_SLOT_QUEUED, SIM_SLOT_FLYING, SIM_SLOT_DONE } state;
-	enum tern_err err;
-};
-
-struct sim_undo { /* lying disk: what a completed write replaced */
-	uint64_t offset, at_ns;
-	uint32_t length;
-	uint8_t *bytes;
-};
-
-struct sim_rot { /* a page of the log that came to harm at rest */
-	bool is_on;
-	uint64_t offset;
-	uint8_t sound[DISK_PAGE_BYTES], rotten[DISK_PAGE_BYTES];
-};
-
-struct sim_disk {
-	struct sim_node *node;
-	uint8_t *image;
-	uint64_t image_bytes;
-	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
-	uint32_t done[SIM_DISK_REQUESTS], done_count, queued;
-	uint64_t slow_factor, stuck_until_ns;
-	uint64_t written_bytes; /* beyond, the image is blank */
-	uint32_t fail_next;     /* so many writes from now on fail */
-	/* What a failed write leaves behind, and whether all fail, or all reads of the log. */
-	enum { SIM_FAIL_NOTHING = 0, SIM_FAIL_WRITTEN, SIM_FAIL_TORN } fail_how;
-	bool is_full, has_bad_sectors;
-	bool rots_in_flight; /* a crash leaves rubbish of what it was writing */
-	struct sim_rot rot;
-	bool is_superblock_rotten; /* one copy, since the last start */
-	bool has_failed;           /* one did, since the node's last start */
-	struct disk_stats stats;
-	struct sim_undo *undo;
-	uint32_t undo_count, undo_capacity;
-};
-
-extern const struct disk_ops sim_disk_ops;
-void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
-void sim_disk_complete(struct sim_disk *disk, uint32_t slot);
-/* What a power cut leaves of the writes in flight. */
-void sim_disk_crash(struct sim_disk *disk);
 
 /* ---- the witness's register (sim_register.c) ---- */
 

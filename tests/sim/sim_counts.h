@@ -56,6 +56,12 @@
 	X(frames_rx_overflow, 0)              \
 	X(partitions, ON_MANY)                \
 	X(one_way_cuts, ON_MANY)              \
+	X(one_way_1_2, ON_MANY)               \
+	X(one_way_1_3, ON_MANY)               \
+	X(one_way_2_1, ON_MANY)               \
+	X(one_way_2_3, ON_MANY)               \
+	X(one_way_3_1, ON_MANY)               \
+	X(one_way_3_2, ON_MANY)               \
 	X(path_cuts, ON_MANY)                 \
 	X(isolations, ON_MANY)                \
 	X(crashes, ON_ALL)                    \
@@ -99,6 +105,8 @@
 	X(register_updates, ON_MANY)          \
 	X(hash_comparisons, ON_ALL)           \
 	X(log_comparisons, ON_ALL)            \
+	X(old_images, 0)                      \
+	X(misdirected_writes, 0)              \
 	X(lied_writes_lost, 0)                \
 	X(complete_runs, ON_ALL)              \
 	X(log_full_runs, ON_ALL)              \

@@ -184,6 +184,29 @@ write_fail(struct sim_disk *disk, const struct disk_request *request)
 			write_apply(disk, request, at, DISK_PAGE_BYTES);
 }
 
+static bool
+is_misdirected(struct sim_disk *disk, const struct disk_request *request)
+{
+	if (disk->misdirect_next == 0 || request->offset < LOG_OFFSET + request->length ||
+	    request->length > disk->written_bytes - LOG_OFFSET)
+		return false;
+	disk->misdirect_next--;
+	return true;
+}
+
+static void
+write_elsewhere(struct sim_disk *disk, const struct disk_request *request)
+{
+	struct sim *sim = disk->node->sim;
+	struct disk_request elsewhere = *request;
+	const uint64_t pages =
+	    (disk->written_bytes - LOG_OFFSET - request->length) / DISK_PAGE_BYTES;
+
+	elsewhere.offset = LOG_OFFSET + prng_below(&sim->prng, pages + 1) * DISK_PAGE_BYTES;
+	sim_count(sim, SIM_COUNT_misdirected_writes);
+	write_apply(disk, &elsewhere, 0, elsewhere.length);
+}
+
 void
 sim_disk_complete(struct sim_disk *disk, uint32_t index)
 {
@@ -201,8 +224,10 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 		if (hash64(request->bytes, request->length) != slot->hash)
 			sim_fail(sim, "disk", "node %u: bytes at %llu changed while being written",
 				 disk->node->id, (unsigned long long)request->offset);
-		if (slot->err == TERN_OK)
+		if (slot->err == TERN_OK && !is_misdirected(disk, request))
 			write_apply(disk, request, 0, request->length);
+		else if (slot->err == TERN_OK)
+			write_elsewhere(disk, request);
 		else
 			write_fail(disk, request);
 		disk->stats.writes++;

@@ -149,7 +149,7 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		break;
 	case SIM_FAULT_DISK_SLOW:
 		sim_count(sim, SIM_COUNT_disk_slow);
-		node->disk.slow_factor = prng_between(&sim->fault_prng, 4, 100);
+		node->disk.slow_factor = draw_log(sim, 4, 8); /* up to 1,024 */
 		break;
 	case SIM_FAULT_DISK_STUCK:
 		sim_count(sim, SIM_COUNT_disk_stuck);
@@ -198,6 +198,20 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 	}
 }
 
+/* Each direction of each pair has to be cut in some seed. */
+static void
+count_one_way(struct sim *sim, const struct sim_episode *episode)
+{
+	static const enum sim_count_kind kinds[3][3] = {
+		{ SIM_COUNT_one_way_cuts, SIM_COUNT_one_way_1_2, SIM_COUNT_one_way_1_3 },
+		{ SIM_COUNT_one_way_2_1, SIM_COUNT_one_way_cuts, SIM_COUNT_one_way_2_3 },
+		{ SIM_COUNT_one_way_3_1, SIM_COUNT_one_way_3_2, SIM_COUNT_one_way_cuts },
+	};
+
+	if (episode->node < 3 && episode->other < 3)
+		sim_count(sim, kinds[episode->node][episode->other]);
+}
+
 static void
 begin_cut(struct sim *sim, struct sim_episode *episode)
 {
@@ -210,6 +224,7 @@ begin_cut(struct sim *sim, struct sim_episode *episode)
 		break;
 	case SIM_FAULT_ONE_WAY:
 		sim_count(sim, SIM_COUNT_one_way_cuts);
+		count_one_way(sim, episode);
 		break;
 	case SIM_FAULT_ISOLATE:
 	case SIM_FAULT_LOSE_TAIL:
@@ -332,7 +347,7 @@ sim_fault_next(struct sim *sim)
 	sim->faults.scheduled++;
 	sim_count(sim, SIM_COUNT_episodes);
 	fault_seed(sim, number);
-	const uint64_t length_ns = draw_length_ns(sim);
+	uint64_t length_ns = draw_length_ns(sim);
 	uint64_t die = prng_below(&sim->fault_prng, swarm->weight_sum);
 	uint32_t kind = 0;
 	for (; kind + 1 < SIM_EPISODE_CLASSES && die >= swarm->weights[kind]; kind++)
@@ -340,6 +355,9 @@ sim_fault_next(struct sim *sim)
 	sim_push(sim,
 		 sim->now_ns + swarm->gap_ns / 8 + prng_below(&sim->fault_prng, 2 * swarm->gap_ns),
 		 SIM_EVENT_FAULT, 0, SIM_FAULT_TOKEN_NEXT);
+	if (kind == SIM_FAULT_PAUSE) /* 1 ms to a minute, or until all is healed */
+		length_ns =
+		    draw_log(sim, SIM_MS, 16) * sim->options.limits.strength / SIM_STRENGTH_FULL;
 	uint32_t node = pick_data_node(sim);
 	if (kind == SIM_FAULT_CRASH_WITNESS)
 		node = sim->data_count;

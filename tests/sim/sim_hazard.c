@@ -9,6 +9,7 @@
 #include "tests/sim/sim_hazard.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/page.h"
@@ -88,10 +89,14 @@ rot_below_begin(struct sim *sim, struct sim_episode *episode)
 	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node);
 	if (page != 0) {
 		uint8_t *bytes = node->disk.image + page * PAGE_BYTES;
+		struct page_content content;
+		struct page_identity identity;
 		rot->is_on = true;
 		rot->offset = page * PAGE_BYTES;
 		memcpy(rot->sound, bytes, PAGE_BYTES);
-		while (memcmp(rot->sound, bytes, PAGE_BYTES) == 0)
+		/* Until it shows: what lies behind the used bytes of a page harms nobody. */
+		while (page_content_open(bytes, &content) == TERN_OK &&
+		       page_identity_decode(bytes, &identity) == TERN_OK)
 			sim_hazard_rot_page(sim, bytes);
 		memcpy(rot->rotten, bytes, PAGE_BYTES);
 		sim_count(sim, SIM_COUNT_rot_below_floor);
@@ -138,6 +143,54 @@ rot_superblock_begin(struct sim *sim, struct sim_episode *episode)
 		node->disk.is_superblock_rotten = true;
 		sim_count(sim, SIM_COUNT_rot_superblock);
 	}
+	sim_node_start(node);
+}
+
+/* ---- beyond the budget: what was acknowledged is gone, and no checksum is wrong ---- */
+
+static void
+old_image_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_disk *disk = &sim->nodes[episode->node].disk;
+
+	if (disk->old_image != NULL)
+		return;
+	disk->old_bytes = disk->written_bytes;
+	disk->old_image = sim_take(max_u64(disk->old_bytes, PAGE_BYTES));
+	memcpy(disk->old_image, disk->image, disk->old_bytes);
+}
+
+static void
+old_image_end(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+	struct sim_disk *disk = &node->disk;
+
+	sim_node_crash(node);
+	if (disk->old_image != NULL) {
+		memset(disk->image, 0, disk->written_bytes);
+		memcpy(disk->image, disk->old_image, disk->old_bytes);
+		disk->written_bytes = disk->old_bytes;
+		munmap(disk->old_image, max_u64(disk->old_bytes, PAGE_BYTES));
+		disk->old_image = NULL;
+		sim_count(sim, SIM_COUNT_old_images);
+	}
+	sim_node_start(node);
+}
+
+static void
+misdirected_begin(struct sim *sim, struct sim_episode *episode)
+{
+	sim->nodes[episode->node].disk.misdirect_next = 1;
+}
+
+static void
+misdirected_end(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	node->disk.misdirect_next = 0;
+	sim_node_crash(node); /* only a start looks at what lies on the device */
 	sim_node_start(node);
 }
 
@@ -357,6 +410,8 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 	[SIM_HAZARD_ROT_BELOW] = { rot_below_begin, NULL, rot_below_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_ABOVE] = { rot_above_begin, NULL, crash_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_SUPERBLOCK] = { rot_superblock_begin, NULL, crash_end },
+	[SIM_HAZARD_OLD_IMAGE] = { old_image_begin, NULL, old_image_end, .is_of_log = true },
+	[SIM_HAZARD_MISDIRECTED] = { misdirected_begin, NULL, misdirected_end, .is_of_log = true },
 	[SIM_HAZARD_CLOCK_DRIFT] = { drift_begin, NULL, drift_end, .is_of_any = true },
 	[SIM_HAZARD_CLOCK_FROZEN] = { frozen_begin, NULL, frozen_end, .is_of_any = true },
 	[SIM_HAZARD_WALL_STEP] = { wall_begin, NULL, NULL },

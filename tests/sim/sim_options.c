@@ -19,7 +19,11 @@ static const struct {
 	{ "LOG", CORE_BUG_VOTE_DURABLE_LOG },   { "BOOT", CORE_BUG_ACK_NO_BOOT },
 	{ "ROLLBACK", CORE_BUG_NO_ROLLBACK },   { "SOLO", CORE_BUG_SOLO_EARLY_MEMORY },
 	{ "VOLATILE", CORE_BUG_VOLATILE_VOTE }, { "ARRIVAL", CORE_BUG_STALE_ARRIVAL },
-	{ "EARLY", CORE_BUG_STALE_EARLY },
+	{ "EARLY", CORE_BUG_STALE_EARLY },      { "P4", CORE_BUG_P4_FORGETS_REGISTER },
+	{ "VOTE", CORE_BUG_VOTE_FORGOTTEN },    { "CUT", CORE_BUG_CUT_UNPROVEN },
+	{ "P15", CORE_BUG_P15_CUT_DAMAGED },    { "FLOOR", CORE_BUG_NO_FLOOR },
+	{ "FLUSH", CORE_BUG_EARLY_DURABLE },    { "REPLY", CORE_BUG_EARLY_REPLY },
+	{ "TWICE", CORE_BUG_APPLY_TWICE },      { "FRAGMENT", CORE_BUG_OLD_FRAGMENT },
 };
 
 static const char *const topologies[] = {
@@ -185,6 +189,8 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 			fprintf(to, " --bug %s", bugs[i].name);
 	if (options->topology != SIM_TOPOLOGY_2W)
 		fprintf(to, " --topology %s", topologies[options->topology]);
+	if (options->is_beyond)
+		fputs(" --beyond", to);
 	if (options->is_lying_disk)
 		fputs(" --lying-disk", to);
 	for (uint32_t i = 0; i < SIM_CLASSES; i++) {

@@ -37,7 +37,7 @@ struct sim_limits {
 struct sim_options {
 	uint32_t bugs; /* enum core_bug */
 	enum sim_topology topology;
-	bool is_lying_disk, is_verbose;
+	bool is_lying_disk, is_beyond, is_verbose;
 	struct sim_limits limits;
 };
 

@@ -78,6 +78,9 @@ is_possible(const struct sim *sim, uint32_t class_)
 {
 	if (class_ == SIM_FAULT_CRASH_WITNESS)
 		return sim->node_count > sim->data_count;
+	if ((class_ == SIM_HAZARD_OLD_IMAGE || class_ == SIM_HAZARD_MISDIRECTED) &&
+	    !sim->options.is_beyond)
+		return false;
 	if (sim->swarm.volatile_mask != 0 && sim_hazard_is_of_log(class_))
 		return false; /* there is no log at rest to damage */
 	if (sim->node_count > 1)
