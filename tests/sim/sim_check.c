@@ -365,6 +365,8 @@ sim_check_turn(struct sim_node *node)
 	check_master_complete(node);
 	if (node->durable.log_index != view->durable_index || is_cut)
 		node->durable = meta_at(node, view->durable_index);
+	if (is_cut)
+		sim_disk_cut(&node->disk);
 	check_state(node);
 	sim_memory_turn(node);
 	sim_stale_turn(node);

@@ -104,6 +104,7 @@ disk_queue(void *self, const struct disk_request *request)
 		};
 		if (request->kind == DISK_WRITE)
 			slot->hash = hash64(request->bytes, request->length);
+		slot->floor = disk->node->durable.log_index;
 		disk->queued++;
 		disk->stats.in_flight++;
 		disk->stats.in_flight_high =
@@ -224,12 +225,14 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 		if (hash64(request->bytes, request->length) != slot->hash)
 			sim_fail(sim, "disk", "node %u: bytes at %llu changed while being written",
 				 disk->node->id, (unsigned long long)request->offset);
-		if (slot->err == TERN_OK && !is_misdirected(disk, request))
-			write_apply(disk, request, 0, request->length);
-		else if (slot->err == TERN_OK)
+		if (slot->err != TERN_OK)
+			write_fail(disk, request);
+		else if (is_misdirected(disk, request))
 			write_elsewhere(disk, request);
 		else
-			write_fail(disk, request);
+			write_apply(disk, request, 0, request->length);
+		if (slot->err == TERN_OK && request->offset >= LOG_OFFSET)
+			disk->floor = max_u64(disk->floor, slot->floor);
 		disk->stats.writes++;
 		disk->stats.durable_writes++;
 		disk->stats.write_bytes += request->length;
@@ -242,6 +245,16 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	slot->state = SIM_SLOT_DONE;
 	disk->done[disk->done_count++] = index;
 	sim_node_wake(disk->node, sim->now_ns);
+}
+
+void
+sim_disk_cut(struct sim_disk *disk)
+{
+	const uint64_t durable_index = disk->node->durable.log_index;
+
+	disk->floor = min_u64(disk->floor, durable_index);
+	for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++)
+		disk->slots[i].floor = min_u64(disk->slots[i].floor, durable_index);
 }
 
 static void

@@ -14,7 +14,8 @@ struct sim_node;
 
 struct sim_disk_slot {
 	struct disk_request request;
-	uint64_t hash; /* of a write's bytes when it was queued */
+	uint64_t hash;  /* of a write's bytes when it was queued */
+	uint64_t floor; /* what the node had durable then */
 	enum { SIM_SLOT_FREE = 0, SIM_SLOT_QUEUED, SIM_SLOT_FLYING, SIM_SLOT_DONE } state;
 	enum tern_err err;
 };
@@ -45,6 +46,7 @@ struct sim_disk {
 	bool is_full, has_bad_sectors;
 	bool rots_in_flight; /* a crash leaves rubbish of what it was writing */
 	struct sim_rot rot;
+	uint64_t floor;          /* that a write of the log which completed must have carried */
 	uint32_t misdirect_next; /* so many writes of the log go elsewhere */
 	uint8_t *old_image;      /* what it will show again */
 	uint64_t old_bytes;
@@ -58,6 +60,8 @@ struct sim_disk {
 extern const struct disk_ops sim_disk_ops;
 void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
 void sim_disk_complete(struct sim_disk *disk, uint32_t slot);
+/* The node has cut its log: a floor above what is left was given up. */
+void sim_disk_cut(struct sim_disk *disk);
 /* What a power cut leaves of the writes in flight. */
 void sim_disk_crash(struct sim_disk *disk);
 

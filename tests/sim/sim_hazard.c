@@ -37,25 +37,13 @@ sim_hazard_rot_page(struct sim *sim, uint8_t *page)
 		    (uint8_t)(1u << prng_below(&sim->prng, 8));
 }
 
-/* The floor that the newest readable page carries. */
-static uint64_t
-newest_floor(const struct sim_disk *disk)
-{
-	struct page_identity identity;
-
-	for (uint64_t page = disk->written_bytes / PAGE_BYTES; page-- > FIRST_PAGE;)
-		if (page_identity_decode(disk->image + page * PAGE_BYTES, &identity) == TERN_OK)
-			return identity.acked_floor;
-	return 0;
-}
-
 /* A page of a block that was acknowledged, and that the floor covers. 0: there is none. */
 static uint64_t
 pick_page(struct sim *sim, const struct sim_node *node)
 {
 	const struct sim_disk *disk = &node->disk;
 	const uint64_t end = disk->written_bytes / PAGE_BYTES;
-	const uint64_t floor = min_u64(newest_floor(disk), node->durable.log_index);
+	const uint64_t floor = min_u64(disk->floor, node->durable.log_index);
 
 	if (end <= FIRST_PAGE || floor == 0)
 		return 0;
