@@ -68,7 +68,7 @@ stripe_store_bytes(const struct stripe_store_config *config)
 	       align_up_u64(requests_of(config) * sizeof(struct stripe_request), PAGE_BYTES) +
 	       (size_t)devices * SUPERBLOCK_COPIES * PAGE_BYTES +
 	       (size_t)devices * config->scan_rows * PAGE_BYTES +
-	       config->groups_max * parity_bytes_of(config) +
+	       (config->groups_max + 1) * parity_bytes_of(config) +
 	       (read_slots_of(config) + 1) * image_bytes_of(config);
 }
 
@@ -111,6 +111,7 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 	    arena_take(&arena, (size_t)store->devices * config->scan_rows * PAGE_BYTES, PAGE_BYTES);
 	for (uint32_t i = 0; i < config->groups_max; i++)
 		store->groups[i].parity = arena_take(&arena, parity_bytes_of(config), PAGE_BYTES);
+	store->repair_parity = arena_take(&arena, parity_bytes_of(config), PAGE_BYTES);
 	store->read_slots = read_slots_of(config);
 	for (uint32_t i = 0; i < store->read_slots; i++)
 		image_take(store, &arena, &store->reads[i].image);
@@ -129,7 +130,7 @@ stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t ind
 	const uint32_t number = store->free_head;
 
 	INVARIANT(number != STRIPE_NONE);
-	INVARIANT((store->failed & STRIPE_BIT(disk->device)) == 0);
+	INVARIANT((store->failed & ~store->rebuilding & STRIPE_BIT(disk->device)) == 0);
 	struct stripe_request *request = &store->requests[number];
 	store->free_head = request->next;
 	*request = (struct stripe_request){
@@ -200,17 +201,10 @@ waiting_drop(struct stripe_store *store, uint32_t device)
 	store->wait_tail = last;
 }
 
-void
-stripe_device_fail(struct stripe_store *store, uint32_t device)
+/* What is under way goes on without the device. */
+static void
+device_detach(struct stripe_store *store, uint32_t device)
 {
-	if ((store->failed & STRIPE_BIT(device)) != 0)
-		return;
-	store->failed |= STRIPE_BIT(device);
-	store->super.wanted.failed_devices |= STRIPE_BIT(device);
-	store->super.wanted.pool_gen++;
-	store->super.is_dirty = true;
-	if ((uint32_t)__builtin_popcount(store->failed) > store->geometry.m)
-		store->is_stopped = true;
 	waiting_drop(store, device);
 	for (uint32_t i = 0; i < store->request_count; i++) {
 		struct stripe_request *request = &store->requests[i];
@@ -222,12 +216,33 @@ stripe_device_fail(struct stripe_store *store, uint32_t device)
 		INVARIANT(request->is_sent);
 		request->owner = OWNER_ORPHAN;
 		if (owner == OWNER_READ)
-			store->reads[request->index].orphans++;
+			store->reads[index].orphans++;
 		else
 			request->index = STRIPE_NONE;
 		store->stats.hung_requests++;
 		owner_tell(store, owner, index, device, TERN_ERR_IO);
 	}
+}
+
+void
+stripe_device_fail(struct stripe_store *store, uint32_t device)
+{
+	const uint32_t bit = STRIPE_BIT(device);
+
+	if ((store->rebuilding & bit) != 0) { /* the others know it as failed */
+		store->rebuilding &= ~bit;
+		device_detach(store, device);
+		return;
+	}
+	if ((store->failed & bit) != 0)
+		return;
+	store->failed |= bit;
+	store->super.wanted.failed_devices |= bit;
+	store->super.wanted.pool_gen++;
+	store->super.is_dirty = true;
+	if ((uint32_t)__builtin_popcount(store->failed) > store->geometry.m)
+		store->is_stopped = true;
+	device_detach(store, device);
 }
 
 static void
@@ -337,6 +352,7 @@ stripe_store_stats(const struct stripe_store *store)
 
 	stats.failed_devices = (uint32_t)store->super.durable.failed_devices;
 	stats.suspect_devices = store->failed & ~stats.failed_devices;
+	stats.rebuilding_devices = store->rebuilding;
 	stats.losses_left = failed_count > store->geometry.m ? 0 : store->geometry.m - failed_count;
 	stats.is_stopped = store->is_stopped;
 	stats.next_cell = store->next_cell;

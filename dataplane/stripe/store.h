@@ -25,8 +25,9 @@
  * buffer with an unfinished request of a failed device is not used again. Memory of writes is the
  * caller's: what a failed device still takes from it does not matter.
  *
- * Invariants: groups in flight <= groups_max; a cell is given out once; failed devices only become
- * more; the superblock's sequence differs by at most one between devices not recorded as failed.
+ * Invariants: groups in flight <= groups_max; a cell is given out once; a device stops being failed
+ * only by a rebuild; the superblock's sequence differs by at most one between devices not recorded
+ *as failed.
  *
  * Thread: one owner. Pure but for the port's calls: no clock (now_ns comes with the calls and never
  * falls), no allocation after stripe_store_init, no globals.
@@ -169,9 +170,34 @@ struct stripe_group_read {
 TERN_CHECKED enum tern_err stripe_store_read(struct stripe_store *store,
 					     const struct stripe_group_read *read, uint64_t now_ns);
 
+/* ---- scrub and rebuild: one group at a time, driven by the owner of the index ---- */
+
+/* Reads all of a group, makes good what is bad, and writes the columns that had bad pages again,
+ * and those of devices that are being rebuilt. Completion STRIPE_DONE_REPAIR; CORRUPT: more than m
+ * pages of a row are lost, nothing was written. Errors as of a read, whose slots it takes. */
+TERN_CHECKED enum tern_err
+stripe_store_repair(struct stripe_store *store, struct stripe_address address, uint64_t user,
+		    uint64_t now_ns);
+
+/* Lets a device that is recorded as failed take part in writes again, without counting yet: it gets
+ * superblocks, new groups, and what stripe_store_repair makes for it. What it held is of no
+ * interest. When it fails it is out again, and nobody else notices. NOT_FOUND: it is absent or too
+ * small; CONFIG: it is not recorded as failed; BUSY: requests of it never completed, or it is being
+ * rebuilt. */
+TERN_CHECKED enum tern_err stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device);
+/* Every group that is still needed was repaired since the begin: the device counts from the next
+ * superblock on. NOT_FOUND: it failed again meanwhile. BUSY: a superblock is on its way; call
+ * again. */
+TERN_CHECKED enum tern_err stripe_store_rebuild_end(struct stripe_store *store, uint32_t device);
+
 /* ---- completions ---- */
 
-enum stripe_done { STRIPE_DONE_GROUP = 1, STRIPE_DONE_UPDATE, STRIPE_DONE_READ };
+enum stripe_done {
+	STRIPE_DONE_GROUP = 1,
+	STRIPE_DONE_UPDATE,
+	STRIPE_DONE_READ,
+	STRIPE_DONE_REPAIR,
+};
 
 struct stripe_completion {
 	enum stripe_done kind;
@@ -186,12 +212,14 @@ uint32_t stripe_store_poll(struct stripe_store *store, uint64_t now_ns,
 struct stripe_store_stats {
 	uint32_t failed_devices;  /* recorded as failed, durably */
 	uint32_t suspect_devices; /* and those of which this is not yet durable */
-	uint32_t losses_left;     /* how many more devices may fail */
-	uint32_t hung_requests;   /* of failed devices, never completed */
+	uint32_t rebuilding_devices;
+	uint32_t losses_left;   /* how many more devices may fail */
+	uint32_t hung_requests; /* of failed devices, never completed */
 	bool is_stopped;
 	uint64_t next_cell, cells_left;
 	uint64_t groups, group_pages, parity_pages, groups_degraded; /* written */
 	uint64_t reads, reads_degraded, reads_corrupt, read_errors, bad_pages;
+	uint64_t repairs, repaired_columns;
 };
 struct stripe_store_stats stripe_store_stats(const struct stripe_store *store);
 

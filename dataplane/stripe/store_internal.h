@@ -7,6 +7,7 @@
  *	store_scan.c   finding the groups again
  *	store_write.c  write groups
  *	store_read.c   reads
+ *	store_repair.c scrub and rebuild
  */
 #ifndef TERN_STRIPE_STORE_INTERNAL_H
 #define TERN_STRIPE_STORE_INTERNAL_H
@@ -50,12 +51,14 @@ enum stripe_read_state {
 	READ_FREE = 0,
 	READ_PART,       /* the pages that are asked for, in the hope that they are good */
 	READ_WHOLE,      /* all there is of the group, to decode what is lost */
+	READ_REPAIR,     /* columns are written again */
 	READ_QUARANTINE, /* nothing but requests of failed devices that were never completed */
 };
 
 struct stripe_read_slot {
 	enum stripe_read_state state;
 	struct stripe_group_read ask;
+	bool is_repair;
 	struct stripe_image image;
 	uint32_t pending; /* devices */
 	uint32_t orphans; /* requests of failed devices that may still write into image */
@@ -101,6 +104,9 @@ struct stripe_store {
 	uint64_t now_ns, hang_checked_ns;
 	bool is_stopped;
 	uint32_t failed; /* mask: recorded or to be recorded */
+	/* Of these: devices that are written to again. And of these: not yet a superblock. */
+	uint32_t rebuilding, fresh;
+	uint8_t *repair_parity; /* of the group that is being compared */
 
 	enum stripe_start_phase phase;
 	enum stripe_start verdict;
@@ -137,6 +143,13 @@ stripe_lap_cells(const struct stripe_store *store)
 	return store->super.wanted.log_pages * store->devices;
 }
 
+/* Devices that are written to. */
+static inline uint32_t
+stripe_writable(const struct stripe_store *store)
+{
+	return stripe_all_devices(store) & (~store->failed | store->rebuilding);
+}
+
 /* Queues a request; it is handed to the port at the end of the poll. */
 void stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t index,
 		    const struct disk_request *disk);
@@ -159,6 +172,12 @@ void stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32
 void stripe_super_turn(struct stripe_store *store);
 /* Reads on. */
 void stripe_read_turn(struct stripe_store *store, uint32_t index);
+/* A group of which all that could be read was read: makes it good and begins to write. True: it
+ * goes on; false: it is finished with *@err. */
+bool stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err);
+/* Takes a slot and reads the whole group. */
+uint32_t
+stripe_read_whole(struct stripe_store *store, const struct stripe_group_read *ask, bool is_repair);
 /* Completed groups, updates and reads, as far as there is room. */
 uint32_t stripe_groups_collect(struct stripe_store *store, struct stripe_completion *completions,
 			       uint32_t max);

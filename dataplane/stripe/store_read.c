@@ -95,6 +95,7 @@ slot_take(struct stripe_store *store, const struct stripe_group_read *ask)
 	INVARIANT(index < store->read_slots);
 	struct stripe_read_slot *slot = &store->reads[index];
 	slot->ask = *ask;
+	slot->is_repair = false;
 	slot->pending = slot->orphans = 0;
 	stripe_image_begin(store, &slot->image, ask->address.first_cell, ask->address.group_pages);
 	return index;
@@ -118,6 +119,16 @@ stripe_store_read(struct stripe_store *store, const struct stripe_group_read *re
 	return TERN_OK;
 }
 
+uint32_t
+stripe_read_whole(struct stripe_store *store, const struct stripe_group_read *ask, bool is_repair)
+{
+	const uint32_t index = slot_take(store, ask);
+
+	store->reads[index].is_repair = is_repair;
+	whole_begin(store, index);
+	return index;
+}
+
 void
 stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
 			 enum tern_err err)
@@ -126,14 +137,14 @@ stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t de
 
 	INVARIANT((slot->pending & STRIPE_BIT(device)) != 0);
 	slot->pending &= ~STRIPE_BIT(device);
-	if (err != TERN_OK)
+	if (err != TERN_OK && slot->state != READ_REPAIR)
 		slot->image.absent |= STRIPE_BIT(stripe_device_column(&slot->image.layout, device));
 }
 
 static void
 read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern_err err)
 {
-	if (err == TERN_OK)
+	if (err == TERN_OK && !slot->is_repair)
 		memcpy(slot->ask.bytes, slot->image.data + (size_t)slot->ask.page * PAGE_BYTES,
 		       (size_t)slot->ask.pages * PAGE_BYTES);
 	if (err == TERN_ERR_CORRUPT)
@@ -143,7 +154,7 @@ read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern
 			continue;
 		store->done_read[i].is_full = true;
 		store->done_read[i].completion = (struct stripe_completion){
-			.kind = STRIPE_DONE_READ,
+			.kind = slot->is_repair ? STRIPE_DONE_REPAIR : STRIPE_DONE_READ,
 			.err = err,
 			.user = slot->ask.user,
 		};
@@ -203,12 +214,19 @@ group_identify(const struct stripe_store *store, struct stripe_read_slot *slot)
 }
 
 static void
-whole_end(struct stripe_store *store, struct stripe_read_slot *slot)
+whole_end(struct stripe_store *store, uint32_t index)
 {
+	struct stripe_read_slot *slot = &store->reads[index];
 	struct stripe_healed healed;
+	enum tern_err repair_err;
 
 	if (!group_identify(store, slot)) {
 		read_finish(store, slot, TERN_ERR_CORRUPT);
+		return;
+	}
+	if (slot->is_repair) {
+		if (!stripe_repair_begin(store, index, &repair_err))
+			read_finish(store, slot, repair_err);
 		return;
 	}
 	const enum tern_err err = stripe_heal(store->code, &slot->image, &healed);
@@ -221,21 +239,25 @@ stripe_read_turn(struct stripe_store *store, uint32_t index)
 {
 	struct stripe_read_slot *slot = &store->reads[index];
 
-	if ((slot->state != READ_PART && slot->state != READ_WHOLE) || slot->pending != 0)
+	if (slot->state == READ_FREE || slot->state == READ_QUARANTINE || slot->pending != 0)
 		return;
 	if (store->is_stopped) {
 		read_finish(store, slot, TERN_ERR_IO);
+		return;
+	}
+	if (slot->state == READ_REPAIR) {
+		read_finish(store, slot, TERN_OK);
 		return;
 	}
 	if (slot->orphans != 0) {
 		/* A failed device may yet write into this memory: begin again in another. */
 		const struct stripe_group_read ask = slot->ask;
 		slot->state = READ_QUARANTINE;
-		whole_begin(store, slot_take(store, &ask));
+		(void)stripe_read_whole(store, &ask, slot->is_repair);
 		return;
 	}
 	if (slot->state == READ_WHOLE) {
-		whole_end(store, slot);
+		whole_end(store, index);
 		return;
 	}
 	/* Without parity the caller is told what the device said. */

@@ -25,7 +25,7 @@ flight_begin(struct stripe_store *store, uint32_t devices)
 {
 	struct stripe_super *super = &store->super;
 
-	INVARIANT(!super->is_flying && devices != 0 && (devices & store->failed) == 0);
+	INVARIANT(!super->is_flying && devices != 0);
 	super->is_flying = super->is_flight_good = true;
 	super->pending = devices;
 	for (uint32_t device = 0; device < store->devices; device++) {
@@ -34,13 +34,21 @@ flight_begin(struct stripe_store *store, uint32_t devices)
 		struct superblock superblock = super->flight;
 		superblock.device = (uint8_t)device;
 		(void)superblock_update_encode(copies_of(store, device), &superblock);
-		const struct disk_request request = {
+		struct disk_request request = {
 			.kind = DISK_WRITE,
 			.device = device,
 			.offset = (uint64_t)store->next_copy[device] * PAGE_BYTES,
 			.bytes = copies_of(store, device),
 			.length = SUPERBLOCK_UPDATE_BYTES,
 		};
+		if ((store->fresh & STRIPE_BIT(device)) != 0) {
+			/* Nothing that it held before may be newer than this. */
+			memset(request.bytes + SUPERBLOCK_UPDATE_BYTES, 0, SUPERBLOCK_UPDATE_BYTES);
+			request.offset = 0;
+			request.length = SUPERBLOCK_COPIES * PAGE_BYTES;
+			store->next_copy[device] = 0;
+			store->fresh &= ~STRIPE_BIT(device);
+		}
 		store->next_copy[device] =
 		    (store->next_copy[device] + SUPERBLOCK_COPIES / 2) % SUPERBLOCK_COPIES;
 		stripe_request(store, OWNER_SUPER, 0, &request);
@@ -58,7 +66,8 @@ stripe_super_done(struct stripe_store *store, uint32_t device, enum tern_err err
 			store->unreadable |= STRIPE_BIT(device);
 		return;
 	}
-	if (err != TERN_OK)
+	/* One that is being rebuilt does not count yet. */
+	if (err != TERN_OK && (super->flight.failed_devices & STRIPE_BIT(device)) == 0)
 		super->is_flight_good = false;
 	if (super->pending != 0)
 		return;
@@ -83,7 +92,7 @@ stripe_super_turn(struct stripe_store *store)
 	super->wanted.sequence++;
 	super->flight = super->wanted;
 	super->has_flight_update = super->has_update && !super->is_update_done;
-	flight_begin(store, stripe_all_devices(store) & ~store->failed);
+	flight_begin(store, stripe_writable(store));
 }
 
 void

@@ -32,7 +32,7 @@ group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *im
 		const uint32_t bit = STRIPE_BIT(stripe_column_device(&image->layout, column));
 		if ((empty & STRIPE_BIT(column)) != 0)
 			continue;
-		if ((store->failed & bit) != 0) {
+		if ((stripe_writable(store) & bit) == 0) {
 			slot->missing |= bit;
 			continue;
 		}
@@ -120,7 +120,12 @@ uint32_t
 stripe_groups_collect(struct stripe_store *store, struct stripe_completion *completions,
 		      uint32_t max)
 {
-	const uint32_t recorded = (uint32_t)store->super.durable.failed_devices;
+	const struct stripe_super *super = &store->super;
+	/* Also in what is on its way: a rebuild may be about to take a record back. */
+	const uint64_t in_flight =
+	    super->is_flying ? super->flight.failed_devices : super->wanted.failed_devices;
+	const uint32_t recorded =
+	    (uint32_t)(super->durable.failed_devices & in_flight & super->wanted.failed_devices);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < store->config.groups_max && count < max; i++) {

@@ -356,6 +356,7 @@ pool_turn(struct pool *pool)
 			pool->is_update_done = one->err == TERN_OK;
 			break;
 		case STRIPE_DONE_READ:
+		case STRIPE_DONE_REPAIR:
 			assert_int_equal(one->user, 77);
 			read_answer.is_done = true;
 			read_answer.err = one->err;
@@ -426,6 +427,61 @@ pool_read_all(struct pool *pool)
 		    1 + (uint32_t)prng_below(&pool->prng, address->group_pages - page);
 		assert_int_equal(pool_read(pool, i, page, pages), TERN_OK);
 	}
+}
+
+void
+pool_scrub(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->group_count; i++) {
+		const struct stripe_address *address = &pool->groups[i].address;
+		if (!pool->groups[i].is_acked || address->first_cell < pool->release_cell)
+			continue;
+		read_answer.is_done = false;
+		const enum tern_err err =
+		    stripe_store_repair(pool->store, *address, 77, pool->now_ns);
+		assert_int_equal(err, TERN_OK);
+		for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
+			pool_turn(pool);
+		assert_true(read_answer.is_done);
+		assert_int_equal(read_answer.err, TERN_OK);
+	}
+}
+
+bool
+pool_replace(struct pool *pool, uint32_t device)
+{
+	struct pool_device *one = &pool->devices[device];
+	enum tern_err err = TERN_ERR_BUSY;
+
+	one->is_failing = one->is_hung = false;
+	one->fail_at = 0;
+	/* A blank one, one full of something, or the old one again. */
+	const uint64_t kind = prng_below(&pool->prng, 3);
+	if (kind != 2)
+		memset(one->image, kind == 0 ? 0 : 0x5a, one->bytes);
+	if (kind == 1) { /* with a superblock that is newer than ours, of somebody else */
+		struct superblock superblock = pool_superblock(pool, device);
+		superblock.cluster_id++;
+		superblock.sequence = 100000;
+		pool_superblock_write(pool, device, &superblock);
+	}
+	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
+		pool_turn(pool);
+		err = stripe_store_rebuild_begin(pool->store, device);
+	}
+	assert_int_equal(err, TERN_OK);
+	pool_scrub(pool);
+	err = TERN_ERR_BUSY;
+	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
+		pool_turn(pool);
+		err = stripe_store_rebuild_end(pool->store, device);
+	}
+	for (uint32_t turn = 0;
+	     turn < 5000 && err == TERN_OK &&
+	     (stripe_store_stats(pool->store).failed_devices & STRIPE_BIT(device)) != 0;
+	     turn++)
+		pool_turn(pool);
+	return err == TERN_OK && !stripe_store_stats(pool->store).is_stopped;
 }
 
 /* ---- recovery ---- */

@@ -96,6 +96,11 @@ bool pool_is_idle(const struct pool *pool);
 enum tern_err pool_read(struct pool *pool, uint32_t group, uint32_t page, uint32_t pages);
 /* Reads all groups that were acknowledged, not released. */
 void pool_read_all(struct pool *pool);
+/* Repairs all of these groups. */
+void pool_scrub(struct pool *pool);
+/* Another device, with anything on it, in the place of a failed one; rebuilds it. False: it failed
+ * again, or the store has stopped. */
+bool pool_replace(struct pool *pool, uint32_t device);
 /* The newest superblock of a device, as a start would see it. */
 struct superblock pool_newest(const struct pool *pool, uint32_t device);
 /* Devices that all others record as failed. */

@@ -356,6 +356,119 @@ test_one_failure_too_many(void **state)
 	}
 }
 
+/* ---- scrub and rebuild ---- */
+
+/* After a scrub all pages of the log are what they were, on every device. */
+static void
+test_scrub(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]);
+		uint8_t *before[STRIPE_DEVICES_MAX];
+		struct pool pool;
+		if (geometries[i].m == 0)
+			continue;
+		pool_make(&pool, geometries[i], i);
+		pool_up(&pool);
+		write_some(&pool, 40);
+		const size_t bytes = pool.devices[0].bytes;
+		const uint64_t rows = stripe_store_stats(pool.store).next_cell / devices;
+		for (uint32_t device = 0; device < devices; device++) {
+			before[device] = malloc(bytes);
+			assert_non_null(before[device]);
+			memcpy(before[device], pool.devices[device].image, bytes);
+		}
+		for (uint32_t device = 0; device < geometries[i].m; device++) {
+			pool_rot(&pool, device, 150);
+			/* Rot that no sum covers, of pages that may be parity. */
+			for (uint64_t page = 0; page < rows; page += 3)
+				pool.devices[device]
+				    .image[(POOL_FIRST_PAGE + page) * PAGE_BYTES + 2000] ^= 1;
+		}
+		pool_scrub(&pool);
+		assert_true(stripe_store_stats(pool.store).bad_pages != 0);
+		for (uint32_t device = 0; device < devices; device++) {
+			assert_memory_equal(
+			    pool.devices[device].image + POOL_FIRST_PAGE * PAGE_BYTES,
+			    before[device] + POOL_FIRST_PAGE * PAGE_BYTES, rows * PAGE_BYTES);
+			free(before[device]);
+		}
+		const uint64_t bad = stripe_store_stats(pool.store).bad_pages;
+		pool_scrub(&pool);
+		assert_int_equal(stripe_store_stats(pool.store).bad_pages, bad);
+		pool_free(&pool);
+	}
+}
+
+/* Each device in turn fails, is replaced and rebuilt; then any m others are lost. */
+static void
+test_rebuild(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]), m = geometries[i].m;
+		for (uint32_t victim = 0; victim < devices && m != 0; victim++) {
+			struct pool pool;
+			pool_make(&pool, geometries[i], i * 10 + victim);
+			pool_up(&pool);
+			write_some(&pool, 6);
+			assert_int_equal(stripe_store_rebuild_begin(pool.store, victim),
+					 TERN_ERR_CONFIG);
+			pool.devices[victim].is_failing = true;
+			assert_int_equal(pool_write(&pool, POOL_GROUP_PAGES), TERN_OK);
+			write_some(&pool, 6);
+			pool_check_recorded(&pool, STRIPE_BIT(victim));
+			assert_true(pool_replace(&pool, victim));
+			assert_int_equal(stripe_store_stats(pool.store).losses_left, m);
+			write_some(&pool, 6);
+			pool_crash(&pool);
+			pool_up(&pool);
+			assert_int_equal(stripe_store_scan_stats(pool.store)->groups_degraded, 0);
+			assert_int_equal(stripe_store_stats(pool.store).failed_devices, 0);
+			/* Now the others go. */
+			for (uint32_t lost = 0; lost < m; lost++)
+				pool.devices[(victim + 1 + lost) % devices].is_failing = true;
+			pool_read_all(&pool);
+			pool_free(&pool);
+		}
+	}
+}
+
+/* The replacement fails at every write of its rebuild: it is out again, and nobody is hurt. */
+static void
+test_a_rebuild_that_fails(void **state)
+{
+	(void)state;
+	for (uint64_t at = 1; at < 12; at++) {
+		struct pool pool;
+		pool_make(&pool, (struct stripe_geometry){ 4, 2 }, at);
+		pool_up(&pool);
+		write_some(&pool, 6);
+		pool.devices[3].is_failing = true;
+		assert_int_equal(pool_write(&pool, POOL_GROUP_PAGES), TERN_OK);
+		pool_drain(&pool);
+		pool.devices[3].is_failing = false;
+		memset(pool.devices[3].image, 0, pool.devices[3].bytes);
+		pool.devices[3].fail_at = pool.devices[3].writes + at;
+		assert_int_equal(stripe_store_rebuild_begin(pool.store, 3), TERN_OK);
+		assert_int_equal(stripe_store_rebuild_begin(pool.store, 3), TERN_ERR_BUSY);
+		pool_scrub(&pool);
+		write_some(&pool, 12);
+		if (pool.devices[3].is_failing) {
+			assert_int_equal(stripe_store_rebuild_end(pool.store, 3),
+					 TERN_ERR_NOT_FOUND);
+			pool_check_recorded(&pool, STRIPE_BIT(3));
+		}
+		pool_read_all(&pool);
+		assert_false(stripe_store_stats(pool.store).is_stopped);
+		pool_crash(&pool);
+		pool_up(&pool);
+		pool_read_all(&pool);
+		pool_free(&pool);
+	}
+}
+
 /* ---- starts ---- */
 
 static const struct refusal {
@@ -628,6 +741,9 @@ main(void)
 		cmocka_unit_test(test_a_device_hangs),
 		cmocka_unit_test(test_a_read_hangs),
 		cmocka_unit_test(test_one_failure_too_many),
+		cmocka_unit_test(test_scrub),
+		cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_a_rebuild_that_fails),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_a_device_that_is_one_behind),
 		cmocka_unit_test(test_a_stale_half_does_not_start),

@@ -18,7 +18,8 @@ static uint64_t seed_first = 1, seed_count = 150;
 
 /* What happened in all seeds together. */
 static struct {
-	uint64_t groups, groups_degraded, reads_degraded, bad_pages, hung, torn, missing, decoded;
+	uint64_t groups, groups_degraded, reads_degraded, bad_pages, hung, torn, missing, decoded,
+	    rebuilt;
 } seen;
 
 static void
@@ -72,6 +73,27 @@ hurt_one(struct pool *pool, uint32_t rotten)
 		pool->devices[device].fail_at =
 		    pool->devices[device].writes + 1 + prng_below(&pool->prng, 6);
 		break;
+	}
+}
+
+/* Sometimes a failed device is replaced, and rebuilt while more happens, or scrubbed. */
+static void
+heal_some(struct pool *pool, uint32_t *rotten)
+{
+	const uint32_t failed = stripe_store_stats(pool->store).failed_devices;
+
+	if (prng_below(&pool->prng, 2) == 0) {
+		pool_scrub(pool);
+		*rotten = 0;
+	}
+	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++) {
+		if ((failed & STRIPE_BIT(device)) == 0 || pool->devices[device].is_absent ||
+		    prng_below(&pool->prng, 3) != 0)
+			continue;
+		if (pool_replace(pool, device)) {
+			*rotten &= ~STRIPE_BIT(device);
+			seen.rebuilt++;
+		}
 	}
 }
 
@@ -148,6 +170,7 @@ run_seed(uint64_t seed)
 		}
 		pool_up(&pool);
 		pool_read_all(&pool);
+		heal_some(&pool, &rotten);
 	}
 	pool_free(&pool);
 }
@@ -162,15 +185,16 @@ test_seeds(void **state)
 		run_seed(seed);
 	}
 	(void)printf("groups %llu, degraded %llu, reads degraded %llu, bad pages %llu, hung %llu, "
-		     "found torn %llu, missing %llu, decoded %llu\n",
+		     "found torn %llu, missing %llu, decoded %llu, rebuilt %llu\n",
 		     (unsigned long long)seen.groups, (unsigned long long)seen.groups_degraded,
 		     (unsigned long long)seen.reads_degraded, (unsigned long long)seen.bad_pages,
 		     (unsigned long long)seen.hung, (unsigned long long)seen.torn,
-		     (unsigned long long)seen.missing, (unsigned long long)seen.decoded);
+		     (unsigned long long)seen.missing, (unsigned long long)seen.decoded,
+		     (unsigned long long)seen.rebuilt);
 	if (seed_count >= 100)
 		assert_true(seen.groups_degraded != 0 && seen.reads_degraded != 0 &&
 			    seen.bad_pages != 0 && seen.hung != 0 && seen.torn != 0 &&
-			    seen.missing != 0 && seen.decoded != 0);
+			    seen.missing != 0 && seen.decoded != 0 && seen.rebuilt != 0);
 }
 
 int

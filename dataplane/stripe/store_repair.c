@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Scrub and rebuild. A repair writes in place: whole columns, of which every page has either these
+ * very bytes already or is bad, so a write that is torn makes nothing worse.
+ *
+ * A device that is rebuilt is written to like the others from the begin on, and read by nobody.
+ * Groups that were there before are repaired one by one, so at the end it holds all there is. It
+ * gets superblocks from the begin on as well: when the one that counts it in is cut short by a
+ * crash, it is at most one behind, like everybody else.
+ */
+#include "dataplane/stripe/store_internal.h"
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+enum tern_err
+stripe_store_repair(struct stripe_store *store, struct stripe_address address, uint64_t user,
+		    uint64_t now_ns)
+{
+	const struct stripe_group_read ask = {
+		.address = address,
+		.pages = address.group_pages,
+		.user = user,
+	};
+
+	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
+	INVARIANT(address.group_pages >= 1 && address.group_pages <= store->config.group_pages_max);
+	store->now_ns = max_u64(store->now_ns, now_ns);
+	if (store->is_stopped)
+		return TERN_ERR_IO;
+	if (store->reads_active == store->config.reads_max)
+		return TERN_ERR_QUEUE_FULL;
+	store->reads_active++;
+	store->stats.repairs++;
+	(void)stripe_read_whole(store, &ask, true);
+	return TERN_OK;
+}
+
+bool
+stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err)
+{
+	struct stripe_read_slot *slot = &store->reads[index];
+	struct stripe_image *image = &slot->image;
+	struct stripe_healed healed;
+	uint32_t bad_parity;
+
+	*err = stripe_heal(store->code, image, &healed);
+	store->stats.bad_pages += healed.bad_pages;
+	if (*err != TERN_OK)
+		return false;
+	store->stats.bad_pages +=
+	    stripe_parity_heal(store->code, image, store->repair_parity, &bad_parity);
+	/* Bad pages of a column that could not be read are written, too: a device may give a page
+	 * back only after it was written again. */
+	const uint32_t wanted = healed.bad_columns | bad_parity | image->absent;
+	slot->state = READ_REPAIR;
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t device = stripe_column_device(&image->layout, column);
+		const uint32_t pages = stripe_column_pages(&image->layout, column);
+		const bool is_wanted = (wanted & STRIPE_BIT(column)) != 0;
+		if (pages == 0 || !is_wanted || (stripe_writable(store) & STRIPE_BIT(device)) == 0)
+			continue;
+		const struct disk_request request = {
+			.kind = DISK_WRITE,
+			.device = device,
+			.offset =
+			    stripe_cell_offset(store, stripe_cell_at(&image->layout, column, 0)),
+			.bytes = stripe_image_page(image, column, 0),
+			.length = pages * PAGE_BYTES,
+		};
+		slot->pending |= STRIPE_BIT(device);
+		stripe_request(store, OWNER_READ, index, &request);
+		store->stats.repaired_columns++;
+	}
+	return true;
+}
+
+enum tern_err
+stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
+{
+	const uint32_t bit = STRIPE_BIT(device);
+	const struct superblock *superblock = &store->super.wanted;
+
+	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
+	INVARIANT(device < store->devices);
+	if (store->config.device_bytes[device] / PAGE_BYTES < superblock->log_first_page ||
+	    store->config.device_bytes[device] / PAGE_BYTES - superblock->log_first_page <
+		superblock->log_pages)
+		return TERN_ERR_NOT_FOUND;
+	if ((store->super.durable.failed_devices & store->failed & bit) == 0)
+		return TERN_ERR_CONFIG;
+	if ((store->rebuilding & bit) != 0)
+		return TERN_ERR_BUSY;
+	for (uint32_t i = 0; i < store->request_count; i++) {
+		if (store->requests[i].owner != OWNER_FREE &&
+		    store->requests[i].disk.device == device)
+			return TERN_ERR_BUSY;
+	}
+	store->rebuilding |= bit;
+	store->fresh |= bit;
+	store->super.is_dirty = true; /* its first superblock */
+	return TERN_OK;
+}
+
+enum tern_err
+stripe_store_rebuild_end(struct stripe_store *store, uint32_t device)
+{
+	const uint32_t bit = STRIPE_BIT(device);
+
+	if ((store->rebuilding & bit) == 0)
+		return TERN_ERR_NOT_FOUND;
+	/* Without its first superblock it could not be told from a stranger. */
+	if ((store->fresh & bit) != 0 || store->super.is_flying)
+		return TERN_ERR_BUSY;
+	store->rebuilding &= ~bit;
+	store->failed &= ~bit;
+	store->super.wanted.failed_devices &= ~(uint64_t)bit;
+	store->super.wanted.pool_gen++;
+	store->super.is_dirty = true;
+	return TERN_OK;
+}
