@@ -148,7 +148,8 @@ struct stripe_group_write {
 TERN_CHECKED enum tern_err
 stripe_store_write(struct stripe_store *store, const struct stripe_group_write *write,
 		   uint64_t now_ns, struct stripe_address *address);
-/* Cells before @cell are not needed any more. Never falls. */
+/* Cells before @cell are not needed any more. Never falls. No group there is being repaired
+ * (INVARIANT). */
 void stripe_store_release(struct stripe_store *store, uint64_t cell);
 
 /* ---- the superblock ---- */

@@ -101,6 +101,12 @@ void
 stripe_store_release(struct stripe_store *store, uint64_t cell)
 {
 	INVARIANT(cell >= store->release_cell && cell <= store->next_cell);
+	/* A repair would write over what comes there next. */
+	for (uint32_t i = 0; i < store->read_slots; i++) {
+		const struct stripe_read_slot *slot = &store->reads[i];
+		INVARIANT(!slot->is_repair || slot->state == READ_FREE ||
+			  slot->state == READ_QUARANTINE || slot->ask.address.first_cell >= cell);
+	}
 	store->release_cell = cell;
 }
 
