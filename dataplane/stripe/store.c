@@ -9,6 +9,7 @@
 
 #define COMPLETIONS_BATCH 64u
 #define HANG_LOOKS        8u /* in the time that a device is given */
+#define BAD_RUN_MAX       4u /* pages in a row that cannot be read: then it is not the pages */
 
 /* ---- memory ---- */
 
@@ -245,6 +246,42 @@ stripe_device_fail(struct stripe_store *store, uint32_t device)
 	device_detach(store, device);
 }
 
+/* A read that failed is done again page by page: what cannot be read is made zero, which no good
+ * page is, so a bad page costs that page and not all its neighbours. True: it goes on. */
+static bool
+read_again(struct stripe_store *store, const struct stripe_request *request, enum tern_err *err)
+{
+	struct stripe_request next = *request;
+	const bool is_split = request->bad_run != 0 || request->left_bytes != 0;
+
+	if (request->disk.kind != DISK_READ || (!is_split && *err == TERN_OK))
+		return false;
+	if (!is_split) {
+		if (request->disk.length == PAGE_BYTES)
+			return false;
+		next.left_bytes = request->disk.length - PAGE_BYTES;
+		next.bad_run = 1; /* it is split; the first page may still be good */
+	} else {
+		next.bad_run = *err == TERN_OK ? 1 : request->bad_run + 1;
+		if (next.bad_run > BAD_RUN_MAX)
+			return false;
+		if (*err != TERN_OK)
+			memset(request->disk.bytes, 0, PAGE_BYTES);
+		*err = TERN_OK;
+		if (request->left_bytes == 0)
+			return false;
+		next.disk.offset += PAGE_BYTES;
+		next.disk.bytes += PAGE_BYTES;
+		next.left_bytes -= PAGE_BYTES;
+	}
+	next.disk.length = PAGE_BYTES;
+	const uint32_t number = store->free_head;
+	stripe_request(store, next.owner, next.index, &next.disk);
+	store->requests[number].left_bytes = next.left_bytes;
+	store->requests[number].bad_run = next.bad_run;
+	return true;
+}
+
 static void
 request_done(struct stripe_store *store, const struct disk_completion *completion)
 {
@@ -262,12 +299,14 @@ request_done(struct stripe_store *store, const struct disk_completion *completio
 		}
 		return;
 	}
+	enum tern_err err = completion->err;
 	/* What a device holds whose write failed is not known; a read that fails costs one read. */
-	if (completion->err != TERN_OK && request.disk.kind == DISK_WRITE)
+	if (err != TERN_OK && request.disk.kind == DISK_WRITE)
 		stripe_device_fail(store, request.disk.device);
-	else if (completion->err != TERN_OK)
+	else if (err != TERN_OK)
 		store->stats.read_errors++;
-	owner_tell(store, request.owner, request.index, request.disk.device, completion->err);
+	if (!read_again(store, &request, &err))
+		owner_tell(store, request.owner, request.index, request.disk.device, err);
 }
 
 static void

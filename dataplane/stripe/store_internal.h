@@ -32,9 +32,12 @@ enum stripe_owner {
 
 struct stripe_request {
 	struct disk_request disk;
-	uint64_t since_ns; /* it was handed to the port */
-	uint32_t index;    /* of the group or read slot */
-	uint32_t next;     /* in the list of free or of waiting ones */
+	uint64_t since_ns;   /* it was handed to the port */
+	uint32_t index;      /* of the group or read slot */
+	uint32_t next;       /* in the list of free or of waiting ones */
+	uint32_t left_bytes; /* of a read that failed and is done again page by page: behind this
+			      * page */
+	uint32_t bad_run;    /* pages of it that failed in a row */
 	enum stripe_owner owner;
 	bool is_sent;
 };

@@ -48,6 +48,20 @@ port_submit(void *self)
 	(void)self;
 }
 
+static bool
+has_bad_page(struct pool_device *device, const struct disk_request *request)
+{
+	const uint64_t first = request->offset / PAGE_BYTES;
+
+	for (uint64_t page = first; page < first + request->length / PAGE_BYTES; page++) {
+		if (request->kind == DISK_WRITE)
+			device->is_bad[page] = 0;
+		else if (device->is_bad[page] != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 request_apply(struct pool_device *device, const struct disk_request *request)
 {
@@ -73,7 +87,8 @@ port_poll(void *self, struct disk_completion *completions, uint32_t max)
 		device->writes += is_write;
 		if (is_write && device->fail_at != 0 && device->writes >= device->fail_at)
 			device->is_failing = true;
-		if (!device->is_failing)
+		const bool is_failed = device->is_failing || has_bad_page(device, &one->request);
+		if (!is_failed)
 			request_apply(device, &one->request);
 		one->is_used = false;
 		pool->steps++;
@@ -81,7 +96,7 @@ port_poll(void *self, struct disk_completion *completions, uint32_t max)
 			.user = one->request.user,
 			.device = one->request.device,
 			.kind = one->request.kind,
-			.err = device->is_failing ? TERN_ERR_IO : TERN_OK,
+			.err = is_failed ? TERN_ERR_IO : TERN_OK,
 			.length = one->request.length,
 		};
 	}
@@ -148,6 +163,14 @@ pool_check_recorded(const struct pool *pool, uint32_t failed)
 }
 
 void
+pool_spoil(struct pool *pool, uint32_t device, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		pool->devices[device]
+		    .is_bad[POOL_FIRST_PAGE + prng_below(&pool->prng, POOL_AREA_PAGES)] = 1;
+}
+
+void
 pool_rot(struct pool *pool, uint32_t device, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -195,6 +218,7 @@ pool_make(struct pool *pool, struct stripe_geometry geometry, uint64_t seed)
 		pool->devices[device].bytes =
 		    (uint64_t)(POOL_FIRST_PAGE + POOL_AREA_PAGES) * PAGE_BYTES;
 		pool->devices[device].image = take(pool->devices[device].bytes);
+		pool->devices[device].is_bad = take(pool->devices[device].bytes / PAGE_BYTES);
 		pool_superblock_write(pool, device, &superblock);
 	}
 	pool->memory = take(stripe_store_bytes(&pool->config));
@@ -203,8 +227,10 @@ pool_make(struct pool *pool, struct stripe_geometry geometry, uint64_t seed)
 void
 pool_free(struct pool *pool)
 {
-	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++)
+	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++) {
 		free(pool->devices[device].image);
+		free(pool->devices[device].is_bad);
+	}
 	for (uint32_t i = 0; i < pool->group_count; i++)
 		free(pool->groups[i].bytes);
 	free(pool->groups);

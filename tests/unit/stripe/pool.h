@@ -27,6 +27,7 @@
 struct pool_device {
 	uint8_t *image;
 	uint64_t bytes;
+	uint8_t *is_bad;  /* pages that cannot be read until they are written again */
 	bool is_absent;   /* not there at the next start */
 	bool is_failing;  /* every request fails */
 	bool is_hung;     /* nothing completes */
@@ -105,6 +106,8 @@ bool pool_replace(struct pool *pool, uint32_t device);
 struct superblock pool_newest(const struct pool *pool, uint32_t device);
 /* Devices that all others record as failed. */
 void pool_check_recorded(const struct pool *pool, uint32_t failed);
+/* Makes @count pages of the log of @device unreadable. */
+void pool_spoil(struct pool *pool, uint32_t device, uint32_t count);
 /* Damages @count pages of the log of @device. */
 void pool_rot(struct pool *pool, uint32_t device, uint32_t count);
 

@@ -401,6 +401,38 @@ test_scrub(void **state)
 	}
 }
 
+/* Pages that cannot be read, on every device, never two of one row: a bad page costs itself, not
+ * the window or the column that it is read with. A scrub writes them again. */
+static void
+test_pages_that_cannot_be_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]);
+		struct pool pool;
+		if (geometries[i].m == 0)
+			continue;
+		pool_make(&pool, geometries[i], i);
+		pool_up(&pool);
+		write_some(&pool, 40);
+		/* Rows of a group are rows of the devices, up to one. */
+		for (uint64_t row = 0; row < POOL_AREA_PAGES; row += 2)
+			pool.devices[row / 2 % devices].is_bad[POOL_FIRST_PAGE + row] = 1;
+		pool_crash(&pool);
+		for (uint32_t device = 0; device < devices; device++)
+			pool.devices[device].is_bad[device % SUPERBLOCK_COPIES] = 1;
+		pool_up(&pool);
+		assert_int_equal(stripe_store_stats(pool.store).failed_devices, 0);
+		pool_read_all(&pool);
+		assert_true(stripe_store_stats(pool.store).read_errors != 0);
+		pool_scrub(&pool);
+		const uint64_t errors = stripe_store_stats(pool.store).read_errors;
+		pool_read_all(&pool);
+		assert_int_equal(stripe_store_stats(pool.store).read_errors, errors);
+		pool_free(&pool);
+	}
+}
+
 /* Each device in turn fails, is replaced and rebuilt; then any m others are lost. */
 static void
 test_rebuild(void **state)
@@ -742,6 +774,7 @@ main(void)
 		cmocka_unit_test(test_a_read_hangs),
 		cmocka_unit_test(test_one_failure_too_many),
 		cmocka_unit_test(test_scrub),
+		cmocka_unit_test(test_pages_that_cannot_be_read),
 		cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_a_rebuild_that_fails),
 		cmocka_unit_test(test_refusals),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The store under faults, from seeds: devices fail and hang, singly and together, at any write;
- * crashes at any step; pages rot on up to m devices; devices stay away. What was acknowledged is
- * found again whole after every start, as long as no more than m devices of the pool are hurt.
+ * crashes at any step; pages rot or cannot be read on up to m devices; devices stay away. What was
+ * acknowledged is found again whole after every start, as long as no more than m devices of the
+ * pool are hurt.
  *
  * usage: [FIRST_SEED COUNT]
  */
@@ -150,6 +151,7 @@ run_seed(uint64_t seed)
 		if ((uint32_t)__builtin_popcount(more) <= geometry.m) {
 			if (prng_below(&pool.prng, 2) == 0) {
 				pool_rot(&pool, device, 40);
+				pool_spoil(&pool, device, 20);
 				rotten |= STRIPE_BIT(device);
 			} else if (stripe_devices(geometry) - (uint32_t)__builtin_popcount(more) >
 				   geometry.m) {
