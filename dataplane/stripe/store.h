@@ -183,8 +183,8 @@ stripe_store_repair(struct stripe_store *store, struct stripe_address address, u
 /* Lets a device that is recorded as failed take part in writes again, without counting yet: it gets
  * superblocks, new groups, and what stripe_store_repair makes for it. What it held is of no
  * interest. When it fails it is out again, and nobody else notices. NOT_FOUND: it is absent or too
- * small; CONFIG: it is not recorded as failed; BUSY: requests of it never completed, or it is being
- * rebuilt. */
+ * small; CONFIG: it is not recorded as failed; BUSY: requests of it never completed, groups
+ * that were begun without it are in flight, or it is being rebuilt. */
 TERN_CHECKED enum tern_err stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device);
 /* Every group that is still needed was repaired since the begin: the device counts from the next
  * superblock on. NOT_FOUND: it failed again meanwhile. BUSY: a superblock is on its way; call
