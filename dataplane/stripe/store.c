@@ -8,8 +8,8 @@
 #include "dataplane/base/invariant.h"
 
 #define COMPLETIONS_BATCH 64u
-#define HANG_LOOKS        8u /* in the time that a device is given */
-#define BAD_RUN_MAX       4u /* pages in a row that cannot be read: then it is not the pages */
+#define HANG_LOOKS        8u  /* in the time that a device is given */
+#define BAD_RUN_MAX       64u /* pages in a row that cannot be read: then it is not the pages */
 
 /* ---- memory ---- */
 
@@ -267,9 +267,11 @@ read_again(struct stripe_store *store, const struct stripe_request *request, enu
 			return false;
 		if (*err != TERN_OK)
 			memset(request->disk.bytes, 0, PAGE_BYTES);
-		*err = TERN_OK;
-		if (request->left_bytes == 0)
+		next.has_good_page = request->has_good_page || *err == TERN_OK;
+		if (request->left_bytes == 0) {
+			*err = next.has_good_page ? TERN_OK : TERN_ERR_IO;
 			return false;
+		}
 		next.disk.offset += PAGE_BYTES;
 		next.disk.bytes += PAGE_BYTES;
 		next.left_bytes -= PAGE_BYTES;
@@ -279,6 +281,7 @@ read_again(struct stripe_store *store, const struct stripe_request *request, enu
 	stripe_request(store, next.owner, next.index, &next.disk);
 	store->requests[number].left_bytes = next.left_bytes;
 	store->requests[number].bad_run = next.bad_run;
+	store->requests[number].has_good_page = next.has_good_page;
 	return true;
 }
 

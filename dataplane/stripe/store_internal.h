@@ -37,7 +37,8 @@ struct stripe_request {
 	uint32_t next;       /* in the list of free or of waiting ones */
 	uint32_t left_bytes; /* of a read that failed and is done again page by page: behind this
 			      * page */
-	uint32_t bad_run;    /* pages of it that failed in a row */
+	bool has_good_page;
+	uint32_t bad_run; /* pages of it that failed in a row */
 	enum stripe_owner owner;
 	bool is_sent;
 };

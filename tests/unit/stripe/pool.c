@@ -497,6 +497,11 @@ pool_replace(struct pool *pool, uint32_t device)
 	}
 	assert_int_equal(err, TERN_OK);
 	pool_scrub(pool);
+	/* What is written meanwhile goes to it at once, and is not repaired. */
+	for (uint32_t i = 0; i < 6; i++) {
+		(void)pool_write(pool, 1 + i * 2);
+		pool_turn(pool);
+	}
 	err = TERN_ERR_BUSY;
 	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
 		pool_turn(pool);

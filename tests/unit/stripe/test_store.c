@@ -485,6 +485,12 @@ test_a_rebuild_that_fails(void **state)
 		pool.devices[3].fail_at = pool.devices[3].writes + at;
 		assert_int_equal(stripe_store_rebuild_begin(pool.store, 3), TERN_OK);
 		assert_int_equal(stripe_store_rebuild_begin(pool.store, 3), TERN_ERR_BUSY);
+		const struct superblock superblock = *stripe_store_superblock(pool.store);
+		pool.is_update_done = false;
+		stripe_store_update(pool.store, &superblock, 0);
+		for (uint32_t turn = 0; turn < 500 && !pool.is_update_done; turn++)
+			pool_turn(&pool);
+		assert_true(pool.is_update_done);
 		pool_scrub(&pool);
 		write_some(&pool, 12);
 		if (pool.devices[3].is_failing) {
