@@ -127,6 +127,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 
 	INVARIANT(is_barrier ? log->open_count == 0 : log->open_count != 0);
 	INVARIANT(seal->commit_index <= log->last_index);
+	INVARIANT(seal->common_index <= seal->commit_index);
 	INVARIANT(log->last_index == 0 ||
 		  seal->term >= cmdlog_entry_at(log, log->last_index)->term);
 	/* The pages of commands were accounted for when they were appended. */
@@ -152,6 +153,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 		.page_lsn = log->next_page_lsn,
 		.time_ns = max_u64(wall_ns, cmdlog_time(log, log->last_index) + 1),
 		.commit_index = seal->commit_index,
+		.common_index = seal->common_index,
 		.command_count = log->open_count,
 		.payload_bytes = payload,
 		.pages = pages,

@@ -47,7 +47,7 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **ou
 uint64_t
 cmdlog_page_end(const struct cmdlog *log, uint64_t log_index)
 {
-	INVARIANT(log_index <= log->last_index);
+	INVARIANT(log_index <= log->last_index && log_index >= log->base_index);
 	if (log_index == 0)
 		return 0;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
@@ -75,25 +75,39 @@ cmdlog_touch(struct cmdlog *log, uint64_t page_end)
 	log->touched_end = max_u64(log->touched_end, page_end);
 }
 
+/* No group runs on over the end of the area: as many cells as the largest block has may stay unused
+ * there. */
+static uint64_t
+area_used(const struct cmdlog *log)
+{
+	const uint64_t area = log->config.area_pages;
+	const uint64_t lap_of_end = (log->floor_cell + area - 1) / area;
+	const uint64_t unused = log->next_cell / area == lap_of_end ? 0 : log->block_pages_max;
+
+	return min_u64(log->next_cell - log->floor_cell + log->unwritten_pages + unused, area);
+}
+
 bool
 cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve)
 {
-	const uint64_t used = log->next_cell + log->unwritten_pages;
+	const uint64_t used = area_used(log);
 	const uint64_t area = log->config.area_pages, blocks = log->config.blocks_max;
 	const uint64_t pages_max = is_reserve ? area : area - div_up_u64(area, 20);
 	const uint64_t blocks_max = is_reserve ? blocks : blocks - div_up_u64(blocks, 20);
 
-	return used + pages <= pages_max && log->last_index < blocks_max;
+	return used + pages <= pages_max && cmdlog_entries_used(log) < blocks_max;
 }
 
 void
 cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain, uint64_t cell)
 {
 	INVARIANT(hdr->log_index == log->last_index + 1);
-	INVARIANT(hdr->log_index <= log->config.blocks_max);
+	INVARIANT(cmdlog_entries_used(log) < log->config.blocks_max);
 	INVARIANT(hdr->page_lsn == log->next_page_lsn);
 	log->last_index = hdr->log_index;
 	log->next_page_lsn += hdr->pages;
+	/* True for ever, whatever becomes of the block that told it. */
+	log->stats.common_index = max_u64(log->stats.common_index, hdr->common_index);
 	*cmdlog_entry_at(log, hdr->log_index) = (struct cmdlog_entry){
 		.page_lsn = hdr->page_lsn,
 		.cell = cell,
@@ -107,6 +121,68 @@ cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chai
 	};
 	if (cell == CMDLOG_CELL_NONE)
 		log->unwritten_pages += hdr->pages;
+}
+
+uint64_t
+cmdlog_area_page(const struct cmdlog *log, uint64_t cell)
+{
+	return cell % log->config.area_pages;
+}
+
+void
+cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base)
+{
+	INVARIANT(log->last_index == 0 && log->base_index == 0 && log->next_cell == 0);
+	INVARIANT(base->meta.log_index != 0 && base->page_end != 0);
+	log->base_index = log->last_index = base->meta.log_index;
+	log->written_index = log->durable_index = log->applied_index = log->base_index;
+	log->next_cell = log->floor_cell = base->next_cell;
+	log->next_page_lsn = base->page_end;
+	log->resident_start = log->touched_end = base->page_end;
+	*cmdlog_entry_at(log, log->base_index) = (struct cmdlog_entry){
+		.page_lsn = base->page_end - 1,
+		.cell = CMDLOG_CELL_NONE,
+		.term = base->meta.term,
+		.time_ns = base->time_ns,
+		.commit_index = base->meta.log_index,
+		.chain = base->meta.chain,
+		.epoch = base->meta.epoch,
+		.pages = 1,
+		.kind = (uint8_t)base->meta.kind,
+	};
+}
+
+bool
+cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base *base)
+{
+	struct cmdlog_location location;
+
+	if (!cmdlog_locate(log, log_index, &location))
+		return false;
+	const bool has_meta = cmdlog_meta(log, log_index, &base->meta);
+	INVARIANT(has_meta);
+	base->page_end = cmdlog_page_end(log, log_index);
+	base->time_ns = cmdlog_time(log, log_index);
+	base->next_cell =
+	    location.cell == CMDLOG_CELL_NONE ? CMDLOG_CELL_NONE : location.cell + location.pages;
+	return true;
+}
+
+void
+cmdlog_reclaim(struct cmdlog *log, uint64_t log_index)
+{
+	struct cmdlog_location location;
+
+	INVARIANT(!log->scan.is_running);
+	INVARIANT(log_index <= log->durable_index && log_index <= log->applied_index);
+	if (log_index <= log->base_index)
+		return;
+	const bool is_there = cmdlog_locate(log, log_index, &location);
+	INVARIANT(is_there && location.cell != CMDLOG_CELL_NONE);
+	INVARIANT(location.cell >= log->floor_cell);
+	log->floor_cell = location.cell + location.pages;
+	log->base_index = log_index;
+	INVARIANT(log->floor_cell <= log->next_cell);
 }
 
 void
@@ -143,7 +219,9 @@ cmdlog_stats(const struct cmdlog *log)
 
 	stats.last_index = log->last_index;
 	stats.durable_index = log->durable_index;
+	stats.base_index = log->base_index;
 	stats.next_cell = log->next_cell;
+	stats.used_pages = area_used(log);
 	stats.area_pages = log->config.area_pages;
 	stats.last_chain = cmdlog_chain(log, log->last_index);
 	return stats;

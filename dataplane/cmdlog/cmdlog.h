@@ -11,13 +11,14 @@
  * (platform_ring_map, or a test's own), so every block is contiguous. A block stays resident until
  * the ring needs its place; older blocks are read back from the device by their cell.
  *
- * On the device a block lies at a cell (page number of the log area, rising for ever; the area is
- * not reused until checkpoints exist). A cut tail is superseded, never overwritten: blocks that
- * replace it go to later cells.
+ * On the device a block lies at a cell, a number that rises for ever: cell c is page c modulo the
+ * area, so every page tells its lap. A cut tail is superseded, never overwritten: blocks that
+ * replace it go to later cells. Cells are used again only when cmdlog_reclaim has said that a
+ * checkpoint covers their blocks; the last one of those is the base that the log chains onto.
  *
- * Invariants: durable_index <= written_index <= last_index; a verified block is never written
- * again; ring pages of blocks that are not durable are not reused; blocks of a write group are
- * contiguous in the ring and on the device.
+ * Invariants: base_index <= durable_index <= written_index <= last_index; a verified block is never
+ * written again; ring pages of blocks that are not durable are not reused; blocks of a write group
+ * are contiguous in the ring and on the device.
  *
  * The ring and apply: client commands wait until the ring's oldest block is applied. What a master
  * sends, and barriers, may push out blocks that are durable and not yet applied, as long as half of
@@ -49,6 +50,8 @@
 #define CMDLOG_BLOCK_BYTES_TARGET (64u * 1024u)  /* an open block this large is sealed */
 #endif
 
+#define CMDLOG_MACHINE_VERSION 1u
+
 struct cmdlog; /* fields in cmdlog_internal.h */
 
 struct cmdlog_entry; /* index of one block; fields in cmdlog_internal.h */
@@ -61,7 +64,7 @@ struct cmdlog_config {
 	uint64_t ring_bytes; /* a multiple of PAGE_BYTES; at least 8 largest blocks */
 	uint32_t command_bytes_max;
 	uint64_t area_pages; /* cells of the log area */
-	uint64_t blocks_max; /* entries of index memory; area_pages is always enough */
+	uint64_t blocks_max; /* entries of index memory; area_pages + 1 is always enough */
 	struct cmdlog_entry *entries;
 	uint32_t groups_in_flight_max; /* 1..16 */
 };
@@ -91,7 +94,7 @@ struct cmdlog_seal {
 	uint32_t epoch;
 	enum block_kind kind;
 	uint64_t wall_ns; /* the block's time is max(this, predecessor's time + 1); at most 2^62 */
-	uint64_t commit_index;
+	uint64_t commit_index, common_index; /* see struct block_hdr_le */
 };
 /* Seals the open block (which may be empty only for BARRIER; a BARRIER is sealed with an open block
  * that is empty) and makes it the last of the log. QUEUE_FULL: ring; LOG_FULL: even the reserve for
@@ -125,7 +128,7 @@ cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct bloc
 
 struct cmdlog_group {
 	uint64_t first_index, last_index;
-	uint64_t cell; /* first; write at (log_first_page + cell) * PAGE_BYTES */
+	uint64_t cell; /* first; write at cmdlog_area_page(cell) of the area */
 	uint32_t pages;
 	const uint8_t *bytes; /* contiguous, page aligned, stays unchanged until group_done */
 	uint32_t slot;        /* names the group in group_done */
@@ -146,7 +149,29 @@ uint32_t cmdlog_groups_in_flight(const struct cmdlog *log);
  * The cut blocks' cells stay as they are. */
 void cmdlog_cut(struct cmdlog *log, uint64_t keep_index);
 
+/* ---- the base ---- */
+
+/* What the log chains onto: a block that a checkpoint covers. */
+struct cmdlog_base {
+	struct block_meta meta;
+	uint64_t page_end, time_ns;
+	uint64_t next_cell; /* the log lies from here on */
+};
+/* An empty log begins behind @base; before the scan. */
+void cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base);
+/* Block @log_index as a base; next_cell is UINT64_MAX as long as it is not durable. False: it is
+ * not in the log. */
+bool cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base *base);
+/* Blocks up to @log_index, which are durable and applied, are not needed any more: their cells may
+ * be used again, and nobody finds them from now on. */
+void cmdlog_reclaim(struct cmdlog *log, uint64_t log_index);
+
 /* ---- reading ---- */
+
+/* First page_lsn behind block @log_index, which is not below the base; 0 for block 0. */
+uint64_t cmdlog_page_end(const struct cmdlog *log, uint64_t log_index);
+/* The page of the area that is @cell. */
+uint64_t cmdlog_area_page(const struct cmdlog *log, uint64_t cell);
 
 /* The ring may reuse pages of blocks up to @index (they are applied). Never falls. */
 void cmdlog_set_applied(struct cmdlog *log, uint64_t index);
@@ -187,7 +212,9 @@ bool cmdlog_cursor_next(struct cmdlog_cursor *cursor, const uint8_t **command, u
 
 struct cmdlog_stats {
 	uint64_t last_index, durable_index;
-	uint64_t next_cell, area_pages; /* use of the log area */
+	uint64_t base_index;
+	uint64_t common_index; /* the highest that a block of this log told; 0: none did */
+	uint64_t next_cell, used_pages, area_pages; /* use of the log area */
 	uint64_t groups_sealed, blocks_sealed, blocks_accepted, blocks_refused, ring_full;
 	struct hash128 last_chain;
 };
@@ -196,11 +223,13 @@ struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
 /* ---- recovery ---- */
 
 /*
- * The scan reads the log area from cell 0 in order and rebuilds the index: the caller reads pages
+ * The scan reads the log area from the base's next cell, or cell 0, in order, round its end for at
+ * most one lap, and rebuilds the index: the caller reads pages
  * and offers them; the scan says how far it got. Group by group, ordered by (boot_no, group_seq);
  * block i supersedes all earlier blocks >= i; a block counts only when its content hash and
- * prev_chain hold. It ends when CMDLOG_SCAN_BLANK_PAGES consecutive pages after the last written
- * one are blank, or at the area's end.
+ * prev_chain hold. A page of an earlier lap is as good as blank: it was not written in this one. It
+ * ends when CMDLOG_SCAN_BLANK_PAGES consecutive pages after the last written one are blank, or when
+ * the lap is over.
  */
 #define CMDLOG_SCAN_BLANK_PAGES 8192u
 
@@ -210,25 +239,28 @@ struct cmdlog_recovery {
 	uint64_t last_index;   /* the log that was recovered */
 	uint64_t acked_floor;  /* highest found; above last_index: the log is damaged */
 	uint64_t commit_floor; /* highest commit_index carried by a block of the recovered chain */
-	uint64_t pages_seen, pages_blank, pages_torn, pages_foreign;
+	uint64_t pages_seen, pages_blank, pages_stale, pages_torn, pages_foreign;
 	uint64_t blocks_superseded,
 	    blocks_orphaned;      /* orphaned: whole, but they chain onto nothing */
 	uint64_t first_torn_cell; /* UINT64_MAX: none */
-	bool is_damaged; /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
-			  * or a branch that superseded a tail is lost, or pages of this
-			  * boot_no or a later one were found: do not vote, do not serve */
+	bool is_damaged;     /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
+			      * or a branch that superseded a tail is lost, or pages of this
+			      * boot_no or a later one were found: do not vote, do not serve */
+	bool is_overwritten; /* the log no longer reaches back to this base; is_damaged as well */
 };
 
 void cmdlog_scan_begin(struct cmdlog *log);
-/* Offers @pages pages of the area that start at @cell, which is cmdlog_scan_next. The scan copies
+/* Offers @pages pages that start at @cell, which is cmdlog_scan_next, and do not run on over the
+ * area's end: at most cmdlog_scan_pages_max. The scan copies
  * what it needs of blocks that continue in the next call. Sets @state. CMDLOG_SCAN_CUT: it stopped
  * behind a block that supersedes a tail; that tail can be asked for and located until the next
  * call, which goes on at cmdlog_scan_next (with no pages, if none are left). */
 TERN_CHECKED enum tern_err
 cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint32_t pages,
 		  enum cmdlog_scan_state *state);
-/* Cell of the page to be offered next. */
+/* Cell of the page to be offered next, and how many may be offered at once. */
 uint64_t cmdlog_scan_next(const struct cmdlog *log);
+uint64_t cmdlog_scan_pages_max(const struct cmdlog *log);
 /* The tail that gives way to a block of @term. False: the scan is not at a cut. */
 struct cmdlog_cut {
 	uint64_t first_index, last_index, term;

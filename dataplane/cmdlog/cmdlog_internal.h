@@ -3,18 +3,18 @@
 #ifndef TERN_CMDLOG_CMDLOG_INTERNAL_H
 #define TERN_CMDLOG_CMDLOG_INTERNAL_H
 
+#include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog.h"
 
-#define CMDLOG_GROUPS_MAX      16u
-#define CMDLOG_CELL_NONE       UINT64_MAX
-#define CMDLOG_MACHINE_VERSION 1u
+#define CMDLOG_GROUPS_MAX 16u
+#define CMDLOG_CELL_NONE  UINT64_MAX
 /* A block's time rises by at least one from block to block and must never wrap. What a clock that
  * is far off says is cut off here (in the year 2116), what a master sends is refused at twice that.
  */
 #define CMDLOG_WALL_NS_MAX (UINT64_C(1) << 62)
 #define CMDLOG_TIME_NS_MAX (UINT64_C(1) << 63)
 
-/* One block. log_index is its place in the table, from 1. */
+/* One block; log_index - 1 modulo the table is its place. */
 struct cmdlog_entry {
 	uint64_t page_lsn;
 	uint64_t cell; /* CMDLOG_CELL_NONE until it is part of a write group */
@@ -48,6 +48,7 @@ struct cmdlog_scan {
 	bool is_branch_lost;
 	uint64_t branch_floor; /* the log must reach this again before the loss is made good */
 	bool is_from_later_boot;
+	bool is_overwritten; /* later laps lie where the log should begin */
 	bool is_cut_pending; /* the gathered block supersedes a tail, and is not yet of the log */
 	struct block_hdr superseding;
 	struct cmdlog_recovery found;
@@ -58,6 +59,9 @@ struct cmdlog {
 	uint64_t ring_pages;
 	uint32_t block_pages_max;
 
+	/* The last block that the log no longer reaches; its entry says what the next one chains
+	 * onto. Cells before floor_cell are free. */
+	uint64_t base_index, floor_cell;
 	uint64_t last_index, written_index, durable_index, applied_index;
 	uint64_t next_page_lsn;
 	uint64_t resident_start; /* page_lsn from which on blocks were put into the ring */
@@ -84,7 +88,8 @@ struct cmdlog {
 static inline struct cmdlog_entry *
 cmdlog_entry_at(const struct cmdlog *log, uint64_t log_index)
 {
-	return &log->config.entries[log_index - 1];
+	INVARIANT(log_index != 0 && log_index >= log->base_index);
+	return &log->config.entries[(log_index - 1) % log->config.blocks_max];
 }
 
 /* The ring's address of a page of the chain. */
@@ -94,13 +99,17 @@ cmdlog_page(const struct cmdlog *log, uint64_t page_lsn)
 	return log->config.ring + (page_lsn % log->ring_pages) * PAGE_BYTES;
 }
 
-/* First page_lsn behind block @log_index; 0 for block 0. */
-uint64_t cmdlog_page_end(const struct cmdlog *log, uint64_t log_index);
 /* Chain hash of block @log_index; zero for block 0. */
 struct hash128 cmdlog_chain(const struct cmdlog *log, uint64_t log_index);
 uint64_t cmdlog_time(const struct cmdlog *log, uint64_t log_index);
 /* Says that the ring holds, or will hold, bytes up to @page_end. */
 void cmdlog_touch(struct cmdlog *log, uint64_t page_end);
+/* Blocks that the table holds. */
+static inline uint64_t
+cmdlog_entries_used(const struct cmdlog *log)
+{
+	return log->last_index - log->base_index + (log->base_index != 0);
+}
 /* Room for one more block of @pages pages in index and area; @is_reserve: may it use the last part?
  */
 bool cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve);

@@ -40,13 +40,20 @@ cmdlog_group_next(struct cmdlog *log, uint64_t persist_index, uint64_t acked_flo
 	const uint64_t end = min_u64(persist_index, log->last_index);
 	uint64_t last = log->written_index;
 	uint32_t pages = 0;
+	const uint64_t area = log->config.area_pages;
 
 	if (first > end || log->is_alone ||
 	    cmdlog_groups_in_flight(log) >= log->config.groups_in_flight_max)
 		return false;
+	/* A group does not run on over the area's end. */
+	if (cmdlog_entry_at(log, first)->pages > area - log->next_cell % area)
+		log->next_cell += area - log->next_cell % area;
+	const uint64_t pages_max =
+	    min_u64(area - log->next_cell % area, max_u64(CMDLOG_GROUP_BYTES_MAX / PAGE_BYTES,
+							  cmdlog_entry_at(log, first)->pages));
 	while (last < end) {
 		struct cmdlog_entry *entry = cmdlog_entry_at(log, last + 1);
-		if (pages != 0 && pages + entry->pages > CMDLOG_GROUP_BYTES_MAX / PAGE_BYTES)
+		if (pages + entry->pages > pages_max)
 			break;
 		INVARIANT(entry->cell == CMDLOG_CELL_NONE);
 		entry->cell = log->next_cell + pages;
@@ -54,7 +61,7 @@ cmdlog_group_next(struct cmdlog *log, uint64_t persist_index, uint64_t acked_flo
 		last++;
 	}
 	/* Room was made sure of when each block became part of the log. */
-	INVARIANT(log->next_cell + pages <= log->config.area_pages);
+	INVARIANT(pages != 0 && log->next_cell + pages <= log->floor_cell + area);
 	INVARIANT(log->unwritten_pages >= pages);
 
 	uint8_t *bytes = cmdlog_page(log, cmdlog_entry_at(log, first)->page_lsn);

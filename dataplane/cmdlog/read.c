@@ -17,7 +17,7 @@ cmdlog_set_applied(struct cmdlog *log, uint64_t index)
 const uint8_t *
 cmdlog_resident(const struct cmdlog *log, uint64_t log_index)
 {
-	if (log_index == 0 || log_index > log->last_index)
+	if (log_index <= log->base_index || log_index > log->last_index)
 		return NULL;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
 	if (entry->page_lsn < log->resident_start ||
@@ -29,7 +29,7 @@ cmdlog_resident(const struct cmdlog *log, uint64_t log_index)
 bool
 cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_location *location)
 {
-	if (log_index == 0 || log_index > log->last_index)
+	if (log_index <= log->base_index || log_index > log->last_index)
 		return false;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
 	/* A group in flight is not yet on the device; what the scan finds is. */
@@ -45,7 +45,7 @@ cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_locati
 bool
 cmdlog_meta(const struct cmdlog *log, uint64_t log_index, struct block_meta *meta)
 {
-	if (log_index == 0 || log_index > log->last_index)
+	if (log_index == 0 || log_index < log->base_index || log_index > log->last_index)
 		return false;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
 	*meta = (struct block_meta){
@@ -63,7 +63,7 @@ cmdlog_check_read(const struct cmdlog *log, uint64_t log_index, const uint8_t *b
 {
 	struct block_hdr hdr;
 
-	if (log_index == 0 || log_index > log->last_index)
+	if (log_index <= log->base_index || log_index > log->last_index)
 		return TERN_ERR_NOT_FOUND;
 	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
 	/* Whatever else is wrong with what a device returned, it is not the block that was written.

@@ -16,10 +16,13 @@
 void
 cmdlog_scan_begin(struct cmdlog *log)
 {
-	INVARIANT(log->last_index == 0 && log->open_bytes == 0);
+	INVARIANT(log->last_index == log->base_index && log->open_bytes == 0);
 	INVARIANT(!log->scan.is_running);
 	log->scan = (struct cmdlog_scan){
 		.is_running = true,
+		.next_page = log->floor_cell,
+		.end_page = log->floor_cell,
+		.chained_end_cell = log->floor_cell,
 		.found = { .first_torn_cell = CMDLOG_CELL_NONE },
 	};
 }
@@ -75,6 +78,18 @@ group_enter(struct cmdlog *log, const struct page_identity *identity)
 	return true;
 }
 
+/* Whether just @missing pages may have lain in the @gap between the last block that chained and the
+ * one being gathered. At the area's end fewer cells than the largest block has may be unused. */
+static bool
+is_gap_of(const struct cmdlog *log, uint64_t gap, uint64_t missing)
+{
+	const uint64_t area = log->config.area_pages;
+	const bool is_next_lap = log->scan.chained_end_cell / area != log->scan.first_cell / area;
+
+	return gap == missing ||
+	       (is_next_lap && gap > missing && gap - missing < log->block_pages_max);
+}
+
 /* A whole block that does not chain onto the log. Groups of one boot lie without gaps, so the
  * number of cells between the last block that chained and this one says whether exactly the blocks
  * between the two are missing: then the write was cut short and its loss shows only in acked_floor.
@@ -96,7 +111,7 @@ orphan_judge(struct cmdlog *log, const struct block_hdr *hdr)
 	if (is_torn) {
 		const uint64_t missing = hdr->page_lsn - log->next_page_lsn;
 		if (is_same_boot)
-			is_torn = gap == missing;
+			is_torn = is_gap_of(log, gap, missing);
 		else /* remains of earlier crashes may lie between boots */
 			is_torn = group->group_seq != 1 && gap >= missing;
 	}
@@ -153,9 +168,16 @@ block_take(struct cmdlog *log)
 		return;
 	}
 	const uint64_t before = hdr.log_index - 1;
+	if (before < log->base_index) {
+		/* What the checkpoint covers was never written behind its own end. */
+		scan->is_branch_lost = true;
+		scan->branch_floor = UINT64_MAX;
+		return;
+	}
 	if (before > log->last_index || hdr.page_lsn != cmdlog_page_end(log, before) ||
 	    !hash128_equal(hdr.prev_chain, cmdlog_chain(log, before)) ||
-	    hdr.time_ns <= cmdlog_time(log, before) || hdr.log_index > log->config.blocks_max) {
+	    hdr.time_ns <= cmdlog_time(log, before) ||
+	    hdr.log_index - log->base_index > log->config.blocks_max - (log->base_index != 0)) {
 		orphan_judge(log, &hdr);
 		return;
 	}
@@ -222,6 +244,17 @@ page_take(struct cmdlog *log, const uint8_t *page)
 		block_take(log);
 }
 
+/* This log's page, of another lap than the scan is in. */
+static bool
+is_other_lap(const struct cmdlog *log, const struct page_identity *identity, uint64_t cell)
+{
+	const uint64_t own = identity->own_cell;
+
+	return identity->cluster_id == log->config.cluster_id &&
+	       identity->node_id == log->config.node_id && own != cell &&
+	       own % log->config.area_pages == cell % log->config.area_pages;
+}
+
 static void
 page_scan(struct cmdlog *log, uint64_t cell, const uint8_t *page)
 {
@@ -235,9 +268,17 @@ page_scan(struct cmdlog *log, uint64_t cell, const uint8_t *page)
 		scan->is_gathering = false;
 		return;
 	}
+	const bool is_whole = page_identity_decode(page, &identity) == TERN_OK;
+	if (is_whole && is_other_lap(log, &identity, cell)) {
+		scan->found.pages_stale++;
+		scan->blank_run++;
+		scan->is_gathering = false;
+		scan->is_overwritten |= identity.own_cell > cell;
+		return;
+	}
 	scan->blank_run = 0;
 	scan->end_page = cell + 1;
-	if (page_identity_decode(page, &identity) != TERN_OK) {
+	if (!is_whole) {
 		page_torn(scan, cell);
 		return;
 	}
@@ -262,7 +303,7 @@ cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint3
 
 	INVARIANT(scan->is_running);
 	INVARIANT(cell == scan->next_page);
-	if (pages > log->config.area_pages - cell)
+	if (pages > cmdlog_scan_pages_max(log))
 		return TERN_ERR_TOO_LARGE;
 	if (scan->is_cut_pending) {
 		scan->is_cut_pending = false;
@@ -277,10 +318,10 @@ cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint3
 		}
 	}
 	scan->next_page = cell + pages;
-	*state =
-	    scan->blank_run >= CMDLOG_SCAN_BLANK_PAGES || scan->next_page == log->config.area_pages
-		? CMDLOG_SCAN_DONE
-		: CMDLOG_SCAN_MORE;
+	*state = scan->blank_run >= CMDLOG_SCAN_BLANK_PAGES ||
+			 scan->next_page == log->floor_cell + log->config.area_pages
+		     ? CMDLOG_SCAN_DONE
+		     : CMDLOG_SCAN_MORE;
 	return TERN_OK;
 }
 
@@ -288,6 +329,14 @@ uint64_t
 cmdlog_scan_next(const struct cmdlog *log)
 {
 	return log->scan.next_page;
+}
+
+uint64_t
+cmdlog_scan_pages_max(const struct cmdlog *log)
+{
+	const uint64_t area = log->config.area_pages, next = log->scan.next_page;
+
+	return min_u64(area - next % area, log->floor_cell + area - next);
 }
 
 bool
@@ -309,10 +358,10 @@ void
 cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery)
 {
 	struct cmdlog_scan *scan = &log->scan;
-	uint64_t commit_floor = 0;
+	uint64_t commit_floor = log->base_index;
 
 	INVARIANT(scan->is_running && !scan->is_cut_pending);
-	for (uint64_t i = 1; i <= log->last_index; i++)
+	for (uint64_t i = log->base_index + 1; i <= log->last_index; i++)
 		commit_floor = max_u64(commit_floor, cmdlog_entry_at(log, i)->commit_index);
 	log->written_index = log->last_index;
 	log->durable_index = log->last_index;
@@ -322,7 +371,9 @@ cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery)
 	scan->found.last_index = log->last_index;
 	scan->found.commit_floor = min_u64(commit_floor, log->last_index);
 	scan->found.is_damaged = log->last_index < scan->found.acked_floor ||
-				 scan->is_branch_lost || scan->is_from_later_boot;
+				 scan->is_branch_lost || scan->is_from_later_boot ||
+				 scan->is_overwritten;
+	scan->found.is_overwritten = scan->is_overwritten;
 	scan->is_running = false;
 	*recovery = scan->found;
 }

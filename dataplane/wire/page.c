@@ -128,11 +128,13 @@ block_hdr_encode(uint8_t *payload, const struct block_hdr *hdr)
 		.page_lsn = le64_make(hdr->page_lsn),
 		.time_ns = le64_make(hdr->time_ns),
 		.commit_index = le64_make(hdr->commit_index),
+		.common_index = le64_make(hdr->common_index),
 		.shard = le16_make(hdr->shard),
 		.machine_version = le16_make(hdr->machine_version),
 	};
 
 	INVARIANT(hdr->log_index != 0 && hdr->commit_index < hdr->log_index);
+	INVARIANT(hdr->common_index <= hdr->commit_index);
 	INVARIANT(hdr->pages == block_pages(hdr->payload_bytes));
 	hash128_put(le.content_hash, hdr->content_hash);
 	hash128_put(le.prev_chain, hdr->prev_chain);
@@ -160,6 +162,7 @@ block_hdr_decode(const uint8_t *payload, struct block_hdr *hdr)
 		.page_lsn = le64_get(le.page_lsn),
 		.time_ns = le64_get(le.time_ns),
 		.commit_index = le64_get(le.commit_index),
+		.common_index = le64_get(le.common_index),
 		.epoch = le32_get(le.epoch),
 		.command_count = le32_get(le.command_count),
 		.payload_bytes = le32_get(le.payload_bytes),
@@ -169,7 +172,7 @@ block_hdr_decode(const uint8_t *payload, struct block_hdr *hdr)
 	};
 	if (le.reserved0 != 0 || !bytes_are_zero(le.reserved, sizeof(le.reserved)) ||
 	    hdr->log_index == 0 || hdr->commit_index >= hdr->log_index ||
-	    hdr->payload_bytes < BLOCK_HDR_BYTES ||
+	    hdr->common_index > hdr->commit_index || hdr->payload_bytes < BLOCK_HDR_BYTES ||
 	    hdr->payload_bytes > UINT32_MAX - PAGE_PAYLOAD_BYTES ||
 	    hdr->pages != block_pages(hdr->payload_bytes))
 		return TERN_ERR_CORRUPT;

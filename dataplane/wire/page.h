@@ -92,7 +92,10 @@ struct block_hdr_le {
 	le64 content_hash[2]; /* XXH3-128 of the payload after this header */
 	le64 prev_chain[2];
 	le16 shard, machine_version;
-	uint8_t reserved[28];
+	/* What every data node held durably, as far as the master knew when it sealed the block:
+	 * at most commit_index. Logs are reclaimed up to here. */
+	le64 common_index;
+	uint8_t reserved[20];
 };
 static_assert(sizeof(struct block_hdr_le) == BLOCK_HDR_BYTES, "frozen by format 1");
 static_assert(offsetof(struct block_hdr_le, prev_chain) == 80, "frozen by format 1");
@@ -101,7 +104,7 @@ struct block_hdr {
 	enum block_kind kind;
 	uint8_t class_; /* enum command_class of its weakest command */
 	uint16_t shard, machine_version;
-	uint64_t log_index, term, page_lsn, time_ns, commit_index;
+	uint64_t log_index, term, page_lsn, time_ns, commit_index, common_index;
 	uint32_t epoch, command_count, payload_bytes, pages;
 	struct hash128 content_hash, prev_chain;
 };

@@ -25,6 +25,14 @@ struct shard_record_le {
 };
 static_assert(sizeof(struct shard_record_le) == 192, "frozen by format 1");
 
+struct base_le {
+	le64 log_index, term, page_end, time_ns, next_cell;
+	le64 chain[2];
+	le32 epoch;
+	uint8_t kind, reserved[3];
+};
+static_assert(sizeof(struct base_le) == 64, "frozen by format 1");
+
 struct superblock_le {
 	le64 magic;
 	le32 crc32c; /* bytes [12, 4096) */
@@ -40,8 +48,10 @@ struct superblock_le {
 	le32 shard_count, reserved1;
 	uint8_t reserved[136];
 	struct shard_record_le shards[SUPERBLOCK_SHARDS_MAX];
+	struct base_le bases[SUPERBLOCK_SHARDS_MAX];
 };
 static_assert(offsetof(struct superblock_le, shards) == 256, "frozen by format 1");
+static_assert(offsetof(struct superblock_le, bases) == 1792, "frozen by format 1");
 static_assert(sizeof(struct superblock_le) <= SUPERBLOCK_BYTES, "one page");
 
 static void
@@ -90,6 +100,34 @@ shard_decode(const struct shard_record_le *le, struct shard_record *shard)
 		};
 }
 
+static void
+base_encode(struct base_le *le, const struct superblock_base *base)
+{
+	le->log_index = le64_make(base->log_index);
+	le->term = le64_make(base->term);
+	le->page_end = le64_make(base->page_end);
+	le->time_ns = le64_make(base->time_ns);
+	le->next_cell = le64_make(base->next_cell);
+	le->epoch = le32_make(base->epoch);
+	le->kind = base->kind;
+	hash128_put(le->chain, base->chain);
+}
+
+static struct superblock_base
+base_decode(const struct base_le *le)
+{
+	return (struct superblock_base){
+		.log_index = le64_get(le->log_index),
+		.term = le64_get(le->term),
+		.page_end = le64_get(le->page_end),
+		.time_ns = le64_get(le->time_ns),
+		.next_cell = le64_get(le->next_cell),
+		.epoch = le32_get(le->epoch),
+		.kind = le->kind,
+		.chain = hash128_get(le->chain),
+	};
+}
+
 void
 superblock_encode(uint8_t *out, const struct superblock *superblock)
 {
@@ -117,8 +155,10 @@ superblock_encode(uint8_t *out, const struct superblock *superblock)
 
 	INVARIANT(superblock->shard_count <= SUPERBLOCK_SHARDS_MAX);
 	INVARIANT(superblock->sequence != 0 && superblock->node_id != 0);
-	for (uint32_t i = 0; i < superblock->shard_count; i++)
+	for (uint32_t i = 0; i < superblock->shard_count; i++) {
 		shard_encode(&le.shards[i], &superblock->shards[i]);
+		base_encode(&le.bases[i], &superblock->shards[i].base);
+	}
 	memset(out, 0, SUPERBLOCK_BYTES);
 	memcpy(out, &le, sizeof(le));
 	le.crc32c = le32_make(crc32c(out + 12, SUPERBLOCK_BYTES - 12));
@@ -162,8 +202,10 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 	    shard_count > SUPERBLOCK_SHARDS_MAX ||
 	    superblock->log_first_page < SUPERBLOCK_AREA_PAGES)
 		return TERN_ERR_CORRUPT;
-	for (uint32_t i = 0; i < shard_count; i++)
+	for (uint32_t i = 0; i < shard_count; i++) {
 		shard_decode(&le.shards[i], &superblock->shards[i]);
+		superblock->shards[i].base = base_decode(&le.bases[i]);
+	}
 	/* What the encoder writes no field to must be zero. */
 	superblock_encode(again, superblock);
 	return memcmp(again, bytes, SUPERBLOCK_BYTES) == 0 ? TERN_OK : TERN_ERR_CORRUPT;

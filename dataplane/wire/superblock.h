@@ -4,7 +4,7 @@
  * copies at pages 0..3 of each device; the copy with the highest sequence and a good CRC counts.
  * Updates go alternately to copies {0, 1} and {2, 3}: a torn update leaves the previous one whole.
  *
- * Device: pages 0..15 superblock copies and spare | log area | checkpoint area (reserved)
+ * Device: pages 0..15 superblock copies and spare | log area | checkpoint area: two slots
  */
 #ifndef TERN_WIRE_SUPERBLOCK_H
 #define TERN_WIRE_SUPERBLOCK_H
@@ -21,10 +21,19 @@
 #define SUPERBLOCK_CHECKPOINTS 2u
 #define SUPERBLOCK_FORMAT      1u
 
-/* Where a checkpoint lies. All zero: none. Reserved until checkpoints exist. */
+/* Where a checkpoint lies. All zero: none. */
 struct superblock_checkpoint {
 	uint64_t log_index, term, first_page, pages;
 	uint32_t epoch;
+	struct hash128 chain;
+};
+
+/* The block behind which the log begins; cells before next_cell may have been used again. All zero:
+ * the log begins with block 1 at cell 0. */
+struct superblock_base {
+	uint64_t log_index, term, page_end, time_ns, next_cell;
+	uint32_t epoch;
+	uint8_t kind; /* enum block_kind */
 	struct hash128 chain;
 };
 
@@ -37,6 +46,7 @@ struct shard_record {
 	uint32_t witness_gen;
 	uint64_t config_index; /* of the block that set the configuration; 0: birth */
 	struct superblock_checkpoint checkpoints[SUPERBLOCK_CHECKPOINTS];
+	struct superblock_base base;
 };
 
 struct superblock {

@@ -42,6 +42,12 @@ rig_free(struct rig *rig)
 	free(rig->memory);
 }
 
+uint8_t *
+rig_cell(struct rig *rig, uint64_t cell)
+{
+	return rig->image + cmdlog_area_page(rig->log, cell) * PAGE_BYTES;
+}
+
 /* The scan is at a cut: the tail that gives way is whole on the image. */
 static void
 note_cut(struct rig *rig)
@@ -51,8 +57,7 @@ note_cut(struct rig *rig)
 	for (uint64_t i = rig->cut.first_index; i <= rig->cut.last_index; i++) {
 		struct cmdlog_location at;
 		assert_true(cmdlog_locate(rig->log, i, &at));
-		assert_int_equal(cmdlog_check_read(rig->log, i, rig->image + at.cell * PAGE_BYTES),
-				 TERN_OK);
+		assert_int_equal(cmdlog_check_read(rig->log, i, rig_cell(rig, at.cell)), TERN_OK);
 	}
 	rig->cut_count++;
 	rig->cut_blocks += rig->cut.last_index - rig->cut.first_index + 1;
@@ -70,14 +75,15 @@ rig_recover(struct rig *rig, uint32_t chunk)
 	assert_int_equal(cmdlog_init(rig->memory, &rig->config, &rig->log), TERN_OK);
 	rig->cut_count = 0;
 	rig->cut_blocks = 0;
+	if (rig->base.meta.log_index != 0)
+		cmdlog_set_base(rig->log, &rig->base);
 	cmdlog_scan_begin(rig->log);
 	while (state != CMDLOG_SCAN_DONE) {
 		const uint64_t cell = cmdlog_scan_next(rig->log);
-		const uint64_t left = rig->config.area_pages - cell;
+		const uint64_t left = cmdlog_scan_pages_max(rig->log);
 		const uint32_t pages = left < chunk ? (uint32_t)left : chunk;
-		assert_int_equal(cmdlog_scan_pages(rig->log, cell, rig->image + cell * PAGE_BYTES,
-						   pages, &state),
-				 TERN_OK);
+		assert_int_equal(
+		    cmdlog_scan_pages(rig->log, cell, rig_cell(rig, cell), pages, &state), TERN_OK);
 		if (state == CMDLOG_SCAN_CUT)
 			note_cut(rig);
 		else
@@ -177,8 +183,7 @@ rig_block(struct rig *rig, uint64_t term, uint64_t number, uint32_t value_bytes)
 void
 rig_write(struct rig *rig, const struct cmdlog_group *group)
 {
-	memcpy(rig->image + group->cell * PAGE_BYTES, group->bytes,
-	       (size_t)group->pages * PAGE_BYTES);
+	memcpy(rig_cell(rig, group->cell), group->bytes, (size_t)group->pages * PAGE_BYTES);
 }
 
 void

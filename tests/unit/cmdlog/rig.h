@@ -20,6 +20,7 @@ struct rig {
 	uint8_t *scratch;
 	struct cmdlog_cut cut; /* the last one that rig_recover was shown */
 	uint64_t cut_count, cut_blocks;
+	struct cmdlog_base base; /* what rig_recover begins with; log_index 0: the first cell */
 };
 
 /* A log of boot 1 on a blank image. */
@@ -42,6 +43,8 @@ struct block_meta rig_barrier(struct rig *rig, uint64_t term, uint32_t epoch);
 struct block_meta rig_block(struct rig *rig, uint64_t term, uint64_t number, uint32_t value_bytes);
 /* Writes everything up to the last block to the image, group by group. */
 void rig_flush(struct rig *rig, uint64_t acked_floor);
+/* Where a cell lies on the image. */
+uint8_t *rig_cell(struct rig *rig, uint64_t cell);
 void rig_write(struct rig *rig, const struct cmdlog_group *group);
 /* Walks a block; its commands must be numbered from @first on. Returns how many there are. */
 uint32_t rig_walk(struct rig *rig, const uint8_t *block, uint64_t first);

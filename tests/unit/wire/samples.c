@@ -617,7 +617,15 @@ shard_fill(struct shard_record *shard, uint16_t n)
 					.learners = 8,
 					.witness_id = 3,
 					.witness_gen = 510u + n,
-					.config_index = 520u + n };
+					.config_index = 520u + n,
+					.base = { .log_index = 580u + n,
+						  .term = 581,
+						  .page_end = 582,
+						  .time_ns = 583,
+						  .next_cell = 584,
+						  .epoch = 585,
+						  .kind = BLOCK_BARRIER,
+						  .chain = hash_of(11) } };
 	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
 		shard->checkpoints[i] = (struct superblock_checkpoint){ .log_index = 530 + i,
 									.term = 540 + i,
