@@ -98,6 +98,8 @@ enum core_bug {
 	CORE_BUG_EARLY_REPLY = 1 << 21,     /* durable commands are answered before the commit */
 	CORE_BUG_APPLY_TWICE = 1 << 22,     /* what is read back from the log is applied twice */
 	CORE_BUG_OLD_FRAGMENT = 1 << 23,    /* fragments of any term and sender are taken */
+	CORE_BUG_CHECKPOINT_ONE_SLOT = 1 << 24, /* runtime: written over the newest one */
+	CORE_BUG_CHECKPOINT_BEHIND = 1 << 25,   /* runtime: holds less than it says */
 };
 
 struct core_config {
@@ -124,7 +126,7 @@ struct core_config {
 	struct witness_register reg; /* witness only */
 	bool is_amnesiac;            /* witness only: no valid register; refuse everything */
 
-	/* Memory for the history of blocks: (term, epoch, kind, chain) by log_index. The first
+	/* Memory for the history of blocks: (term, epoch, kind, chain) by log_index, a ring. A
 	 * block that does not fit is refused with QUEUE_FULL. Borrowed for the core's life. */
 	struct block_meta *history;
 	uint64_t history_count;
@@ -135,6 +137,11 @@ size_t core_bytes(void);
  * core_recover_block in index order, then the first event. CONFIG: ids or timers contradict. */
 TERN_CHECKED enum tern_err
 core_init(void *memory, const struct core_config *config, struct core **core);
+/* Before any block: the one behind which the log begins, which is committed and applied. */
+TERN_CHECKED enum tern_err core_recover_base(struct core *core, const struct block_meta *meta);
+/* After all blocks: the state machine was restored from a checkpoint of @log_index. CORRUPT: the
+ * log does not hold it. */
+TERN_CHECKED enum tern_err core_recover_applied(struct core *core, const struct block_meta *meta);
 /* One block found durable by recovery. @commit_index: a floor known to be committed, at most
  * meta->log_index. QUEUE_FULL: history too small. */
 TERN_CHECKED enum tern_err
@@ -238,6 +245,10 @@ struct core_effects {
  *           @effects is empty. */
 TERN_CHECKED enum tern_err
 core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
+
+/* The log holds nothing below @log_index any more, which is committed, applied, and durable
+ * everywhere (INVARIANT, but for the last). */
+void core_reclaim(struct core *core, uint64_t log_index);
 
 /* When TICK is due next; UINT64_MAX: never. */
 uint64_t core_deadline_ns(const struct core *core);

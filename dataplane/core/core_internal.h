@@ -89,8 +89,7 @@ struct core {
 	uint32_t quorum;                              /* votes of V */
 	uint64_t voters;                              /* mask V */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
-	uint64_t now_ns;
-	uint64_t started_ns, quiet_until_ns;
+	uint64_t now_ns, started_ns, quiet_until_ns;
 
 	/* Durable, or about to be: nobody is answered before is_meta_pending falls. */
 	uint64_t term;
@@ -102,7 +101,8 @@ struct core {
 	struct msg reply;
 	uint64_t op_id, meta_since_ns;
 
-	/* The log. */
+	/* The log; what lies below base_index is not held any more. */
+	uint64_t base_index;
 	uint64_t last_index, durable_index, commit_index, memory_commit_index, applied_index;
 	uint64_t commit_told, memory_told; /* last COMMIT and MEMORY_COMMIT effects */
 	uint64_t disk_progress_ns, apply_progress_ns;

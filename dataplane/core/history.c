@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The history of blocks: for every index of this log its (term, epoch, kind, chain). */
+/* The history of blocks: for every index from the base on its (term, epoch, kind, chain). What lies
+ * below the base is committed, and so the same in the log of every node that may be master. */
 #include "dataplane/core/core_internal.h"
+
+static struct block_meta *
+slot(const struct core *core, uint64_t index)
+{
+	INVARIANT(index != 0 && index >= core->base_index);
+	return &core->config.history[(index - 1) % core->config.history_count];
+}
 
 bool
 history_get(const struct core *core, uint64_t index, struct block_meta *meta)
 {
-	INVARIANT(core->last_index <= core->config.history_count);
-	if (index == 0 || index > core->last_index)
+	if (index == 0 || index < core->base_index || index > core->last_index)
 		return false;
-	*meta = core->config.history[index - 1];
+	*meta = *slot(core, index);
 	INVARIANT(meta->log_index == index);
 	return true;
 }
@@ -20,12 +27,14 @@ history_chain(const struct core *core, uint64_t index)
 	INVARIANT(index <= core->last_index);
 	if (index == 0)
 		return (struct hash128){ 0, 0 };
-	return core->config.history[index - 1].chain;
+	return slot(core, index)->chain;
 }
 
 bool
 history_holds(const struct core *core, uint64_t index, struct hash128 chain)
 {
+	if (index < core->base_index)
+		return true;
 	return index <= core->last_index && hash128_equal(history_chain(core, index), chain);
 }
 
@@ -39,25 +48,26 @@ history_last(const struct core *core)
 	return meta;
 }
 
-/* Terms never fall along a log, so the first block of a term is found by bisection. */
+/* Terms never fall along a log, so the first block of a term is found by bisection; it may be the
+ * base, before which nobody looks. */
 uint64_t
 history_first_of_term(const struct core *core, uint64_t index)
 {
-	uint64_t low = 1, high = index;
+	uint64_t low = core->base_index != 0 ? core->base_index : 1, high = index;
 	uint64_t term;
 
 	INVARIANT(index <= core->last_index);
-	if (index == 0)
-		return 0;
-	term = core->config.history[index - 1].term;
+	if (index == 0 || index < core->base_index)
+		return index;
+	term = slot(core, index)->term;
 	while (low < high) {
 		const uint64_t middle = low + (high - low) / 2;
-		if (core->config.history[middle - 1].term < term)
+		if (slot(core, middle)->term < term)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	INVARIANT(core->config.history[low - 1].term == term);
+	INVARIANT(slot(core, low)->term == term);
 	return low;
 }
 
@@ -70,10 +80,11 @@ history_append(struct core *core, const struct block_meta *meta)
 		return TERN_ERR_MALFORMED;
 	if (meta->term < last.term || (meta->term == last.term && meta->epoch < last.epoch))
 		return TERN_ERR_MALFORMED;
-	if (core->last_index == core->config.history_count)
+	if (core->last_index - core->base_index + (core->base_index != 0) >=
+	    core->config.history_count)
 		return TERN_ERR_QUEUE_FULL;
-	core->config.history[core->last_index] = *meta;
 	core->last_index++;
+	*slot(core, core->last_index) = *meta;
 	return TERN_OK;
 }
 
@@ -86,4 +97,13 @@ history_cut(struct core *core, uint64_t keep_index)
 	core->last_index = keep_index;
 	if (core->durable_index > keep_index)
 		core->durable_index = keep_index;
+}
+
+void
+core_reclaim(struct core *core, uint64_t index)
+{
+	INVARIANT(index <= core->commit_index && index <= core->durable_index);
+	INVARIANT(index <= core->applied_index);
+	if (index > core->base_index)
+		core->base_index = index;
 }

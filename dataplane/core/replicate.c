@@ -7,6 +7,12 @@
 
 /* ---- matching ---- */
 
+static uint64_t
+max_index(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 void
 replicate_begin(struct core *core, struct core_peer *peer)
 {
@@ -14,11 +20,12 @@ replicate_begin(struct core *core, struct core_peer *peer)
 	INVARIANT(core->last_index > 0);
 	peer->is_matched = false;
 	peer->received_index = peer->durable_index = 0;
-	peer->search_low = 0;
+	peer->search_low = core->base_index;
 	peer->search_high = core->last_index + 1;
 	/* The likely places: just below the barrier, or where the peer was before it restarted. */
 	peer->search_at = core->last_index - 1;
-	if (peer->acked_durable_index != 0 && peer->acked_durable_index < core->last_index)
+	if (peer->acked_durable_index > core->base_index &&
+	    peer->acked_durable_index < core->last_index)
 		peer->search_at = peer->acked_durable_index;
 	replicate_probe(core, peer);
 }
@@ -30,6 +37,9 @@ replicate_probe(struct core *core, struct core_peer *peer)
 
 	if (peer->search_high == 0 || peer->is_matched)
 		return; /* there is no barrier of this term yet */
+	/* The log was reclaimed since. */
+	peer->search_low = max_index(peer->search_low, core->base_index);
+	peer->search_at = max_index(peer->search_at, core->base_index);
 	INVARIANT(peer->search_at <= core->last_index);
 	msg = core_send(core, peer, MSG_APPEND);
 	msg->append.prev_index = peer->search_at;
@@ -140,9 +150,15 @@ replicate_search(struct core *core, struct core_peer *peer, const struct msg_app
 	/* What a peer says may contradict itself: then the search starts anew. */
 	if (peer->search_high <= peer->search_low || peer->search_at >= peer->search_high ||
 	    peer->search_at < peer->search_low) {
-		peer->search_low = 0;
+		const bool is_out_of_reach = peer->search_high <= core->base_index;
+		peer->search_low = core->base_index;
 		peer->search_high = core->last_index + 1;
-		peer->search_at = core->last_index / 2;
+		peer->search_at = core->base_index + (core->last_index - core->base_index) / 2;
+		/* It lacks what this log no longer holds: only the beat asks again. */
+		if (is_out_of_reach) {
+			peer->search_at = core->base_index;
+			return;
+		}
 	}
 	replicate_probe(core, peer);
 }

@@ -129,6 +129,36 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 }
 
 enum tern_err
+core_recover_base(struct core *core, const struct block_meta *meta)
+{
+	if (core->role == CORE_WITNESS || core->last_index != 0 || meta->log_index == 0)
+		return TERN_ERR_MALFORMED;
+	if (meta->term > core->term)
+		return TERN_ERR_CORRUPT;
+	core->base_index = core->last_index = meta->log_index;
+	core->durable_index = core->commit_index = core->applied_index = meta->log_index;
+	core->config.history[(meta->log_index - 1) % core->config.history_count] = *meta;
+	memory_settle(core);
+	(void)view_refresh(core);
+	return TERN_OK;
+}
+
+enum tern_err
+core_recover_applied(struct core *core, const struct block_meta *meta)
+{
+	if (meta->log_index < core->base_index || meta->log_index > core->last_index ||
+	    !hash128_equal(history_chain(core, meta->log_index), meta->chain))
+		return TERN_ERR_CORRUPT;
+	if (meta->log_index > core->commit_index)
+		core->commit_index = meta->log_index;
+	if (meta->log_index > core->applied_index)
+		core->applied_index = meta->log_index;
+	memory_settle(core);
+	(void)view_refresh(core);
+	return TERN_OK;
+}
+
+enum tern_err
 core_recover_block(struct core *core, const struct block_meta *meta, uint64_t commit_index)
 {
 	enum tern_err err;
