@@ -140,7 +140,7 @@ apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
 	rt->applied_index = log_index;
 	state_publish(rt->config.state, log_index);
 	if (log_index <= rt->commit_index)
-		state_commit(rt->config.state, log_index);
+		checkpoint_commit(rt, log_index);
 	return true;
 }
 
@@ -195,7 +195,7 @@ commit_applied(struct runtime *rt)
 
 	if (state_committed_index(rt->config.state) >= index)
 		return false;
-	state_commit(rt->config.state, index);
+	checkpoint_commit(rt, index);
 	cmdlog_set_applied(rt->log, index);
 	client_release_held(rt);
 	return true;

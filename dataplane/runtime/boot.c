@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Start-up of a data node on storage that exists: the newest good superblock, a higher boot number
- * made durable before anything else, then the recovery scan of the log. Storage is never created or
- * repaired here.
+ * made durable before anything else, a checkpoint, then the recovery scan of the log behind it.
+ * Storage is never created or repaired here.
  */
 #include "dataplane/runtime/runtime_internal.h"
 
@@ -15,7 +15,7 @@ give_up(struct runtime *rt, enum runtime_boot verdict)
 	return verdict;
 }
 
-static bool
+bool
 boot_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t at,
 	   uint32_t pages)
 {
@@ -96,13 +96,30 @@ write_superblock(struct runtime *rt)
 static enum runtime_boot
 scan_read(struct runtime *rt)
 {
-	const uint64_t left = rt->superblock.log_pages - rt->boot.next_cell;
+	const uint64_t cell = cmdlog_scan_next(rt->log);
 
-	rt->boot.pages = (uint32_t)min_u64(RUNTIME_BOOT_PAGES, left);
-	if (!boot_queue(rt, DISK_READ, rt->superblock.log_first_page + rt->boot.next_cell, 0,
+	rt->boot.next_cell = cell;
+	rt->boot.pages = (uint32_t)min_u64(RUNTIME_BOOT_PAGES, cmdlog_scan_pages_max(rt->log));
+	if (!boot_queue(rt, DISK_READ,
+			rt->superblock.log_first_page + cmdlog_area_page(rt->log, cell), 0,
 			rt->boot.pages))
 		return give_up(rt, RUNTIME_BOOT_IO);
 	return RUNTIME_BOOT_MORE;
+}
+
+static struct cmdlog_base
+base_of(const struct superblock_base *base)
+{
+	return (struct cmdlog_base){
+		.meta = { .log_index = base->log_index,
+			  .term = base->term,
+			  .epoch = base->epoch,
+			  .kind = (enum block_kind)base->kind,
+			  .chain = base->chain },
+		.page_end = base->page_end,
+		.time_ns = base->time_ns,
+		.next_cell = base->next_cell,
+	};
 }
 
 static enum runtime_boot
@@ -124,8 +141,16 @@ scan_begin(struct runtime *rt)
 		.groups_in_flight_max = config->groups_in_flight_max,
 	};
 
+	const struct shard_record *shard = &rt->superblock.shards[0];
+
 	if (cmdlog_init(rt->log_memory, &log, &rt->log) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_FOREIGN);
+	if (shard->base.log_index != 0) {
+		if (!rt->boot.recover.is_restored)
+			return give_up(rt, RUNTIME_BOOT_DAMAGED);
+		const struct cmdlog_base base = base_of(&shard->base);
+		cmdlog_set_base(rt->log, &base);
+	}
 	cmdlog_scan_begin(rt->log);
 	rt->boot.phase = BOOT_SCAN;
 	return scan_read(rt);
@@ -158,13 +183,25 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 
 	if (core_init(rt->core_memory, &core, &rt->core) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_FOREIGN);
-	for (uint64_t i = 1; i <= recovery->last_index; i++) {
+	const struct cmdlog_base base = base_of(&shard->base);
+	const struct recover *recover = &rt->boot.recover;
+	if (base.meta.log_index != 0 && core_recover_base(rt->core, &base.meta) != TERN_OK)
+		return give_up(rt, RUNTIME_BOOT_CORRUPT);
+	for (uint64_t i = base.meta.log_index + 1; i <= recovery->last_index; i++) {
 		struct block_meta meta;
 		const bool has_meta = cmdlog_meta(rt->log, i, &meta);
 		INVARIANT(has_meta);
 		if (core_recover_block(rt->core, &meta, min_u64(i, recovery->commit_floor)) !=
 		    TERN_OK)
 			return give_up(rt, RUNTIME_BOOT_CORRUPT);
+	}
+	if (recover->is_restored) {
+		/* What the checkpoint covers was durable here: a log that does not hold its last
+		 * block has lost something. */
+		if (core_recover_applied(rt->core, &recover->hdr.meta) != TERN_OK)
+			return give_up(rt, RUNTIME_BOOT_DAMAGED);
+		rt->applied_index = recover->hdr.meta.log_index;
+		cmdlog_set_applied(rt->log, rt->applied_index);
 	}
 	rt->commit_index = core_view(rt->core)->commit_index;
 	rt->persist_index = recovery->last_index;
@@ -173,6 +210,27 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 	rt->link.boot_no = rt->superblock.boot_no;
 	rt->boot.phase = BOOT_DONE;
 	return give_up(rt, RUNTIME_BOOT_READY);
+}
+
+static enum runtime_boot
+checkpoint_read(struct runtime *rt)
+{
+	enum recover_verdict verdict = RECOVER_DONE;
+
+	if (checkpoint_is_possible(rt))
+		verdict = recover_turn(rt);
+	switch (verdict) {
+	case RECOVER_MORE:
+		return RUNTIME_BOOT_MORE;
+	case RECOVER_DONE:
+		checkpoint_open(rt);
+		return scan_begin(rt);
+	case RECOVER_REFUSED:
+		return give_up(rt, RUNTIME_BOOT_FOREIGN);
+	case RECOVER_FAILED:
+		break;
+	}
+	return give_up(rt, RUNTIME_BOOT_IO);
 }
 
 /* A tail that was cut before this start: it may not have been exported. False: call again. */
@@ -207,8 +265,7 @@ scan_more(struct runtime *rt)
 				      rt->boot.pages - (uint32_t)at, &state) != TERN_OK)
 			return give_up(rt, RUNTIME_BOOT_CORRUPT);
 	}
-	rt->boot.next_cell += rt->boot.pages;
-	if (state == CMDLOG_SCAN_MORE && rt->boot.next_cell < rt->superblock.log_pages)
+	if (state == CMDLOG_SCAN_MORE)
 		return scan_read(rt);
 	cmdlog_scan_end(rt->log, &recovery);
 	if (recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED))
@@ -240,7 +297,10 @@ runtime_boot_turn(struct runtime *rt)
 		return verdict == RUNTIME_BOOT_READY ? write_superblock(rt) : give_up(rt, verdict);
 	}
 	case BOOT_WRITE_SUPERBLOCK:
-		return scan_begin(rt);
+		rt->boot.phase = BOOT_CHECKPOINT;
+		return checkpoint_read(rt);
+	case BOOT_CHECKPOINT:
+		return checkpoint_read(rt);
 	case BOOT_SCAN:
 		return scan_more(rt);
 	case BOOT_DONE:

@@ -41,7 +41,8 @@ export_some(struct runtime *rt, uint64_t first, uint64_t last, uint64_t cut_term
 			continue; /* the area was full: it never reached the device */
 		cells[written++] = (struct divergent_cell){
 			.log_index = first + i,
-			.device_page = rt->superblock.log_first_page + location.cell,
+			.device_page = rt->superblock.log_first_page +
+				       cmdlog_area_page(rt->log, location.cell),
 			.pages = location.pages,
 		};
 	}

@@ -43,11 +43,14 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 	window->pages = next.pages;
 	while (cmdlog_locate(rt->log, last + 1, &next) &&
 	       next.cell == window->first_cell + window->pages &&
-	       window->pages + next.pages <= RUNTIME_READER_PAGES) {
+	       window->pages + next.pages <= RUNTIME_READER_PAGES &&
+	       cmdlog_area_page(rt->log, next.cell) != 0) {
 		window->pages += next.pages;
 		last++;
 	}
-	if (storage_queue(rt, DISK_READ, rt->superblock.log_first_page + window->first_cell,
+	if (storage_queue(rt, DISK_READ,
+			  rt->superblock.log_first_page +
+			      cmdlog_area_page(rt->log, window->first_cell),
 			  window->bytes, window->pages,
 			  storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 		return;

@@ -55,7 +55,7 @@ runtime_bytes(const struct runtime_config *config)
 	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
-	       (size_t)1024 * PAGE_BYTES +
+	       (size_t)1024 * PAGE_BYTES + CHECKPOINT_CHUNK_BYTES +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
@@ -96,11 +96,13 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
 	rt->meta.page = arena_take(arena, PAGE_BYTES, PAGE_BYTES);
 	rt->boot.buffer = arena_take(arena, (size_t)256 * PAGE_BYTES, PAGE_BYTES);
+	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->reads == NULL ||
 	    rt->scratch == NULL || rt->meta.page == NULL || rt->boot.buffer == NULL ||
-	    memory == NULL || !take_windows(rt, arena, &rt->apply_reader))
+	    rt->checkpoint.buffer == NULL || memory == NULL ||
+	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
 	for (uint16_t node = 1; node <= NODE_ID_MAX; node++) {
@@ -183,8 +185,17 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.keys = state.keys,
 		.sessions = state.sessions,
 		.state_bytes = state.logical_bytes,
-		.log_used_bytes = log.next_cell * PAGE_BYTES,
+		.log_used_bytes = log.used_pages * PAGE_BYTES,
 		.log_area_bytes = log.area_pages * PAGE_BYTES,
+		.log_base_index = log.base_index,
+		.log_common_index = log.common_index,
+		.log_laps = log.next_cell / log.area_pages,
+		.checkpoint_index = rt->checkpoint.newest_index,
+		.checkpoint_ns = rt->checkpoint.durable_ns,
+		.checkpoints = rt->checkpoint.written,
+		.checkpoints_ended = rt->checkpoint.ended,
+		.checkpoints_bad = rt->boot.checkpoints_bad,
+		.has_checkpoints = rt->checkpoint.phase != CHECKPOINT_OFF,
 		.blocks_sealed = rt->blocks_sealed,
 		.blocks_accepted = log.blocks_accepted,
 		.groups_written = rt->groups_written,
@@ -341,6 +352,8 @@ runtime_turn(struct runtime *rt)
 	(void)stage_enter(rt, STAGE_apply);
 	rt->has_worked |= count_busy(rt, apply_turn(rt));
 	state_reclaim_turn(rt->config.state, rt->config.has_readers);
+	(void)stage_enter(rt, STAGE_persist);
+	rt->has_worked |= checkpoint_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
 	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
 	wake_fronts(rt);
@@ -444,6 +457,12 @@ const struct core_view *
 runtime_view(const struct runtime *rt)
 {
 	return core_view(rt->core);
+}
+
+uint64_t
+runtime_base_index(const struct runtime *rt)
+{
+	return cmdlog_stats(rt->log).base_index;
 }
 
 bool

@@ -120,7 +120,8 @@ void runtime_note_sleep(struct runtime *runtime);
 void runtime_stop(struct runtime *runtime);
 void runtime_set_data_port(struct runtime *runtime, bool is_up);
 const struct core_view *runtime_view(const struct runtime *runtime);
-/* For checkers: meta of a block of this node's log. */
+/* For checkers: meta of a block of this node's log, which begins behind its base. */
+uint64_t runtime_base_index(const struct runtime *runtime);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
 
 /* A record on the divergent ring: a tail was cut. Its blocks' bytes stay on the device at the cells

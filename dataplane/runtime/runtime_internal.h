@@ -7,6 +7,8 @@
  *	receive.c   frames in
  *	send.c      streams and repair requests out
  *	storage.c   write groups, superblock updates, completions
+ *	checkpoint.c checkpoints in the background, and what of the log they make free
+ *	recover.c   the start from a checkpoint
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
  *	client.c    submit channels: commands, reads, answers
@@ -15,23 +17,25 @@
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
 #define TERN_RUNTIME_RUNTIME_INTERNAL_H
 
+#include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/runtime/checkpoint.h"
 #include "dataplane/runtime/link.h"
+#include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
 
-#define RUNTIME_EVENTS_MAX     16u
-#define RUNTIME_METAS_MAX      16u
-#define RUNTIME_READER_WINDOWS 4u
-#define RUNTIME_MGMT_POLL_NS   50000u
+#define RUNTIME_EVENTS_MAX   16u
+#define RUNTIME_METAS_MAX    16u
+#define RUNTIME_MGMT_POLL_NS 50000u
 /* Windows of all readers that are being read; besides them the device's queue takes write groups
  * and superblock updates, for which it must have room (disk.queue_depth). */
 #define RUNTIME_READS_IN_FLIGHT_MAX 16u
-#define RUNTIME_QUIET_NS       200000u  /* without traffic */
-#define RUNTIME_MEMORY_NS      5000000u /* after one memory command others may follow */
-#define RUNTIME_WAKE_NS        2000000u /* without blocks for so long, a peer may sleep deeply */
-#define RUNTIME_WAKE_BEATS     4u       /* a peer not heard for so many heartbeats wakes nobody */
+#define RUNTIME_QUIET_NS            200000u  /* without traffic */
+#define RUNTIME_MEMORY_NS           5000000u /* after one memory command others may follow */
+#define RUNTIME_WAKE_NS             2000000u /* without blocks so long, a peer may sleep deeply */
+#define RUNTIME_WAKE_BEATS          4u       /* a peer unheard for so many beats wakes nobody */
 
 /* What one turn does at most, and what may wait. */
 #ifdef TERN_TINY_LIMITS
@@ -64,26 +68,12 @@
 #define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)
 
 /* What a storage completion belongs to: disk_request.user is this and two numbers. */
-enum storage_user { USER_GROUP = 1, USER_META, USER_READER, USER_BOOT };
+enum storage_user { USER_GROUP = 1, USER_META, USER_READER, USER_BOOT, USER_CHECKPOINT };
 static inline uint64_t
 storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
 {
 	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
 }
-
-/* Blocks of the log read back from the device, for one user (apply, or one stream). Windows of
- * consecutive cells, so that some can be read while one is used. Cells are written once, so what
- * was read stays true whatever happens to the log; the indexes only say what to read next. */
-struct reader_window {
-	uint8_t *bytes;
-	uint64_t first_cell, last_index;
-	uint32_t pages;
-	enum { WINDOW_EMPTY = 0, WINDOW_READING, WINDOW_READY } state;
-};
-struct reader {
-	struct reader_window windows[RUNTIME_READER_WINDOWS];
-	uint64_t ahead_index; /* the first block that no window was read for */
-};
 
 struct pending_write { /* a command sealed here and not applied, in log order */
 	uint64_t log_index, tag;
@@ -116,11 +106,20 @@ struct meta_writer {
 	uint8_t *page; /* the encoded superblock under way */
 	uint32_t writes_in_flight;
 	uint32_t next_copy;
+	bool is_checkpoint; /* the one being written is for a checkpoint or a base */
 };
 
 struct boot {
-	enum { BOOT_READ_SUPERBLOCK = 0, BOOT_WRITE_SUPERBLOCK, BOOT_SCAN, BOOT_DONE } phase;
-	uint8_t *buffer; /* SUPERBLOCK_COPIES pages, or a run of log pages */
+	enum {
+		BOOT_READ_SUPERBLOCK = 0,
+		BOOT_WRITE_SUPERBLOCK,
+		BOOT_CHECKPOINT,
+		BOOT_SCAN,
+		BOOT_DONE
+	} phase;
+	struct recover recover;
+	uint64_t checkpoints_bad; /* named by the superblock, and not whole */
+	uint8_t *buffer;          /* SUPERBLOCK_COPIES pages, or a run of log pages */
 	uint32_t in_flight;
 	uint64_t next_cell;
 	uint32_t pages;
@@ -170,6 +169,7 @@ struct runtime {
 	uint64_t bulk_sent_ns[CORE_NODES_MAX];
 	struct boot boot;
 	struct meta_writer meta;
+	struct checkpointer checkpoint;
 	struct cut cut;
 	struct core_event events[RUNTIME_EVENTS_MAX];
 	uint32_t event_head, event_count;
@@ -244,7 +244,19 @@ void dispatch_acks(struct runtime *rt);
 uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
 
 /* ---- boot.c ---- */
+/* Reads or writes @pages from page @at of the boot buffer on. False: it cannot be queued. */
+bool boot_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t at,
+		uint32_t pages);
 void boot_on_completion(struct runtime *rt, const struct disk_completion *completion);
+
+/* ---- recover.c ---- */
+enum recover_verdict {
+	RECOVER_MORE = 1, /* call again when what was read is there */
+	RECOVER_DONE,     /* the log is read from boot.recover.base on, or from its first cell */
+	RECOVER_REFUSED,  /* this configuration has no room for the state */
+	RECOVER_FAILED,
+};
+enum recover_verdict recover_turn(struct runtime *rt);
 
 /* ---- receive.c ---- */
 bool receive_turn(struct runtime *rt);
@@ -261,12 +273,6 @@ enum tern_err storage_queue(struct runtime *rt, enum disk_request_kind kind, uin
 			    uint8_t *bytes, uint32_t pages, uint64_t user);
 void storage_fail(struct runtime *rt);
 bool storage_is_busy(const struct runtime *rt);
-
-/* ---- reader.c ---- */
-/* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
-const uint8_t *
-reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
-void reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, bool is_good);
 
 /* ---- apply.c ---- */
 bool apply_turn(struct runtime *rt);

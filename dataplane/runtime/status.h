@@ -56,6 +56,7 @@ struct node_status {
 	uint16_t node_id, master_id;
 	uint8_t role, mode; /* enum core_role, enum core_mode */
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
+	bool has_checkpoints; /* storage has room for them */
 	uint64_t term, rset;
 	uint32_t epoch, copies;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
@@ -64,6 +65,12 @@ struct node_status {
 	uint64_t state_hash; /* at applied_index */
 	uint64_t keys, sessions, state_bytes;
 	uint64_t log_used_bytes, log_area_bytes;
+	/* The log begins behind base; common: what every data node is known to hold durably. */
+	uint64_t log_base_index, log_common_index, log_laps;
+	uint64_t checkpoint_index; /* of the newest that is durable; 0: none */
+	uint64_t
+	    checkpoint_ns; /* when it came to be, on the monotonic clock; 0: before the start */
+	uint64_t checkpoints, checkpoints_ended, checkpoints_bad; /* since the start */
 	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
 	uint64_t elections, solo_entries, duplex_returns, truncations;
 	uint64_t rollbacks, memory_commits_lost;      /* the latter in blocks */

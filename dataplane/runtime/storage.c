@@ -35,10 +35,11 @@ storage_fail(struct runtime *rt)
 bool
 storage_is_busy(const struct runtime *rt)
 {
-	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.writes_in_flight != 0;
+	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.writes_in_flight != 0 ||
+	       checkpoint_is_busy(rt);
 }
 
-/* ---- term and vote ---- */
+/* ---- the superblock: term and vote, and checkpoints ---- */
 
 void
 storage_meta(struct runtime *rt, const struct core_effect *effect)
@@ -57,12 +58,21 @@ meta_start(struct runtime *rt)
 	struct meta_writer *meta = &rt->meta;
 	const struct pending_meta *next = &meta->queue[meta->head];
 
-	if (meta->count == 0 || meta->writes_in_flight != 0 || rt->is_storage_failed)
+	const bool is_checkpoint = checkpoint_wants_superblock(rt);
+
+	if ((meta->count == 0 && !is_checkpoint) || meta->writes_in_flight != 0 ||
+	    rt->is_storage_failed)
 		return false;
-	INVARIANT(next->term >= rt->superblock.shards[0].term);
+	/* Term and vote go first: somebody waits for them. */
+	meta->is_checkpoint = meta->count == 0;
+	if (meta->is_checkpoint)
+		checkpoint_superblock_begun(rt);
 	rt->superblock.sequence++;
-	rt->superblock.shards[0].term = next->term;
-	rt->superblock.shards[0].voted_for = next->voted_for;
+	if (!meta->is_checkpoint) {
+		INVARIANT(next->term >= rt->superblock.shards[0].term);
+		rt->superblock.shards[0].term = next->term;
+		rt->superblock.shards[0].voted_for = next->voted_for;
+	}
 	superblock_encode(meta->page, &rt->superblock);
 	for (uint32_t i = 0; i < SUPERBLOCK_COPIES / 2; i++) {
 		if (storage_queue(rt, DISK_WRITE, meta->next_copy + i, meta->page, 1,
@@ -86,6 +96,10 @@ meta_done(struct runtime *rt)
 	INVARIANT(meta->writes_in_flight != 0);
 	if (--meta->writes_in_flight != 0 || rt->is_storage_failed)
 		return;
+	if (meta->is_checkpoint) {
+		checkpoint_superblock_done(rt);
+		return;
+	}
 	const struct core_event event = {
 		.kind = CORE_EVENT_META_DURABLE,
 		.now_ns = rt->now_ns,
@@ -122,7 +136,8 @@ groups_start(struct runtime *rt)
 
 	const uint64_t floor = runtime_has_bug(rt, CORE_BUG_NO_FLOOR) ? 0 : stats.durable_index;
 	while (!rt->is_storage_failed && cmdlog_group_next(rt->log, persist_index, floor, &group)) {
-		const uint64_t page = rt->superblock.log_first_page + group.cell;
+		const uint64_t page =
+		    rt->superblock.log_first_page + cmdlog_area_page(rt->log, group.cell);
 		if (storage_queue(rt, DISK_WRITE, page, (uint8_t *)(uintptr_t)group.bytes,
 				  group.pages,
 				  storage_user_make(USER_GROUP, group.slot,
@@ -186,6 +201,10 @@ storage_poll(struct runtime *rt)
 			break;
 		case USER_READER:
 			reader_on_completion(rt, a, b, is_good);
+			break;
+		case USER_CHECKPOINT:
+			if (is_good)
+				checkpoint_on_completion(rt);
 			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion);

@@ -45,7 +45,7 @@ static const char *const usage_text =
     "  --twice[=N]       run each (N-th) seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
     "                    ROLLBACK SOLO VOLATILE ARRIVAL EARLY P4 VOTE CUT P15 FLOOR\n"
-    "                    FLUSH REPLY TWICE FRAGMENT\n"
+    "                    FLUSH REPLY TWICE FRAGMENT SLOT BEHIND\n"
     "  --topology T      2+w (default), 3 or 1 data nodes\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --beyond          devices forget or misplace what was acknowledged, unseen by checksums\n"

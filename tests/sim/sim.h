@@ -152,7 +152,8 @@ struct sim_node {
 	struct core_view view, before;  /* after and before the last turn; zero while down */
 	struct block_meta durable;      /* last seen durable; stands while the node is down */
 	struct block_meta durable_lost; /* and went with a volatile log */
-	uint64_t counted[5];   /* of view: elections, solo, duplex, truncations, rollbacks */
+	uint64_t counted[5]; /* of view: elections, solo, duplex, truncations, rollbacks */
+	uint64_t laps;
 	uint64_t hash_checked; /* applied_index of the last comparison of hashes */
 	bool is_log_volatile, was_forgetful;
 };
@@ -198,6 +199,8 @@ uint64_t sim_check_commit_max(const struct sim *sim);
 /* All data nodes hold the same. */
 bool sim_check_is_converged(struct sim *sim);
 void sim_check_final(struct sim *sim);
+/* The first page of a slot was written: equal checkpoints of equal positions. */
+void sim_check_checkpoint(struct sim_node *node, const uint8_t *page);
 /* The cells of a cut tail hold its blocks. */
 void sim_check_divergent(struct sim_node *node);
 

@@ -7,12 +7,15 @@
 #include <string.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/base/hash.h"
+#include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
 
-#define TERMS_MAX   65536u
-#define COMMITS_MAX 65536u
-#define SEEN_SLOTS  (1u << 18) /* a power of two */
+#define TERMS_MAX       65536u
+#define COMMITS_MAX     65536u
+#define CHECKPOINTS_MAX 4096u
+#define SEEN_SLOTS      (1u << 18) /* a power of two */
 
 struct committed { /* by log_index */
 	struct block_meta meta;
@@ -25,7 +28,13 @@ struct seen {                     /* a block that some node's log ever held */
 	bool has_hash;
 };
 
+struct checkpoint_seen { /* one that some node wrote */
+	uint64_t log_index;
+	uint64_t hash; /* of its header page, which holds the root of all chunks */
+};
+
 struct sim_check {
+	struct checkpoint_seen checkpoints[CHECKPOINTS_MAX];
 	struct committed committed[COMMITS_MAX];
 	uint64_t commit_max, term_max;
 	uint64_t masters[TERMS_MAX]; /* by term: node id and incarnation */
@@ -307,6 +316,34 @@ check_state(struct sim_node *node)
 			 llu(applied));
 }
 
+/* ---- checkpoints ---- */
+
+void
+sim_check_checkpoint(struct sim_node *node, const uint8_t *page)
+{
+	struct sim *sim = node->sim;
+	struct checkpoint_hdr hdr;
+
+	if (checkpoint_hdr_decode(page, &hdr) != TERN_OK)
+		return;
+	sim_count(sim, SIM_COUNT_checkpoints);
+	if (hdr.meta.log_index > sim->check->commit_max)
+		sim_fail(sim, "checkpoint", "node %u: one of block %llu, committed is %llu",
+			 node->id, llu(hdr.meta.log_index), llu(sim->check->commit_max));
+	const uint64_t hash = hash64(page, CHECKPOINT_HDR_BYTES);
+	for (uint32_t i = 0; i < CHECKPOINTS_MAX; i++) {
+		struct checkpoint_seen *seen = &sim->check->checkpoints[i];
+		if (seen->log_index == 0)
+			*seen = (struct checkpoint_seen){ hdr.meta.log_index, hash };
+		if (seen->log_index != hdr.meta.log_index)
+			continue;
+		if (seen->hash != hash)
+			sim_fail(sim, "checkpoint", "node %u: another one of block %llu", node->id,
+				 llu(hdr.meta.log_index));
+		return;
+	}
+}
+
 /* ---- after a turn ---- */
 
 static void
@@ -400,8 +437,8 @@ sim_check_ready(struct sim_node *node)
 	if (view->commit_index > node->sim->check->commit_max)
 		sim_fail(node->sim, "I4", "node %u recovered commit_index %llu, known is %llu",
 			 node->id, llu(view->commit_index), llu(node->sim->check->commit_max));
-	check_new_blocks(node, 1);
-	check_commits(node, 1);
+	check_new_blocks(node, runtime_base_index(node->runtime) + 1);
+	check_commits(node, runtime_base_index(node->runtime) + 1);
 	node->durable = meta_at(node, view->durable_index);
 }
 
@@ -466,7 +503,7 @@ sim_check_final(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		struct sim_node *node = &sim->nodes[i];
-		check_commits(node, 1);
+		check_commits(node, runtime_base_index(node->runtime) + 1);
 		state_read_begin(node->reader);
 		const uint64_t scanned = state_hash_scan(node->reader);
 		state_read_end(node->reader);

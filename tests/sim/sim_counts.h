@@ -113,6 +113,9 @@
 	X(episodes, ON_ALL)                   \
 	X(episodes_struck, ON_ALL)            \
 	X(operations, ON_ALL)                 \
+	X(checkpoints, ON_ALL)                \
+	X(checkpoint_boots, ON_ALL)           \
+	X(log_laps, ON_ALL)                   \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

@@ -231,7 +231,11 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 			write_elsewhere(disk, request);
 		else
 			write_apply(disk, request, 0, request->length);
-		if (slot->err == TERN_OK && request->offset >= LOG_OFFSET)
+		const bool is_behind_log = request->offset / DISK_PAGE_BYTES >=
+					   SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages;
+		if (is_behind_log)
+			sim_check_checkpoint(disk->node, request->bytes);
+		else if (slot->err == TERN_OK && request->offset >= LOG_OFFSET)
 			disk->floor = max_u64(disk->floor, slot->floor);
 		disk->stats.writes++;
 		disk->stats.durable_writes++;

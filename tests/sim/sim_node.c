@@ -52,6 +52,7 @@ birth_superblock(struct sim_node *node)
 		.log_first_page = SUPERBLOCK_AREA_PAGES,
 		.log_pages = node->sim->swarm.log_pages,
 		.checkpoint_first_page = SUPERBLOCK_AREA_PAGES + node->sim->swarm.log_pages,
+		.checkpoint_pages = node->sim->swarm.checkpoint_pages,
 		.shard_count = 1,
 	};
 
@@ -83,8 +84,10 @@ sim_node_birth(struct sim *sim, uint32_t index)
 	node->reg.node = node;
 	node->is_log_volatile = (sim->swarm.volatile_mask >> index & 1) != 0;
 	if (sim_node_is_data(node)) {
-		sim_disk_init(&node->disk, node,
-			      (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages) * PAGE_BYTES);
+		sim_disk_init(
+		    &node->disk, node,
+		    (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages + sim->swarm.checkpoint_pages) *
+			PAGE_BYTES);
 		birth_superblock(node);
 		return;
 	}
@@ -328,6 +331,8 @@ boot_turn(struct sim_node *node)
 	node->core_start_ns = sim_local_ns(node, node->sim->now_ns);
 	node->disk.is_superblock_rotten = false;
 	node->view = *runtime_view(node->runtime);
+	if (runtime_base_index(node->runtime) != 0)
+		sim_count(node->sim, SIM_COUNT_checkpoint_boots);
 	sim_say(node->sim, "node %u is up: term %llu last %llu commit %llu", node->id,
 		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,
 		(unsigned long long)node->view.commit_index);
@@ -360,6 +365,18 @@ schedule(struct sim_node *node, bool has_worked, bool is_waiting, uint64_t deadl
 		sim_node_wake(node, sim_global_ns(node, deadline_local_ns));
 }
 
+/* How often the log came round the end of its area. */
+static void
+count_laps(struct sim_node *node)
+{
+	struct node_status status;
+
+	status_read(node->status, &status);
+	if (status.log_laps > node->laps)
+		node->sim->counts.of[SIM_COUNT_log_laps] += status.log_laps - node->laps;
+	node->laps = status.log_laps;
+}
+
 static void
 data_turn(struct sim_node *node)
 {
@@ -370,6 +387,7 @@ data_turn(struct sim_node *node)
 	sim_trace(node->sim, node->view.term ^ node->view.commit_index << 20);
 	sim_trace(node->sim, node->view.last_index ^ node->view.last_chain.low);
 	sim_check_turn(node);
+	count_laps(node);
 	sim_client_poll(node);
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);

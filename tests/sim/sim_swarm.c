@@ -5,6 +5,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
@@ -135,6 +136,18 @@ draw_sizes(struct sim *sim)
 	swarm->groups_in_flight_max = (uint32_t)prng_between(&sim->prng, 1, 8);
 }
 
+/* With checkpoints the log is so small that it is used again and again. */
+static void
+draw_checkpoints(struct sim *sim)
+{
+	struct sim_swarm *swarm = &sim->swarm;
+
+	if (swarm->volatile_mask != 0 || !sim_chance(sim, 700000))
+		return;
+	swarm->checkpoint_pages = 2 * checkpoint_pages(swarm->state_capacity + 4096);
+	swarm->log_pages = prng_between(&sim->prng, 300, swarm->is_log_small ? 500 : 1500);
+}
+
 /* Most seeds mix the classes; in a few the log of some nodes is in memory only. */
 static void
 draw_classes(struct sim *sim)
@@ -205,6 +218,7 @@ sim_swarm_draw(struct sim *sim)
 	swarm->solo_isolated_stop = sim_chance(sim, 200000);
 	draw_classes(sim);
 	draw_weights(sim);
+	draw_checkpoints(sim);
 	sim->cluster_id = prng_next(&sim->prng) | 1;
 	apply_limits(sim);
 }
@@ -252,8 +266,12 @@ is_log_full(struct sim *sim)
 	const uint64_t used = sim_log_used(sim);
 
 	sim->swarm.think_factor = 1;
-	if (!sim->swarm.is_log_small && used >= 25)
+	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages == 0 && used >= 25)
 		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
+	/* What a node lacks that is away is kept, so the log may be full when it is away for long.
+	 */
+	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages != 0 && used >= 80)
+		sim->swarm.think_factor = used < 85 ? 10 : 100;
 	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
 }
 
@@ -318,7 +336,7 @@ one_fault(struct sim *sim)
 static void
 phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 {
-	char text[400];
+	char text[500];
 	int used = 0;
 
 	if (sim->now_ns < sim->phase_since_ns + bound_ns)
@@ -330,15 +348,18 @@ phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 		return;
 	}
 	for (uint32_t i = 0; i < sim->data_count; i++) {
-		const struct core_view *view = &sim->nodes[i].view;
+		const struct sim_node *node = &sim->nodes[i];
+		const struct core_view *view = &node->view;
+		const uint64_t base =
+		    node->life == SIM_NODE_UP ? runtime_base_index(node->runtime) : 0;
 		used += snprintf(text + used, sizeof(text) - (size_t)used,
 				 "; node %u: state %d role %d mode %d serving %d (%llu,%u) last "
-				 "%llu durable %llu commit %llu",
-				 i + 1, (int)sim->nodes[i].life, (int)view->role, (int)view->mode,
+				 "%llu durable %llu commit %llu base %llu",
+				 i + 1, (int)node->life, (int)view->role, (int)view->mode,
 				 view->is_serving, (unsigned long long)view->term, view->epoch,
 				 (unsigned long long)view->last_index,
 				 (unsigned long long)view->durable_index,
-				 (unsigned long long)view->commit_index);
+				 (unsigned long long)view->commit_index, (unsigned long long)base);
 		if (used >= (int)sizeof(text))
 			break;
 	}

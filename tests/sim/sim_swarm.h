@@ -41,9 +41,10 @@ struct sim_swarm { /* what the seed drew */
 	uint64_t turn_ns, think_ns, think_factor;
 	uint32_t slots, value_bytes_max, large_ppm;
 	bool solo_isolated_stop;
-	bool is_log_small;      /* it shall run full */
-	uint32_t memory_ppm;    /* commands and reads of class memory */
-	uint32_t volatile_mask; /* data nodes, by index, whose log dies with their process */
+	bool is_log_small;         /* it shall run full, or round and round with checkpoints */
+	uint64_t checkpoint_pages; /* 0: none are made */
+	uint32_t memory_ppm;       /* commands and reads of class memory */
+	uint32_t volatile_mask;    /* data nodes, by index, whose log dies with their process */
 };
 
 #define SIM_EPISODES 32u

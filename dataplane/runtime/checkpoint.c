@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include "dataplane/base/invariant.h"
+#include "dataplane/state/checkpoint.h"
+
+#define INTERVAL_PAGES_MAX 65536u
+#define ENTRIES_MIN        64u
+#define TURN_BYTES         (64u * 1024u)
+
+/* Intervals are powers of two, so that positions of nodes with areas of other sizes are nested. */
+static uint64_t
+interval_pages_of(uint64_t log_pages)
+{
+	uint64_t interval = 1;
+
+	while (interval < INTERVAL_PAGES_MAX && interval * 2 <= log_pages / 8)
+		interval *= 2;
+	return interval;
+}
+
+static uint64_t
+slot_page(const struct runtime *rt, uint32_t slot)
+{
+	return rt->superblock.checkpoint_first_page + slot * rt->checkpoint.slot_pages;
+}
+
+/* Which slot the newest one lies in. */
+static uint32_t
+newest_slot(const struct runtime *rt)
+{
+	const struct superblock_checkpoint *slots = rt->superblock.shards[0].checkpoints;
+
+	return slots[1].log_index > slots[0].log_index ? 1 : 0;
+}
+
+static void
+note_durable(struct runtime *rt)
+{
+	const struct superblock_checkpoint *slots = rt->superblock.shards[0].checkpoints;
+	const uint32_t newest = newest_slot(rt);
+
+	rt->checkpoint.newest_index = slots[newest].log_index;
+	rt->checkpoint.older_index = slots[1 - newest].log_index;
+}
+
+/* A node that forgets its log asks its peers for all of it. */
+bool
+checkpoint_is_possible(const struct runtime *rt)
+{
+	return rt->superblock.checkpoint_pages >= 4 && !rt->config.is_log_volatile;
+}
+
+void
+checkpoint_open(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	if (!checkpoint_is_possible(rt))
+		return;
+	c->phase = CHECKPOINT_IDLE;
+	c->slot_pages = rt->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS;
+	c->interval_pages = interval_pages_of(rt->superblock.log_pages);
+	c->entries_max = ENTRIES_MIN;
+	note_durable(rt);
+}
+
+bool
+checkpoint_is_busy(const struct runtime *rt)
+{
+	return rt->checkpoint.is_writing || rt->checkpoint.phase == CHECKPOINT_SUPERBLOCK;
+}
+
+/* ---- beginning ---- */
+
+static bool
+is_due(const struct runtime *rt, uint64_t before, uint64_t log_index)
+{
+	const uint64_t interval = rt->checkpoint.interval_pages;
+
+	return cmdlog_page_end(rt->log, before) / interval !=
+	       cmdlog_page_end(rt->log, log_index) / interval;
+}
+
+static void
+begin(struct runtime *rt, uint64_t log_index)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	const struct shard_record *shard = &rt->superblock.shards[0];
+	struct cmdlog_base base;
+
+	const bool is_there = cmdlog_base_at(rt->log, log_index, &base);
+	INVARIANT(is_there && log_index <= rt->commit_index);
+	c->phase = CHECKPOINT_CHUNKS;
+	c->slot = 1 - newest_slot(rt);
+	if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_ONE_SLOT) != 0)
+		c->slot = newest_slot(rt);
+	c->fill = 0;
+	c->is_stream_done = c->is_sealed = false;
+	c->hdr = (struct checkpoint_hdr){
+		.cluster_id = rt->superblock.cluster_id,
+		.shard = rt->config.shard,
+		.machine_version = CMDLOG_MACHINE_VERSION,
+		.meta = base.meta,
+		.page_end = base.page_end,
+		.block_time_ns = base.time_ns,
+		.voters = shard->voters,
+		.learners = shard->learners,
+		.config_index = shard->config_index,
+		.witness_id = shard->witness_id,
+		.witness_gen = shard->witness_gen,
+	};
+	state_checkpoint_begin(rt->config.state, &c->hdr.state);
+}
+
+void
+checkpoint_commit(struct runtime *rt, uint64_t log_index)
+{
+	struct state *state = rt->config.state;
+	const uint64_t from = state_committed_index(state);
+	uint64_t due = from;
+
+	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from &&
+	    is_due(rt, from, log_index)) {
+		while (!is_due(rt, due, due + 1))
+			due++;
+		due++;
+		INVARIANT(due <= log_index);
+		if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_BEHIND) == 0)
+			state_commit(state, due);
+		begin(rt, due);
+	}
+	if (log_index > state_committed_index(state))
+		state_commit(state, log_index);
+}
+
+/* ---- writing ---- */
+
+static void
+give_up(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	state_checkpoint_end(rt->config.state);
+	c->phase = CHECKPOINT_IDLE;
+	c->ended++;
+	/* The next one is sooner done with. */
+	if (c->entries_max < UINT32_MAX / 8)
+		c->entries_max *= 8;
+}
+
+static bool
+queue(struct runtime *rt, uint64_t page, uint32_t pages)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	INVARIANT(!c->is_writing && page + pages <= c->slot_pages);
+	if (storage_queue(rt, DISK_WRITE, slot_page(rt, c->slot) + page, c->buffer, pages,
+			  storage_user_make(USER_CHECKPOINT, 0, 0)) != TERN_OK)
+		return false;
+	c->is_writing = true;
+	return true;
+}
+
+static void
+chunk_seal(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	struct checkpoint_chunk chunk = {
+		.cluster_id = c->hdr.cluster_id,
+		.log_index = c->hdr.meta.log_index,
+		.shard = c->hdr.shard,
+		.number = c->hdr.chunk_count,
+		.payload_bytes = c->fill,
+	};
+
+	c->pages = checkpoint_chunk_seal(c->buffer, &chunk);
+	c->is_sealed = true;
+	c->hdr.root = checkpoint_root_add(c->hdr.root, chunk.hash);
+	c->hdr.stream_bytes += c->fill;
+}
+
+static bool
+chunks_turn(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	const uint64_t page = 1 + (uint64_t)c->hdr.chunk_count * CHECKPOINT_CHUNK_PAGES;
+
+	if (c->is_writing)
+		return false;
+	if (c->is_sealed) {
+		if (page + c->pages > c->slot_pages) {
+			give_up(rt);
+			return true;
+		}
+		return queue(rt, page, c->pages);
+	}
+	if (state_checkpoint_is_ended(rt->config.state)) {
+		give_up(rt);
+		return true;
+	}
+	const uint32_t room = CHECKPOINT_CHUNK_PAYLOAD_MAX - c->fill;
+	const uint32_t bytes_max = c->entries_max == ENTRIES_MIN ? min_u32(room, TURN_BYTES) : room;
+	c->fill += state_checkpoint_next(rt->config.state,
+					 c->buffer + CHECKPOINT_CHUNK_HDR_BYTES + c->fill,
+					 bytes_max, c->entries_max, &c->is_stream_done);
+	if (c->fill == CHECKPOINT_CHUNK_PAYLOAD_MAX || c->is_stream_done)
+		chunk_seal(rt);
+	return true;
+}
+
+static void
+header_make(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	state_checkpoint_end(rt->config.state);
+	checkpoint_hdr_encode(c->buffer, &c->hdr);
+	c->phase = CHECKPOINT_HEADER;
+}
+
+/* Not before its last block is durable here: a start looks for it in the log. */
+static bool
+name_it(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	struct superblock_checkpoint *record = &rt->superblock.shards[0].checkpoints[c->slot];
+	struct cmdlog_base base;
+
+	const bool is_there = cmdlog_base_at(rt->log, c->hdr.meta.log_index, &base);
+	INVARIANT(is_there && hash128_equal(base.meta.chain, c->hdr.meta.chain));
+	if (base.next_cell == UINT64_MAX)
+		return false;
+	*record = (struct superblock_checkpoint){
+		.log_index = base.meta.log_index,
+		.term = base.meta.term,
+		.first_page = slot_page(rt, c->slot),
+		.pages = checkpoint_pages(c->hdr.stream_bytes),
+		.epoch = base.meta.epoch,
+		.chain = base.meta.chain,
+	};
+	c->phase = CHECKPOINT_SUPERBLOCK;
+	c->is_dirty = true;
+	return true;
+}
+
+void
+checkpoint_on_completion(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	INVARIANT(c->is_writing);
+	c->is_writing = false;
+	if (c->phase == CHECKPOINT_HEADER) {
+		c->phase = CHECKPOINT_LOG;
+		return;
+	}
+	INVARIANT(c->phase == CHECKPOINT_CHUNKS && c->is_sealed);
+	c->hdr.chunk_count++;
+	c->fill = 0;
+	c->is_sealed = false;
+	if (c->is_stream_done)
+		header_make(rt);
+}
+
+/* ---- the superblock that names what is new ---- */
+
+bool
+checkpoint_wants_superblock(const struct runtime *rt)
+{
+	return rt->checkpoint.is_dirty;
+}
+
+void
+checkpoint_superblock_begun(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	c->is_dirty = false;
+	c->is_name_written = c->phase == CHECKPOINT_SUPERBLOCK;
+	c->is_base_written = c->base_index != 0;
+}
+
+void
+checkpoint_superblock_done(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	if (c->is_base_written) {
+		cmdlog_reclaim(rt->log, c->base_index);
+		core_reclaim(rt->core, c->base_index);
+		c->base_index = 0;
+	}
+	if (c->is_name_written) {
+		INVARIANT(c->phase == CHECKPOINT_SUPERBLOCK);
+		c->phase = CHECKPOINT_IDLE;
+		c->durable_ns = rt->now_ns;
+		c->entries_max = ENTRIES_MIN;
+		c->written++;
+		note_durable(rt);
+	}
+	c->is_base_written = c->is_name_written = false;
+}
+
+/* ---- the log before it ---- */
+
+static uint64_t
+reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+	uint64_t limit = 0;
+
+	if (stats->used_pages > stats->area_pages / 4 * 3)
+		limit = c->newest_index;
+	else if (stats->used_pages > stats->area_pages / 2)
+		limit = c->older_index;
+	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
+	    !ring_is_empty(rt->config.divergent))
+		limit = 0;
+	return min_u64(min_u64(limit, stats->common_index),
+		       state_committed_index(rt->config.state));
+}
+
+/* Writes a superblock for some gain only. */
+static bool
+is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats, uint64_t limit)
+{
+	const uint64_t gain =
+	    cmdlog_page_end(rt->log, limit) - cmdlog_page_end(rt->log, stats->base_index);
+
+	return gain >= stats->area_pages / 16 || stats->used_pages > stats->area_pages / 10 * 9;
+}
+
+/* Names a later base in the superblock; when that is durable the log before it goes. */
+static bool
+reclaim_turn(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+	const uint64_t limit = min_u64(reclaim_limit(rt, &stats), stats.durable_index);
+	struct cmdlog_base base;
+
+	if (limit <= stats.base_index || rt->cut.is_pending || c->base_index != 0 ||
+	    !is_worth_it(rt, &stats, limit))
+		return false;
+	const bool is_there = cmdlog_base_at(rt->log, limit, &base);
+	INVARIANT(is_there && base.next_cell != UINT64_MAX);
+	rt->superblock.shards[0].base = (struct superblock_base){
+		.log_index = base.meta.log_index,
+		.term = base.meta.term,
+		.page_end = base.page_end,
+		.time_ns = base.time_ns,
+		.next_cell = base.next_cell,
+		.epoch = base.meta.epoch,
+		.kind = (uint8_t)base.meta.kind,
+		.chain = base.meta.chain,
+	};
+	c->base_index = limit;
+	c->is_dirty = true;
+	return true;
+}
+
+bool
+checkpoint_turn(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	bool has_worked = false;
+
+	if (c->phase == CHECKPOINT_OFF || rt->is_storage_failed)
+		return false;
+	switch (c->phase) {
+	case CHECKPOINT_CHUNKS:
+		has_worked = chunks_turn(rt);
+		break;
+	case CHECKPOINT_HEADER:
+		has_worked = !c->is_writing && queue(rt, 0, 1);
+		break;
+	case CHECKPOINT_LOG:
+		has_worked = name_it(rt);
+		break;
+	case CHECKPOINT_OFF:
+	case CHECKPOINT_IDLE:
+	case CHECKPOINT_SUPERBLOCK:
+		break;
+	}
+	return reclaim_turn(rt) || has_worked;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints of a running node, and the reuse of the log that they cover; private to this room.
+ *
+ * A checkpoint is begun where the log crosses a multiple of interval_pages, which is the same block
+ * on every node, when that block is committed and none is being written. It goes to the slot that
+ * does not hold the newest one, chunk by chunk in the background, then its header, then the
+ * superblock names it. Only then is it there, and the log before it may go: once the superblock
+ * names the block behind which the log begins.
+ *
+ * The log is reclaimed no further than the newest checkpoint, and than what every data node holds
+ * durably (common_index), and only when its room is needed: down to the older checkpoint from one
+ * half of the area on, so that a damaged newest one is no loss, down to the newest from three
+ * quarters on. It waits for cut tails that are not yet exported until nine tenths are used.
+ */
+#ifndef TERN_RUNTIME_CHECKPOINT_H
+#define TERN_RUNTIME_CHECKPOINT_H
+
+#include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/wire/checkpoint.h"
+
+struct runtime;
+
+enum checkpoint_phase {
+	CHECKPOINT_OFF = 0, /* storage has no room for checkpoints */
+	CHECKPOINT_IDLE,
+	CHECKPOINT_CHUNKS,
+	CHECKPOINT_HEADER,
+	CHECKPOINT_LOG,        /* its last block is not yet durable here */
+	CHECKPOINT_SUPERBLOCK, /* which is being written */
+};
+
+struct checkpointer {
+	enum checkpoint_phase phase;
+	uint64_t interval_pages, slot_pages;
+	uint8_t *buffer; /* one chunk */
+
+	uint32_t slot;
+	struct checkpoint_hdr hdr;
+	uint32_t fill; /* payload bytes in the buffer */
+	bool is_stream_done, is_sealed, is_writing;
+	uint32_t pages;       /* of the sealed chunk */
+	uint32_t entries_max; /* of one turn; more after each that was ended */
+
+	uint64_t base_index;                   /* named by no durable superblock yet; 0: none */
+	bool is_dirty;                         /* what is new is in no superblock that was begun */
+	bool is_name_written, is_base_written; /* what is new in the one being written */
+	uint64_t newest_index, older_index;    /* of what the durable superblock names; 0: none */
+	uint64_t durable_ns;     /* when the newest came to be; 0: before this start */
+	uint64_t written, ended; /* counted since the start */
+};
+
+/* Boot: storage has room for checkpoints. */
+bool checkpoint_is_possible(const struct runtime *rt);
+/* Boot: the superblock names none any more that is not whole. */
+void checkpoint_open(struct runtime *rt);
+/* Instead of state_commit: begins a checkpoint on the way, if one is due. */
+void checkpoint_commit(struct runtime *rt, uint64_t log_index);
+/* A bounded piece of work; true: it did something. */
+bool checkpoint_turn(struct runtime *rt);
+bool checkpoint_is_busy(const struct runtime *rt);
+void checkpoint_on_completion(struct runtime *rt);
+/* The superblock names a checkpoint or a base that no durable one does: it is to be written. */
+bool checkpoint_wants_superblock(const struct runtime *rt);
+void checkpoint_superblock_begun(struct runtime *rt);
+void checkpoint_superblock_done(struct runtime *rt);
+
+/* Where the boot stands with the checkpoints that it found. */
+enum recover_step { RECOVER_CHOOSE = 0, RECOVER_HEADER, RECOVER_VERIFY, RECOVER_RESTORE };
+struct recover {
+	enum recover_step step;
+	uint32_t slot, tried; /* mask of slots */
+	struct checkpoint_hdr hdr;
+	uint32_t number; /* of the chunk being read */
+	struct hash128 root;
+	bool is_restored; /* hdr is that of what the state machine holds */
+};
+
+#endif

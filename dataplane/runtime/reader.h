@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks that have left the ring, read back from the device; private to this room. */
+#ifndef TERN_RUNTIME_READER_H
+#define TERN_RUNTIME_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RUNTIME_READER_WINDOWS 4u
+
+struct runtime;
+
+/* Blocks of the log read back from the device, for one user (apply, or one stream). Windows of
+ * consecutive cells, so that some can be read while one is used. Cells are written once, so what
+ * was read stays true whatever happens to the log; the indexes only say what to read next. */
+struct reader_window {
+	uint8_t *bytes;
+	uint64_t first_cell, last_index;
+	uint32_t pages;
+	enum { WINDOW_EMPTY = 0, WINDOW_READING, WINDOW_READY } state;
+};
+struct reader {
+	struct reader_window windows[RUNTIME_READER_WINDOWS];
+	uint64_t ahead_index; /* the first block that no window was read for */
+};
+
+/* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
+const uint8_t *
+reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
+void reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, bool is_good);
+
+#endif
