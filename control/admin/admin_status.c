@@ -5,6 +5,7 @@
 
 #include "control/admin/admin.h"
 #include "dataplane/base/bits.h"
+#include "hw/platform/platform.h"
 
 const char *
 admin_mode_name(uint8_t core_mode)
@@ -308,6 +309,17 @@ limits_json(const struct node_config *config)
 	return object;
 }
 
+/* Since the newest checkpoint became durable; 0: none did since the start. */
+static uint64_t
+checkpoint_age_ms(const struct node_status *s)
+{
+	const uint64_t now_ns = platform_monotonic_ns();
+
+	return s->checkpoint_ns == 0 || now_ns < s->checkpoint_ns
+		   ? 0
+		   : (now_ns - s->checkpoint_ns) / 1000000;
+}
+
 static void
 put_log(json_t *node, const struct node_status *s)
 {
@@ -327,6 +339,14 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "state_bytes", s->state_bytes);
 	put(node, "log_used_bytes", s->log_used_bytes);
 	put(node, "log_area_bytes", s->log_area_bytes);
+	put(node, "log_base_index", s->log_base_index);
+	put(node, "log_common_index", s->log_common_index);
+	put_flag(node, "has_checkpoints", s->has_checkpoints);
+	put(node, "checkpoint_index", s->checkpoint_index);
+	put(node, "checkpoint_age_ms", checkpoint_age_ms(s));
+	put(node, "checkpoints_written", s->checkpoints);
+	put(node, "checkpoints_ended", s->checkpoints_ended);
+	put(node, "checkpoints_bad", s->checkpoints_bad);
 	put(node, "blocks_sealed", s->blocks_sealed);
 	put(node, "blocks_accepted", s->blocks_accepted);
 	put(node, "groups_written", s->groups_written);

@@ -263,9 +263,12 @@ log_warnings(const json_t *nodes, json_t *warnings)
 		    warnings,
 		    used < area
 			? json_sprintf("the log of %s has %llu pages left: writes are refused, and "
-				       "each change of master or mode takes one; begin a new "
-				       "cluster with more room",
-				       name ? name : "?", (unsigned long long)(area - used))
+				       "each change of master or mode takes one; %s",
+				       name ? name : "?", (unsigned long long)(area - used),
+				       json_is_true(json_object_get(entry, "has_checkpoints"))
+					   ? "it goes on when the data node that is away has "
+					     "returned: what that lacks is kept"
+					   : "begin a new cluster with more room")
 			: json_sprintf("the log of %s is full: no change of master or mode can be "
 				       "written, so the next fault stops service",
 				       name ? name : "?"));

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "control/cli/cli.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/file_store/register_store.h"
 #include "hw/nvme_uring/nvme.h"
@@ -70,11 +72,29 @@ witness_birth(const struct node_config *config, uint64_t cluster_id, char *text,
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
+/* Two slots, each for the largest checkpoint that state.capacity allows, in whole MiB: a record of
+ * the stream is shorter than what the state machine charges for what it holds. */
+static uint64_t
+checkpoint_bytes(const struct node_config *config)
+{
+	const uint64_t stream = config->state.capacity_bytes + CHECKPOINT_RECORD_BYTES;
+
+	if (config->is_log_volatile)
+		return 0;
+	return align_up_u64(SUPERBLOCK_CHECKPOINTS * checkpoint_pages(stream) * SUPERBLOCK_BYTES,
+			    1u << 20);
+}
+
+/* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
-fill_superblock(const struct node_config *config, uint64_t cluster_id, uint64_t bytes,
+fill_superblock(const struct node_config *config, uint64_t cluster_id, bool is_file,
 		struct superblock *superblock)
 {
-	const uint64_t pages = bytes / SUPERBLOCK_BYTES;
+	const uint64_t bytes = config->devices[0].bytes;
+	uint64_t area = checkpoint_bytes(config);
+	if (!is_file && area > bytes / 2)
+		area = 0;
+	const uint64_t pages = (is_file ? bytes : bytes - area) / SUPERBLOCK_BYTES;
 
 	*superblock = (struct superblock){
 		.sequence = 1,
@@ -86,6 +106,7 @@ fill_superblock(const struct node_config *config, uint64_t cluster_id, uint64_t 
 		.log_first_page = SUPERBLOCK_AREA_PAGES,
 		.log_pages = pages - SUPERBLOCK_AREA_PAGES,
 		.checkpoint_first_page = pages,
+		.checkpoint_pages = area / SUPERBLOCK_BYTES,
 		.shard_count = 1,
 	};
 	superblock->shards[0] = (struct shard_record){
@@ -170,9 +191,14 @@ device_birth(const struct node_config *config, uint64_t cluster_id, char *text, 
 
 	if (code)
 		return code;
-	enum tern_err err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
+	enum tern_err err = TERN_OK;
+	if (is_file && checkpoint_bytes(config) != 0)
+		err = nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config),
+					text, text_bytes);
+	if (!err)
+		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
 	if (!err) {
-		fill_superblock(config, cluster_id, device->bytes, &superblock);
+		fill_superblock(config, cluster_id, is_file, &superblock);
 		err = superblock_write_all(fd, &superblock);
 		if (err)
 			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",

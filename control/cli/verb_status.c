@@ -255,12 +255,14 @@ verb_status(struct cli *cli)
 enum admin_exit
 verb_log_status(struct cli *cli)
 {
-	static const char *const heads[] = { "NODE",    "LAST", "RECEIVED", "DURABLE", "COMMIT",
-					     "APPLIED", "USED", "AREA",     "CUTS",    "CHAIN" };
-	static const char *const keys[] = { "name",           "last_index",     "received_index",
-					    "durable_index",  "commit_index",   "applied_index",
-					    "log_used_bytes", "log_area_bytes", "truncations",
-					    "chain" };
+	static const char *const heads[] = { "NODE",   "LAST",       "RECEIVED", "DURABLE",
+					     "COMMIT", "APPLIED",    "USED",     "AREA",
+					     "BEGIN",  "CHECKPOINT", "CUTS",     "CHAIN" };
+	static const char *const keys[] = {
+		"name",           "last_index",       "received_index", "durable_index",
+		"commit_index",   "applied_index",    "log_used_bytes", "log_area_bytes",
+		"log_base_index", "checkpoint_index", "truncations",    "chain"
+	};
 	struct cluster cluster;
 	enum admin_exit health;
 	enum admin_exit code = cluster_find(cli, &cluster);

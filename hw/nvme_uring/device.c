@@ -261,6 +261,25 @@ nvme_create_file(const char *path, uint64_t bytes, char *err_text, size_t err_by
 }
 
 enum tern_err
+nvme_reserve_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes)
+{
+	const int fd = bytes > INT64_MAX ? -1 : open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return open_failed(path, errno, err_text, err_bytes);
+	int error = fallocate(fd, 0, 0, (off_t)bytes) == 0 ? 0 : errno;
+	if (error == EOPNOTSUPP)
+		error = ftruncate(fd, (off_t)bytes) == 0 ? 0 : errno;
+	if (error == 0 && fsync(fd) != 0)
+		error = errno;
+	close(fd);
+	if (error == 0)
+		return TERN_OK;
+	nvme_explain(err_text, err_bytes, "room for checkpoints cannot be reserved", path, error);
+	return TERN_ERR_IO;
+}
+
+enum tern_err
 nvme_prepare_device(const char *path, uint64_t bytes, char *err_text, size_t err_bytes)
 {
 	struct nvme_device device;

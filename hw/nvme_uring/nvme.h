@@ -82,6 +82,10 @@ void nvme_close(struct nvme *nvme);
  * unfinished file is removed. */
 TERN_CHECKED enum tern_err
 nvme_create_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes);
+/* Makes a file that nvme_create_file made longer, to @bytes: what is new is reserved and reads as
+ * zeros, but is not written. Errors as before; the file stays as long as it was on IO. */
+TERN_CHECKED enum tern_err
+nvme_reserve_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes);
 /* Writes zeros over the first @bytes of a block device (all of it when 0) and flushes. Errors as
  * nvme_open; CONFIG: no block device, or smaller than @bytes. */
 TERN_CHECKED enum tern_err
