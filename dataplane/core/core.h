@@ -33,6 +33,7 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/core/core_bug.h"
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/witness_register.h"
@@ -67,39 +68,6 @@ struct core_timers {
 	uint64_t late_ns;  /* no progress while blocks are outstanding */
 	uint64_t stall_ns; /* own disk or apply stands still */
 	uint64_t elect_min_ns, elect_max_ns;
-};
-
-/* Test-only switches that drop one safety rule each; the simulator and the models must notice.
- * All zero in products: ternd has no way to set them. */
-enum core_bug {
-	CORE_BUG_P1_STALE_VOTE = 1 << 0,     /* witness ignores position and rset */
-	CORE_BUG_P2_EARLY_SOLO = 1 << 1,     /* SOLO commits before the register is acknowledged */
-	CORE_BUG_P3_NO_SUBSET = 1 << 2,      /* witness grants on equal (term, epoch) to anybody */
-	CORE_BUG_P5_EARLY_ACK = 1 << 3,      /* replica reports received blocks as durable */
-	CORE_BUG_P6_REGISTER_FIRST = 1 << 4, /* REGISTER before the local barrier is durable */
-	CORE_BUG_P10_NO_QUIET = 1 << 5,      /* no quiet period after a restart */
-	CORE_BUG_P12_OLD_EPOCH = 1 << 6,     /* counts blocks of old (term, epoch) */
-	CORE_BUG_NO_READ_ROUND = 1 << 7,     /* a master answers reads without asking anybody */
-	CORE_BUG_VOTE_DURABLE_LOG = 1 << 8,  /* voter compares its durable log only */
-	CORE_BUG_ACK_NO_BOOT = 1 << 9,  /* match[] outlives the start of the peer that filled it */
-	CORE_BUG_NO_ROLLBACK = 1 << 10, /* a cut leaves what was applied from the tail */
-	CORE_BUG_SOLO_EARLY_MEMORY = 1 << 11, /* memory commits on one copy in memory */
-	CORE_BUG_VOLATILE_VOTE = 1 << 12, /* a node that forgot its log votes as if it had none */
-	CORE_BUG_STALE_ARRIVAL = 1 << 13, /* as fresh as the last heartbeat's arrival */
-	CORE_BUG_STALE_EARLY = 1 << 14,   /* before what that named was applied */
-	CORE_BUG_P4_FORGETS_REGISTER = 1 << 15, /* a restarted witness has an empty register */
-	CORE_BUG_VOTE_FORGOTTEN = 1 << 16,      /* a restarted voter may vote again in its term */
-	CORE_BUG_CUT_UNPROVEN =
-	    1 << 17, /* a log is cut where it does not match, without a search */
-	/* And of the runtime. */
-	CORE_BUG_P15_CUT_DAMAGED = 1 << 18, /* a damaged log is taken for one that ends there */
-	CORE_BUG_NO_FLOOR = 1 << 19,        /* write groups carry no acknowledged floor */
-	CORE_BUG_EARLY_DURABLE = 1 << 20,   /* a write group counts as durable when it is begun */
-	CORE_BUG_EARLY_REPLY = 1 << 21,     /* durable commands are answered before the commit */
-	CORE_BUG_APPLY_TWICE = 1 << 22,     /* what is read back from the log is applied twice */
-	CORE_BUG_OLD_FRAGMENT = 1 << 23,    /* fragments of any term and sender are taken */
-	CORE_BUG_CHECKPOINT_ONE_SLOT = 1 << 24, /* runtime: written over the newest one */
-	CORE_BUG_CHECKPOINT_BEHIND = 1 << 25,   /* runtime: holds less than it says */
 };
 
 struct core_config {
