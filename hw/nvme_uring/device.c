@@ -275,7 +275,12 @@ nvme_reserve_file(const char *path, uint64_t bytes, char *err_text, size_t err_b
 	close(fd);
 	if (error == 0)
 		return TERN_OK;
-	nvme_explain(err_text, err_bytes, "room for checkpoints cannot be reserved", path, error);
+	snprintf(
+	    err_text, err_bytes,
+	    "%s: room for checkpoints cannot be reserved: %s; the log and it take %llu MiB: make "
+	    "room, or state.capacity or devices[].size (`tern dev up --log-size`) smaller, or "
+	    "choose another path",
+	    path, strerror(error), (unsigned long long)(bytes >> 20));
 	return TERN_ERR_IO;
 }
 

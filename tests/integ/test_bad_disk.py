@@ -13,6 +13,7 @@ import time
 from case import Cluster, main, require
 
 MIB = 1 << 20
+CHECKPOINTS_MIB = 513  # what is reserved behind a log, with the default state.capacity
 
 
 def tool(*args):
@@ -55,7 +56,7 @@ def fill(path):
 def full_at_init(case):
     case.step('full at node init')
     conf = case.path('small.conf')
-    with file_system(case, 'small', 48) as path:
+    with file_system(case, 'small', CHECKPOINTS_MIB + 55) as path:
         def write(size):
             with open(conf, 'w', encoding='utf-8') as handle:
                 handle.write(
@@ -77,7 +78,7 @@ def full_at_init(case):
 
 def full_at_up(case):
     case.step('full at dev up')
-    with file_system(case, 'tight', 56) as path:
+    with file_system(case, 'tight', CHECKPOINTS_MIB + 90) as path:
         cluster = Cluster(case.build, os.path.join(path, 'c'), log_size='32MiB')
         done = cluster.run('dev', 'up', '--log-size', '32MiB', check=False)
         print('   ' + done.stderr.strip())
@@ -93,7 +94,7 @@ def full_at_up(case):
 
 def full_while_running(case):
     case.step('full while it runs')
-    with file_system(case, 'filled', 96) as path:
+    with file_system(case, 'filled', 2 * CHECKPOINTS_MIB + 110) as path:
         cluster = Cluster(case.build, os.path.join(path, 'c'), log_size='32MiB')
         try:
             cluster.up()
