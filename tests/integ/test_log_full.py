@@ -29,6 +29,25 @@ def fill(cluster):
     return text
 
 
+def write(cluster, count):
+    """Writes large values, all of which must be taken. What a master does not answer that gives up
+    in between (a disk that stalls) is written again at the next one."""
+    client = cluster.client()
+    for i in range(count):
+        reply = None
+        while reply is None:
+            try:
+                reply = client.call('SET', f'after:{i % 50}', 'x' * 60000)
+            except ConnectionError:
+                pass
+            if reply is None or getattr(reply, 'text', '').startswith('READONLY'):
+                client.close()
+                client = cluster.client()
+                reply = None
+        require(reply == 'OK', f'SET {i}: {reply}')
+    client.close()
+
+
 def test(case):
     cluster = case.cluster
     cluster.log_size = '32MiB'
@@ -60,10 +79,9 @@ def test(case):
     cluster.wait('room in the log', lambda s: all(
         s[name]['log_used_bytes'] < 0.9 * s[name]['log_area_bytes']
         for name in cluster.data_names()) or None)
-    client = cluster.client()
-    for i in range(2000):
-        require(client.call('SET', f'after:{i % 50}', 'x' * 60000) == 'OK', f'SET {i}')
+    write(cluster, 2000)
     case.step('kill the master')
+    master = cluster.wait_master()
     cluster.dev('kill', master)
     other = cluster.wait('another node to serve', cluster.serves_without([master]))
     require(cluster.client(other).call('GET', 'before') == '1', 'reads at the new master')

@@ -121,7 +121,7 @@ static void
 test_absent_for_every_operation(void **context)
 {
 	struct machine *m = start();
-	char name[16];
+	char name[24];
 	(void)context;
 
 	/* More than one command removes by itself, and these come before "k". */
