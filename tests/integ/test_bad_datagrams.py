@@ -154,6 +154,7 @@ def memif(case, cluster):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     master = cluster.settle() and cluster.wait_duplex()
     client = cluster.client(master)

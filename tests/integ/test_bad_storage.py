@@ -103,7 +103,7 @@ def copy_device(source, target):
 
 
 def foreign(case, cluster):
-    other = Cluster(case.build, case.path('other'))
+    other = Cluster(case.build, case.path('other'), log_size='64MiB')
     try:
         other.up()
         other.settle()
@@ -154,6 +154,7 @@ def wrong_file(case, cluster):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     client = cluster.client()

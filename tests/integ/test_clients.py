@@ -84,6 +84,7 @@ def test(case, hiredis):
     if hiredis == 'missing':
         print('skipped: built without hiredis (tests/setup installs it)')
         sys.exit(77)
+    case.cluster.log_size = '64MiB'
     case.cluster.up()
     through_failover(case, 'redis-cli', [os.path.join(HERE, 'client_redis_cli')])
     through_failover(case, 'hiredis', [hiredis])

@@ -32,6 +32,7 @@ def install(build):
 
 
 def test(case):
+    case.cluster.log_size = '64MiB'
     case.cluster.up()
     for name, script in (('ioredis', 'client_ioredis.js'),
                          ('node-redis', 'client_node_redis.js')):

@@ -18,6 +18,7 @@ def gone(client, key):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     case.step('an idle cluster')
     client = cluster.client()

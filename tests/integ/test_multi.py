@@ -31,6 +31,7 @@ def conflict(case):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     conflict(case)
     case.step('transfers through two kills')

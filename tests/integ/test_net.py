@@ -49,11 +49,13 @@ def cluster_port(cluster, name):
 def check_life(case):
     cluster = case.cluster
     case.step('up, twice')
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     name = prefix(cluster)
     require(namespaces(name) == expected(cluster, name), f'{namespaces(name)}')
     pids = {node['pid'] for node in cluster.nodes.values()}
+    cluster.log_size = '64MiB'
     cluster.up()
     require(pids == {node['pid'] for node in cluster.nodes.values()}, 'up left alone what runs')
     status = cluster.status()
@@ -108,6 +110,7 @@ def check_removal(case, name):
         cluster.dev('kill', node)
     for gone in (name + '-b', *([name + '-switch'] if len(cluster.data_names()) > 2 else [])):
         subprocess.run(['ip', 'netns', 'del', gone], check=True)
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     require(namespaces(name) == expected(cluster, name), f'{namespaces(name)}')
@@ -144,6 +147,7 @@ def check_jumbo(case, net):
     for mtu in ('1500', '9000'):
         case.step(f'frames on {net} with MTU {mtu}')
         cluster.net, cluster.mtu = net, mtu
+        cluster.log_size = '64MiB'
         cluster.up()
         cluster.settle()
         master = cluster.wait_master()

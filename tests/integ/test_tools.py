@@ -38,6 +38,7 @@ def benchmark(cluster):
 
 def test(case):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     master = cluster.wait_master()

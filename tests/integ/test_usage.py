@@ -101,6 +101,7 @@ def nowhere(tool):
 
 def running(case, tool):
     cluster = case.cluster
+    cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
     here = ('--dir', cluster.dir)
