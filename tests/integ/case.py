@@ -97,6 +97,7 @@ def main(test):
                 with open(log, encoding='utf-8', errors='replace') as handle:
                     print(f'--- {name}\n' + ''.join(handle.readlines()[-15:]))
     finally:
+        case.cluster.end_loads()
         for name in case.cluster.nodes or ('a', 'b', 'w'):
             case.cluster.dev('cont', name, check=False)
         case.cluster.down()

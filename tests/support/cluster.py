@@ -98,6 +98,7 @@ class Cluster:
         self.ip = os.environ.get('TERN_TEST_IP', '4')
         self.topology = topology
         self.nodes = {}
+        self.loads = []
 
     def run(self, *args, check=True, timeout=120):
         command = [self.tern, *args, '--dir', self.dir]
@@ -118,7 +119,15 @@ class Cluster:
     def down(self):
         self.run('dev', 'down', check=False)
 
+    def end_loads(self):
+        """Ends what load_start has started and a test that failed has not."""
+        for load in self.loads:
+            if load.poll() is None:
+                load.kill()
+        self.loads = []
+
     def remove(self):
+        self.end_loads()
         self.down()
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -260,10 +269,12 @@ class Cluster:
         return out
 
     def load_start(self, journal, prefix, connections=32, seconds=600, rate=0):
-        return subprocess.Popen(
+        load = subprocess.Popen(
             [self.load, 'write', *self.addresses(), '--journal', journal, '--prefix', prefix,
              '--connections', str(connections), '--seconds', str(seconds), '--rate', str(rate)],
             stdout=subprocess.PIPE, text=True)
+        self.loads.append(load)
+        return load
 
     @staticmethod
     def load_stop(process):
