@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a read is answered from: which view of the state, of which class, and how old it may be. */
+#include "control/gateway/connection_internal.h"
+
+#include "dataplane/base/bits.h"
+#include "dataplane/base/invariant.h"
+
+bool
+connection_read_is_local(struct connection *conn, const char **wrong)
+{
+	struct node_status status;
+
+	if (!conn->is_readonly)
+		return false;
+	status_read(conn->gateway->status, &status);
+	if (status.role == CORE_MASTER)
+		return false;
+	if (status.mode != CORE_MODE_REPLICA || status.master_id == 0)
+		*wrong = "MASTERDOWN Link with MASTER is down and no replica may answer.";
+	return true;
+}
+
+/* What is known of the age of a replica's state is that of the state then: it is read before the
+ * view of the state begins, and holds for every read that shares the view. */
+static bool
+is_too_stale(struct connection *conn, struct read_view *view)
+{
+	struct gateway *gateway = conn->gateway;
+	/* 0, no bound, is the largest of all. */
+	const uint64_t stale_ns_max =
+	    min_u64(conn->stale_ns_max - 1, gateway->stale_ns_max - 1) + 1;
+
+	if (stale_ns_max == 0)
+		return false;
+	if (!view->is_judged) {
+		if (view->is_open)
+			state_read_end(gateway->reader);
+		view->is_open = false;
+		view->is_judged = true;
+		status_read(gateway->status, &view->status);
+	}
+	const uint64_t age_ns = status_stale_ns(&view->status, gateway_now_ns());
+	if (age_ns <= stale_ns_max)
+		return false;
+	if (age_ns == UINT64_MAX)
+		resp_error(&conn->out, "STALE how old the state here is, is not known");
+	else
+		gateway_error(&conn->out,
+			      "STALE the state here may be %llu ms old, %llu ms are allowed",
+			      (unsigned long long)div_up_u64(age_ns, 1000000),
+			      (unsigned long long)(stale_ns_max / 1000000));
+	return true;
+}
+
+static void
+run_read(struct connection *conn, const struct slot *slot)
+{
+	struct gateway *gateway = conn->gateway;
+	struct resp_parser parser = { 0 };
+	struct resp_request request;
+	const uint64_t offset = slot->stream_at - conn->in_at;
+	const size_t mark = conn->out.used;
+
+	INVARIANT(slot->stream_at >= conn->in_at && offset < conn->in_used);
+	const enum resp_result result =
+	    resp_parse(&parser, &gateway->limits, &gateway->room, conn->in + offset,
+		       conn->in_used - offset, &request);
+	INVARIANT(result == RESP_REQUEST);
+	struct command_call call = {
+		.gateway = gateway,
+		.conn = conn,
+		.args = request.args,
+		.args_count = request.args_count,
+		.out = &conn->out,
+		.reader = gateway->reader,
+	};
+	slot->command->run(&call);
+	connection_output_settle(conn, mark);
+}
+
+static void
+answer_later(struct connection *conn)
+{
+	conn->gateway->needs_retry = true;
+	gateway_dirty(conn->gateway, conn);
+}
+
+/* Class memory: a view of its own for each, for it may fail. */
+static bool
+answer_memory_read(struct connection *conn, const struct slot *slot, uint64_t need)
+{
+	struct gateway *gateway = conn->gateway;
+	const size_t mark = conn->out.used;
+	const bool is_there = state_read_begin_provisional(gateway->reader) >= need;
+
+	if (is_there)
+		run_read(conn, slot);
+	const bool is_good = state_read_end_provisional(gateway->reader);
+	if ((is_there && is_good) || conn->end != CONNECTION_OPEN)
+		return true;
+	conn->out.used = mark;
+	answer_later(conn);
+	return false;
+}
+
+/* Replicas show what is durable: no read point stands before it. So does WATCH, on which more rests
+ * than an answer: after a rollback another write may have the position of one that is gone. */
+static bool
+is_memory_read(const struct connection *conn, const struct slot *slot)
+{
+	return conn->is_memory && slot->log_index != 0 && slot->command->run != cmd_watch;
+}
+
+/* False: the state is not as far as the read needs it. */
+static bool
+answer_read(struct connection *conn, const struct slot *slot, struct read_view *view)
+{
+	struct gateway *gateway = conn->gateway;
+	const uint64_t need = max_u64(slot->log_index, conn->last_write_index);
+	const bool is_memory = is_memory_read(conn, slot);
+
+	if (view->is_open && (is_memory || view->applied_index < need)) {
+		state_read_end(gateway->reader);
+		view->is_open = false;
+	}
+	if (is_memory)
+		return answer_memory_read(conn, slot, need);
+	if (!view->is_open) {
+		view->applied_index = state_read_begin(gateway->reader);
+		view->is_open = true;
+	}
+	if (view->applied_index >= need) {
+		run_read(conn, slot);
+		return true;
+	}
+	/* A replica has not yet applied a write of this connection's that went to the master. One
+	 * that follows nobody any more might never. */
+	const char *wrong = NULL;
+	if (slot->is_local && connection_read_is_local(conn, &wrong) && wrong != NULL) {
+		resp_error(&conn->out, wrong);
+		return true;
+	}
+	answer_later(conn);
+	return false;
+}
+
+bool
+connection_read(struct connection *conn, const struct slot *slot, struct read_view *view)
+{
+	return (slot->is_local && is_too_stale(conn, view)) || answer_read(conn, slot, view);
+}
+
+void
+connection_read_end(struct connection *conn, struct read_view *view)
+{
+	if (view->is_open)
+		state_read_end(conn->gateway->reader);
+	view->is_open = false;
+}
