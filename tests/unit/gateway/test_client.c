@@ -8,42 +8,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
-
-static struct fake_node *
-start(void)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	assert_non_null(node);
-	fake_start(node);
-	return node;
-}
-
-static void
-stop(struct fake_node *node)
-{
-	fake_stop(node);
-	free(node);
-}
-
-/* Reads one bulk string into @text. */
-static void
-read_bulk(int fd, char *text, size_t room)
-{
-	char line[64];
-
-	client_read_line(fd, line, sizeof(line));
-	assert_int_equal(line[0], '$');
-	const size_t bytes = strtoul(line + 1, NULL, 10);
-	assert_true(bytes + 2 < room);
-	for (size_t used = 0; used < bytes + 2;) {
-		const ssize_t got = recv(fd, text + used, bytes + 2 - used, 0);
-		assert_true(got > 0);
-		used += (size_t)got;
-	}
-	text[bytes] = 0;
-}
+#include "tests/unit/gateway/fixture.h"
 
 static uint32_t
 lines_of(const char *text)
@@ -56,16 +21,9 @@ lines_of(const char *text)
 }
 
 static void
-expect_has(const char *text, const char *part)
-{
-	if (strstr(text, part) == NULL)
-		fail_msg("'%s' is not in '%s'", part, text);
-}
-
-static void
 test_list(void **context)
 {
-	struct fake_node *node = start();
+	struct fake_node *node = node_start();
 	const int one = client_open(node), two = client_open(node);
 	char text[8192];
 
@@ -76,36 +34,36 @@ test_list(void **context)
 	client_expect(two, "+OK\r\n+OK\r\n+OK\r\n$-1\r\n*3\r\n$9\r\nsubscribe\r\n"
 			   "$14\r\n+switch-master\r\n:1\r\n");
 	client_send(one, "CLIENT LIST\r\n");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	assert_int_equal(lines_of(text), 2);
 	expect_has(text, " name=worker ");
 	expect_has(text, " flags=Pe db=0 sub=1 psub=0 ");
 	expect_has(text, " cmd=subscribe user=default redir=-1 resp=2 lib-name=lib lib-ver=\n");
 	expect_has(text, " laddr=127.0.0.1:");
 	client_send(one, "CLIENT LIST TYPE normal\r\n");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	assert_int_equal(lines_of(text), 1);
 	expect_has(text, " cmd=client ");
 	client_send(one, "CLIENT LIST TYPE replica\r\nCLIENT LIST ID 2 77\r\nCLIENT INFO\r\n");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	assert_string_equal(text, "");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	assert_int_equal(lines_of(text), 1);
 	expect_has(text, "id=2 ");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	expect_has(text, "id=1 ");
 	client_send(one, "CLIENT LIST TYPE what\r\nCLIENT LIST ID\r\nCLIENT what\r\n");
 	client_expect(one, "-ERR syntax error\r\n-ERR syntax error\r\n"
 			   "-ERR unknown subcommand 'what'. Try CLIENT HELP.\r\n");
 	close(one);
 	close(two);
-	stop(node);
+	node_free(node);
 }
 
 static void
 test_kill(void **context)
 {
-	struct fake_node *node = start();
+	struct fake_node *node = node_start();
 	const int one = client_open(node), two = client_open(node), three = client_open(node);
 	char text[1024], line[256];
 
@@ -123,7 +81,7 @@ test_kill(void **context)
 	client_expect(one, ":1\r\n");
 	client_expect_end(two);
 	client_send(one, "CLIENT LIST ID 3\r\n");
-	read_bulk(one, text, sizeof(text));
+	client_read_bulk(one, text, sizeof(text));
 	const char *address = strstr(text, "addr=") + 5;
 	snprintf(line, sizeof(line), "CLIENT KILL ADDR %.*s\r\n", (int)strcspn(address, " "),
 		 address);
@@ -136,13 +94,13 @@ test_kill(void **context)
 	client_send(one, "CLIENT KILL TYPE normal SKIPME no\r\n");
 	client_expect(one, ":1\r\n");
 	client_expect_end(one);
-	stop(node);
+	node_free(node);
 }
 
 static void
 test_reply(void **context)
 {
-	struct fake_node *node = start();
+	struct fake_node *node = node_start();
 	const int fd = client_open(node);
 
 	(void)context;
@@ -157,13 +115,13 @@ test_reply(void **context)
 	client_send(fd, "CLIENT REPLY OFF\r\nRESET\r\nPING\r\n");
 	client_expect(fd, "+RESET\r\n+PONG\r\n");
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 static void
 test_command(void **context)
 {
-	struct fake_node *node = start();
+	struct fake_node *node = node_start();
 	const int fd = client_open(node);
 
 	(void)context;
@@ -181,7 +139,7 @@ test_command(void **context)
 	client_send(fd, "COMMAND DOCS config\r\n");
 	client_expect(fd, "*2\r\n$6\r\nconfig\r\n*8\r\n$7\r\nsummary\r\n");
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 /* Fields that client libraries and their tools look for, in each role. */
@@ -213,20 +171,20 @@ test_info(void **context)
 		"slave_repl_offset:69\r\n", "slave_priority:100\r\n",
 		"replica_announced:1\r\n",  "tern_stale_bound_ms:-1\r\ntern_stale_max_ms:0\r\n",
 	};
-	struct fake_node *node = start();
+	struct fake_node *node = node_start();
 	const int fd = client_open(node);
 	char text[8192];
 
 	(void)context;
 	client_send(fd, "INFO\r\n");
-	read_bulk(fd, text, sizeof(text));
+	client_read_bulk(fd, text, sizeof(text));
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		expect_has(text, always[i]);
 	expect_has(
 	    text, "role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.2,port=7002,state=online");
 	fake_publish_role(node, false, 2);
 	client_send(fd, "INFO\r\n");
-	read_bulk(fd, text, sizeof(text));
+	client_read_bulk(fd, text, sizeof(text));
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		expect_has(text, always[i]);
 	for (size_t i = 0; i < sizeof(replica) / sizeof(replica[0]); i++)
@@ -240,11 +198,11 @@ test_info(void **context)
 	status.effective_elect_min_ns = UINT64_MAX;
 	status_publish(&node->cell, &status);
 	client_send(fd, "INFO replication\r\n");
-	read_bulk(fd, text, sizeof(text));
+	client_read_bulk(fd, text, sizeof(text));
 	assert_non_null(strstr(text, "tern_stale_bound_ms:"));
 	assert_true(strtoll(strstr(text, "tern_stale_bound_ms:") + 20, NULL, 10) > 20);
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 int

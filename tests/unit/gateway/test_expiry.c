@@ -6,39 +6,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
-
-static int
-setup(void **context)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	fake_start(node);
-	*context = node;
-	return 0;
-}
-
-static int
-teardown(void **context)
-{
-	fake_stop(*context);
-	free(*context);
-	return 0;
-}
-
-struct step {
-	const char *send, *expect;
-};
-
-static void
-run_steps(int fd, const struct step *steps, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		client_send(fd, steps[i].send);
-		client_expect(fd, steps[i].expect);
-	}
-}
-#define RUN(fd, steps) run_steps(fd, steps, sizeof(steps) / sizeof(steps[0]))
+#include "tests/unit/gateway/fixture.h"
 
 static long long
 integer(int fd, const char *command)
@@ -224,12 +192,11 @@ test_idle(void **context)
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_commands),
-		TEST(test_errors),
-		TEST(test_expired),
-		TEST(test_idle),
+		NODE_TEST(test_commands),
+		NODE_TEST(test_errors),
+		NODE_TEST(test_expired),
+		NODE_TEST(test_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

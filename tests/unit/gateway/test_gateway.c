@@ -7,32 +7,10 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
-
-static int
-setup(void **context)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	fake_start(node);
-	*context = node;
-	return 0;
-}
-
-static int
-teardown(void **context)
-{
-	fake_stop(*context);
-	free(*context);
-	return 0;
-}
-
-struct step {
-	const char *send, *expect;
-};
+#include "tests/unit/gateway/fixture.h"
 
 static void
-run_steps(struct fake_node *node, const struct step *steps, size_t count)
+run_three_ways(struct fake_node *node, const struct step *steps, size_t count)
 {
 	const int fd = client_open(node);
 
@@ -60,7 +38,7 @@ run_steps(struct fake_node *node, const struct step *steps, size_t count)
 	}
 }
 
-#define RUN(node, steps) run_steps(node, steps, sizeof(steps) / sizeof(steps[0]))
+#define RUN_THREE_WAYS(node, steps) run_three_ways(node, steps, sizeof(steps) / sizeof(steps[0]))
 
 static void
 test_replies_resp2(void **context)
@@ -82,7 +60,7 @@ test_replies_resp2(void **context)
 		{ "GET k\r\n", "$1\r\nv\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 static void
@@ -114,7 +92,7 @@ test_integers(void **context)
 		  "-ERR wrong number of arguments for 'tern.incrby' command\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 static void
@@ -137,7 +115,7 @@ test_many_keys(void **context)
 		{ "GET a b\r\n", "-ERR wrong number of arguments for 'get' command\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 static void
@@ -164,7 +142,7 @@ test_resp3(void **context)
 	};
 	char line[128];
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 	const int fd = client_open(*context);
 	client_send(fd, "HELLO 3 SETNAME me\r\n");
 	client_expect(fd, "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n"
@@ -205,7 +183,7 @@ test_unknown_is_kept_open(void **context)
 		{ "\r\n*0\r\nPING\r\n", "+PONG\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 /* Requests in one pipeline; the lcore answers the newest first. */
@@ -362,7 +340,7 @@ test_refusals(void **context)
 		{ "GET k\r\n", "$1\r\n1\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 static void
@@ -419,7 +397,7 @@ test_role_and_wait(void **context)
 		{ "WAIT x 1\r\n", "-ERR value is not an integer or out of range\r\n" },
 	};
 
-	RUN(*context, steps);
+	RUN_THREE_WAYS(*context, steps);
 }
 
 static void
@@ -502,26 +480,25 @@ test_binary(void **context)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_replies_resp2),
-		TEST(test_integers),
-		TEST(test_many_keys),
-		TEST(test_resp3),
-		TEST(test_unknown_is_kept_open),
-		TEST(test_order_with_reversed_completions),
-		TEST(test_write_waits_for_earlier_read),
-		TEST(test_read_waits_until_own_write_is_visible),
-		TEST(test_reads_share_a_read_point),
-		TEST(test_unknown_outcome_closes),
-		TEST(test_end_is_orderly),
-		TEST(test_refusals),
-		TEST(test_replica),
-		TEST(test_role_and_wait),
-		TEST(test_quit_and_half_close),
-		TEST(test_protocol_error_in_its_turn),
-		TEST(test_answers_of_the_gone_are_dropped),
-		TEST(test_binary),
+		NODE_TEST(test_replies_resp2),
+		NODE_TEST(test_integers),
+		NODE_TEST(test_many_keys),
+		NODE_TEST(test_resp3),
+		NODE_TEST(test_unknown_is_kept_open),
+		NODE_TEST(test_order_with_reversed_completions),
+		NODE_TEST(test_write_waits_for_earlier_read),
+		NODE_TEST(test_read_waits_until_own_write_is_visible),
+		NODE_TEST(test_reads_share_a_read_point),
+		NODE_TEST(test_unknown_outcome_closes),
+		NODE_TEST(test_end_is_orderly),
+		NODE_TEST(test_refusals),
+		NODE_TEST(test_replica),
+		NODE_TEST(test_role_and_wait),
+		NODE_TEST(test_quit_and_half_close),
+		NODE_TEST(test_protocol_error_in_its_turn),
+		NODE_TEST(test_answers_of_the_gone_are_dropped),
+		NODE_TEST(test_binary),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
+#include "tests/unit/gateway/fixture.h"
 
 #define HELLO_BODY(proto)                                                                         \
 	"$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:" proto  \
@@ -120,8 +120,7 @@ test_handshakes(void **context)
 
 	(void)context;
 	for (size_t i = 0; i < sizeof(handshakes) / sizeof(handshakes[0]); i++) {
-		struct fake_node *node = calloc(1, sizeof(*node));
-		fake_start(node);
+		struct fake_node *node = node_start();
 		const int fd = client_open(node);
 		for (const struct exchange *at = handshakes[i].exchanges; at->send != NULL; at++) {
 			client_send(fd, at->send);
@@ -133,8 +132,7 @@ test_handshakes(void **context)
 		client_send(fd, "PING\r\n");
 		client_expect(fd, "+PONG\r\n");
 		close(fd);
-		fake_stop(node);
-		free(node);
+		node_free(node);
 	}
 	free(text);
 }
@@ -187,7 +185,7 @@ test_info(void **context)
 		"connected_slaves:0\r\n",
 		NULL,
 	};
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 	char text[16384], again[16384];
 
 	(void)context;
@@ -212,15 +210,14 @@ test_info(void **context)
 	assert_null(strstr(text, "# Server"));
 	expect_fields(text, replica);
 	close(fd);
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 /* One table: what COMMAND says is what there is. */
 static void
 test_command(void **context)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 	char text[65536], line[64];
 
 	(void)context;
@@ -255,8 +252,7 @@ test_command(void **context)
 	client_send(fd, "COMMAND GETKEYS get a\r\n");
 	client_expect(fd, "-ERR unknown subcommand 'GETKEYS'. Try COMMAND HELP.\r\n");
 	close(fd);
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 int

@@ -9,23 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
-
-static struct fake_node *
-make(void)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	assert_non_null(node);
-	return node;
-}
-
-static void
-finish(struct fake_node *node)
-{
-	fake_stop(node);
-	free(node);
-}
+#include "tests/unit/gateway/fixture.h"
 
 static struct gateway_stats
 stats_of(const struct fake_node *node)
@@ -68,7 +52,7 @@ expect_bulk(int fd, size_t bytes, char fill)
 static void
 test_connection_limit(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	int fds[3];
 
 	(void)context;
@@ -95,14 +79,14 @@ test_connection_limit(void **context)
 	close(more);
 	close(fds[0]);
 	close(fds[2]);
-	finish(node);
+	node_free(node);
 }
 
 /* Reads and writes in turns, with little room: none is refused, order is kept. */
 static void
 mixed(uint32_t in_flight_max, uint32_t ring_bytes)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	char text[64];
 	int fds[4];
 
@@ -127,14 +111,14 @@ mixed(uint32_t in_flight_max, uint32_t ring_bytes)
 	assert_true(stats_of(node).in_flight_high <= in_flight_max);
 	for (int c = 0; c < 4; c++)
 		close(fds[c]);
-	finish(node);
+	node_free(node);
 }
 
 /* Pure writes of many connections: parked at the limit of writes in flight. */
 static void
 writes_wait(uint32_t in_flight_max, uint32_t ring_bytes)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	char text[64];
 	int fds[6];
 
@@ -163,7 +147,7 @@ writes_wait(uint32_t in_flight_max, uint32_t ring_bytes)
 	assert_true(stats_of(node).in_flight_high <= in_flight_max);
 	for (int c = 0; c < 5; c++)
 		close(fds[c]);
-	finish(node);
+	node_free(node);
 }
 
 static void
@@ -192,7 +176,7 @@ test_mixed_under_tiny_limits(void **context)
 static void
 test_too_large(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 
 	(void)context;
 	node->request_ring_bytes = 4096;
@@ -222,14 +206,14 @@ test_too_large(void **context)
 	client_expect(other, "-ERR Protocol error: invalid bulk length\r\n");
 	client_expect_end(other);
 	assert_int_equal(stats_of(node).protocol_errors, 2);
-	finish(node);
+	node_free(node);
 }
 
 /* The largest request there is, with keys that fill it, grows the buffer to its cap and back. */
 static void
 test_largest_request(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 
 	(void)context;
 	fake_start(node);
@@ -256,7 +240,7 @@ test_largest_request(void **context)
 	client_send(fd, text);
 	client_expect(fd, "-ERR Protocol error: invalid multibulk length\r\n");
 	client_expect_end(fd);
-	finish(node);
+	node_free(node);
 }
 
 /* A client that sends and does not read: memory stays bounded, others are served, and once it reads
@@ -265,7 +249,7 @@ static void
 test_slow_reader(void **context)
 {
 	enum { VALUE = 200000, GETS = 400 };
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 
 	(void)context;
 	fake_start(node);
@@ -288,14 +272,14 @@ test_slow_reader(void **context)
 	client_expect(fd, "+PONG\r\n");
 	close(fd);
 	close(other);
-	finish(node);
+	node_free(node);
 }
 
 /* Never reads and never stops sending: the input stops being taken. */
 static void
 test_flood_without_reading(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	char block[4096];
 	size_t sent_total = 0;
 
@@ -316,13 +300,13 @@ test_flood_without_reading(void **context)
 	assert_true(stats_of(node).buffers_bytes < 2u << 20);
 	close(fd);
 	close(other);
-	finish(node);
+	node_free(node);
 }
 
 static void
 test_reply_over_the_output_limit(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	static const char error[] = "-ERR the reply is larger than this server's output limit\r\n";
 
 	(void)context;
@@ -340,14 +324,14 @@ test_reply_over_the_output_limit(void **context)
 	client_expect(fd, "+PONG\r\n");
 	client_expect(fd, error);
 	close(fd);
-	finish(node);
+	node_free(node);
 }
 
 /* All buffers together have a budget: who would go over it is closed, the others go on. */
 static void
 test_buffers_budget(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	int fds[8];
 	char *half = malloc(400u << 10);
 
@@ -390,13 +374,13 @@ test_buffers_budget(void **context)
 	assert_true(stats_of(node).buffers_bytes < 64u << 10);
 	close(calm);
 	free(half);
-	finish(node);
+	node_free(node);
 }
 
 static void
 test_stop_with_work_in_flight(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 
 	(void)context;
 	fake_start(node);
@@ -404,7 +388,7 @@ test_stop_with_work_in_flight(void **context)
 	node->is_held = true;
 	client_send(fd, "SET a 1\r\nGET a\r\nPING\r\n");
 	fake_await_held(node, 2);
-	finish(node);
+	node_free(node);
 	client_expect_end(fd);
 	client_expect_end(quiet);
 }
@@ -412,7 +396,7 @@ test_stop_with_work_in_flight(void **context)
 static void
 test_listener_handed_in(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	const struct sockaddr_in address = { .sin_family = AF_INET,
 					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
@@ -426,13 +410,13 @@ test_listener_handed_in(void **context)
 	client_send(fd, "PING\r\n");
 	client_expect(fd, "+PONG\r\n");
 	close(fd);
-	finish(node);
+	node_free(node);
 }
 
 static void
 test_refused_starts(void **context)
 {
-	struct fake_node *node = make();
+	struct fake_node *node = node_make();
 	struct gateway *gateway = NULL;
 	char why[256] = "";
 
@@ -462,7 +446,7 @@ test_refused_starts(void **context)
 	assert_int_equal(gateway_start(&config, &gateway, why, sizeof(why)), TERN_ERR_NO_MEMORY);
 	assert_non_null(strstr(why, "reader"));
 	assert_null(gateway);
-	finish(node);
+	node_free(node);
 }
 
 int

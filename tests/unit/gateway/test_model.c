@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
+#include "tests/unit/gateway/fixture.h"
 
 #define KEYS        3
 #define CONNECTIONS 5
@@ -181,7 +181,7 @@ add_request(struct client *client, struct prng *prng, int number)
 static void
 run(uint64_t seed, uint32_t in_flight_max)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 	struct client *clients = calloc(CONNECTIONS, sizeof(*clients));
 	struct prng prng;
 	bool has_more = true;

@@ -6,41 +6,9 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
+#include "tests/unit/gateway/fixture.h"
 
 #define ABORTED "-EXECABORT Transaction discarded because of previous errors.\r\n"
-
-static int
-setup(void **context)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	fake_start(node);
-	*context = node;
-	return 0;
-}
-
-static int
-teardown(void **context)
-{
-	fake_stop(*context);
-	free(*context);
-	return 0;
-}
-
-struct step {
-	const char *send, *expect;
-};
-
-static void
-run_steps(int fd, const struct step *steps, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		client_send(fd, steps[i].send);
-		client_expect(fd, steps[i].expect);
-	}
-}
-#define RUN(fd, steps) run_steps(fd, steps, sizeof(steps) / sizeof(steps[0]))
 
 static void
 test_every_kind(void **context)
@@ -422,19 +390,18 @@ test_memory_comes_back(void **context)
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_every_kind),
-		TEST(test_resp3),
-		TEST(test_errors),
-		TEST(test_watch),
-		TEST(test_pipelined),
-		TEST(test_refused_by_the_lcore),
-		TEST(test_once),
-		TEST(test_class_memory),
+		NODE_TEST(test_every_kind),
+		NODE_TEST(test_resp3),
+		NODE_TEST(test_errors),
+		NODE_TEST(test_watch),
+		NODE_TEST(test_pipelined),
+		NODE_TEST(test_refused_by_the_lcore),
+		NODE_TEST(test_once),
+		NODE_TEST(test_class_memory),
 		cmocka_unit_test(test_limits),
-		TEST(test_many_parts),
-		TEST(test_memory_comes_back),
+		NODE_TEST(test_many_parts),
+		NODE_TEST(test_memory_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

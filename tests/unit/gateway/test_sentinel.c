@@ -7,7 +7,7 @@
 
 #include "control/gateway/gateway_internal.h"
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
+#include "tests/unit/gateway/fixture.h"
 
 static struct node_status
 status_of(uint16_t master_id)
@@ -34,20 +34,11 @@ publish(struct fake_node *node, const struct node_status *status)
 static struct fake_node *
 start(void)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_start();
 	const struct node_status status = status_of(1);
 
-	assert_non_null(node);
-	fake_start(node);
 	publish(node, &status);
 	return node;
-}
-
-static void
-stop(struct fake_node *node)
-{
-	fake_stop(node);
-	free(node);
 }
 
 #define ASK_ADDRESS "SENTINEL get-master-addr-by-name tern\r\n"
@@ -81,7 +72,7 @@ test_address(void **context)
 		client_read_line(fd, line, sizeof(line));
 	client_expect(fd, "+PONG\r\n");
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 /* Each way of not knowing, alone: an old view, a master that does not serve, no master, a master
@@ -114,7 +105,7 @@ test_no_view(void **context)
 		client_expect(fd, "-NOQUORUM this node hears no master now; see `tern status`\r\n");
 	}
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 /* A view that another node's heartbeat gave before the question does not answer it; what is heard
@@ -151,7 +142,7 @@ test_waits_for_a_sign_of_life(void **context)
 	client_expect(fd, NOBODY);
 	close(other);
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 /* Reads one RESP2 reply as flat text "a b c"; nested arrays are flattened. */
@@ -175,13 +166,6 @@ read_flat(int fd, char *text, size_t room)
 		strncat(text, line, room - strlen(text) - 1);
 		strncat(text, " ", room - strlen(text) - 1);
 	}
-}
-
-static void
-expect_has(const char *text, const char *part)
-{
-	if (strstr(text, part) == NULL)
-		fail_msg("'%s' is not in '%s'", part, text);
 }
 
 static void
@@ -224,7 +208,7 @@ test_entries(void **context)
 	client_read_line(fd, text, sizeof(text));
 	expect_has(text, "-ERR unknown SENTINEL call; there are MASTERS");
 	close(fd);
-	stop(node);
+	node_free(node);
 }
 
 static void
@@ -269,7 +253,7 @@ test_subscribe(void **context)
 	client_expect(two, "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n+PONG\r\n");
 	close(two);
 	close(three);
-	stop(node);
+	node_free(node);
 }
 
 /* A client of a former master is told and let go; a client of a replica stays. */
@@ -296,7 +280,7 @@ test_fenced(void **context)
 	client_send(of_replica, "PING\r\n");
 	client_expect(of_replica, "+PONG\r\n");
 	close(of_replica);
-	stop(node);
+	node_free(node);
 }
 
 int

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
+#include "tests/unit/gateway/fixture.h"
 
 /* Runs "timeout 90 <before> -p PORT <after>"; what it printed, both streams, is in @text. */
 static int
@@ -46,7 +46,7 @@ expect_cli(const struct fake_node *node, const char *options, const char *comman
 static void
 test_cli(void **context)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 
 	(void)context;
 	fake_start(node);
@@ -64,15 +64,14 @@ test_cli(void **context)
 		expect_cli(node, options, "CONFIG GET appendonly",
 			   version == 2 ? "appendonly\nyes\n" : "appendonly yes\n");
 	}
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 /* Mass insertion: a stream of commands, ended by an ECHO that must come back last. */
 static void
 test_cli_pipe(void **context)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 	char text[4096];
 
 	(void)context;
@@ -85,14 +84,13 @@ test_cli_pipe(void **context)
 	assert_non_null(strstr(text, "errors: 0, replies: 3000"));
 	expect_cli(node, "", "GET key2999", "2999\n");
 	expect_cli(node, "", "DBSIZE", "3000\n");
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 static void
 test_benchmark(void **context)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 	char text[65536];
 
 	(void)context;
@@ -104,8 +102,7 @@ test_benchmark(void **context)
 	assert_non_null(strstr(text, "\"MSET (10 keys)\""));
 	/* Each increment was executed once. */
 	expect_cli(node, "", "GET counter:__rand_int__", "20000\n");
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 int

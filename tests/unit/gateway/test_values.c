@@ -8,39 +8,7 @@
 
 #include "control/gateway/glob.h"
 #include "tests/support/check.h"
-#include "tests/unit/gateway/fake_node.h"
-
-static int
-setup(void **context)
-{
-	struct fake_node *node = calloc(1, sizeof(*node));
-
-	fake_start(node);
-	*context = node;
-	return 0;
-}
-
-static int
-teardown(void **context)
-{
-	fake_stop(*context);
-	free(*context);
-	return 0;
-}
-
-struct step {
-	const char *send, *expect;
-};
-
-static void
-run_steps(int fd, const struct step *steps, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		client_send(fd, steps[i].send);
-		client_expect(fd, steps[i].expect);
-	}
-}
-#define RUN(fd, steps) run_steps(fd, steps, sizeof(steps) / sizeof(steps[0]))
+#include "tests/unit/gateway/fixture.h"
 
 static void
 test_values(void **context)
@@ -121,27 +89,6 @@ test_values_wait_for_room(void **context)
 	free(value);
 }
 
-/* Reads "*<count>" or "$<bytes>"; the number. */
-static long
-read_number(int fd, char mark)
-{
-	char line[64];
-
-	client_read_line(fd, line, sizeof(line));
-	assert_int_equal(line[0], mark);
-	return strtol(line + 1, NULL, 10);
-}
-
-static void
-read_text(int fd, char *text, size_t room)
-{
-	const long bytes = read_number(fd, '$');
-
-	client_read_line(fd, text, room);
-	assert_int_equal(strlen(text), bytes + 2);
-	text[bytes] = '\0';
-}
-
 static void
 test_scan_returns_every_key_once(void **context)
 {
@@ -160,10 +107,10 @@ test_scan_returns_every_key_once(void **context)
 	do {
 		snprintf(text, sizeof(text), "SCAN %s MATCH key:*7 COUNT 50\r\n", cursor);
 		client_send(fd, text);
-		assert_int_equal(read_number(fd, '*'), 2);
-		read_text(fd, cursor, sizeof(cursor));
-		for (long left = read_number(fd, '*'); left > 0; left--) {
-			read_text(fd, text, sizeof(text));
+		assert_int_equal(client_read_number(fd, '*'), 2);
+		client_read_bulk(fd, cursor, sizeof(cursor));
+		for (long left = client_read_number(fd, '*'); left > 0; left--) {
+			client_read_bulk(fd, text, sizeof(text));
 			assert_memory_equal(text, "key:", 4);
 			seen[atoi(text + 4)]++;
 		}
@@ -305,10 +252,9 @@ test_readonly_with_a_bound(void **context)
 static void
 test_readonly_at_a_node_with_a_bound(void **context)
 {
-	struct fake_node *node = calloc(1, sizeof(*node));
+	struct fake_node *node = node_make();
 
 	(void)context;
-	assert_non_null(node);
 	node->stale_ns_max = 50000 * UINT64_C(1000000);
 	fake_start(node);
 	node->is_not_master = true;
@@ -328,8 +274,7 @@ test_readonly_at_a_node_with_a_bound(void **context)
 	client_send(fd, "RESET\r\nREADONLY\r\nGET k\r\n");
 	client_expect(fd, "+RESET\r\n+OK\r\n$-1\r\n");
 	close(fd);
-	fake_stop(node);
-	free(node);
+	node_free(node);
 }
 
 /* A connection of class memory sees what was answered in it; the others what is durable. */
@@ -391,7 +336,6 @@ test_glob(void **context)
 int
 main(void)
 {
-#define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		NODE_TEST(test_values),
 		NODE_TEST(test_values_wait_for_room),
