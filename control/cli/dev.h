@@ -20,7 +20,6 @@
 #define DEV_NODES_MAX 4u
 #define DEV_NETNS_MAX 40u
 #define DEV_MTU       1500u
-#define DEV_MTU6      1504u
 #define DEV_MTU_JUMBO 9000u
 #define DEV_LINKS_MAX 2u
 /* Of node id: on the management network, with namespaces, and on data network number. */

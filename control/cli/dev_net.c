@@ -210,13 +210,6 @@ dev_net_remove(const struct dev *dev, char *text, size_t text_bytes)
 	return script.bytes == 0 || run_ip(NULL, &script, text, text_bytes);
 }
 
-/* A frame with one unit of a block has 1504 bytes of IPv6. */
-static uint32_t
-link_mtu(const struct dev *dev)
-{
-	return dev->is_ipv6 && dev->mtu < DEV_MTU6 ? DEV_MTU6 : dev->mtu;
-}
-
 /* One data link of @node: to the switch, or to each node behind it in the list. */
 static void
 script_data(const struct dev *dev, uint32_t index, uint32_t link, struct script *script)
@@ -299,7 +292,7 @@ script_switch(const struct dev *dev, struct script *script)
 		for (uint32_t i = 0; i < dev->node_count; i++) {
 			end_name(&dev->nodes[i], link, port);
 			if (!dev->nodes[i].is_witness)
-				script_bridge_port(bridge, port, link_mtu(dev), script);
+				script_bridge_port(bridge, port, dev->mtu, script);
 		}
 	}
 }
@@ -326,7 +319,7 @@ script_node(const struct dev *dev, const struct dev_node *self, struct script *s
 		data_name(dev, peer, link, name);
 		add_line(script,
 			 "link set %s addrgenmode none\nlink set %s mtu %u\nlink set %s up\n", name,
-			 name, link_mtu(dev), name);
+			 name, dev->mtu, name);
 	}
 }
 

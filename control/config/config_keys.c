@@ -121,7 +121,7 @@ const size_t config_device_key_count = COUNT(config_device_keys);
 const struct config_key config_port_keys[] = {
 	{ "device", CONFIG_STRING, PORT(device), 0, 0, NULL, NULL, true },
 	{ "ip", CONFIG_IP, PORT(ip), 0, 0, "", NULL, true },
-	{ "payload_max", CONFIG_COUNT, PORT(payload_max), 1456, 8972, "0", NULL, true },
+	{ "payload_max", CONFIG_COUNT, PORT(payload_max), 1448, 8972, "0", NULL, true },
 	{ "peers", CONFIG_IDS, PORT(peers), 1, NET_NODES_MAX - 1, "", NULL, true },
 };
 const size_t config_port_key_count = COUNT(config_port_keys);

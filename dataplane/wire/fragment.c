@@ -65,7 +65,7 @@ fragment_decode(const uint8_t *body, uint32_t body_bytes, struct fragment_hdr *f
 		.unit_count = le16_get(le.unit_count),
 		.last_unit_bytes = le16_get(le.last_unit_bytes),
 	};
-	if (!fragment_is_sound(fragment) || le64_get(le.reserved) != 0)
+	if (!fragment_is_sound(fragment))
 		return TERN_ERR_MALFORMED;
 	if (body_bytes != FRAGMENT_HDR_BYTES + fragment_payload_bytes(fragment))
 		return TERN_ERR_MALFORMED;

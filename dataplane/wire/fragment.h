@@ -18,7 +18,7 @@
 
 #define FRAGMENT_UNIT_BYTES     1344u
 #define FRAGMENT_UNITS_PER_PAGE 3u
-#define FRAGMENT_HDR_BYTES      48u
+#define FRAGMENT_HDR_BYTES      40u
 #define FETCH_RANGES_MAX        32u
 
 struct fragment_hdr_le {
@@ -30,9 +30,11 @@ struct fragment_hdr_le {
 	le16 last_unit_bytes; /* bytes used of the block's last unit, 1..1344 */
 	le32 block_pages;
 	le64 commit_index; /* the master's, when it sent this */
-	le64 reserved;
 };
-static_assert(sizeof(struct fragment_hdr_le) == FRAGMENT_HDR_BYTES, "frozen by format 1");
+static_assert(sizeof(struct fragment_hdr_le) == FRAGMENT_HDR_BYTES, "frozen by frame version 3");
+/* IPv6 on an ordinary Ethernet: an MTU of 1500, 48 of it headers of IPv6 and UDP. */
+static_assert(FRAME_HDR_BYTES + FRAGMENT_HDR_BYTES + FRAGMENT_UNIT_BYTES <= 1452,
+	      "a unit fits a frame on every network");
 
 struct fragment_hdr {
 	uint64_t log_index, page_lsn, commit_index;

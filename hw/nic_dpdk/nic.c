@@ -134,8 +134,7 @@ port_check(const struct nic_port_config *from, uint32_t number, struct nic *nic,
 	eth->udp_port_base = from->udp_port_base;
 	eth->payload_bytes_max = from->payload_bytes_max;
 	if (eth->payload_bytes_max == 0)
-		eth->payload_bytes_max =
-		    max_u32(MTU_DEFAULT - nic_eth_ip_udp_bytes(eth), NIC_PAYLOAD_BYTES_MIN);
+		eth->payload_bytes_max = MTU_DEFAULT - nic_eth_ip_udp_bytes(eth);
 	if (eth->payload_bytes_max < NIC_PAYLOAD_BYTES_MIN ||
 	    nic_eth_mtu(eth) > NIC_PAYLOAD_BYTES_MAX + NIC_IP4_UDP_BYTES)
 		return refuse(to, TERN_ERR_CONFIG, "data port %u: payload of %u bytes, %u..%u",

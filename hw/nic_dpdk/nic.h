@@ -45,7 +45,7 @@
 #define NIC_PEERS_MAX         64u
 #define NIC_DEVICE_BYTES      320u
 #define NIC_SOCKET_PATH_MAX   107u  /* a Unix socket path, without its NUL */
-#define NIC_PAYLOAD_BYTES_MIN 1456u /* UDP payload: a frame with one unit of a block */
+#define NIC_PAYLOAD_BYTES_MIN 1448u /* UDP payload: a frame with one unit of a block */
 #define NIC_PAYLOAD_BYTES_MAX 8972u /* 8952 over IPv6 */
 #define NIC_UDP_PORTS         8u /* a port takes frames to udp_port_base .. + NIC_UDP_PORTS - 1 */
 
@@ -56,7 +56,7 @@ struct nic_port_config {
 	 * "net_af_packet0,iface=NAME", "net_af_xdp0,iface=NAME", another virtual device with its
 	 * arguments, or a PCI address "0000:01:00.0". */
 	char device[NIC_DEVICE_BYTES];
-	/* Of UDP: MTU - 28, over IPv6 MTU - 48. 0: 1472, over IPv6 1456 (an MTU of 1504) */
+	/* Of UDP: MTU - 28, over IPv6 MTU - 48. 0: 1472, over IPv6 1452 */
 	uint16_t payload_bytes_max;
 	struct inet_addr ip;    /* ours on this port */
 	uint16_t udp_port_base; /* ours: source of what is sent */

@@ -21,8 +21,7 @@
 #include "hw/nic_dpdk/nic_internal.h"
 
 /* Of net_af_xdp: one buffer a frame, and that is less than a page. */
-#define XDP_MTU_MAX  1500u
-#define XDP_MTU6_MAX 1504u /* a frame with one unit of a block */
+#define XDP_MTU_MAX 1500u
 /* What a ring of net_af_packet holds beside a frame, and its frame size unless told. */
 #define RING_OVERHEAD      112u
 #define RING_FRAME_DEFAULT 2048u
@@ -84,12 +83,6 @@ check_ring(const struct nic_eth *eth, const char *device, char *err, size_t err_
 	return TERN_ERR_CONFIG;
 }
 
-static uint32_t
-xdp_mtu_max(const struct nic_eth *eth)
-{
-	return inet_addr_is_v4(&eth->ip) ? XDP_MTU_MAX : XDP_MTU6_MAX;
-}
-
 enum tern_err
 nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_bytes)
 {
@@ -103,11 +96,11 @@ nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_
 			       device, sizeof(eth->interface) - 1);
 		return TERN_ERR_CONFIG;
 	}
-	if (!eth->is_af_packet && nic_eth_mtu(eth) > xdp_mtu_max(eth)) {
+	if (!eth->is_af_packet && nic_eth_mtu(eth) > XDP_MTU_MAX) {
 		(void)snprintf(err, err_bytes,
 			       "%s: payload_max %u, at most %u with net_af_xdp; use net_af_packet",
 			       device, eth->payload_bytes_max,
-			       xdp_mtu_max(eth) - nic_eth_ip_udp_bytes(eth));
+			       XDP_MTU_MAX - nic_eth_ip_udp_bytes(eth));
 		return TERN_ERR_CONFIG;
 	}
 	eth->interface_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

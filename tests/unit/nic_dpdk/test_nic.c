@@ -64,7 +64,7 @@ static void
 test_ipv6(void **state)
 {
 	(void)state;
-	traffic_of(1456, true);
+	traffic_of(1452, true);
 	traffic_of(8952, true);
 }
 
@@ -87,7 +87,7 @@ wait_ports(uint32_t port)
 static void
 two_links(bool is_ipv6)
 {
-	pair_open(&pair, 1456);
+	pair_open(&pair, 1452);
 	pair.is_ipv6 = is_ipv6;
 	pair.link_count = 2;
 	pair_start(&pair, NODE_A);
