@@ -170,6 +170,7 @@ complete_flight(struct endpoint *endpoint, const struct submit_completion *compl
 		.id = flight->id,
 		.log_index = completion->log_index,
 		.reply = completion->reply,
+		.copies = completion->copies,
 		.is_memory = completion->class_ == COMMAND_MEMORY,
 	};
 	if (flight->is_open)
@@ -182,8 +183,9 @@ complete_flight(struct endpoint *endpoint, const struct submit_completion *compl
 	endpoint->flights_used--;
 }
 
-static void
-answer_read(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t applied_index)
+/* What the reader's view holds; bytes are borrowed from it. */
+static struct native_reply
+reply_of(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t applied_index)
 {
 	const struct state_value value =
 	    state_read_get(endpoint->reader, waiter->key, waiter->key_bytes);
@@ -192,6 +194,7 @@ answer_read(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_
 		.outcome = NATIVE_DONE,
 		.id = waiter->id,
 		.log_index = applied_index,
+		.is_memory = waiter->is_memory,
 	};
 
 	switch (value.type) {
@@ -210,7 +213,58 @@ answer_read(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_
 		reply.integer = value.integer;
 		break;
 	}
+	return reply;
+}
+
+/* Class memory: a view of its own, for what it shows may be rolled back while it is read. So the
+ * value is copied, and told only if the view was good to its end. */
+static bool
+answer_memory_read(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t need)
+{
+	const uint64_t applied_index = state_read_begin_provisional(endpoint->reader);
+	struct native_reply reply = reply_of(endpoint, waiter, applied_index);
+
+	if (reply.outcome == NATIVE_DONE && reply.type == NATIVE_VALUE_BYTES) {
+		memcpy(endpoint->value, reply.value, reply.value_bytes);
+		reply.value = endpoint->value;
+	}
+	if (!state_read_end_provisional(endpoint->reader) || applied_index < need)
+		return false;
 	endpoint_reply(endpoint, &waiter->peer, &reply);
+	return true;
+}
+
+/* Answers what it can of a batch whose read point is known; false: the state is not as far. */
+static bool
+answer_reads(struct endpoint *endpoint, const struct read_batch *batch)
+{
+	const uint64_t need = batch->completion.log_index;
+	uint64_t applied_index = 0;
+	bool is_open = false, is_good = true;
+
+	for (; endpoint->waiter_first != batch->waiter_end; endpoint->waiter_first++) {
+		const struct read_waiter *waiter =
+		    &endpoint->waiters[endpoint->waiter_first % ENDPOINT_READS_MAX];
+		if (waiter->is_memory) {
+			if (is_open)
+				state_read_end(endpoint->reader);
+			is_open = false;
+			is_good = answer_memory_read(endpoint, waiter, need);
+		} else {
+			if (!is_open)
+				applied_index = state_read_begin(endpoint->reader);
+			is_open = true;
+			is_good = applied_index >= need;
+			const struct native_reply reply = reply_of(endpoint, waiter, applied_index);
+			if (is_good)
+				endpoint_reply(endpoint, &waiter->peer, &reply);
+		}
+		if (!is_good)
+			break;
+	}
+	if (is_open)
+		state_read_end(endpoint->reader);
+	return is_good;
 }
 
 /* Answers the oldest batch; false: it has to wait. */
@@ -220,17 +274,12 @@ answer_batch(struct endpoint *endpoint)
 	const struct read_batch *batch =
 	    &endpoint->batches[endpoint->batch_first % ENDPOINT_BATCHES_MAX];
 	const enum native_outcome outcome = outcome_of(&batch->completion);
-	uint64_t applied_index = 0;
 
 	if (endpoint->batch_first == endpoint->batch_end || !batch->is_answered)
 		return false;
-	if (outcome == NATIVE_DONE) {
-		applied_index = state_read_begin(endpoint->reader);
-		if (applied_index < batch->completion.log_index) {
-			state_read_end(endpoint->reader);
-			endpoint->needs_retry = true;
-			return false;
-		}
+	if (outcome == NATIVE_DONE && !answer_reads(endpoint, batch)) {
+		endpoint->needs_retry = true;
+		return false;
 	}
 	for (; endpoint->waiter_first != batch->waiter_end; endpoint->waiter_first++) {
 		const struct read_waiter *waiter =
@@ -238,13 +287,8 @@ answer_batch(struct endpoint *endpoint)
 		const struct native_reply refusal = { .what = NATIVE_WHAT_READ,
 						      .outcome = outcome,
 						      .id = waiter->id };
-		if (outcome == NATIVE_DONE)
-			answer_read(endpoint, waiter, applied_index);
-		else
-			endpoint_reply(endpoint, &waiter->peer, &refusal);
+		endpoint_reply(endpoint, &waiter->peer, &refusal);
 	}
-	if (outcome == NATIVE_DONE)
-		state_read_end(endpoint->reader);
 	endpoint->batch_first++;
 	return true;
 }

@@ -124,8 +124,9 @@ take_memory(struct endpoint *endpoint)
 	endpoint->waiters = calloc(ENDPOINT_READS_MAX, sizeof(*endpoint->waiters));
 	endpoint->outs = calloc(ENDPOINT_OUT_MAX, sizeof(*endpoint->outs));
 	endpoint->in = malloc((size_t)ENDPOINT_BURST * NATIVE_FRAME_BYTES_MAX);
+	endpoint->value = malloc(NATIVE_VALUE_BYTES_MAX);
 	if (endpoint->flights == NULL || endpoint->waiters == NULL || endpoint->outs == NULL ||
-	    endpoint->in == NULL)
+	    endpoint->in == NULL || endpoint->value == NULL)
 		return false;
 	for (uint32_t i = 0; i < in_flight_max; i++)
 		endpoint->flights[i].next = i + 1 < in_flight_max ? i + 1 : ENDPOINT_NONE;
@@ -172,6 +173,7 @@ release(struct endpoint *endpoint)
 	free(endpoint->waiters);
 	free(endpoint->outs);
 	free(endpoint->in);
+	free(endpoint->value);
 	free(endpoint);
 }
 

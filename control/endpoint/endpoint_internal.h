@@ -47,6 +47,7 @@ struct flight {
 struct read_waiter {
 	struct peer_name peer;
 	uint64_t id;
+	bool is_memory;
 	uint32_t key_bytes;
 	uint8_t key[COMMAND_KEY_BYTES_MAX];
 };
@@ -95,6 +96,7 @@ struct endpoint {
 	struct out_frame *outs;
 	uint32_t out_next; /* the next to give way */
 	uint8_t *in;       /* ENDPOINT_BURST datagrams */
+	uint8_t *value;    /* NATIVE_VALUE_BYTES_MAX: of a view that may fail */
 
 	_Atomic bool is_stopping;
 	bool has_started;

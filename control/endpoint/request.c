@@ -167,6 +167,7 @@ take_read(struct endpoint *endpoint, const struct peer_name *peer, const struct 
 	    &endpoint->waiters[endpoint->waiter_end++ % ENDPOINT_READS_MAX];
 	waiter->peer = *peer;
 	waiter->id = read->id;
+	waiter->is_memory = read->is_memory;
 	waiter->key_bytes = read->key_bytes;
 	memcpy(waiter->key, read->key, read->key_bytes);
 	endpoint_count(&endpoint->counters.reads);

@@ -156,7 +156,7 @@ completed(void *context, const struct tern_result *result)
 	struct forward *forward = entry->gateway->forward;
 	const struct reply *reply = client_reply(result);
 	struct submit_completion completion = { .outcome = SUBMIT_DONE,
-						.copies = 1,
+						.copies = (uint16_t)result->copies,
 						/* It passes: try again, here. */
 						.master_id = entry->gateway->node_id,
 						.log_index = result->log_index };

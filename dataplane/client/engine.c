@@ -101,14 +101,13 @@ engine_submit(struct engine *engine, const struct tern_request *request, uint64_
 	const int failed = engine_encode(call, request);
 	if (failed != 0)
 		return failed;
-	if (!is_read) {
-		const enum tern_class class_ =
-		    request->class_ != TERN_CLASS_DEFAULT ? request->class_ : engine->class_;
-		if (class_ < TERN_CLASS_DEFAULT || class_ > TERN_CLASS_MEMORY)
-			return -EINVAL;
-		if (class_ == TERN_CLASS_MEMORY)
-			command_set_class(call->memory, COMMAND_MEMORY);
-	}
+	const enum tern_class class_ =
+	    request->class_ != TERN_CLASS_DEFAULT ? request->class_ : engine->class_;
+	if (class_ < TERN_CLASS_DEFAULT || class_ > TERN_CLASS_MEMORY)
+		return -EINVAL;
+	call->is_memory = is_read && class_ == TERN_CLASS_MEMORY;
+	if (!is_read && class_ == TERN_CLASS_MEMORY)
+		command_set_class(call->memory, COMMAND_MEMORY);
 	call_begin(engine, call, now_ns);
 	call->deadline_ns = now_ns + (request->deadline_ms != 0 ? request->deadline_ms * 1000000ull
 								: engine->deadline_ns);
@@ -226,7 +225,7 @@ emit_gathered(struct engine *engine, struct native_writer *writer, enum native_k
 static bool
 add_call(struct engine *engine, struct native_writer *writer, struct call *call)
 {
-	const struct native_read read = { call->id, call->memory, call->bytes };
+	const struct native_read read = { call->id, call->memory, call->bytes, call->is_memory };
 
 	if (call->is_read)
 		return native_add_read(writer, &read);

@@ -30,6 +30,7 @@ enum call_state { CALL_FREE = 0, CALL_OPEN, CALL_DONE };
 struct call {
 	enum call_state state;
 	bool is_read, is_log_full; /* is_log_full: what was last heard of it */
+	bool is_memory;            /* is_read: of class memory */
 	bool is_command;           /* by engine_submit_command */
 	struct reply reply;        /* is_command; kind 0: none came */
 	uint64_t id;               /* seq, or the read's number */
@@ -53,7 +54,7 @@ struct engine {
 	struct engine_node nodes[ENGINE_NODES_MAX];
 	uint32_t node_count;
 	uint64_t deadline_ns, retry_min_ns, retry_max_ns, seed;
-	enum tern_class class_; /* of writes that name none */
+	enum tern_class class_; /* of requests that name none */
 	uint8_t *memory;        /* ENGINE_CALLS times ENGINE_CALL_BYTES */
 	void (*send)(void *context, const struct engine_node *node, const uint8_t *frame,
 		     uint32_t bytes);

@@ -61,6 +61,7 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 
 	result->log_index = reply->log_index;
 	result->class_ = reply->is_memory ? TERN_CLASS_MEMORY : TERN_CLASS_DURABLE;
+	result->copies = reply->copies;
 	if (call->is_command) {
 		call->reply = reply->reply;
 		call->reply.data = NULL;
@@ -118,6 +119,7 @@ read_done(struct engine *engine, struct call *call, const struct native_reply *r
 	struct tern_result *result = &call->result;
 
 	result->log_index = reply->log_index;
+	result->class_ = reply->is_memory ? TERN_CLASS_MEMORY : TERN_CLASS_DURABLE;
 	result->is_found = reply->type != NATIVE_VALUE_NONE;
 	result->value = call->memory;
 	switch (reply->type) {

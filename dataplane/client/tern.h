@@ -42,7 +42,9 @@ struct tern_client;
 
 /* When a write is answered TERN_DONE. DURABLE: flushed on every copy that a commit counts. MEMORY:
  * received by them, so that it survives any one crash or cut; faster, and a weaker promise. With a
- * single copy left MEMORY waits for its flush. Reads show what is durable. */
+ * single copy left MEMORY waits for its flush. A read of class DURABLE shows what is durable, one
+ * of class MEMORY all that was answered in either class: so who writes in class memory and reads
+ * what it wrote reads in class memory as well. */
 enum tern_class { TERN_CLASS_DEFAULT = 0, TERN_CLASS_DURABLE, TERN_CLASS_MEMORY };
 
 struct tern_options {
@@ -52,7 +54,7 @@ struct tern_options {
 	uint32_t deadline_ms;   /* of a request that names none; 0: 10 s */
 	uint32_t retry_min_ms;  /* before a request is sent again; 0: 50 ms, doubling up to */
 	uint32_t retry_max_ms;  /* 0: 500 ms */
-	enum tern_class class_; /* of a write that names none; default: durable */
+	enum tern_class class_; /* of a request that names none; default: durable */
 };
 
 /* Opens a socket; talks to nobody yet. On an error *client is NULL and @why (may be NULL) says what
@@ -64,7 +66,7 @@ TERN_API int tern_open(const struct tern_options *options, struct tern_client **
 TERN_API void tern_close(struct tern_client *client);
 
 enum tern_op {
-	TERN_GET = 1, /* key; linearizable */
+	TERN_GET = 1, /* key; linearizable, under the promise of its class */
 	TERN_SET,     /* key, value */
 	TERN_MSET,    /* pairs: all keys at one position */
 	TERN_DELETE,  /* pairs: their keys; answers how many were there */
@@ -104,7 +106,9 @@ struct tern_result {
 	    *value; /* GET: bytes, integers as decimal text; lent until the callback returns */
 	uint32_t value_bytes;
 	uint64_t log_index;     /* DONE: the position at or before which it is visible */
-	enum tern_class class_; /* DONE, a write: what is met; at least what was asked for */
+	enum tern_class class_; /* DONE, a write: what is met, at least what was asked for; a read:
+				 * MEMORY if it may show what is not durable yet */
+	uint32_t copies;        /* DONE, a write: nodes that hold it as class_ says; 0: not known */
 };
 
 /* Called from tern_poll and from synchronous calls, once for every request that tern_submit took.
@@ -127,7 +131,7 @@ struct tern_request {
 	uint32_t deadline_ms; /* from now; 0: the client's */
 	tern_callback *done;  /* NULL: nobody wants to know */
 	void *context;
-	enum tern_class class_; /* writes */
+	enum tern_class class_;
 };
 
 /* Takes a copy of the request; it is sent by the next tern_poll. 0, -EAGAIN, -EINVAL, -EMSGSIZE. */

@@ -16,21 +16,21 @@ struct node_le {
 	le16 node_id, port;
 	le32 ipv4; /* 0: 16 bytes of IPv6 follow */
 };
-static_assert(sizeof(struct node_le) == 8, "frozen by version 1");
+static_assert(sizeof(struct node_le) == 8, "frozen by version 2");
 
 struct read_le {
 	le64 id;
-	le32 key_bytes, reserved;
+	le32 key_bytes, class_; /* class_: enum command_class, durable or memory */
 };
-static_assert(sizeof(struct read_le) == NATIVE_READ_BYTES, "frozen by version 1");
+static_assert(sizeof(struct read_le) == NATIVE_READ_BYTES, "frozen by version 2");
 
 struct reply_le {
 	le64 id;
 	uint8_t what, outcome, kind, flags; /* kind: enum reply_kind, READ: enum native_value */
-	le32 value_bytes;
+	le32 extent;                        /* READ: bytes of the value; otherwise copies */
 	le64 log_index, value, delta, bound;
 };
-static_assert(sizeof(struct reply_le) == NATIVE_REPLY_BYTES, "frozen by version 1");
+static_assert(sizeof(struct reply_le) == NATIVE_REPLY_BYTES, "frozen by version 2");
 
 /* ---- writing ---- */
 
@@ -96,7 +96,9 @@ bool
 native_add_read(struct native_writer *writer, const struct native_read *read)
 {
 	const struct read_le le = { .id = le64_make(read->id),
-				    .key_bytes = le32_make(read->key_bytes) };
+				    .key_bytes = le32_make(read->key_bytes),
+				    .class_ = le32_make(read->is_memory ? COMMAND_MEMORY
+									: COMMAND_DURABLE) };
 
 	INVARIANT(read->key_bytes >= 1 && read->key_bytes <= COMMAND_KEY_BYTES_MAX);
 	return add(writer, &le, sizeof(le), read->key, read->key_bytes);
@@ -131,10 +133,11 @@ native_add_reply(struct native_writer *writer, const struct native_reply *reply)
 		return add(writer, &le, sizeof(le), NULL, 0);
 	if (reply->what == NATIVE_WHAT_READ) {
 		le.kind = (uint8_t)reply->type;
+		le.flags = reply->is_memory ? FLAG_IS_MEMORY : 0;
 		if (reply->type == NATIVE_VALUE_INTEGER)
 			le.value = le64_make((uint64_t)reply->integer);
 		if (has_value(reply))
-			le.value_bytes = le32_make(reply->value_bytes);
+			le.extent = le32_make(reply->value_bytes);
 		return add(writer, &le, sizeof(le), reply->value,
 			   has_value(reply) ? reply->value_bytes : 0);
 	}
@@ -142,6 +145,7 @@ native_add_reply(struct native_writer *writer, const struct native_reply *reply)
 	le.flags = (uint8_t)((reply->reply.is_max ? FLAG_IS_MAX : 0) |
 			     (reply->reply.is_repeat ? FLAG_IS_REPEAT : 0) |
 			     (reply->is_memory ? FLAG_IS_MEMORY : 0));
+	le.extent = le32_make(reply->copies);
 	le.value = le64_make((uint64_t)reply->reply.value);
 	le.delta = le64_make((uint64_t)reply->reply.delta);
 	le.bound = le64_make((uint64_t)reply->reply.bound);
@@ -260,13 +264,15 @@ native_next_read(struct native_cursor *cursor, struct native_read *read)
 	if (cursor->end - cursor->at < (ptrdiff_t)sizeof(le))
 		return false;
 	memcpy(&le, cursor->at, sizeof(le));
-	const uint32_t key_bytes = le32_get(le.key_bytes);
-	if (key_bytes < 1 || key_bytes > COMMAND_KEY_BYTES_MAX || le32_get(le.reserved) != 0)
+	const uint32_t key_bytes = le32_get(le.key_bytes), class_ = le32_get(le.class_);
+	if (key_bytes < 1 || key_bytes > COMMAND_KEY_BYTES_MAX ||
+	    (class_ != COMMAND_DURABLE && class_ != COMMAND_MEMORY))
 		return false;
 	const uint8_t *at = take(cursor, sizeof(le), key_bytes);
 	if (at == NULL)
 		return false;
-	*read = (struct native_read){ le64_get(le.id), at + sizeof(le), key_bytes };
+	*read = (struct native_read){ le64_get(le.id), at + sizeof(le), key_bytes,
+				      class_ == COMMAND_MEMORY };
 	return true;
 }
 
@@ -282,12 +288,11 @@ reply_fits(const struct reply_le *le)
 	    (le->flags & ~(FLAG_IS_MAX | FLAG_IS_REPEAT | FLAG_IS_MEMORY)) != 0)
 		return false;
 	if (le->outcome != NATIVE_DONE)
-		return le->kind == 0 && le->flags == 0 && le32_get(le->value_bytes) == 0 &&
-		       !has_numbers;
+		return le->kind == 0 && le->flags == 0 && le32_get(le->extent) == 0 && !has_numbers;
 	if (!is_read)
-		return le->kind >= REPLY_OK && le32_get(le->value_bytes) == 0;
-	if (le->kind > NATIVE_VALUE_INTEGER || le->flags != 0 ||
-	    (le->kind != NATIVE_VALUE_BYTES && le32_get(le->value_bytes) != 0))
+		return le->kind >= REPLY_OK && le32_get(le->extent) <= NATIVE_NODES_MAX;
+	if (le->kind > NATIVE_VALUE_INTEGER || (le->flags & ~FLAG_IS_MEMORY) != 0 ||
+	    (le->kind != NATIVE_VALUE_BYTES && le32_get(le->extent) != 0))
 		return false;
 	return le->kind == NATIVE_VALUE_INTEGER ? bytes_are_zero(&le->delta, 2 * sizeof(le64))
 						: !has_numbers;
@@ -301,7 +306,8 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 	if (cursor->end - cursor->at < (ptrdiff_t)sizeof(le))
 		return false;
 	memcpy(&le, cursor->at, sizeof(le));
-	const uint32_t value_bytes = le32_get(le.value_bytes);
+	const uint32_t extent = le32_get(le.extent);
+	const uint32_t value_bytes = le.what == NATIVE_WHAT_READ ? extent : 0;
 	if (!reply_fits(&le) || value_bytes > NATIVE_VALUE_BYTES_MAX)
 		return false;
 	const uint8_t *at = take(cursor, sizeof(le), value_bytes);
@@ -315,6 +321,7 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 	};
 	if (reply->outcome != NATIVE_DONE)
 		return true;
+	reply->is_memory = (le.flags & FLAG_IS_MEMORY) != 0;
 	if (reply->what == NATIVE_WHAT_READ) {
 		reply->type = (enum native_value)le.kind;
 		reply->value = at + sizeof(le);
@@ -322,7 +329,7 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 		reply->integer = (int64_t)le64_get(le.value);
 		return true;
 	}
-	reply->is_memory = (le.flags & FLAG_IS_MEMORY) != 0;
+	reply->copies = (uint16_t)extent;
 	reply->reply = (struct reply){
 		.kind = (enum reply_kind)le.kind,
 		.is_max = (le.flags & FLAG_IS_MAX) != 0,

@@ -21,7 +21,7 @@
 #include "dataplane/wire/command.h"
 #include "dataplane/wire/inet_addr.h"
 
-#define NATIVE_VERSION         1u
+#define NATIVE_VERSION         2u
 #define NATIVE_HDR_BYTES       40u
 #define NATIVE_REPLY_BYTES     48u
 #define NATIVE_READ_BYTES      16u
@@ -53,7 +53,7 @@ struct native_hdr_le {
 	le64 token;      /* random, the client's; the node returns it */
 	le64 term;       /* node: its current term */
 };
-static_assert(sizeof(struct native_hdr_le) == NATIVE_HDR_BYTES, "frozen by version 1");
+static_assert(sizeof(struct native_hdr_le) == NATIVE_HDR_BYTES, "frozen by version 2");
 
 struct native_hdr {
 	enum native_kind kind;
@@ -72,6 +72,7 @@ struct native_read {
 	uint64_t id;
 	const uint8_t *key; /* borrowed from the frame */
 	uint32_t key_bytes; /* 1..COMMAND_KEY_BYTES_MAX */
+	bool is_memory;     /* shows what was answered in class memory, too */
 };
 
 enum native_what { NATIVE_WHAT_OPEN = 1, NATIVE_WHAT_WRITE, NATIVE_WHAT_READ };
@@ -96,8 +97,9 @@ struct native_reply {
 	enum native_outcome outcome;
 	uint64_t id; /* OPEN: its number; WRITE: seq; READ: its id */
 	uint64_t log_index;
-	struct reply reply;     /* OPEN, WRITE: DONE */
-	bool is_memory;         /* the same: met in class memory, not flushed yet */
+	struct reply reply; /* OPEN, WRITE: DONE */
+	uint16_t copies;    /* the same: nodes that hold it, as its class says; 0: not known */
+	bool is_memory;     /* DONE: met in class memory, not flushed yet; READ: may show that */
 	enum native_value type; /* READ: DONE */
 	const uint8_t *value;   /* READ, BYTES: borrowed */
 	uint32_t value_bytes;   /* READ, BYTES */

@@ -90,6 +90,7 @@ run_command(struct fake_cluster *cluster, const uint8_t *bytes, uint32_t length,
 	out->outcome = NATIVE_DONE;
 	out->log_index = cluster->log_index;
 	out->is_memory = command.class_ == COMMAND_MEMORY;
+	out->copies = 2;
 	cluster->executions += !out->reply.is_repeat;
 	cluster->repeats += out->reply.is_repeat;
 }
@@ -120,6 +121,7 @@ answer_read(struct fake_cluster *cluster, uint32_t node, const struct native_rea
 	if (node != cluster->master)
 		return;
 	out->log_index = state_read_begin(cluster->reader);
+	out->is_memory = read->is_memory;
 	const struct state_value value =
 	    state_read_get(cluster->reader, read->key, read->key_bytes);
 	out->type = value.type == STATE_NONE      ? NATIVE_VALUE_NONE

@@ -185,6 +185,17 @@ test_class(void **context)
 	assert_int_equal(submit(&tally, request), -EINVAL);
 	assert_int_equal(tally.done, 4);
 	assert_int_equal(tally.last, 4);
+	/* Reads have one as well, by the same rule. */
+	request = (struct tern_request){ .op = TERN_GET, .key = "a", .key_bytes = 1 };
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_MEMORY);
+	request.class_ = TERN_CLASS_DURABLE;
+	assert_int_equal(submit(&tally, request), 0);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.class_, TERN_CLASS_DURABLE);
+	request.class_ = (enum tern_class)3;
+	assert_int_equal(submit(&tally, request), -EINVAL);
 	cluster_end(cluster);
 }
 

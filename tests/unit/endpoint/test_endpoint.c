@@ -36,9 +36,10 @@ struct node {
 	_Atomic bool is_stopping, is_held;
 	_Atomic uint32_t outcome; /* of everything; 0: DONE */
 	_Atomic uint64_t writes, reads;
+	_Atomic bool is_read_point_early; /* read points are known before what they name is seen */
 	struct submit_completion held[HELD_MAX];
 	_Atomic uint32_t held_count;
-	uint64_t log_index;
+	uint64_t log_index, committed_index;
 };
 
 static void
@@ -70,12 +71,17 @@ take_one(struct node *node, const struct submit_request *request)
 		state_apply(node->state, (struct state_position){ node->log_index, 0 }, 1, &command,
 			    &completion.reply);
 		state_publish(node->state, node->log_index);
-		state_commit(node->state, node->log_index);
+		completion.copies = 2;
+		completion.class_ = (uint16_t)command.class_;
+		if (command.class_ != COMMAND_MEMORY) {
+			state_commit(node->state, node->log_index);
+			node->committed_index = node->log_index;
+		}
 		state_reclaim_turn(node->state, true);
 		(void)state_grace_period(node->state);
 		node->writes++;
 	} else {
-		completion.log_index = node->log_index;
+		completion.log_index = node->committed_index + (node->is_read_point_early ? 2 : 0);
 		node->reads++;
 	}
 	if (!node->is_held)
@@ -315,6 +321,56 @@ test_library(void **context)
 	node_stop(&node);
 }
 
+/* What was answered in class memory, and is not durable yet, is shown to reads of that class. */
+static void
+test_class_memory(void **context)
+{
+	const char value[] = "new";
+	struct tern_request set = {
+		.op = TERN_SET, .key = "k", .key_bytes = 1, .value = "old", .value_bytes = 3
+	};
+	struct tern_request get = { .op = TERN_GET, .key = "k", .key_bytes = 1 };
+	char back[8] = "";
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	assert_int_equal(tern_run(client, &set, &result), 0);
+	assert_int_equal(result.class_, TERN_CLASS_DURABLE);
+	assert_int_equal(result.copies, 2);
+	set.value = value;
+	set.class_ = get.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(tern_run(client, &set, &result), 0);
+	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
+	assert_int_equal(tern_get(client, "k", 1, back, sizeof(back), &result), 0);
+	assert_string_equal(back, "old");
+	assert_int_equal(result.class_, TERN_CLASS_DURABLE);
+	tern_close(client);
+	/* The class of a whole client; read points of both classes are the same. */
+	struct tern_options options = { .class_ = TERN_CLASS_MEMORY };
+	char address[32];
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", endpoint_port(node.endpoint));
+	options.addresses = address;
+	assert_int_equal(tern_open(&options, &client, NULL, 0), 0);
+	assert_int_equal(tern_get(client, "k", 1, back, sizeof(back), &result), 0);
+	assert_string_equal(back, value);
+	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
+	/* A read point that names more than is published: the read waits for that. */
+	set.class_ = TERN_CLASS_DURABLE;
+	node.is_read_point_early = true;
+	assert_int_equal(tern_submit(client, &get), 0);
+	for (uint32_t i = 0; i < 50; i++)
+		assert_int_equal(tern_poll(client, 1), 0);
+	node.is_read_point_early = false;
+	assert_int_equal(tern_submit(client, &set), 0);
+	while (tern_pending(client) != 0)
+		assert_true(tern_poll(client, 1000) >= 0);
+	tern_close(client);
+	node_stop(&node);
+}
+
 static void
 count_done(void *context, const struct tern_result *result)
 {
@@ -459,9 +515,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),
-		cmocka_unit_test(test_more_than_fits),
-		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_library),        cmocka_unit_test(test_class_memory),
+		cmocka_unit_test(test_more_than_fits), cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_datagrams),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

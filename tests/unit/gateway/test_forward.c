@@ -39,7 +39,8 @@ answer(struct master *master, struct native_writer *writer, const struct command
 	struct native_reply reply = { .what = NATIVE_WHAT_WRITE,
 				      .outcome = NATIVE_DONE,
 				      .id = command->seq,
-				      .log_index = 1 };
+				      .log_index = 1,
+				      .copies = 3 };
 
 	if (command->op == COMMAND_ADD && (command->flags & COMMAND_HAS_MIN) != 0)
 		reply.reply =
@@ -208,6 +209,9 @@ test_replies(void **context)
 		assert_int_equal(master->numbers[i], i + 1);
 	assert_int_equal(master->ops[3], COMMAND_DELETE);
 	assert_int_equal(master->classes[8], COMMAND_DURABLE);
+	/* How many hold it is the master's word, too. */
+	client_send(fd, "WAIT 1 0\r\n");
+	client_expect(fd, ":2\r\n");
 	client_send(fd, "TERN.CLASS memory\r\nSET k v\r\n");
 	client_expect(fd, "+OK\r\n+OK\r\n");
 	assert_int_equal(master->classes[9], COMMAND_MEMORY);

@@ -833,7 +833,7 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 {
 	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(0x7f000001) },
 					     { 2, 7302, inet_addr_v4(0x7f000002) } };
-	const struct native_read read = { 801, (const uint8_t *)"user:1", 6 };
+	const struct native_read read = { 801, (const uint8_t *)"user:1", 6, true };
 	const struct native_reply replies[] = {
 		{ .what = NATIVE_WHAT_OPEN,
 		  .outcome = NATIVE_DONE,
@@ -844,6 +844,8 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 		  .outcome = NATIVE_DONE,
 		  .id = 805,
 		  .log_index = 806,
+		  .copies = 2,
+		  .is_memory = true,
 		  .reply = { .kind = REPLY_BOUND,
 			     .is_max = true,
 			     .is_repeat = true,
@@ -862,6 +864,7 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 		  .outcome = NATIVE_DONE,
 		  .id = 813,
 		  .log_index = 814,
+		  .is_memory = true,
 		  .type = NATIVE_VALUE_INTEGER,
 		  .integer = -815 },
 	};
