@@ -346,6 +346,7 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "checkpoint_age_ms", checkpoint_age_ms(s));
 	put(node, "checkpoints_written", s->checkpoints);
 	put(node, "checkpoints_ended", s->checkpoints_ended);
+	put(node, "checkpoints_failing", s->checkpoints_failing);
 	put(node, "checkpoints_bad", s->checkpoints_bad);
 	put(node, "blocks_sealed", s->blocks_sealed);
 	put(node, "blocks_accepted", s->blocks_accepted);

@@ -275,6 +275,52 @@ log_warnings(const json_t *nodes, json_t *warnings)
 	}
 }
 
+/* Checkpoints that do not come to be: the log before them is not used again, and fills up. */
+static void
+checkpoint_warnings(const json_t *nodes, json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const uint64_t failing = integer(entry, "checkpoints_failing");
+		if (failing != 0)
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf(
+				"%s has given up its last %llu checkpoints: memory for old "
+				"versions "
+				"is short (raise state.capacity on every node), or they outgrew "
+				"their room on the device (begin a new cluster); its log is not "
+				"used again before one is made, and fills up",
+				name ? name : "?", (unsigned long long)failing));
+	}
+}
+
+/* Data nodes with logs of two kinds: no commit that counts both is durable. */
+static void
+mixed_warnings(const json_t *nodes, json_t *warnings)
+{
+	const char *kept = NULL, *forgotten = NULL;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const json_t *is_volatile = json_object_get(entry, "log_volatile");
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		if (!is_text(entry, "kind", "data") || !is_volatile)
+			continue;
+		if (json_is_true(is_volatile))
+			forgotten = name;
+		else
+			kept = name;
+	}
+	if (kept && forgotten)
+		(void)json_array_append_new(
+		    warnings, json_sprintf("the log of %s is on its device and that of %s in RAM: "
+					   "say `volatile` on all data nodes or on none, and make "
+					   "the storage of the other kind anew",
+					   kept, forgotten));
+}
+
 static uint32_t
 count_data(const json_t *nodes)
 {
@@ -301,8 +347,10 @@ cluster_judge(json_t *status)
 	const json_t *master = cluster_master(status);
 	json_t *warnings = limit_warnings(nodes);
 	add_cluster_warnings(nodes, warnings);
-	bool is_whole = json_array_size(warnings) == 0; /* limits and clusters agree */
+	mixed_warnings(nodes, warnings);
+	bool is_whole = json_array_size(warnings) == 0; /* limits, clusters, logs agree */
 	log_warnings(nodes, warnings);
+	checkpoint_warnings(nodes, warnings);
 	const bool is_alone = count_data(nodes) == 1;
 	enum admin_exit health = ADMIN_EXIT_DEGRADED;
 

@@ -251,12 +251,31 @@ tell_log_use(const struct ternd *node, const struct node_status *status, uint32_
 		      (unsigned long long)used, (unsigned long long)area);
 }
 
-/* The main thread's work until a signal, or until the lcore gives up. */
+/* Tells of checkpoints that do not come to be, each time that their number has doubled, and once
+ * that there is one again. */
 static void
+tell_checkpoints(const struct ternd *node, const struct node_status *status, uint64_t *told)
+{
+	const uint64_t failing = status->checkpoints_failing;
+
+	if (failing == 0 ? *told == 0 : failing < 2 * *told)
+		return;
+	*told = failing;
+	platform_diag(failing == 0 ? PLATFORM_INFO : PLATFORM_WARNING,
+		      "%s node=%s given_up=%llu checkpoint_index=%llu term=%llu log_index=%llu",
+		      failing == 0 ? "checkpoint_made_again" : "checkpoint_given_up",
+		      node->config.name, (unsigned long long)failing,
+		      (unsigned long long)status->checkpoint_index,
+		      (unsigned long long)status->term, (unsigned long long)status->last_index);
+}
+
+/* The main thread's work until a signal, or until the lcore gives up. False: this node must not
+ * stay in its cluster. */
+static bool
 supervise(struct ternd *node, int signals)
 {
 	struct pollfd fd = { .fd = signals, .events = POLLIN };
-	uint64_t told[CORE_ALARM_LAST + 1] = { 0 };
+	uint64_t told[CORE_ALARM_LAST + 1] = { 0 }, told_checkpoints = 0;
 	uint8_t role = 0, mode = 0;
 	uint32_t told_log_use = 0;
 	int wait_ms = 1;
@@ -266,7 +285,7 @@ supervise(struct ternd *node, int signals)
 		const int phase = atomic_load(&node->lcore.phase);
 
 		if (phase == LCORE_FAILED || phase == LCORE_ENDED)
-			return;
+			return true;
 		wait_ms = maintain(node);
 		while (divergent_turn(node))
 			;
@@ -274,6 +293,9 @@ supervise(struct ternd *node, int signals)
 		status_read(node->status, &status);
 		admin_alarms_tell(node->config.name, &status, told);
 		tell_log_use(node, &status, &told_log_use);
+		tell_checkpoints(node, &status, &told_checkpoints);
+		if (status.is_log_mixed)
+			return false;
 		if (status.role != role || status.mode != mode) {
 			role = status.role;
 			mode = status.mode;
@@ -286,6 +308,7 @@ supervise(struct ternd *node, int signals)
 				      (unsigned long long)status.commit_index);
 		}
 	}
+	return true;
 }
 
 /* Waits until the lcore has recovered the log, or could not. Ports are maintained meanwhile. */
@@ -303,6 +326,16 @@ await_boot(struct ternd *node, int signals)
 			;
 	}
 	return atomic_load(&node->lcore.phase) == LCORE_RUNNING;
+}
+
+static const char *
+mixed_text(const struct ternd *node)
+{
+	return node->config.is_log_volatile
+		   ? "the log of this node is in RAM (volatile = true), and that of its master is "
+		     "not: all data nodes have one kind; make its storage anew without `volatile`"
+		   : "the log of this node is on its device, and that of its master is in RAM: all "
+		     "data nodes have one kind; say volatile = true and make its storage anew";
 }
 
 static int
@@ -326,7 +359,8 @@ run(struct ternd *node, int signals)
 	} else {
 		platform_diag(PLATFORM_INFO, "started node=%s id=%u", node->config.name,
 			      node->config.id);
-		supervise(node, signals);
+		if (!supervise(node, signals))
+			code = fail(node, ADMIN_EXIT_CONFIG, mixed_text(node));
 	}
 	/* The lcore goes on polling until it has handed over: maintenance must not stop before. */
 	lcore_stop(node);

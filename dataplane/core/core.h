@@ -235,6 +235,7 @@ struct core_view {
 	    applied_index;
 	bool is_forgetful; /* its log was volatile and it may lack what it acknowledged: no voter */
 	bool is_volatile;  /* master: a log that its commits count does not outlive its process */
+	bool is_mixed; /* replica: of its master's log and its own one is volatile, one is not */
 	uint64_t last_term;
 	uint32_t last_epoch;
 	struct hash128 commit_chain, last_chain;

@@ -70,6 +70,8 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 
 	replica_follow(core, peer);
 	core->master_epoch = beat->epoch;
+	core->view.is_mixed =
+	    ((beat->health & MSG_HEALTH_VOLATILE) != 0) != core->config.is_log_volatile;
 	/* A matched log is a prefix of the master's, so all that is committed there is here. */
 	if (core->match == CORE_MATCH_DONE)
 		core_commit_to(core, beat->commit_index < core->last_index ? beat->commit_index

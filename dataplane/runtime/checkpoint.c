@@ -144,6 +144,7 @@ give_up(struct runtime *rt)
 	state_checkpoint_end(rt->config.state);
 	c->phase = CHECKPOINT_IDLE;
 	c->ended++;
+	c->failing++;
 	/* The next one is sooner done with. */
 	if (c->entries_max < UINT32_MAX / 8)
 		c->entries_max *= 8;
@@ -297,6 +298,7 @@ checkpoint_superblock_done(struct runtime *rt)
 		c->durable_ns = rt->now_ns;
 		c->entries_max = ENTRIES_MIN;
 		c->written++;
+		c->failing = 0;
 		note_durable(rt);
 	}
 	c->is_base_written = c->is_name_written = false;

@@ -48,6 +48,7 @@ struct checkpointer {
 	uint64_t newest_index, older_index;    /* of what the durable superblock names; 0: none */
 	uint64_t durable_ns;     /* when the newest came to be; 0: before this start */
 	uint64_t written, ended; /* counted since the start */
+	uint64_t failing;        /* ended since the newest came to be */
 };
 
 /* Boot: storage has room for checkpoints. */

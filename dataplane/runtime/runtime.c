@@ -150,6 +150,18 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 }
 
 static void
+fill_checkpoints(const struct runtime *rt, struct node_status *status)
+{
+	status->checkpoint_index = rt->checkpoint.newest_index;
+	status->checkpoint_ns = rt->checkpoint.durable_ns;
+	status->checkpoints = rt->checkpoint.written;
+	status->checkpoints_ended = rt->checkpoint.ended;
+	status->checkpoints_failing = rt->checkpoint.failing;
+	status->checkpoints_bad = rt->boot.checkpoints_bad;
+	status->has_checkpoints = rt->checkpoint.phase != CHECKPOINT_OFF;
+}
+
+static void
 fill_status(const struct runtime *rt, struct node_status *status)
 {
 	const struct core_view *view = core_view(rt->core);
@@ -169,6 +181,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.is_damaged = rt->is_damaged || rt->is_apply_stopped || view->is_quarantined,
 		.is_log_volatile = rt->config.is_log_volatile,
 		.is_forgetful = view->is_forgetful,
+		.is_log_mixed = view->is_mixed,
 		.term = view->term,
 		.rset = view->rset,
 		.epoch = view->epoch,
@@ -190,12 +203,6 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.log_base_index = log.base_index,
 		.log_common_index = log.common_index,
 		.log_laps = log.next_cell / log.area_pages,
-		.checkpoint_index = rt->checkpoint.newest_index,
-		.checkpoint_ns = rt->checkpoint.durable_ns,
-		.checkpoints = rt->checkpoint.written,
-		.checkpoints_ended = rt->checkpoint.ended,
-		.checkpoints_bad = rt->boot.checkpoints_bad,
-		.has_checkpoints = rt->checkpoint.phase != CHECKPOINT_OFF,
 		.blocks_sealed = rt->blocks_sealed,
 		.blocks_accepted = log.blocks_accepted,
 		.groups_written = rt->groups_written,
@@ -219,6 +226,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.fresh_ns = view->fresh_ns,
 		.echo_ns = view->echo_ns,
 	};
+	fill_checkpoints(rt, status);
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
 	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));

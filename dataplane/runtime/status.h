@@ -26,8 +26,9 @@
 	X(stale_generation)                                                                 \
 	X(wrong_receiver)                                                                   \
 	X(wrong_shard)                                                                      \
-	X(unknown_sender) X(stale_boot) X(stale_term) X(fragment_duplicate) X(fragment_old) \
-	    X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
+	X(unknown_sender)                                                                   \
+	X(stale_boot) X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead) \
+	    X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -56,6 +57,7 @@ struct node_status {
 	uint16_t node_id, master_id;
 	uint8_t role, mode; /* enum core_role, enum core_mode */
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
+	bool is_log_mixed;    /* replica: its master's log is volatile and its own is not, or so */
 	bool has_checkpoints; /* storage has room for them */
 	uint64_t term, rset;
 	uint32_t epoch, copies;
@@ -71,6 +73,7 @@ struct node_status {
 	uint64_t
 	    checkpoint_ns; /* when it came to be, on the monotonic clock; 0: before the start */
 	uint64_t checkpoints, checkpoints_ended, checkpoints_bad; /* since the start */
+	uint64_t checkpoints_failing; /* given up since the newest came to be */
 	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
 	uint64_t elections, solo_entries, duplex_returns, truncations;
 	uint64_t rollbacks, memory_commits_lost;      /* the latter in blocks */

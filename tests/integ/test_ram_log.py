@@ -2,8 +2,9 @@
 """Logs in RAM: status says so, the device holds the superblock only, replication and failover go on.
 A node that ended has forgotten its log: it comes back as no voter, catches up, and is whole again
 only then: after that it takes over with every write. All at once are gone for ever, and nobody
-leads."""
+leads. A node whose log is on its device has no place among them."""
 import os
+import re
 import subprocess
 import time
 
@@ -84,6 +85,27 @@ def test(case):
     client = memory_client(cluster, master)
     for key, value in (('key1999', 'value 1999'), ('after', '1'), ('both', '1')):
         require(client.call('GET', key) == value, key)
+
+    case.step('a node whose log is on its device finds a master whose log is not')
+    storage = case.path('durable')
+    mixed = case.path('mixed.conf')
+    with open(os.path.join(cluster.dir, replica, 'node.conf'), encoding='utf-8') as handle:
+        text = handle.read()
+    for pattern, value in (('volatile = true;', ''), (r'storage = "[^"]*"', f'storage = "{storage}"'),
+                           (r'path = "[^"]*device0"', f'path = "{storage}/device0"')):
+        text, count = re.subn(pattern, value, text)
+        require(count == 1, f'{pattern} in {text}')
+    with open(mixed, 'w', encoding='utf-8') as handle:
+        handle.write(text)
+    done = subprocess.run([cluster.tern, 'node', 'init', '--config', mixed], capture_output=True,
+                          text=True, timeout=60)
+    require(done.returncode == 0, done.stderr)
+    done = subprocess.run([os.path.join(cluster.build, 'control/daemon/ternd'), '--config', mixed],
+                          capture_output=True, text=True, timeout=60)
+    print('   ' + done.stderr.strip().splitlines()[-1])
+    require(done.returncode == 8 and 'all data nodes have one kind' in done.stderr,
+            f'exit {done.returncode}\n{done.stderr}')
+    require(client.call('SET', 'alone', 1) == 'OK', 'the master goes on')
 
     case.step('all die: nobody remembers, nobody leads')
     cluster.dev('kill', master)

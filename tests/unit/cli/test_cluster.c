@@ -144,6 +144,40 @@ a_log_that_is_used_up_warns(void **unused)
 	}
 }
 
+static void
+checkpoints_that_fail_are_said(void **unused)
+{
+	json_t *status = pair("master", "DUPLEX", usual, usual);
+	json_t *b = json_array_get(json_object_get(status, "nodes"), 1);
+
+	(void)unused;
+	(void)json_object_set_new(b, "checkpoints_failing", json_integer(3));
+	assert_int_equal(cluster_judge(status), ADMIN_EXIT_OK); /* nothing is lost yet */
+	assert_int_equal(json_array_size(json_object_get(status, "warnings")), 1);
+	assert_non_null(strstr(warning(status, 0), "b has given up its last 3 checkpoints"));
+	json_decref(status);
+}
+
+static void
+logs_of_two_kinds_are_said(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < 2; i++) {
+		json_t *status = pair("master", "DUPLEX", usual, usual);
+		json_t *nodes = json_object_get(status, "nodes");
+		(void)json_object_set_new(json_array_get(nodes, 0), "log_volatile", json_true());
+		(void)json_object_set_new(json_array_get(nodes, 1), "log_volatile",
+					  json_boolean(i == 0));
+		assert_int_equal(cluster_judge(status),
+				 i == 0 ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED);
+		assert_int_equal(json_array_size(json_object_get(status, "warnings")), i);
+		if (i == 1)
+			assert_non_null(strstr(warning(status, 0), "the log of b is on its device "
+								   "and that of a in RAM"));
+		json_decref(status);
+	}
+}
+
 int
 main(void)
 {
@@ -154,6 +188,8 @@ main(void)
 		cmocka_unit_test(storage_of_two_clusters_is_said),
 		cmocka_unit_test(a_node_that_is_down_has_no_limits),
 		cmocka_unit_test(a_log_that_is_used_up_warns),
+		cmocka_unit_test(checkpoints_that_fail_are_said),
+		cmocka_unit_test(logs_of_two_kinds_are_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,6 +260,22 @@ test_forgetful_replica_comes_back(void **state)
 	end_converged(pair);
 }
 
+/* Whoever runs the node has to know: with logs of two kinds nothing is durable on both. */
+static void
+test_two_kinds_of_logs(void **state)
+{
+	const struct pair pair = duplex_volatile(12, false);
+
+	(void)state;
+	assert_false(cluster_view(pair.cluster, pair.other)->is_mixed);
+	cluster_crash(pair.cluster, pair.other);
+	cluster_start(pair.cluster, pair.other);
+	assert_true(cluster_until(pair.cluster, pair.other, CORE_MODE_REPLICA, SECOND));
+	assert_true(cluster_view(pair.cluster, pair.other)->is_mixed);
+	assert_false(cluster_view(pair.cluster, pair.master)->is_mixed);
+	end_converged(pair);
+}
+
 /* It must not elect, nor be elected, before it holds everything again. */
 static void
 test_forgetful_replica_is_no_voter(void **state)
@@ -307,6 +323,7 @@ main(void)
 		cmocka_unit_test(test_restarted_replica_counts_anew),
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_forgetful_replica_comes_back),
+		cmocka_unit_test(test_two_kinds_of_logs),
 		cmocka_unit_test(test_forgetful_replica_is_no_voter),
 		cmocka_unit_test(test_all_forgot),
 	};
