@@ -79,6 +79,7 @@ cmd_exec_plan(const struct command_call *call, struct write_plan *plan)
 	if (multi->parts_count == 0)
 		return NULL; /* nothing to submit: cmd_exec answers */
 	plan->op = COMMAND_MULTI;
+	plan->is_read = !multi->has_write;
 	plan->encoded = multi->parts;
 	plan->encoded_bytes = multi->parts_used;
 	plan->encoded_count = multi->parts_count;

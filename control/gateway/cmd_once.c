@@ -33,6 +33,7 @@ cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 	if ((plan->flags & (COMMAND_GET_OLD | COMMAND_IF_ABSENT | COMMAND_IF_PRESENT)) != 0 ||
 	    plan->op == COMMAND_GET)
 		return "ERR TERN.ONCE takes no command with such options";
+	plan->is_read = false; /* a repeat has to find it in the session */
 	plan->client_id = (uint64_t)client_id;
 	plan->seq = (uint64_t)seq;
 	/* Which numbers the client has still open is not said: all that the window can hold. */

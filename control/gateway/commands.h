@@ -39,6 +39,7 @@ struct write_plan {
 	uint32_t encoded_bytes, encoded_count;
 	uint64_t reply_bytes;
 	bool is_memory; /* of class memory, whatever the connection's is */
+	bool is_read;   /* a transaction without a write: it need not be logged */
 };
 
 enum gateway_command_kind { GATEWAY_LOCAL = 1, GATEWAY_READ, GATEWAY_WRITE };

@@ -50,6 +50,19 @@ run_local(struct connection *conn, struct command_call *call, const struct gatew
 	connection_output_settle(conn, mark);
 }
 
+static struct slot *
+read_slot_add(struct connection *conn, const struct gateway_command *command)
+{
+	struct slot *slot = connection_slot_add(conn, SLOT_READ);
+
+	slot->command = command;
+	slot->is_silent = reply_is_silent(conn);
+	slot->is_exec = command == &multi_exec_read;
+	if (slot->is_exec)
+		multi_read_sent(conn);
+	return slot;
+}
+
 /* Room at the lcore or in the queue: true when the request was taken. */
 static bool
 take_read(struct connection *conn, const struct gateway_command *command)
@@ -60,9 +73,7 @@ take_read(struct connection *conn, const struct gateway_command *command)
 		gateway_park(conn->gateway, conn);
 		return false;
 	}
-	struct slot *slot = connection_slot_add(conn, SLOT_READ);
-	slot->command = command;
-	slot->is_silent = reply_is_silent(conn);
+	(void)read_slot_add(conn, command);
 	return true;
 }
 
@@ -71,14 +82,24 @@ take_local_read(struct connection *conn, const struct gateway_command *command)
 {
 	if (!connection_has_slot_room(conn))
 		return false;
-	struct slot *slot = connection_slot_add(conn, SLOT_READ);
-	slot->command = command;
+	struct slot *slot = read_slot_add(conn, command);
 	slot->outcome = SUBMIT_DONE;
 	slot->is_ready = true;
 	slot->is_local = true;
-	slot->is_silent = reply_is_silent(conn);
 	gateway_count(&conn->gateway->counters.reads, 1);
 	return true;
+}
+
+/* A read whose arguments are right: from what this node has applied, or at a read point. With
+ * *@wrong set it is refused, otherwise true when it was taken. */
+static bool
+take_any_read(struct connection *conn, const struct gateway_command *command, const char **wrong)
+{
+	const bool is_local = connection_read_is_local(conn, wrong);
+
+	if (*wrong != NULL)
+		return false;
+	return is_local ? take_local_read(conn, command) : take_read(conn, command);
 }
 
 static bool
@@ -137,13 +158,19 @@ take_request(struct connection *conn, const struct resp_request *request)
 
 	if (may_submit && command->kind == GATEWAY_READ) {
 		wrong = command->check(&call);
-		const bool is_local = wrong == NULL && connection_read_is_local(conn, &wrong);
+		const bool is_taken = wrong == NULL && take_any_read(conn, command, &wrong);
 		if (wrong == NULL)
-			return is_local ? take_local_read(conn, command) : take_read(conn, command);
+			return is_taken;
 	} else if (may_submit && command->kind == GATEWAY_WRITE) {
 		struct write_plan plan = { 0 };
 		bool is_too_large = false;
 		wrong = command->plan(&call, &plan);
+		if (wrong == NULL && plan.is_read) {
+			const bool is_taken = take_any_read(conn, &multi_exec_read, &wrong);
+			if (wrong == NULL)
+				return is_taken;
+			multi_drop(conn); /* refused, and MULTI leaves nothing behind it */
+		}
 		const bool has_command = wrong == NULL && plan.op != 0;
 		if (has_command && take_write(conn, command, &plan, &is_too_large))
 			return true;

@@ -36,6 +36,16 @@ multi_sent(struct connection *conn)
 	multi->is_sent = true;
 }
 
+void
+multi_read_sent(struct connection *conn)
+{
+	struct multi *multi = &conn->multi;
+
+	INVARIANT(multi->is_open && !multi->is_aborted && !multi->has_write);
+	multi->is_open = false;
+	multi->is_sent = true;
+}
+
 bool
 multi_takes(const struct command_call *call, const struct gateway_command *command)
 {
@@ -119,6 +129,7 @@ write_add(const struct command_call *call, const struct gateway_command *command
 
 	if (wrong != NULL)
 		return wrong;
+	call->conn->multi.has_write = true;
 	call->conn->multi.reply_bytes += gateway_plan_reply_bytes(call->gateway, &plan);
 	return part_add(call->conn, &plan);
 }
@@ -193,11 +204,29 @@ multi_queue(struct command_call *call, const struct gateway_command *command)
 
 /* ---- its answer ---- */
 
+/* Where the replies of the parts come from: the lcore's list, or the parts as a view shows them. */
+struct reply_source {
+	struct reply_cursor list;
+	struct state_reader *reader; /* NULL: the list */
+	const uint8_t *part;
+};
+
+static struct reply
+reply_next(struct reply_source *source)
+{
+	struct reply reply;
+
+	if (source->reader != NULL)
+		return multi_part_read(source->reader, &source->part);
+	const bool is_there = reply_list_next(&source->list, &reply);
+	INVARIANT(is_there);
+	return reply;
+}
+
 static void
-entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct reply_cursor *cursor)
+entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct reply_source *source)
 {
 	const bool is_expiry = entry->form >= MULTI_TTL && entry->form <= MULTI_PEXPIRETIME;
-	struct reply reply;
 
 	if (entry->form == MULTI_NOTHING) {
 		resp_simple(out, "OK");
@@ -206,8 +235,7 @@ entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct rep
 	if (entry->form == MULTI_MGET)
 		resp_array(out, entry->parts_count);
 	for (uint32_t i = 0; i < entry->parts_count; i++) {
-		const bool is_there = reply_list_next(cursor, &reply);
-		INVARIANT(is_there);
+		const struct reply reply = reply_next(source);
 		if (entry->form == MULTI_TYPE && reply.kind == REPLY_INTEGER)
 			resp_simple(out, reply.value != 0 ? "string" : "none");
 		else if (is_expiry && (reply.kind == REPLY_EXPIRY || reply.kind == REPLY_NULL))
@@ -218,19 +246,40 @@ entry_reply(struct resp_writer *out, const struct multi_entry *entry, struct rep
 	}
 }
 
+static void
+entries_reply(const struct multi *multi, struct resp_writer *out, struct reply_source *source)
+{
+	resp_array(out, multi->entries_count);
+	for (uint32_t i = 0; i < multi->entries_count && !out->is_full; i++)
+		entry_reply(out, &multi->entries[i], source);
+}
+
 void
 multi_reply(const struct connection *conn, struct resp_writer *out, const struct reply *reply)
 {
-	const struct multi *multi = &conn->multi;
-	struct reply_cursor cursor = { reply->data, reply->data + reply->bytes };
+	struct reply_source source = { .list = { reply->data, reply->data + reply->bytes } };
 
-	INVARIANT(multi->is_sent);
+	INVARIANT(conn->multi.is_sent);
 	if (reply->kind != REPLY_ARRAY) {
 		gateway_write_reply(out, reply);
 		return;
 	}
-	resp_array(out, multi->entries_count);
-	for (uint32_t i = 0; i < multi->entries_count && !out->is_full; i++)
-		entry_reply(out, &multi->entries[i], &cursor);
-	INVARIANT(out->is_full || cursor.at == cursor.end);
+	entries_reply(&conn->multi, out, &source);
+	INVARIANT(out->is_full || source.list.at == source.list.end);
+}
+
+void
+multi_read(struct command_call *call)
+{
+	const struct multi *multi = &call->conn->multi;
+	struct reply_source source = { .reader = call->reader, .part = multi->parts };
+	uint32_t watched = multi->parts_count;
+
+	INVARIANT(multi->is_sent && !multi->has_write);
+	for (uint32_t i = 0; i < multi->entries_count; i++)
+		watched -= multi->entries[i].parts_count;
+	if (multi_checks_hold(call->reader, &source.part, watched))
+		entries_reply(multi, call->out, &source);
+	else
+		resp_null_array(call->out);
 }

@@ -4,7 +4,8 @@
  * encoded parts of one command of the log, and the forms in which their replies are written.
  *
  * Invariants: is_open: nothing of the connection is at the lcore, for MULTI and what is queued are
- * answered in their turn; is_sent: EXEC is at the lcore, the forms wait for its answer.
+ * answered in their turn; is_sent: EXEC is at the lcore, the forms wait for its answer, and so do
+ * the parts if it only reads: then they are read when its read point is known.
  *
  * Owner: the gateway thread.
  */
@@ -19,6 +20,7 @@ struct connection;
 struct gateway_command;
 struct reply;
 struct resp_writer;
+struct state_reader;
 struct write_plan;
 
 /* How a command is queued, and how its reply looks. */
@@ -45,6 +47,7 @@ struct multi_entry {
 
 struct multi {
 	bool is_open, is_aborted, is_sent;
+	bool has_write; /* something is queued that has to be logged */
 	uint8_t *parts; /* arguments of the command as they are encoded */
 	uint32_t parts_used, parts_capacity;
 	uint32_t parts_count; /* watched keys included */
@@ -57,6 +60,8 @@ struct multi {
 void multi_drop(struct connection *conn);
 /* EXEC was submitted: its answer is still to be written. */
 void multi_sent(struct connection *conn);
+/* The same of an EXEC without a write, which is a read: the parts are still needed. */
+void multi_read_sent(struct connection *conn);
 /* Whether @command, as it was sent, goes into the open transaction. */
 bool multi_takes(const struct command_call *call, const struct gateway_command *command);
 /* Queues it and answers, or refuses it and spoils the transaction. */
@@ -65,5 +70,13 @@ void multi_queue(struct command_call *call, const struct gateway_command *comman
 bool multi_watch(struct connection *conn, const struct write_plan *check);
 /* The reply to EXEC. */
 void multi_reply(const struct connection *conn, struct resp_writer *out, const struct reply *reply);
+
+/* EXEC without a write: a command of kind READ, and what it does in its view. */
+extern const struct gateway_command multi_exec_read;
+void multi_read(struct command_call *call);
+
+/* multi_read.c: encoded parts as a view shows them. *@at: the part, then behind it. */
+struct reply multi_part_read(struct state_reader *reader, const uint8_t **at);
+bool multi_checks_hold(struct state_reader *reader, const uint8_t **at, uint32_t count);
 
 #endif

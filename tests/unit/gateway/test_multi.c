@@ -346,6 +346,93 @@ test_many_parts(void **context)
 	close(fd);
 }
 
+/* Twelve forms of reads: from a view when they are alone, in the log beside a write. */
+#define READS                                                                           \
+	"MULTI\r\nGET a\r\nGET n\r\nMGET a none n\r\nEXISTS a n none a\r\nSTRLEN a\r\n" \
+	"STRLEN n\r\nTYPE a\r\nTYPE none\r\nTTL none\r\nTTL a\r\nPEXPIRETIME e\r\n"     \
+	"UNWATCH\r\n"
+#define READS_QUEUED                                                                           \
+	"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n" \
+	"+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+#define READS_REPLIES                                                                       \
+	"$3\r\none\r\n$2\r\n-7\r\n*3\r\n$3\r\none\r\n$-1\r\n$2\r\n-7\r\n:3\r\n:3\r\n:2\r\n" \
+	"+string\r\n+none\r\n:-2\r\n:-1\r\n:9000000000000\r\n+OK\r\n"
+
+static void
+test_reads_alone(void **context)
+{
+	static const struct step steps[] = {
+		{ "SET a one\r\nINCRBY n -7\r\nSET e v EXAT 9000000000\r\n",
+		  "+OK\r\n:-7\r\n+OK\r\n" },
+		{ READS "EXEC\r\n", READS_QUEUED "*12\r\n" READS_REPLIES },
+		{ READS "INCR x\r\nEXEC\r\n",
+		  READS_QUEUED "+QUEUED\r\n*13\r\n" READS_REPLIES ":1\r\n" },
+		{ "WATCH none a\r\nMULTI\r\nGET n\r\nEXEC\r\n",
+		  "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$2\r\n-7\r\n" },
+		{ "WATCH none\r\nMULTI\r\nEXEC\r\n", "+OK\r\n+OK\r\n*0\r\n" },
+		/* What was watched has changed: by a value, by nothing but a write, by coming. */
+		{ "WATCH n a\r\nSET a two\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		  "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n" },
+		{ "WATCH n a\r\nSET a two\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		  "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n" },
+		{ "WATCH none\r\nSET none 1\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		  "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n" },
+		{ "WATCH none\r\nDEL none\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		  "+OK\r\n:1\r\n+OK\r\n+QUEUED\r\n*-1\r\n" },
+		/* Everything is forgotten, and under a number it is logged. */
+		{ "EXEC\r\n", "-ERR EXEC without MULTI\r\n" },
+		{ "TERN.SESSION OPEN\r\n", ":1\r\n" },
+		{ "MULTI\r\nGET a\r\nTERN.ONCE 1 1 EXEC\r\n",
+		  "+OK\r\n+QUEUED\r\n*1\r\n$3\r\ntwo\r\n" },
+		{ "MULTI\r\nGET a\r\nTERN.ONCE 1 1 EXEC\r\n", "+OK\r\n+QUEUED\r\n+DONE\r\n" },
+		/* One after the other in one stream, and a write behind them that they do not see.
+		 */
+		{ "MULTI\r\nGET a\r\nEXEC\r\nSET a 3\r\nMULTI\r\nGET a\r\nEXEC\r\nGET a\r\n",
+		  "+OK\r\n+QUEUED\r\n*1\r\n$3\r\ntwo\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n"
+		  "$1\r\n3\r\n$1\r\n3\r\n" },
+	};
+	struct fake_node *node = *context;
+	const int fd = client_open(node);
+
+	RUN(fd, steps);
+	/* Ten writes, the transaction with INCR, and two under a number. */
+	assert_int_equal(node->writes_taken, 3 + 1 + 4 + 1 + 2 + 1);
+	close(fd);
+}
+
+/* At a replica such a transaction is a read like others. */
+static void
+test_reads_alone_at_a_replica(void **context)
+{
+	static const struct step steps[] = {
+		{ "MULTI\r\nGET a\r\nEXEC\r\nEXEC\r\n",
+		  "+OK\r\n+QUEUED\r\n-MOVED 0 10.0.0.2:7002\r\n-ERR EXEC without MULTI\r\n" },
+		{ "READONLY\r\nMULTI\r\nGET a\r\nEXISTS a\r\nEXEC\r\n",
+		  "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n1\r\n:1\r\n" },
+		{ "MULTI\r\nGET a\r\nINCR a\r\nEXEC\r\n",
+		  "+OK\r\n+QUEUED\r\n+QUEUED\r\n"
+		  "-READONLY You can't write against a read only replica.\r\n" },
+	};
+	struct fake_node *node = *context;
+	int fd = client_open(node);
+
+	client_send(fd, "SET a 1\r\n");
+	client_expect(fd, "+OK\r\n");
+	close(fd);
+	node->is_not_master = true;
+	node->master_id = 2;
+	fake_publish_role(node, false, 2);
+	fd = client_open(node);
+	RUN(fd, steps);
+	client_send(fd, "MULTI\r\nGET a\r\n");
+	client_expect(fd, "+OK\r\n+QUEUED\r\n");
+	fake_publish_role(node, false, 0);
+	client_send(fd, "EXEC\r\nEXEC\r\n");
+	client_expect(fd, "-MASTERDOWN Link with MASTER is down and no replica may answer.\r\n"
+			  "-ERR EXEC without MULTI\r\n");
+	close(fd);
+}
+
 static uint64_t
 bytes_when_all_are_gone(struct fake_node *node)
 {
@@ -401,6 +488,8 @@ main(void)
 		NODE_TEST(test_class_memory),
 		cmocka_unit_test(test_limits),
 		NODE_TEST(test_many_parts),
+		NODE_TEST(test_reads_alone),
+		NODE_TEST(test_reads_alone_at_a_replica),
 		NODE_TEST(test_memory_comes_back),
 	};
 
