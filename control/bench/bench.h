@@ -31,6 +31,9 @@ json_t *bench_report(const char *kind, json_t *config);
 /* Adds one measure to @report. */
 void bench_measure(json_t *report, const char *name, const char *unit, enum bench_better better,
 		   double value);
+/* Adds the median of @count values, which stay as they are, and beside it all of them: "values". */
+void bench_measure_median(json_t *report, const char *name, const char *unit,
+			  enum bench_better better, const double *values, uint32_t count);
 /* Adds p50, p90, p99, p99.9 and max of @histogram, named "@prefix p50" and so on, when it is not
  * empty. */
 void bench_measure_latency(json_t *report, const char *prefix, const struct histogram *histogram);
@@ -38,6 +41,7 @@ void bench_measure_latency(json_t *report, const char *prefix, const struct hist
 json_t *bench_latency_json(const struct histogram *histogram);
 /* The median of @count values, which are put in order; 0 when there are none. */
 double bench_median(double *values, uint32_t count);
+#define BENCH_VALUES_MAX 101u /* of bench_measure_median */
 
 /* Puts measures of two reports side by side: a new report of kind "compare" with "rows"
  * [{name, unit, better, a, b, ratio}] and "differences" [texts]: what else is not equal, so that

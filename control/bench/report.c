@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "control/bench/bench.h"
+#include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
 
 /* The value of the first line of /proc/cpuinfo that names the processor's model. */
@@ -60,6 +61,22 @@ bench_measure(json_t *report, const char *name, const char *unit, enum bench_bet
 				    json_pack("{s:s,s:s,s:s,s:f}", "name", name, "unit", unit,
 					      "better", better == BENCH_LOWER ? "lower" : "higher",
 					      "value", value));
+}
+
+void
+bench_measure_median(json_t *report, const char *name, const char *unit, enum bench_better better,
+		     const double *values, uint32_t count)
+{
+	double sorted[BENCH_VALUES_MAX];
+	json_t *measures = json_object_get(report, "measures"), *all = json_array();
+
+	INVARIANT(count <= BENCH_VALUES_MAX);
+	memcpy(sorted, values, count * sizeof(values[0]));
+	bench_measure(report, name, unit, better, bench_median(sorted, count));
+	for (uint32_t i = 0; i < count; i++)
+		(void)json_array_append_new(all, json_real(values[i]));
+	(void)json_object_set_new(json_array_get(measures, json_array_size(measures) - 1), "values",
+				  all);
 }
 
 void

@@ -47,17 +47,6 @@ bench_floor_run(struct cli *cli, struct bench_floor *floor)
 	return is_good ? ADMIN_EXIT_OK : cli_fail(cli, ADMIN_EXIT_FAILED, "%s", text);
 }
 
-/* Adds the median of @values, which stay as they are. */
-static void
-add_median(json_t *report, const char *name, const char *unit, enum bench_better better,
-	   const double *values, uint32_t count)
-{
-	double sorted[BENCH_RUNS_MAX];
-
-	memcpy(sorted, values, count * sizeof(values[0]));
-	bench_measure(report, name, unit, better, bench_median(sorted, count));
-}
-
 static void
 add_port(json_t *report, const struct bench_floor *floor)
 {
@@ -83,20 +72,22 @@ add_port(json_t *report, const struct bench_floor *floor)
 		for (uint32_t run = 0; run < floor->count; run++)
 			memcpy(&values[run], (const char *)&floor->ports[run] + rows[i].offset,
 			       sizeof(values[run]));
-		bench_measure(report, rows[i].name, rows[i].unit, rows[i].better,
-			      bench_median(values, floor->count));
+		bench_measure_median(report, rows[i].name, rows[i].unit, rows[i].better, values,
+				     floor->count);
 	}
 }
 
 void
 bench_floor_report(const struct bench_floor *floor, json_t *report)
 {
-	add_median(report, "device 4 KiB p50", "ns", BENCH_LOWER, floor->small_p50, floor->count);
-	add_median(report, "device 4 KiB p99", "ns", BENCH_LOWER, floor->small_p99, floor->count);
-	add_median(report, "device 4 KiB", "writes/s", BENCH_HIGHER, floor->small_rate,
-		   floor->count);
-	add_median(report, "device 256 KiB", "bytes/s", BENCH_HIGHER, floor->large_rate,
-		   floor->count);
+	bench_measure_median(report, "device 4 KiB p50", "ns", BENCH_LOWER, floor->small_p50,
+			     floor->count);
+	bench_measure_median(report, "device 4 KiB p99", "ns", BENCH_LOWER, floor->small_p99,
+			     floor->count);
+	bench_measure_median(report, "device 4 KiB", "writes/s", BENCH_HIGHER, floor->small_rate,
+			     floor->count);
+	bench_measure_median(report, "device 256 KiB", "bytes/s", BENCH_HIGHER, floor->large_rate,
+			     floor->count);
 	add_port(report, floor);
 	(void)json_object_set_new(report, "floor",
 				  json_pack("{s:i,s:s,s:i,s:i,s:s,s:i}", "writers",

@@ -18,6 +18,7 @@ struct replicate_point {
 struct replicate_series {
 	double rate[BENCH_RUNS_MAX], p50[BENCH_RUNS_MAX], p99[BENCH_RUNS_MAX];
 	double block_mean[BENCH_RUNS_MAX], p999[BENCH_RUNS_MAX], max[BENCH_RUNS_MAX];
+	uint32_t run[BENCH_RUNS_MAX]; /* whose floor it stands beside */
 	uint32_t count;
 };
 

@@ -40,37 +40,63 @@ replicate_cycles(const json_t *before, const json_t *after, json_int_t commands)
 	return nodes;
 }
 
-static double
-median_of(const double *values, uint32_t count)
-{
-	double sorted[BENCH_RUNS_MAX];
-
-	memcpy(sorted, values, count * sizeof(values[0]));
-	return bench_median(sorted, count);
-}
-
 static void
-add(json_t *report, const char *name, const char *what, const char *unit, enum bench_better better,
-    double value)
+add(json_t *report, const struct replicate_point *point, const char *what, const char *unit,
+    enum bench_better better, const double *values, uint32_t count)
 {
 	char text[64];
 
-	(void)snprintf(text, sizeof(text), "%s%s%s", name, what[0] ? " " : "", what);
-	bench_measure(report, text, unit, better, value);
+	(void)snprintf(text, sizeof(text), "%s%s%s", point->name, what[0] ? " " : "", what);
+	bench_measure_median(report, text, unit, better, values, count);
 }
 
-/* Bytes of UDP payload a second that the raw port moves in frames as large as the cluster's. */
+/* Bytes of UDP payload a second that the raw port moved in run @i in frames as large as the
+ * cluster's. */
 static double
-port_bytes(const struct replicate *r)
+port_bytes(const struct replicate *r, uint32_t i)
 {
 	const bool is_jumbo = r->frame_bytes > BENCH_FRAME_LONG;
-	double rates[BENCH_RUNS_MAX];
+	const struct bench_port_result *port = &r->floor.ports[i];
 
-	for (uint32_t i = 0; i < r->floor.count; i++)
-		rates[i] = is_jumbo ? r->floor.ports[i].jumbo_frames_per_s
-				    : r->floor.ports[i].long_frames_per_s;
-	return bench_median(rates, r->floor.count) *
+	return (is_jumbo ? port->jumbo_frames_per_s : port->long_frames_per_s) *
 	       ((is_jumbo ? BENCH_FRAME_JUMBO : BENCH_FRAME_LONG) - BENCH_PORT_HDR_BYTES);
+}
+
+enum ratio { RATIO_DEVICE, RATIO_PORT, RATIO_DEVICE_P50, MINUS_DEVICE_P50, RATIO_PORT_P50 };
+
+/* Of each load that counts, beside the floor of its own run. */
+static void
+add_beside(const struct replicate *r, uint32_t number, enum ratio ratio, const char *what,
+	   json_t *report)
+{
+	const struct replicate_point *point = &r->points[number];
+	const struct replicate_series *series = &r->series[number];
+	const bool is_higher = ratio == RATIO_DEVICE || ratio == RATIO_PORT;
+	double values[BENCH_RUNS_MAX];
+
+	for (uint32_t i = 0; i < series->count; i++) {
+		const uint32_t run = series->run[i];
+		const double bytes = series->rate[i] * point->command_bytes;
+		switch (ratio) {
+		case RATIO_DEVICE:
+			values[i] = bytes * r->copies / r->floor.large_rate[run];
+			break;
+		case RATIO_PORT:
+			values[i] = bytes / port_bytes(r, run);
+			break;
+		case RATIO_DEVICE_P50:
+			values[i] = series->p50[i] / r->floor.small_p50[run];
+			break;
+		case MINUS_DEVICE_P50:
+			values[i] = series->p50[i] - r->floor.small_p50[run];
+			break;
+		case RATIO_PORT_P50:
+			values[i] = series->p50[i] / r->floor.ports[run].short_p50_ns;
+			break;
+		}
+	}
+	add(report, point, what, ratio == MINUS_DEVICE_P50 ? "ns" : "times",
+	    is_higher ? BENCH_HIGHER : BENCH_LOWER, values, series->count);
 }
 
 static void
@@ -78,35 +104,32 @@ report_point(const struct replicate *r, uint32_t number, json_t *report)
 {
 	const struct replicate_point *point = &r->points[number];
 	const struct replicate_series *series = &r->series[number];
-	const struct bench_floor *floor = &r->floor;
-	const double rate = median_of(series->rate, series->count);
-	const double p50 = median_of(series->p50, series->count);
-	const double raw_p50 = median_of(floor->small_p50, floor->count);
-	const double raw_bytes = median_of(floor->large_rate, floor->count);
+	const uint32_t count = series->count;
+	double bytes[BENCH_RUNS_MAX];
 
-	if (series->count == 0)
+	if (count == 0)
 		return;
-	add(report, point->name, "", "commands/s", BENCH_HIGHER, rate);
-	add(report, point->name, "bytes", "bytes/s", BENCH_HIGHER, rate * point->command_bytes);
-	add(report, point->name, "p50", "ns", BENCH_LOWER, p50);
-	add(report, point->name, "p99", "ns", BENCH_LOWER, median_of(series->p99, series->count));
-	add(report, point->name, "p99.9", "ns", BENCH_LOWER,
-	    median_of(series->p999, series->count));
-	add(report, point->name, "max", "ns", BENCH_LOWER, median_of(series->max, series->count));
-	if (point->in_flight == 1 && !point->is_memory) {
-		add(report, point->name, "p50 / device", "times", BENCH_LOWER, p50 / raw_p50);
-		add(report, point->name, "p50 - device", "ns", BENCH_LOWER, p50 - raw_p50);
+	for (uint32_t i = 0; i < count; i++)
+		bytes[i] = series->rate[i] * point->command_bytes;
+	add(report, point, "", "commands/s", BENCH_HIGHER, series->rate, count);
+	add(report, point, "bytes", "bytes/s", BENCH_HIGHER, bytes, count);
+	add(report, point, "p50", "ns", BENCH_LOWER, series->p50, count);
+	add(report, point, "p99", "ns", BENCH_LOWER, series->p99, count);
+	add(report, point, "p99.9", "ns", BENCH_LOWER, series->p999, count);
+	add(report, point, "max", "ns", BENCH_LOWER, series->max, count);
+	if (point->in_flight == 1) {
+		add_beside(r, number, RATIO_PORT_P50, "p50 / port", report);
+		if (point->is_memory)
+			return;
+		add_beside(r, number, RATIO_DEVICE_P50, "p50 / device", report);
+		add_beside(r, number, MINUS_DEVICE_P50, "p50 - device", report);
+		return;
 	}
-	if (point->in_flight == 1)
-		return;
-	add(report, point->name, "commands a block", "commands", BENCH_HIGHER,
-	    median_of(series->block_mean, series->count));
+	add(report, point, "commands a block", "commands", BENCH_HIGHER, series->block_mean, count);
 	/* Every copy goes to a device, and the floor is that of as many writers together. */
 	if (!r->is_log_volatile)
-		add(report, point->name, "of the device", "times", BENCH_HIGHER,
-		    rate * point->command_bytes * r->copies / raw_bytes);
-	add(report, point->name, "of the port", "times", BENCH_HIGHER,
-	    rate * point->command_bytes / port_bytes(r));
+		add_beside(r, number, RATIO_DEVICE, "of the device", report);
+	add_beside(r, number, RATIO_PORT, "of the port", report);
 }
 
 static json_t *

@@ -185,6 +185,30 @@ format_value(double value, const char *unit, char out[CLI_CELL_MAX])
 		(void)snprintf(out, CLI_CELL_MAX, "%.*f %s", value < 100 ? 2 : 0, value, unit);
 }
 
+#define RANGE_MAX (2 * CLI_CELL_MAX + 8) /* two cells and what is between them */
+
+/* "(lowest .. highest)" of a measure's values; empty where there is one. */
+static void
+format_range(const json_t *measure, char range[RANGE_MAX])
+{
+	const json_t *values = json_object_get(measure, "values");
+	const char *unit = json_string_value(json_object_get(measure, "unit"));
+	char low[CLI_CELL_MAX], high[CLI_CELL_MAX];
+	double lowest = 0, highest = 0;
+
+	range[0] = '\0';
+	for (size_t i = 0; i < json_array_size(values); i++) {
+		const double value = json_number_value(json_array_get(values, i));
+		lowest = i == 0 || value < lowest ? value : lowest;
+		highest = i == 0 || value > highest ? value : highest;
+	}
+	if (json_array_size(values) < 2)
+		return;
+	format_value(lowest, unit, low);
+	format_value(highest, unit, high);
+	(void)snprintf(range, RANGE_MAX, "(%s .. %s)", low, high);
+}
+
 void
 bench_print_measures(struct cli *cli, const json_t *report)
 {
@@ -193,12 +217,13 @@ bench_print_measures(struct cli *cli, const json_t *report)
 
 	for (size_t i = 0; i < json_array_size(measures); i++) {
 		const json_t *measure = json_array_get(measures, i);
-		char value[CLI_CELL_MAX];
-		const char *cells[] = { json_string_value(json_object_get(measure, "name")),
-					value };
+		char value[CLI_CELL_MAX], range[RANGE_MAX];
+		const char *cells[] = { json_string_value(json_object_get(measure, "name")), value,
+					range };
 		format_value(json_number_value(json_object_get(measure, "value")),
 			     json_string_value(json_object_get(measure, "unit")), value);
-		cli_table_row(&table, 2, cells);
+		format_range(measure, range);
+		cli_table_row(&table, 3, cells);
 	}
 	cli_table_print(&table, cli->out);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `tern bench replicate`: the floor of the machine and Tern on top of it, in turns, in one run. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,9 +26,12 @@ static const struct replicate_point all_points[] = {
 	{ "64 B blocks of 1", SMALL_COMMAND, 1, 256, false },
 	{ "64 B blocks of 16", SMALL_COMMAND, 16, 4096, false },
 	{ "64 B full blocks", SMALL_COMMAND, 0, 16384, false },
+	{ "1 KiB blocks of 1", LARGE_COMMAND, 1, 256, false },
+	{ "1 KiB blocks of 16", LARGE_COMMAND, 16, 1024, false },
 	{ "1 KiB full blocks", LARGE_COMMAND, 0, 4096, false },
 };
 #define POINTS (sizeof(all_points) / sizeof(all_points[0]))
+static_assert(2 * POINTS <= REPLICATE_POINTS_MAX, "both classes");
 
 static void
 pause_poll(void)
@@ -208,6 +212,7 @@ note(struct replicate *r, const struct replicate_point *point, const json_t *res
 	const json_t *latency = json_object_get(result, "latency");
 	const uint32_t at = series->count++;
 
+	series->run[at] = r->floor.count - 1;
 	series->rate[at] = (double)integer(json_object_get(result, "outcomes"), "done") * 1e9 /
 			   (double)(integer(result, "elapsed_ns") + 1);
 	series->p50[at] = (double)integer(latency, "p50");

@@ -168,8 +168,9 @@ def test_replicate(case):
             report['cluster']['copies'] == 2,  # of three, two are waited for
             report['cluster'])
     loads = {load['point']: load for load in report['loads']}
-    require(len(loads) == 6, list(loads))
-    for name, size in (('64 B blocks of 1', 1), ('64 B blocks of 16', 16)):
+    require(len(loads) == 8, list(loads))
+    for name, size in (('64 B blocks of 1', 1), ('64 B blocks of 16', 16),
+                       ('1 KiB blocks of 1', 1), ('1 KiB blocks of 16', 16)):
         sizes = loads[name]['block_size']
         require(sizes['p50'] == size and sizes['max'] == size, f'{name}: {sizes}')
     for load in loads.values():
