@@ -405,6 +405,9 @@ verb_cluster_switchover(struct cli *cli)
 				"the master \"%s\" is not in the list of "
 				"nodes; the node files disagree",
 				from);
+	else if (!target && !cli->arguments[0])
+		code = cli_fail(cli, ADMIN_EXIT_REFUSED,
+				"there is no other data node in this cluster to hand over to");
 	else if (!target || target->is_witness)
 		code = cli_fail(cli, ADMIN_EXIT_USAGE, "\"%s\" is no data node of this cluster",
 				cli->arguments[0] ? cli->arguments[0] : "");
