@@ -11,11 +11,12 @@ LOG_BYTES = 32 << 20
 
 def write(cluster, total, prefix):
     """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
-    client = cluster.client()
+    client = cluster.follower()
     done = 0
     while done < total:
         value = f'{prefix}:{done}:' + 'y' * 50000
-        require(client.call('SET', f'{prefix}:{done // 50000 % 80}', value) == 'OK', 'SET')
+        reply = client.call('SET', f'{prefix}:{done // 50000 % 80}', value)
+        require(reply == 'OK', f'SET: {reply}')
         done += 50000
     client.close()
 
