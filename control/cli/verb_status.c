@@ -185,32 +185,35 @@ append_counts(char *text, size_t text_bytes, const json_t *counters, const char 
 	}
 }
 
-/* Datagrams that no node and no client of this cluster sends: dropped, and worth a look. */
+/* Datagrams that no node and no client of this cluster sends: dropped, and worth a look. What is
+ * not for us at all (`rx_not_ours`) is on every network, and is not told here. */
 static void
 print_foreign(FILE *out, const json_t *status)
 {
 	static const char *const client[] = { "malformed", "foreign" };
-	static const char *const port[] = { "rx_dropped" };
+	static const char *const port[] = { "rx_malformed", "rx_unknown_peer" };
 	static const char *const frames[] = { "malformed",        "version",      "foreign_cluster",
 					      "stale_generation", "wrong_shard",  "wrong_receiver",
 					      "unknown_sender",   "block_corrupt" };
 	static const struct {
-		const char *key, *where;
+		const char *key, *inner, *where;
 		const char *const *keys;
 		uint32_t count;
-	} kinds[] = { { "client_port", "at the client port", client, 2 },
-		      { "mgmt_port", "at the mgmt port", port, 1 },
-		      { "data_port", "at the data ports", port, 1 },
-		      { "drops", "as frames of nodes", frames, 8 } };
+	} kinds[] = { { "client_port", NULL, "at the client port", client, 2 },
+		      { "mgmt_port", "drops", "at the mgmt port", port, 2 },
+		      { "data_port", "drops", "at the data ports", port, 2 },
+		      { "drops", NULL, "as frames of nodes", frames, 8 } };
 	const json_t *nodes = json_object_get(status, "nodes");
 
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
 		const json_t *entry = json_array_get(nodes, i);
 		const char *name = json_string_value(json_object_get(entry, "name"));
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+			const json_t *counters = json_object_get(entry, kinds[k].key);
 			char text[256] = "";
-			append_counts(text, sizeof(text), json_object_get(entry, kinds[k].key),
-				      kinds[k].keys, kinds[k].count);
+			if (kinds[k].inner)
+				counters = json_object_get(counters, kinds[k].inner);
+			append_counts(text, sizeof(text), counters, kinds[k].keys, kinds[k].count);
 			if (text[0] != 0)
 				(void)fprintf(out, "%s: dropped %s:%s\n", name ? name : "?",
 					      kinds[k].where, text);
