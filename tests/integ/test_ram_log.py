@@ -102,7 +102,7 @@ def test(case):
     require(done.returncode == 0, done.stderr)
     done = subprocess.run([os.path.join(cluster.build, 'control/daemon/ternd'), '--config', mixed],
                           capture_output=True, text=True, timeout=60)
-    print('   ' + done.stderr.strip().splitlines()[-1])
+    print('   ' + '\n   '.join(line for line in done.stderr.splitlines() if 'ternd: ' in line))
     require(done.returncode == 8 and 'all data nodes have one kind' in done.stderr,
             f'exit {done.returncode}\n{done.stderr}')
     require(client.call('SET', 'alone', 1) == 'OK', 'the master goes on')
