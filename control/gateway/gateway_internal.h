@@ -122,7 +122,7 @@ struct gateway {
 	uint32_t rounds_count;
 	bool is_ticking;         /* a TICK is at the lcore */
 	struct forward *forward; /* NULL: writes at a replica are refused */
-	uint64_t tick_next_ns;
+	uint64_t tick_next_ns, log_look_ns;
 	bool has_published; /* the lcore is woken at the end of the round */
 	bool needs_retry;   /* a read point's block is not visible yet: look again soon */
 
@@ -200,8 +200,8 @@ void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t b
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 					const struct write_plan *plan);
 
-/* tick.c: while this node is master and a key has expired, time has to move for readers to see it.
- */
+/* tick.c: while this node is master and a key has expired, time has to move for readers to see it,
+ * and sometimes the log's other copies have to hear where they may begin. */
 void gateway_tick(struct gateway *gateway);
 void gateway_tick_done(struct gateway *gateway, bool is_good);
 /* How long the gateway may sleep, for this. */

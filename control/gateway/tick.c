@@ -4,12 +4,16 @@
  * write, such blocks come by themselves; otherwise the master's gateway submits a TICK, which moves
  * time and removes what has expired. Not more often than every TICK_NS: a block takes a page of
  * log.
+ *
+ * A block tells the other nodes as well what all data nodes hold, so that their logs may begin
+ * later. After a log was full, and while nobody writes, a TICK has to tell it.
  */
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/bits.h"
 
 #define TICK_NS       20000000ull
 #define TICK_RETRY_NS 100000000ull /* not master, or refused */
+#define LOOK_NS       100000000ull /* between looks at the log */
 #define WAIT_MS_MAX   250u         /* in which this node may have become master */
 
 static bool
@@ -18,13 +22,26 @@ is_due(const struct gateway *gateway)
 	return state_expiry_next_ns(gateway->state) <= gateway_wall_ns();
 }
 
+static bool
+has_log_news(struct gateway *gateway)
+{
+	struct node_status status;
+
+	if (gateway->now_ns < gateway->log_look_ns)
+		return false;
+	gateway->log_look_ns = gateway->now_ns + LOOK_NS;
+	status_read(gateway->status, &status);
+	return status.has_log_news;
+}
+
 void
 gateway_tick(struct gateway *gateway)
 {
 	struct write_plan plan = { .op = COMMAND_TICK };
 	struct node_status status;
 
-	if (gateway->is_ticking || gateway->now_ns < gateway->tick_next_ns || !is_due(gateway))
+	if (gateway->is_ticking || gateway->now_ns < gateway->tick_next_ns ||
+	    (!is_due(gateway) && !has_log_news(gateway)))
 		return;
 	status_read(gateway->status, &status);
 	gateway->tick_next_ns = gateway->now_ns + TICK_RETRY_NS;

@@ -319,7 +319,8 @@ reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
 	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
 	    !ring_is_empty(rt->config.divergent))
 		limit = 0;
-	return min_u64(min_u64(limit, stats->common_index),
+	/* A master need not have told it in a block: where the log is full, nobody writes one. */
+	return min_u64(min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt))),
 		       state_committed_index(rt->config.state));
 }
 

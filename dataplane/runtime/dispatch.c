@@ -20,15 +20,15 @@ dispatch_later(struct runtime *rt, const struct core_event *event)
 	rt->event_count++;
 }
 
-/* What all data nodes hold durably, as far as this master knows. */
-static uint64_t
-common_index(const struct runtime *rt, const struct core_view *view)
+uint64_t
+dispatch_common_index(const struct runtime *rt)
 {
+	const struct core_view *view = core_view(rt->core);
 	const uint32_t data_nodes = (uint32_t)__builtin_popcountll(rt->config.data_nodes);
 	uint64_t index = view->commit_index;
 
 	/* A copy that ends with its process will ask for all of it again. */
-	if (view->is_volatile)
+	if (view->is_volatile || view->role != CORE_MASTER)
 		return 0;
 	for (uint32_t i = 0; i < data_nodes; i++)
 		index = min_u64(index, view->peer_durable_index[i]);
@@ -46,7 +46,7 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 		.kind = kind,
 		.wall_ns = rt->config.clock.ops->wall_ns(rt->config.clock.clock),
 		.commit_index = view->commit_index,
-		.common_index = common_index(rt, view),
+		.common_index = dispatch_common_index(rt),
 	};
 	struct core_event event = { .kind = CORE_EVENT_APPENDED, .now_ns = rt->now_ns };
 

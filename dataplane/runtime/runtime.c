@@ -149,9 +149,20 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	return TERN_OK;
 }
 
-static void
-fill_checkpoints(const struct runtime *rt, struct node_status *status)
+/* The log has to begin later, and what the others were told keeps them from it. */
+static bool
+has_news_of_log(const struct runtime *rt, const struct cmdlog_stats *log)
 {
+	return log->used_pages > log->area_pages / 2 &&
+	       log->common_index < rt->checkpoint.newest_index &&
+	       log->common_index < dispatch_common_index(rt);
+}
+
+static void
+fill_checkpoints(const struct runtime *rt, const struct cmdlog_stats *log,
+		 struct node_status *status)
+{
+	status->has_log_news = has_news_of_log(rt, log);
 	status->checkpoint_index = rt->checkpoint.newest_index;
 	status->checkpoint_ns = rt->checkpoint.durable_ns;
 	status->checkpoints = rt->checkpoint.written;
@@ -226,7 +237,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.fresh_ns = view->fresh_ns,
 		.echo_ns = view->echo_ns,
 	};
-	fill_checkpoints(rt, status);
+	fill_checkpoints(rt, &log, status);
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
 	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));

@@ -19,16 +19,17 @@
 #define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                     \
-	X(malformed)                                                                        \
-	X(version)                                                                          \
-	X(foreign_cluster)                                                                  \
-	X(stale_generation)                                                                 \
-	X(wrong_receiver)                                                                   \
-	X(wrong_shard)                                                                      \
-	X(unknown_sender)                                                                   \
-	X(stale_boot) X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead) \
-	    X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused)
+#define STATUS_DROPS(X)                                                                           \
+	X(malformed)                                                                              \
+	X(version)                                                                                \
+	X(foreign_cluster)                                                                        \
+	X(stale_generation)                                                                       \
+	X(wrong_receiver)                                                                         \
+	X(wrong_shard)                                                                            \
+	X(unknown_sender)                                                                         \
+	X(stale_boot)                                                                             \
+	X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
+	    X(block_corrupt) X(tx_no_buffer) X(core_refused)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -69,6 +70,8 @@ struct node_status {
 	uint64_t log_used_bytes, log_area_bytes;
 	/* The log begins behind base; common: what every data node is known to hold durably. */
 	uint64_t log_base_index, log_common_index, log_laps;
+	bool has_log_news; /* master: a block would tell that the log may begin later, and none does
+			    */
 	uint64_t checkpoint_index; /* of the newest that is durable; 0: none */
 	uint64_t
 	    checkpoint_ns; /* when it came to be, on the monotonic clock; 0: before the start */

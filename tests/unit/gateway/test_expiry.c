@@ -189,14 +189,33 @@ test_idle(void **context)
 	close(fd);
 }
 
+/* Nobody writes, no key expires: the other nodes are told where their logs may begin. */
+static void
+test_news_of_the_log(void **context)
+{
+	struct fake_node *node = *context;
+	struct node_status status;
+
+	fake_publish_role(node, true, 1);
+	usleep(400000);
+	const uint64_t before = node->writes_taken;
+	assert_int_equal(before, 0);
+	status_read(&node->cell, &status);
+	status.has_log_news = true;
+	status_publish(&node->cell, &status);
+	for (int i = 0; i < 20000 && node->writes_taken == before; i++)
+		usleep(1000);
+	assert_int_not_equal(node->writes_taken, before);
+	status.has_log_news = false;
+	status_publish(&node->cell, &status);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		NODE_TEST(test_commands),
-		NODE_TEST(test_errors),
-		NODE_TEST(test_expired),
-		NODE_TEST(test_idle),
+		NODE_TEST(test_commands), NODE_TEST(test_errors),          NODE_TEST(test_expired),
+		NODE_TEST(test_idle),     NODE_TEST(test_news_of_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
