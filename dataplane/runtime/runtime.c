@@ -149,12 +149,12 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	return TERN_OK;
 }
 
-/* The log has to begin later, and what the others were told keeps them from it. */
+/* The others' logs could begin as late as the newest checkpoint, and what they were told keeps them
+ * from it. */
 static bool
 has_news_of_log(const struct runtime *rt, const struct cmdlog_stats *log)
 {
-	return log->used_pages > log->area_pages / 2 &&
-	       log->common_index < rt->checkpoint.newest_index &&
+	return log->common_index < rt->checkpoint.newest_index &&
 	       log->common_index < dispatch_common_index(rt);
 }
 
