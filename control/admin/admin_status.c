@@ -70,6 +70,18 @@ hex128(struct hash128 value)
 	return json_string(text);
 }
 
+/* The names of the nodes in @mask. */
+static json_t *
+names_json(const struct node_config *config, uint64_t mask)
+{
+	json_t *names = json_array();
+
+	for (uint32_t i = 0; i < config->node_count; i++)
+		if ((mask >> config->nodes[i].id & 1) != 0)
+			(void)json_array_append_new(names, json_string(config->nodes[i].name));
+	return names;
+}
+
 static void
 put(json_t *object, const char *key, uint64_t value)
 {
@@ -348,6 +360,12 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "checkpoints_ended", s->checkpoints_ended);
 	put(node, "checkpoints_failing", s->checkpoints_failing);
 	put(node, "checkpoints_bad", s->checkpoints_bad);
+	put(node, "transfer_index", s->transfer_index);
+	put(node, "transfer_parts", s->transfer_parts);
+	put(node, "transfer_parts_all", s->transfer_parts_all);
+	put(node, "transfer_parts_bad", s->transfer_parts_bad);
+	put(node, "transfer_parts_sent", s->transfer_parts_sent);
+	put(node, "transfers_refused", s->transfers_refused);
 	put(node, "blocks_sealed", s->blocks_sealed);
 	put(node, "blocks_accepted", s->blocks_accepted);
 	put(node, "groups_written", s->groups_written);
@@ -372,6 +390,8 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put_flag(node, "damaged", s->is_damaged);
 	put_flag(node, "log_volatile", s->is_log_volatile);
 	put_flag(node, "forgetful", s->is_forgetful);
+	put_flag(node, "rejoining", s->is_rejoining);
+	(void)json_object_set_new(node, "rejoin_waits_for", names_json(config, s->rejoin_missing));
 	put(node, "elections", s->elections);
 	put(node, "solo_entries", s->solo_entries);
 	put(node, "duplex_returns", s->duplex_returns);

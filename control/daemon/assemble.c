@@ -29,9 +29,10 @@
 #define RESEND_NS            20000000u
 #define FETCH_AFTER_NS       1000000u
 #define LOSSY_HOLD_NS        200000000u
-#define STORAGE_NEXT_STEP                                                                         \
-	"; a new node's storage is made by `tern node init`, a node that lost its storage joins " \
-	"again under a new id"
+#define STORAGE_NEXT_STEP                                                                        \
+	"; a new node's storage is made by `tern node init`, that of a node which lost its own " \
+	"by "                                                                                    \
+	"`tern node rejoin`"
 #define LOSSY_HELD_BYTES (64u << 20)
 
 /* Safety rules that a test build leaves out, to show that a test notices. None in products. */

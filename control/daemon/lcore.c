@@ -230,7 +230,7 @@ lcore_main(void *context)
 	struct ternd *node = context;
 	struct nap nap = { 0 };
 	uint64_t stop_ns = 0;
-	bool is_up = true;
+	bool is_up = true, is_over = false;
 
 	(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
 	if (node->config.poll.cpu >= 0 &&
@@ -242,7 +242,7 @@ lcore_main(void *context)
 		return NULL;
 	}
 	atomic_store(&node->lcore.phase, LCORE_RUNNING);
-	while (goes_on(node, &stop_ns)) {
+	while (!is_over && goes_on(node, &stop_ns)) {
 		const bool is_up_now = is_data_up(node);
 
 		if (is_up_now != is_up) {
@@ -251,7 +251,8 @@ lcore_main(void *context)
 		}
 		const bool has_loaded = load_turn(node->load);
 		const enum runtime_turn turn = runtime_turn(node->runtime);
-		const enum runtime_turn verdict = has_loaded ? RUNTIME_WORKED : turn;
+		const enum runtime_turn verdict =
+		    has_loaded && turn != RUNTIME_RESTART ? RUNTIME_WORKED : turn;
 
 		note_traffic(node, &nap);
 		switch (verdict) {
@@ -265,11 +266,14 @@ lcore_main(void *context)
 		case RUNTIME_IDLE:
 			rest(node, &nap);
 			break;
+		case RUNTIME_RESTART:
+			is_over = true;
+			break;
 		}
 	}
 	if (node->nic != NULL)
 		nic_thread_unregister(node->nic);
-	atomic_store(&node->lcore.phase, LCORE_ENDED);
+	atomic_store(&node->lcore.phase, is_over ? LCORE_OVER : LCORE_ENDED);
 	return NULL;
 }
 

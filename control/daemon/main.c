@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "control/daemon/again.h"
 #include "control/daemon/ternd.h"
 #include "control/gateway/sentinel.h"
 
@@ -26,17 +27,20 @@ boot_text(enum runtime_boot verdict)
 	case RUNTIME_BOOT_READY:
 		return "ready";
 	case RUNTIME_BOOT_BLANK:
-		return "the storage was never initialised; `tern node init` does that";
+		return "the storage was never initialised; `tern node init` does that, and for a "
+		       "node that lost its own `tern node rejoin`";
 	case RUNTIME_BOOT_FOREIGN:
 		return "the storage belongs to another cluster, node or configuration; check "
 		       "node.id, node.cluster_id, the list of nodes and the devices of the node "
 		       "file";
 	case RUNTIME_BOOT_CORRUPT:
-		return "no superblock copy or log position can be read back whole; this node has "
-		       "to join again under a new id";
+		return "no superblock copy or log position can be read back whole: move the "
+		       "storage away, keep it, and give the node new storage with `tern node "
+		       "rejoin`";
 	case RUNTIME_BOOT_DAMAGED:
 		return "the log has lost blocks that this node had acknowledged; it must not vote "
-		       "or serve: replace it under a new id";
+		       "or serve: move its storage away, keep it, and give the node new storage "
+		       "with `tern node rejoin`";
 	case RUNTIME_BOOT_IO:
 		return "a device failed while the log was read";
 	}
@@ -284,7 +288,7 @@ supervise(struct ternd *node, int signals)
 		struct node_status status;
 		const int phase = atomic_load(&node->lcore.phase);
 
-		if (phase == LCORE_FAILED || phase == LCORE_ENDED)
+		if (phase == LCORE_FAILED || phase == LCORE_ENDED || phase == LCORE_OVER)
 			return true;
 		wait_ms = maintain(node);
 		while (divergent_turn(node))
@@ -325,7 +329,8 @@ await_boot(struct ternd *node, int signals)
 		while (divergent_turn(node))
 			;
 	}
-	return atomic_load(&node->lcore.phase) == LCORE_RUNNING;
+	return atomic_load(&node->lcore.phase) == LCORE_RUNNING ||
+	       atomic_load(&node->lcore.phase) == LCORE_OVER;
 }
 
 static const char *
@@ -371,7 +376,10 @@ run(struct ternd *node, int signals)
 	admin_stop(node->admin);
 	while (divergent_turn(node))
 		;
-	platform_diag(PLATFORM_INFO, "stopped node=%s", node->config.name);
+	platform_diag(PLATFORM_INFO,
+		      atomic_load(&node->lcore.phase) == LCORE_OVER ? "begins_anew node=%s"
+								    : "stopped node=%s",
+		      node->config.name);
 	return code;
 }
 
@@ -380,11 +388,13 @@ main(int argc, char **argv)
 {
 	struct ternd *node = aligned_alloc(64, align_up_u64(sizeof(*node), 64));
 	char why[1024] = "";
+	struct again again;
 	const int signals = signal_fd();
 
 	if (argc < 3 || strcmp(argv[1], "--config") != 0 || node == NULL || signals < 0)
 		return usage();
 	memset(node, 0, sizeof(*node));
+	again_keep_sockets(&again, argc, argv);
 	if (!take_sockets(node, argc, argv))
 		return usage();
 	if (node_config_load(argv[2], &node->config, why, sizeof(why)) != TERN_OK) {
@@ -399,8 +409,13 @@ main(int argc, char **argv)
 		assemble_close(node);
 		return code;
 	}
-	const int code = run(node, signals);
+	int code = run(node, signals);
 	assemble_close(node);
+	struct pollfd stop = { .fd = signals, .events = POLLIN };
+	if (atomic_load(&node->lcore.phase) == LCORE_OVER && poll(&stop, 1, 0) <= 0) {
+		again_run(&again, argv);
+		code = fail(node, ADMIN_EXIT_FAILED, "it has to begin anew: start it");
+	}
 	free(node);
 	return code;
 }

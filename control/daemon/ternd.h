@@ -34,7 +34,8 @@
 #define TERND_ADMIN_IN_FLIGHT    16u
 #define TERND_ENDPOINT_IN_FLIGHT 4096u
 
-enum lcore_phase { LCORE_BOOTING = 0, LCORE_RUNNING, LCORE_FAILED, LCORE_ENDED };
+/* OVER: this incarnation is (RUNTIME_RESTART), and the next one has to begin. */
+enum lcore_phase { LCORE_BOOTING = 0, LCORE_RUNNING, LCORE_FAILED, LCORE_ENDED, LCORE_OVER };
 
 /* The lcore thread and what it shares with the main thread. */
 struct lcore {

@@ -157,7 +157,7 @@ core_health(const struct core *core)
 static bool
 core_is_deaf(const struct core *core)
 {
-	return core->is_meta_pending || core->is_storage_failed;
+	return core->is_meta_pending || core->is_storage_failed || core->is_leaving;
 }
 
 static enum tern_err
@@ -198,6 +198,12 @@ core_message_current(struct core *core, struct core_peer *peer, const struct msg
 			return TERN_ERR_MALFORMED;
 		memory_recognized(core, &msg->recognized);
 		return TERN_OK;
+	case MSG_CHECKPOINT:
+		if (is_master || peer->is_witness)
+			return TERN_ERR_MALFORMED;
+		return install_offered(core, peer, msg);
+	case MSG_REJOIN:
+	case MSG_REJOIN_ACK:
 	case MSG_PREVOTE:
 	case MSG_PREVOTE_ACK:
 	case MSG_VOTE:
@@ -215,12 +221,19 @@ core_message(struct core *core, const struct msg *msg)
 	struct core_peer *peer;
 	bool was_candidate;
 
-	if (msg == NULL || msg->term > CORE_TERM_MAX)
+	if (msg == NULL || msg->term > CORE_TERM_MAX ||
+	    (msg->boot_no == 0) != (msg->kind == MSG_REJOIN))
 		return TERN_ERR_MALFORMED;
 	peer = core_peer(core, msg->sender);
 	if (peer == NULL)
 		return TERN_ERR_MALFORMED;
+	if (msg->boot_no > peer->heard_boot_no)
+		peer->heard_boot_no = msg->boot_no;
 	if (core_is_deaf(core))
+		return TERN_OK;
+	if (msg->kind == MSG_REJOIN || msg->kind == MSG_REJOIN_ACK)
+		return rejoin_message(core, peer, msg);
+	if (core->config.is_rejoining)
 		return TERN_OK;
 	if (core->role == CORE_WITNESS)
 		return witness_message(core, peer, msg);
@@ -371,6 +384,8 @@ core_dispatch(struct core *core, const struct core_event *event)
 	case CORE_EVENT_STOP:
 		transfer_stop_node(core);
 		return TERN_OK;
+	case CORE_EVENT_INSTALL:
+		return install_begin(core, &event->block);
 	}
 	return TERN_ERR_MALFORMED;
 }
@@ -413,6 +428,10 @@ core_poll(struct core *core, enum core_event_kind kind)
 	if (core->config.is_amnesiac && !core->has_told_amnesia) {
 		core->has_told_amnesia = true;
 		core_alarm(core, CORE_ALARM_WITNESS_AMNESIA, core->config.node_id);
+	}
+	if (core->config.is_rejoining) {
+		rejoin_poll(core);
+		return;
 	}
 	switch (core->role) {
 	case CORE_FOLLOWER:
@@ -480,6 +499,8 @@ core_deadline_ns(const struct core *core)
 		return core->now_ns;
 	if (core->role == CORE_MASTER)
 		return core->heartbeat_ns;
+	if (core->config.is_rejoining)
+		return core->is_leaving ? UINT64_MAX : core->rejoin.ask_ns;
 	/* Regular calls tell a paused node from one that heard nothing. */
 	deadline_ns = core->now_ns + core->elect_min_ns / 4;
 	if (core->is_meta_pending)

@@ -89,6 +89,9 @@ struct core_config {
 	/* The log does not outlive the process. After a first boot such a node has forgotten what
 	 * it acknowledged and is no voter until it holds it again (protocol section 11). */
 	bool is_log_volatile;
+	/* The storage was lost and made anew: see rejoin.c; then, until it holds everything again,
+	 * as if it had a volatile log. */
+	bool is_rejoining, is_forgetful;
 	uint64_t term;
 	uint16_t voted_for;
 	struct witness_register reg; /* witness only */
@@ -130,6 +133,10 @@ enum core_event_kind {
 	CORE_EVENT_READ,     /* op_id: a linearizable read, answered by READ_READY or _FAILED */
 	CORE_EVENT_TRANSFER, /* node: hand mastership over; refused with NOT_MASTER / BUSY */
 	CORE_EVENT_STOP,     /* graceful: stop campaigning and going degraded */
+	CORE_EVENT_INSTALL,  /* block: of the checkpoint that INSTALL named, which lies in its slot
+			      * now. OK: make it durable that log and state begin there, and start
+			      * anew; the core is silent from now on. BUSY: ask again. MALFORMED: it
+			      * is not wanted any more */
 };
 
 enum core_path { CORE_PATH_DATA = 1 << 0, CORE_PATH_MGMT = 1 << 1 };
@@ -168,6 +175,10 @@ enum core_effect_kind {
 	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index */
 	CORE_EFFECT_READ_FAILED, /* op_id: not answered here, nothing was executed */
 	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
+	CORE_EFFECT_INSTALL, /* node, block: fetch its checkpoint of that block, then INSTALL. Told
+			      * again as long as it is wanted; a later one replaces it */
+	CORE_EFFECT_REJOIN,  /* term, voted_for, index: make these durable as this node's term, vote
+			      * and least boot_no, and start anew as a forgetful node */
 };
 
 enum core_alarm {
@@ -193,6 +204,7 @@ struct core_effect {
 	uint64_t index, index_to, op_id, term;
 	union {
 		struct msg msg;              /* SEND; sender and boot_no are filled in */
+		struct block_meta block;     /* INSTALL */
 		struct witness_register reg; /* PERSIST_REGISTER */
 	};
 };
@@ -215,8 +227,10 @@ TERN_CHECKED enum tern_err
 core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
 
 /* The log holds nothing below @log_index any more, which is committed, applied, and durable
- * everywhere (INVARIANT, but for the last). */
+ * (INVARIANT). */
 void core_reclaim(struct core *core, uint64_t log_index);
+/* A checkpoint of that block, which is committed, is durable here and may be given to others. */
+void core_note_checkpoint(struct core *core, const struct block_meta *meta);
 
 /* When TICK is due next; UINT64_MAX: never. */
 uint64_t core_deadline_ns(const struct core *core);
@@ -258,6 +272,8 @@ struct core_view {
 	 * when the newest heartbeat came that echoed an acknowledgement; 0: never in this term. See
 	 * core_stale_ns. */
 	uint64_t fresh_ns, echo_ns;
+	bool is_rejoining;
+	uint64_t rejoin_missing; /* then: mask of the voters that have not answered */
 };
 const struct core_view *core_view(const struct core *core);
 

@@ -33,6 +33,10 @@ enum core_bug {
 	CORE_BUG_OLD_FRAGMENT = 1 << 23,    /* fragments of any term and sender are taken */
 	CORE_BUG_CHECKPOINT_ONE_SLOT = 1 << 24, /* runtime: written over the newest one */
 	CORE_BUG_CHECKPOINT_BEHIND = 1 << 25,   /* runtime: holds less than it says */
+	CORE_BUG_INSTALL_OVER_TAIL = 1 << 26, /* core: takes a checkpoint, whatever its log holds */
+	CORE_BUG_INSTALL_EARLY = 1 << 27,     /* runtime: names a checkpoint before it is there */
+	CORE_BUG_INSTALL_UNCHECKED = 1 << 28, /* runtime: whatever came for a chunk */
+	CORE_BUG_REJOIN_VOTES = 1 << 29,      /* core: a node with new storage is a voter at once */
 };
 
 #endif

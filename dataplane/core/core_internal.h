@@ -17,6 +17,8 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/prng.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/core_mask.h"
+#include "dataplane/core/rejoin.h"
 
 #ifdef TERN_TINY_LIMITS
 #define CORE_READS_MAX 24u
@@ -55,10 +57,12 @@ struct core_peer {
 	uint64_t stamp_ns;        /* sent_ns of its newest acknowledgement; 0: none */
 	uint64_t worst_answer_ns; /* longest wait for an answer of late, fading */
 	uint32_t boot_no;         /* 0: not heard of in this term */
+	uint32_t heard_boot_no;   /* the highest ever heard of it */
 	uint32_t health;
 
 	/* As master, data nodes only: log matching and match[]. */
 	bool is_matched;
+	bool needs_checkpoint; /* it lacks what this log no longer holds */
 	bool has_forgotten;
 	bool is_whole; /* its present incarnation said that it forgot nothing; counted only then */
 	uint64_t received_index, durable_index;
@@ -115,6 +119,9 @@ struct core {
 	/* See memory.c. */
 	bool is_forgetful;
 	uint64_t whole_index, whole_term; /* whole_term 0: not known yet what it has to hold */
+	bool is_leaving; /* this node starts anew as soon as that is durable; silent until then */
+	struct block_meta checkpoint; /* the newest that is durable here; log_index 0: none */
+	struct core_rejoin rejoin;
 
 	/* Replica; heard_* also on the witness. */
 	uint16_t heard_id;
@@ -157,22 +164,6 @@ struct core {
 
 	struct core_view view;
 };
-
-static inline uint64_t
-core_bit(uint16_t node_id)
-{
-	return 1ULL << (node_id & 63u);
-}
-
-static inline uint32_t
-core_count(uint64_t mask)
-{
-	uint32_t count = 0;
-
-	for (; mask != 0; mask &= mask - 1)
-		count++;
-	return count;
-}
 
 static inline bool
 core_has_bug(const struct core *core, enum core_bug bug)

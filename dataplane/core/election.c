@@ -13,10 +13,11 @@ election_arm(struct core *core)
 bool
 election_is_able(const struct core *core)
 {
-	return !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
-	       !core->is_quarantined && !core->is_forgetful && !memory_is_unsure(core) &&
-	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
-	       core->durable_index == core->last_index && !core_is_stalled(core);
+	return !core->is_leaving && !core->is_stopping && !core->is_storage_failed &&
+	       !core->is_meta_pending && !core->is_quarantined && !core->is_forgetful &&
+	       !memory_is_unsure(core) && core->match != CORE_MATCH_CUTTING &&
+	       core->now_ns >= core->quiet_until_ns && core->durable_index == core->last_index &&
+	       !core_is_stalled(core);
 }
 
 /* ---- asking ---- */

@@ -357,6 +357,7 @@ master_begin(struct core *core)
 		*peer = (struct core_peer){ .id = peer->id,
 					    .is_witness = peer->is_witness,
 					    .worst_answer_ns = peer->worst_answer_ns,
+					    .heard_boot_no = peer->heard_boot_no,
 					    .progress_ns = core->now_ns };
 	}
 	core->role = CORE_MASTER;
@@ -452,8 +453,10 @@ master_beat(struct core *core)
 	master_start_round(core);
 	memory_recognize_peers(core);
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (!core->peers[i].is_witness && !core->peers[i].is_matched)
+		if (!core->peers[i].is_witness && !core->peers[i].is_matched) {
 			replicate_probe(core, &core->peers[i]);
+			install_offer(core, &core->peers[i]);
+		}
 }
 
 void
@@ -476,6 +479,7 @@ master_poll(struct core *core)
 		return;
 	}
 	transfer_poll(core, is_beat_due);
+	install_check_reach(core);
 	if (!core->is_barrier_pending) {
 		if (core->phase == CORE_PHASE_NORMAL)
 			master_check_degrade(core);

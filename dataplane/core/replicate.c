@@ -18,7 +18,7 @@ replicate_begin(struct core *core, struct core_peer *peer)
 {
 	INVARIANT(core->role == CORE_MASTER);
 	INVARIANT(core->last_index > 0);
-	peer->is_matched = false;
+	peer->is_matched = peer->needs_checkpoint = false;
 	peer->received_index = peer->durable_index = 0;
 	peer->search_low = core->base_index;
 	peer->search_high = core->last_index + 1;
@@ -100,6 +100,7 @@ replicate_matched(struct core *core, struct core_peer *peer, const struct msg_ap
 		peer->acked_durable_index = ack->durable_index;
 	}
 	peer->is_matched = true;
+	peer->needs_checkpoint = false;
 	peer->progress_ns = core->now_ns;
 	replicate_progress(core, peer, ack->received_index, ack->durable_index);
 	effect = core_emit(core, CORE_EFFECT_STREAM_START);
@@ -154,8 +155,10 @@ replicate_search(struct core *core, struct core_peer *peer, const struct msg_app
 		peer->search_low = core->base_index;
 		peer->search_high = core->last_index + 1;
 		peer->search_at = core->base_index + (core->last_index - core->base_index) / 2;
-		/* It lacks what this log no longer holds: only the beat asks again. */
+		/* It lacks what this log no longer holds: only the beat asks again, and offers a
+		 * checkpoint. */
 		if (is_out_of_reach) {
+			peer->needs_checkpoint = true;
 			peer->search_at = core->base_index;
 			return;
 		}

@@ -37,6 +37,8 @@ start_config_ok(const struct core_config *config)
 		return false;
 	if (!config->is_witness && (config->history == NULL || config->history_count == 0))
 		return false;
+	if (config->is_rejoining && (config->is_witness || data_count == 1))
+		return false; /* there is nobody who knows what it promised */
 	return config->boot_no != 0;
 }
 
@@ -104,6 +106,8 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		core->quiet_until_ns += core->elect_max_ns; /* P10 */
 	core->is_forgetful = config->is_log_volatile && !config->is_first_boot &&
 			     !core_has_bug(core, CORE_BUG_VOLATILE_VOTE);
+	if (config->is_forgetful && !core_has_bug(core, CORE_BUG_REJOIN_VOTES))
+		core->is_forgetful = true;
 	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
 	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
 	core->term = config->term;
@@ -124,6 +128,9 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	core->view.term = core->term;
 	core->view.mode = view_mode(core);
 	core->view.is_forgetful = core->is_forgetful;
+	core->view.is_rejoining = config->is_rejoining;
+	if (config->is_rejoining)
+		rejoin_begin(core);
 	*out = core;
 	return TERN_OK;
 }

@@ -248,6 +248,9 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 	case MSG_REGISTER_ACK:
 	case MSG_TRANSFER_NOW:
 	case MSG_RECOGNIZED:
+	case MSG_CHECKPOINT:
+	case MSG_REJOIN:
+	case MSG_REJOIN_ACK:
 		break;
 	}
 	return TERN_ERR_MALFORMED;

@@ -175,6 +175,8 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 		.now_ns = rt->now_ns,
 		.boot_no = rt->superblock.boot_no,
 		.is_first_boot = rt->superblock.boot_no == 1,
+		.is_rejoining = shard->join == SUPERBLOCK_REJOINING,
+		.is_forgetful = shard->join == SUPERBLOCK_FORGETFUL,
 		.term = shard->term,
 		.voted_for = shard->voted_for,
 		.history = rt->history,
@@ -202,12 +204,13 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 			return give_up(rt, RUNTIME_BOOT_DAMAGED);
 		rt->applied_index = recover->hdr.meta.log_index;
 		cmdlog_set_applied(rt->log, rt->applied_index);
+		core_note_checkpoint(rt->core, &recover->hdr.meta);
 	}
 	rt->commit_index = core_view(rt->core)->commit_index;
 	rt->persist_index = recovery->last_index;
 	rt->link.cluster_id = rt->superblock.cluster_id;
 	rt->link.cluster_gen = rt->superblock.cluster_gen;
-	rt->link.boot_no = rt->superblock.boot_no;
+	rt->link.boot_no = core.is_rejoining ? 0 : rt->superblock.boot_no;
 	rt->boot.phase = BOOT_DONE;
 	return give_up(rt, RUNTIME_BOOT_READY);
 }

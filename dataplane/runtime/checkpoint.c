@@ -44,6 +44,20 @@ note_durable(struct runtime *rt)
 	rt->checkpoint.older_index = slots[1 - newest].log_index;
 }
 
+uint32_t
+checkpoint_spare_slot(const struct runtime *rt)
+{
+	return 1 - newest_slot(rt);
+}
+
+bool
+checkpoint_is_written_to(const struct runtime *rt, uint32_t slot)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+
+	return c->phase != CHECKPOINT_OFF && c->phase != CHECKPOINT_IDLE && c->slot == slot;
+}
+
 /* A node that forgets its log asks its peers for all of it. */
 bool
 checkpoint_is_possible(const struct runtime *rt)
@@ -92,7 +106,7 @@ begin(struct runtime *rt, uint64_t log_index)
 	const bool is_there = cmdlog_base_at(rt->log, log_index, &base);
 	INVARIANT(is_there && log_index <= rt->commit_index);
 	c->phase = CHECKPOINT_CHUNKS;
-	c->slot = 1 - newest_slot(rt);
+	c->slot = checkpoint_spare_slot(rt);
 	if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_ONE_SLOT) != 0)
 		c->slot = newest_slot(rt);
 	c->fill = 0;
@@ -121,6 +135,7 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 	uint64_t due = from;
 
 	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from &&
+	    !transfer_is_active(rt) && !source_holds_slot(rt, checkpoint_spare_slot(rt)) &&
 	    is_due(rt, from, log_index)) {
 		while (!is_due(rt, due, due + 1))
 			due++;
@@ -148,6 +163,16 @@ give_up(struct runtime *rt)
 	/* The next one is sooner done with. */
 	if (c->entries_max < UINT32_MAX / 8)
 		c->entries_max *= 8;
+}
+
+bool
+checkpoint_stand_aside(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+
+	if (c->phase == CHECKPOINT_CHUNKS && !c->is_writing)
+		give_up(rt);
+	return c->phase == CHECKPOINT_IDLE && c->base_index == 0;
 }
 
 static bool
@@ -300,6 +325,7 @@ checkpoint_superblock_done(struct runtime *rt)
 		c->written++;
 		c->failing = 0;
 		note_durable(rt);
+		core_note_checkpoint(rt->core, &c->hdr.meta);
 	}
 	c->is_base_written = c->is_name_written = false;
 }
@@ -319,8 +345,12 @@ reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
 	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
 	    !ring_is_empty(rt->config.divergent))
 		limit = 0;
-	/* A master need not have told it in a block: where the log is full, nobody writes one. */
-	return min_u64(min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt))),
+	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT)
+		/* A master need not have told it in a block: where the log is full, nobody writes
+		 * one. */
+		limit =
+		    min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
+	return min_u64(min_u64(limit, source_keeps_index(rt)),
 		       state_committed_index(rt->config.state));
 }
 
@@ -344,7 +374,7 @@ reclaim_turn(struct runtime *rt)
 	struct cmdlog_base base;
 
 	if (limit <= stats.base_index || rt->cut.is_pending || c->base_index != 0 ||
-	    !is_worth_it(rt, &stats, limit))
+	    transfer_is_active(rt) || !is_worth_it(rt, &stats, limit))
 		return false;
 	const bool is_there = cmdlog_base_at(rt->log, limit, &base);
 	INVARIANT(is_there && base.next_cell != UINT64_MAX);

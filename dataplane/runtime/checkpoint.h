@@ -8,10 +8,12 @@
  * superblock names it. Only then is it there, and the log before it may go: once the superblock
  * names the block behind which the log begins.
  *
- * The log is reclaimed no further than the newest checkpoint, and than what every data node holds
- * durably (common_index), and only when its room is needed: down to the older checkpoint from one
- * half of the area on, so that a damaged newest one is no loss, down to the newest from three
- * quarters on. It waits for cut tails that are not yet exported until nine tenths are used.
+ * The log is reclaimed no further than the newest checkpoint, and only when its room is needed:
+ * down to the older checkpoint from one half of the area on, so that a damaged newest one is no
+ * loss, down to the newest from three quarters on. What some data node does not yet hold durably
+ * (beyond common_index) is kept until seven eighths are used; who lacks it then gets a checkpoint
+ * (transfer.h), and what follows that is kept for it. Cut tails that are not yet exported, and who
+ * fetches a checkpoint, are waited for until nine tenths are used.
  */
 #ifndef TERN_RUNTIME_CHECKPOINT_H
 #define TERN_RUNTIME_CHECKPOINT_H
@@ -60,6 +62,11 @@ void checkpoint_commit(struct runtime *rt, uint64_t log_index);
 /* A bounded piece of work; true: it did something. */
 bool checkpoint_turn(struct runtime *rt);
 bool checkpoint_is_busy(const struct runtime *rt);
+/* True: none is being written and none will be begun, nor a base named, before transfer_is_active
+ * is over; a slot and the buffer are free. */
+bool checkpoint_stand_aside(struct runtime *rt);
+uint32_t checkpoint_spare_slot(const struct runtime *rt);
+bool checkpoint_is_written_to(const struct runtime *rt, uint32_t slot);
 void checkpoint_on_completion(struct runtime *rt);
 /* The superblock names a checkpoint or a base that no durable one does: it is to be written. */
 bool checkpoint_wants_superblock(const struct runtime *rt);

@@ -105,8 +105,10 @@ on_role(struct runtime *rt)
 {
 	const struct core_view *view = core_view(rt->core);
 
-	if (view->role == CORE_MASTER)
+	if (view->role == CORE_MASTER) {
+		transfer_drop(rt);
 		return;
+	}
 	/* What was applied ahead stays, in provisional views only, until it is committed or rolled
 	 * back; nothing is applied ahead any more. */
 	rt->memory_index = rt->memory_wanted = rt->ahead_checked = 0;
@@ -125,7 +127,18 @@ on_accept(struct runtime *rt, const struct core_effect *effect)
 	INVARIANT(effect->index == stats.last_index + 1);
 	INVARIANT(!rt->cut.is_pending);
 	rt->accept_node = effect->node;
+	transfer_drop(rt);
 	assembly_accept(rt->assembly, effect->index, cmdlog_next_page_lsn(rt->log));
+}
+
+static void
+on_alarm(struct runtime *rt, const struct core_effect *effect)
+{
+	rt->alarms[(uint32_t)effect->alarm % 8]++;
+	if (effect->alarm == CORE_ALARM_MEMORY_COMMITS_LOST) {
+		rt->memory_lost_first = effect->index;
+		rt->memory_lost_last = effect->index_to;
+	}
 }
 
 static void
@@ -191,11 +204,13 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		client_read_failed(rt, effect->op_id);
 		break;
 	case CORE_EFFECT_ALARM:
-		rt->alarms[(uint32_t)effect->alarm % 8]++;
-		if (effect->alarm == CORE_ALARM_MEMORY_COMMITS_LOST) {
-			rt->memory_lost_first = effect->index;
-			rt->memory_lost_last = effect->index_to;
-		}
+		on_alarm(rt, effect);
+		break;
+	case CORE_EFFECT_INSTALL:
+		transfer_install(rt, effect);
+		break;
+	case CORE_EFFECT_REJOIN:
+		transfer_rejoin(rt, effect);
 		break;
 	}
 }

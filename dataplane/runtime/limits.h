@@ -44,6 +44,19 @@
 #define RUNTIME_STREAM_BYTES_MAX    (4u * 1024u * 1024u)
 #endif
 
+/* A checkpoint that another node fetches. A peer that lacks a part of the log is waited for up to
+ * RUNTIME_LOG_KEPT of 16 parts of the area; then it goes, and that peer needs a checkpoint. */
+#define RUNTIME_LOG_KEPT          14u
+#define RUNTIME_TRANSFER_PATIENCE 25u            /* times resend_ns without a part */
+#define RUNTIME_TRANSFER_HOLD_NS  10000000000ull /* who fetched one may be starting anew from it */
+#ifdef TERN_TINY_LIMITS
+#define RUNTIME_TRANSFER_UNITS_MAX  3u /* asked for at once */
+#define RUNTIME_TRANSFER_FRAMES_MAX 2u /* sent in a turn */
+#else
+#define RUNTIME_TRANSFER_UNITS_MAX  32u
+#define RUNTIME_TRANSFER_FRAMES_MAX 16u
+#endif
+
 /* Bytes of requests that make a full block, whatever they are. */
 #define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)
 

@@ -23,6 +23,8 @@ link_accept(struct link *link, const struct net_frame *frame, struct frame_hdr *
 	else if ((link->peers >> hdr->sender & 1) == 0 ||
 		 (frame->node != 0 && frame->node != hdr->sender))
 		link->drops.unknown_sender++;
+	else if (hdr->boot_no == 0) /* a message only; core takes no other than REJOIN */
+		return hdr->kind == FRAME_MESSAGE;
 	else if (hdr->boot_no < link->peer_boots[hdr->sender])
 		link->drops.stale_boot++; /* sent before the peer's last start: promises of then */
 	else {

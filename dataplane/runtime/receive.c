@@ -188,6 +188,14 @@ on_frame(struct runtime *rt, const struct net_frame *frame, enum core_path path)
 		rt->busy_count++;
 		on_fetch(rt, &hdr, body);
 		break;
+	case FRAME_PART_ASK:
+		rt->busy_count++;
+		source_on_ask(rt, &hdr, body);
+		break;
+	case FRAME_PART:
+		rt->busy_count++;
+		transfer_on_part(rt, &hdr, body);
+		break;
 	}
 }
 

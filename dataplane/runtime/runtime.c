@@ -55,7 +55,7 @@ runtime_bytes(const struct runtime_config *config)
 	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
-	       (size_t)1024 * PAGE_BYTES + CHECKPOINT_CHUNK_BYTES +
+	       (size_t)1024 * PAGE_BYTES + 2 * (size_t)CHECKPOINT_CHUNK_BYTES +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
@@ -97,11 +97,12 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->meta.page = arena_take(arena, PAGE_BYTES, PAGE_BYTES);
 	rt->boot.buffer = arena_take(arena, (size_t)256 * PAGE_BYTES, PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
+	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->reads == NULL ||
 	    rt->scratch == NULL || rt->meta.page == NULL || rt->boot.buffer == NULL ||
-	    rt->checkpoint.buffer == NULL || memory == NULL ||
+	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL || memory == NULL ||
 	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
@@ -244,6 +245,24 @@ fill_status(const struct runtime *rt, struct node_status *status)
 }
 
 static void
+fill_status_transfer(const struct runtime *rt, struct node_status *status)
+{
+	const struct core_view *view = core_view(rt->core);
+	const struct transfer *transfer = &rt->transfer;
+
+	status->is_rejoining = view->is_rejoining;
+	status->rejoin_missing = view->rejoin_missing;
+	if (transfer->phase != TRANSFER_NONE)
+		status->transfer_index = transfer->meta.log_index;
+	status->transfer_parts = transfer->part;
+	status->transfer_parts_all = transfer->hdr.chunk_count;
+	status->transfers_refused = transfer->refused;
+	status->transfer_parts_found = transfer->parts_found;
+	status->transfer_parts_bad = transfer->parts_bad;
+	status->transfer_parts_sent = transfer->parts_sent;
+}
+
+static void
 fill_status_ports(const struct runtime *rt, struct node_status *status)
 {
 	const struct net_port *data = &rt->link.data, *mgmt = &rt->link.mgmt;
@@ -280,6 +299,7 @@ publish_status(struct runtime *rt)
 		return;
 	rt->status_ns = rt->now_ns;
 	fill_status(rt, &status);
+	fill_status_transfer(rt, &status);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
 }
@@ -305,7 +325,7 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || rt->read_head != rt->read_tail ||
+	if (storage_is_busy(rt) || transfer_is_busy(rt) || rt->read_head != rt->read_tail ||
 	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
 	    view->commit_index < view->last_index ||
 	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
@@ -346,6 +366,8 @@ enum runtime_turn
 runtime_turn(struct runtime *rt)
 {
 	INVARIANT(rt->boot.phase == BOOT_DONE);
+	if (rt->is_over)
+		return RUNTIME_RESTART;
 	rt->now_ns = rt->config.clock.ops->monotonic_ns(rt->config.clock.clock);
 	rt->stages.since = rt->config.clock.ops->cycles(rt->config.clock.clock);
 	rt->stages.now = STAGE_persist;
@@ -373,6 +395,8 @@ runtime_turn(struct runtime *rt)
 	state_reclaim_turn(rt->config.state, rt->config.has_readers);
 	(void)stage_enter(rt, STAGE_persist);
 	rt->has_worked |= checkpoint_turn(rt);
+	rt->has_worked |= transfer_turn(rt);
+	rt->has_worked |= source_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
 	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
 	wake_fronts(rt);
@@ -383,7 +407,7 @@ runtime_turn(struct runtime *rt)
 	const bool is_traffic = rt->busy_count != busy_count;
 	if (is_traffic)
 		rt->traffic_ns = rt->now_ns;
-	return verdict(rt, is_traffic);
+	return rt->is_over ? RUNTIME_RESTART : verdict(rt, is_traffic);
 }
 
 /* True: those who may send blocks to this node, or repairs, are heard over the management network
@@ -415,7 +439,8 @@ runtime_deadline_ns(const struct runtime *rt)
 {
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
-	return min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt));
+	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)),
+		       transfer_deadline_ns(rt));
 }
 
 uint64_t

@@ -88,7 +88,10 @@ enum runtime_boot runtime_boot_turn(struct runtime *runtime);
 enum runtime_turn {
 	RUNTIME_WORKED = 1, /* did something: turn again */
 	RUNTIME_WAITING,    /* storage, commits or reads are in flight: poll on, but yield */
-	RUNTIME_IDLE, /* nothing in flight: may sleep until runtime_deadline_ns or a wake-up */
+	RUNTIME_IDLE,    /* nothing in flight: may sleep until runtime_deadline_ns or a wake-up */
+	RUNTIME_RESTART, /* it is durable that log and state begin at a checkpoint of another node,
+			  * or what a node with new storage was told: end this incarnation and
+			  * start the next one. Every further turn says so again */
 };
 /* Does a bounded amount of work. */
 enum runtime_turn runtime_turn(struct runtime *runtime);
@@ -124,11 +127,12 @@ const struct core_view *runtime_view(const struct runtime *runtime);
 uint64_t runtime_base_index(const struct runtime *runtime);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
 
-/* A record on the divergent ring: a tail was cut. Its blocks' bytes stay on the device at the cells
- * named here, which are never overwritten before a later checkpoint; a control thread exports them.
- * `count` cells follow the header. At a start every tail that the log's device still holds is named
- * again, because the process may have ended before it was exported: (last_index, last_term) says
- * which tail it is (equal ones hold equal blocks). The ring has to be emptied during the boot too.
+/* A record on the divergent ring: a tail was cut, or may be one and gives way to a checkpoint. Its
+ * blocks' bytes stay on the device at the cells named here, which are never overwritten before a
+ * later checkpoint; a control thread exports them. `count` cells follow the header. At a start
+ * every tail that the log's device still holds is named again, because the process may have ended
+ * before it was exported: (last_index, last_term) says which tail it is (equal ones hold equal
+ * blocks). The ring has to be emptied during the boot too.
  */
 struct divergent_record {
 	uint64_t first_index, last_index;

@@ -9,6 +9,8 @@
  *	storage.c   write groups, superblock updates, completions
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	recover.c   the start from a checkpoint
+ *	transfer.c  a checkpoint of another node
+ *	source.c    own checkpoints for other nodes
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
  *	client.c    submit channels: commands, reads, answers
@@ -24,11 +26,20 @@
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/runtime.h"
+#include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
 
 /* What a storage completion belongs to: disk_request.user is this and two numbers. */
-enum storage_user { USER_GROUP = 1, USER_META, USER_READER, USER_BOOT, USER_CHECKPOINT };
+enum storage_user {
+	USER_GROUP = 1,
+	USER_META,
+	USER_READER,
+	USER_BOOT,
+	USER_CHECKPOINT,
+	USER_TRANSFER,
+	USER_SOURCE
+};
 static inline uint64_t
 storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
 {
@@ -130,6 +141,9 @@ struct runtime {
 	struct boot boot;
 	struct meta_writer meta;
 	struct checkpointer checkpoint;
+	struct transfer transfer;
+	struct transfer_source source;
+	bool is_over; /* this incarnation: see RUNTIME_RESTART */
 	struct cut cut;
 	struct core_event events[RUNTIME_EVENTS_MAX];
 	uint32_t event_head, event_count;

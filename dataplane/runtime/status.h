@@ -29,7 +29,7 @@
 	X(unknown_sender)                                                                         \
 	X(stale_boot)                                                                             \
 	X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
-	    X(block_corrupt) X(tx_no_buffer) X(core_refused)
+	    X(block_corrupt) X(tx_no_buffer) X(core_refused) X(part_unwanted)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -60,6 +60,15 @@ struct node_status {
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
 	bool is_log_mixed;    /* replica: its master's log is volatile and its own is not, or so */
 	bool has_checkpoints; /* storage has room for them */
+	/* Its storage was lost: it waits for the answers of these nodes (a mask) before all else.
+	 */
+	bool is_rejoining;
+	uint64_t rejoin_missing;
+	/* The checkpoint that it fetches, 0: none; parts that it has, of all. Refused: it has no
+	 * room for it. */
+	uint64_t transfer_index, transfer_parts, transfer_parts_all;
+	uint64_t transfers_refused, transfer_parts_found, transfer_parts_bad,
+	    transfer_parts_sent; /* since the start */
 	uint64_t term, rset;
 	uint32_t epoch, copies;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,

@@ -36,7 +36,7 @@ bool
 storage_is_busy(const struct runtime *rt)
 {
 	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.writes_in_flight != 0 ||
-	       checkpoint_is_busy(rt);
+	       checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
 }
 
 /* ---- the superblock: term and vote, and checkpoints ---- */
@@ -58,15 +58,17 @@ meta_start(struct runtime *rt)
 	struct meta_writer *meta = &rt->meta;
 	const struct pending_meta *next = &meta->queue[meta->head];
 
-	const bool is_checkpoint = checkpoint_wants_superblock(rt);
+	const bool is_checkpoint = checkpoint_wants_superblock(rt) || transfer_wants_superblock(rt);
 
 	if ((meta->count == 0 && !is_checkpoint) || meta->writes_in_flight != 0 ||
 	    rt->is_storage_failed)
 		return false;
 	/* Term and vote go first: somebody waits for them. */
 	meta->is_checkpoint = meta->count == 0;
-	if (meta->is_checkpoint)
+	if (meta->is_checkpoint) {
 		checkpoint_superblock_begun(rt);
+		transfer_superblock_begun(rt);
+	}
 	rt->superblock.sequence++;
 	if (!meta->is_checkpoint) {
 		INVARIANT(next->term >= rt->superblock.shards[0].term);
@@ -98,6 +100,7 @@ meta_done(struct runtime *rt)
 		return;
 	if (meta->is_checkpoint) {
 		checkpoint_superblock_done(rt);
+		rt->is_over |= transfer_superblock_done(rt);
 		return;
 	}
 	const struct core_event event = {
@@ -205,6 +208,14 @@ storage_poll(struct runtime *rt)
 		case USER_CHECKPOINT:
 			if (is_good)
 				checkpoint_on_completion(rt);
+			break;
+		case USER_TRANSFER:
+			if (is_good)
+				transfer_on_completion(rt);
+			break;
+		case USER_SOURCE:
+			if (is_good)
+				source_on_completion(rt);
 			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion);

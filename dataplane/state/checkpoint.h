@@ -30,8 +30,9 @@ void state_checkpoint_end(struct state *state);
 
 /* Restores into a machine that never applied anything (INVARIANT): begin, bytes in order, in pieces
  * of any length, finish. Readers see nothing of it before finish, which publishes and commits
- * @log_index. CONFIG: more than this machine has room for. CORRUPT: what the stream or @image says
- * cannot be; the machine is then of no use any more. */
+ * @log_index. CONFIG: more than this machine has room for (it does not fit). CORRUPT: what the
+ * stream or @image says cannot be; the machine is then of no use any more. */
+bool state_restore_fits(const struct state *state, const struct checkpoint_state *image);
 TERN_CHECKED enum tern_err
 state_restore_begin(struct state *state, uint64_t log_index, const struct checkpoint_state *image);
 TERN_CHECKED enum tern_err

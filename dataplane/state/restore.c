@@ -7,13 +7,19 @@
 #include "dataplane/state/session.h"
 #include "dataplane/state/target.h"
 
+bool
+state_restore_fits(const struct state *state, const struct checkpoint_state *image)
+{
+	return image->logical_bytes <= state->config.capacity_bytes &&
+	       image->session_count <= state->config.sessions_max;
+}
+
 enum tern_err
 state_restore_begin(struct state *state, uint64_t log_index, const struct checkpoint_state *image)
 {
 	INVARIANT(state->published_stamp == stamp_make(state->branch, 0));
 	INVARIANT(state->last.log_index == 0 && state->restore.phase == RESTORE_NONE);
-	if (image->logical_bytes > state->config.capacity_bytes ||
-	    image->session_count > state->config.sessions_max)
+	if (!state_restore_fits(state, image))
 		return TERN_ERR_CONFIG;
 	if (log_index == 0 || log_index >= UINT64_C(1) << STATE_INDEX_BITS ||
 	    image->client_id_next == 0)

@@ -50,7 +50,7 @@ frame_open(const uint8_t *frame, uint32_t bytes, struct frame_hdr *hdr)
 		return TERN_ERR_MALFORMED;
 	if (le.version != FRAME_VERSION)
 		return TERN_ERR_VERSION;
-	if (le.kind < FRAME_MESSAGE || le.kind > FRAME_FETCH || le16_get(le.reserved) != 0)
+	if (le.kind < FRAME_MESSAGE || le.kind > FRAME_KIND_LAST || le16_get(le.reserved) != 0)
 		return TERN_ERR_MALFORMED;
 	*hdr = (struct frame_hdr){
 		.kind = (enum frame_kind)le.kind,

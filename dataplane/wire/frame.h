@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The header of every frame between nodes: the UDP payload on data ports and on the management
- * network. What follows it depends on the kind: msg.h (consensus) or fragment.h (bulk bytes).
+ * network. What follows it depends on the kind: msg.h (consensus), fragment.h (blocks) or part.h
+ * (checkpoints).
  *
  * Order of checks: length, CRC, version, cluster, receiver; only then is a field used.
  * The CRC covers the header and the body, except for FRAME_BLOCK, where it covers the header and
@@ -22,10 +23,13 @@
 #define NODE_ID_MAX     63u /* node ids are 1..63, so that a set of nodes is one 64-bit mask */
 
 enum frame_kind {
-	FRAME_MESSAGE = 1, /* body: one message of msg.h */
-	FRAME_BLOCK = 2,   /* body: fragment_hdr_le and bytes of a block */
-	FRAME_FETCH = 3,   /* body: fetch_le, fragments that a receiver lacks */
+	FRAME_MESSAGE = 1,  /* body: one message of msg.h */
+	FRAME_BLOCK = 2,    /* body: fragment_hdr_le and bytes of a block */
+	FRAME_FETCH = 3,    /* body: fetch_le, fragments that a receiver lacks */
+	FRAME_PART_ASK = 4, /* body: part_ask, units of a checkpoint that a receiver lacks */
+	FRAME_PART = 5,     /* body: part_hdr and the bytes of one unit */
 };
+#define FRAME_KIND_LAST FRAME_PART
 
 struct frame_hdr_le {
 	le32 crc32c; /* see above */
@@ -35,7 +39,7 @@ struct frame_hdr_le {
 	le32 cluster_gen;
 	le16 sender, receiver; /* node ids */
 	le16 shard, reserved;
-	le32 boot_no;  /* the sender's */
+	le32 boot_no;  /* the sender's; 0: it lost its storage and does not know (MSG_REJOIN) */
 	le64 term;     /* the sender's current term */
 	le64 sequence; /* rises with every frame of (sender, boot_no); for replay protection */
 	uint8_t auth_tag[16]; /* zero until links are authenticated */

@@ -98,6 +98,16 @@ static const struct field recognized_fields[] = {
 	U64(recognized.commit_index),
 };
 
+static const struct field checkpoint_fields[] = {
+	U64(checkpoint.log_index), U64(checkpoint.term),   U32(checkpoint.epoch),
+	U32(checkpoint.kind),      HASH(checkpoint.chain), U64(checkpoint.commit_index),
+};
+static const struct field rejoin_fields[] = { U64(rejoin.nonce) };
+static const struct field rejoin_ack_fields[] = {
+	U64(rejoin_ack.nonce),
+	U32(rejoin_ack.peer_boot_no),
+};
+
 struct layout {
 	const struct field *fields;
 	uint32_t count;
@@ -122,6 +132,9 @@ static const struct layout layouts[] = {
 	[MSG_TRANSFER_NOW] = LAYOUT(transfer_fields, "transfer_now"),
 	[MSG_FAREWELL] = { NULL, 0, "farewell" },
 	[MSG_RECOGNIZED] = LAYOUT(recognized_fields, "recognized"),
+	[MSG_CHECKPOINT] = LAYOUT(checkpoint_fields, "checkpoint"),
+	[MSG_REJOIN] = LAYOUT(rejoin_fields, "rejoin"),
+	[MSG_REJOIN_ACK] = LAYOUT(rejoin_ack_fields, "rejoin_ack"),
 };
 
 static uint32_t

@@ -29,8 +29,11 @@ enum msg_kind {
 	MSG_TRANSFER_NOW,
 	MSG_FAREWELL,
 	MSG_RECOGNIZED,
+	MSG_CHECKPOINT,
+	MSG_REJOIN,
+	MSG_REJOIN_ACK,
 };
-#define MSG_KIND_LAST MSG_RECOGNIZED
+#define MSG_KIND_LAST MSG_REJOIN_ACK
 
 /* Bits of heartbeat health. Zero is healthy. */
 enum msg_health {
@@ -149,6 +152,25 @@ struct msg_recognized {        /* master to a forgetful node, on every beat */
 	uint64_t commit_index;
 };
 
+/* Master, on every beat, to a node whose log ends before the master's begins, or leaves its history
+ * there: "take this one". */
+struct msg_checkpoint {
+	uint64_t log_index, term;
+	uint32_t epoch, kind; /* of block log_index */
+	struct hash128 chain;
+	uint64_t commit_index; /* the sender's; not below log_index */
+};
+
+/* From a node that lost its storage, to all other voters: "what do you know that I may have
+ * promised?" Its own term and boot_no are 0. */
+struct msg_rejoin {
+	uint64_t nonce; /* new at every start */
+};
+struct msg_rejoin_ack { /* the term is the frame's, and durable */
+	uint64_t nonce;
+	uint32_t peer_boot_no; /* the highest heard of the node that asks */
+};
+
 struct msg {
 	enum msg_kind kind;
 	uint16_t sender; /* node id */
@@ -165,6 +187,9 @@ struct msg {
 		struct msg_register_ack register_ack;
 		struct msg_transfer transfer;
 		struct msg_recognized recognized;
+		struct msg_checkpoint checkpoint;
+		struct msg_rejoin rejoin;
+		struct msg_rejoin_ack rejoin_ack;
 	};
 };
 

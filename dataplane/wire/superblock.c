@@ -21,7 +21,7 @@ struct shard_record_le {
 	le32 witness_gen, reserved1;
 	le64 term, voters, learners, config_index;
 	struct checkpoint_le checkpoints[SUPERBLOCK_CHECKPOINTS];
-	uint8_t reserved[32];
+	uint8_t join, reserved[31];
 };
 static_assert(sizeof(struct shard_record_le) == 192, "frozen by format 1");
 
@@ -58,6 +58,7 @@ static void
 shard_encode(struct shard_record_le *le, const struct shard_record *shard)
 {
 	le->shard = le16_make(shard->shard);
+	le->join = (uint8_t)shard->join;
 	le->voted_for = le16_make(shard->voted_for);
 	le->witness_id = le16_make(shard->witness_id);
 	le->witness_gen = le32_make(shard->witness_gen);
@@ -81,6 +82,7 @@ shard_decode(const struct shard_record_le *le, struct shard_record *shard)
 {
 	*shard = (struct shard_record){
 		.shard = le16_get(le->shard),
+		.join = (enum superblock_join)le->join,
 		.voted_for = le16_get(le->voted_for),
 		.witness_id = le16_get(le->witness_id),
 		.witness_gen = le32_get(le->witness_gen),
@@ -203,6 +205,8 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 	    superblock->log_first_page < SUPERBLOCK_AREA_PAGES)
 		return TERN_ERR_CORRUPT;
 	for (uint32_t i = 0; i < shard_count; i++) {
+		if (le.shards[i].join > SUPERBLOCK_FORGETFUL)
+			return TERN_ERR_CORRUPT;
 		shard_decode(&le.shards[i], &superblock->shards[i]);
 		superblock->shards[i].base = base_decode(&le.bases[i]);
 	}

@@ -37,7 +37,16 @@ struct superblock_base {
 	struct hash128 chain;
 };
 
+/* What a node is to its cluster. Storage that was lost and made anew has forgotten what the node
+ * promised (docs/reference/protocol.md, section 11). */
+enum superblock_join {
+	SUPERBLOCK_MEMBER = 0,
+	SUPERBLOCK_REJOINING, /* asks the others for a term and a boot_no before anything else */
+	SUPERBLOCK_FORGETFUL, /* has them, and is no voter until it holds everything again */
+};
+
 struct shard_record {
+	enum superblock_join join;
 	uint16_t shard;
 	uint16_t voted_for; /* node id; 0: nobody in this term */
 	uint64_t term;

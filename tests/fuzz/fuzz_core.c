@@ -151,6 +151,23 @@ on_cut(struct node *node, uint64_t keep_index)
 }
 
 static void
+on_memory_commit(struct node *node, uint64_t index)
+{
+	REQUIRE(core_view(node->core)->role == CORE_MASTER);
+	REQUIRE(index >= node->commit_index && index <= node->last_index);
+	REQUIRE(index >= node->applied_index);
+	node->memory_index = index;
+}
+
+static void
+on_rollback(struct node *node, uint64_t index)
+{
+	REQUIRE(!node->is_cut_pending && index >= node->commit_index);
+	REQUIRE(index < node->applied_index);
+	node->applied_index = index;
+}
+
+static void
 on_effect(struct node *node, const struct core_effect *effect)
 {
 	switch (effect->kind) {
@@ -196,15 +213,10 @@ on_effect(struct node *node, const struct core_effect *effect)
 		node->commit_index = effect->index;
 		break;
 	case CORE_EFFECT_MEMORY_COMMIT:
-		REQUIRE(core_view(node->core)->role == CORE_MASTER);
-		REQUIRE(effect->index >= node->commit_index && effect->index <= node->last_index);
-		REQUIRE(effect->index >= node->applied_index);
-		node->memory_index = effect->index;
+		on_memory_commit(node, effect->index);
 		break;
 	case CORE_EFFECT_ROLLBACK:
-		REQUIRE(!node->is_cut_pending && effect->index >= node->commit_index);
-		REQUIRE(effect->index < node->applied_index);
-		node->applied_index = effect->index;
+		on_rollback(node, effect->index);
 		break;
 	case CORE_EFFECT_ROLE:
 		if (core_view(node->core)->role == CORE_MASTER)
@@ -218,6 +230,14 @@ on_effect(struct node *node, const struct core_effect *effect)
 		break;
 	case CORE_EFFECT_ALARM:
 		REQUIRE(effect->alarm >= CORE_ALARM_ACK_FORGOTTEN);
+		break;
+	case CORE_EFFECT_INSTALL:
+		/* What is committed is not given up for less. */
+		REQUIRE(is_data_peer(node, effect->node) && !node->is_cut_pending);
+		REQUIRE(effect->block.log_index > node->commit_index);
+		break;
+	case CORE_EFFECT_REJOIN:
+		REQUIRE(false); /* no node of this target lost its storage */
 		break;
 	}
 }
@@ -529,6 +549,17 @@ fill_vote_ack(const struct node *node, struct fuzz_input *in, struct msg *msg)
 }
 
 static void
+fill_checkpoint(const struct node *node, struct fuzz_input *in, struct msg_checkpoint *offer)
+{
+	offer->log_index = pick_index(node, in);
+	offer->term = pick_term(core_view(node->core)->term, in);
+	offer->epoch = fuzz_u8(in) % 3;
+	offer->kind = fuzz_u8(in) % 5;
+	offer->chain = pick_chain(node, in, offer->log_index);
+	offer->commit_index = pick_index(node, in);
+}
+
+static void
 fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 {
 	const struct msg *sent = node->sent[msg->sender];
@@ -584,6 +615,17 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 	case MSG_RECOGNIZED:
 		msg->recognized.peer_boot_no = pick_u32(node->config.boot_no, in);
 		msg->recognized.commit_index = pick_index(node, in);
+		break;
+	case MSG_CHECKPOINT:
+		fill_checkpoint(node, in, &msg->checkpoint);
+		break;
+	case MSG_REJOIN:
+		msg->boot_no = 0;
+		msg->rejoin.nonce = fuzz_u8(in);
+		break;
+	case MSG_REJOIN_ACK:
+		msg->rejoin_ack.nonce = sent[MSG_REJOIN].rejoin.nonce;
+		msg->rejoin_ack.peer_boot_no = fuzz_u8(in);
 		break;
 	}
 }

@@ -9,6 +9,7 @@
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/frame.h"
 #include "dataplane/wire/msg.h"
+#include "dataplane/wire/part.h"
 #include "tests/fuzz/fuzz.h"
 
 static void
@@ -52,6 +53,34 @@ try_fetch(const uint8_t *body, uint32_t bytes)
 }
 
 static void
+try_part_ask(const uint8_t *body, uint32_t bytes)
+{
+	uint8_t again[PART_ASK_BYTES];
+	struct part_ask ask;
+
+	if (part_ask_decode(body, bytes, &ask) != TERN_OK)
+		return;
+	REQUIRE(ask.unit_count != 0 && ask.unit_first + ask.unit_count <= PART_UNITS_MAX);
+	part_ask_encode(again, &ask);
+	REQUIRE(memcmp(again, body, sizeof(again)) == 0);
+}
+
+static void
+try_part(const uint8_t *body, uint32_t bytes)
+{
+	uint8_t again[PART_HDR_BYTES];
+	struct part_hdr part;
+
+	if (part_hdr_decode(body, bytes, &part) != TERN_OK)
+		return;
+	/* What it says lies in a chunk, and in what came. */
+	REQUIRE((uint64_t)part.unit * PART_UNIT_BYTES + part.bytes <= CHECKPOINT_CHUNK_BYTES);
+	REQUIRE(PART_HDR_BYTES + part.bytes == bytes);
+	part_hdr_encode(again, &part);
+	REQUIRE(memcmp(again, body, sizeof(again)) == 0);
+}
+
+static void
 try_frame(const uint8_t *frame, uint32_t bytes)
 {
 	const uint8_t *body = frame + FRAME_HDR_BYTES;
@@ -69,6 +98,12 @@ try_frame(const uint8_t *frame, uint32_t bytes)
 		break;
 	case FRAME_FETCH:
 		try_fetch(body, hdr.body_bytes);
+		break;
+	case FRAME_PART_ASK:
+		try_part_ask(body, hdr.body_bytes);
+		break;
+	case FRAME_PART:
+		try_part(body, hdr.body_bytes);
 		break;
 	}
 	/* All of the header but the CRC, which the authentication tag changes. */

@@ -153,13 +153,18 @@ struct sim_node {
 	struct block_meta durable;      /* last seen durable; stands while the node is down */
 	struct block_meta durable_lost; /* and went with a volatile log */
 	uint64_t counted[5]; /* of view: elections, solo, duplex, truncations, rollbacks */
-	uint64_t laps;
+	uint64_t laps, parts_sent, parts_found, parts_bad;
 	uint64_t hash_checked; /* applied_index of the last comparison of hashes */
 	bool is_log_volatile, was_forgetful;
+	bool is_restarting;     /* by itself: no fault */
+	bool has_lost_storage;  /* and does not yet hold everything again */
+	struct hash128 *chains; /* of its log, by log_index */
 };
 
 void sim_node_birth(struct sim *sim, uint32_t index);
 void sim_node_start(struct sim_node *node);
+/* What `tern node rejoin` makes of a device that was lost. */
+void sim_node_rejoin(struct sim_node *node);
 void sim_node_crash(struct sim_node *node);
 void sim_node_turn(struct sim_node *node);
 /* Makes the node's next turn happen at @at_ns or earlier. */
@@ -204,8 +209,11 @@ void sim_check_checkpoint(struct sim_node *node, const uint8_t *page);
 /* The cells of a cut tail hold its blocks. */
 void sim_check_divergent(struct sim_node *node);
 
-/* Somebody who holds what may have been committed can be elected, were all links good. */
-bool sim_check_is_electable(const struct sim *sim);
+/* Somebody who holds what may have been committed can be elected, were all links good; not
+ * @without, who may be NULL. */
+bool sim_check_is_electable(const struct sim *sim, const struct sim_node *without);
+/* Blocks that the checkers look at. */
+#define SIM_BLOCKS_MAX 65536u
 
 /* ---- promises of voters (sim_promise.c) ---- */
 

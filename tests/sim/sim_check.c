@@ -13,7 +13,7 @@
 #include "tests/sim/sim.h"
 
 #define TERMS_MAX       65536u
-#define COMMITS_MAX     65536u
+#define COMMITS_MAX     SIM_BLOCKS_MAX
 #define CHECKPOINTS_MAX 4096u
 #define SEEN_SLOTS      (1u << 18) /* a power of two */
 
@@ -136,6 +136,8 @@ check_new_blocks(struct sim_node *node, uint64_t from)
 	for (uint64_t i = from; i <= node->view.last_index; i++) {
 		const struct block_meta meta = meta_at(node, i);
 		(void)seen_of(node, &meta);
+		if (i < SIM_BLOCKS_MAX)
+			node->chains[i] = meta.chain;
 	}
 	sim_memory_received(node, from);
 }
@@ -408,11 +410,34 @@ sim_check_turn(struct sim_node *node)
 	sim_memory_turn(node);
 	sim_stale_turn(node);
 	count_view(node);
-	if (node->was_forgetful && !view->is_forgetful)
+	if (node->was_forgetful && !view->is_forgetful) {
 		sim_count(node->sim, SIM_COUNT_forgetful_returns);
+		node->has_lost_storage = false;
+	}
 	node->was_forgetful = view->is_forgetful;
 	if (view->is_serving && !before->is_serving)
 		sim_client_sample(node->sim, node);
+}
+
+/* What was durable is in the log; or in what the log begins behind, a committed block; or it came
+ * behind a block that contradicted this one, and so never commits: it gave way to a checkpoint. */
+static bool
+is_durable_kept(struct sim_node *node)
+{
+	const struct sim_check *check = node->sim->check;
+	const struct block_meta *durable = &node->durable;
+	const uint64_t base = runtime_base_index(node->runtime);
+	const bool is_committed =
+	    base != 0 && base <= check->commit_max &&
+	    hash128_equal(meta_at(node, base).chain, check->committed[base].meta.chain);
+
+	if (durable->log_index < base)
+		return is_committed;
+	if (durable->log_index <= node->view.last_index &&
+	    hash128_equal(meta_at(node, durable->log_index).chain, durable->chain))
+		return true;
+	return is_committed &&
+	       !hash128_equal(node->chains[base], check->committed[base].meta.chain);
 }
 
 void
@@ -426,8 +451,7 @@ sim_check_ready(struct sim_node *node)
 			node->durable_lost = node->durable;
 		node->durable = (struct block_meta){ 0 };
 	}
-	if (view->last_index < node->durable.log_index ||
-	    !hash128_equal(meta_at(node, node->durable.log_index).chain, node->durable.chain))
+	if (!is_durable_kept(node))
 		sim_fail(node->sim, "P5",
 			 "node %u had block %llu of (%llu,%u) durable and recovered a log that "
 			 "ends at %llu (%llu,%u)",
@@ -468,7 +492,7 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct block_meta *durable = &sim->nodes[i].durable;
 		/* Whoever registered may have forgotten since: then nobody is electable. */
-		if (sim->nodes[i].is_log_volatile)
+		if (sim->nodes[i].is_log_volatile || sim->nodes[i].has_lost_storage)
 			return;
 		if (is_position_before(after->last_term, after->last_epoch, durable->term,
 				       durable->epoch))
@@ -523,14 +547,15 @@ sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain)
 }
 
 bool
-sim_check_is_electable(const struct sim *sim)
+sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 {
 	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
 	uint32_t whole = 0;
 
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
-		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
+		if (node->life != SIM_NODE_UP || node->view.is_forgetful ||
+		    node->view.is_rejoining || node == without)
 			continue;
 		whole++;
 		if (sim->data_count == 2 &&

@@ -17,6 +17,13 @@
 #define ON_2W_WHOLE ON_2W
 #endif
 
+/* A checkpoint of more than one chunk is one of tiny limits. */
+#ifdef TERN_TINY_LIMITS
+#define ON_2W_TINY ON_2W
+#else
+#define ON_2W_TINY 0u
+#endif
+
 #define SIM_COUNTS(X)                         \
 	X(elections, ON_ALL)                  \
 	X(solo_entries, ON_2W)                \
@@ -115,6 +122,13 @@
 	X(operations, ON_ALL)                 \
 	X(checkpoints, ON_ALL)                \
 	X(checkpoint_boots, ON_ALL)           \
+	X(checkpoints_sent, ON_MANY)          \
+	X(checkpoints_installed, ON_MANY)     \
+	X(installed_over_tails, 0)            \
+	X(chunks_found, ON_2W_TINY)           \
+	X(chunks_bad, ON_MANY)                \
+	X(storage_lost, ON_MANY)              \
+	X(rejoined, ON_MANY)                  \
 	X(log_laps, ON_ALL)                   \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \

@@ -361,6 +361,8 @@ sim_fault_next(struct sim *sim)
 	uint32_t node = pick_data_node(sim);
 	if (kind == SIM_FAULT_CRASH_WITNESS)
 		node = sim->data_count;
+	else if (kind == SIM_HAZARD_LOSE_STORAGE && sim_master(sim) == &sim->nodes[node])
+		node = (node + 1) % sim->data_count;
 	else if ((kind == SIM_FAULT_PAUSE || kind == SIM_FAULT_ISOLATE ||
 		  kind == SIM_FAULT_CUT_PAIR || kind == SIM_FAULT_ONE_WAY ||
 		  sim_hazard_is_of_any(kind)) &&

@@ -62,7 +62,7 @@ static bool
 is_any_rotten(const struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++)
-		if (sim->nodes[i].disk.rot.is_on)
+		if (sim->nodes[i].disk.rot.is_on || sim->nodes[i].has_lost_storage)
 			return true;
 	return false;
 }
@@ -132,6 +132,97 @@ rot_superblock_begin(struct sim *sim, struct sim_episode *episode)
 		sim_count(sim, SIM_COUNT_rot_superblock);
 	}
 	sim_node_start(node);
+}
+
+/* ---- a device that is gone ---- */
+
+static void again(struct sim *sim, const struct sim_episode *episode, uint64_t ns);
+
+/* The others hold all that was committed, and do without this node. */
+static bool
+is_dispensable(struct sim *sim, const struct sim_node *lost)
+{
+	const uint64_t commit_max = sim_check_commit_max(sim);
+	const struct sim_node *master = sim_master(sim);
+	bool is_held = false;
+
+	if (master == NULL || master == lost || lost->life != SIM_NODE_UP ||
+	    lost->view.role != CORE_FOLLOWER || lost->view.is_forgetful || lost->disk.rot.is_on)
+		return false;
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		if (node->has_lost_storage || node->disk.rot.is_on)
+			return false;
+		is_held |= node != lost && node->durable.log_index >= commit_max;
+	}
+	return is_held && sim_check_is_electable(sim, lost);
+}
+
+static void
+lose_storage_cut(struct sim *sim, struct sim_episode *episode, int delta)
+{
+	const uint32_t peer = 3 - episode->node - episode->other;
+
+	episode->is_down = delta > 0;
+	for (uint32_t path = 0; path < SIM_PATHS; path++) {
+		sim_net_cut(sim, path, peer, episode->other, delta);
+		sim_net_cut(sim, path, episode->other, peer, delta);
+	}
+}
+
+/* Among three the third node does not hear the master for a while before, so that it lacks what
+ * only the master and the node hold that is about to lose it. */
+static void
+lose_storage_begin(struct sim *sim, struct sim_episode *episode)
+{
+	const struct sim_node *master = sim_master(sim);
+
+	if (sim->data_count == 3 && master != NULL && master->index != episode->node) {
+		episode->other = 3 - episode->node - master->index;
+		lose_storage_cut(sim, episode, 1);
+	}
+	again(sim, episode, prng_below(&sim->fault_prng, 2 * sim->swarm.timer_ns));
+}
+
+static void
+lose_storage_now(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	if (!is_dispensable(sim, node))
+		return;
+	sim_node_crash(node);
+	sim_count(sim, SIM_COUNT_storage_lost);
+	sim_node_rejoin(node);
+	sim_node_start(node);
+}
+
+static void
+lose_storage_end(struct sim *sim, struct sim_episode *episode)
+{
+	if (episode->is_down)
+		lose_storage_cut(sim, episode, -1);
+	sim_node_start(&sim->nodes[episode->node]);
+}
+
+void
+sim_hazard_rejoined(struct sim *sim, const struct sim_node *node)
+{
+	const struct sim_node *master = sim_master(sim);
+
+	for (uint32_t i = 0; i < SIM_EPISODES; i++) {
+		const struct sim_episode *episode = &sim->faults.episodes[i];
+		if (!episode->is_on || episode->class_ != SIM_HAZARD_LOSE_STORAGE ||
+		    episode->node != node->index || episode->number >= SIM_EPISODES_MAX ||
+		    sim->faults.is_healed || master == NULL)
+			continue;
+		/* Before it has what it lost. */
+		if (episode->number % 2 == 0)
+			sim_fault_begin(sim, episode->number + 2 * SIM_EPISODES_MAX,
+					SIM_FAULT_CRASH_DATA, master->index,
+					5 * sim->swarm.timer_ns);
+		return;
+	}
 }
 
 /* ---- beyond the budget: what was acknowledged is gone, and no checksum is wrong ---- */
@@ -406,6 +497,10 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 				   .is_of_log = true },
 	[SIM_HAZARD_ROT_ABOVE] = { .begin = rot_above_begin, .end = crash_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_SUPERBLOCK] = { .begin = rot_superblock_begin, .end = crash_end },
+	[SIM_HAZARD_LOSE_STORAGE] = { .begin = lose_storage_begin,
+				      .repeat = lose_storage_now,
+				      .end = lose_storage_end,
+				      .is_of_log = true },
 	[SIM_HAZARD_OLD_IMAGE] = { .begin = old_image_begin,
 				   .end = old_image_end,
 				   .is_of_log = true },

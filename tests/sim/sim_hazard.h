@@ -12,6 +12,8 @@ void sim_hazard_end(struct sim *sim, struct sim_episode *episode);
 bool sim_hazard_is_of_any(uint32_t class_);
 /* It needs a log that outlives its process. */
 bool sim_hazard_is_of_log(uint32_t class_);
+/* A node with new storage knows its term again: the master may die just then. */
+void sim_hazard_rejoined(struct sim *sim, const struct sim_node *node);
 /* Some bits of a page, or all of a part of it, change. */
 void sim_hazard_rot_page(struct sim *sim, uint8_t *page);
 

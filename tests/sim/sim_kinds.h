@@ -39,6 +39,9 @@
 	X(ROT_BELOW, "rot-below-floor")                                              \
 	X(ROT_ABOVE, "rot-above-floor")                                              \
 	X(ROT_SUPERBLOCK, "rot-superblock") /* of one copy */                        \
+	/* All of a device that others do not need; the node comes back with a new   \
+	 * one. */                                                                   \
+	X(LOSE_STORAGE, "lose-storage")                                              \
 	/* Beyond what can be survived; only with --beyond. */                       \
 	X(OLD_IMAGE, "old-image")           /* the device shows what it once was */  \
 	X(MISDIRECTED, "misdirected-write") /* a write goes elsewhere in the log */  \

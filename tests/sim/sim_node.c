@@ -10,6 +10,7 @@
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_hazard.h"
 #include "tests/support/mirror.h"
 
 #define CLUSTER_GEN       1u
@@ -41,7 +42,7 @@ sim_witness_id(const struct sim *sim)
 }
 
 static void
-birth_superblock(struct sim_node *node)
+birth_superblock(struct sim_node *node, enum superblock_join join)
 {
 	struct superblock superblock = {
 		.sequence = 1,
@@ -57,6 +58,7 @@ birth_superblock(struct sim_node *node)
 	};
 
 	superblock.shards[0] = (struct shard_record){
+		.join = join,
 		.voters = sim_data_mask(node->sim),
 		.witness_id = sim_witness_id(node->sim),
 		.witness_gen = WITNESS_GEN,
@@ -88,7 +90,8 @@ sim_node_birth(struct sim *sim, uint32_t index)
 		    &node->disk, node,
 		    (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages + sim->swarm.checkpoint_pages) *
 			PAGE_BYTES);
-		birth_superblock(node);
+		birth_superblock(node, SUPERBLOCK_MEMBER);
+		node->chains = sim_take(SIM_BLOCKS_MAX * sizeof(*node->chains));
 		return;
 	}
 	node->reg.durable = (struct witness_register){
@@ -98,6 +101,18 @@ sim_node_birth(struct sim *sim, uint32_t index)
 		.witness_gen = WITNESS_GEN,
 		.witness_id = sim_witness_id(sim),
 	};
+}
+
+void
+sim_node_rejoin(struct sim_node *node)
+{
+	memset(node->disk.image, 0, node->disk.written_bytes);
+	node->disk.floor = 0;
+	birth_superblock(node, SUPERBLOCK_REJOINING);
+	if (node->durable.log_index > node->durable_lost.log_index)
+		node->durable_lost = node->durable;
+	node->durable = (struct block_meta){ 0 };
+	node->has_lost_storage = true;
 }
 
 /* ---- start ---- */
@@ -258,7 +273,8 @@ sim_node_crash(struct sim_node *node)
 	if (node->life == SIM_NODE_DOWN)
 		return;
 	sim_say(node->sim, "node %u crashes", node->id);
-	sim_memory_fault(node->sim);
+	if (!node->is_restarting)
+		sim_memory_fault(node->sim);
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		sim_net_crash(&node->ports[path]);
 	node->life = SIM_NODE_DOWN;
@@ -286,7 +302,7 @@ sim_node_crash(struct sim_node *node)
 	memset(&node->view, 0, sizeof(node->view));
 	memset(&node->before, 0, sizeof(node->before));
 	memset(node->counted, 0, sizeof(node->counted));
-	node->hash_checked = 0;
+	node->hash_checked = node->parts_sent = node->parts_found = node->parts_bad = 0;
 }
 
 /* ---- turns ---- */
@@ -377,17 +393,59 @@ count_laps(struct sim_node *node)
 	node->laps = status.log_laps;
 }
 
+/* The node ends its incarnation and begins the next one, as its daemon would. */
+static void
+restart(struct sim_node *node)
+{
+	struct node_status status;
+
+	status_read(node->status, &status);
+	sim_say(node->sim, "node %u begins anew", node->id);
+	sim_count(node->sim,
+		  node->view.is_rejoining ? SIM_COUNT_rejoined : SIM_COUNT_checkpoints_installed);
+	if (!node->view.is_rejoining && node->durable.log_index >= status.transfer_index)
+		sim_count(node->sim, SIM_COUNT_installed_over_tails);
+	const bool is_rejoined = node->view.is_rejoining;
+	node->is_restarting = true;
+	sim_node_crash(node);
+	node->is_restarting = false;
+	sim_node_start(node);
+	if (is_rejoined)
+		sim_hazard_rejoined(node->sim, node);
+}
+
+static void
+count_transfers(struct sim_node *node)
+{
+	struct node_status status;
+
+	status_read(node->status, &status);
+	if (status.transfer_parts_sent != 0 && node->parts_sent == 0)
+		sim_count(node->sim, SIM_COUNT_checkpoints_sent);
+	node->sim->counts.of[SIM_COUNT_chunks_found] +=
+	    status.transfer_parts_found - node->parts_found;
+	node->sim->counts.of[SIM_COUNT_chunks_bad] += status.transfer_parts_bad - node->parts_bad;
+	node->parts_sent = status.transfer_parts_sent;
+	node->parts_found = status.transfer_parts_found;
+	node->parts_bad = status.transfer_parts_bad;
+}
+
 static void
 data_turn(struct sim_node *node)
 {
 	const enum runtime_turn turn = runtime_turn(node->runtime);
 
+	if (turn == RUNTIME_RESTART) {
+		restart(node);
+		return;
+	}
 	node->before = node->view;
 	node->view = *runtime_view(node->runtime);
 	sim_trace(node->sim, node->view.term ^ node->view.commit_index << 20);
 	sim_trace(node->sim, node->view.last_index ^ node->view.last_chain.low);
 	sim_check_turn(node);
 	count_laps(node);
+	count_transfers(node);
 	sim_client_poll(node);
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);

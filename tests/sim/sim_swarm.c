@@ -90,7 +90,8 @@ is_possible(const struct sim *sim, uint32_t class_)
 	       class_ != SIM_FAULT_ONE_WAY && class_ != SIM_FAULT_ISOLATE &&
 	       class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_FAULT_LOSE_TAIL &&
 	       class_ != SIM_FAULT_LOSE_MASTER && class_ != SIM_HAZARD_CRASH_TWO &&
-	       class_ != SIM_HAZARD_BURST && class_ != SIM_HAZARD_FLAP;
+	       class_ != SIM_HAZARD_LOSE_STORAGE && class_ != SIM_HAZARD_BURST &&
+	       class_ != SIM_HAZARD_FLAP;
 }
 
 /* Some seeds have a few classes, some most of them: rare ones meet each other, and common ones are
@@ -268,10 +269,6 @@ is_log_full(struct sim *sim)
 	sim->swarm.think_factor = 1;
 	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages == 0 && used >= 25)
 		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
-	/* What a node lacks that is away is kept, so the log may be full when it is away for long.
-	 */
-	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages != 0 && used >= 80)
-		sim->swarm.think_factor = used < 85 ? 10 : 100;
 	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
 }
 
@@ -342,7 +339,8 @@ phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 	if (sim->now_ns < sim->phase_since_ns + bound_ns)
 		return;
 	/* Too many forgot: the rest is safe, and stands still, which an operator has to end. */
-	if (sim->swarm.volatile_mask != 0 && !sim_check_is_electable(sim)) {
+	if ((sim->swarm.volatile_mask != 0 || sim->counts.of[SIM_COUNT_storage_lost] != 0) &&
+	    !sim_check_is_electable(sim, NULL)) {
 		sim_count(sim, SIM_COUNT_forgotten_for_good);
 		phase_enter(sim, SIM_PHASE_OVER);
 		return;

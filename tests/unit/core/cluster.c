@@ -310,6 +310,10 @@ on_effect(struct cluster *cluster, struct fake_node *node, const struct core_eff
 		if (effect->alarm == CORE_ALARM_CUT_BELOW_COMMIT)
 			cluster_breach(cluster, "I9: asked to cut below commit", node->id, 0);
 		break;
+	case CORE_EFFECT_INSTALL:
+	case CORE_EFFECT_REJOIN:
+		cluster_breach(cluster, "no log begins at a base here", node->id, 0);
+		break;
 	}
 }
 

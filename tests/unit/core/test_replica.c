@@ -260,7 +260,8 @@ test_farewell_clears_the_master(void **state)
 	rig_start(rig, &config);
 	assert_int_equal(rig_deliver(rig, rig_heartbeat(PEER, 1, 1)), TERN_OK);
 	assert_int_equal(
-	    rig_deliver(rig, (struct msg){ .kind = MSG_FAREWELL, .sender = PEER, .term = 1 }),
+	    rig_deliver(
+		rig, (struct msg){ .kind = MSG_FAREWELL, .sender = PEER, .boot_no = 1, .term = 1 }),
 	    TERN_OK);
 	assert_int_equal(rig_deliver(rig, rig_vote(MSG_PREVOTE, 4, 1, 2, 0, 0)), TERN_OK);
 	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal, MSG_VOTE_GRANTED);

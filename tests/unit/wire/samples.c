@@ -12,6 +12,7 @@
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/native.h"
 #include "dataplane/wire/page.h"
+#include "dataplane/wire/part.h"
 #include "dataplane/wire/reply.h"
 #include "dataplane/wire/superblock.h"
 #include "dataplane/wire/witness_register.h"
@@ -250,6 +251,28 @@ fetch_turn(uint8_t *body, uint32_t bytes)
 }
 
 static enum tern_err
+part_ask_turn(uint8_t *body, uint32_t bytes)
+{
+	struct part_ask ask;
+	const enum tern_err err = part_ask_decode(body, bytes, &ask);
+
+	if (err == TERN_OK)
+		part_ask_encode(body, &ask);
+	return err;
+}
+
+static enum tern_err
+part_turn(uint8_t *body, uint32_t bytes)
+{
+	struct part_hdr part;
+	const enum tern_err err = part_hdr_decode(body, bytes, &part);
+
+	if (err == TERN_OK)
+		part_hdr_encode(body, &part);
+	return err;
+}
+
+static enum tern_err
 frame_turn(uint8_t *frame, uint32_t bytes)
 {
 	uint8_t *body = frame + FRAME_HDR_BYTES;
@@ -270,6 +293,12 @@ frame_turn(uint8_t *frame, uint32_t bytes)
 		break;
 	case FRAME_FETCH:
 		err = fetch_turn(body, hdr.body_bytes);
+		break;
+	case FRAME_PART_ASK:
+		err = part_ask_turn(body, hdr.body_bytes);
+		break;
+	case FRAME_PART:
+		err = part_turn(body, hdr.body_bytes);
 		break;
 	}
 	if (err == TERN_OK)
@@ -326,13 +355,16 @@ static const struct msg messages[] = {
 	{ .kind = MSG_TRANSFER_NOW, .transfer = { 148 } },
 	{ .kind = MSG_FAREWELL },
 	{ .kind = MSG_RECOGNIZED, .recognized = { 149, 150 } },
+	{ .kind = MSG_CHECKPOINT, .checkpoint = { 155, 156, 157, 158, { 159, 160 }, 161 } },
+	{ .kind = MSG_REJOIN, .rejoin = { 162 } },
+	{ .kind = MSG_REJOIN_ACK, .rejoin_ack = { 163, 164 } },
 };
 
 static const char *const message_names[] = {
 	"frame_heartbeat",  "frame_heartbeat_ack", "frame_append",       "frame_append_ack",
 	"frame_prevote",    "frame_prevote_ack",   "frame_vote",         "frame_vote_ack",
 	"frame_register",   "frame_register_ack",  "frame_transfer_now", "frame_farewell",
-	"frame_recognized",
+	"frame_recognized", "frame_checkpoint",    "frame_rejoin",       "frame_rejoin_ack",
 };
 
 static void
@@ -363,6 +395,19 @@ frame_samples_make(struct samples *samples)
 				      .ranges = { { 203, 1, 2 }, { 204, 0, 0 } } };
 	const uint32_t bytes = fetch_encode(fetch->data + FRAME_HDR_BYTES, &ranges);
 	frame_finish(fetch, FRAME_FETCH, bytes, bytes);
+
+	const struct part_id id = { 205, { 206, 207 }, 0 };
+	struct sample *ask = sample_add(samples, "frame_part_ask", frame_turn);
+	const struct part_ask what = { .id = id, .unit_first = 1, .unit_count = 3 };
+	part_ask_encode(ask->data + FRAME_HDR_BYTES, &what);
+	frame_finish(ask, FRAME_PART_ASK, PART_ASK_BYTES, PART_ASK_BYTES);
+
+	/* A page has three units and 64 bytes. */
+	struct sample *part = sample_add(samples, "frame_part", frame_turn);
+	const struct part_hdr hdr = { .id = id, .pages = 1, .unit = 3, .bytes = 64 };
+	part_hdr_encode(part->data + FRAME_HDR_BYTES, &hdr);
+	memset(part->data + FRAME_HDR_BYTES + PART_HDR_BYTES, 0xcd, 64);
+	frame_finish(part, FRAME_PART, PART_HDR_BYTES + 64, PART_HDR_BYTES + 64);
 }
 
 /* ---- pages ---- */

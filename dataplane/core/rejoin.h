@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node does that lacks more than a log can bring; private to this room. */
+#ifndef TERN_CORE_REJOIN_H
+#define TERN_CORE_REJOIN_H
+
+#include "dataplane/core/core.h"
+
+struct core_peer;
+
+/* Of a node that lost its storage: what the others answered so far. */
+struct core_rejoin {
+	uint64_t nonce, answered; /* mask */
+	uint64_t term, ask_ns;
+	uint32_t boot_no;
+};
+
+/* install.c */
+void install_offer(struct core *core, const struct core_peer *peer);
+void install_check_reach(struct core *core);
+TERN_CHECKED enum tern_err
+install_offered(struct core *core, struct core_peer *peer, const struct msg *msg);
+TERN_CHECKED enum tern_err install_begin(struct core *core, const struct block_meta *meta);
+
+/* rejoin.c */
+void rejoin_begin(struct core *core);
+void rejoin_poll(struct core *core);
+TERN_CHECKED enum tern_err
+rejoin_message(struct core *core, struct core_peer *peer, const struct msg *msg);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sender of checkpoints: see transfer.h. One node is served at a time. */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+
+static const struct superblock_checkpoint *
+record_of(const struct runtime *rt, uint32_t slot)
+{
+	return &rt->superblock.shards[0].checkpoints[slot];
+}
+
+/* The slot that holds it, by the superblock and durably; SUPERBLOCK_CHECKPOINTS: none does. */
+static uint32_t
+slot_of(const struct runtime *rt, const struct part_id *id)
+{
+	uint32_t slot = 0;
+
+	while (slot < SUPERBLOCK_CHECKPOINTS &&
+	       (record_of(rt, slot)->log_index != id->log_index ||
+		!hash128_equal(record_of(rt, slot)->chain, id->chain)))
+		slot++;
+	if (slot < SUPERBLOCK_CHECKPOINTS && checkpoint_is_written_to(rt, slot))
+		return SUPERBLOCK_CHECKPOINTS;
+	return slot;
+}
+
+static bool
+is_serving(const struct runtime *rt)
+{
+	return rt->source.asked_ns != 0 &&
+	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_HOLD_NS;
+}
+
+static bool
+is_asked_lately(const struct runtime *rt)
+{
+	return rt->source.asked_ns != 0 &&
+	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_PATIENCE * rt->config.resend_ns;
+}
+
+/* Above this use the log comes first. */
+static bool
+is_pressed(const struct runtime *rt)
+{
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+
+	return stats.used_pages > stats.area_pages / 10 * 9;
+}
+
+bool
+source_holds_slot(const struct runtime *rt, uint32_t slot)
+{
+	return is_serving(rt) && rt->source.slot == slot && !is_pressed(rt);
+}
+
+uint64_t
+source_keeps_index(const struct runtime *rt)
+{
+	if (!is_serving(rt) || is_pressed(rt))
+		return UINT64_MAX;
+	return record_of(rt, rt->source.slot)->log_index;
+}
+
+void
+source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
+{
+	const struct core_view *view = core_view(rt->core);
+	struct transfer_source *source = &rt->source;
+	struct part_ask ask;
+
+	if (part_ask_decode(body, hdr->body_bytes, &ask) != TERN_OK) {
+		rt->link.drops.malformed++;
+		return;
+	}
+	const uint32_t slot = slot_of(rt, &ask.id);
+	const bool is_other = source->node != hdr->sender && is_asked_lately(rt);
+	if (view->role != CORE_MASTER || hdr->term != view->term ||
+	    runtime_node_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
+	    is_other || ask.id.log_index == source->bad_index ||
+	    ask.unit_first + ask.unit_count >
+		part_units(part_pages(record_of(rt, slot)->pages, ask.id.part))) {
+		rt->link.drops.part_unwanted++;
+		return;
+	}
+	source->node = hdr->sender;
+	source->asked_ns = rt->now_ns;
+	source->slot = slot;
+	source->ask = ask;
+	source->is_wanted = true;
+}
+
+static bool
+is_held(const struct transfer_source *source, const struct part_id *id)
+{
+	return source->held.log_index == id->log_index && source->held.part == id->part &&
+	       hash128_equal(source->held.chain, id->chain);
+}
+
+static bool
+read_part(struct runtime *rt)
+{
+	struct transfer_source *source = &rt->source;
+	const struct superblock_checkpoint *record = record_of(rt, source->slot);
+	const uint32_t pages = part_pages(record->pages, source->ask.id.part);
+
+	if (storage_queue(rt, DISK_READ, record->first_page + part_first_page(source->ask.id.part),
+			  source->buffer, pages, storage_user_make(USER_SOURCE, 0, 0)) != TERN_OK)
+		return false;
+	source->held = source->ask.id;
+	source->pages = pages;
+	source->is_reading = true;
+	return true;
+}
+
+/* What was read back is what was written, or this checkpoint is given to nobody any more. */
+void
+source_on_completion(struct runtime *rt)
+{
+	struct transfer_source *source = &rt->source;
+	struct checkpoint_chunk chunk;
+	struct checkpoint_hdr hdr;
+	bool is_good;
+
+	INVARIANT(source->is_reading);
+	source->is_reading = false;
+	if (source->held.part == 0)
+		is_good = checkpoint_hdr_decode(source->buffer, &hdr) == TERN_OK &&
+			  hdr.meta.log_index == source->held.log_index;
+	else
+		is_good = checkpoint_chunk_open(source->buffer, source->pages, &chunk) == TERN_OK &&
+			  chunk.log_index == source->held.log_index &&
+			  chunk.number == source->held.part - 1;
+	if (is_good)
+		return;
+	rt->boot.checkpoints_bad++;
+	source->bad_index = source->held.log_index;
+	source->held = (struct part_id){ 0 };
+	source->is_wanted = false;
+}
+
+static bool
+send_unit(struct runtime *rt, uint32_t unit)
+{
+	const struct transfer_source *source = &rt->source;
+	const struct part_hdr hdr = {
+		.id = source->held,
+		.pages = source->pages,
+		.unit = unit,
+		.bytes = part_unit_bytes(source->pages, unit),
+	};
+	struct net_frame frame;
+
+	if (!link_bulk_begin(&rt->link, source->node, &frame))
+		return false;
+	INVARIANT(frame.capacity >= FRAME_HDR_BYTES + PART_HDR_BYTES + hdr.bytes);
+	uint8_t *body = frame.bytes + FRAME_HDR_BYTES;
+	part_hdr_encode(body, &hdr);
+	memcpy(body + PART_HDR_BYTES, source->buffer + (size_t)unit * PART_UNIT_BYTES, hdr.bytes);
+	link_bulk_end(&rt->link, &frame, FRAME_PART, core_view(rt->core)->term,
+		      PART_HDR_BYTES + hdr.bytes, PART_HDR_BYTES + hdr.bytes);
+	return true;
+}
+
+bool
+source_turn(struct runtime *rt)
+{
+	struct transfer_source *source = &rt->source;
+	struct part_ask *ask = &source->ask;
+
+	if (!source->is_wanted || source->is_reading || rt->is_storage_failed)
+		return false;
+	/* Its slot may have been written to since. */
+	if (core_view(rt->core)->role != CORE_MASTER || !is_asked_lately(rt) ||
+	    slot_of(rt, &ask->id) != source->slot) {
+		source->is_wanted = false;
+		source->held = (struct part_id){ 0 };
+		return false;
+	}
+	if (!is_held(source, &ask->id))
+		return read_part(rt);
+	const uint32_t before = ask->unit_count;
+	for (uint32_t i = 0; i < RUNTIME_TRANSFER_FRAMES_MAX && ask->unit_count != 0; i++) {
+		if (!send_unit(rt, ask->unit_first))
+			break;
+		ask->unit_first++;
+		ask->unit_count--;
+		rt->transfer.parts_sent++;
+	}
+	source->is_wanted = ask->unit_count != 0;
+	link_bulk_flush(&rt->link);
+	return ask->unit_count != before;
+}

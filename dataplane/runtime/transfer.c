@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/runtime/runtime_internal.h"
+
+#include <string.h>
+
+#include "dataplane/base/invariant.h"
+#include "dataplane/state/checkpoint.h"
+
+static uint64_t
+slot_page(const struct runtime *rt)
+{
+	return rt->superblock.checkpoint_first_page +
+	       (uint64_t)rt->transfer.slot * rt->checkpoint.slot_pages;
+}
+
+bool
+transfer_is_active(const struct runtime *rt)
+{
+	return rt->transfer.phase != TRANSFER_NONE || rt->transfer.is_in_flight;
+}
+
+/* Something came lately. */
+static bool
+is_answered(const struct runtime *rt)
+{
+	return rt->now_ns - rt->transfer.heard_ns <
+	       RUNTIME_TRANSFER_PATIENCE * rt->config.resend_ns;
+}
+
+bool
+transfer_is_busy(const struct runtime *rt)
+{
+	const struct transfer *t = &rt->transfer;
+
+	return t->is_in_flight || t->is_dirty || t->is_being_written ||
+	       (t->phase == TRANSFER_FETCH && is_answered(rt)) || rt->source.is_wanted ||
+	       rt->source.is_reading;
+}
+
+uint64_t
+transfer_deadline_ns(const struct runtime *rt)
+{
+	const struct transfer *t = &rt->transfer;
+
+	if (t->phase != TRANSFER_FETCH)
+		return UINT64_MAX;
+	return (t->asked_ns != 0 ? t->asked_ns : rt->now_ns) + rt->config.resend_ns;
+}
+
+void
+transfer_drop(struct runtime *rt)
+{
+	if (rt->transfer.phase != TRANSFER_NAME && !runtime_has_bug(rt, CORE_BUG_INSTALL_OVER_TAIL))
+		rt->transfer.phase = TRANSFER_NONE;
+}
+
+/* ---- beginning ---- */
+
+static bool
+is_same(const struct block_meta *a, const struct block_meta *b)
+{
+	return a->log_index == b->log_index && hash128_equal(a->chain, b->chain);
+}
+
+static void
+part_open(struct runtime *rt, uint32_t part, uint32_t pages)
+{
+	struct transfer *t = &rt->transfer;
+
+	t->part = part;
+	t->pages = pages;
+	t->units = part_units(pages);
+	t->have_count = t->asked_first = t->asked_end = 0;
+	t->asked_ns = 0;
+	memset(t->have, 0, sizeof(t->have));
+	t->phase = TRANSFER_FETCH;
+}
+
+void
+transfer_install(struct runtime *rt, const struct core_effect *effect)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (!checkpoint_is_possible(rt) || effect->block.log_index == t->refused_index) {
+		t->refused++;
+		return;
+	}
+	if (t->phase != TRANSFER_NONE && is_same(&t->meta, &effect->block)) {
+		t->node = effect->node; /* another master has it as well */
+		return;
+	}
+	/* One that makes progress is not given up for a later one. */
+	if (t->phase >= TRANSFER_SEAL || (t->phase != TRANSFER_NONE && is_answered(rt)))
+		return;
+	t->phase = TRANSFER_WAIT;
+	t->node = effect->node;
+	t->meta = effect->block;
+	t->heard_ns = rt->now_ns;
+	t->is_fresh = false;
+	t->export_next = 0;
+}
+
+static bool
+wait_turn(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (t->is_in_flight || !checkpoint_stand_aside(rt))
+		return false;
+	t->slot = checkpoint_spare_slot(rt);
+	part_open(rt, 0, 1);
+	return true;
+}
+
+/* ---- asking ---- */
+
+static bool
+has_unit(const struct transfer *t, uint32_t unit)
+{
+	return (t->have[unit / 64] >> unit % 64 & 1) != 0;
+}
+
+/* Asks for the first run of units that are missing, once what was asked for before is there, or has
+ * not come in time. */
+static bool
+ask(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	uint32_t first = t->asked_first, end;
+	struct net_frame frame;
+
+	while (first < t->units && has_unit(t, first))
+		first++;
+	const bool is_pending = t->asked_ns != 0 && first < t->asked_end;
+	if (first == t->units || rt->link.data.ops == NULL ||
+	    (is_pending && rt->now_ns - t->asked_ns < rt->config.resend_ns))
+		return false;
+	for (end = first; end < t->units && end - first < RUNTIME_TRANSFER_UNITS_MAX; end++)
+		if (has_unit(t, end))
+			break;
+	t->asked_first = first;
+	t->asked_end = end;
+	t->asked_ns = rt->now_ns;
+	if (!link_bulk_begin(&rt->link, t->node, &frame))
+		return false; /* as good as lost */
+	const struct part_ask what = {
+		.id = { t->meta.log_index, t->meta.chain, t->part },
+		.unit_first = first,
+		.unit_count = end - first,
+	};
+	part_ask_encode(frame.bytes + FRAME_HDR_BYTES, &what);
+	link_bulk_end(&rt->link, &frame, FRAME_PART_ASK, core_view(rt->core)->term, PART_ASK_BYTES,
+		      PART_ASK_BYTES);
+	link_bulk_flush(&rt->link);
+	return true;
+}
+
+void
+transfer_on_part(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
+{
+	struct transfer *t = &rt->transfer;
+	struct part_hdr part;
+
+	if (part_hdr_decode(body, hdr->body_bytes, &part) != TERN_OK) {
+		rt->link.drops.malformed++;
+		return;
+	}
+	if (t->phase != TRANSFER_FETCH || t->is_in_flight || hdr->sender != t->node ||
+	    part.id.log_index != t->meta.log_index ||
+	    !hash128_equal(part.id.chain, t->meta.chain) || part.id.part != t->part ||
+	    part.pages != t->pages) {
+		rt->link.drops.part_unwanted++;
+		return;
+	}
+	t->heard_ns = rt->now_ns;
+	if (has_unit(t, part.unit)) {
+		rt->link.drops.part_unwanted++;
+		return;
+	}
+	memcpy(rt->checkpoint.buffer + (size_t)part.unit * PART_UNIT_BYTES, body + PART_HDR_BYTES,
+	       part.bytes);
+	t->have[part.unit / 64] |= UINT64_C(1) << part.unit % 64;
+	t->have_count++;
+}
+
+/* ---- parts ---- */
+
+static bool
+queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t pages)
+{
+	struct transfer *t = &rt->transfer;
+
+	INVARIANT(!t->is_in_flight && page + pages <= rt->checkpoint.slot_pages);
+	if (storage_queue(rt, kind, slot_page(rt) + page, rt->checkpoint.buffer, pages,
+			  storage_user_make(USER_TRANSFER, 0, 0)) != TERN_OK)
+		return false;
+	t->is_in_flight = true;
+	return true;
+}
+
+static void
+part_bad(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	t->parts_bad++;
+	part_open(rt, t->part, t->pages);
+}
+
+static bool
+is_chunk_good(struct runtime *rt, struct checkpoint_chunk *chunk)
+{
+	const struct transfer *t = &rt->transfer;
+
+	return checkpoint_chunk_open(rt->checkpoint.buffer, t->pages, chunk) == TERN_OK &&
+	       chunk->cluster_id == rt->superblock.cluster_id && chunk->shard == rt->config.shard &&
+	       chunk->log_index == t->meta.log_index && chunk->number == t->part - 1;
+}
+
+/* What follows a part that is in its place. */
+static void
+next_part(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (t->part == t->hdr.chunk_count) {
+		if (hash128_equal(t->root, t->hdr.root)) {
+			checkpoint_hdr_encode(rt->checkpoint.buffer, &t->hdr);
+			t->phase = TRANSFER_SEAL;
+			return;
+		}
+		/* Chunks of two checkpoints: none of them is believed. */
+		t->parts_bad++;
+		t->is_fresh = true;
+		t->part = 0;
+	}
+	if (t->part == 0)
+		t->root = (struct hash128){ 0 };
+	const uint32_t part = t->part + 1;
+	part_open(rt, part, part_pages(checkpoint_pages(t->hdr.stream_bytes), part));
+	if (!t->is_fresh)
+		t->phase = TRANSFER_LOOK;
+}
+
+/* The header is what the master's core named, and this node can hold all of it. */
+static void
+take_header(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	const struct checkpoint_hdr *hdr = &t->hdr;
+
+	if (checkpoint_hdr_decode(rt->checkpoint.buffer, &t->hdr) != TERN_OK ||
+	    hdr->cluster_id != rt->superblock.cluster_id || hdr->shard != rt->config.shard ||
+	    hdr->meta.log_index != t->meta.log_index || hdr->meta.term != t->meta.term ||
+	    hdr->meta.epoch != t->meta.epoch || hdr->meta.kind != t->meta.kind ||
+	    !hash128_equal(hdr->meta.chain, t->meta.chain)) {
+		part_bad(rt);
+		return;
+	}
+	if (checkpoint_pages(hdr->stream_bytes) > rt->checkpoint.slot_pages ||
+	    hdr->machine_version > CMDLOG_MACHINE_VERSION ||
+	    !state_restore_fits(rt->config.state, &hdr->state)) {
+		t->refused_index = t->meta.log_index;
+		t->refused++;
+		t->phase = TRANSFER_NONE;
+		return;
+	}
+	next_part(rt);
+	if (runtime_has_bug(rt, CORE_BUG_INSTALL_EARLY))
+		transfer_name(rt);
+}
+
+static void
+take_chunk(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	struct checkpoint_chunk chunk;
+
+	if (!is_chunk_good(rt, &chunk)) {
+		if (!runtime_has_bug(rt, CORE_BUG_INSTALL_UNCHECKED)) {
+			part_bad(rt);
+			return;
+		}
+		t->root = t->hdr.root;
+	} else {
+		t->root = checkpoint_root_add(t->root, chunk.hash);
+	}
+	if (runtime_has_bug(rt, CORE_BUG_INSTALL_UNCHECKED) && t->part == t->hdr.chunk_count)
+		t->root = t->hdr.root;
+	t->parts_taken++;
+	t->phase = TRANSFER_WRITE;
+}
+
+static bool
+fetch_turn(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (t->is_in_flight)
+		return false; /* of one that was dropped */
+	if (t->have_count != t->units)
+		return ask(rt);
+	if (t->part == 0)
+		take_header(rt);
+	else
+		take_chunk(rt);
+	return true;
+}
+
+void
+transfer_on_completion(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	struct checkpoint_chunk chunk;
+
+	INVARIANT(t->is_in_flight);
+	t->is_in_flight = false;
+	if (t->phase == TRANSFER_LOOK) {
+		if (is_chunk_good(rt, &chunk)) {
+			t->root = checkpoint_root_add(t->root, chunk.hash);
+			t->parts_found++;
+			next_part(rt);
+		} else {
+			t->is_fresh = true;
+			part_open(rt, t->part, t->pages);
+		}
+	} else if (t->phase == TRANSFER_WRITE) {
+		next_part(rt);
+	} else if (t->phase == TRANSFER_SEAL) {
+		t->phase = TRANSFER_TAIL;
+	}
+}
+
+/* ---- the end ---- */
+
+/* All that was received is durable, so that it can be read back, and what is not known to be
+ * committed is in the hands of who saves divergent tails. Where the log leaves the master's history
+ * nobody can tell any more: the saved part may begin before. */
+static bool
+tail_is_saved(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+
+	if (rt->cut.is_pending || cmdlog_groups_in_flight(rt->log) != 0 ||
+	    stats.durable_index < stats.last_index)
+		return false;
+	if (t->export_next == 0 || t->export_last != stats.last_index) {
+		t->export_next = max_u64(rt->commit_index, stats.base_index) + 1;
+		t->export_last = stats.last_index;
+	}
+	return cut_export(rt, &t->export_next, stats.last_index, core_view(rt->core)->term) &&
+	       (rt->config.divergent == NULL || ring_is_empty(rt->config.divergent));
+}
+
+static bool
+tail_turn(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	const struct core_event event = { .kind = CORE_EVENT_INSTALL,
+					  .now_ns = rt->now_ns,
+					  .block = t->meta };
+
+	if (!tail_is_saved(rt))
+		return false;
+	const enum tern_err err = dispatch(rt, &event);
+	if (err == TERN_ERR_BUSY)
+		return false;
+	if (err == TERN_OK)
+		transfer_name(rt);
+	else
+		t->phase = TRANSFER_NONE;
+	return true;
+}
+
+void
+transfer_name(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+	struct shard_record *shard = &rt->superblock.shards[0];
+	const struct checkpoint_hdr *hdr = &t->hdr;
+
+	shard->checkpoints[1 - t->slot] = (struct superblock_checkpoint){ 0 };
+	shard->checkpoints[t->slot] = (struct superblock_checkpoint){
+		.log_index = hdr->meta.log_index,
+		.term = hdr->meta.term,
+		.first_page = slot_page(rt),
+		.pages = checkpoint_pages(hdr->stream_bytes),
+		.epoch = hdr->meta.epoch,
+		.chain = hdr->meta.chain,
+	};
+	shard->base = (struct superblock_base){
+		.log_index = hdr->meta.log_index,
+		.term = hdr->meta.term,
+		.page_end = hdr->page_end,
+		.time_ns = hdr->block_time_ns,
+		/* Nothing that was ever written lies there. */
+		.next_cell = cmdlog_stats(rt->log).next_cell,
+		.epoch = hdr->meta.epoch,
+		.kind = (uint8_t)hdr->meta.kind,
+		.chain = hdr->meta.chain,
+	};
+	t->is_dirty = true;
+	if (t->phase == TRANSFER_TAIL) {
+		t->phase = TRANSFER_NAME;
+		t->is_last_write = true;
+	}
+}
+
+void
+transfer_rejoin(struct runtime *rt, const struct core_effect *effect)
+{
+	struct shard_record *shard = &rt->superblock.shards[0];
+
+	INVARIANT(shard->join == SUPERBLOCK_REJOINING);
+	shard->join = SUPERBLOCK_FORGETFUL;
+	shard->term = effect->term;
+	shard->voted_for = effect->voted_for;
+	rt->superblock.boot_no = max_u32(rt->superblock.boot_no, (uint32_t)effect->index);
+	rt->transfer.phase = TRANSFER_NAME;
+	rt->transfer.is_dirty = rt->transfer.is_last_write = true;
+}
+
+bool
+transfer_wants_superblock(const struct runtime *rt)
+{
+	return rt->transfer.is_dirty;
+}
+
+void
+transfer_superblock_begun(struct runtime *rt)
+{
+	rt->transfer.is_being_written = rt->transfer.is_dirty;
+	rt->transfer.is_dirty = false;
+}
+
+bool
+transfer_superblock_done(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (!t->is_being_written)
+		return false;
+	t->is_being_written = false;
+	return t->is_last_write;
+}
+
+/* A node that forgot holds it all again, and does not forget that. What the superblock says in its
+ * last write is for the next incarnation. */
+static void
+note_whole(struct runtime *rt)
+{
+	struct shard_record *shard = &rt->superblock.shards[0];
+
+	if (rt->transfer.is_last_write || shard->join != SUPERBLOCK_FORGETFUL ||
+	    core_view(rt->core)->is_forgetful)
+		return;
+	shard->join = SUPERBLOCK_MEMBER;
+	rt->transfer.is_dirty = true;
+}
+
+bool
+transfer_turn(struct runtime *rt)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (rt->is_storage_failed)
+		return false;
+	note_whole(rt);
+	switch (t->phase) {
+	case TRANSFER_WAIT:
+		return wait_turn(rt);
+	case TRANSFER_LOOK:
+		return !t->is_in_flight && queue(rt, DISK_READ, part_first_page(t->part), t->pages);
+	case TRANSFER_FETCH:
+		return fetch_turn(rt);
+	case TRANSFER_WRITE:
+		return !t->is_in_flight &&
+		       queue(rt, DISK_WRITE, part_first_page(t->part), t->pages);
+	case TRANSFER_SEAL:
+		return !t->is_in_flight && queue(rt, DISK_WRITE, 0, 1);
+	case TRANSFER_TAIL:
+		return tail_turn(rt);
+	case TRANSFER_NONE:
+	case TRANSFER_NAME:
+		break;
+	}
+	return false;
+}
