@@ -158,6 +158,10 @@ json_t *cluster_master(const json_t *status);
  * or cannot be made; @text says what and the next step, and what existed is untouched. */
 enum admin_exit
 node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+/* Creates it anew for a node of a cluster that lives and whose own is lost. REFUSED (exit 5): it
+ * would be unsafe; @text says why. */
+enum admin_exit
+node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
 /* Removes what a birth for @cluster_id that was ended half-way left at @path, if anything: a blank
  * file, or one that no node ever started with. CONFIG (exit 8): it was used, or is of another
  * cluster, or a process has it; @text says which, and it is untouched. */
@@ -169,6 +173,7 @@ bool node_birth_cluster_id(uint64_t *cluster_id);
 /* ---- verbs ---- */
 enum admin_exit verb_status(struct cli *cli);
 enum admin_exit verb_node_init(struct cli *cli);
+enum admin_exit verb_node_rejoin(struct cli *cli);
 enum admin_exit verb_config_check(struct cli *cli);
 enum admin_exit verb_cluster_switchover(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);

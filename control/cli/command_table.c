@@ -74,6 +74,16 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_OUTPUT),
 	  verb_node_init },
+	{ "node rejoin",
+	  "give new storage to a node whose storage is lost",
+	  "For a data node of a cluster that lives. Nothing existing is touched: storage that this "
+	  "node can start with, a running daemon, a witness, and the only data node are refused "
+	  "with exit code 5. Then start ternd: it asks all other voters in which terms they are, "
+	  "takes all data from the master, and has no vote until it holds all of it. What it alone "
+	  "held is not coming back.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_OUTPUT),
+	  verb_node_rejoin },
 	{ "config check",
 	  "check a node file and the profile it names",
 	  "Exit code 8 and one line, \"file:line: key: what is wrong, allowed range\", when "

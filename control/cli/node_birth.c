@@ -87,8 +87,8 @@ checkpoint_bytes(const struct node_config *config)
 
 /* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
-fill_superblock(const struct node_config *config, uint64_t cluster_id, bool is_file,
-		struct superblock *superblock)
+fill_superblock(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
+		bool is_file, struct superblock *superblock)
 {
 	const uint64_t bytes = config->devices[0].bytes;
 	uint64_t area = checkpoint_bytes(config);
@@ -110,6 +110,7 @@ fill_superblock(const struct node_config *config, uint64_t cluster_id, bool is_f
 		.shard_count = 1,
 	};
 	superblock->shards[0] = (struct shard_record){
+		.join = join,
 		.voters = config->data_nodes,
 		.witness_id = config->witness_id,
 		.witness_gen = config->witness_id != 0 ? 1 : 0,
@@ -180,7 +181,8 @@ prepare_device(const struct node_config *config, bool *is_file, char *text, size
 }
 
 static enum admin_exit
-device_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+device_birth(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
+	     char *text, size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[0];
 	struct superblock superblock;
@@ -198,7 +200,7 @@ device_birth(const struct node_config *config, uint64_t cluster_id, char *text, 
 	if (!err)
 		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
 	if (!err) {
-		fill_superblock(config, cluster_id, is_file, &superblock);
+		fill_superblock(config, cluster_id, join, is_file, &superblock);
 		err = superblock_write_all(fd, &superblock);
 		if (err)
 			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
@@ -222,7 +224,76 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
 	}
 	if (config->kind == NODE_WITNESS)
 		return witness_birth(config, cluster_id, text, text_bytes);
-	return device_birth(config, cluster_id, text, text_bytes);
+	return device_birth(config, cluster_id, SUPERBLOCK_MEMBER, text, text_bytes);
+}
+
+/* ---- storage that was lost ---- */
+
+/* False: there is nothing, or nothing but zeros where a superblock goes. */
+static bool
+holds_storage(const char *path, bool *is_whole, uint16_t *node_id)
+{
+	struct superblock found;
+	uint32_t good_mask;
+	struct stat facts;
+	uint64_t bytes;
+	char why[256];
+	int fd;
+
+	*is_whole = false;
+	if (stat(path, &facts) != 0)
+		return false;
+	if (nvme_device_open(path, false, &fd, &bytes, why, sizeof(why)))
+		return true;
+	const enum tern_err err = superblock_read(fd, &found, &good_mask);
+	(void)close(fd);
+	*is_whole = err == TERN_OK;
+	*node_id = *is_whole ? found.node_id : 0;
+	return err != TERN_ERR_BLANK || !S_ISBLK(facts.st_mode);
+}
+
+static enum admin_exit
+refuse(char *text, size_t text_bytes, const char *format, const char *path)
+{
+	(void)snprintf(text, text_bytes, format, path);
+	return ADMIN_EXIT_REFUSED;
+}
+
+enum admin_exit
+node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	const char *path = config->devices[0].path;
+	uint16_t node_id = 0;
+	bool is_whole;
+
+	text[0] = 0;
+	if (config->kind == NODE_WITNESS)
+		return refuse(text, text_bytes,
+			      "%s is a witness's: what its register held nobody else knows, and a "
+			      "witness that forgot could elect a node that lacks commits",
+			      config->register_file);
+	if (is_pow2_u64(config->data_nodes))
+		return refuse(text, text_bytes,
+			      "%s held the only copy of the data: there is nobody to take it from",
+			      path);
+	if (holds_storage(path, &is_whole, &node_id) && is_whole && node_id == config->id)
+		return refuse(
+		    text, text_bytes,
+		    "%s holds this node's storage, and what it promised: start ternd with "
+		    "it. Only if ternd says that it is damaged, move it away, keep it (it "
+		    "may be the last copy of something), and try again",
+		    path);
+	if (holds_storage(path, &is_whole, &node_id))
+		return refuse(text, text_bytes,
+			      "%s is there, and no storage that this node can start with: move it "
+			      "away and keep it, or wipe the device if it may go",
+			      path);
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	return device_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
 }
 
 /* ---- what an unfinished birth left ---- */

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
+
+#define ASK_MS 1000u
 
 static enum admin_exit
 load(struct cli *cli, const char *file, struct node_config **config)
@@ -40,6 +43,63 @@ choose_cluster_id(struct cli *cli, const struct node_config *config, const char 
 	return ADMIN_EXIT_OK;
 }
 
+/* The node file, and --cluster-id if it was given. */
+static enum admin_exit
+take_options(struct cli *cli, struct node_config **config, uint64_t *cluster_id)
+{
+	const char *given = cli->values[CLI_CLUSTER_ID];
+
+	if (!cli->values[CLI_CONFIG])
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--config FILE is missing");
+	if (given && !node_config_parse_cluster_id(given, cluster_id))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--cluster-id \"%.32s\": allowed 1 to 16 "
+				"hexadecimal digits, not zero",
+				given);
+	return load(cli, cli->values[CLI_CONFIG], config);
+}
+
+enum admin_exit
+verb_node_rejoin(struct cli *cli)
+{
+	const char *given = cli->values[CLI_CLUSTER_ID];
+	struct node_config *config = NULL;
+	uint64_t cluster_id;
+	char text[768], why[256];
+	json_t *status = NULL;
+	enum admin_exit code = take_options(cli, &config, &cluster_id);
+
+	if (!code && !given && config->cluster_id == 0)
+		code =
+		    cli_fail(cli, ADMIN_EXIT_USAGE,
+			     "--cluster-id is missing: `tern status` of a node that runs says it");
+	if (!code)
+		code = choose_cluster_id(cli, config, given, &cluster_id);
+	/* Its files may be gone and its process still be at work. */
+	if (!code && admin_call(config->admin_socket, "status", NULL, ASK_MS, &status, why,
+				sizeof(why)) != ADMIN_EXIT_UNREACHABLE)
+		code = cli_fail(cli, ADMIN_EXIT_REFUSED, "a daemon of %s runs: stop it first",
+				config->name);
+	json_decref(status);
+	if (code) {
+		free(config);
+		return code;
+	}
+	code = node_rejoin(config, cluster_id, text, sizeof(text));
+	if (code)
+		(void)cli_fail(cli, code, "%s", text);
+	else if (cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:s}", "api", "node-rejoin/v1", "name",
+					      config->name, "storage", config->storage_dir));
+	else
+		(void)fprintf(cli->out,
+			      "new storage of %s created in %s: start ternd; all other voters must "
+			      "be up\n",
+			      config->name, config->storage_dir);
+	free(config);
+	return code;
+}
+
 enum admin_exit
 verb_node_init(struct cli *cli)
 {
@@ -47,15 +107,8 @@ verb_node_init(struct cli *cli)
 	struct node_config *config = NULL;
 	uint64_t cluster_id;
 	char text[768], id[17];
+	enum admin_exit code = take_options(cli, &config, &cluster_id);
 
-	if (!cli->values[CLI_CONFIG])
-		return cli_fail(cli, ADMIN_EXIT_USAGE, "--config FILE is missing");
-	if (given && !node_config_parse_cluster_id(given, &cluster_id))
-		return cli_fail(cli, ADMIN_EXIT_USAGE,
-				"--cluster-id \"%.32s\": allowed 1 to 16 "
-				"hexadecimal digits, not zero",
-				given);
-	enum admin_exit code = load(cli, cli->values[CLI_CONFIG], &config);
 	if (!code)
 		code = choose_cluster_id(cli, config, given, &cluster_id);
 	if (code) {

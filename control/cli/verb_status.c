@@ -149,6 +149,32 @@ print_ports(FILE *out, const json_t *status)
 		cli_table_print(&table, out);
 }
 
+/* A node with new storage, and what it is at. */
+static void
+print_joining(FILE *out, const json_t *entry, const char *name)
+{
+	const json_t *missing = json_object_get(entry, "rejoin_waits_for");
+	const json_int_t transfer = json_integer_value(json_object_get(entry, "transfer_index"));
+
+	if (json_is_true(json_object_get(entry, "rejoining"))) {
+		(void)fprintf(out, "%s: has new storage; asks what it had promised:", name);
+		for (size_t i = 0; i < json_array_size(missing); i++)
+			(void)fprintf(out, " %s", json_string_value(json_array_get(missing, i)));
+		(void)fprintf(out, " must answer\n");
+	}
+	if (transfer != 0)
+		(void)fprintf(
+		    out, "%s: fetches the checkpoint of block %lld: part %lld of %lld\n", name,
+		    (long long)transfer,
+		    (long long)json_integer_value(json_object_get(entry, "transfer_parts")),
+		    (long long)json_integer_value(json_object_get(entry, "transfer_parts_all")));
+	if (json_integer_value(json_object_get(entry, "transfers_refused")) != 0)
+		(void)fprintf(out,
+			      "%s: needs a checkpoint and has no room for it: compare "
+			      "state.capacity and devices with the other nodes\n",
+			      name);
+}
+
 static void
 print_problems(FILE *out, const json_t *status)
 {
@@ -168,6 +194,7 @@ print_problems(FILE *out, const json_t *status)
 				      "%s: its storage failed; it promises nothing until it is "
 				      "replaced\n",
 				      name ? name : "?");
+		print_joining(out, entry, name ? name : "?");
 	}
 }
 

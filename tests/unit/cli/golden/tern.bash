@@ -37,7 +37,7 @@ _tern() {
 	done
 	case $path in
 	"") words="status node config cluster log dev bench version commands completion man" ;;
-	"node") words="init" ;;
+	"node") words="init rejoin" ;;
 	"config") words="check" ;;
 	"cluster") words="switchover" ;;
 	"log") words="status verify divergent" ;;
@@ -46,6 +46,7 @@ _tern() {
 	"bench") words="run compare raw ec replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
+	"node rejoin"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;
 	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;

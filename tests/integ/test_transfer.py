@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A replica that was away while the log was written round more than once comes back by a
+checkpoint, under load; one whose storage is lost is given new storage by `tern node rejoin`, gets
+all of it, and serves when the master is killed. The verb refuses what would be unsafe."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+from case import main, require
+
+LOG_BYTES = 32 << 20
+
+
+def write(cluster, total, prefix):
+    """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
+    client = cluster.client()
+    done = 0
+    while done < total:
+        value = f'{prefix}:{done}:' + 'z' * 50000
+        reply = client.call('SET', f'{prefix}:{done // 50000 % 80}', value)
+        require(reply == 'OK', f'SET: {reply}')
+        done += 50000
+    client.close()
+
+
+def tell(cluster):
+    for name, node in cluster.status().items():
+        if name in cluster.data_names() and 'boot_no' in node:
+            print(f"   {name}: {node['role']} {node['mode']}, start {node['boot_no']}, begins "
+                  f"behind {node['log_base_index']}, last {node['last_index']}, checkpoint "
+                  f"{node['checkpoint_index']}, parts sent {node['transfer_parts_sent']}")
+
+
+def rejoin(case, node, expect):
+    """Runs the verb for @node; returns what it said."""
+    cluster = case.cluster
+    with open(os.path.join(cluster.dir, 'cluster.json'), encoding='utf-8') as handle:
+        cluster_id = json.load(handle)['cluster_id']
+    done = subprocess.run([*cluster.inside(node), cluster.tern, 'node', 'rejoin', '--config',
+                           os.path.join(cluster.dir, node, 'node.conf'), '--cluster-id',
+                           cluster_id], capture_output=True, text=True, timeout=120)
+    text = (done.stdout + done.stderr).strip()
+    print('   ' + text)
+    require(done.returncode == expect, f'tern node rejoin: exit {done.returncode}\n{text}')
+    return text
+
+
+def lose(cluster, node):
+    """The node is killed, and all that it stored is gone."""
+    cluster.dev('kill', node)
+    storage = os.path.join(cluster.dir, node, 'storage')
+    for entry in os.listdir(storage):
+        path = os.path.join(storage, entry)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def away(case, journals):
+    """The log is written round while the replica is away: only a checkpoint brings it back."""
+    cluster = case.cluster
+    master = cluster.wait_master()
+    replica = cluster.other(master)
+    case.step(f'{replica} is away while the log is written round')
+    before = cluster.status()[replica]
+    cluster.dev('kill', replica)
+    cluster.wait('service without it', cluster.serves_without([replica]))
+    write(cluster, 3 * LOG_BYTES, 'away')
+    tell(cluster)
+    base = cluster.status()[cluster.wait_master()]['log_base_index']
+    require(base > before['last_index'], f'the log of the master goes on behind it: {base}')
+    case.step(f'{replica} comes back under load')
+    journal = case.path('journal-away')
+    load = cluster.load_start(journal, 'away')
+    cluster.dev('start', replica)
+    time.sleep(1)
+    write(cluster, LOG_BYTES // 4, 'meanwhile')
+    cluster.settle()
+    cluster.load_stop(load)
+    journals.append(journal)
+    cluster.wait_equal()
+    tell(cluster)
+    node = cluster.status()[replica]
+    require(node['log_base_index'] > before['last_index'], f'by a checkpoint: {node}')
+    case.verify(journals)
+
+
+def lost(case, journals):
+    cluster = case.cluster
+    master = cluster.wait_master()
+    replica = cluster.other(master)
+    case.step('what the verb refuses')
+    text = rejoin(case, replica, 5)
+    require('runs' in text, text)
+    cluster.dev('kill', replica)
+    text = rejoin(case, replica, 5)
+    require('start ternd' in text, text)
+    if 'w' in cluster.nodes:
+        cluster.dev('kill', 'w')
+        rejoin(case, 'w', 5)
+        cluster.dev('start', 'w')
+    case.step(f'{replica} loses its storage')
+    lose(cluster, replica)
+    rejoin(case, replica, 0)
+    journal = case.path('journal-lost')
+    load = cluster.load_start(journal, 'lost')
+    cluster.dev('start', replica)
+    cluster.settle()
+    time.sleep(0.5)
+    cluster.load_stop(load)
+    journals.append(journal)
+    cluster.wait_equal()
+    tell(cluster)
+    node = cluster.status()[replica]
+    require(not node['rejoining'] and not node['forgetful'], f'it holds all of it: {node}')
+    require(node['log_base_index'] > 0, f'by a checkpoint: {node}')
+    require(rejoin(case, replica, 5), 'refused while it runs')
+    case.verify(journals)
+    case.step(f'{master} is killed, {replica} serves')
+    cluster.dev('kill', master)
+    cluster.wait('service of the others', cluster.serves_without([master]))
+    case.verify(journals)
+    require(cluster.client().call('GET', 'before') == 'all of it', 'GET')
+    cluster.dev('start', master)
+    cluster.settle()
+    cluster.wait_equal()
+    case.restart_all_and_verify(journals)
+    cluster.wait_equal()
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.log_size = f'{LOG_BYTES >> 20}MiB'
+    cluster.up()
+    cluster.settle()
+    require(cluster.client().call('SET', 'before', 'all of it') == 'OK', 'SET')
+    write(cluster, LOG_BYTES // 2, 'first')
+    journals = []
+    away(case, journals)
+    lost(case, journals)
+
+
+main(test)
