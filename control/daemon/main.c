@@ -255,6 +255,21 @@ tell_log_use(const struct ternd *node, const struct node_status *status, uint32_
 		      (unsigned long long)used, (unsigned long long)area);
 }
 
+/* Once when it is found, and once when it is whole again. */
+static void
+tell_damage(const struct ternd *node, const struct node_status *status, bool *told)
+{
+	const bool is_damaged = status->is_damaged && status->is_forgetful;
+
+	if (is_damaged == *told)
+		return;
+	*told = is_damaged;
+	platform_diag(
+	    is_damaged ? PLATFORM_ERROR : PLATFORM_INFO, "%s node=%s term=%llu log_index=%llu",
+	    is_damaged ? "log_damaged_no_vote_until_repaired" : "log_repaired", node->config.name,
+	    (unsigned long long)status->term, (unsigned long long)status->last_index);
+}
+
 /* Tells of checkpoints that do not come to be, each time that their number has doubled, and once
  * that there is one again. */
 static void
@@ -282,6 +297,7 @@ supervise(struct ternd *node, int signals)
 	uint64_t told[CORE_ALARM_LAST + 1] = { 0 }, told_checkpoints = 0;
 	uint8_t role = 0, mode = 0;
 	uint32_t told_log_use = 0;
+	bool told_damage = false;
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {
@@ -298,6 +314,7 @@ supervise(struct ternd *node, int signals)
 		admin_alarms_tell(node->config.name, &status, told);
 		tell_log_use(node, &status, &told_log_use);
 		tell_checkpoints(node, &status, &told_checkpoints);
+		tell_damage(node, &status, &told_damage);
 		if (status.is_log_mixed)
 			return false;
 		if (status.role != role || status.mode != mode) {

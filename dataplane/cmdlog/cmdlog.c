@@ -152,6 +152,16 @@ cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base)
 	};
 }
 
+void
+cmdlog_rebase(struct cmdlog *log, const struct cmdlog_base *base)
+{
+	INVARIANT(!log->scan.is_running && cmdlog_groups_in_flight(log) == 0);
+	INVARIANT(base->meta.log_index > log->last_index && base->next_cell == log->next_cell);
+	log->last_index = log->base_index = 0;
+	log->next_cell = 0;
+	cmdlog_set_base(log, base);
+}
+
 bool
 cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base *base)
 {

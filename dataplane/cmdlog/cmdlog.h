@@ -159,6 +159,9 @@ struct cmdlog_base {
 };
 /* An empty log begins behind @base; before the scan. */
 void cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base);
+/* After the scan: the log ends, and begins anew, behind @base, which lies behind all that the scan
+ * found. base->next_cell is stats.next_cell. */
+void cmdlog_rebase(struct cmdlog *log, const struct cmdlog_base *base);
 /* Block @log_index as a base; next_cell is UINT64_MAX as long as it is not durable. False: it is
  * not in the log. */
 bool cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base *base);
@@ -243,9 +246,11 @@ struct cmdlog_recovery {
 	uint64_t blocks_superseded,
 	    blocks_orphaned;      /* orphaned: whole, but they chain onto nothing */
 	uint64_t first_torn_cell; /* UINT64_MAX: none */
-	bool is_damaged;     /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
-			      * or a branch that superseded a tail is lost, or pages of this
-			      * boot_no or a later one were found: do not vote, do not serve */
+	bool is_damaged;   /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
+			    * or a branch that superseded a tail is lost, or pages of this
+			    * boot_no or a later one were found: do not vote, do not serve */
+	bool is_untrusted; /* pages of this boot_no or a later one were found: whoever numbered the
+			    * starts knows less than the log; is_damaged as well */
 	bool is_overwritten; /* the log no longer reaches back to this base; is_damaged as well */
 };
 

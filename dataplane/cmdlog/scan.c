@@ -373,6 +373,7 @@ cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery)
 	scan->found.is_damaged = log->last_index < scan->found.acked_floor ||
 				 scan->is_branch_lost || scan->is_from_later_boot ||
 				 scan->is_overwritten;
+	scan->found.is_untrusted = scan->is_from_later_boot;
 	scan->found.is_overwritten = scan->is_overwritten;
 	scan->is_running = false;
 	*recovery = scan->found;

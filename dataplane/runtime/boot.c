@@ -107,8 +107,8 @@ scan_read(struct runtime *rt)
 	return RUNTIME_BOOT_MORE;
 }
 
-static struct cmdlog_base
-base_of(const struct superblock_base *base)
+struct cmdlog_base
+boot_base_of(const struct superblock_base *base)
 {
 	return (struct cmdlog_base){
 		.meta = { .log_index = base->log_index,
@@ -148,7 +148,7 @@ scan_begin(struct runtime *rt)
 	if (shard->base.log_index != 0) {
 		if (!rt->boot.recover.is_restored)
 			return give_up(rt, RUNTIME_BOOT_DAMAGED);
-		const struct cmdlog_base base = base_of(&shard->base);
+		const struct cmdlog_base base = boot_base_of(&shard->base);
 		cmdlog_set_base(rt->log, &base);
 	}
 	cmdlog_scan_begin(rt->log);
@@ -176,7 +176,7 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 		.boot_no = rt->superblock.boot_no,
 		.is_first_boot = rt->superblock.boot_no == 1,
 		.is_rejoining = shard->join == SUPERBLOCK_REJOINING,
-		.is_forgetful = shard->join == SUPERBLOCK_FORGETFUL,
+		.is_forgetful = shard->join == SUPERBLOCK_FORGETFUL || rt->is_damaged,
 		.term = shard->term,
 		.voted_for = shard->voted_for,
 		.history = rt->history,
@@ -185,7 +185,8 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 
 	if (core_init(rt->core_memory, &core, &rt->core) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_FOREIGN);
-	const struct cmdlog_base base = base_of(&shard->base);
+	const struct cmdlog_base base =
+	    boot_base_of(rt->is_damaged ? &rt->repair.base : &shard->base);
 	const struct recover *recover = &rt->boot.recover;
 	if (base.meta.log_index != 0 && core_recover_base(rt->core, &base.meta) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_CORRUPT);
@@ -271,7 +272,8 @@ scan_more(struct runtime *rt)
 	if (state == CMDLOG_SCAN_MORE)
 		return scan_read(rt);
 	cmdlog_scan_end(rt->log, &recovery);
-	if (recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED))
+	if (recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED) &&
+	    !repair_begin(rt, &recovery))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
 	return core_begin(rt, &recovery);
 }

@@ -44,6 +44,21 @@ note_durable(struct runtime *rt)
 	rt->checkpoint.older_index = slots[1 - newest].log_index;
 }
 
+struct superblock_base
+checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell)
+{
+	return (struct superblock_base){
+		.log_index = hdr->meta.log_index,
+		.term = hdr->meta.term,
+		.page_end = hdr->page_end,
+		.time_ns = hdr->block_time_ns,
+		.next_cell = next_cell,
+		.epoch = hdr->meta.epoch,
+		.kind = (uint8_t)hdr->meta.kind,
+		.chain = hdr->meta.chain,
+	};
+}
+
 uint32_t
 checkpoint_spare_slot(const struct runtime *rt)
 {

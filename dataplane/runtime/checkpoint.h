@@ -20,6 +20,7 @@
 
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/checkpoint.h"
+#include "dataplane/wire/superblock.h"
 
 struct runtime;
 
@@ -65,6 +66,8 @@ bool checkpoint_is_busy(const struct runtime *rt);
 /* True: none is being written and none will be begun, nor a base named, before transfer_is_active
  * is over; a slot and the buffer are free. */
 bool checkpoint_stand_aside(struct runtime *rt);
+/* The log behind it, from @next_cell on. */
+struct superblock_base checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell);
 uint32_t checkpoint_spare_slot(const struct runtime *rt);
 bool checkpoint_is_written_to(const struct runtime *rt, uint32_t slot);
 void checkpoint_on_completion(struct runtime *rt);

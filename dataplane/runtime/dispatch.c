@@ -128,6 +128,7 @@ on_accept(struct runtime *rt, const struct core_effect *effect)
 	INVARIANT(!rt->cut.is_pending);
 	rt->accept_node = effect->node;
 	transfer_drop(rt);
+	repair_accept(rt);
 	assembly_accept(rt->assembly, effect->index, cmdlog_next_page_lsn(rt->log));
 }
 

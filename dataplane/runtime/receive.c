@@ -120,6 +120,10 @@ on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 		rt->link.drops.stale_term++;
 		return;
 	}
+	if (!repair_may_take(rt)) {
+		rt->link.drops.fragment_refused++;
+		return;
+	}
 	switch (
 	    assembly_offer(rt->assembly, &fragment, cmdlog_credit_end_page(rt->log), rt->now_ns)) {
 	case ASSEMBLY_TAKE:

@@ -9,6 +9,7 @@
  *	storage.c   write groups, superblock updates, completions
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	recover.c   the start from a checkpoint
+ *	repair.c    a log that lost acknowledged blocks
  *	transfer.c  a checkpoint of another node
  *	source.c    own checkpoints for other nodes
  *	reader.c    blocks read back from the device
@@ -25,6 +26,7 @@
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/reader.h"
+#include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
@@ -141,6 +143,7 @@ struct runtime {
 	struct boot boot;
 	struct meta_writer meta;
 	struct checkpointer checkpoint;
+	struct repair repair;
 	struct transfer transfer;
 	struct transfer_source source;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */
@@ -223,6 +226,7 @@ uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_M
 /* Reads or writes @pages from page @at of the boot buffer on. False: it cannot be queued. */
 bool boot_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t at,
 		uint32_t pages);
+struct cmdlog_base boot_base_of(const struct superblock_base *base);
 void boot_on_completion(struct runtime *rt, const struct disk_completion *completion);
 
 /* ---- recover.c ---- */

@@ -389,17 +389,10 @@ transfer_name(struct runtime *rt)
 		.epoch = hdr->meta.epoch,
 		.chain = hdr->meta.chain,
 	};
-	shard->base = (struct superblock_base){
-		.log_index = hdr->meta.log_index,
-		.term = hdr->meta.term,
-		.page_end = hdr->page_end,
-		.time_ns = hdr->block_time_ns,
-		/* Nothing that was ever written lies there. */
-		.next_cell = cmdlog_stats(rt->log).next_cell,
-		.epoch = hdr->meta.epoch,
-		.kind = (uint8_t)hdr->meta.kind,
-		.chain = hdr->meta.chain,
-	};
+	/* Nothing that was ever written lies there. */
+	shard->base = checkpoint_base(hdr, cmdlog_stats(rt->log).next_cell);
+	if (rt->is_damaged)
+		shard->join = SUPERBLOCK_FORGETFUL;
 	t->is_dirty = true;
 	if (t->phase == TRANSFER_TAIL) {
 		t->phase = TRANSFER_NAME;
@@ -432,6 +425,7 @@ transfer_superblock_begun(struct runtime *rt)
 {
 	rt->transfer.is_being_written = rt->transfer.is_dirty;
 	rt->transfer.is_dirty = false;
+	repair_superblock_begun(rt);
 }
 
 bool
@@ -442,6 +436,7 @@ transfer_superblock_done(struct runtime *rt)
 	if (!t->is_being_written)
 		return false;
 	t->is_being_written = false;
+	repair_superblock_done(rt);
 	return t->is_last_write;
 }
 
@@ -456,6 +451,7 @@ note_whole(struct runtime *rt)
 	    core_view(rt->core)->is_forgetful)
 		return;
 	shard->join = SUPERBLOCK_MEMBER;
+	rt->is_damaged = false;
 	rt->transfer.is_dirty = true;
 }
 

@@ -451,7 +451,13 @@ sim_check_ready(struct sim_node *node)
 			node->durable_lost = node->durable;
 		node->durable = (struct block_meta){ 0 };
 	}
-	if (!is_durable_kept(node))
+	if (node->disk.rot.is_on && view->is_forgetful && !is_durable_kept(node)) {
+		/* It knows that it lost something, and has to get it from others. */
+		sim_count(node->sim, SIM_COUNT_rot_repaired);
+		if (node->durable.log_index > node->durable_lost.log_index)
+			node->durable_lost = node->durable;
+		node->has_lost_storage = true;
+	} else if (!is_durable_kept(node))
 		sim_fail(node->sim, "P5",
 			 "node %u had block %llu of (%llu,%u) durable and recovered a log that "
 			 "ends at %llu (%llu,%u)",

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define ON_2W   1u
+#define ON_1    4u
 #define ON_MANY 3u
 #define ON_ALL  7u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
@@ -99,7 +100,8 @@
 	X(torn_writes, ON_ALL)                \
 	X(no_space, ON_ALL)                   \
 	X(rot_below_floor, ON_ALL)            \
-	X(rot_refused, ON_ALL)                \
+	X(rot_refused, ON_1)                  \
+	X(rot_repaired, ON_MANY)              \
 	X(rot_above_floor, ON_ALL)            \
 	X(rot_superblock, ON_ALL)             \
 	X(clock_drifts, ON_ALL)               \

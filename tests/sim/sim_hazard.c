@@ -100,7 +100,7 @@ rot_below_end(struct sim *sim, struct sim_episode *episode)
 
 	if (rot->is_on) {
 		uint8_t *bytes = node->disk.image + rot->offset;
-		if (node->life != SIM_NODE_UP)
+		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
 			sim_node_crash(node);
 		if (memcmp(bytes, rot->rotten, PAGE_BYTES) == 0) /* nothing was written there */
 			memcpy(bytes, rot->sound, PAGE_BYTES);
