@@ -321,52 +321,58 @@ test_library(void **context)
 	node_stop(&node);
 }
 
+static struct tern_client *
+memory_client_of(const struct node *node)
+{
+	struct tern_options options = { .class_ = TERN_CLASS_MEMORY };
+	struct tern_client *client;
+	char address[32];
+
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", endpoint_port(node->endpoint));
+	options.addresses = address;
+	assert_int_equal(tern_open(&options, &client, NULL, 0), 0);
+	return client;
+}
+
 /* What was answered in class memory, and is not durable yet, is shown to reads of that class. */
 static void
 test_class_memory(void **context)
 {
-	const char value[] = "new";
-	struct tern_request set = {
-		.op = TERN_SET, .key = "k", .key_bytes = 1, .value = "old", .value_bytes = 3
-	};
-	struct tern_request get = { .op = TERN_GET, .key = "k", .key_bytes = 1 };
-	char back[8] = "";
+	struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	struct tern_request get = { .op = TERN_GET, .key = "n", .key_bytes = 1 };
 	struct tern_result result;
 	struct node node;
 	(void)context;
 
 	node_start(&node);
-	struct tern_client *client = client_of(&node, 0);
-	assert_int_equal(tern_run(client, &set, &result), 0);
+	struct tern_client *client = client_of(&node, 0), *other = memory_client_of(&node);
+	assert_int_equal(tern_run(client, &add, &result), 0);
 	assert_int_equal(result.class_, TERN_CLASS_DURABLE);
 	assert_int_equal(result.copies, 2);
-	set.value = value;
-	set.class_ = get.class_ = TERN_CLASS_MEMORY;
-	assert_int_equal(tern_run(client, &set, &result), 0);
+	add.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(tern_run(client, &add, &result), 0);
 	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
-	assert_int_equal(tern_get(client, "k", 1, back, sizeof(back), &result), 0);
-	assert_string_equal(back, "old");
+	assert_int_equal(tern_run(client, &get, &result), 0);
+	assert_int_equal(result.integer, 1);
 	assert_int_equal(result.class_, TERN_CLASS_DURABLE);
-	tern_close(client);
-	/* The class of a whole client; read points of both classes are the same. */
-	struct tern_options options = { .class_ = TERN_CLASS_MEMORY };
-	char address[32];
-	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", endpoint_port(node.endpoint));
-	options.addresses = address;
-	assert_int_equal(tern_open(&options, &client, NULL, 0), 0);
-	assert_int_equal(tern_get(client, "k", 1, back, sizeof(back), &result), 0);
-	assert_string_equal(back, value);
+	/* By the request, and by the client that asks. */
+	get.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(tern_run(client, &get, &result), 0);
+	assert_int_equal(result.integer, 2);
 	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
+	assert_int_equal(tern_get(other, "n", 1, NULL, 0, &result), 0);
+	assert_int_equal(result.integer, 2);
 	/* A read point that names more than is published: the read waits for that. */
-	set.class_ = TERN_CLASS_DURABLE;
 	node.is_read_point_early = true;
-	assert_int_equal(tern_submit(client, &get), 0);
+	assert_int_equal(tern_submit(other, &get), 0);
 	for (uint32_t i = 0; i < 50; i++)
-		assert_int_equal(tern_poll(client, 1), 0);
+		assert_int_equal(tern_poll(other, 1), 0);
 	node.is_read_point_early = false;
-	assert_int_equal(tern_submit(client, &set), 0);
-	while (tern_pending(client) != 0)
-		assert_true(tern_poll(client, 1000) >= 0);
+	add.class_ = TERN_CLASS_DURABLE;
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	while (tern_pending(other) != 0)
+		assert_true(tern_poll(other, 1000) >= 0);
+	tern_close(other);
 	tern_close(client);
 	node_stop(&node);
 }
