@@ -46,14 +46,13 @@ def through_failover(case, name, command, env=None):
     cluster = case.cluster
     case.step(f'{name}: through a kill of the master')
     cluster.settle()
-    victim = cluster.wait_master()
     path = case.path(f'{name}.out')
     with open(path, 'wb') as out:
         process = subprocess.Popen([*command, 'tern', name, *sentinels(cluster)], stdout=out,
                                    stderr=subprocess.STDOUT, env=env)
     try:
         wait_for(process, path, BEFORE, f'{name} before the kill')
-        cluster.dev('kill', victim)
+        victim = cluster.kill_master()
         before = len(acknowledged(path))
         wait_for(process, path, before + BEFORE, f'{name} after the kill')
     finally:

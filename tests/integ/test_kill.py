@@ -19,7 +19,10 @@ def kill_one(case, kind, number):
     journal = case.path(f'journal-{number}')
     load = cluster.load_start(journal, f'{kind}{number}')
     time.sleep(0.7)
-    cluster.dev('kill', victim)
+    if kind == 'master':
+        victim = cluster.kill_master()
+    else:
+        cluster.dev('kill', victim)
     if kind == 'witness':
         status = cluster.wait('the witness to be gone', lambda s: s if s['w']['mode'] == 'DOWN'
                               else None)

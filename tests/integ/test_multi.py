@@ -42,8 +42,7 @@ def test(case):
         require(process.stdout.readline() == 'began\n', 'the client began')
         for _ in range(2):
             time.sleep(SECONDS / 4)
-            victim = cluster.wait_master()
-            cluster.dev('kill', victim)
+            victim = cluster.kill_master()
             other = cluster.other(victim)
             cluster.wait('the other one to serve', lambda s, other=other: s[other].get('serving'))
             cluster.dev('start', victim)

@@ -26,8 +26,7 @@ def test(case):
             case.step(f'failover {number + 1}')
             cluster.wait_duplex()
             time.sleep(0.5)
-            master = cluster.wait_master()
-            cluster.dev('kill', master)
+            master = cluster.kill_master()
             cluster.wait('another one to serve', cluster.serves_without([master]))
             time.sleep(0.5)
             cluster.dev('start', master)
@@ -52,8 +51,7 @@ def test(case):
     session = resp.call('TERN.SESSION', 'OPEN')
     told = [resp.call('TERN.ONCE', session, seq, 'INCR', 'resp') for seq in range(1, 11)]
     require(told == list(range(1, 11)), f'told {told}')
-    master = cluster.wait_master()
-    cluster.dev('kill', master)
+    master = cluster.kill_master()
     other = cluster.wait('another one to serve', cluster.serves_without([master]))
     resp = cluster.client(other)
     again = [resp.call('TERN.ONCE', session, seq, 'INCR', 'resp') for seq in range(1, 13)]

@@ -215,6 +215,26 @@ class Cluster:
         """All nodes beside @name, the witness among them."""
         return [other for other in self.nodes if other != name]
 
+    def was_alone(self, name):
+        """What node @name said last: it was the only copy, so no other may be elected."""
+        with open(os.path.join(self.dir, name, 'log'), encoding='utf-8', errors='replace') as handle:
+            roles = [line for line in handle if ' role=' in line]
+        return self.lone_mode != self.whole_mode and \
+            bool(roles) and f'mode={self.lone_mode} ' in roles[-1]
+
+    def kill_master(self):
+        """SIGKILL of the master while all copies are in sync; its name. On a starved host it may have
+        gone SOLO just before: that is a second fault, after which nobody else may be elected. Then it
+        is started again, and another moment is taken."""
+        for _ in range(20):
+            master = self.wait_duplex()
+            self.dev('kill', master)
+            if not self.was_alone(master):
+                return master
+            print(f'   {master} was SOLO when it was killed: once more', flush=True)
+            self.dev('start', master)
+        raise Failure('the master was alone whenever it was killed')
+
     def isolate(self, name, verb='cut'):
         """Cuts (or heals) every link of @name."""
         for other in self.rest(name):
