@@ -186,21 +186,17 @@ stream_deadline_ns(const struct stream *stream)
 }
 
 /* Nothing was heard for long. The first fragment of the oldest block under way makes the peer
- * acknowledge it, or ask for the rest of it. With nothing under way and no credit, an old fragment
- * makes the peer say its credit again. */
+ * acknowledge it, or ask for the rest of it. With nothing under way and no credit, a fragment for
+ * which there was none makes the peer say its credit again. */
 static void
 on_silence(struct stream *stream, uint64_t now_ns)
 {
-	struct stream_repair repair = { .unit_count = stream->config.units_per_frame };
+	struct stream_repair repair = { .log_index = stream->acked_index + 1,
+					.unit_count = stream->config.units_per_frame };
 
 	stream->heard_ns = now_ns;
 	stream->stats.timeouts++;
-	repair.log_index = stream->acked_index;
-	if (is_under_way(stream))
-		repair.log_index++;
-	if (repair.log_index < stream->start_index)
-		return;
-	if (repair.log_index == stream->next_index)
+	if (repair.log_index == stream->next_index && stream->next_unit != 0)
 		repair.unit_count = min_u32(repair.unit_count, stream->next_unit);
 	(void)repair_push(stream, &repair);
 }
@@ -212,8 +208,10 @@ stream_next(struct stream *stream, uint64_t last_index, uint64_t now_ns, struct 
 		return false;
 	if (stream->repair_count == 0 && now_ns >= stream_deadline_ns(stream))
 		on_silence(stream, now_ns);
-	/* After an ack that says more than there is, repairs may too. */
-	while (stream->repair_count != 0 && repair_head(stream)->log_index > last_index)
+	/* After an ack that says more than there is, repairs may too. What was acknowledged since it
+	 * was asked for may be gone from the log. */
+	while (stream->repair_count != 0 && (repair_head(stream)->log_index > last_index ||
+					     repair_head(stream)->log_index <= stream->acked_index))
 		repair_pop(stream);
 	stream->is_repair = stream->repair_count != 0;
 	if (stream->is_repair) {

@@ -620,6 +620,41 @@ test_window(void **state)
 	world_close(&world);
 }
 
+/* What was asked for and then acknowledged is not wanted: the log may have reclaimed it, and whoever
+ * waits for it sends nothing else. */
+static void
+test_no_repair_of_what_is_acknowledged(void **state)
+{
+	struct world world;
+	struct fragment_hdr fragment;
+	struct stream_want want;
+	uint8_t body[BODY_BYTES_MAX];
+	const struct fetch fetch = { .range_count = 2,
+				     .ranges = { { .log_index = 2 }, { .log_index = 4 } } };
+
+	(void)state;
+	world_open(&world, 7, 6, 64);
+	for (uint32_t i = 0; i < 9; i++)
+		log_append(&world.prng, 2);
+	begin(&world, 1);
+	stream_on_ack(world.stream, 1, log_first_page[6], world.now_ns);
+	while (send_one(&world, &fragment, body))
+		;
+	stream_on_fetch(world.stream, &fetch, world.now_ns);
+	stream_on_ack(world.stream, 3, log_first_page[6], world.now_ns);
+	assert_true(stream_next(world.stream, log_last, world.now_ns, &want));
+	assert_int_equal(want.log_index, 4);
+	stream_on_ack(world.stream, 5, log_first_page[6], world.now_ns);
+	assert_false(send_one(&world, &fragment, body));
+
+	/* No credit, and nothing is heard: it asks with what comes next, not with what was. */
+	world.now_ns = stream_deadline_ns(world.stream);
+	assert_true(send_one(&world, &fragment, body));
+	assert_int_equal(fragment.log_index, 6);
+	assert_int_equal(fragment.unit_first, 0);
+	world_close(&world);
+}
+
 /* A fragment of block 1 of two pages, fit to be bent. */
 static struct fragment_hdr
 sound_fragment(uint64_t log_index, uint64_t page_lsn)
@@ -871,13 +906,13 @@ test_resend_timer(void **state)
 	/* An acknowledgement without progress is not progress. */
 	stream_on_ack(world.stream, 0, 2, world.now_ns);
 	assert_true(stream_deadline_ns(world.stream) <= world.now_ns);
-	/* Progress, and then no credit: an old fragment makes the peer speak again. */
+	/* Progress, and then no credit: a fragment beyond it makes the peer speak again. */
 	stream_on_ack(world.stream, 1, 2, world.now_ns);
 	assert_false(send_one(&world, &fragment, body));
 	world.now_ns = stream_deadline_ns(world.stream);
 	assert_true(world.now_ns != UINT64_MAX);
 	assert_true(send_one(&world, &fragment, body));
-	assert_int_equal(fragment.log_index, 1);
+	assert_int_equal(fragment.log_index, 2);
 	stream_stop(world.stream);
 	assert_false(stream_is_active(world.stream));
 	assert_int_equal(stream_deadline_ns(world.stream), UINT64_MAX);
@@ -955,6 +990,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean_channel),
+		cmocka_unit_test(test_no_repair_of_what_is_acknowledged),
 		cmocka_unit_test(test_block_of_16_pages_is_48_units),
 		cmocka_unit_test_teardown(test_bad_channel, say_seed),
 		cmocka_unit_test(test_window),
