@@ -20,6 +20,7 @@
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/platform/platform.h"
+#include "hw/ram_disk/ram_disk.h"
 
 #define NODES         3u
 #define DATA_NODES    2u
@@ -59,7 +60,8 @@ struct disk {
 
 struct node {
 	struct port ports[2];
-	struct disk disk;
+	struct disk disk; /* of the superblock; the log is in RAM */
+	struct ram_disk *ram;
 	struct state *state;
 	struct runtime *runtime;
 	struct load *load;
@@ -334,9 +336,19 @@ make_disk(struct node *node, uint16_t id)
 
 	superblock.shards[0] =
 	    (struct shard_record){ .voters = DATA_MASK, .witness_id = WITNESS, .witness_gen = 1 };
-	node->disk.image = take((SUPERBLOCK_AREA_PAGES + LOG_PAGES) * PAGE_BYTES);
+	node->disk.image = take(SUPERBLOCK_AREA_PAGES * PAGE_BYTES);
 	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
 		superblock_encode(node->disk.image + i * PAGE_BYTES, &superblock);
+	const struct ram_disk_config config = {
+		.log_offset = superblock.log_first_page * PAGE_BYTES,
+		.log_bytes = superblock.log_pages * PAGE_BYTES,
+		.queue_depth = DISK_QUEUE,
+	};
+	char why[128];
+	const enum tern_err err =
+	    ram_disk_open(&config, (struct disk_port){ &path_disk_ops, &node->disk }, &node->ram,
+			  why, sizeof(why));
+	INVARIANT(err == TERN_OK);
 }
 
 static void
@@ -392,7 +404,7 @@ make_data_node(struct cluster *cluster, uint32_t index)
 		.is_log_volatile = true,
 		.data_net = { &path_net_ops, &node->ports[0] },
 		.mgmt_net = { &path_net_ops, &node->ports[1] },
-		.disk = { &path_disk_ops, &node->disk },
+		.disk = ram_disk_port(node->ram),
 		.clock = { &path_clock_ops, cluster },
 		.ring = platform_ring_map(RING_BYTES),
 		.ring_bytes = RING_BYTES,
