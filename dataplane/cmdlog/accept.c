@@ -25,13 +25,20 @@ cmdlog_next_page_lsn(const struct cmdlog *log)
 }
 
 uint8_t *
-cmdlog_place(struct cmdlog *log, uint64_t page_lsn, uint32_t pages)
+cmdlog_place(struct cmdlog *log, uint64_t page_lsn, uint32_t pages, uint32_t tail_bytes)
 {
+	const uint32_t tail = tail_bytes - min_u32(tail_bytes, PAGE_CONTENT_HDR_BYTES);
+
 	INVARIANT(log->open_bytes == 0);
 	if (pages == 0 || pages > log->ring_pages || page_lsn < log->next_page_lsn ||
 	    page_lsn > UINT64_MAX - pages || page_lsn + pages > cmdlog_credit_end_page(log))
 		return NULL;
 	cmdlog_touch(log, page_lsn + pages);
+	if (tail_bytes != 0) {
+		for (uint32_t i = 0; i + 1 < pages; i++)
+			cmdlog_tail_raise(log, page_lsn + i, PAGE_PAYLOAD_BYTES);
+		cmdlog_tail_raise(log, page_lsn + pages - 1, min_u32(tail, PAGE_PAYLOAD_BYTES));
+	}
 	return cmdlog_page(log, page_lsn);
 }
 
@@ -124,8 +131,7 @@ cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct bloc
 	}
 	/* Neither CRC nor sender need cover what lies behind the used bytes. */
 	const uint32_t used = hdr.payload_bytes - (pages - 1) * PAGE_PAYLOAD_BYTES;
-	memset(block + (size_t)(pages - 1) * PAGE_BYTES + PAGE_PAYLOAD_OFFSET + used, 0,
-	       PAGE_PAYLOAD_BYTES - used);
+	cmdlog_tail_clear(log, log->next_page_lsn + pages - 1, used);
 	cmdlog_touch(log, log->next_page_lsn + pages);
 	const struct hash128 chain = block_chain(block + PAGE_PAYLOAD_OFFSET);
 	cmdlog_push(log, &hdr, chain, CMDLOG_CELL_NONE);

@@ -83,8 +83,8 @@ cmdlog_open_count(const struct cmdlog *log)
 	return log->open_count;
 }
 
-void
-cmdlog_open_discard(struct cmdlog *log)
+static void
+open_end(struct cmdlog *log)
 {
 	log->open_bytes = 0;
 	log->open_pages = 0;
@@ -92,10 +92,18 @@ cmdlog_open_discard(struct cmdlog *log)
 	log->open_class = 0;
 }
 
+void
+cmdlog_open_discard(struct cmdlog *log)
+{
+	for (uint32_t i = 0; i < log->open_pages; i++)
+		cmdlog_tail_raise(log, log->next_page_lsn + i, PAGE_PAYLOAD_BYTES);
+	open_end(log);
+}
+
 /* Content headers of all pages, over bytes that are final. The unused end of the last page is made
  * zero, so that the block is the same on every node. */
 static void
-seal_pages(const struct cmdlog *log, uint8_t *block, const struct block_hdr *hdr)
+seal_pages(struct cmdlog *log, uint8_t *block, const struct block_hdr *hdr)
 {
 	struct page_content content = {
 		.cluster_id = log->config.cluster_id,
@@ -111,8 +119,7 @@ seal_pages(const struct cmdlog *log, uint8_t *block, const struct block_hdr *hdr
 		content.page_in_block = i;
 		content.used_bytes = min_u32(left, PAGE_PAYLOAD_BYTES);
 		left -= content.used_bytes;
-		memset(page + PAGE_PAYLOAD_OFFSET + content.used_bytes, 0,
-		       PAGE_PAYLOAD_BYTES - content.used_bytes);
+		cmdlog_tail_clear(log, hdr->page_lsn + i, content.used_bytes);
 		page_content_seal(page, &content);
 	}
 	INVARIANT(left == 0);
@@ -164,7 +171,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 	seal_pages(log, block, &hdr);
 	const struct hash128 chain = block_chain(block + PAGE_PAYLOAD_OFFSET);
 	cmdlog_push(log, &hdr, chain, CMDLOG_CELL_NONE);
-	cmdlog_open_discard(log);
+	open_end(log);
 	log->stats.blocks_sealed++;
 	*meta = block_meta_of(&hdr, chain);
 	return TERN_OK;

@@ -40,6 +40,8 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **ou
 	log->config = *config;
 	log->ring_pages = config->ring_bytes / PAGE_BYTES;
 	log->block_pages_max = largest;
+	for (uint32_t i = 0; i < CMDLOG_TAILS_MAX; i++)
+		log->tails[i] = PAGE_PAYLOAD_BYTES;
 	*out = log;
 	return TERN_OK;
 }

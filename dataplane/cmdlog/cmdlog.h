@@ -111,8 +111,9 @@ uint64_t cmdlog_credit_end_page(const struct cmdlog *log);
 uint64_t cmdlog_next_page_lsn(const struct cmdlog *log);
 
 /* Where fragment units go: the address of page @page_lsn in the ring, followed by @pages contiguous
- * pages. NULL: outside [next page_lsn, credit end). Lent until the block is accepted or cut. */
-uint8_t *cmdlog_place(struct cmdlog *log, uint64_t page_lsn, uint32_t pages);
+ * pages. NULL: outside [next page_lsn, credit end). Lent until the block is accepted or cut.
+ * @tail_bytes: how much of the last page's content part is going to be written, at most. */
+uint8_t *cmdlog_place(struct cmdlog *log, uint64_t page_lsn, uint32_t pages, uint32_t tail_bytes);
 
 /* Verifies the block whose bytes were placed at cmdlog_next_page_lsn (content CRC of every page,
  * header, index, page_lsn, prev_chain; the content hash is not recomputed) and makes it the last of

@@ -3,11 +3,16 @@
 #ifndef TERN_CMDLOG_CMDLOG_INTERNAL_H
 #define TERN_CMDLOG_CMDLOG_INTERNAL_H
 
+#include <string.h>
+
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/wire/bytes.h"
 
 #define CMDLOG_GROUPS_MAX 16u
 #define CMDLOG_CELL_NONE  UINT64_MAX
+/* Pages of the ring of which is known from where on they are zero: 16 MiB. */
+#define CMDLOG_TAILS_MAX 4096u
 /* A block's time rises by at least one from block to block and must never wrap. What a clock that
  * is far off says is cut off here (in the year 2116), what a master sends is refused at twice that.
  */
@@ -83,6 +88,11 @@ struct cmdlog {
 
 	struct cmdlog_stats stats;
 	struct cmdlog_scan scan;
+
+	/* The payload of a ring page is zero from here on, whatever it held before. Small blocks
+	 * follow small blocks, and to write zeros over zeros would fetch the whole page: 60 cache
+	 * lines for a command of one. */
+	uint16_t tails[CMDLOG_TAILS_MAX];
 };
 
 static inline struct cmdlog_entry *
@@ -97,6 +107,32 @@ static inline uint8_t *
 cmdlog_page(const struct cmdlog *log, uint64_t page_lsn)
 {
 	return log->config.ring + (page_lsn % log->ring_pages) * PAGE_BYTES;
+}
+
+/* Of the page @page_lsn: its payload up to @bytes may be written to. */
+static inline void
+cmdlog_tail_raise(struct cmdlog *log, uint64_t page_lsn, uint32_t bytes)
+{
+	const uint64_t page = page_lsn % log->ring_pages;
+
+	if (page < CMDLOG_TAILS_MAX && log->tails[page] < bytes)
+		log->tails[page] = (uint16_t)bytes;
+}
+
+/* Makes the payload of the page @page_lsn zero behind @used_bytes. */
+static inline void
+cmdlog_tail_clear(struct cmdlog *log, uint64_t page_lsn, uint32_t used_bytes)
+{
+	const uint64_t page = page_lsn % log->ring_pages;
+	uint8_t *payload = cmdlog_page(log, page_lsn) + PAGE_PAYLOAD_OFFSET;
+	const uint32_t end = page < CMDLOG_TAILS_MAX ? log->tails[page] : PAGE_PAYLOAD_BYTES;
+
+	INVARIANT(used_bytes <= PAGE_PAYLOAD_BYTES && end <= PAGE_PAYLOAD_BYTES);
+	if (end > used_bytes)
+		memset(payload + used_bytes, 0, end - used_bytes);
+	INVARIANT_SLOW(bytes_are_zero(payload + used_bytes, PAGE_PAYLOAD_BYTES - used_bytes));
+	if (page < CMDLOG_TAILS_MAX)
+		log->tails[page] = (uint16_t)used_bytes;
 }
 
 /* Chain hash of block @log_index; zero for block 0. */

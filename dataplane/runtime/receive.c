@@ -41,7 +41,12 @@ on_message(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body,
 static bool
 place_units(struct runtime *rt, const struct fragment_hdr *fragment, const uint8_t *units)
 {
-	uint8_t *block = cmdlog_place(rt->log, fragment->page_lsn, fragment->block_pages);
+	const uint32_t tail_units =
+	    fragment->block_units - (fragment->block_pages - 1) * FRAGMENT_UNITS_PER_PAGE;
+	const uint32_t tail_bytes =
+	    (tail_units - 1) * FRAGMENT_UNIT_BYTES + fragment->last_unit_bytes;
+	uint8_t *block =
+	    cmdlog_place(rt->log, fragment->page_lsn, fragment->block_pages, tail_bytes);
 	uint32_t left = fragment_payload_bytes(fragment);
 
 	if (block == NULL)
@@ -69,7 +74,7 @@ take_blocks(struct runtime *rt)
 		struct core_event event = { .kind = CORE_EVENT_RECEIVED, .now_ns = rt->now_ns };
 
 		const uint8_t *bytes = block.page_lsn == cmdlog_next_page_lsn(rt->log)
-					   ? cmdlog_place(rt->log, block.page_lsn, block.pages)
+					   ? cmdlog_place(rt->log, block.page_lsn, block.pages, 0)
 					   : NULL;
 		if (bytes == NULL) {
 			rt->link.drops.block_corrupt++;
