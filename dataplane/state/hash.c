@@ -45,29 +45,7 @@ state_key_hash(const void *key, uint32_t key_bytes, enum state_type type, const 
 uint64_t
 state_session_hash(const struct session_image *image)
 {
-	le64 encoded[5 + STATE_SESSION_WINDOW / 64 * 2 + STATE_REPLIES_KEPT * 6];
-	uint32_t count = 0;
-
-	encoded[count++] = le64_make(image->client_id);
-	encoded[count++] = le64_make(image->low);
-	encoded[count++] = le64_make(image->last_used_ns);
-	encoded[count++] = le64_make(image->last_index);
-	for (uint32_t i = 0; i < STATE_SESSION_WINDOW / 64; i++)
-		encoded[count++] = le64_make(image->done[i]);
-	for (uint32_t i = 0; i < STATE_SESSION_WINDOW / 64; i++)
-		encoded[count++] = le64_make(image->refused[i]);
-	encoded[count++] = le64_make(image->replies_count);
-	for (uint32_t i = 0; i < STATE_REPLIES_KEPT; i++) {
-		const struct session_reply *r = &image->replies[i];
-		encoded[count++] = le64_make(r->seq);
-		encoded[count++] = le64_make(r->kind);
-		encoded[count++] = le64_make(r->is_max);
-		encoded[count++] = le64_make((uint64_t)r->value);
-		encoded[count++] = le64_make((uint64_t)r->delta);
-		encoded[count++] = le64_make((uint64_t)r->bound);
-	}
-	INVARIANT(count == sizeof(encoded) / sizeof(encoded[0]));
-	return hash64(encoded, sizeof(encoded));
+	return hash64(image, SESSION_HASHED_BYTES);
 }
 
 uint64_t

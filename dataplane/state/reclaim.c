@@ -88,6 +88,8 @@ reclaim_retire_entry(struct state *state, struct entry *entry)
 	const enum state_space space = (enum state_space)entry->space;
 	const uint64_t hash = state_index_hash(state, space, entry_key(entry), entry->key_bytes);
 
+	if (state->session_last == entry)
+		state->session_last = NULL;
 	index_remove(state, hash, entry);
 	order_remove(&state->orders[space], entry);
 	reclaim_retire(state, rcu_own(entry->newest), entry);

@@ -134,15 +134,20 @@ session_undo_use(struct state *state, struct entry *entry, struct version *versi
 	}
 }
 
+/* Commands of one session often follow one another. */
 struct entry *
-session_find(const struct state *state, uint64_t client_id)
+session_find(struct state *state, uint64_t client_id)
 {
 	const le64 key = session_key(client_id);
-	const uint64_t hash = state_index_hash(state, STATE_SESSIONS, &key, sizeof(key));
-	struct entry *entry = index_find(state, hash, STATE_SESSIONS, &key, sizeof(key));
+	struct entry *entry = state->session_last;
 
+	if (entry == NULL || memcmp(entry_key(entry), &key, sizeof(key)) != 0) {
+		const uint64_t hash = state_index_hash(state, STATE_SESSIONS, &key, sizeof(key));
+		entry = index_find(state, hash, STATE_SESSIONS, &key, sizeof(key));
+	}
 	if (entry == NULL || version_type(rcu_own(entry->newest)) == STATE_NONE)
 		return NULL;
+	state->session_last = entry;
 	return entry;
 }
 
@@ -249,7 +254,7 @@ repeat_answer(const struct session_image *image, uint64_t seq, struct reply *rep
 		if (reply->kind == REPLY_BYTES) {
 			*reply = (struct reply){ .kind = REPLY_BYTES,
 						 .is_repeat = true,
-						 .bytes = kept->is_max,
+						 .bytes = (uint32_t)kept->is_max,
 						 .data = kept->data };
 		}
 		return;
@@ -398,7 +403,7 @@ reply_keep(struct session_reply *kept, struct state_position at, uint64_t seq,
 {
 	*kept = (struct session_reply){
 		.seq = seq,
-		.kind = (uint8_t)reply->kind,
+		.kind = reply->kind,
 		.is_max = reply->is_max,
 		.value = reply->value,
 		.delta = reply->delta,
@@ -411,7 +416,7 @@ reply_keep(struct session_reply *kept, struct state_position at, uint64_t seq,
 		kept->value = (int64_t)at.log_index;
 		return;
 	}
-	kept->is_max = (uint8_t)reply->bytes;
+	kept->is_max = reply->bytes;
 	memcpy(kept->data, reply->data, reply->bytes);
 }
 

@@ -17,7 +17,7 @@
  * many they are; longer ones, and an ARRAY, are kept as DONE. */
 struct session_reply {
 	uint64_t seq; /* 0: unused */
-	uint8_t kind, is_max;
+	uint64_t kind, is_max;
 	union {
 		struct {
 			int64_t value, delta, bound;
@@ -26,25 +26,29 @@ struct session_reply {
 	};
 };
 
-/* The value of a session's version. */
+/* The value of a session's version. Up to SESSION_HASHED_BYTES it lies as the state hash takes it:
+ * numbers of 8 bytes, low byte first. */
 struct session_image {
 	uint64_t client_id;
 	uint64_t low; /* the window is [low, low + STATE_SESSION_WINDOW) */
 	uint64_t last_used_ns, last_index;
-	/* The command that moved the session to the end of the list by last use: what the list is
-	 * made again from. Not part of the state hash. */
-	uint64_t used_index;
-	uint32_t used_slot;
 	uint64_t done[STATE_SESSION_WINDOW / 64]; /* bit seq % STATE_SESSION_WINDOW */
 	uint64_t
 	    refused[STATE_SESSION_WINDOW / 64]; /* of the done: which were refused when applied */
 	uint64_t replies_count;                 /* the newest lies at (count - 1) % KEPT */
 	struct session_reply replies[STATE_REPLIES_KEPT];
+	/* The command that moved the session to the end of the list by last use: what the list is
+	 * made again from. Not part of the state hash. */
+	uint64_t used_index;
+	uint32_t used_slot;
 	/* For rollback, not part of the state: whether this version moved the session to the end of
 	 * the list by last use, and what it stood behind before (NULL: nothing). */
 	bool has_moved;
 	struct entry *moved_from;
 };
+#define SESSION_HASHED_BYTES ((5u + STATE_SESSION_WINDOW / 64 * 2 + STATE_REPLIES_KEPT * 6) * 8u)
+static_assert(offsetof(struct session_image, used_index) == SESSION_HASHED_BYTES, "no gaps");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "hashed as it lies in memory");
 
 /* Writer only: sessions by last use, and those changed since the last publication. */
 struct session_links {
@@ -70,7 +74,7 @@ uint64_t state_session_hash(const struct session_image *image);
 void
 session_open(struct state *state, struct state_position at, uint64_t time_ns, struct reply *reply);
 void session_close(struct state *state, struct entry *entry, struct state_position at);
-struct entry *session_find(const struct state *state, uint64_t client_id);
+struct entry *session_find(struct state *state, uint64_t client_id);
 /* True: run the command, then session_record its reply. False: @reply is the answer. */
 bool session_admit(struct state *state, struct entry *entry, struct state_position at,
 		   uint64_t time_ns, const struct command *command, struct reply *reply);

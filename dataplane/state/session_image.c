@@ -74,8 +74,8 @@ session_image_decode(const uint8_t *bytes, uint64_t log_index, struct session_im
 	for (uint32_t i = 0; i < STATE_REPLIES_KEPT; i++) {
 		struct session_reply *reply = &image->replies[i];
 		reply->seq = number_take(&at);
-		reply->kind = (uint8_t)number_take(&at);
-		reply->is_max = (uint8_t)number_take(&at);
+		reply->kind = number_take(&at);
+		reply->is_max = number_take(&at);
 		reply->value = (int64_t)number_take(&at);
 		reply->delta = (int64_t)number_take(&at);
 		reply->bound = (int64_t)number_take(&at);

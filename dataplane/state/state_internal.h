@@ -128,6 +128,7 @@ struct state {
 	uint64_t key_count, session_count, expiry_count, logical_bytes;
 	uint64_t client_id_next;
 	struct entry *lru_oldest, *lru_newest, *dirty;
+	struct entry *session_last; /* found last; NULL: none, or it was unlinked */
 
 	struct version *queue_head, *queue_tail; /* versions with something behind them */
 	uint64_t queue_pushed, queue_popped, queued_since_turn;
