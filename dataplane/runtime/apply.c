@@ -4,98 +4,32 @@
 #include "dataplane/base/invariant.h"
 
 #define APPLY_READER CORE_NODES_MAX
-/* Larger blocks fill most of a batch by themselves. */
-#define SMALL_BLOCK_COMMANDS 8u
 
-/* Commands decoded ahead, so that their cache lines are fetched together. */
+/* Commands of one block in a batch: up to @end of the batch's commands. */
+struct part {
+	uint64_t log_index, time_ns, term;
+	uint32_t pages, end;
+	bool is_first, is_last; /* of its block */
+};
+
+/* Commands decoded ahead, of as many blocks as fit, so that their cache lines are fetched together:
+ * alone, each small block would wait for memory. */
 struct batch {
 	struct command commands[STATE_PREFETCH_MAX];
 	uint32_t slots[STATE_PREFETCH_MAX];
-	uint32_t count;
-	bool is_last; /* the block has no more */
+	struct part parts[STATE_PREFETCH_MAX];
+	uint32_t count, part_count;
 };
 
-/* Fills @batch. A command that was gathered into the scratch buffer ends it: the next one would
- * overwrite its bytes. False: bytes that are no command. */
-static bool
-batch_fill(const struct runtime *rt, struct cmdlog_cursor *cursor, struct batch *batch)
-{
-	const uint8_t *bytes;
-	uint32_t length;
-
-	batch->count = 0;
-	batch->is_last = false;
-	while (batch->count < STATE_PREFETCH_MAX) {
-		const uint32_t i = batch->count;
-
-		if (!cmdlog_cursor_next(cursor, &bytes, &length, &batch->slots[i])) {
-			batch->is_last = true;
-			return true;
-		}
-		if (command_decode(bytes, length, &batch->commands[i]) != TERN_OK)
-			return false;
-		batch->count++;
-		if (bytes == rt->scratch)
-			return true;
-	}
-	return true;
-}
-
-static void
-reply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch *batch,
-	    const struct reply *replies, uint32_t first, uint32_t end)
-{
-	const enum status_stage before = stage_enter(rt, STAGE_reply);
-
-	for (uint32_t i = first; i < end; i++)
-		client_write_done(rt, hdr->log_index, batch->slots[i], &replies[i], hdr->term);
-	(void)stage_enter(rt, before);
-}
-
-/* Applies all, then answers all; but bytes in an answer are lent only until the next call. */
-static void
-apply_batch(struct runtime *rt, const struct block_hdr *hdr, const struct batch *batch)
-{
-	const bool is_twice = runtime_has_bug(rt, CORE_BUG_APPLY_TWICE) &&
-			      cmdlog_resident(rt->log, hdr->log_index) == NULL;
-	struct reply replies[STATE_PREFETCH_MAX];
-	uint32_t answered = 0;
-
-	for (uint32_t i = 0; i < batch->count; i++) {
-		const struct state_position at = { hdr->log_index, batch->slots[i] };
-
-		state_apply(rt->config.state, at, hdr->time_ns, &batch->commands[i], &replies[i]);
-		if (is_twice && batch->is_last && i + 1 == batch->count)
-			state_apply(rt->config.state,
-				    (struct state_position){ at.log_index, at.slot + 1 },
-				    hdr->time_ns, &batch->commands[i], &replies[i]);
-		if (reply_has_data(&replies[i]) || i + 1 == batch->count) {
-			reply_batch(rt, hdr, batch, replies, answered, i + 1);
-			answered = i + 1;
-		}
-	}
-}
-
-/* Applies every command of one committed block. False: the block holds something that this build
- * does not know; applying stops and says so, it never skips. */
-static bool
-apply_block(struct runtime *rt, const uint8_t *block, const struct block_hdr *hdr,
-	    struct cmdlog_cursor *cursor, uint32_t *commands)
-{
-	struct batch batch = { .is_last = false };
-
-	INVARIANT(block != NULL);
-	if (hdr->kind == BLOCK_CONFIG)
-		return false;
-	while (!batch.is_last) {
-		if (!batch_fill(rt, cursor, &batch))
-			return false;
-		state_prefetch_batch(rt->config.state, batch.commands, batch.count);
-		apply_batch(rt, hdr, &batch);
-		*commands += batch.count;
-	}
-	return cursor->slot == cursor->command_count;
-}
+/* Where decoding is, ahead of what was applied. */
+struct feed {
+	struct cmdlog_cursor cursor;
+	struct part part; /* of the block under way */
+	uint64_t next_index;
+	uint32_t blocks_left, commands_left;
+	bool is_open; /* the cursor is inside block next_index - 1 */
+	bool is_bad;  /* what follows is not understood by this build */
+};
 
 /* A master applies ahead of commit_index for the sake of class memory, and not past a durable
  * command whose reply could not be kept until its commit; replicas never do. */
@@ -113,78 +47,146 @@ may_apply(struct runtime *rt, uint64_t log_index)
 	return !rt->is_ahead_stopped;
 }
 
-/* Applies block @log_index, if its bytes are at hand and the state machine has room. */
+/* Opens the next block, if it may be applied and its bytes are at hand. What is read back from the
+ * device may be written over when the next block is asked for, so only @is_first, when no command
+ * waits in the batch, is a block looked for beyond the ring. */
 static bool
-apply_next(struct runtime *rt, uint64_t log_index, uint32_t *commands)
+feed_open(struct runtime *rt, struct feed *feed, bool is_first)
 {
-	struct cmdlog_cursor cursor;
+	const uint64_t log_index = feed->next_index;
 	struct block_hdr hdr;
 
-	if (!state_may_publish(rt->config.state, log_index))
+	if (feed->is_bad || feed->blocks_left == 0 || feed->commands_left == 0 ||
+	    !may_apply(rt, log_index))
 		return false;
-	const uint8_t *block = reader_block(rt, &rt->apply_reader, APPLY_READER, log_index);
+	const uint8_t *block = is_first
+				   ? reader_block(rt, &rt->apply_reader, APPLY_READER, log_index)
+				   : cmdlog_resident(rt->log, log_index);
 	if (block == NULL)
 		return false;
-	if (cmdlog_cursor_begin(&cursor, block, rt->scratch, rt->config.command_bytes_max, &hdr) !=
-	    TERN_OK) {
-		rt->is_apply_stopped = true;
+	if (cmdlog_cursor_begin(&feed->cursor, block, rt->scratch, rt->config.command_bytes_max,
+				&hdr) != TERN_OK ||
+	    hdr.kind == BLOCK_CONFIG) {
+		feed->is_bad = true;
 		return false;
 	}
 	INVARIANT(hdr.log_index == log_index);
-	if (!state_has_room(rt->config.state, (uint64_t)hdr.pages * PAGE_BYTES))
-		return false;
-	if (!apply_block(rt, block, &hdr, &cursor, commands)) {
-		rt->is_apply_stopped = true;
-		return false;
-	}
-	rt->applied_index = log_index;
-	state_publish(rt->config.state, log_index);
-	if (log_index <= rt->commit_index)
-		checkpoint_commit(rt, log_index);
+	feed->part = (struct part){ .log_index = log_index,
+				    .time_ns = hdr.time_ns,
+				    .term = hdr.term,
+				    .pages = hdr.pages,
+				    .is_first = true };
+	feed->is_open = true;
+	feed->next_index++;
+	feed->blocks_left--;
 	return true;
 }
 
-/* The commands of a small block into @batch, for fetching only. False: it is none, or not at
- * hand. */
+/* Adds commands of the open block to @batch. False: the batch has its end with them, for the last
+ * one was gathered into the scratch buffer, where the next one would overwrite its bytes, or there
+ * is no room, or they are followed by what is no command. */
 static bool
-batch_add_small(const struct runtime *rt, uint64_t log_index, struct batch *batch)
+batch_add(const struct runtime *rt, struct feed *feed, struct batch *batch)
 {
-	const uint8_t *block = cmdlog_resident(rt->log, log_index), *bytes;
-	struct cmdlog_cursor cursor;
-	struct block_hdr hdr;
+	struct part *part = &batch->parts[batch->part_count++];
+	const uint8_t *bytes = NULL;
 	uint32_t length;
 
-	if (block == NULL ||
-	    cmdlog_cursor_begin(&cursor, block, rt->scratch, rt->config.command_bytes_max, &hdr) !=
-		TERN_OK ||
-	    hdr.command_count > SMALL_BLOCK_COMMANDS)
-		return false;
-	while (batch->count < STATE_PREFETCH_MAX &&
-	       cmdlog_cursor_next(&cursor, &bytes, &length, &batch->slots[batch->count])) {
-		if (bytes == rt->scratch ||
-		    command_decode(bytes, length, &batch->commands[batch->count]) != TERN_OK)
-			return false;
+	*part = feed->part;
+	feed->part.is_first = false;
+	while (batch->count < STATE_PREFETCH_MAX && bytes != rt->scratch) {
+		const uint32_t i = batch->count;
+
+		if (!cmdlog_cursor_next(&feed->cursor, &bytes, &length, &batch->slots[i])) {
+			feed->is_open = false;
+			part->is_last = feed->cursor.slot == feed->cursor.command_count;
+			feed->is_bad = !part->is_last;
+			break;
+		}
+		if (command_decode(bytes, length, &batch->commands[i]) != TERN_OK) {
+			feed->is_open = false;
+			feed->is_bad = true;
+			break;
+		}
 		batch->count++;
+		feed->commands_left -= feed->commands_left != 0;
 	}
-	return true;
+	part->end = batch->count;
+	return !feed->is_open && !feed->is_bad && bytes != rt->scratch;
 }
 
-/* Fetches what the commands of the next small blocks touch: alone, each would wait for memory once
- * a block. Returns the first block that was not looked at. */
-static uint64_t
-prefetch_blocks(const struct runtime *rt, uint64_t first)
+/* False: there is nothing to apply. */
+static bool
+batch_fill(struct runtime *rt, struct feed *feed, struct batch *batch)
 {
-	const uint64_t last =
-	    max_u64(rt->commit_index, min_u64(rt->memory_index, rt->memory_wanted));
-	struct batch batch = { .count = 0 };
-	uint64_t log_index = first;
+	batch->count = batch->part_count = 0;
+	while (batch->part_count < STATE_PREFETCH_MAX && batch->count < STATE_PREFETCH_MAX &&
+	       (feed->is_open || feed_open(rt, feed, batch->part_count == 0)) &&
+	       batch_add(rt, feed, batch))
+		;
+	return batch->part_count != 0;
+}
 
-	while (log_index <= last && batch.count < STATE_PREFETCH_MAX &&
-	       log_index - first < STATE_PREFETCH_MAX && batch_add_small(rt, log_index, &batch))
-		log_index++;
-	if (log_index - first > 1)
-		state_prefetch_batch(rt->config.state, batch.commands, batch.count);
-	return max_u64(log_index, first + 1);
+static void
+reply_batch(struct runtime *rt, const struct part *part, const struct batch *batch,
+	    const struct reply *replies, uint32_t first, uint32_t end)
+{
+	const enum status_stage before = stage_enter(rt, STAGE_reply);
+
+	for (uint32_t i = first; i < end; i++)
+		client_write_done(rt, part->log_index, batch->slots[i], &replies[i], part->term);
+	(void)stage_enter(rt, before);
+}
+
+/* Applies all, then answers all; but bytes in an answer are lent only until the next call. */
+static void
+apply_part(struct runtime *rt, const struct batch *batch, uint32_t first, const struct part *part)
+{
+	const bool is_twice = runtime_has_bug(rt, CORE_BUG_APPLY_TWICE) &&
+			      cmdlog_resident(rt->log, part->log_index) == NULL;
+	struct reply replies[STATE_PREFETCH_MAX];
+	uint32_t answered = first;
+
+	for (uint32_t i = first; i < part->end; i++) {
+		const struct state_position at = { part->log_index, batch->slots[i] };
+
+		state_apply(rt->config.state, at, part->time_ns, &batch->commands[i], &replies[i]);
+		if (is_twice && part->is_last && i + 1 == part->end)
+			state_apply(rt->config.state,
+				    (struct state_position){ at.log_index, at.slot + 1 },
+				    part->time_ns, &batch->commands[i], &replies[i]);
+		if (reply_has_data(&replies[i]) || i + 1 == part->end) {
+			reply_batch(rt, part, batch, replies, answered, i + 1);
+			answered = i + 1;
+		}
+	}
+}
+
+/* Applies block after block, as long as the state machine has room. False: it has none now; what
+ * was decoded is decoded again in a later turn. */
+static bool
+apply_batch(struct runtime *rt, const struct batch *batch, uint32_t *commands)
+{
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < batch->part_count; i++) {
+		const struct part *part = &batch->parts[i];
+
+		if (part->is_first &&
+		    (!state_may_publish(rt->config.state, part->log_index) ||
+		     !state_has_room(rt->config.state, (uint64_t)part->pages * PAGE_BYTES)))
+			return false;
+		apply_part(rt, batch, first, part);
+		*commands += part->end - first;
+		first = part->end;
+		if (!part->is_last)
+			continue;
+		rt->applied_index = part->log_index;
+		state_publish(rt->config.state, part->log_index);
+		if (part->log_index <= rt->commit_index)
+			checkpoint_commit(rt, part->log_index);
+	}
+	return true;
 }
 
 /* What was applied ahead and is committed by now. */
@@ -206,16 +208,22 @@ apply_turn(struct runtime *rt)
 {
 	const bool has_committed = commit_applied(rt);
 	const uint64_t before = rt->applied_index;
-	uint64_t fetched_end = before + 1;
+	struct feed feed = { .next_index = before + 1,
+			     .blocks_left = RUNTIME_APPLY_COMMANDS_MAX,
+			     .commands_left = RUNTIME_APPLY_COMMANDS_MAX };
+	struct batch batch; /* large: what is not used is not cleared */
 	uint32_t commands = 0;
+	bool has_room = !rt->is_apply_stopped;
 
-	while (may_apply(rt, rt->applied_index + 1) && commands < RUNTIME_APPLY_COMMANDS_MAX &&
-	       !rt->is_apply_stopped && rt->applied_index - before < RUNTIME_APPLY_COMMANDS_MAX) {
-		if (rt->applied_index + 1 == fetched_end)
-			fetched_end = prefetch_blocks(rt, fetched_end);
-		if (!apply_next(rt, rt->applied_index + 1, &commands))
-			break;
+	while (has_room && batch_fill(rt, &feed, &batch)) {
+		/* One command alone would wait at once for what it asks for. */
+		if (batch.count > 1)
+			state_prefetch_batch(rt->config.state, batch.commands, batch.count);
+		has_room = apply_batch(rt, &batch, &commands);
 	}
+	/* All before it was applied. It stops and says so, it never skips. */
+	if (has_room && feed.is_bad)
+		rt->is_apply_stopped = true;
 	if (rt->applied_index == before)
 		return has_committed;
 	rt->commands_applied += commands;

@@ -135,6 +135,8 @@ client_release_held(struct runtime *rt)
 bool
 client_awaits_bytes(const struct runtime *rt, uint64_t log_index)
 {
+	if (log_index > rt->bytes_index)
+		return false;
 	for (uint64_t i = rt->write_head; i != rt->write_tail; i++) {
 		const struct pending_write *write = &rt->writes[i % rt->writes_max];
 		if (write->log_index > log_index)
@@ -184,6 +186,7 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	   const struct command *command, struct state_position at)
 {
 	const bool is_memory = command->class_ == COMMAND_MEMORY;
+	const bool has_bytes_reply = !is_memory && may_reply_bytes(command);
 
 	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
 	rt->writes[rt->write_tail++ % rt->writes_max] = (struct pending_write){
@@ -192,8 +195,10 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 		.slot = at.slot,
 		.channel = (uint8_t)channel,
 		.class_ = (uint8_t)command->class_,
-		.has_bytes_reply = !is_memory && may_reply_bytes(command),
+		.has_bytes_reply = has_bytes_reply,
 	};
+	if (has_bytes_reply)
+		rt->bytes_index = at.log_index;
 	if (!is_memory)
 		return;
 	rt->memory_wanted = at.log_index;

@@ -163,6 +163,7 @@ struct runtime {
 	uint64_t memory_index, memory_wanted;
 	uint64_t ahead_checked; /* this block was looked at, and */
 	bool is_ahead_stopped;  /* holds a durable command whose reply cannot be held */
+	uint64_t bytes_index;   /* of the newest pending write with has_bytes_reply, ever */
 	uint16_t accept_node;
 	bool is_storage_failed, is_damaged;
 
