@@ -29,7 +29,7 @@ struct writer {
 };
 
 struct rig {
-	_Alignas(64) uint8_t memory[8192];
+	_Alignas(64) uint8_t memory[32 * 1024];
 	_Alignas(64) uint8_t entries[BLOCKS_MAX * 128];
 	_Alignas(4096) uint8_t area[AREA_PAGES * PAGE_BYTES];
 	uint8_t *ring;

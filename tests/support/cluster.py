@@ -236,8 +236,9 @@ class Cluster:
         raise Failure('the master was alone whenever it was killed')
 
     def isolate(self, name, verb='cut'):
-        """Cuts (or heals) every link of @name."""
-        for other in self.rest(name):
+        """Cuts (or heals) every link of @name; that to a witness first. It alone has no effect, while
+        a master that has lost the other copy only would register with the witness before the cut."""
+        for other in sorted(self.rest(name), key=lambda other: self.nodes[other]['kind'] == 'data'):
             self.dev(verb, name, other)
 
     @property
