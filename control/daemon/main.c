@@ -255,19 +255,31 @@ tell_log_use(const struct ternd *node, const struct node_status *status, uint32_
 		      (unsigned long long)used, (unsigned long long)area);
 }
 
-/* Once when it is found, and once when it is whole again. */
-static void
-tell_damage(const struct ternd *node, const struct node_status *status, bool *told)
-{
-	const bool is_damaged = status->is_damaged && status->is_forgetful;
+struct told_damage {
+	bool is_found, is_whole;
+};
 
-	if (is_damaged == *told)
-		return;
-	*told = is_damaged;
-	platform_diag(
-	    is_damaged ? PLATFORM_ERROR : PLATFORM_INFO, "%s node=%s term=%llu log_index=%llu",
-	    is_damaged ? "log_damaged_no_vote_until_repaired" : "log_repaired", node->config.name,
-	    (unsigned long long)status->term, (unsigned long long)status->last_index);
+static void
+tell_of_log(const struct ternd *node, const struct node_status *status, enum platform_level level,
+	    const char *what)
+{
+	platform_diag(level, "%s node=%s term=%llu log_index=%llu", what, node->config.name,
+		      (unsigned long long)status->term, (unsigned long long)status->last_index);
+}
+
+/* Once that it was found, which may be repaired before anybody looks, and once that it is whole
+ * again. */
+static void
+tell_damage(const struct ternd *node, const struct node_status *status, struct told_damage *told)
+{
+	if (status->was_damaged && !told->is_found) {
+		told->is_found = true;
+		tell_of_log(node, status, PLATFORM_ERROR, "log_damaged_no_vote_until_repaired");
+	}
+	if (told->is_found && !told->is_whole && !status->is_damaged) {
+		told->is_whole = true;
+		tell_of_log(node, status, PLATFORM_INFO, "log_repaired");
+	}
 }
 
 /* Tells of checkpoints that do not come to be, each time that their number has doubled, and once
@@ -297,7 +309,7 @@ supervise(struct ternd *node, int signals)
 	uint64_t told[CORE_ALARM_LAST + 1] = { 0 }, told_checkpoints = 0;
 	uint8_t role = 0, mode = 0;
 	uint32_t told_log_use = 0;
-	bool told_damage = false;
+	struct told_damage told_damage = { 0 };
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {

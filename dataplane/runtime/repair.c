@@ -33,7 +33,7 @@ repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery)
 
 	if (!is_possible(rt, recovery))
 		return false;
-	rt->is_damaged = true;
+	rt->is_damaged = rt->was_damaged = true;
 	repair->base = rt->superblock.shards[0].base;
 	if (!rt->boot.recover.is_restored || hdr->meta.log_index <= recovery->last_index)
 		return true;

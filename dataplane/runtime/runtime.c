@@ -191,6 +191,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.is_serving = view->is_serving,
 		.is_storage_failed = rt->is_storage_failed,
 		.is_damaged = rt->is_damaged || rt->is_apply_stopped || view->is_quarantined,
+		.was_damaged = rt->was_damaged,
 		.is_log_volatile = rt->config.is_log_volatile,
 		.is_forgetful = view->is_forgetful,
 		.is_log_mixed = view->is_mixed,

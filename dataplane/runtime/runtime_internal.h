@@ -165,7 +165,7 @@ struct runtime {
 	bool is_ahead_stopped;  /* holds a durable command whose reply cannot be held */
 	uint64_t bytes_index;   /* of the newest pending write with has_bytes_reply, ever */
 	uint16_t accept_node;
-	bool is_storage_failed, is_damaged;
+	bool is_storage_failed, is_damaged, was_damaged;
 
 	bool has_ack; /* an APPEND_ACK to send at the end of the turn */
 	struct msg ack;
