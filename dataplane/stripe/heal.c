@@ -74,6 +74,20 @@ page_judge(struct stripe_image *image, uint32_t column, uint32_t row, struct str
 	return true;
 }
 
+void
+stripe_image_clear_bad(struct stripe_image *image)
+{
+	const uint32_t m = image->layout.geometry.m;
+	struct stripe_healed healed = { 0 };
+
+	for (uint32_t column = m; column < stripe_devices(image->layout.geometry); column++) {
+		const bool is_absent = (image->absent & STRIPE_BIT(column)) != 0;
+		for (uint32_t row = 0; row < stripe_column_pages(&image->layout, column); row++)
+			if (is_absent || !page_judge(image, column, row, &healed))
+				memset(stripe_image_page(image, column, row), 0, PAGE_BYTES);
+	}
+}
+
 /* Columns whose page in @row is not there or not good. */
 static uint32_t
 row_judge(struct stripe_image *image, uint32_t row, struct stripe_healed *healed)

@@ -47,6 +47,9 @@ stripe_heal(struct stripe_code *code, struct stripe_image *image, struct stripe_
 uint32_t stripe_parity_heal(const struct stripe_code *code, struct stripe_image *image,
 			    uint8_t *scratch, uint32_t *bad_columns);
 
+/* Zeros the data pages that are absent or not good: what is left can be believed. */
+void stripe_image_clear_bad(struct stripe_image *image);
+
 /* Writes the identity parts of all pages of these columns. */
 void stripe_image_identify(struct stripe_image *image, uint32_t columns);
 

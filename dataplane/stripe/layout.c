@@ -160,5 +160,5 @@ stripe_identity_is_same_group(const struct page_identity *a, const struct page_i
 	       a->pool_gen == b->pool_gen && a->boot_no == b->boot_no &&
 	       a->group_seq == b->group_seq && a->first_cell == b->first_cell &&
 	       a->group_pages == b->group_pages && a->k == b->k && a->m == b->m &&
-	       a->acked_floor == b->acked_floor;
+	       a->acked_floor == b->acked_floor && a->branch_group == b->branch_group;
 }

@@ -92,6 +92,19 @@ stripe_group_cells(struct stripe_geometry geometry, uint32_t pages)
 	return pages + geometry.m * ((pages + geometry.k - 1) / geometry.k);
 }
 
+/* Pages that a run of @pages pages takes on each device when it is coded by itself. */
+static inline uint64_t
+stripe_rows(struct stripe_geometry geometry, uint64_t pages)
+{
+	return (pages + geometry.k - 1) / geometry.k;
+}
+/* The same of @pages pages that are coded @part pages at a time. */
+static inline uint64_t
+stripe_parts_rows(struct stripe_geometry geometry, uint64_t pages, uint32_t part)
+{
+	return pages / part * stripe_rows(geometry, part) + stripe_rows(geometry, pages % part);
+}
+
 /* The first cell at or behind @cell at which a group of @pages pages lies within one lap.
  * TOO_LARGE: it is longer than the area. */
 TERN_CHECKED enum tern_err

@@ -26,7 +26,7 @@ is_config_sound(const struct stripe_store_config *config)
 	/* A window of the scan holds the largest group wherever it begins. */
 	const uint32_t rows =
 	    stripe_group_cells(geometry, config->group_pages_max) / stripe_devices(geometry) + 2;
-	return config->scan_rows >= rows && config->scan_rows <= (2u << 20) / PAGE_BYTES;
+	return config->scan_rows >= rows && config->scan_rows <= STRIPE_SCAN_ROWS_MAX;
 }
 
 static uint32_t
@@ -39,7 +39,8 @@ read_slots_of(const struct stripe_store_config *config)
 static uint32_t
 requests_of(const struct stripe_store_config *config)
 {
-	return (config->groups_max + read_slots_of(config) + 2) * stripe_devices(config->geometry);
+	return (config->groups_max + 1 + read_slots_of(config) + 2) *
+	       stripe_devices(config->geometry);
 }
 
 static size_t
@@ -69,7 +70,7 @@ stripe_store_bytes(const struct stripe_store_config *config)
 	       align_up_u64(requests_of(config) * sizeof(struct stripe_request), PAGE_BYTES) +
 	       (size_t)devices * SUPERBLOCK_COPIES * PAGE_BYTES +
 	       (size_t)devices * config->scan_rows * PAGE_BYTES +
-	       (config->groups_max + 1) * parity_bytes_of(config) +
+	       (config->groups_max + 2) * parity_bytes_of(config) +
 	       (read_slots_of(config) + 1) * image_bytes_of(config);
 }
 
@@ -91,9 +92,10 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 	INVARIANT(((uintptr_t)memory & (PAGE_BYTES - 1)) == 0);
 	if (bytes == 0)
 		return TERN_ERR_CONFIG;
-	memset(memory, 0, bytes);
 	arena_init(&arena, memory, bytes);
 	struct stripe_store *store = arena_take(&arena, sizeof(*store), PAGE_BYTES);
+	/* Memory for pages is filled before it is looked at. */
+	memset(store, 0, sizeof(*store));
 	void *code = arena_take(&arena, stripe_code_bytes(), PAGE_BYTES);
 	store->config = *config;
 	store->geometry = config->geometry;
@@ -103,6 +105,7 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 	store->request_count = requests_of(config);
 	store->requests =
 	    arena_take(&arena, store->request_count * sizeof(store->requests[0]), PAGE_BYTES);
+	memset(store->requests, 0, store->request_count * sizeof(store->requests[0]));
 	for (uint32_t i = 0; i < store->request_count; i++)
 		store->requests[i].next = i + 1 < store->request_count ? i + 1 : STRIPE_NONE;
 	store->wait_head = store->wait_tail = STRIPE_NONE;
@@ -110,7 +113,7 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 	    arena_take(&arena, (size_t)store->devices * SUPERBLOCK_COPIES * PAGE_BYTES, PAGE_BYTES);
 	store->scan.windows =
 	    arena_take(&arena, (size_t)store->devices * config->scan_rows * PAGE_BYTES, PAGE_BYTES);
-	for (uint32_t i = 0; i < config->groups_max; i++)
+	for (uint32_t i = 0; i <= config->groups_max; i++)
 		store->groups[i].parity = arena_take(&arena, parity_bytes_of(config), PAGE_BYTES);
 	store->repair_parity = arena_take(&arena, parity_bytes_of(config), PAGE_BYTES);
 	store->read_slots = read_slots_of(config);
@@ -265,8 +268,11 @@ read_again(struct stripe_store *store, const struct stripe_request *request, enu
 		next.bad_run = *err == TERN_OK ? 1 : request->bad_run + 1;
 		if (next.bad_run > BAD_RUN_MAX)
 			return false;
-		if (*err != TERN_OK)
+		if (*err != TERN_OK) {
 			memset(request->disk.bytes, 0, PAGE_BYTES);
+			if (request->owner == OWNER_SCAN)
+				stripe_scan_page_unread(store, request);
+		}
 		next.has_good_page = request->has_good_page || *err == TERN_OK;
 		if (request->left_bytes == 0) {
 			*err = next.has_good_page ? TERN_OK : TERN_ERR_IO;
@@ -312,18 +318,29 @@ request_done(struct stripe_store *store, const struct disk_completion *completio
 		owner_tell(store, request.owner, request.index, request.disk.device, err);
 }
 
+/* The time that devices had: what the owner was away counts for a part only, for then it is not the
+ * devices that were late. */
+static void
+patience_spend(struct stripe_store *store)
+{
+	const uint64_t passed = store->now_ns - store->polled_ns;
+
+	store->polled_ns = store->now_ns;
+	store->patience_ns += min_u64(passed, store->config.device_hang_ns / HANG_LOOKS);
+}
+
 static void
 hangs_look(struct stripe_store *store)
 {
 	const uint64_t limit = store->config.device_hang_ns;
 
-	if (limit == 0 || store->now_ns - store->hang_checked_ns < limit / HANG_LOOKS)
+	if (limit == 0 || store->patience_ns - store->hang_checked_ns < limit / HANG_LOOKS)
 		return;
-	store->hang_checked_ns = store->now_ns;
+	store->hang_checked_ns = store->patience_ns;
 	for (uint32_t i = 0; i < store->request_count; i++) {
 		const struct stripe_request *request = &store->requests[i];
 		if (request->owner != OWNER_FREE && request->owner != OWNER_ORPHAN &&
-		    request->is_sent && store->now_ns - request->since_ns > limit)
+		    request->is_sent && store->patience_ns - request->since_ns > limit)
 			stripe_device_fail(store, request->disk.device);
 	}
 }
@@ -336,9 +353,14 @@ stripe_requests_poll(struct stripe_store *store, uint64_t now_ns)
 
 	INVARIANT(now_ns >= store->now_ns);
 	store->now_ns = now_ns;
-	const uint32_t count = disk->ops->poll(disk->disk, completions, COMPLETIONS_BATCH);
-	for (uint32_t i = 0; i < count; i++)
-		request_done(store, &completions[i]);
+	patience_spend(store);
+	for (uint32_t left = store->request_count; left != 0; left--) {
+		const uint32_t count = disk->ops->poll(disk->disk, completions, COMPLETIONS_BATCH);
+		for (uint32_t i = 0; i < count; i++)
+			request_done(store, &completions[i]);
+		if (count < COMPLETIONS_BATCH)
+			break;
+	}
 	hangs_look(store);
 }
 
@@ -352,7 +374,7 @@ stripe_requests_push(struct stripe_store *store)
 		if (disk->ops->queue(disk->disk, &request->disk) != TERN_OK)
 			break; /* full: after the next completions */
 		request->is_sent = true;
-		request->since_ns = store->now_ns;
+		request->since_ns = store->patience_ns;
 		store->wait_head = request->next;
 		if (store->wait_head == STRIPE_NONE)
 			store->wait_tail = STRIPE_NONE;
@@ -398,7 +420,7 @@ stripe_store_stats(const struct stripe_store *store)
 	stats.losses_left = failed_count > store->geometry.m ? 0 : store->geometry.m - failed_count;
 	stats.is_stopped = store->is_stopped;
 	stats.next_cell = store->next_cell;
-	stats.cells_left = stripe_lap_cells(store) - used;
+	stats.cells_left = used < stripe_lap_cells(store) ? stripe_lap_cells(store) - used : 0;
 	return stats;
 }
 

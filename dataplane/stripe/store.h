@@ -5,7 +5,8 @@
  * Owns: which devices count (superblocks, pool generation, what is recorded as failed), cells and
  * identity parts of write groups, parity, what of a group is durable, reads that reconstruct, and
  * the scan that finds the groups again. Does not own: what the pages say (cmdlog), terms and votes
- * (core; the store carries them in the superblock), device requests (the seam).
+ * (core; the store carries them in the superblock), device requests (the seam), what lies outside
+ * the log area (blobs: checkpoints).
  *
  * Rules, in the words of the design:
  *
@@ -110,7 +111,10 @@ enum stripe_scan_state {
 /* One group, in the order of cells, which is that of (boot_no, group_seq). */
 struct stripe_scanned {
 	struct page_identity group;
-	const uint8_t *bytes; /* its data pages, lent until the next call; NULL: unreadable */
+	/* Its data pages, lent until the next call. NULL: it cannot be read whole. Without parity,
+	 * where every page stands for itself, those that can be read, and zeros for the others. */
+	const uint8_t *bytes;
+	bool is_whole;
 	uint32_t decoded_pages;
 };
 
@@ -120,9 +124,12 @@ struct stripe_scan_stats {
 	uint64_t pages_bad, pages_foreign;
 	uint64_t acked_floor; /* the highest that any page says */
 	uint64_t end_cell;    /* behind everything that was seen */
+	uint64_t pages_later; /* of later laps: the log went past first_cell long ago */
 };
 
-/* @first_cell: nothing before it is needed (the log was reclaimed up to there). */
+/* @first_cell: nothing before it is needed (the log was reclaimed up to there). A group that lies
+ * across it is given out, too. FAILED also when so many pages of a row cannot be read that a group
+ * may have stayed unseen. */
 void stripe_store_scan_begin(struct stripe_store *store, uint64_t first_cell);
 enum stripe_scan_state
 stripe_store_scan(struct stripe_store *store, uint64_t now_ns, struct stripe_scanned *scanned);
@@ -141,13 +148,23 @@ struct stripe_group_write {
 			 * they must not change until the completion */
 	uint32_t pages; /* 1..group_pages_max */
 	uint64_t acked_floor;
-	uint64_t user; /* returned in the completion */
+	uint32_t branch_group; /* see struct page_identity_le */
+	uint64_t user;         /* returned in the completion */
 };
 /* Takes a group: cells, parity, requests. QUEUE_FULL: groups_max are in flight. LOG_FULL: no cells
  * left in front of what is still needed. IO: the store has stopped. */
 TERN_CHECKED enum tern_err
 stripe_store_write(struct stripe_store *store, const struct stripe_group_write *write,
 		   uint64_t now_ns, struct stripe_address *address);
+/* Cells that groups may still take, whatever their sizes up to @pages_max: without what may stay
+ * unused at the end of the area. */
+uint64_t stripe_store_room(const struct stripe_store *store, uint32_t pages_max);
+/* The largest group that fits in front of the area's end. */
+uint32_t stripe_store_fit(const struct stripe_store *store);
+/* The number of the last group that was taken in this boot; 0: none was. */
+uint64_t stripe_store_group_seq(const struct stripe_store *store);
+/* Hands everything that waits to the port. stripe_store_poll does so, too. */
+void stripe_store_submit(struct stripe_store *store);
 /* Cells before @cell are not needed any more. Never falls. No group there is being repaired
  * (INVARIANT). */
 void stripe_store_release(struct stripe_store *store, uint64_t cell);
@@ -170,6 +187,32 @@ struct stripe_group_read {
 /* QUEUE_FULL: reads_max are in flight. IO: the store has stopped. */
 TERN_CHECKED enum tern_err stripe_store_read(struct stripe_store *store,
 					     const struct stripe_group_read *read, uint64_t now_ns);
+
+/* ---- blobs: runs of pages outside the log area, which their owner checks ---- */
+
+/* Coded like a group, but of opaque pages without identity parts. The owner gives out the place:
+ * rows pages at the same page number of every device, and tells by a checksum of its own whether
+ * what comes back is right. */
+struct stripe_blob {
+	uint64_t first_page; /* on each device */
+	uint32_t pages;      /* 1..group_pages_max */
+	uint32_t turn;       /* which device holds the first column: any number */
+	uint8_t *bytes;      /* @pages pages, page aligned, borrowed until the completion */
+	uint64_t user;
+};
+/* Completion STRIPE_DONE_BLOB, durable like a group. QUEUE_FULL: one is in flight. IO: the store
+ * has stopped. */
+TERN_CHECKED enum tern_err stripe_store_blob_write(struct stripe_store *store,
+						   const struct stripe_blob *blob, uint64_t now_ns);
+/* Completion STRIPE_DONE_BLOB_READ; CORRUPT: more than m columns cannot be read. @distrust: columns
+ * that are not believed, see stripe_blob_distrust_next. Errors as of a read, whose slots it takes.
+ */
+TERN_CHECKED enum tern_err
+stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blob,
+		       uint32_t distrust, uint64_t now_ns);
+/* What came back was not right: which columns to leave out in the next try. 0 is the first; false:
+ * all were tried. */
+bool stripe_blob_distrust_next(struct stripe_geometry geometry, uint32_t *distrust);
 
 /* ---- scrub and rebuild: one group at a time, driven by the owner of the index ---- */
 
@@ -198,6 +241,8 @@ enum stripe_done {
 	STRIPE_DONE_UPDATE,
 	STRIPE_DONE_READ,
 	STRIPE_DONE_REPAIR,
+	STRIPE_DONE_BLOB,
+	STRIPE_DONE_BLOB_READ,
 };
 
 struct stripe_completion {

@@ -8,6 +8,7 @@
  *	store_write.c  write groups
  *	store_read.c   reads
  *	store_repair.c scrub and rebuild
+ *	store_blob.c   pages outside the log area
  */
 #ifndef TERN_STRIPE_STORE_INTERNAL_H
 #define TERN_STRIPE_STORE_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "dataplane/wire/superblock_update.h"
 
 #define STRIPE_NONE            UINT32_MAX
+#define STRIPE_SCAN_ROWS_MAX   512u  /* 2 MiB in one request */
 #define STRIPE_SCAN_BLANK_ROWS 8192u /* this many without a page of the log end a scan */
 
 /* Whose a request is. An orphan is of a failed device: it was sent, and what it was for goes on
@@ -32,7 +34,7 @@ enum stripe_owner {
 
 struct stripe_request {
 	struct disk_request disk;
-	uint64_t since_ns;   /* it was handed to the port */
+	uint64_t since_ns;   /* it was handed to the port, by the time that devices had */
 	uint32_t index;      /* of the group or read slot */
 	uint32_t next;       /* in the list of free or of waiting ones */
 	uint32_t left_bytes; /* of a read that failed and is done again page by page: behind this
@@ -49,6 +51,7 @@ struct stripe_group_slot {
 	uint32_t missing; /* devices that have a column and took no part */
 	uint64_t user;
 	uint8_t *parity;
+	bool is_blob;
 };
 
 enum stripe_read_state {
@@ -62,7 +65,9 @@ enum stripe_read_state {
 struct stripe_read_slot {
 	enum stripe_read_state state;
 	struct stripe_group_read ask;
-	bool is_repair;
+	bool is_repair, is_blob;
+	uint64_t blob_page; /* first page on each device */
+	uint32_t distrust;
 	struct stripe_image image;
 	uint32_t pending; /* devices */
 	uint32_t orphans; /* requests of failed devices that may still write into image */
@@ -96,7 +101,8 @@ struct stripe_scan {
 	uint64_t seen_row; /* behind the last row that held a page */
 	struct page_identity last;
 	struct stripe_image image;
-	uint8_t *windows; /* scan_rows pages a device */
+	uint8_t *windows;                      /* scan_rows pages a device */
+	uint32_t unread[STRIPE_SCAN_ROWS_MAX]; /* devices of which this row could not be read */
 	struct stripe_scan_stats stats;
 };
 
@@ -105,7 +111,8 @@ struct stripe_store {
 	struct stripe_code *code;
 	struct stripe_geometry geometry;
 	uint32_t devices; /* k + m */
-	uint64_t now_ns, hang_checked_ns;
+	uint64_t now_ns, polled_ns;
+	uint64_t patience_ns, hang_checked_ns; /* by the time that devices had */
 	bool is_stopped;
 	uint32_t failed; /* mask: recorded or to be recorded */
 	/* Of these: devices that are written to again. And of these: not yet a superblock. */
@@ -122,7 +129,8 @@ struct stripe_store {
 	struct stripe_scan scan;
 
 	uint64_t next_cell, release_cell, group_seq;
-	struct stripe_group_slot groups[STRIPE_GROUPS_MAX];
+	struct stripe_group_slot
+	    groups[STRIPE_GROUPS_MAX + 1]; /* the one behind groups_max: blobs */
 	uint32_t read_slots, reads_active;
 	struct stripe_read_slot reads[STRIPE_READS_MAX * (1 + STRIPE_M_MAX)];
 	struct {
@@ -167,6 +175,8 @@ void stripe_device_fail(struct stripe_store *store, uint32_t device);
 /* A request came back, or never will (@err not TERN_OK). */
 void stripe_super_done(struct stripe_store *store, uint32_t device, enum tern_err err);
 void stripe_scan_request_done(struct stripe_store *store, uint32_t device, enum tern_err err);
+/* A page of the scan's window that cannot be read. */
+void stripe_scan_page_unread(struct stripe_store *store, const struct stripe_request *request);
 void stripe_group_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
 			       enum tern_err err);
 void stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
@@ -179,9 +189,20 @@ void stripe_read_turn(struct stripe_store *store, uint32_t index);
 /* A group of which all that could be read was read: makes it good and begins to write. True: it
  * goes on; false: it is finished with *@err. */
 bool stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err);
-/* Takes a slot and reads the whole group. */
-uint32_t
-stripe_read_whole(struct stripe_store *store, const struct stripe_group_read *ask, bool is_repair);
+/* Whether one more read may begin now: counts it, and gives a slot with @ask in it. */
+enum tern_err stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask,
+				uint64_t now_ns, uint32_t *index);
+/* Reads the whole of what the slot asks for. */
+void stripe_read_whole(struct stripe_store *store, uint32_t index);
+/* What of a column is written, or read, at @row of it. */
+uint64_t stripe_slot_offset(const struct stripe_store *store, const struct stripe_read_slot *slot,
+			    uint32_t column, uint32_t row);
+/* Encodes, and asks for every column whose device counts; notes the others as missing. @offset: of
+ * row 0 on each device; UINT64_MAX: by the cells. */
+void stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image,
+			uint64_t offset);
+/* All that can be read of a blob was read. */
+enum tern_err stripe_blob_end(struct stripe_store *store, struct stripe_read_slot *slot);
 /* Completed groups, updates and reads, as far as there is room. */
 uint32_t stripe_groups_collect(struct stripe_store *store, struct stripe_completion *completions,
 			       uint32_t max);

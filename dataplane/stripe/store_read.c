@@ -6,6 +6,15 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
+uint64_t
+stripe_slot_offset(const struct stripe_store *store, const struct stripe_read_slot *slot,
+		   uint32_t column, uint32_t row)
+{
+	if (slot->is_blob)
+		return (slot->blob_page + row) * PAGE_BYTES;
+	return stripe_cell_offset(store, stripe_cell_at(&slot->image.layout, column, row));
+}
+
 /* Asks for rows [row, end) of a column, into the slot's image. */
 static void
 column_read(struct stripe_store *store, uint32_t index, uint32_t column, uint32_t row, uint32_t end)
@@ -16,7 +25,7 @@ column_read(struct stripe_store *store, uint32_t index, uint32_t column, uint32_
 	const struct disk_request request = {
 		.kind = DISK_READ,
 		.device = device,
-		.offset = stripe_cell_offset(store, stripe_cell_at(layout, column, row)),
+		.offset = stripe_slot_offset(store, slot, column, row),
 		.bytes = stripe_image_page(&slot->image, column, row),
 		.length = (end - row) * PAGE_BYTES,
 	};
@@ -42,15 +51,15 @@ column_rows(const struct stripe_read_slot *slot, uint32_t column, uint32_t *row,
 	return true;
 }
 
-static void
-whole_begin(struct stripe_store *store, uint32_t index)
+void
+stripe_read_whole(struct stripe_store *store, uint32_t index)
 {
 	struct stripe_read_slot *slot = &store->reads[index];
 	const struct stripe_layout *layout = &slot->image.layout;
 
 	slot->state = READ_WHOLE;
 	slot->image.absent = 0;
-	store->stats.reads_degraded++;
+	store->stats.reads_degraded += !slot->is_repair && !slot->is_blob;
 	for (uint32_t column = 0; column < store->devices; column++) {
 		const uint32_t pages = stripe_column_pages(layout, column);
 		if (pages == 0)
@@ -73,7 +82,7 @@ part_begin(struct stripe_store *store, uint32_t index)
 		const uint32_t device = stripe_column_device(&slot->image.layout, column);
 		if (column_rows(slot, column, &row, &end) &&
 		    (store->failed & STRIPE_BIT(device)) != 0) {
-			whole_begin(store, index);
+			stripe_read_whole(store, index);
 			return;
 		}
 	}
@@ -95,38 +104,56 @@ slot_take(struct stripe_store *store, const struct stripe_group_read *ask)
 	INVARIANT(index < store->read_slots);
 	struct stripe_read_slot *slot = &store->reads[index];
 	slot->ask = *ask;
-	slot->is_repair = false;
+	slot->is_repair = slot->is_blob = false;
 	slot->pending = slot->orphans = 0;
 	stripe_image_begin(store, &slot->image, ask->address.first_cell, ask->address.group_pages);
 	return index;
 }
 
 enum tern_err
-stripe_store_read(struct stripe_store *store, const struct stripe_group_read *read, uint64_t now_ns)
+stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask, uint64_t now_ns,
+		  uint32_t *index)
 {
 	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
-	INVARIANT(read->pages >= 1 && read->page < read->address.group_pages &&
-		  read->pages <= read->address.group_pages - read->page);
-	INVARIANT(read->address.group_pages <= store->config.group_pages_max);
+	INVARIANT(ask->pages >= 1 && ask->page < ask->address.group_pages &&
+		  ask->pages <= ask->address.group_pages - ask->page);
+	INVARIANT(ask->address.group_pages <= store->config.group_pages_max);
 	store->now_ns = max_u64(store->now_ns, now_ns);
 	if (store->is_stopped)
 		return TERN_ERR_IO;
 	if (store->reads_active == store->config.reads_max)
 		return TERN_ERR_QUEUE_FULL;
 	store->reads_active++;
-	store->stats.reads++;
-	part_begin(store, slot_take(store, read));
+	*index = slot_take(store, ask);
 	return TERN_OK;
 }
 
-uint32_t
-stripe_read_whole(struct stripe_store *store, const struct stripe_group_read *ask, bool is_repair)
+enum tern_err
+stripe_store_read(struct stripe_store *store, const struct stripe_group_read *read, uint64_t now_ns)
 {
-	const uint32_t index = slot_take(store, ask);
+	uint32_t index;
+	const enum tern_err err = stripe_read_admit(store, read, now_ns, &index);
 
-	store->reads[index].is_repair = is_repair;
-	whole_begin(store, index);
-	return index;
+	if (err != TERN_OK)
+		return err;
+	store->stats.reads++;
+	part_begin(store, index);
+	return TERN_OK;
+}
+
+/* A failed device may yet write into this memory: begins again in another. */
+static void
+read_again_elsewhere(struct stripe_store *store, struct stripe_read_slot *slot)
+{
+	const struct stripe_read_slot old = *slot;
+
+	slot->state = READ_QUARANTINE;
+	const uint32_t index = slot_take(store, &old.ask);
+	store->reads[index].is_repair = old.is_repair;
+	store->reads[index].is_blob = old.is_blob;
+	store->reads[index].blob_page = old.blob_page;
+	store->reads[index].distrust = old.distrust;
+	stripe_read_whole(store, index);
 }
 
 void
@@ -154,7 +181,9 @@ read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern
 			continue;
 		store->done_read[i].is_full = true;
 		store->done_read[i].completion = (struct stripe_completion){
-			.kind = slot->is_repair ? STRIPE_DONE_REPAIR : STRIPE_DONE_READ,
+			.kind = slot->is_repair ? STRIPE_DONE_REPAIR
+				: slot->is_blob ? STRIPE_DONE_BLOB_READ
+						: STRIPE_DONE_READ,
 			.err = err,
 			.user = slot->ask.user,
 		};
@@ -220,6 +249,10 @@ whole_end(struct stripe_store *store, uint32_t index)
 	struct stripe_healed healed;
 	enum tern_err repair_err;
 
+	if (slot->is_blob) {
+		read_finish(store, slot, stripe_blob_end(store, slot));
+		return;
+	}
 	if (!group_identify(store, slot)) {
 		read_finish(store, slot, TERN_ERR_CORRUPT);
 		return;
@@ -250,10 +283,7 @@ stripe_read_turn(struct stripe_store *store, uint32_t index)
 		return;
 	}
 	if (slot->orphans != 0) {
-		/* A failed device may yet write into this memory: begin again in another. */
-		const struct stripe_group_read ask = slot->ask;
-		slot->state = READ_QUARANTINE;
-		(void)stripe_read_whole(store, &ask, slot->is_repair);
+		read_again_elsewhere(store, slot);
 		return;
 	}
 	if (slot->state == READ_WHOLE) {
@@ -264,7 +294,7 @@ stripe_read_turn(struct stripe_store *store, uint32_t index)
 	if (part_is_good(store, slot))
 		read_finish(store, slot, TERN_OK);
 	else
-		whole_begin(store, index);
+		stripe_read_whole(store, index);
 }
 
 uint32_t

@@ -23,16 +23,14 @@ stripe_store_repair(struct stripe_store *store, struct stripe_address address, u
 		.user = user,
 	};
 
-	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
-	INVARIANT(address.group_pages >= 1 && address.group_pages <= store->config.group_pages_max);
-	store->now_ns = max_u64(store->now_ns, now_ns);
-	if (store->is_stopped)
-		return TERN_ERR_IO;
-	if (store->reads_active == store->config.reads_max)
-		return TERN_ERR_QUEUE_FULL;
-	store->reads_active++;
+	uint32_t index;
+	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+
+	if (err != TERN_OK)
+		return err;
 	store->stats.repairs++;
-	(void)stripe_read_whole(store, &ask, true);
+	store->reads[index].is_repair = true;
+	stripe_read_whole(store, index);
 	return TERN_OK;
 }
 

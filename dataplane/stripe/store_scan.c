@@ -72,6 +72,7 @@ window_read(struct stripe_store *store, uint64_t row)
 	scan->rows = (uint32_t)min_u64(store->config.scan_rows, left);
 	scan->absent = store->failed;
 	scan->has_window = true;
+	memset(scan->unread, 0, sizeof(scan->unread));
 	for (uint32_t device = 0; device < store->devices; device++) {
 		const struct disk_request request = {
 			.kind = DISK_READ,
@@ -95,7 +96,46 @@ stripe_scan_request_done(struct stripe_store *store, uint32_t device, enum tern_
 		store->scan.absent |= STRIPE_BIT(device);
 }
 
+void
+stripe_scan_page_unread(struct stripe_store *store, const struct stripe_request *request)
+{
+	const uint32_t device = request->disk.device;
+	const ptrdiff_t at = request->disk.bytes - window_of(store, device);
+
+	store->scan.unread[at / PAGE_BYTES] |= STRIPE_BIT(device);
+}
+
+/* In every row of the window so many pages were read that no group of which any page was durable
+ * can stay unseen. */
+static bool
+window_is_sure(const struct stripe_store *store)
+{
+	const struct stripe_scan *scan = &store->scan;
+
+	for (uint32_t row = 0; row < scan->rows; row++) {
+		const uint32_t lost = scan->unread[row] | scan->absent;
+		if ((uint32_t)__builtin_popcount(lost) > store->geometry.m)
+			return false;
+	}
+	return true;
+}
+
 /* ---- groups ---- */
+
+/* A page of this store that lies in the right place, in another lap. */
+static bool
+is_other_lap(const struct stripe_store *store, const uint8_t *page, uint64_t cell, uint64_t *own)
+{
+	struct page_identity other;
+
+	if (page_identity_decode(page, &other) != TERN_OK || other.own_cell == cell ||
+	    other.own_cell % stripe_lap_cells(store) != cell % stripe_lap_cells(store) ||
+	    other.cluster_id != store->super.wanted.cluster_id ||
+	    other.node_id != store->config.node_id)
+		return false;
+	*own = other.own_cell;
+	return true;
+}
 
 /* Takes note of the page at @cell. True: it is of a group that was not given out, and the window
  * holds or can hold all of it. */
@@ -109,11 +149,12 @@ page_look(struct stripe_store *store, uint64_t cell, struct page_identity *ident
 	if (page == NULL || (page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0))
 		return false;
 	if (!stripe_page_is_ours(store, page, cell, identity, layout)) {
-		struct page_identity other;
+		uint64_t own;
 		/* What an earlier lap left is as good as blank. */
-		if (page_identity_decode(page, &other) == TERN_OK && other.own_cell < cell &&
-		    (cell - other.own_cell) % stripe_lap_cells(store) == 0)
+		if (is_other_lap(store, page, cell, &own)) {
+			scan->stats.pages_later += own > cell;
 			return false;
+		}
 		scan->stats.pages_foreign++;
 		scan->stats.end_cell = max_u64(scan->stats.end_cell, cell + 1);
 		scan->seen_row = max_u64(scan->seen_row, cell / store->devices + 1);
@@ -122,7 +163,7 @@ page_look(struct stripe_store *store, uint64_t cell, struct page_identity *ident
 	scan->seen_row = max_u64(scan->seen_row, cell / store->devices + 1);
 	scan->stats.end_cell = max_u64(scan->stats.end_cell, layout->first_cell + layout->cells);
 	scan->stats.acked_floor = max_u64(scan->stats.acked_floor, identity->acked_floor);
-	return layout->first_cell >= scan->first_cell &&
+	return layout->first_cell + layout->cells > scan->first_cell &&
 	       (!scan->has_last || layout->first_cell > scan->last_first);
 }
 
@@ -149,6 +190,8 @@ group_give(struct stripe_store *store, const struct page_identity *identity,
 			image->absent |= STRIPE_BIT(column);
 	}
 	const bool is_whole = stripe_heal(store->code, image, &healed) == TERN_OK;
+	if (!is_whole && store->geometry.m == 0)
+		stripe_image_clear_bad(image);
 	scan->stats.groups++;
 	scan->stats.groups_unreadable += !is_whole;
 	scan->stats.groups_degraded += is_whole && healed.decoded_pages != 0;
@@ -160,10 +203,12 @@ group_give(struct stripe_store *store, const struct page_identity *identity,
 	scan->last = *identity;
 	scan->last_first = layout->first_cell;
 	scan->has_last = true;
-	scan->cursor = is_whole ? layout->first_cell + layout->cells : layout->first_cell + 1;
+	scan->cursor = max_u64(scan->cursor, is_whole ? layout->first_cell + layout->cells
+						      : layout->first_cell + 1);
 	*scanned = (struct stripe_scanned){
 		.group = *identity,
-		.bytes = is_whole ? image->data : NULL,
+		.bytes = is_whole || store->geometry.m == 0 ? image->data : NULL,
+		.is_whole = is_whole,
 		.decoded_pages = healed.decoded_pages,
 	};
 }
@@ -210,6 +255,8 @@ stripe_store_scan(struct stripe_store *store, uint64_t now_ns, struct stripe_sca
 	INVARIANT(scan->is_running);
 	stripe_requests_poll(store, now_ns);
 	if (store->is_stopped)
+		return STRIPE_SCAN_FAILED;
+	if (scan->has_window && scan->pending == 0 && !window_is_sure(store))
 		return STRIPE_SCAN_FAILED;
 	if (scan->has_window && scan->pending == 0) {
 		const enum step step = scan_step(store, &row, scanned);

@@ -33,7 +33,7 @@ flight_begin(struct stripe_store *store, uint32_t devices)
 			continue;
 		struct superblock superblock = super->flight;
 		superblock.device = (uint8_t)device;
-		(void)superblock_update_encode(copies_of(store, device), &superblock);
+		superblock_update_encode(copies_of(store, device), &superblock);
 		struct disk_request request = {
 			.kind = DISK_WRITE,
 			.device = device,
@@ -49,8 +49,7 @@ flight_begin(struct stripe_store *store, uint32_t devices)
 			store->next_copy[device] = 0;
 			store->fresh &= ~STRIPE_BIT(device);
 		}
-		store->next_copy[device] =
-		    (store->next_copy[device] + SUPERBLOCK_COPIES / 2) % SUPERBLOCK_COPIES;
+		store->next_copy[device] = superblock_other_copy(store->next_copy[device]);
 		stripe_request(store, OWNER_SUPER, 0, &request);
 	}
 }
@@ -314,17 +313,8 @@ devices_judge(struct stripe_store *store)
 			return refuse(store, verdict, device);
 		readable |= STRIPE_BIT(device);
 		store->sequence[device] = claims[device].superblock.sequence;
-		/* The pair that holds the newest copy is left alone. */
-		const uint32_t pair = SUPERBLOCK_COPIES / 2;
-		struct superblock copy;
-		const bool is_in_first =
-		    ((claims[device].copies & 1) != 0 &&
-		     superblock_decode(copies_of(store, device), &copy) == TERN_OK &&
-		     copy.sequence == store->sequence[device]) ||
-		    ((claims[device].copies & 2) != 0 &&
-		     superblock_decode(copies_of(store, device) + PAGE_BYTES, &copy) == TERN_OK &&
-		     copy.sequence == store->sequence[device]);
-		store->next_copy[device] = is_in_first ? pair : 0;
+		store->next_copy[device] =
+		    superblock_next_copy(copies_of(store, device), &claims[device].superblock);
 	}
 	const uint32_t count = (uint32_t)__builtin_popcount(readable);
 	const uint32_t absent = stripe_all_devices(store) & ~readable & ~store->failed;

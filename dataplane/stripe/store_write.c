@@ -6,12 +6,13 @@
 
 static void
 column_write(struct stripe_store *store, const struct stripe_image *image, uint32_t slot,
-	     uint32_t column)
+	     uint32_t column, uint64_t offset)
 {
+	const uint64_t cell = stripe_cell_at(&image->layout, column, 0);
 	const struct disk_request request = {
 		.kind = DISK_WRITE,
 		.device = stripe_column_device(&image->layout, column),
-		.offset = stripe_cell_offset(store, stripe_cell_at(&image->layout, column, 0)),
+		.offset = offset != UINT64_MAX ? offset : stripe_cell_offset(store, cell),
 		.bytes = stripe_image_page(image, column, 0),
 		.length = stripe_column_pages(&image->layout, column) * PAGE_BYTES,
 	};
@@ -19,15 +20,16 @@ column_write(struct stripe_store *store, const struct stripe_image *image, uint3
 	stripe_request(store, OWNER_GROUP, slot, &request);
 }
 
-/* Identity parts, parity, and a request for every column whose device counts. */
-static void
-group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image)
+void
+stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image,
+		   uint64_t offset)
 {
 	struct stripe_group_slot *slot = &store->groups[number];
 	const uint32_t empty = stripe_columns_empty(&image->layout);
 
 	stripe_encode(store->code, &image->layout, image->data, image->parity);
-	stripe_image_identify(image, UINT32_MAX);
+	if (!slot->is_blob)
+		stripe_image_identify(image, UINT32_MAX);
 	for (uint32_t column = 0; column < store->devices; column++) {
 		const uint32_t bit = STRIPE_BIT(stripe_column_device(&image->layout, column));
 		if ((empty & STRIPE_BIT(column)) != 0)
@@ -37,12 +39,8 @@ group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *im
 			continue;
 		}
 		slot->pending |= bit;
-		column_write(store, image, number, column);
+		column_write(store, image, number, column, offset);
 	}
-	store->stats.groups++;
-	store->stats.group_pages += image->layout.pages;
-	store->stats.parity_pages += image->layout.cells - image->layout.pages;
-	store->stats.groups_degraded += slot->missing != 0;
 }
 
 enum tern_err
@@ -77,6 +75,7 @@ stripe_store_write(struct stripe_store *store, const struct stripe_group_write *
 			.pool_gen = store->super.wanted.pool_gen,
 			.group_seq = ++store->group_seq,
 			.acked_floor = write->acked_floor,
+			.branch_group = write->branch_group,
 			.first_cell = first_cell,
 			.group_pages = write->pages,
 			.k = (uint8_t)store->geometry.k,
@@ -93,8 +92,51 @@ stripe_store_write(struct stripe_store *store, const struct stripe_group_write *
 	};
 	store->next_cell = end;
 	*address = (struct stripe_address){ first_cell, write->pages };
-	group_begin(store, number, &image);
+	stripe_group_begin(store, number, &image, UINT64_MAX);
+	store->stats.groups++;
+	store->stats.group_pages += image.layout.pages;
+	store->stats.parity_pages += image.layout.cells - image.layout.pages;
+	store->stats.groups_degraded += store->groups[number].missing != 0;
 	return TERN_OK;
+}
+
+uint64_t
+stripe_store_room(const struct stripe_store *store, uint32_t pages_max)
+{
+	const uint64_t lap = stripe_lap_cells(store), used = store->next_cell - store->release_cell;
+	const uint64_t left = used < lap ? lap - used : 0;
+	const uint64_t before_end = lap - store->next_cell % lap;
+	const uint64_t unused = stripe_group_cells(store->geometry, pages_max);
+
+	if (left <= before_end)
+		return left;
+	/* Either all lies in front of the area's end, or one group may not fit there. */
+	return max_u64(before_end, left > unused ? left - unused : 0);
+}
+
+uint32_t
+stripe_store_fit(const struct stripe_store *store)
+{
+	const uint64_t lap = stripe_lap_cells(store), left = lap - store->next_cell % lap;
+	const uint64_t rest = left % store->devices;
+	const uint64_t full_rows = left / store->devices * store->geometry.k;
+
+	return (uint32_t)min_u64(STRIPE_PAGES_MAX,
+				 full_rows +
+				     (rest > store->geometry.m ? rest - store->geometry.m : 0));
+}
+
+uint64_t
+stripe_store_group_seq(const struct stripe_store *store)
+{
+	return store->group_seq;
+}
+
+void
+stripe_store_submit(struct stripe_store *store)
+{
+	stripe_super_turn(store);
+	stripe_requests_push(store);
 }
 
 void
@@ -134,7 +176,7 @@ stripe_groups_collect(struct stripe_store *store, struct stripe_completion *comp
 	    (uint32_t)(super->durable.failed_devices & in_flight & super->wanted.failed_devices);
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < store->config.groups_max && count < max; i++) {
+	for (uint32_t i = 0; i <= store->config.groups_max && count < max; i++) {
 		struct stripe_group_slot *slot = &store->groups[i];
 		if (!slot->is_used || slot->pending != 0)
 			continue;
@@ -143,7 +185,7 @@ stripe_groups_collect(struct stripe_store *store, struct stripe_completion *comp
 			continue;
 		slot->is_used = false;
 		completions[count++] = (struct stripe_completion){
-			.kind = STRIPE_DONE_GROUP,
+			.kind = slot->is_blob ? STRIPE_DONE_BLOB : STRIPE_DONE_GROUP,
 			.err = store->is_stopped ? TERN_ERR_IO : TERN_OK,
 			.user = slot->user,
 		};

@@ -23,6 +23,7 @@ page_identity_encode(uint8_t *page, const struct page_identity *identity)
 		.own_cell = le64_make(identity->own_cell),
 		.acked_floor = le64_make(identity->acked_floor),
 		.pool_gen = le32_make(identity->pool_gen),
+		.branch_group = le32_make(identity->branch_group),
 	};
 
 	INVARIANT(identity->group_pages >= 1 && identity->group_pages <= UINT16_MAX);
@@ -51,13 +52,14 @@ page_identity_decode(const uint8_t *page, struct page_identity *identity)
 		.acked_floor = le64_get(le.acked_floor),
 		.boot_no = le32_get(le.boot_no),
 		.pool_gen = le32_get(le.pool_gen),
+		.branch_group = le32_get(le.branch_group),
 		.group_pages = le16_get(le.group_pages),
 		.node_id = le16_get(le.node_id),
 		.k = le.k,
 		.m = le.m,
 		.column = le.column,
 	};
-	if (le32_get(le.reserved) != 0 || identity->group_pages == 0 || identity->k == 0 ||
+	if (identity->group_pages == 0 || identity->k == 0 ||
 	    identity->own_cell < identity->first_cell)
 		return TERN_ERR_CORRUPT;
 	return TERN_OK;

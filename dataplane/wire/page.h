@@ -42,13 +42,16 @@ struct page_identity_le {
 	le64 first_cell, own_cell; /* cell: the address of a page, rising for ever */
 	le64 acked_floor; /* highest log_index acknowledged or counted when the group was sealed */
 	le32 pool_gen;
-	le32 reserved;
+	/* The group's number in its branch: 1 begins one (the first group of a boot, and the first
+	 * behind a cut), the next one is 2, and so on; it stays at the highest number. 0: written
+	 * before groups were numbered so. */
+	le32 branch_group;
 };
 static_assert(sizeof(struct page_identity_le) == PAGE_IDENTITY_BYTES, "frozen by format 1");
 
 struct page_identity {
 	uint64_t cluster_id, group_seq, first_cell, own_cell, acked_floor;
-	uint32_t boot_no, pool_gen, group_pages;
+	uint32_t boot_no, pool_gen, group_pages, branch_group;
 	uint16_t node_id;
 	uint8_t k, m, column;
 };

@@ -33,6 +33,12 @@ struct base_le {
 };
 static_assert(sizeof(struct base_le) == 64, "frozen by format 1");
 
+struct base_group_le {
+	le64 group_seq;
+	le32 boot_no, reserved;
+};
+static_assert(sizeof(struct base_group_le) == 16, "frozen by format 1");
+
 struct superblock_le {
 	le64 magic;
 	le32 crc32c; /* bytes [12, 4096) */
@@ -49,9 +55,11 @@ struct superblock_le {
 	uint8_t reserved[136];
 	struct shard_record_le shards[SUPERBLOCK_SHARDS_MAX];
 	struct base_le bases[SUPERBLOCK_SHARDS_MAX];
+	struct base_group_le base_groups[SUPERBLOCK_SHARDS_MAX];
 };
 static_assert(offsetof(struct superblock_le, shards) == 256, "frozen by format 1");
 static_assert(offsetof(struct superblock_le, bases) == 1792, "frozen by format 1");
+static_assert(offsetof(struct superblock_le, base_groups) == 2304, "frozen by format 1");
 static_assert(sizeof(struct superblock_le) <= SUPERBLOCK_BYTES, "one page");
 
 static void
@@ -103,8 +111,10 @@ shard_decode(const struct shard_record_le *le, struct shard_record *shard)
 }
 
 static void
-base_encode(struct base_le *le, const struct superblock_base *base)
+base_encode(struct base_le *le, struct base_group_le *group, const struct superblock_base *base)
 {
+	group->group_seq = le64_make(base->group_seq);
+	group->boot_no = le32_make(base->boot_no);
 	le->log_index = le64_make(base->log_index);
 	le->term = le64_make(base->term);
 	le->page_end = le64_make(base->page_end);
@@ -116,7 +126,7 @@ base_encode(struct base_le *le, const struct superblock_base *base)
 }
 
 static struct superblock_base
-base_decode(const struct base_le *le)
+base_decode(const struct base_le *le, const struct base_group_le *group)
 {
 	return (struct superblock_base){
 		.log_index = le64_get(le->log_index),
@@ -127,6 +137,8 @@ base_decode(const struct base_le *le)
 		.epoch = le32_get(le->epoch),
 		.kind = le->kind,
 		.chain = hash128_get(le->chain),
+		.boot_no = le32_get(group->boot_no),
+		.group_seq = le64_get(group->group_seq),
 	};
 }
 
@@ -159,7 +171,7 @@ superblock_encode(uint8_t *out, const struct superblock *superblock)
 	INVARIANT(superblock->sequence != 0 && superblock->node_id != 0);
 	for (uint32_t i = 0; i < superblock->shard_count; i++) {
 		shard_encode(&le.shards[i], &superblock->shards[i]);
-		base_encode(&le.bases[i], &superblock->shards[i].base);
+		base_encode(&le.bases[i], &le.base_groups[i], &superblock->shards[i].base);
 	}
 	memset(out, 0, SUPERBLOCK_BYTES);
 	memcpy(out, &le, sizeof(le));
@@ -208,7 +220,7 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 		if (le.shards[i].join > SUPERBLOCK_FORGETFUL)
 			return TERN_ERR_CORRUPT;
 		shard_decode(&le.shards[i], &superblock->shards[i]);
-		superblock->shards[i].base = base_decode(&le.bases[i]);
+		superblock->shards[i].base = base_decode(&le.bases[i], &le.base_groups[i]);
 	}
 	/* What the encoder writes no field to must be zero. */
 	superblock_encode(again, superblock);

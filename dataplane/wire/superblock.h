@@ -35,6 +35,9 @@ struct superblock_base {
 	uint32_t epoch;
 	uint8_t kind; /* enum block_kind */
 	struct hash128 chain;
+	/* Of the write group that the block lies in. 0: written before this was noted. */
+	uint32_t boot_no;
+	uint64_t group_seq;
 };
 
 /* What a node is to its cluster. Storage that was lost and made anew has forgotten what the node

@@ -5,13 +5,12 @@
 
 #include "dataplane/base/invariant.h"
 
-uint64_t
+void
 superblock_update_encode(uint8_t *out, const struct superblock *superblock)
 {
 	INVARIANT(superblock->sequence >= 1);
 	superblock_encode(out, superblock);
 	memcpy(out + SUPERBLOCK_BYTES, out, SUPERBLOCK_BYTES);
-	return superblock->sequence % 2 == 1 ? 0 : SUPERBLOCK_UPDATE_BYTES;
 }
 
 /* What a device without a good copy is: blank only when nothing was ever written. */
@@ -48,4 +47,16 @@ superblock_choose(const uint8_t *copies, struct superblock *superblock, uint32_t
 	}
 	*good_mask = good;
 	return good != 0 ? TERN_OK : worst;
+}
+
+uint32_t
+superblock_next_copy(const uint8_t *copies, const struct superblock *newest)
+{
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES / 2; i++) {
+		struct superblock copy;
+		if (superblock_decode(copies + (size_t)i * SUPERBLOCK_BYTES, &copy) == TERN_OK &&
+		    copy.sequence == newest->sequence)
+			return SUPERBLOCK_COPIES / 2;
+	}
+	return 0;
 }

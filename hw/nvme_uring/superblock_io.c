@@ -48,10 +48,20 @@ superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask)
 enum tern_err
 superblock_write(int fd, const struct superblock *superblock)
 {
+	_Alignas(4096) uint8_t copies[SUPERBLOCK_COPIES * SUPERBLOCK_BYTES];
 	_Alignas(4096) uint8_t update[SUPERBLOCK_UPDATE_BYTES];
-	const uint64_t offset = superblock_update_encode(update, superblock);
+	struct superblock newest = { 0 };
+	uint32_t good_mask;
+	const enum tern_err err = pages_read(fd, 0, copies, sizeof(copies));
 
-	return pages_write(fd, offset, update, sizeof(update));
+	if (err != TERN_OK)
+		return err;
+	/* Without a good copy any pair will do. */
+	if (superblock_choose(copies, &newest, &good_mask) != TERN_OK)
+		newest.sequence = 0;
+	const uint64_t copy = superblock_next_copy(copies, &newest);
+	superblock_update_encode(update, superblock);
+	return pages_write(fd, copy * SUPERBLOCK_BYTES, update, sizeof(update));
 }
 
 enum tern_err
@@ -59,7 +69,7 @@ superblock_write_all(int fd, const struct superblock *superblock)
 {
 	_Alignas(4096) uint8_t copies[2 * SUPERBLOCK_UPDATE_BYTES];
 
-	(void)superblock_update_encode(copies, superblock);
+	superblock_update_encode(copies, superblock);
 	memcpy(copies + SUPERBLOCK_UPDATE_BYTES, copies, SUPERBLOCK_UPDATE_BYTES);
 	return pages_write(fd, 0, copies, sizeof(copies));
 }

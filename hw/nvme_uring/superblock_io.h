@@ -20,7 +20,7 @@
 TERN_CHECKED enum tern_err
 superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask);
 
-/* Writes the two copies that are @superblock->sequence's turn, through all caches. The caller
+/* Writes the pair of copies in which the newest does not lie, through all caches. The caller
  * raises sequence by one with every update. IO: what the device holds is not known. */
 TERN_CHECKED enum tern_err superblock_write(int fd, const struct superblock *superblock);
 /* Birth only: writes all copies. */

@@ -133,10 +133,15 @@ pool_superblock(const struct pool *pool, uint32_t device)
 void
 pool_superblock_write(struct pool *pool, uint32_t device, const struct superblock *superblock)
 {
-	uint8_t pages[SUPERBLOCK_UPDATE_BYTES];
-	const uint64_t offset = superblock_update_encode(pages, superblock);
+	uint8_t pages[SUPERBLOCK_UPDATE_BYTES], *image = pool->devices[device].image;
+	struct superblock newest = { 0 };
+	uint32_t good;
 
-	memcpy(pool->devices[device].image + offset, pages, sizeof(pages));
+	if (superblock_choose(image, &newest, &good) != TERN_OK)
+		newest.sequence = 0;
+	superblock_update_encode(pages, superblock);
+	memcpy(image + (size_t)superblock_next_copy(image, &newest) * SUPERBLOCK_BYTES, pages,
+	       sizeof(pages));
 }
 
 struct superblock
@@ -381,6 +386,8 @@ pool_turn(struct pool *pool)
 		case STRIPE_DONE_UPDATE:
 			pool->is_update_done = one->err == TERN_OK;
 			break;
+		case STRIPE_DONE_BLOB:
+		case STRIPE_DONE_BLOB_READ:
 		case STRIPE_DONE_READ:
 		case STRIPE_DONE_REPAIR:
 			assert_int_equal(one->user, 77);
@@ -483,8 +490,10 @@ pool_replace(struct pool *pool, uint32_t device)
 	one->fail_at = 0;
 	/* A blank one, one full of something, or the old one again. */
 	const uint64_t kind = prng_below(&pool->prng, 3);
-	if (kind != 2)
+	if (kind != 2) {
 		memset(one->image, kind == 0 ? 0 : 0x5a, one->bytes);
+		memset(one->is_bad, 0, one->bytes / PAGE_BYTES);
+	}
 	if (kind == 1) { /* with a superblock that is newer than ours, of somebody else */
 		struct superblock superblock = pool_superblock(pool, device);
 		superblock.cluster_id++;
@@ -515,6 +524,14 @@ pool_replace(struct pool *pool, uint32_t device)
 	return err == TERN_OK && !stripe_store_stats(pool->store).is_stopped;
 }
 
+bool
+pool_has_bad_pages(const struct pool *pool, uint32_t device)
+{
+	const struct pool_device *one = &pool->devices[device];
+
+	return memchr(one->is_bad, 1, one->bytes / PAGE_BYTES) != NULL;
+}
+
 /* ---- recovery ---- */
 
 /* What a group that was found must be. Returns its number. */
@@ -528,7 +545,7 @@ scanned_check(struct pool *pool, const struct stripe_scanned *scanned)
 			continue;
 		assert_int_equal(group->address.group_pages, scanned->group.group_pages);
 		assert_int_equal(group->acked_floor, scanned->group.acked_floor);
-		for (uint32_t page = 0; scanned->bytes != NULL && page < group->address.group_pages;
+		for (uint32_t page = 0; scanned->is_whole && page < group->address.group_pages;
 		     page++)
 			page_check(scanned->bytes + (size_t)page * PAGE_BYTES,
 				   group->first_number + page);
@@ -562,7 +579,7 @@ pool_scan(struct pool *pool)
 		before = *group;
 		floor = max_u64(floor, group->acked_floor);
 		const uint32_t number = scanned_check(pool, &scanned);
-		if (scanned.bytes != NULL)
+		if (scanned.is_whole)
 			is_found[number] = 1;
 	}
 	assert_true(state == STRIPE_SCAN_DONE || state == STRIPE_SCAN_FAILED);

@@ -106,6 +106,7 @@ bool pool_replace(struct pool *pool, uint32_t device);
 struct superblock pool_newest(const struct pool *pool, uint32_t device);
 /* Devices that all others record as failed. */
 void pool_check_recorded(const struct pool *pool, uint32_t failed);
+bool pool_has_bad_pages(const struct pool *pool, uint32_t device);
 /* Makes @count pages of the log of @device unreadable. */
 void pool_spoil(struct pool *pool, uint32_t device, uint32_t count);
 /* Damages @count pages of the log of @device. */

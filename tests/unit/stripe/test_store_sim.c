@@ -96,6 +96,10 @@ heal_some(struct pool *pool, uint32_t *rotten)
 			seen.rebuilt++;
 		}
 	}
+	/* Pages that no group has are not written again, and may still not be read. */
+	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++)
+		if (pool_has_bad_pages(pool, device))
+			*rotten |= STRIPE_BIT(device);
 }
 
 /* One life of the process: writes and reads, until a crash at some step. */
