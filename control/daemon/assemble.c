@@ -355,6 +355,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.data_net = node->nic != NULL ? nic_port(node->nic) : (struct net_port){ 0 },
 		.mgmt_net = net_kernel_port(node->mgmt),
 		.disk = node->disk,
+		.geometry = { .k = 1 },
 		.is_log_volatile = config->is_log_volatile,
 		.clock = platform_clock(),
 		.ring = node->ring,
@@ -374,6 +375,10 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.status = node->status,
 	};
 
+	struct disk_facts facts;
+	node->disk.ops->facts(node->disk.disk, &facts);
+	/* A log in RAM lies behind what the device holds. */
+	runtime.device_bytes[0] = config->is_log_volatile ? UINT64_MAX : facts.device_bytes;
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);

@@ -244,6 +244,34 @@ write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_
 	}
 }
 
+/* Reads the block whose first run is cells[*i], and moves on behind its last one. NULL: it cannot
+ * be read. */
+static uint8_t *
+block_read(const struct ternd *node, const struct divergent_cell *cells, uint32_t count,
+	   uint32_t *i)
+{
+	const uint64_t log_index = cells[*i].log_index;
+	const uint32_t first = *i;
+	size_t bytes = 0, at = 0;
+	bool is_good = true;
+
+	for (; *i < count && cells[*i].log_index == log_index; (*i)++)
+		bytes += (size_t)cells[*i].pages * PAGE_BYTES;
+	uint8_t *block = aligned_alloc(PAGE_BYTES, bytes);
+	for (uint32_t k = first; block != NULL && k < *i; k++) {
+		const size_t run = (size_t)cells[k].pages * PAGE_BYTES;
+		const int fd = nvme_device_fd(node->nvme, cells[k].device);
+		is_good = is_good && fd >= 0 &&
+			  pread(fd, block + at, run, (off_t)(cells[k].device_page * PAGE_BYTES)) ==
+			      (ssize_t)run;
+		at += run;
+	}
+	if (is_good)
+		return block;
+	free(block);
+	return NULL;
+}
+
 /* Reads the blocks that @record names and writes one line a command. */
 static struct written
 write_commands(const struct ternd *node, const struct divergent_record *record, FILE *out)
@@ -254,13 +282,10 @@ write_commands(const struct ternd *node, const struct divergent_record *record, 
 	json_t *known = known_blocks(node);
 	struct written written = { 0 };
 
-	for (uint32_t i = 0; i < record->count; i++) {
-		const size_t bytes = (size_t)cells[i].pages * PAGE_BYTES;
-		uint8_t *block = aligned_alloc(PAGE_BYTES, bytes);
+	for (uint32_t i = 0; i < record->count;) {
+		uint8_t *block = block_read(node, cells, record->count, &i);
 
-		if (scratch != NULL && block != NULL &&
-		    pread(nvme_device_fd(node->nvme, 0), block, bytes,
-			  (off_t)(cells[i].device_page * PAGE_BYTES)) == (ssize_t)bytes)
+		if (scratch != NULL && block != NULL)
 			write_block(out, block, scratch, scratch_bytes, known, &written);
 		else
 			written.unreadable++;
@@ -280,7 +305,7 @@ save(const struct ternd *node, const struct divergent_record *record, const stru
 	    "{s:s, s:s, s:I, s:I, s:I, s:i, s:i}", "api", "divergent/v1", "node", node->config.name,
 	    "first_index", (json_int_t)record->first_index, "last_index",
 	    (json_int_t)record->last_index, "cut_term", (json_int_t)record->cut_term, "blocks",
-	    (int)record->count, "commands", (int)written->commands);
+	    (int)record->block_count, "commands", (int)written->commands);
 
 	if (written->unreadable != 0)
 		(void)json_object_set_new(header, "unreadable",

@@ -134,7 +134,7 @@ cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct bloc
 	cmdlog_tail_clear(log, log->next_page_lsn + pages - 1, used);
 	cmdlog_touch(log, log->next_page_lsn + pages);
 	const struct hash128 chain = block_chain(block + PAGE_PAYLOAD_OFFSET);
-	cmdlog_push(log, &hdr, chain, CMDLOG_CELL_NONE);
+	cmdlog_push(log, &hdr, chain, NULL, 0);
 	log->stats.blocks_accepted++;
 	*meta = block_meta_of(&hdr, chain);
 	return TERN_OK;

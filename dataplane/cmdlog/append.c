@@ -170,7 +170,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 	block_hdr_encode(block + PAGE_PAYLOAD_OFFSET, &hdr);
 	seal_pages(log, block, &hdr);
 	const struct hash128 chain = block_chain(block + PAGE_PAYLOAD_OFFSET);
-	cmdlog_push(log, &hdr, chain, CMDLOG_CELL_NONE);
+	cmdlog_push(log, &hdr, chain, NULL, 0);
 	open_end(log);
 	log->stats.blocks_sealed++;
 	*meta = block_meta_of(&hdr, chain);

@@ -6,6 +6,20 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
+uint32_t
+cmdlog_block_pages_max(uint32_t command_bytes_max)
+{
+	return max_u32(block_pages(BLOCK_HDR_BYTES + command_bytes_max),
+		       CMDLOG_BLOCK_BYTES_TARGET / PAGE_BYTES);
+}
+
+uint32_t
+cmdlog_group_pages_max(uint32_t command_bytes_max)
+{
+	return max_u32(CMDLOG_GROUP_BYTES_MAX / PAGE_BYTES,
+		       cmdlog_block_pages_max(command_bytes_max));
+}
+
 size_t
 cmdlog_bytes(void)
 {
@@ -28,13 +42,13 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **ou
 	if (config->command_bytes_max > UINT32_MAX / 2 || config->ring_bytes % PAGE_BYTES != 0 ||
 	    ((uintptr_t)config->ring & (PAGE_BYTES - 1)) != 0)
 		return TERN_ERR_CONFIG;
-	const uint32_t largest = max_u32(block_pages(BLOCK_HDR_BYTES + config->command_bytes_max),
-					 CMDLOG_BLOCK_BYTES_TARGET / PAGE_BYTES);
+	const uint32_t largest = cmdlog_block_pages_max(config->command_bytes_max);
 	/* A group's page count is a 16-bit field. */
 	if (largest > UINT16_MAX || config->ring_bytes / PAGE_BYTES < (uint64_t)largest * 8)
 		return TERN_ERR_CONFIG;
 	if (config->groups_in_flight_max < 1 || config->groups_in_flight_max > CMDLOG_GROUPS_MAX ||
-	    config->area_pages == 0 || config->blocks_max == 0 || config->boot_no == 0)
+	    config->area_cells == 0 || config->data_columns == 0 || config->blocks_max == 0 ||
+	    config->boot_no == 0)
 		return TERN_ERR_CONFIG;
 	memset(log, 0, sizeof(*log));
 	log->config = *config;
@@ -42,6 +56,9 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **ou
 	log->block_pages_max = largest;
 	for (uint32_t i = 0; i < CMDLOG_TAILS_MAX; i++)
 		log->tails[i] = PAGE_PAYLOAD_BYTES;
+	log->room = config->area_cells;
+	log->is_forked = true;
+	log->group_pages_max = cmdlog_group_pages_max(config->command_bytes_max);
 	*out = log;
 	return TERN_OK;
 }
@@ -77,31 +94,29 @@ cmdlog_touch(struct cmdlog *log, uint64_t page_end)
 	log->touched_end = max_u64(log->touched_end, page_end);
 }
 
-/* No group runs on over the end of the area: as many cells as the largest block has may stay unused
- * there. */
 static uint64_t
 area_used(const struct cmdlog *log)
 {
-	const uint64_t area = log->config.area_pages;
-	const uint64_t lap_of_end = (log->floor_cell + area - 1) / area;
-	const uint64_t unused = log->next_cell / area == lap_of_end ? 0 : log->block_pages_max;
+	const uint64_t area = log->config.area_cells;
+	const uint64_t room = min_u64(log->room, area);
 
-	return min_u64(log->next_cell - log->floor_cell + log->unwritten_pages + unused, area);
+	return min_u64(area - room + log->unwritten_cells, area);
 }
 
 bool
 cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve)
 {
-	const uint64_t used = area_used(log);
-	const uint64_t area = log->config.area_pages, blocks = log->config.blocks_max;
-	const uint64_t pages_max = is_reserve ? area : area - div_up_u64(area, 20);
+	const uint64_t used = area_used(log), cells = cmdlog_cells(log, pages);
+	const uint64_t area = log->config.area_cells, blocks = log->config.blocks_max;
+	const uint64_t cells_max = is_reserve ? area : area - div_up_u64(area, 20);
 	const uint64_t blocks_max = is_reserve ? blocks : blocks - div_up_u64(blocks, 20);
 
-	return used + pages <= pages_max && cmdlog_entries_used(log) < blocks_max;
+	return used + cells <= cells_max && cmdlog_entries_used(log) < blocks_max;
 }
 
 void
-cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain, uint64_t cell)
+cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain,
+	    const struct page_identity *group, uint32_t page)
 {
 	INVARIANT(hdr->log_index == log->last_index + 1);
 	INVARIANT(cmdlog_entries_used(log) < log->config.blocks_max);
@@ -112,38 +127,38 @@ cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chai
 	log->stats.common_index = max_u64(log->stats.common_index, hdr->common_index);
 	*cmdlog_entry_at(log, hdr->log_index) = (struct cmdlog_entry){
 		.page_lsn = hdr->page_lsn,
-		.cell = cell,
+		.first_cell = group == NULL ? CMDLOG_CELL_NONE : group->first_cell,
+		.group_seq = group == NULL ? 0 : group->group_seq,
 		.term = hdr->term,
 		.time_ns = hdr->time_ns,
 		.commit_index = hdr->commit_index,
 		.chain = chain,
 		.epoch = hdr->epoch,
 		.pages = hdr->pages,
+		.boot_no = group == NULL ? 0 : group->boot_no,
+		.group_pages = group == NULL ? 0 : (uint16_t)group->group_pages,
+		.page = (uint16_t)page,
 		.kind = (uint8_t)hdr->kind,
 	};
-	if (cell == CMDLOG_CELL_NONE)
-		log->unwritten_pages += hdr->pages;
-}
-
-uint64_t
-cmdlog_area_page(const struct cmdlog *log, uint64_t cell)
-{
-	return cell % log->config.area_pages;
+	if (group == NULL)
+		log->unwritten_cells += cmdlog_cells(log, hdr->pages);
 }
 
 void
 cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base)
 {
-	INVARIANT(log->last_index == 0 && log->base_index == 0 && log->next_cell == 0);
+	INVARIANT(log->last_index == 0 && log->base_index == 0 && log->end_cell == 0);
 	INVARIANT(base->meta.log_index != 0 && base->page_end != 0);
 	log->base_index = log->last_index = base->meta.log_index;
 	log->written_index = log->durable_index = log->applied_index = log->base_index;
-	log->next_cell = log->floor_cell = base->next_cell;
+	log->base_cell = log->end_cell = base->next_cell;
 	log->next_page_lsn = base->page_end;
 	log->resident_start = log->touched_end = base->page_end;
 	*cmdlog_entry_at(log, log->base_index) = (struct cmdlog_entry){
 		.page_lsn = base->page_end - 1,
-		.cell = CMDLOG_CELL_NONE,
+		.first_cell = CMDLOG_CELL_NONE,
+		.group_seq = base->group_seq,
+		.boot_no = base->boot_no,
 		.term = base->meta.term,
 		.time_ns = base->time_ns,
 		.commit_index = base->meta.log_index,
@@ -158,9 +173,9 @@ void
 cmdlog_rebase(struct cmdlog *log, const struct cmdlog_base *base)
 {
 	INVARIANT(!log->scan.is_running && cmdlog_groups_in_flight(log) == 0);
-	INVARIANT(base->meta.log_index > log->last_index && base->next_cell == log->next_cell);
+	INVARIANT(base->meta.log_index > log->last_index && base->next_cell == log->end_cell);
 	log->last_index = log->base_index = 0;
-	log->next_cell = 0;
+	log->end_cell = 0;
 	cmdlog_set_base(log, base);
 }
 
@@ -175,8 +190,16 @@ cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base 
 	INVARIANT(has_meta);
 	base->page_end = cmdlog_page_end(log, log_index);
 	base->time_ns = cmdlog_time(log, log_index);
-	base->next_cell =
-	    location.cell == CMDLOG_CELL_NONE ? CMDLOG_CELL_NONE : location.cell + location.pages;
+	base->boot_no = cmdlog_entry_at(log, log_index)->boot_no;
+	base->group_seq = cmdlog_entry_at(log, log_index)->group_seq;
+	/* A group that is on its way has its cells already, and later ones are behind it. */
+	if (location.first_cell == CMDLOG_CELL_NONE)
+		base->next_cell = CMDLOG_CELL_NONE;
+	else if (log_index < log->written_index)
+		base->next_cell = cmdlog_entry_at(log, log_index + 1)->first_cell;
+	else
+		base->next_cell = log->end_cell;
+	INVARIANT(base->next_cell != CMDLOG_CELL_NONE || location.first_cell == CMDLOG_CELL_NONE);
 	return true;
 }
 
@@ -190,11 +213,8 @@ cmdlog_reclaim(struct cmdlog *log, uint64_t log_index)
 	if (log_index <= log->base_index)
 		return;
 	const bool is_there = cmdlog_locate(log, log_index, &location);
-	INVARIANT(is_there && location.cell != CMDLOG_CELL_NONE);
-	INVARIANT(location.cell >= log->floor_cell);
-	log->floor_cell = location.cell + location.pages;
+	INVARIANT(is_there && location.first_cell != CMDLOG_CELL_NONE);
 	log->base_index = log_index;
-	INVARIANT(log->floor_cell <= log->next_cell);
 }
 
 void
@@ -209,7 +229,7 @@ cmdlog_cut(struct cmdlog *log, uint64_t keep_index)
 	if (log->written_index > keep_index)
 		log->is_forked = true;
 	for (uint64_t i = max_u64(keep_index, log->written_index) + 1; i <= log->last_index; i++)
-		log->unwritten_pages -= cmdlog_entry_at(log, i)->pages;
+		log->unwritten_cells -= cmdlog_cells(log, cmdlog_entry_at(log, i)->pages);
 	log->last_index = keep_index;
 	log->written_index = min_u64(log->written_index, keep_index);
 	log->durable_index = min_u64(log->durable_index, keep_index);
@@ -232,9 +252,9 @@ cmdlog_stats(const struct cmdlog *log)
 	stats.last_index = log->last_index;
 	stats.durable_index = log->durable_index;
 	stats.base_index = log->base_index;
-	stats.next_cell = log->next_cell;
+	stats.end_cell = log->end_cell;
 	stats.used_pages = area_used(log);
-	stats.area_pages = log->config.area_pages;
+	stats.area_pages = log->config.area_cells;
 	stats.last_chain = cmdlog_chain(log, log->last_index);
 	return stats;
 }

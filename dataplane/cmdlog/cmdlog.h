@@ -1,33 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command log of one shard: an in-memory ring of pages that holds the recent log, an index of
- * all blocks, the write groups that carry blocks to the devices, and the recovery scan.
+ * all blocks, the write groups that carry blocks to the store, and the recovery of the index.
  *
- * Owns: block and page bytes, where each block lies (ring and device), what is durable.
- * Does not own: terms and votes (core), sending (transport), device requests (runtime, hw).
+ * Owns: block bytes and content headers, which blocks make a write group, in which group each block
+ * lies, what is durable. Does not own: where groups lie on the devices, identity parts, parity
+ * (stripe), terms and votes (core), sending (transport).
  *
  * Pages of the chain are counted from 0: page_lsn of a block = pages of all blocks before it. Block
  * bytes lie in the ring at page_lsn modulo the ring; the ring's memory is mapped twice in a row
  * (platform_ring_map, or a test's own), so every block is contiguous. A block stays resident until
- * the ring needs its place; older blocks are read back from the device by their cell.
+ * the ring needs its place; older blocks are read back from the group that they lie in.
  *
- * On the device a block lies at a cell, a number that rises for ever: cell c is page c modulo the
- * area, so every page tells its lap. A cut tail is superseded, never overwritten: blocks that
- * replace it go to later cells. Cells are used again only when cmdlog_reclaim has said that a
- * checkpoint covers their blocks; the last one of those is the base that the log chains onto.
+ * On the devices a group begins at a cell, a number that rises for ever. A cut tail is superseded,
+ * never overwritten: blocks that replace it go to later cells. Cells are used again only when a
+ * checkpoint covers their blocks (cmdlog_reclaim); the last one of those is the base that the log
+ * chains onto.
  *
  * Invariants: base_index <= durable_index <= written_index <= last_index; a verified block is never
  * written again; ring pages of blocks that are not durable are not reused; blocks of a write group
- * are contiguous in the ring and on the device.
+ * are contiguous in the ring and in the group.
  *
  * The ring and apply: client commands wait until the ring's oldest block is applied. What a master
  * sends, and barriers, may push out blocks that are durable and not yet applied, as long as half of
  * the ring is left to such blocks; they are then read back to be applied. Otherwise a log with more
  * uncommitted blocks than the ring holds could never take the barrier that commits them.
  *
- * The write group that follows a cut is written alone: the next one is given out when it is
- * durable. So a scan that finds a later group and not this one knows that it was lost, not torn,
- * and never revives the tail that it had superseded.
+ * A branch is a run of write groups in which each goes on where the one before ended. The first
+ * group of a boot begins one, and so does the first one behind a cut of blocks that were written.
+ * It is written alone: the next one is given out when it is durable. Every group tells its number
+ * in its branch, so whoever finds a later group of a branch knows that the first one was durable,
+ * and so was what that one chains onto: if either is missing it was lost, not torn, and the tail
+ * that it had superseded must not be revived.
  *
  * Thread: one owner. Pure: no I/O, clock, allocation after cmdlog_init, globals.
  */
@@ -58,17 +62,22 @@ struct cmdlog_entry; /* index of one block; fields in cmdlog_internal.h */
 
 struct cmdlog_config {
 	uint64_t cluster_id;
-	uint16_t shard, node_id;
-	uint32_t boot_no, pool_gen;
+	uint16_t shard;
+	uint32_t boot_no;
 	uint8_t *ring;       /* mapped twice: ring[i] and ring[i + ring_bytes] are the same byte */
 	uint64_t ring_bytes; /* a multiple of PAGE_BYTES; at least 8 largest blocks */
 	uint32_t command_bytes_max;
-	uint64_t area_pages; /* cells of the log area */
-	uint64_t blocks_max; /* entries of index memory; area_pages + 1 is always enough */
+	uint64_t area_cells;           /* of the log area, over all devices */
+	uint32_t data_columns, parity; /* a group of n pages takes n + parity * ceil(n /
+					* data_columns) cells */
+	uint64_t blocks_max; /* entries: as many as data pages fit, and one more, are enough */
 	struct cmdlog_entry *entries;
 	uint32_t groups_in_flight_max; /* 1..16 */
 };
 
+/* Pages of the largest block, and of the largest group. */
+uint32_t cmdlog_block_pages_max(uint32_t command_bytes_max);
+uint32_t cmdlog_group_pages_max(uint32_t command_bytes_max);
 size_t cmdlog_bytes(void);
 size_t cmdlog_entry_bytes(void);
 /* @memory: cmdlog_bytes(), 64-byte aligned, borrowed for ever, as are ring and entries. */
@@ -81,7 +90,7 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **lo
  * @log_index: the index that the open block will have.
  * QUEUE_FULL: with commands in the open block: seal it and try again (it has reached
  * CMDLOG_BLOCK_BYTES_TARGET, or the ring is full); without: no room in the ring now.
- * LOG_FULL: the device area is at 95 %. TOO_LARGE: over command_bytes_max. */
+ * LOG_FULL: the log area is at 95 %. TOO_LARGE: over command_bytes_max. */
 TERN_CHECKED enum tern_err cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes,
 					 uint64_t *log_index, uint32_t *slot);
 /* Commands in the open block. */
@@ -129,16 +138,28 @@ cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct bloc
 
 struct cmdlog_group {
 	uint64_t first_index, last_index;
-	uint64_t cell; /* first; write at cmdlog_area_page(cell) of the area */
+	uint64_t acked_floor;
+	uint32_t branch_group;
 	uint32_t pages;
-	const uint8_t *bytes; /* contiguous, page aligned, stays unchanged until group_done */
-	uint32_t slot;        /* names the group in group_done */
+	uint8_t *bytes; /* contiguous, page aligned; all but the identity parts stays unchanged
+			 * until group_done */
+	uint32_t slot;  /* names the group in group_placed and group_done */
 };
-/* The next write group of blocks up to @persist_index, its identity parts written. @acked_floor:
- * see struct page_identity; what lies above durable_index of it is not believed. False: nothing to
- * write now, groups_in_flight_max reached, or the group behind a cut is not durable yet. */
+/* The next write group of blocks up to @persist_index. @pages_fit: it is no longer than that,
+ * unless its first block is. @acked_floor: see struct page_identity; what lies above durable_index
+ * of it is not believed. False: nothing to write now, groups_in_flight_max reached, or the first
+ * group of a branch is not durable yet. */
 bool cmdlog_group_next(struct cmdlog *log, uint64_t persist_index, uint64_t acked_floor,
-		       struct cmdlog_group *group);
+		       uint32_t pages_fit, struct cmdlog_group *group);
+/* Where the store put the group that group_next gave last: its first cell, and the one behind it.
+ * @group_seq: its number in this boot. @room: cells that are left, see cmdlog_set_room. */
+struct cmdlog_place {
+	uint64_t first_cell, end_cell, group_seq, room;
+};
+void cmdlog_group_placed(struct cmdlog *log, uint32_t slot, const struct cmdlog_place *place);
+/* Cells that groups of blocks which are not yet part of one may take: at the start, and whenever
+ * cells were given back. */
+void cmdlog_set_room(struct cmdlog *log, uint64_t room);
 /* The write of a group is durable. Returns the new durable_index (contiguous). */
 uint64_t cmdlog_group_done(struct cmdlog *log, uint32_t slot);
 uint32_t cmdlog_groups_in_flight(const struct cmdlog *log);
@@ -156,27 +177,27 @@ void cmdlog_cut(struct cmdlog *log, uint64_t keep_index);
 struct cmdlog_base {
 	struct block_meta meta;
 	uint64_t page_end, time_ns;
-	uint64_t next_cell; /* the log lies from here on */
+	uint64_t next_cell; /* first cell of the group that the log goes on in */
+	/* Of the group that the block lies in; 0: not known. */
+	uint32_t boot_no;
+	uint64_t group_seq;
 };
 /* An empty log begins behind @base; before the scan. */
 void cmdlog_set_base(struct cmdlog *log, const struct cmdlog_base *base);
 /* After the scan: the log ends, and begins anew, behind @base, which lies behind all that the scan
- * found. base->next_cell is stats.next_cell. */
+ * found. base->next_cell is stats.end_cell. */
 void cmdlog_rebase(struct cmdlog *log, const struct cmdlog_base *base);
 /* Block @log_index as a base; next_cell is UINT64_MAX as long as it is not durable. False: it is
  * not in the log. */
 bool cmdlog_base_at(const struct cmdlog *log, uint64_t log_index, struct cmdlog_base *base);
-/* Blocks up to @log_index, which are durable and applied, are not needed any more: their cells may
- * be used again, and nobody finds them from now on. */
+/* Blocks up to @log_index, which are durable and applied, are not needed any more: nobody finds
+ * them from now on, and cells before the base's next_cell may be used again. */
 void cmdlog_reclaim(struct cmdlog *log, uint64_t log_index);
 
 /* ---- reading ---- */
 
 /* First page_lsn behind block @log_index, which is not below the base; 0 for block 0. */
 uint64_t cmdlog_page_end(const struct cmdlog *log, uint64_t log_index);
-/* The page of the area that is @cell. */
-uint64_t cmdlog_area_page(const struct cmdlog *log, uint64_t cell);
-
 /* The ring may reuse pages of blocks up to @index (they are applied). Never falls. */
 void cmdlog_set_applied(struct cmdlog *log, uint64_t index);
 
@@ -185,14 +206,15 @@ void cmdlog_set_applied(struct cmdlog *log, uint64_t index);
 const uint8_t *cmdlog_resident(const struct cmdlog *log, uint64_t log_index);
 
 struct cmdlog_location {
-	uint64_t cell; /* UINT64_MAX: not yet durable on the device, so still in the ring */
+	uint64_t first_cell; /* of its group; UINT64_MAX: not yet durable, so still in the ring */
 	uint64_t page_lsn;
+	uint32_t group_pages, page; /* of its group, and the block's first page in it */
 	uint32_t pages;
 };
 /* Where a block lies; false when there is none of that index. */
 bool cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_location *location);
 
-/* Checks a block that was read back from its cell into @bytes against the index, content hash
+/* Checks a block that was read back into @bytes against the index, content hash
  * included. CORRUPT when it is not that block. */
 TERN_CHECKED enum tern_err
 cmdlog_check_read(const struct cmdlog *log, uint64_t log_index, const uint8_t *bytes);
@@ -218,7 +240,8 @@ struct cmdlog_stats {
 	uint64_t last_index, durable_index;
 	uint64_t base_index;
 	uint64_t common_index; /* the highest that a block of this log told; 0: none did */
-	uint64_t next_cell, used_pages, area_pages; /* use of the log area */
+	uint64_t end_cell;     /* behind the last group */
+	uint64_t used_pages, area_pages; /* cells of the log area */
 	uint64_t groups_sealed, blocks_sealed, blocks_accepted, blocks_refused, ring_full;
 	struct hash128 last_chain;
 };
@@ -227,54 +250,50 @@ struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
 /* ---- recovery ---- */
 
 /*
- * The scan reads the log area from the base's next cell, or cell 0, in order, round its end for at
- * most one lap, and rebuilds the index: the caller reads pages
- * and offers them; the scan says how far it got. Group by group, ordered by (boot_no, group_seq);
- * block i supersedes all earlier blocks >= i; a block counts only when its content hash and
- * prev_chain hold. A page of an earlier lap is as good as blank: it was not written in this one. It
- * ends when CMDLOG_SCAN_BLANK_PAGES consecutive pages after the last written one are blank, or when
- * the lap is over.
+ * The index is rebuilt from the write groups that the store finds, offered in the order of
+ * (boot_no, group_seq). Block i supersedes all earlier blocks >= i; a block counts only when its
+ * content hash and prev_chain hold.
  */
-#define CMDLOG_SCAN_BLANK_PAGES 8192u
-
-enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT, CMDLOG_SCAN_DONE };
+enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT };
 
 struct cmdlog_recovery {
 	uint64_t last_index;   /* the log that was recovered */
 	uint64_t acked_floor;  /* highest found; above last_index: the log is damaged */
 	uint64_t commit_floor; /* highest commit_index carried by a block of the recovered chain */
-	uint64_t pages_seen, pages_blank, pages_stale, pages_torn, pages_foreign;
+	uint64_t groups_seen, groups_torn, groups_foreign;
+	uint64_t pages_torn; /* of the groups that were torn, and are not NULL */
 	uint64_t blocks_superseded,
-	    blocks_orphaned;      /* orphaned: whole, but they chain onto nothing */
-	uint64_t first_torn_cell; /* UINT64_MAX: none */
-	bool is_damaged;   /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
-			    * or a branch that superseded a tail is lost, or pages of this
-			    * boot_no or a later one were found: do not vote, do not serve */
-	bool is_untrusted; /* pages of this boot_no or a later one were found: whoever numbered the
-			    * starts knows less than the log; is_damaged as well */
-	bool is_overwritten; /* the log no longer reaches back to this base; is_damaged as well */
+	    blocks_orphaned; /* orphaned: whole, but they chain onto nothing */
+	bool is_damaged;     /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
+			      * or a branch that superseded a tail is lost, or one of the next two:
+			      * do not vote, do not serve */
+	bool is_untrusted;   /* groups of this boot_no or a later one were found: whoever numbered
+			      * the starts knows less than the log */
+	bool is_overwritten; /* the log no longer reaches back to its base */
 };
 
 void cmdlog_scan_begin(struct cmdlog *log);
-/* Offers @pages pages that start at @cell, which is cmdlog_scan_next, and do not run on over the
- * area's end: at most cmdlog_scan_pages_max. The scan copies
- * what it needs of blocks that continue in the next call. Sets @state. CMDLOG_SCAN_CUT: it stopped
- * behind a block that supersedes a tail; that tail can be asked for and located until the next
- * call, which goes on at cmdlog_scan_next (with no pages, if none are left). */
-TERN_CHECKED enum tern_err
-cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint32_t pages,
-		  enum cmdlog_scan_state *state);
-/* Cell of the page to be offered next, and how many may be offered at once. */
-uint64_t cmdlog_scan_next(const struct cmdlog *log);
-uint64_t cmdlog_scan_pages_max(const struct cmdlog *log);
+/* Offers a group. @bytes: its data pages; what could not be read of them is zero. NULL: none could.
+ * CMDLOG_SCAN_CUT: it stopped at a block that supersedes a tail; that tail can be asked for and
+ * located until the next call, which must offer the same group again. */
+enum cmdlog_scan_state
+cmdlog_scan_group(struct cmdlog *log, const struct page_identity *group, const uint8_t *bytes);
 /* The tail that gives way to a block of @term. False: the scan is not at a cut. */
 struct cmdlog_cut {
 	uint64_t first_index, last_index, term;
 };
 bool cmdlog_scan_cut(const struct cmdlog *log, struct cmdlog_cut *cut);
-/* Ends the scan; the log is then ready for appends at a cell beyond everything that was ever
- * written. Blocks are not resident. */
-void cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery);
+/* What the store says of the area when all was offered. */
+struct cmdlog_area {
+	uint64_t end_cell; /* the log goes on there */
+	uint64_t room;     /* see cmdlog_set_room */
+	/* Groups of later laps lie where the log should begin: what was named as its base is long
+	 * gone. */
+	bool is_overwritten;
+};
+/* Ends the scan; the log is then ready for appends. Blocks are not resident. */
+void cmdlog_scan_end(struct cmdlog *log, const struct cmdlog_area *area,
+		     struct cmdlog_recovery *recovery);
 /* Meta of a recovered or later block; false when there is none. */
 bool cmdlog_meta(const struct cmdlog *log, uint64_t log_index, struct block_meta *meta);
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/bytes.h"
@@ -22,39 +23,40 @@
 /* One block; log_index - 1 modulo the table is its place. */
 struct cmdlog_entry {
 	uint64_t page_lsn;
-	uint64_t cell; /* CMDLOG_CELL_NONE until it is part of a write group */
+	uint64_t first_cell; /* of its group; CMDLOG_CELL_NONE until the store has placed it */
+	uint64_t group_seq;
 	uint64_t term, time_ns, commit_index;
 	struct hash128 chain;
 	uint32_t epoch, pages;
+	uint32_t boot_no;
+	uint16_t group_pages, page; /* the block's first page in its group */
 	uint8_t kind;
 };
 
 struct cmdlog_flight {
-	uint64_t last_index;
-	bool is_done;
+	uint64_t first_index, last_index;
+	bool is_done, is_placed;
 };
 
-/* The recovery scan: the group that the last page belonged to, the block being gathered in the
- * ring's memory, and what was found. */
+/* Where a group stands in the order of all groups; zero: before all. */
+struct cmdlog_turn {
+	uint32_t boot_no;
+	uint64_t group_seq;
+};
+
 struct cmdlog_scan {
 	bool is_running;
-	uint64_t next_page; /* cell of the next page to be offered */
-	uint64_t end_page;  /* beyond the last page that was not blank */
-	uint64_t blank_run;
+	struct page_identity group; /* the one under way, or the last one */
 	bool has_group;
-	struct page_identity group;
-	bool is_gathering;
-	struct page_content gathering; /* of the block's first page */
-	uint32_t pages_have, pages_want;
-	uint64_t first_cell; /* of the block being gathered */
+	bool has_hole;              /* pages of it before this one could not be read */
+	uint32_t page;              /* of it: where the next block is looked for */
+	struct cmdlog_turn chained; /* the group of the last block that became part of the log */
+	uint64_t chained_end_cell;  /* behind that block, without parity */
 	bool has_chained;
-	struct page_identity chained_group; /* of the last block that became part of the log */
-	uint64_t chained_end_cell;
 	bool is_branch_lost;
 	uint64_t branch_floor; /* the log must reach this again before the loss is made good */
 	bool is_from_later_boot;
-	bool is_overwritten; /* later laps lie where the log should begin */
-	bool is_cut_pending; /* the gathered block supersedes a tail, and is not yet of the log */
+	bool is_cut_pending; /* the block at `page` supersedes a tail, and is not yet of the log */
 	struct block_hdr superseding;
 	struct cmdlog_recovery found;
 };
@@ -64,9 +66,12 @@ struct cmdlog {
 	uint64_t ring_pages;
 	uint32_t block_pages_max;
 
+	uint32_t group_pages_max;
+
 	/* The last block that the log no longer reaches; its entry says what the next one chains
-	 * onto. Cells before floor_cell are free. */
-	uint64_t base_index, floor_cell;
+	 * onto. */
+	uint64_t base_index;
+	uint64_t base_cell; /* the log was found from here on */
 	uint64_t last_index, written_index, durable_index, applied_index;
 	uint64_t next_page_lsn;
 	uint64_t resident_start; /* page_lsn from which on blocks were put into the ring */
@@ -78,12 +83,13 @@ struct cmdlog {
 	uint8_t open_class;
 	uint8_t *open_block;
 
-	uint64_t next_cell;
-	uint64_t unwritten_pages; /* sealed or accepted, not yet part of a group */
-	uint64_t group_seq;
+	uint64_t end_cell;        /* behind the last group */
+	uint64_t room;            /* cells that groups may still take */
+	uint64_t unwritten_cells; /* of it, for blocks sealed or accepted that are in no group */
+	uint32_t branch_group;    /* of the last group */
 	uint64_t flight_head, flight_tail; /* groups given out, groups retired */
 	struct cmdlog_flight flights[CMDLOG_GROUPS_MAX];
-	bool is_forked; /* the next group supersedes what lies on the device */
+	bool is_forked; /* the next group begins a branch */
 	bool is_alone;  /* such a group is in flight */
 
 	struct cmdlog_stats stats;
@@ -149,9 +155,16 @@ cmdlog_entries_used(const struct cmdlog *log)
 /* Room for one more block of @pages pages in index and area; @is_reserve: may it use the last part?
  */
 bool cmdlog_area_has_room(const struct cmdlog *log, uint64_t pages, bool is_reserve);
-/* Makes a verified block the last of the log. */
-void
-cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain, uint64_t cell);
+/* Cells that a group of @pages takes; no more than blocks of as many pages one by one. */
+static inline uint64_t
+cmdlog_cells(const struct cmdlog *log, uint64_t pages)
+{
+	return pages + log->config.parity * div_up_u64(pages, log->config.data_columns);
+}
+/* Makes a verified block the last of the log. @group: that it was found in, and @page of it; NULL:
+ * it is in none yet. */
+void cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain,
+		 const struct page_identity *group, uint32_t page);
 
 /* Checks that @pages pages at @bytes are one block that agrees with itself: content CRC of every
  * page, header, cluster, shard. Not its place in the log, nor its content hash. */

@@ -35,8 +35,10 @@ cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_locati
 	/* A group in flight is not yet on the device; what the scan finds is. */
 	const bool is_on_device = log_index <= log->durable_index || log->scan.is_running;
 	*location = (struct cmdlog_location){
-		.cell = is_on_device ? entry->cell : CMDLOG_CELL_NONE,
+		.first_cell = is_on_device ? entry->first_cell : CMDLOG_CELL_NONE,
 		.page_lsn = entry->page_lsn,
+		.group_pages = entry->group_pages,
+		.page = entry->page,
 		.pages = entry->pages,
 	};
 	return true;

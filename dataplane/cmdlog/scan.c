@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery: the area is read once from its first cell to the end of what was written. Cells rise
- * with (boot_no, group_seq), so reading in cell order replays the groups in the order in which they
- * were given out. A block is gathered in the ring's memory, which nothing else uses yet, and
- * becomes part of the log when it is whole and chains onto it; it may supersede a tail. A whole
+ * Recovery: the store offers its groups in the order in which they were given out, and their blocks
+ * become part of the log one by one. A block that chains onto the log may supersede a tail. A whole
  * block that does not chain is an orphan: something before it is missing, and orphan_judge tells
  * whether that is a write that was cut short (never acknowledged) or one that was durable once.
  */
-#include <string.h>
-
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog_internal.h"
@@ -20,106 +16,121 @@ cmdlog_scan_begin(struct cmdlog *log)
 	INVARIANT(!log->scan.is_running);
 	log->scan = (struct cmdlog_scan){
 		.is_running = true,
-		.next_page = log->floor_cell,
-		.end_page = log->floor_cell,
-		.chained_end_cell = log->floor_cell,
-		.found = { .first_torn_cell = CMDLOG_CELL_NONE },
+		.chained_end_cell = log->base_cell,
 	};
+	if (log->base_index != 0) {
+		const struct cmdlog_entry *base = cmdlog_entry_at(log, log->base_index);
+		log->scan.chained = (struct cmdlog_turn){ base->boot_no, base->group_seq };
+	}
 }
 
 static bool
-page_is_blank(const uint8_t *page)
+is_before(struct cmdlog_turn a, struct cmdlog_turn b)
 {
-	/* All bytes equal their right neighbour and the first one is zero. */
-	return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0;
+	return a.boot_no != b.boot_no ? a.boot_no < b.boot_no : a.group_seq < b.group_seq;
 }
 
-static void
-page_torn(struct cmdlog_scan *scan, uint64_t cell)
+static struct cmdlog_turn
+turn_of(const struct page_identity *group)
 {
-	scan->found.pages_torn++;
-	scan->found.first_torn_cell = min_u64(scan->found.first_torn_cell, cell);
-	scan->is_gathering = false;
+	return (struct cmdlog_turn){ group->boot_no, group->group_seq };
 }
 
+/* Takes note of a group. False: it contradicts what came before. */
 static bool
-is_same_group(const struct page_identity *a, const struct page_identity *b)
-{
-	return a->boot_no == b->boot_no && a->group_seq == b->group_seq &&
-	       a->first_cell == b->first_cell && a->group_pages == b->group_pages &&
-	       a->acked_floor == b->acked_floor;
-}
-
-/* Takes note of the group that a page belongs to. False: its place contradicts what came before. */
-static bool
-group_enter(struct cmdlog *log, const struct page_identity *identity)
+group_enter(struct cmdlog *log, const struct page_identity *group, bool has_bytes)
 {
 	struct cmdlog_scan *scan = &log->scan;
 
-	if (scan->has_group && is_same_group(&scan->group, identity))
-		return true;
-	scan->is_gathering = false;
-	if (scan->has_group) {
-		const struct page_identity *before = &scan->group;
-		const bool is_same_boot = identity->boot_no == before->boot_no;
-		/* The next boot may begin inside what a torn group of the last one would have
-		 * taken. */
-		const uint64_t earliest =
-		    is_same_boot ? before->first_cell + before->group_pages : before->own_cell + 1;
-		if (identity->boot_no < before->boot_no || identity->first_cell < earliest ||
-		    (is_same_boot && identity->group_seq <= before->group_seq))
-			return false;
+	scan->found.groups_seen++;
+	if (group->cluster_id != log->config.cluster_id ||
+	    group->group_pages > log->group_pages_max ||
+	    (scan->has_group && !is_before(turn_of(&scan->group), turn_of(group)))) {
+		scan->found.groups_foreign++;
+		return false;
 	}
 	scan->has_group = true;
-	scan->group = *identity;
-	scan->found.acked_floor = max_u64(scan->found.acked_floor, identity->acked_floor);
-	if (identity->boot_no >= log->config.boot_no)
+	scan->group = *group;
+	scan->page = 0;
+	scan->has_hole = false;
+	scan->found.acked_floor = max_u64(scan->found.acked_floor, group->acked_floor);
+	if (group->boot_no >= log->config.boot_no)
 		scan->is_from_later_boot = true;
+	scan->found.groups_torn += !has_bytes;
 	return true;
 }
 
-/* Whether just @missing pages may have lain in the @gap between the last block that chained and the
- * one being gathered. At the area's end fewer cells than the largest block has may be unused. */
+/* ---- what is missing ---- */
+
+/* Whether just @missing pages may have lain in the @gap between the last block that chained and
+ * this one. At the area's end fewer cells than the largest block has may be unused. */
 static bool
-is_gap_of(const struct cmdlog *log, uint64_t gap, uint64_t missing)
+is_gap_of(const struct cmdlog *log, uint64_t cell, uint64_t missing)
 {
-	const uint64_t area = log->config.area_pages;
-	const bool is_next_lap = log->scan.chained_end_cell / area != log->scan.first_cell / area;
+	const uint64_t area = log->config.area_cells, end = log->scan.chained_end_cell;
+	const uint64_t gap = cell - end;
+	const bool is_next_lap = end / area != cell / area;
 
 	return gap == missing ||
 	       (is_next_lap && gap > missing && gap - missing < log->block_pages_max);
 }
 
-/* A whole block that does not chain onto the log. Groups of one boot lie without gaps, so the
- * number of cells between the last block that chained and this one says whether exactly the blocks
- * between the two are missing: then the write was cut short and its loss shows only in acked_floor.
- * Anything else means that a group that superseded our tail is missing, and as such a group is
- * written alone, it was durable before this one was written. */
+/* Of a group that was written before groups told their branch: such stores had one device, and the
+ * groups of a boot lay without gaps. So the number of cells between the last block that chained and
+ * this one says whether exactly the blocks between the two are missing: then the write was cut
+ * short. Anything else means that a group which superseded our tail is missing, and as such a group
+ * is written alone, it was durable before this one was written. */
+static bool
+is_branch_missing_by_cells(const struct cmdlog *log, const struct block_hdr *hdr)
+{
+	const struct cmdlog_scan *scan = &log->scan;
+	const struct page_identity *group = &scan->group;
+	const bool is_same_boot = scan->has_chained && scan->chained.boot_no == group->boot_no;
+	const uint64_t cell = group->first_cell + scan->page;
+
+	if (is_same_boot ? group->group_seq <= scan->chained.group_seq + 1
+			 : group->group_seq == 1 && scan->page != 0)
+		return false; /* what is missing lies inside this very group */
+	if (hdr->log_index <= log->last_index + 1 || hdr->page_lsn <= log->next_page_lsn)
+		return true;
+	const uint64_t missing = hdr->page_lsn - log->next_page_lsn;
+	if (is_same_boot)
+		return !is_gap_of(log, cell, missing);
+	/* Remains of earlier crashes may lie between boots. */
+	return group->group_seq == 1 || cell - scan->chained_end_cell < missing;
+}
+
+/* The first group of a branch was durable before the second was written, and what it chains onto
+ * before itself. */
+static bool
+is_branch_missing(const struct cmdlog *log)
+{
+	const struct cmdlog_scan *scan = &log->scan;
+	const struct page_identity *group = &scan->group;
+	const uint64_t back = min_u64(group->branch_group - 1, group->group_seq - 1);
+	const struct cmdlog_turn first = { group->boot_no, group->group_seq - back };
+
+	if (!is_before(scan->chained, first))
+		return false; /* the log has the beginning of this branch */
+	return group->branch_group != 1 || !scan->has_hole;
+}
+
+/* A whole block that does not chain onto the log. Writes of one branch that were cut short leave
+ * holes, and what was acknowledged of them shows in acked_floor. */
 static void
 orphan_judge(struct cmdlog *log, const struct block_hdr *hdr)
 {
 	struct cmdlog_scan *scan = &log->scan;
-	const struct page_identity *group = &scan->group, *chained = &scan->chained_group;
-	const bool is_same_boot = scan->has_chained && chained->boot_no == group->boot_no;
-	const uint64_t gap = scan->first_cell - scan->chained_end_cell;
 
 	scan->found.blocks_orphaned++;
-	if (is_same_boot ? group->group_seq <= chained->group_seq + 1
-			 : group->group_seq == 1 && scan->first_cell != group->first_cell)
-		return; /* what is missing lies inside this very group */
-	bool is_torn = hdr->log_index > log->last_index + 1 && hdr->page_lsn > log->next_page_lsn;
-	if (is_torn) {
-		const uint64_t missing = hdr->page_lsn - log->next_page_lsn;
-		if (is_same_boot)
-			is_torn = is_gap_of(log, gap, missing);
-		else /* remains of earlier crashes may lie between boots */
-			is_torn = group->group_seq != 1 && gap >= missing;
-	}
-	if (!is_torn) {
+	if (scan->group.branch_group != 0 ? is_branch_missing(log)
+					  : is_branch_missing_by_cells(log, hdr)) {
 		scan->is_branch_lost = true;
 		scan->branch_floor = max_u64(scan->branch_floor, hdr->log_index);
 	}
 }
+
+/* ---- blocks ---- */
 
 static void
 block_supersede(struct cmdlog *log, uint64_t keep_index)
@@ -135,208 +146,114 @@ block_supersede(struct cmdlog *log, uint64_t keep_index)
 	log->last_index = keep_index;
 }
 
-/* The gathered block becomes the last of the log. */
+/* The block at scan->page becomes the last of the log. */
 static void
-block_push(struct cmdlog *log, const struct block_hdr *hdr)
+block_push(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block)
 {
 	struct cmdlog_scan *scan = &log->scan;
 
 	if (hdr->log_index - 1 < log->last_index)
 		block_supersede(log, hdr->log_index - 1);
-	cmdlog_push(log, hdr, block_chain(log->config.ring + PAGE_PAYLOAD_OFFSET),
-		    scan->first_cell);
+	cmdlog_push(log, hdr, block_chain(block + PAGE_PAYLOAD_OFFSET), &scan->group, scan->page);
 	scan->has_chained = true;
-	scan->chained_group = scan->group;
-	scan->chained_end_cell = scan->first_cell + hdr->pages;
+	scan->chained = turn_of(&scan->group);
+	scan->chained_end_cell = scan->group.first_cell + scan->page + hdr->pages;
 	if (scan->is_branch_lost && log->last_index >= scan->branch_floor)
 		scan->is_branch_lost = false;
 }
 
-/* The block that was gathered is complete. One that supersedes a tail waits until the caller has
- * seen that tail. */
-static void
-block_take(struct cmdlog *log)
+static bool
+is_chained(const struct cmdlog *log, const struct block_hdr *hdr)
 {
-	struct cmdlog_scan *scan = &log->scan;
-	const uint8_t *bytes = log->config.ring;
-	struct block_hdr hdr;
+	const uint64_t before = hdr->log_index - 1;
 
-	scan->is_gathering = false;
-	if (cmdlog_block_verify(log, bytes, scan->pages_want, &hdr) != TERN_OK ||
-	    !hash128_equal(block_content_hash(bytes, hdr.payload_bytes), hdr.content_hash)) {
-		page_torn(scan, scan->first_cell);
-		return;
-	}
-	const uint64_t before = hdr.log_index - 1;
-	if (before < log->base_index) {
-		/* What the checkpoint covers was never written behind its own end. */
-		scan->is_branch_lost = true;
-		scan->branch_floor = UINT64_MAX;
-		return;
-	}
-	if (before > log->last_index || hdr.page_lsn != cmdlog_page_end(log, before) ||
-	    !hash128_equal(hdr.prev_chain, cmdlog_chain(log, before)) ||
-	    hdr.time_ns <= cmdlog_time(log, before) ||
-	    hdr.log_index - log->base_index > log->config.blocks_max - (log->base_index != 0)) {
-		orphan_judge(log, &hdr);
-		return;
-	}
-	if (before == log->last_index) {
-		block_push(log, &hdr);
-		return;
-	}
-	scan->is_cut_pending = true;
-	scan->superseding = hdr;
+	return before <= log->last_index && hdr->page_lsn == cmdlog_page_end(log, before) &&
+	       hash128_equal(hdr->prev_chain, cmdlog_chain(log, before)) &&
+	       hdr->time_ns > cmdlog_time(log, before) &&
+	       hdr->log_index - log->base_index <= log->config.blocks_max - (log->base_index != 0);
 }
 
-/* Begins to gather the block whose first page this is. */
-static bool
-block_begin(struct cmdlog *log, const uint8_t *page, const struct page_content *content)
+/* What a checkpoint covers was never written behind its own end; but the group that its last block
+ * lies in holds earlier ones as well. */
+static void
+below_base_judge(struct cmdlog *log)
 {
 	struct cmdlog_scan *scan = &log->scan;
-	const uint64_t cell = scan->group.own_cell;
-	struct block_hdr hdr;
 
-	if (content->used_bytes < BLOCK_HDR_BYTES ||
-	    block_hdr_decode(page + PAGE_PAYLOAD_OFFSET, &hdr) != TERN_OK ||
-	    hdr.pages > log->ring_pages ||
-	    cell + hdr.pages > scan->group.first_cell + scan->group.group_pages)
+	if (!is_before(scan->chained, turn_of(&scan->group)) ||
+	    scan->group.first_cell < log->base_cell)
+		return;
+	scan->is_branch_lost = true;
+	scan->branch_floor = UINT64_MAX;
+}
+
+/* A block that verifies. False: it supersedes a tail, and waits until the caller has seen it. */
+static bool
+block_take(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block)
+{
+	struct cmdlog_scan *scan = &log->scan;
+
+	if (hdr->log_index <= log->base_index) {
+		below_base_judge(log);
+		return true;
+	}
+	if (!is_chained(log, hdr)) {
+		orphan_judge(log, hdr);
+		return true;
+	}
+	if (hdr->log_index - 1 < log->last_index) {
+		scan->is_cut_pending = true;
+		scan->superseding = *hdr;
 		return false;
-	scan->is_gathering = true;
-	scan->gathering = *content;
-	scan->pages_have = 0;
-	scan->pages_want = hdr.pages;
-	scan->first_cell = cell;
+	}
+	block_push(log, hdr, block);
 	return true;
 }
 
-/* A page whose identity is ours and in order. */
-static void
-page_take(struct cmdlog *log, const uint8_t *page)
+/* Whether a whole block begins at @page of the group. */
+static bool
+block_find(const struct cmdlog *log, const uint8_t *at, uint32_t pages_left, struct block_hdr *hdr)
 {
-	struct cmdlog_scan *scan = &log->scan;
-	const uint64_t cell = scan->group.own_cell;
 	struct page_content content;
 
-	if (page_content_open(page, &content) != TERN_OK) {
-		page_torn(scan, cell);
-		return;
-	}
-	if (content.cluster_id != log->config.cluster_id || content.shard != log->config.shard) {
-		scan->found.pages_foreign++;
-		scan->is_gathering = false;
-		return;
-	}
-	if (content.page_in_block == 0) {
-		if (!block_begin(log, page, &content)) {
-			page_torn(scan, cell);
-			return;
-		}
-	} else if (!scan->is_gathering || content.page_in_block != scan->pages_have ||
-		   content.log_index != scan->gathering.log_index ||
-		   content.term != scan->gathering.term) {
-		scan->is_gathering = false; /* the block's earlier pages are missing */
-		return;
-	}
-	memcpy(log->config.ring + (size_t)scan->pages_have * PAGE_BYTES, page, PAGE_BYTES);
-	scan->pages_have++;
-	if (scan->pages_have == scan->pages_want)
-		block_take(log);
+	return page_content_open(at, &content) == TERN_OK && content.page_in_block == 0 &&
+	       content.used_bytes >= BLOCK_HDR_BYTES &&
+	       block_hdr_decode(at + PAGE_PAYLOAD_OFFSET, hdr) == TERN_OK &&
+	       hdr->pages <= pages_left && hdr->pages <= log->block_pages_max &&
+	       cmdlog_block_verify(log, at, hdr->pages, hdr) == TERN_OK &&
+	       hash128_equal(block_content_hash(at, hdr->payload_bytes), hdr->content_hash);
 }
 
-/* This log's page, of another lap than the scan is in. */
-static bool
-is_other_lap(const struct cmdlog *log, const struct page_identity *identity, uint64_t cell)
-{
-	const uint64_t own = identity->own_cell;
-
-	return identity->cluster_id == log->config.cluster_id &&
-	       identity->node_id == log->config.node_id && own != cell &&
-	       own % log->config.area_pages == cell % log->config.area_pages;
-}
-
-static void
-page_scan(struct cmdlog *log, uint64_t cell, const uint8_t *page)
+enum cmdlog_scan_state
+cmdlog_scan_group(struct cmdlog *log, const struct page_identity *group, const uint8_t *bytes)
 {
 	struct cmdlog_scan *scan = &log->scan;
-	struct page_identity identity;
-
-	scan->found.pages_seen++;
-	if (page_is_blank(page)) {
-		scan->found.pages_blank++;
-		scan->blank_run++;
-		scan->is_gathering = false;
-		return;
-	}
-	const bool is_whole = page_identity_decode(page, &identity) == TERN_OK;
-	if (is_whole && is_other_lap(log, &identity, cell)) {
-		scan->found.pages_stale++;
-		scan->blank_run++;
-		scan->is_gathering = false;
-		scan->is_overwritten |= identity.own_cell > cell;
-		return;
-	}
-	scan->blank_run = 0;
-	scan->end_page = cell + 1;
-	if (!is_whole) {
-		page_torn(scan, cell);
-		return;
-	}
-	if (identity.cluster_id != log->config.cluster_id ||
-	    identity.node_id != log->config.node_id || identity.k != 1 || identity.m != 0 ||
-	    identity.column != 0 || identity.own_cell != cell ||
-	    identity.own_cell - identity.first_cell >= identity.group_pages ||
-	    !group_enter(log, &identity)) {
-		scan->found.pages_foreign++;
-		scan->is_gathering = false;
-		return;
-	}
-	scan->group.own_cell = cell;
-	page_take(log, page);
-}
-
-enum tern_err
-cmdlog_scan_pages(struct cmdlog *log, uint64_t cell, const uint8_t *bytes, uint32_t pages,
-		  enum cmdlog_scan_state *state)
-{
-	struct cmdlog_scan *scan = &log->scan;
+	struct block_hdr hdr;
 
 	INVARIANT(scan->is_running);
-	INVARIANT(cell == scan->next_page);
-	if (pages > cmdlog_scan_pages_max(log))
-		return TERN_ERR_TOO_LARGE;
 	if (scan->is_cut_pending) {
+		INVARIANT(group->group_seq == scan->group.group_seq);
 		scan->is_cut_pending = false;
-		block_push(log, &scan->superseding);
+		hdr = scan->superseding;
+		block_push(log, &hdr, bytes + (size_t)scan->page * PAGE_BYTES);
+		scan->page += hdr.pages;
+	} else if (!group_enter(log, group, bytes != NULL) || bytes == NULL) {
+		return CMDLOG_SCAN_MORE;
 	}
-	for (uint32_t i = 0; i < pages && scan->blank_run < CMDLOG_SCAN_BLANK_PAGES; i++) {
-		page_scan(log, cell + i, bytes + (size_t)i * PAGE_BYTES);
-		if (scan->is_cut_pending) {
-			scan->next_page = cell + i + 1;
-			*state = CMDLOG_SCAN_CUT;
-			return TERN_OK;
+	while (scan->page < group->group_pages) {
+		const uint8_t *at = bytes + (size_t)scan->page * PAGE_BYTES;
+		if (!block_find(log, at, group->group_pages - scan->page, &hdr)) {
+			scan->found.groups_torn += !scan->has_hole;
+			scan->found.pages_torn++;
+			scan->has_hole = true;
+			scan->page++;
+			continue;
 		}
+		if (!block_take(log, &hdr, at))
+			return CMDLOG_SCAN_CUT;
+		scan->page += hdr.pages;
 	}
-	scan->next_page = cell + pages;
-	*state = scan->blank_run >= CMDLOG_SCAN_BLANK_PAGES ||
-			 scan->next_page == log->floor_cell + log->config.area_pages
-		     ? CMDLOG_SCAN_DONE
-		     : CMDLOG_SCAN_MORE;
-	return TERN_OK;
-}
-
-uint64_t
-cmdlog_scan_next(const struct cmdlog *log)
-{
-	return log->scan.next_page;
-}
-
-uint64_t
-cmdlog_scan_pages_max(const struct cmdlog *log)
-{
-	const uint64_t area = log->config.area_pages, next = log->scan.next_page;
-
-	return min_u64(area - next % area, log->floor_cell + area - next);
+	return CMDLOG_SCAN_MORE;
 }
 
 bool
@@ -355,26 +272,30 @@ cmdlog_scan_cut(const struct cmdlog *log, struct cmdlog_cut *cut)
 }
 
 void
-cmdlog_scan_end(struct cmdlog *log, struct cmdlog_recovery *recovery)
+cmdlog_scan_end(struct cmdlog *log, const struct cmdlog_area *area,
+		struct cmdlog_recovery *recovery)
 {
 	struct cmdlog_scan *scan = &log->scan;
 	uint64_t commit_floor = log->base_index;
 
 	INVARIANT(scan->is_running && !scan->is_cut_pending);
+	INVARIANT(area->end_cell >= log->base_cell);
 	for (uint64_t i = log->base_index + 1; i <= log->last_index; i++)
 		commit_floor = max_u64(commit_floor, cmdlog_entry_at(log, i)->commit_index);
 	log->written_index = log->last_index;
 	log->durable_index = log->last_index;
-	log->next_cell = scan->end_page;
+	log->end_cell = area->end_cell;
+	log->room = area->room;
+	log->is_forked = true;
 	log->resident_start = log->next_page_lsn;
 	log->touched_end = log->next_page_lsn;
 	scan->found.last_index = log->last_index;
 	scan->found.commit_floor = min_u64(commit_floor, log->last_index);
 	scan->found.is_damaged = log->last_index < scan->found.acked_floor ||
 				 scan->is_branch_lost || scan->is_from_later_boot ||
-				 scan->is_overwritten;
+				 area->is_overwritten;
 	scan->found.is_untrusted = scan->is_from_later_boot;
-	scan->found.is_overwritten = scan->is_overwritten;
+	scan->found.is_overwritten = area->is_overwritten;
 	scan->is_running = false;
 	*recovery = scan->found;
 }

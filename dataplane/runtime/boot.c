@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Start-up of a data node on storage that exists: the newest good superblock, a higher boot number
- * made durable before anything else, a checkpoint, then the recovery scan of the log behind it.
- * Storage is never created or repaired here.
+ * Start-up of a data node on storage that exists: which devices count, a higher boot number made
+ * durable before anything else, a checkpoint, then the recovery scan of the log behind it. Storage
+ * is never created here; what a crash left unfinished is made whole.
  */
 #include "dataplane/runtime/runtime_internal.h"
 
@@ -15,24 +15,46 @@ give_up(struct runtime *rt, enum runtime_boot verdict)
 	return verdict;
 }
 
-bool
-boot_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t at,
-	   uint32_t pages)
+static bool
+blob_read(struct runtime *rt)
 {
-	if (storage_queue(rt, kind, page, rt->boot.buffer + (uint64_t)at * PAGE_BYTES, pages,
-			  storage_user_make(USER_BOOT, 0, 0)) != TERN_OK)
+	if (stripe_store_blob_read(rt->store, &rt->boot.blob, rt->boot.distrust, rt->now_ns) !=
+	    TERN_OK)
 		return false;
 	rt->boot.in_flight++;
 	return true;
 }
 
-void
-boot_on_completion(struct runtime *rt, const struct disk_completion *completion)
+bool
+boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t pages)
 {
-	INVARIANT(rt->boot.in_flight != 0);
-	rt->boot.in_flight--;
-	if (completion->err != TERN_OK)
-		rt->boot.is_failed = true;
+	rt->boot.blob = storage_blob(rt, first_page, page, rt->boot.buffer, pages);
+	rt->boot.blob.user = storage_user_make(USER_BOOT, 0, 0);
+	rt->boot.distrust = 0;
+	return blob_read(rt);
+}
+
+bool
+boot_read_again(struct runtime *rt)
+{
+	return stripe_blob_distrust_next(runtime_geometry(rt), &rt->boot.distrust) && blob_read(rt);
+}
+
+void
+boot_on_completion(struct runtime *rt, enum tern_err err)
+{
+	struct boot *boot = &rt->boot;
+
+	INVARIANT(boot->in_flight != 0);
+	boot->in_flight--;
+	/* What was not readable when it was found was never called durable. */
+	const bool is_torn = boot->phase == BOOT_REPAIR && err == TERN_ERR_CORRUPT &&
+			     !boot->is_recent_whole[boot->repaired_count % STRIPE_GROUPS_MAX];
+	/* Without columns that are not to blame nothing may come of it. */
+	const bool is_try =
+	    boot->phase == BOOT_CHECKPOINT && err == TERN_ERR_CORRUPT && boot->distrust != 0;
+	if (err != TERN_OK && !is_torn && !is_try)
+		boot->is_failed = true;
 }
 
 static bool
@@ -41,69 +63,63 @@ is_ours(const struct runtime *rt, const struct superblock *superblock)
 	const struct runtime_config *config = &rt->config;
 	const struct shard_record *shard = &superblock->shards[0];
 
-	return (config->cluster_id == 0 || superblock->cluster_id == config->cluster_id) &&
-	       superblock->node_id == config->node_id && superblock->shard_count == 1 &&
-	       shard->shard == config->shard && shard->voters == config->data_nodes &&
-	       shard->witness_id == config->witness_id &&
+	return superblock->shard_count == 1 && shard->shard == config->shard &&
+	       shard->voters == config->data_nodes && shard->witness_id == config->witness_id &&
 	       shard->witness_gen == config->witness_gen &&
-	       superblock->log_pages <= config->log_pages_max;
+	       superblock->log_pages <= config->log_pages_max / config->geometry.k;
 }
 
-/* Chooses the newest good copy. RUNTIME_BOOT_READY: it is in rt->superblock. */
 static enum runtime_boot
-choose_superblock(struct runtime *rt)
+store_refused(struct runtime *rt, enum stripe_start verdict)
 {
-	uint32_t blank_count = 0, foreign_count = 0, best_copy = UINT32_MAX;
-
-	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
-		struct superblock superblock;
-		const enum tern_err err =
-		    superblock_decode(rt->boot.buffer + i * PAGE_BYTES, &superblock);
-
-		blank_count += err == TERN_ERR_BLANK;
-		foreign_count += err == TERN_ERR_FOREIGN || err == TERN_ERR_VERSION;
-		if (err == TERN_OK &&
-		    (best_copy == UINT32_MAX || superblock.sequence > rt->superblock.sequence)) {
-			best_copy = i;
-			rt->superblock = superblock;
-		}
+	rt->boot.store = verdict;
+	switch (verdict) {
+	case STRIPE_START_BLANK:
+		return give_up(rt, RUNTIME_BOOT_BLANK);
+	case STRIPE_START_CORRUPT:
+		return give_up(rt, RUNTIME_BOOT_CORRUPT);
+	case STRIPE_START_BLANK_DEVICE:
+	case STRIPE_START_FOREIGN:
+	case STRIPE_START_VERSION:
+	case STRIPE_START_SWAPPED:
+	case STRIPE_START_CLONED:
+	case STRIPE_START_GEOMETRY:
+	case STRIPE_START_TOO_SMALL:
+		return give_up(rt, RUNTIME_BOOT_FOREIGN);
+	case STRIPE_START_MORE:
+	case STRIPE_START_READY:
+	case STRIPE_START_TOO_FEW:
+	case STRIPE_START_STALE:
+	case STRIPE_START_IO:
+		break;
 	}
-	if (best_copy == UINT32_MAX)
-		return blank_count == SUPERBLOCK_COPIES ? RUNTIME_BOOT_BLANK
-		       : foreign_count != 0             ? RUNTIME_BOOT_FOREIGN
-							: RUNTIME_BOOT_CORRUPT;
+	return give_up(rt, RUNTIME_BOOT_IO);
+}
+
+const char *
+runtime_boot_store(const struct runtime *rt, uint32_t *device)
+{
+	*device = stripe_store_start_device(rt->store);
+	return rt->boot.store == STRIPE_START_MORE ? NULL : stripe_start_text(rt->boot.store);
+}
+
+static enum runtime_boot
+store_start(struct runtime *rt)
+{
+	const enum stripe_start verdict = stripe_store_start(rt->store, rt->now_ns);
+
+	if (verdict == STRIPE_START_MORE)
+		return RUNTIME_BOOT_MORE;
+	if (verdict != STRIPE_START_READY)
+		return store_refused(rt, verdict);
+	rt->superblock = *stripe_store_superblock(rt->store);
 	if (!is_ours(rt, &rt->superblock))
-		return RUNTIME_BOOT_FOREIGN;
-	/* The half that holds the newest copy is left alone. */
-	rt->meta.next_copy = best_copy < SUPERBLOCK_COPIES / 2 ? SUPERBLOCK_COPIES / 2 : 0;
-	return RUNTIME_BOOT_READY;
-}
-
-static enum runtime_boot
-write_superblock(struct runtime *rt)
-{
+		return give_up(rt, RUNTIME_BOOT_FOREIGN);
 	rt->superblock.boot_no++;
-	rt->superblock.sequence++;
-	superblock_encode(rt->boot.buffer, &rt->superblock);
-	for (uint32_t i = 0; i < SUPERBLOCK_COPIES / 2; i++)
-		if (!boot_queue(rt, DISK_WRITE, rt->meta.next_copy + i, 0, 1))
-			return give_up(rt, RUNTIME_BOOT_IO);
-	rt->meta.next_copy = (rt->meta.next_copy + SUPERBLOCK_COPIES / 2) % SUPERBLOCK_COPIES;
-	rt->boot.phase = BOOT_WRITE_SUPERBLOCK;
-	return RUNTIME_BOOT_MORE;
-}
-
-static enum runtime_boot
-scan_read(struct runtime *rt)
-{
-	const uint64_t cell = cmdlog_scan_next(rt->log);
-
-	rt->boot.next_cell = cell;
-	rt->boot.pages = (uint32_t)min_u64(RUNTIME_BOOT_PAGES, cmdlog_scan_pages_max(rt->log));
-	if (!boot_queue(rt, DISK_READ,
-			rt->superblock.log_first_page + cmdlog_area_page(rt->log, cell), 0,
-			rt->boot.pages))
-		return give_up(rt, RUNTIME_BOOT_IO);
+	stripe_store_update(rt->store, &rt->superblock, storage_user_make(USER_BOOT, 0, 0));
+	rt->boot.in_flight++;
+	rt->boot.phase = BOOT_NUMBER;
+	stripe_store_submit(rt->store);
 	return RUNTIME_BOOT_MORE;
 }
 
@@ -119,6 +135,8 @@ boot_base_of(const struct superblock_base *base)
 		.page_end = base->page_end,
 		.time_ns = base->time_ns,
 		.next_cell = base->next_cell,
+		.boot_no = base->boot_no,
+		.group_seq = base->group_seq,
 	};
 }
 
@@ -129,13 +147,13 @@ scan_begin(struct runtime *rt)
 	const struct cmdlog_config log = {
 		.cluster_id = rt->superblock.cluster_id,
 		.shard = config->shard,
-		.node_id = config->node_id,
 		.boot_no = rt->superblock.boot_no,
-		.pool_gen = rt->superblock.pool_gen,
 		.ring = config->ring,
 		.ring_bytes = config->ring_bytes,
 		.command_bytes_max = config->command_bytes_max,
-		.area_pages = rt->superblock.log_pages,
+		.area_cells = rt->superblock.log_pages * stripe_devices(config->geometry),
+		.data_columns = config->geometry.k,
+		.parity = config->geometry.m,
 		.blocks_max = config->log_pages_max,
 		.entries = rt->entries,
 		.groups_in_flight_max = config->groups_in_flight_max,
@@ -152,8 +170,9 @@ scan_begin(struct runtime *rt)
 		cmdlog_set_base(rt->log, &base);
 	}
 	cmdlog_scan_begin(rt->log);
+	stripe_store_scan_begin(rt->store, shard->base.next_cell);
 	rt->boot.phase = BOOT_SCAN;
-	return scan_read(rt);
+	return RUNTIME_BOOT_MORE;
 }
 
 static enum runtime_boot
@@ -253,29 +272,99 @@ export_superseded(struct runtime *rt)
 	return true;
 }
 
+static void
+recent_note(struct runtime *rt, const struct stripe_scanned *scanned)
+{
+	struct boot *boot = &rt->boot;
+	const uint64_t at = boot->recent_count++ % STRIPE_GROUPS_MAX;
+
+	boot->recent[at] =
+	    (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages };
+	boot->is_recent_whole[at] = scanned->is_whole;
+}
+
+/* Offers the group that was found. False: call again. */
+static bool
+group_offer(struct runtime *rt)
+{
+	const struct stripe_scanned *scanned = &rt->boot.scanned;
+
+	/* Each round but the first takes at least one block. */
+	do {
+		if (!export_superseded(rt))
+			return false;
+	} while (cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes) == CMDLOG_SCAN_CUT);
+	recent_note(rt, scanned);
+	rt->boot.has_scanned = false;
+	return true;
+}
+
+static enum runtime_boot
+scan_end(struct runtime *rt)
+{
+	struct boot *boot = &rt->boot;
+
+	const struct stripe_scan_stats *stats = stripe_store_scan_stats(rt->store);
+	const struct cmdlog_area area = {
+		.end_cell = stats->end_cell,
+		.room = storage_room(rt),
+		.is_overwritten = stats->pages_later != 0,
+	};
+
+	cmdlog_scan_end(rt->log, &area, &boot->recovery);
+	if (boot->recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED) &&
+	    !repair_begin(rt, &boot->recovery))
+		return give_up(rt, RUNTIME_BOOT_DAMAGED);
+	if (boot->recent_count > STRIPE_GROUPS_MAX)
+		boot->repaired_count = boot->recent_count - STRIPE_GROUPS_MAX;
+	/* Without parity there is nothing to make good. */
+	if (runtime_geometry(rt).m == 0)
+		boot->repaired_count = boot->recent_count;
+	boot->phase = BOOT_REPAIR;
+	return RUNTIME_BOOT_MORE;
+}
+
 static enum runtime_boot
 scan_more(struct runtime *rt)
 {
-	struct cmdlog_recovery recovery;
-	enum cmdlog_scan_state state = CMDLOG_SCAN_CUT;
+	struct boot *boot = &rt->boot;
 
-	/* Each round but the first takes at least one page. */
-	while (state == CMDLOG_SCAN_CUT) {
-		const uint64_t next = cmdlog_scan_next(rt->log);
-		const uint64_t at = next - rt->boot.next_cell;
-		if (!export_superseded(rt))
+	if (boot->has_scanned && !group_offer(rt))
+		return RUNTIME_BOOT_MORE;
+	for (uint32_t i = 0; i < RUNTIME_SCAN_GROUPS_MAX; i++) {
+		switch (stripe_store_scan(rt->store, rt->now_ns, &boot->scanned)) {
+		case STRIPE_SCAN_MORE:
 			return RUNTIME_BOOT_MORE;
-		if (cmdlog_scan_pages(rt->log, next, rt->boot.buffer + at * PAGE_BYTES,
-				      rt->boot.pages - (uint32_t)at, &state) != TERN_OK)
-			return give_up(rt, RUNTIME_BOOT_CORRUPT);
+		case STRIPE_SCAN_GROUP:
+			boot->has_scanned = true;
+			if (!group_offer(rt))
+				return RUNTIME_BOOT_MORE;
+			break;
+		case STRIPE_SCAN_DONE:
+			return scan_end(rt);
+		case STRIPE_SCAN_FAILED:
+			return give_up(rt, RUNTIME_BOOT_IO);
+		}
 	}
-	if (state == CMDLOG_SCAN_MORE)
-		return scan_read(rt);
-	cmdlog_scan_end(rt->log, &recovery);
-	if (recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED) &&
-	    !repair_begin(rt, &recovery))
-		return give_up(rt, RUNTIME_BOOT_DAMAGED);
-	return core_begin(rt, &recovery);
+	return RUNTIME_BOOT_MORE;
+}
+
+/* Groups that were on their way when the node ended may be readable and yet lack columns: they are
+ * as good as others before this node says that it has them. Earlier ones were, before later ones
+ * were begun. */
+static enum runtime_boot
+repair_more(struct runtime *rt, bool has_ended)
+{
+	struct boot *boot = &rt->boot;
+
+	boot->repaired_count += has_ended;
+	if (boot->repaired_count == boot->recent_count)
+		return core_begin(rt, &boot->recovery);
+	if (stripe_store_repair(rt->store, boot->recent[boot->repaired_count % STRIPE_GROUPS_MAX],
+				storage_user_make(USER_BOOT, 0, 0), rt->now_ns) != TERN_OK)
+		return give_up(rt, RUNTIME_BOOT_IO);
+	boot->in_flight++;
+	return RUNTIME_BOOT_MORE;
 }
 
 enum runtime_boot
@@ -284,30 +373,25 @@ runtime_boot_turn(struct runtime *rt)
 	rt->now_ns = rt->config.clock.ops->monotonic_ns(rt->config.clock.clock);
 	if (rt->boot.verdict != 0)
 		return rt->boot.verdict;
-	if (rt->boot.in_flight == 0 && rt->boot.phase == BOOT_READ_SUPERBLOCK &&
-	    !rt->boot.is_started) {
-		rt->boot.is_started = true;
-		if (!boot_queue(rt, DISK_READ, 0, 0, SUPERBLOCK_COPIES))
-			return give_up(rt, RUNTIME_BOOT_IO);
-	}
-	rt->config.disk.ops->submit(rt->config.disk.disk);
-	(void)storage_poll(rt);
+	const bool was_busy = rt->boot.in_flight != 0;
+	if (was_busy)
+		(void)storage_poll(rt);
 	if (rt->boot.in_flight != 0)
 		return RUNTIME_BOOT_MORE;
 	if (rt->boot.is_failed)
 		return give_up(rt, RUNTIME_BOOT_IO);
 	switch (rt->boot.phase) {
-	case BOOT_READ_SUPERBLOCK: {
-		const enum runtime_boot verdict = choose_superblock(rt);
-		return verdict == RUNTIME_BOOT_READY ? write_superblock(rt) : give_up(rt, verdict);
-	}
-	case BOOT_WRITE_SUPERBLOCK:
+	case BOOT_STORE:
+		return store_start(rt);
+	case BOOT_NUMBER:
 		rt->boot.phase = BOOT_CHECKPOINT;
 		return checkpoint_read(rt);
 	case BOOT_CHECKPOINT:
 		return checkpoint_read(rt);
 	case BOOT_SCAN:
 		return scan_more(rt);
+	case BOOT_REPAIR:
+		return repair_more(rt, was_busy);
 	case BOOT_DONE:
 		break;
 	}

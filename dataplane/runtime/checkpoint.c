@@ -89,7 +89,10 @@ checkpoint_open(struct runtime *rt)
 		return;
 	c->phase = CHECKPOINT_IDLE;
 	c->slot_pages = rt->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS;
-	c->interval_pages = interval_pages_of(rt->superblock.log_pages);
+	/* Blocks of one page take the most cells. */
+	const struct stripe_geometry geometry = runtime_geometry(rt);
+	c->interval_pages = interval_pages_of(rt->superblock.log_pages * stripe_devices(geometry) /
+					      (1 + geometry.m));
 	c->entries_max = ENTRIES_MIN;
 	note_durable(rt);
 }
@@ -195,10 +198,13 @@ queue(struct runtime *rt, uint64_t page, uint32_t pages)
 {
 	struct checkpointer *c = &rt->checkpoint;
 
-	INVARIANT(!c->is_writing && page + pages <= c->slot_pages);
-	if (storage_queue(rt, DISK_WRITE, slot_page(rt, c->slot) + page, c->buffer, pages,
-			  storage_user_make(USER_CHECKPOINT, 0, 0)) != TERN_OK)
+	struct stripe_blob blob = storage_blob(rt, slot_page(rt, c->slot), page, c->buffer, pages);
+
+	INVARIANT(!c->is_writing && storage_blob_end(rt, page + pages) <= c->slot_pages);
+	blob.user = storage_user_make(USER_CHECKPOINT, 0, 0);
+	if (stripe_store_blob_write(rt->store, &blob, rt->now_ns) != TERN_OK)
 		return false;
+	stripe_store_submit(rt->store);
 	c->is_writing = true;
 	return true;
 }
@@ -230,7 +236,7 @@ chunks_turn(struct runtime *rt)
 	if (c->is_writing)
 		return false;
 	if (c->is_sealed) {
-		if (page + c->pages > c->slot_pages) {
+		if (storage_blob_end(rt, page + c->pages) > c->slot_pages) {
 			give_up(rt);
 			return true;
 		}
@@ -329,6 +335,7 @@ checkpoint_superblock_done(struct runtime *rt)
 
 	if (c->is_base_written) {
 		cmdlog_reclaim(rt->log, c->base_index);
+		storage_release(rt, rt->superblock.shards[0].base.next_cell);
 		core_reclaim(rt->core, c->base_index);
 		c->base_index = 0;
 	}
@@ -363,18 +370,17 @@ reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
 	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT)
 		/* A master need not have told it in a block: where the log is full, nobody writes
 		 * one. */
-		limit =
-		    min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
+		limit = min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
 	return min_u64(min_u64(limit, source_keeps_index(rt)),
 		       state_committed_index(rt->config.state));
 }
 
 /* Writes a superblock for some gain only. */
 static bool
-is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats, uint64_t limit)
+is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
+	    const struct cmdlog_base *base)
 {
-	const uint64_t gain =
-	    cmdlog_page_end(rt->log, limit) - cmdlog_page_end(rt->log, stats->base_index);
+	const uint64_t gain = base->next_cell - rt->superblock.shards[0].base.next_cell;
 
 	return gain >= stats->area_pages / 16 || stats->used_pages > stats->area_pages / 10 * 9;
 }
@@ -389,10 +395,12 @@ reclaim_turn(struct runtime *rt)
 	struct cmdlog_base base;
 
 	if (limit <= stats.base_index || rt->cut.is_pending || c->base_index != 0 ||
-	    transfer_is_active(rt) || !is_worth_it(rt, &stats, limit))
+	    transfer_is_active(rt))
 		return false;
 	const bool is_there = cmdlog_base_at(rt->log, limit, &base);
 	INVARIANT(is_there && base.next_cell != UINT64_MAX);
+	if (!is_worth_it(rt, &stats, &base))
+		return false;
 	rt->superblock.shards[0].base = (struct superblock_base){
 		.log_index = base.meta.log_index,
 		.term = base.meta.term,
@@ -402,6 +410,8 @@ reclaim_turn(struct runtime *rt)
 		.epoch = base.meta.epoch,
 		.kind = (uint8_t)base.meta.kind,
 		.chain = base.meta.chain,
+		.boot_no = base.boot_no,
+		.group_seq = base.group_seq,
 	};
 	c->base_index = limit;
 	c->is_dirty = true;

@@ -5,43 +5,44 @@
 #define TERN_RUNTIME_LIMITS_H
 
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/stripe/store.h"
 
-#define RUNTIME_EVENTS_MAX   16u
-#define RUNTIME_METAS_MAX    16u
-#define RUNTIME_MGMT_POLL_NS 50000u
-/* Windows of all readers that are being read; besides them the device's queue takes write groups
- * and superblock updates, for which it must have room (disk.queue_depth). */
-#define RUNTIME_READS_IN_FLIGHT_MAX 16u
-#define RUNTIME_QUIET_NS            200000u  /* without traffic */
+#define RUNTIME_EVENTS_MAX          16u
+#define RUNTIME_METAS_MAX           16u
+#define RUNTIME_MGMT_POLL_NS        50000u
+#define RUNTIME_READS_IN_FLIGHT_MAX STRIPE_READS_MAX /* of all readers together */
+#define RUNTIME_QUIET_NS            200000u          /* without traffic */
 #define RUNTIME_MEMORY_NS           5000000u /* after one memory command others may follow */
 #define RUNTIME_WAKE_NS             2000000u /* without blocks so long, a peer may sleep deeply */
 #define RUNTIME_WAKE_BEATS          4u       /* a peer unheard for so many beats wakes nobody */
 
 /* What one turn does at most, and what may wait. */
 #ifdef TERN_TINY_LIMITS
-#define RUNTIME_READS_MAX           16u
-#define RUNTIME_RX_BURSTS_MAX       1u
-#define RUNTIME_TX_FRAMES_MAX       3u
-#define RUNTIME_REQUESTS_MAX        5u
-#define RUNTIME_FULL_BLOCKS_MAX     2u
-#define RUNTIME_APPLY_COMMANDS_MAX  3u
-#define RUNTIME_READER_PAGES        1u
-#define RUNTIME_BOOT_PAGES          3u
-#define RUNTIME_DIVERGENT_CELLS_MAX 2u
-#define RUNTIME_WINDOW_BLOCKS_MAX   8u
-#define RUNTIME_STREAM_BYTES_MAX    (64u * 1024u)
+#define RUNTIME_READS_MAX            16u
+#define RUNTIME_RX_BURSTS_MAX        1u
+#define RUNTIME_TX_FRAMES_MAX        3u
+#define RUNTIME_REQUESTS_MAX         5u
+#define RUNTIME_FULL_BLOCKS_MAX      2u
+#define RUNTIME_APPLY_COMMANDS_MAX   3u
+#define RUNTIME_READER_PAGES         1u
+#define RUNTIME_SCAN_ROWS            8u
+#define RUNTIME_SCAN_GROUPS_MAX      2u
+#define RUNTIME_DIVERGENT_BLOCKS_MAX 2u
+#define RUNTIME_WINDOW_BLOCKS_MAX    8u
+#define RUNTIME_STREAM_BYTES_MAX     (64u * 1024u)
 #else
-#define RUNTIME_READS_MAX           8192u
-#define RUNTIME_RX_BURSTS_MAX       4u
-#define RUNTIME_TX_FRAMES_MAX       64u
-#define RUNTIME_REQUESTS_MAX        1024u /* of one channel */
-#define RUNTIME_FULL_BLOCKS_MAX     8u    /* while all write groups are in flight */
-#define RUNTIME_APPLY_COMMANDS_MAX  2048u
-#define RUNTIME_READER_PAGES        64u  /* of a window, or one larger block */
-#define RUNTIME_BOOT_PAGES          256u /* pages of the log in one read */
-#define RUNTIME_DIVERGENT_CELLS_MAX 256u /* blocks of a tail named in one record */
-#define RUNTIME_WINDOW_BLOCKS_MAX   4096u
-#define RUNTIME_STREAM_BYTES_MAX    (4u * 1024u * 1024u)
+#define RUNTIME_READS_MAX            8192u
+#define RUNTIME_RX_BURSTS_MAX        4u
+#define RUNTIME_TX_FRAMES_MAX        64u
+#define RUNTIME_REQUESTS_MAX         1024u /* of one channel */
+#define RUNTIME_FULL_BLOCKS_MAX      8u    /* while all write groups are in flight */
+#define RUNTIME_APPLY_COMMANDS_MAX   2048u
+#define RUNTIME_READER_PAGES         64u  /* of a window, or one larger block */
+#define RUNTIME_SCAN_ROWS            256u /* of each device in one read; more for large blocks */
+#define RUNTIME_SCAN_GROUPS_MAX      64u
+#define RUNTIME_DIVERGENT_BLOCKS_MAX 256u /* blocks of a tail named in one record */
+#define RUNTIME_WINDOW_BLOCKS_MAX    4096u
+#define RUNTIME_STREAM_BYTES_MAX     (4u * 1024u * 1024u)
 #endif
 
 /* A checkpoint that another node fetches. A peer that lacks a part of the log is waited for up to

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks that have left the ring are read back from the device, a window of consecutive cells at a
+ * Blocks that have left the ring are read back from the store, a window of consecutive blocks at a
  * time. Blocks are mostly asked for one behind the other: while the blocks of one window are used,
  * the other windows are read behind it, all at the same time, so that a replica that catches up is
  * not held to one device read after another.
@@ -9,11 +9,20 @@
 
 #include "dataplane/base/invariant.h"
 
-static bool
-window_holds(const struct reader_window *window, uint64_t cell, uint32_t pages)
+/* The block's bytes in the window, or NULL. */
+static const uint8_t *
+window_block(const struct reader_window *window, const struct cmdlog_location *location)
 {
-	return window->state != WINDOW_EMPTY && cell >= window->first_cell &&
-	       cell + pages <= window->first_cell + window->pages;
+	const uint8_t *bytes = window->bytes;
+
+	for (uint32_t i = 0; window->state != WINDOW_EMPTY && i < window->part_count; i++) {
+		const struct reader_part *part = &window->parts[i];
+		if (part->first_cell == location->first_cell && location->page >= part->page &&
+		    location->page + location->pages <= part->page + part->pages)
+			return bytes + (size_t)(location->page - part->page) * PAGE_BYTES;
+		bytes += (size_t)part->pages * PAGE_BYTES;
+	}
+	return NULL;
 }
 
 /* Nothing of it will be asked for any more if blocks are asked for in order. */
@@ -24,40 +33,77 @@ window_is_spent(const struct reader_window *window, uint64_t log_index)
 	       (window->state == WINDOW_READY && window->last_index < log_index);
 }
 
-/* Reads block @log_index, which is on the device, and as many of those that lie behind it as fit.
- */
+/* Blocks from @first on that one read gives: they lie in the same group. Returns the last one; 0:
+ * the first is not in the store. */
+static uint64_t
+part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct stripe_address *at,
+	  struct reader_part *part)
+{
+	struct cmdlog_location next;
+	uint64_t last = first;
+
+	if (!cmdlog_locate(rt->log, first, &next) || next.first_cell == UINT64_MAX ||
+	    next.pages > pages_max)
+		return 0;
+	*at = (struct stripe_address){ next.first_cell, next.group_pages };
+	*part = (struct reader_part){ next.first_cell, next.page, next.pages };
+	while (cmdlog_locate(rt->log, last + 1, &next) && next.first_cell == at->first_cell &&
+	       next.page == part->page + part->pages && part->pages + next.pages <= pages_max) {
+		part->pages += next.pages;
+		last++;
+	}
+	return last;
+}
+
+/* A window has room for one larger block. */
+static uint32_t
+first_pages_max(const struct runtime *rt, uint64_t log_index)
+{
+	struct cmdlog_location first;
+
+	return cmdlog_locate(rt->log, log_index, &first)
+		   ? max_u32(first.pages, RUNTIME_READER_PAGES)
+		   : 0;
+}
+
+/* Reads block @log_index, which is in the store, and as many of those that lie behind it as fit. */
 static void
 window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint32_t number,
 	    uint64_t log_index)
 {
 	struct reader_window *window = &reader->windows[number];
-	struct cmdlog_location next;
-	uint64_t last = log_index;
+	uint32_t pages = 0;
 
 	INVARIANT(window->state != WINDOW_READING);
 	window->state = WINDOW_EMPTY;
-	if (rt->reads_in_flight == RUNTIME_READS_IN_FLIGHT_MAX ||
-	    !cmdlog_locate(rt->log, log_index, &next) || next.cell == UINT64_MAX)
-		return;
-	window->first_cell = next.cell;
-	window->pages = next.pages;
-	while (cmdlog_locate(rt->log, last + 1, &next) &&
-	       next.cell == window->first_cell + window->pages &&
-	       window->pages + next.pages <= RUNTIME_READER_PAGES &&
-	       cmdlog_area_page(rt->log, next.cell) != 0) {
-		window->pages += next.pages;
-		last++;
+	window->part_count = window->pending = 0;
+	window->is_bad = false;
+	window->first_index = window->last_index = log_index;
+	while (window->part_count < RUNTIME_READER_PARTS) {
+		struct reader_part *part = &window->parts[window->part_count];
+		struct stripe_group_read read = {
+			.bytes = window->bytes + (size_t)pages * PAGE_BYTES,
+			.user = storage_user_make(USER_READER, reader_id, number),
+		};
+		const uint64_t first = window->last_index + (window->part_count != 0);
+		const uint32_t max = window->part_count == 0 ? first_pages_max(rt, first)
+							     : RUNTIME_READER_PAGES - pages;
+		const uint64_t last = part_make(rt, first, max, &read.address, part);
+		if (last == 0)
+			break;
+		read.page = part->page;
+		read.pages = part->pages;
+		if (stripe_store_read(rt->store, &read, rt->now_ns) != TERN_OK)
+			break;
+		pages += part->pages;
+		window->part_count++;
+		window->pending++;
+		window->last_index = last;
 	}
-	if (storage_queue(rt, DISK_READ,
-			  rt->superblock.log_first_page +
-			      cmdlog_area_page(rt->log, window->first_cell),
-			  window->bytes, window->pages,
-			  storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
+	if (window->part_count == 0)
 		return;
-	rt->reads_in_flight++;
 	window->state = WINDOW_READING;
-	window->last_index = last;
-	reader->ahead_index = last + 1;
+	reader->ahead_index = window->last_index + 1;
 }
 
 /* Reads on behind @log_index, which is at hand, into the windows that are spent; not what the ring
@@ -73,21 +119,11 @@ read_ahead(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64
 		if (!window_is_spent(&reader->windows[i], log_index))
 			continue;
 		if (!cmdlog_locate(rt->log, reader->ahead_index, &location) ||
-		    location.cell == UINT64_MAX ||
+		    location.first_cell == UINT64_MAX ||
 		    cmdlog_resident(rt->log, reader->ahead_index) != NULL)
 			return;
 		window_read(rt, reader, reader_id, i, reader->ahead_index);
 	}
-}
-
-/* The window of block @log_index at @location, or NULL. */
-static struct reader_window *
-window_of(struct reader *reader, const struct cmdlog_location *location)
-{
-	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS; i++)
-		if (window_holds(&reader->windows[i], location->cell, location->pages))
-			return &reader->windows[i];
-	return NULL;
 }
 
 /* The reader begins anew at @log_index: what it read ahead was for another place. */
@@ -115,14 +151,18 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	if (resident != NULL)
 		return resident;
 	if (rt->is_storage_failed || !cmdlog_locate(rt->log, log_index, &location) ||
-	    location.cell == UINT64_MAX)
+	    location.first_cell == UINT64_MAX)
 		return NULL;
-	const struct reader_window *window = window_of(reader, &location);
-	if (window == NULL)
+	const struct reader_window *window = NULL;
+	const uint8_t *bytes = NULL;
+	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS && bytes == NULL; i++) {
+		window = &reader->windows[i];
+		bytes = window_block(window, &location);
+	}
+	if (bytes == NULL)
 		seek(rt, reader, reader_id, log_index);
-	if (window == NULL || window->state == WINDOW_READING)
+	if (bytes == NULL || window->state == WINDOW_READING)
 		return NULL;
-	const uint8_t *bytes = window->bytes + (location.cell - window->first_cell) * PAGE_BYTES;
 	if (cmdlog_check_read(rt->log, log_index, bytes) != TERN_OK) {
 		storage_fail(rt);
 		return NULL;
@@ -131,15 +171,18 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	return bytes;
 }
 
-void
-reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t number, bool is_good)
+bool
+reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t number, enum tern_err err)
 {
 	struct reader *reader =
 	    reader_id == CORE_NODES_MAX ? &rt->apply_reader : &rt->stream_readers[reader_id];
 	struct reader_window *window = &reader->windows[number];
 
-	INVARIANT(window->state == WINDOW_READING);
-	INVARIANT(rt->reads_in_flight != 0);
-	rt->reads_in_flight--;
-	window->state = is_good ? WINDOW_READY : WINDOW_EMPTY;
+	INVARIANT(window->state == WINDOW_READING && window->pending != 0);
+	window->is_bad |= err != TERN_OK;
+	if (--window->pending == 0)
+		window->state = window->is_bad ? WINDOW_EMPTY : WINDOW_READY;
+	/* What lies before the base may have been written over meanwhile. */
+	return err == TERN_OK ||
+	       (err == TERN_ERR_CORRUPT && window->first_index <= cmdlog_stats(rt->log).base_index);
 }

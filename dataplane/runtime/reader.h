@@ -6,17 +6,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base/err.h"
+
 #define RUNTIME_READER_WINDOWS 4u
+#define RUNTIME_READER_PARTS   4u
 
 struct runtime;
 
-/* Blocks of the log read back from the device, for one user (apply, or one stream). Windows of
- * consecutive cells, so that some can be read while one is used. Cells are written once, so what
- * was read stays true whatever happens to the log; the indexes only say what to read next. */
+/* Blocks of the log read back from the store, for one user (apply, or one stream). Windows of
+ * consecutive blocks, so that some can be read while one is used. A part of a window lies in one
+ * write group. Cells are written once, so what was read stays true whatever happens to the log; the
+ * indexes only say what to read next. */
+struct reader_part {
+	uint64_t first_cell; /* of the group */
+	uint32_t page, pages;
+};
 struct reader_window {
 	uint8_t *bytes;
-	uint64_t first_cell, last_index;
-	uint32_t pages;
+	struct reader_part parts[RUNTIME_READER_PARTS];
+	uint32_t part_count, pending;
+	uint64_t first_index, last_index;
+	bool is_bad; /* some of it could not be read */
 	enum { WINDOW_EMPTY = 0, WINDOW_READING, WINDOW_READY } state;
 };
 struct reader {
@@ -27,6 +37,8 @@ struct reader {
 /* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
 const uint8_t *
 reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
-void reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, bool is_good);
+/* False: a block that the log still needs cannot be read. */
+bool
+reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, enum tern_err err);
 
 #endif

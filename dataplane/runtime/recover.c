@@ -16,9 +16,8 @@ chunk_read(struct runtime *rt, uint32_t number)
 	const struct superblock_checkpoint *record = &rt->superblock.shards[0].checkpoints[r->slot];
 
 	r->number = number;
-	return boot_queue(rt, DISK_READ,
-			  record->first_page + 1 + (uint64_t)number * CHECKPOINT_CHUNK_PAGES, 0,
-			  checkpoint_chunk_pages(r->hdr.stream_bytes, number));
+	return boot_read(rt, record->first_page, 1 + (uint64_t)number * CHECKPOINT_CHUNK_PAGES,
+			 checkpoint_chunk_pages(r->hdr.stream_bytes, number));
 }
 
 static bool
@@ -27,8 +26,9 @@ is_in_area(const struct runtime *rt, const struct superblock_checkpoint *record)
 	const uint64_t first = rt->superblock.checkpoint_first_page;
 	const uint64_t pages = rt->superblock.checkpoint_pages;
 
-	return record->first_page >= first && record->pages != 0 && record->pages <= pages &&
-	       record->first_page - first <= pages - record->pages;
+	return record->first_page >= first && record->pages != 0 &&
+	       storage_blob_end(rt, record->pages) <= pages &&
+	       record->first_page - first <= pages - storage_blob_end(rt, record->pages);
 }
 
 /* Reads the header of the newest one that was not yet tried. */
@@ -50,13 +50,14 @@ choose(struct runtime *rt)
 	r->tried |= 1u << best;
 	r->slot = best;
 	r->step = RECOVER_HEADER;
-	return boot_queue(rt, DISK_READ, slots[best].first_page, 0, 1) ? RECOVER_MORE
-								       : RECOVER_FAILED;
+	return boot_read(rt, slots[best].first_page, 0, 1) ? RECOVER_MORE : RECOVER_FAILED;
 }
 
 static enum recover_verdict
 next_one(struct runtime *rt)
 {
+	if (boot_read_again(rt))
+		return RECOVER_MORE;
 	/* From now on nothing rests on it: its slot is the next one to be written. */
 	rt->superblock.shards[0].checkpoints[rt->boot.recover.slot] =
 	    (struct superblock_checkpoint){ 0 };
@@ -120,6 +121,8 @@ restore(struct runtime *rt)
 	struct recover *r = &rt->boot.recover;
 	struct checkpoint_chunk chunk;
 
+	if (!is_chunk_good(rt, &chunk) && boot_read_again(rt))
+		return RECOVER_MORE;
 	/* It was good a moment ago, and part of it is in the state machine by now. */
 	if (!is_chunk_good(rt, &chunk) ||
 	    state_restore_bytes(rt->config.state, rt->boot.buffer + CHECKPOINT_CHUNK_HDR_BYTES,

@@ -38,7 +38,7 @@ repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery)
 	if (!rt->boot.recover.is_restored || hdr->meta.log_index <= recovery->last_index)
 		return true;
 	repair->is_rebased = true;
-	repair->base = checkpoint_base(hdr, cmdlog_stats(rt->log).next_cell);
+	repair->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
 	const struct cmdlog_base base = boot_base_of(&repair->base);
 	cmdlog_rebase(rt->log, &base);
 	recovery->last_index = recovery->commit_floor = hdr->meta.log_index;
@@ -55,6 +55,7 @@ repair_accept(struct runtime *rt)
 	shard->join = SUPERBLOCK_FORGETFUL;
 	if (rt->repair.is_rebased)
 		shard->base = rt->repair.base;
+	rt->repair.is_named = true;
 	rt->transfer.is_dirty = true;
 }
 
@@ -67,12 +68,18 @@ repair_may_take(const struct runtime *rt)
 void
 repair_superblock_begun(struct runtime *rt)
 {
-	rt->repair.is_being_saved =
-	    rt->is_damaged && rt->superblock.shards[0].join == SUPERBLOCK_FORGETFUL;
+	rt->repair.is_being_saved = rt->repair.is_named;
 }
 
 void
 repair_superblock_done(struct runtime *rt)
 {
-	rt->repair.is_saved |= rt->repair.is_being_saved;
+	struct repair *repair = &rt->repair;
+
+	if (!repair->is_being_saved || repair->is_saved)
+		return;
+	repair->is_saved = true;
+	/* Not before the superblock says so: until then a start may find more there. */
+	if (repair->is_rebased)
+		storage_release(rt, repair->base.next_cell);
 }

@@ -13,7 +13,8 @@ struct runtime;
 struct repair {
 	struct superblock_base base;   /* that the log has now */
 	bool is_rebased;               /* which is not that of the superblock */
-	bool is_being_saved, is_saved; /* the superblock says so, and that the node forgot */
+	bool is_named;                 /* the superblock is to say so, and that the node forgot */
+	bool is_being_saved, is_saved; /* it does */
 };
 
 /* The log is damaged: makes the best of it. False: this node must not start. */

@@ -43,9 +43,34 @@ window_pages(const struct runtime_config *config)
 	return max_u32(RUNTIME_READER_PAGES, block_pages_max(config));
 }
 
+static struct stripe_store_config
+store_config_of(const struct runtime_config *config)
+{
+	const struct stripe_geometry geometry = config->geometry;
+	/* Chunks of checkpoints are written like groups. */
+	const uint32_t pages =
+	    max_u32(cmdlog_group_pages_max(config->command_bytes_max), CHECKPOINT_CHUNK_PAGES);
+	const uint32_t rows = stripe_group_cells(geometry, pages) / stripe_devices(geometry) + 2;
+	struct stripe_store_config store = {
+		.disk = config->disk,
+		.geometry = geometry,
+		.cluster_id = config->cluster_id,
+		.node_id = config->node_id,
+		.group_pages_max = pages,
+		.groups_max = config->groups_in_flight_max,
+		.reads_max = RUNTIME_READS_IN_FLIGHT_MAX,
+		.scan_rows = max_u32(rows, RUNTIME_SCAN_ROWS),
+		.device_hang_ns = config->device_hang_ns,
+	};
+
+	memcpy(store.device_bytes, config->device_bytes, sizeof(store.device_bytes));
+	return store;
+}
+
 size_t
 runtime_bytes(const struct runtime_config *config)
 {
+	const struct stripe_store_config store = store_config_of(config);
 	const struct assembly_config assembly = assembly_config_of(config);
 	const uint32_t data_nodes = (uint32_t)__builtin_popcountll(config->data_nodes);
 	const size_t windows =
@@ -55,7 +80,7 @@ runtime_bytes(const struct runtime_config *config)
 	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
-	       (size_t)1024 * PAGE_BYTES + 2 * (size_t)CHECKPOINT_CHUNK_BYTES +
+	       stripe_store_bytes(&store) + 3 * (size_t)CHECKPOINT_CHUNK_BYTES +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
@@ -94,15 +119,14 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->held = arena_take(arena, rt->writes_max * sizeof(*rt->held), 64);
 	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
 	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
-	rt->meta.page = arena_take(arena, PAGE_BYTES, PAGE_BYTES);
-	rt->boot.buffer = arena_take(arena, (size_t)256 * PAGE_BYTES, PAGE_BYTES);
+	rt->boot.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->reads == NULL ||
-	    rt->scratch == NULL || rt->meta.page == NULL || rt->boot.buffer == NULL ||
-	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL || memory == NULL ||
+	    rt->scratch == NULL || rt->boot.buffer == NULL || rt->checkpoint.buffer == NULL ||
+	    rt->source.buffer == NULL || memory == NULL ||
 	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
@@ -131,6 +155,7 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	    (config->data_nodes >> config->node_id & 1) == 0 ||
 	    config->channel_count > RUNTIME_CHANNELS_MAX || config->groups_in_flight_max == 0 ||
 	    config->units_per_frame == 0 || config->state == NULL ||
+	    !stripe_geometry_is_valid(config->geometry) ||
 	    config->ring_bytes < 8ull * block_pages_max(config) * PAGE_BYTES ||
 	    __builtin_popcountll(config->data_nodes) > (int)CORE_NODES_MAX)
 		return TERN_ERR_CONFIG;
@@ -146,8 +171,12 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	};
 	if (!take_memory(rt, arena))
 		return TERN_ERR_NO_MEMORY;
+	const struct stripe_store_config store = store_config_of(config);
+	void *memory = arena_take(arena, stripe_store_bytes(&store), PAGE_BYTES);
+	if (memory == NULL)
+		return TERN_ERR_NO_MEMORY;
 	*runtime = rt;
-	return TERN_OK;
+	return stripe_store_init(memory, &store, &rt->store);
 }
 
 /* The others' logs could begin as late as the newest checkpoint, and what they were told keeps them
@@ -215,7 +244,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.log_area_bytes = log.area_pages * PAGE_BYTES,
 		.log_base_index = log.base_index,
 		.log_common_index = log.common_index,
-		.log_laps = log.next_cell / log.area_pages,
+		.log_laps = log.end_cell / log.area_pages,
 		.blocks_sealed = rt->blocks_sealed,
 		.blocks_accepted = log.blocks_accepted,
 		.groups_written = rt->groups_written,

@@ -21,6 +21,7 @@
 #include "dataplane/runtime/status.h"
 #include "dataplane/runtime/submit.h"
 #include "dataplane/state/state.h"
+#include "dataplane/stripe/store.h"
 #include "hw/seam/clock_ops.h"
 #include "hw/seam/disk_ops.h"
 #include "hw/seam/net_ops.h"
@@ -46,12 +47,16 @@ struct runtime_config {
 
 	struct net_port data_net, mgmt_net;
 	struct disk_port disk;
+	struct stripe_geometry geometry;
+	uint64_t device_bytes[STRIPE_DEVICES_MAX]; /* 0: it is not there */
+	uint64_t device_hang_ns; /* a request that takes longer fails its device; 0: never */
 	struct clock_port clock;
 
 	uint8_t *ring; /* the log ring, mapped twice in a row, see cmdlog.h */
 	uint64_t ring_bytes;
 	uint32_t command_bytes_max;
-	uint64_t log_pages_max; /* bounds index memory; at least the superblock's log_pages */
+	/* Bounds index memory: at least as many as data pages fit into the log area. */
+	uint64_t log_pages_max;
 	uint32_t groups_in_flight_max;
 	uint32_t units_per_frame; /* fragment units in a data frame: 1 at 1500 bytes, 6 at 9000 */
 	uint64_t resend_ns, fetch_after_ns;
@@ -84,6 +89,9 @@ enum runtime_boot {
 	RUNTIME_BOOT_IO,
 };
 enum runtime_boot runtime_boot_turn(struct runtime *runtime);
+/* What the store says of its devices when that is why the boot ended: a sentence, and the position
+ * of the device, or UINT32_MAX. NULL: it is not. */
+const char *runtime_boot_store(const struct runtime *runtime, uint32_t *device);
 
 enum runtime_turn {
 	RUNTIME_WORKED = 1, /* did something: turn again */
@@ -129,20 +137,20 @@ bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struc
 
 /* A record on the divergent ring: a tail was cut, or may be one and gives way to a checkpoint. Its
  * blocks' bytes stay on the device at the cells named here, which are never overwritten before a
- * later checkpoint; a control thread exports them. `count` cells follow the header. At a start
- * every tail that the log's device still holds is named again, because the process may have ended
- * before it was exported: (last_index, last_term) says which tail it is (equal ones hold equal
- * blocks). The ring has to be emptied during the boot too.
- */
+ * later checkpoint; a control thread exports them. `count` cells follow the header: runs of pages
+ * of `block_count` blocks, in order. At a start every tail that the log's device still holds is
+ * named again, because the process may have ended before it was exported: (last_index, last_term)
+ * says which tail it is (equal ones hold equal blocks). The ring has to be emptied during the boot
+ * too. */
 struct divergent_record {
 	uint64_t first_index, last_index;
 	uint64_t last_term; /* of the block at last_index */
 	uint64_t cut_term;  /* the term in which the tail was cut; at a start: was superseded */
-	uint32_t count, reserved;
+	uint32_t count, block_count;
 };
 struct divergent_cell {
 	uint64_t log_index, device_page; /* first page on the device */
-	uint32_t pages, reserved;
+	uint32_t pages, device;
 };
 
 #endif

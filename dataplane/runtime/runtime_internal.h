@@ -6,7 +6,7 @@
  *	dispatch.c  events into the core, its effects out to the other files
  *	receive.c   frames in
  *	send.c      streams and repair requests out
- *	storage.c   write groups, superblock updates, completions
+ *	storage.c   write groups, superblock updates, completions of the store
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	recover.c   the start from a checkpoint
  *	repair.c    a log that lost acknowledged blocks
@@ -28,25 +28,10 @@
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/runtime.h"
+#include "dataplane/runtime/storage.h"
 #include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
-
-/* What a storage completion belongs to: disk_request.user is this and two numbers. */
-enum storage_user {
-	USER_GROUP = 1,
-	USER_META,
-	USER_READER,
-	USER_BOOT,
-	USER_CHECKPOINT,
-	USER_TRANSFER,
-	USER_SOURCE
-};
-static inline uint64_t
-storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
-{
-	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
-}
 
 struct pending_write { /* a command sealed here and not applied, in log order */
 	uint64_t log_index, tag;
@@ -68,35 +53,32 @@ struct pending_read {
 	enum { READ_WAITING = 0, READ_READY, READ_DONE } state;
 };
 
-struct pending_meta {
-	uint64_t op_id, term;
-	uint16_t voted_for;
-};
-
-struct meta_writer {
-	struct pending_meta queue[RUNTIME_METAS_MAX];
-	uint32_t head, count;
-	uint8_t *page; /* the encoded superblock under way */
-	uint32_t writes_in_flight;
-	uint32_t next_copy;
-	bool is_checkpoint; /* the one being written is for a checkpoint or a base */
-};
-
 struct boot {
 	enum {
-		BOOT_READ_SUPERBLOCK = 0,
-		BOOT_WRITE_SUPERBLOCK,
+		BOOT_STORE = 0, /* which devices count */
+		BOOT_NUMBER,    /* boot_no + 1 */
 		BOOT_CHECKPOINT,
 		BOOT_SCAN,
+		BOOT_REPAIR,
 		BOOT_DONE
 	} phase;
+	enum stripe_start store;
 	struct recover recover;
 	uint64_t checkpoints_bad; /* named by the superblock, and not whole */
-	uint8_t *buffer;          /* SUPERBLOCK_COPIES pages, or a run of log pages */
+	uint8_t *buffer;          /* a chunk of a checkpoint */
 	uint32_t in_flight;
-	uint64_t next_cell;
-	uint32_t pages;
-	bool is_started, is_failed;
+	bool is_failed;
+	/* The last read of a checkpoint, to be done again without some columns. */
+	struct stripe_blob blob;
+	uint32_t distrust;
+	struct stripe_scanned scanned;
+	bool has_scanned;
+	/* The last groups that were found, by their count: they may have been in flight when the
+	 * node ended, so they are made whole before anybody hears of them. */
+	struct stripe_address recent[STRIPE_GROUPS_MAX];
+	bool is_recent_whole[STRIPE_GROUPS_MAX];
+	uint64_t recent_count, repaired_count;
+	struct cmdlog_recovery recovery;
 	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
 	enum runtime_boot verdict; /* 0: not yet known */
 };
@@ -122,6 +104,7 @@ struct runtime {
 	struct core *core;
 	void *core_memory;
 	struct block_meta *history;
+	struct stripe_store *store;
 	struct cmdlog *log;
 	void *log_memory;
 	struct cmdlog_entry *entries;
@@ -131,8 +114,6 @@ struct runtime {
 	uint32_t stream_count;
 	struct assembly *assembly;
 	struct reader apply_reader;
-	uint32_t reads_in_flight;
-
 	uint64_t now_ns, mgmt_polled_ns, status_ns;
 	/* Beside the data port, which wakes nobody: when a node was heard over the management
 	 * network, by node id; what a master last told each data peer there, to be told again, by
@@ -224,11 +205,13 @@ void dispatch_acks(struct runtime *rt);
 uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
 
 /* ---- boot.c ---- */
-/* Reads or writes @pages from page @at of the boot buffer on. False: it cannot be queued. */
-bool boot_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t at,
-		uint32_t pages);
+/* Reads @pages pages at @page of the checkpoint at @first_page into the boot buffer. False: it
+ * cannot be done. */
+bool boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t pages);
+/* What was read is not right: reads it again in another way. False: all ways were tried. */
+bool boot_read_again(struct runtime *rt);
 struct cmdlog_base boot_base_of(const struct superblock_base *base);
-void boot_on_completion(struct runtime *rt, const struct disk_completion *completion);
+void boot_on_completion(struct runtime *rt, enum tern_err err);
 
 /* ---- recover.c ---- */
 enum recover_verdict {
@@ -245,15 +228,6 @@ bool receive_turn(struct runtime *rt);
 /* ---- send.c ---- */
 bool send_turn(struct runtime *rt);
 uint64_t send_deadline_ns(const struct runtime *rt);
-
-/* ---- storage.c ---- */
-bool storage_poll(struct runtime *rt);
-bool storage_turn(struct runtime *rt); /* starts what can be started */
-void storage_meta(struct runtime *rt, const struct core_effect *effect);
-enum tern_err storage_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page,
-			    uint8_t *bytes, uint32_t pages, uint64_t user);
-void storage_fail(struct runtime *rt);
-bool storage_is_busy(const struct runtime *rt);
 
 /* ---- apply.c ---- */
 bool apply_turn(struct runtime *rt);
@@ -277,6 +251,12 @@ void cut_begin(struct runtime *rt, uint64_t keep_index);
 bool cut_turn(struct runtime *rt);
 /* Names the blocks from *@next to @last on the divergent ring. False: it is full, call again. */
 bool cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term);
+
+static inline struct stripe_geometry
+runtime_geometry(const struct runtime *rt)
+{
+	return rt->config.geometry;
+}
 
 static inline bool
 runtime_has_bug(const struct runtime *rt, enum core_bug bug)

@@ -104,36 +104,47 @@ read_part(struct runtime *rt)
 {
 	struct transfer_source *source = &rt->source;
 	const struct superblock_checkpoint *record = record_of(rt, source->slot);
-	const uint32_t pages = part_pages(record->pages, source->ask.id.part);
+	const uint32_t part = source->ask.id.part, pages = part_pages(record->pages, part);
+	struct stripe_blob blob =
+	    storage_blob(rt, record->first_page, part_first_page(part), source->buffer, pages);
 
-	if (storage_queue(rt, DISK_READ, record->first_page + part_first_page(source->ask.id.part),
-			  source->buffer, pages, storage_user_make(USER_SOURCE, 0, 0)) != TERN_OK)
+	blob.user = storage_user_make(USER_SOURCE, 0, 0);
+	if (stripe_store_blob_read(rt->store, &blob, source->distrust, rt->now_ns) != TERN_OK)
 		return false;
+	stripe_store_submit(rt->store);
 	source->held = source->ask.id;
 	source->pages = pages;
+	source->is_bad = false;
 	source->is_reading = true;
 	return true;
 }
 
-/* What was read back is what was written, or this checkpoint is given to nobody any more. */
-void
-source_on_completion(struct runtime *rt)
+static bool
+is_part_good(const struct transfer_source *source)
 {
-	struct transfer_source *source = &rt->source;
 	struct checkpoint_chunk chunk;
 	struct checkpoint_hdr hdr;
-	bool is_good;
+
+	if (source->held.part == 0)
+		return checkpoint_hdr_decode(source->buffer, &hdr) == TERN_OK &&
+		       hdr.meta.log_index == source->held.log_index;
+	return checkpoint_chunk_open(source->buffer, source->pages, &chunk) == TERN_OK &&
+	       chunk.log_index == source->held.log_index && chunk.number == source->held.part - 1;
+}
+
+/* What was read back is what was written, in one way or another, or this checkpoint is given to
+ * nobody any more. */
+void
+source_on_completion(struct runtime *rt, enum tern_err err)
+{
+	struct transfer_source *source = &rt->source;
 
 	INVARIANT(source->is_reading);
 	source->is_reading = false;
-	if (source->held.part == 0)
-		is_good = checkpoint_hdr_decode(source->buffer, &hdr) == TERN_OK &&
-			  hdr.meta.log_index == source->held.log_index;
-	else
-		is_good = checkpoint_chunk_open(source->buffer, source->pages, &chunk) == TERN_OK &&
-			  chunk.log_index == source->held.log_index &&
-			  chunk.number == source->held.part - 1;
-	if (is_good)
+	if (err == TERN_OK && is_part_good(source))
+		return;
+	source->is_bad = stripe_blob_distrust_next(runtime_geometry(rt), &source->distrust);
+	if (source->is_bad)
 		return;
 	rt->boot.checkpoints_bad++;
 	source->bad_index = source->held.log_index;
@@ -179,7 +190,11 @@ source_turn(struct runtime *rt)
 		source->held = (struct part_id){ 0 };
 		return false;
 	}
-	if (!is_held(source, &ask->id))
+	if (!is_held(source, &ask->id)) {
+		source->distrust = 0;
+		return read_part(rt);
+	}
+	if (source->is_bad)
 		return read_part(rt);
 	const uint32_t before = ask->unit_count;
 	for (uint32_t i = 0; i < RUNTIME_TRANSFER_FRAMES_MAX && ask->unit_count != 0; i++) {

@@ -5,19 +5,40 @@
 
 #define GROUP_FADE 8u /* write groups until about half of what is known of them is new */
 
-enum tern_err
-storage_queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint8_t *bytes,
-	      uint32_t pages, uint64_t user)
+uint64_t
+storage_blob_end(const struct runtime *rt, uint64_t pages)
 {
-	const struct disk_request request = {
-		.kind = kind,
-		.offset = page * DISK_PAGE_BYTES,
-		.bytes = bytes,
-		.length = pages * DISK_PAGE_BYTES,
-		.user = user,
-	};
+	INVARIANT(pages >= 1);
+	return 1 + stripe_parts_rows(runtime_geometry(rt), pages - 1, CHECKPOINT_CHUNK_PAGES);
+}
 
-	return rt->config.disk.ops->queue(rt->config.disk.disk, &request);
+struct stripe_blob
+storage_blob(const struct runtime *rt, uint64_t first_page, uint64_t page, uint8_t *bytes,
+	     uint32_t pages)
+{
+	const uint64_t chunk = page == 0 ? 0 : (page - 1) / CHECKPOINT_CHUNK_PAGES + 1;
+
+	INVARIANT(page == 0 || (page - 1) % CHECKPOINT_CHUNK_PAGES == 0);
+	return (struct stripe_blob){
+		.first_page = first_page + (page == 0 ? 0 : storage_blob_end(rt, page)),
+		.pages = pages,
+		.turn = (uint32_t)chunk,
+		.bytes = bytes,
+	};
+}
+
+uint64_t
+storage_room(const struct runtime *rt)
+{
+	/* A group that does not fit in front of the area's end is one block. */
+	return stripe_store_room(rt->store, cmdlog_block_pages_max(rt->config.command_bytes_max));
+}
+
+void
+storage_release(struct runtime *rt, uint64_t cell)
+{
+	stripe_store_release(rt->store, cell);
+	cmdlog_set_room(rt->log, storage_room(rt));
 }
 
 void
@@ -35,7 +56,7 @@ storage_fail(struct runtime *rt)
 bool
 storage_is_busy(const struct runtime *rt)
 {
-	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.writes_in_flight != 0 ||
+	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
 	       checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
 }
 
@@ -60,33 +81,20 @@ meta_start(struct runtime *rt)
 
 	const bool is_checkpoint = checkpoint_wants_superblock(rt) || transfer_wants_superblock(rt);
 
-	if ((meta->count == 0 && !is_checkpoint) || meta->writes_in_flight != 0 ||
-	    rt->is_storage_failed)
+	if ((meta->count == 0 && !is_checkpoint) || meta->is_writing || rt->is_storage_failed)
 		return false;
 	/* Term and vote go first: somebody waits for them. */
 	meta->is_checkpoint = meta->count == 0;
 	if (meta->is_checkpoint) {
 		checkpoint_superblock_begun(rt);
 		transfer_superblock_begun(rt);
-	}
-	rt->superblock.sequence++;
-	if (!meta->is_checkpoint) {
+	} else {
 		INVARIANT(next->term >= rt->superblock.shards[0].term);
 		rt->superblock.shards[0].term = next->term;
 		rt->superblock.shards[0].voted_for = next->voted_for;
 	}
-	superblock_encode(meta->page, &rt->superblock);
-	for (uint32_t i = 0; i < SUPERBLOCK_COPIES / 2; i++) {
-		if (storage_queue(rt, DISK_WRITE, meta->next_copy + i, meta->page, 1,
-				  storage_user_make(USER_META, 0, 0)) != TERN_OK) {
-			/* A half-queued update cannot be taken back; the queue depth is chosen so
-			 * that this does not happen. */
-			storage_fail(rt);
-			return true;
-		}
-		meta->writes_in_flight++;
-	}
-	meta->next_copy = (meta->next_copy + SUPERBLOCK_COPIES / 2) % SUPERBLOCK_COPIES;
+	meta->is_writing = true;
+	stripe_store_update(rt->store, &rt->superblock, storage_user_make(USER_META, 0, 0));
 	return true;
 }
 
@@ -95,8 +103,9 @@ meta_done(struct runtime *rt)
 {
 	struct meta_writer *meta = &rt->meta;
 
-	INVARIANT(meta->writes_in_flight != 0);
-	if (--meta->writes_in_flight != 0 || rt->is_storage_failed)
+	INVARIANT(meta->is_writing);
+	meta->is_writing = false;
+	if (rt->is_storage_failed)
 		return;
 	if (meta->is_checkpoint) {
 		checkpoint_superblock_done(rt);
@@ -127,6 +136,33 @@ durable_tell(struct runtime *rt, uint64_t durable_index)
 		rt->link.drops.core_refused++;
 }
 
+/* Hands a group to the store, which gives it its place. */
+static bool
+group_write(struct runtime *rt, const struct cmdlog_group *group)
+{
+	const struct stripe_group_write write = {
+		.bytes = group->bytes,
+		.pages = group->pages,
+		.acked_floor = group->acked_floor,
+		.branch_group = group->branch_group,
+		.user = storage_user_make(USER_GROUP, group->slot, (uint32_t)rt->now_ns),
+	};
+	struct stripe_address address;
+
+	if (stripe_store_write(rt->store, &write, rt->now_ns, &address) != TERN_OK)
+		return false;
+	const struct cmdlog_place place = {
+		.first_cell = address.first_cell,
+		.end_cell =
+		    address.first_cell + stripe_group_cells(runtime_geometry(rt), group->pages),
+		.group_seq = stripe_store_group_seq(rt->store),
+		.room = storage_room(rt),
+	};
+	cmdlog_group_placed(rt->log, group->slot, &place);
+	rt->groups_begun++;
+	return true;
+}
+
 static bool
 groups_start(struct runtime *rt)
 {
@@ -138,17 +174,12 @@ groups_start(struct runtime *rt)
 	bool has_any = false;
 
 	const uint64_t floor = runtime_has_bug(rt, CORE_BUG_NO_FLOOR) ? 0 : stats.durable_index;
-	while (!rt->is_storage_failed && cmdlog_group_next(rt->log, persist_index, floor, &group)) {
-		const uint64_t page =
-		    rt->superblock.log_first_page + cmdlog_area_page(rt->log, group.cell);
-		if (storage_queue(rt, DISK_WRITE, page, (uint8_t *)(uintptr_t)group.bytes,
-				  group.pages,
-				  storage_user_make(USER_GROUP, group.slot,
-						    (uint32_t)rt->now_ns)) != TERN_OK) {
+	while (!rt->is_storage_failed && cmdlog_group_next(rt->log, persist_index, floor,
+							   stripe_store_fit(rt->store), &group)) {
+		if (!group_write(rt, &group)) {
 			storage_fail(rt);
 			return true;
 		}
-		rt->groups_begun++;
 		has_any = true;
 		if (runtime_has_bug(rt, CORE_BUG_EARLY_DURABLE) && !rt->cut.is_pending)
 			durable_tell(rt, group.last_index);
@@ -173,22 +204,30 @@ storage_turn(struct runtime *rt)
 	bool has_any = meta_start(rt);
 
 	has_any |= groups_start(rt);
-	rt->config.disk.ops->submit(rt->config.disk.disk);
+	stripe_store_submit(rt->store);
 	return has_any;
+}
+
+/* Of a checkpoint too few columns can be read: then it is none. Without parity it is the device
+ * that cannot be read. */
+static bool
+is_gap(const struct runtime *rt, enum tern_err err)
+{
+	return err == TERN_ERR_CORRUPT && runtime_geometry(rt).m != 0;
 }
 
 bool
 storage_poll(struct runtime *rt)
 {
-	struct disk_completion completions[64];
+	struct stripe_completion completions[64];
 	uint64_t durable_index = 0;
-	const uint32_t count = rt->config.disk.ops->poll(rt->config.disk.disk, completions, 64);
+	const uint32_t count = stripe_store_poll(rt->store, rt->now_ns, completions, 64);
 
 	for (uint32_t i = 0; i < count; i++) {
-		const struct disk_completion *completion = &completions[i];
+		const struct stripe_completion *completion = &completions[i];
 		const uint32_t a = (uint32_t)(completion->user >> 8 & 0xffffff);
 		const uint32_t b = (uint32_t)(completion->user >> 32);
-		const bool is_good = completion->err == TERN_OK;
+		bool is_good = completion->err == TERN_OK;
 
 		switch ((enum storage_user)(completion->user & 0xff)) {
 		case USER_GROUP:
@@ -203,22 +242,24 @@ storage_poll(struct runtime *rt)
 				meta_done(rt);
 			break;
 		case USER_READER:
-			reader_on_completion(rt, a, b, is_good);
+			is_good = reader_on_completion(rt, a, b, completion->err);
 			break;
 		case USER_CHECKPOINT:
 			if (is_good)
 				checkpoint_on_completion(rt);
 			break;
 		case USER_TRANSFER:
+			is_good = is_good || is_gap(rt, completion->err);
 			if (is_good)
-				transfer_on_completion(rt);
+				transfer_on_completion(rt, completion->err);
 			break;
 		case USER_SOURCE:
+			is_good = is_good || is_gap(rt, completion->err);
 			if (is_good)
-				source_on_completion(rt);
+				source_on_completion(rt, completion->err);
 			break;
 		case USER_BOOT:
-			boot_on_completion(rt, completion);
+			boot_on_completion(rt, completion->err);
 			break;
 		}
 		if (!is_good && rt->boot.phase == BOOT_DONE)

@@ -185,15 +185,23 @@ transfer_on_part(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t 
 
 /* ---- parts ---- */
 
+/* False: the store has enough to do, or has stopped; the next turn tries again. */
 static bool
 queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t pages)
 {
 	struct transfer *t = &rt->transfer;
+	struct stripe_blob blob =
+	    storage_blob(rt, slot_page(rt), page, rt->checkpoint.buffer, pages);
 
-	INVARIANT(!t->is_in_flight && page + pages <= rt->checkpoint.slot_pages);
-	if (storage_queue(rt, kind, slot_page(rt) + page, rt->checkpoint.buffer, pages,
-			  storage_user_make(USER_TRANSFER, 0, 0)) != TERN_OK)
+	INVARIANT(!t->is_in_flight &&
+		  storage_blob_end(rt, page + pages) <= rt->checkpoint.slot_pages);
+	blob.user = storage_user_make(USER_TRANSFER, 0, 0);
+	const enum tern_err err = kind == DISK_READ
+				      ? stripe_store_blob_read(rt->store, &blob, 0, rt->now_ns)
+				      : stripe_store_blob_write(rt->store, &blob, rt->now_ns);
+	if (err != TERN_OK)
 		return false;
+	stripe_store_submit(rt->store);
 	t->is_in_flight = true;
 	return true;
 }
@@ -257,7 +265,7 @@ take_header(struct runtime *rt)
 		part_bad(rt);
 		return;
 	}
-	if (checkpoint_pages(hdr->stream_bytes) > rt->checkpoint.slot_pages ||
+	if (storage_blob_end(rt, checkpoint_pages(hdr->stream_bytes)) > rt->checkpoint.slot_pages ||
 	    hdr->machine_version > CMDLOG_MACHINE_VERSION ||
 	    !state_restore_fits(rt->config.state, &hdr->state)) {
 		t->refused_index = t->meta.log_index;
@@ -307,23 +315,36 @@ fetch_turn(struct runtime *rt)
 	return true;
 }
 
-void
-transfer_on_completion(struct runtime *rt)
+/* What was found in the slot. With parity it may be readable and yet lack columns: then it is
+ * written again, so that it bears a loss like all else. */
+static void
+look_end(struct runtime *rt, bool is_readable)
 {
 	struct transfer *t = &rt->transfer;
 	struct checkpoint_chunk chunk;
 
+	if (!is_readable || !is_chunk_good(rt, &chunk)) {
+		t->is_fresh = true;
+		part_open(rt, t->part, t->pages);
+		return;
+	}
+	t->root = checkpoint_root_add(t->root, chunk.hash);
+	t->parts_found++;
+	if (runtime_geometry(rt).m != 0)
+		t->phase = TRANSFER_WRITE;
+	else
+		next_part(rt);
+}
+
+void
+transfer_on_completion(struct runtime *rt, enum tern_err err)
+{
+	struct transfer *t = &rt->transfer;
+
 	INVARIANT(t->is_in_flight);
 	t->is_in_flight = false;
 	if (t->phase == TRANSFER_LOOK) {
-		if (is_chunk_good(rt, &chunk)) {
-			t->root = checkpoint_root_add(t->root, chunk.hash);
-			t->parts_found++;
-			next_part(rt);
-		} else {
-			t->is_fresh = true;
-			part_open(rt, t->part, t->pages);
-		}
+		look_end(rt, err == TERN_OK);
 	} else if (t->phase == TRANSFER_WRITE) {
 		next_part(rt);
 	} else if (t->phase == TRANSFER_SEAL) {
@@ -390,7 +411,7 @@ transfer_name(struct runtime *rt)
 		.chain = hdr->meta.chain,
 	};
 	/* Nothing that was ever written lies there. */
-	shard->base = checkpoint_base(hdr, cmdlog_stats(rt->log).next_cell);
+	shard->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
 	if (rt->is_damaged)
 		shard->join = SUPERBLOCK_FORGETFUL;
 	t->is_dirty = true;

@@ -63,6 +63,8 @@ struct transfer_source {
 	uint8_t *buffer;     /* one part */
 	struct part_id held; /* log_index 0: none */
 	uint32_t pages;
+	uint32_t distrust; /* columns that the last read left out */
+	bool is_bad;       /* what is held is not right: it is read again without others */
 	bool is_reading, is_wanted;
 	struct part_ask ask;
 	uint16_t node;      /* that is served */
@@ -85,7 +87,8 @@ bool transfer_turn(struct runtime *rt);
 /* The superblock names what lies in the slot, as soon as it is written. */
 void transfer_name(struct runtime *rt);
 void transfer_on_part(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body);
-void transfer_on_completion(struct runtime *rt);
+/* @err: OK; or CORRUPT, of a read that came to nothing. */
+void transfer_on_completion(struct runtime *rt, enum tern_err err);
 
 bool transfer_wants_superblock(const struct runtime *rt);
 void transfer_superblock_begun(struct runtime *rt);
@@ -95,7 +98,7 @@ bool transfer_superblock_done(struct runtime *rt);
 /* ---- sender ---- */
 
 void source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body);
-void source_on_completion(struct runtime *rt);
+void source_on_completion(struct runtime *rt, enum tern_err err);
 bool source_turn(struct runtime *rt);
 /* It is being read for somebody. */
 bool source_holds_slot(const struct runtime *rt, uint32_t slot);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery of the command log from an area of any content. The input says how the area comes about:
+ * Recovery of the command log, through the store, from an area of any content. The input says how
+ * the area comes about:
  * write groups of well-formed pages whose numbers are as they must be or deliberately not, lost
  * pages, flipped bytes, junk. Then the scan, the accessors, and the log in use again; a second scan
  * of the same area must find the same.
@@ -9,6 +10,7 @@
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/command.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/log_image.h"
 #include "tests/support/mirror.h"
 
 #define AREA_PAGES        64u
@@ -24,6 +26,8 @@
 struct writer {
 	uint32_t boot_no;
 	uint64_t cell, group_seq, last_index;
+	uint32_t branch_group;
+	bool is_old; /* groups do not tell their branch */
 	uint64_t page_end[BLOCKS_MAX + 1], time_ns[BLOCKS_MAX + 1];
 	struct hash128 chain[BLOCKS_MAX + 1];
 };
@@ -31,7 +35,8 @@ struct writer {
 struct rig {
 	_Alignas(64) uint8_t memory[32 * 1024];
 	_Alignas(64) uint8_t entries[BLOCKS_MAX * 128];
-	_Alignas(4096) uint8_t area[AREA_PAGES * PAGE_BYTES];
+	struct log_image image;
+	uint8_t *area;
 	uint8_t *ring;
 	struct cmdlog *log;
 	struct writer writer;
@@ -113,6 +118,9 @@ bend_identity(struct fuzz_input *in, struct page_identity *identity)
 	case 6:
 		identity->boot_no += by == 31;
 		break;
+	case 7:
+		identity->branch_group = by;
+		break;
 	default:
 		break;
 	}
@@ -129,6 +137,7 @@ finish_group(struct rig *rig, struct fuzz_input *in, uint32_t pages)
 		.first_cell = writer->cell,
 		.boot_no = writer->boot_no,
 		.group_pages = pages,
+		.branch_group = writer->is_old ? 0 : writer->branch_group,
 		.node_id = NODE_ID,
 		.k = 1,
 	};
@@ -160,12 +169,16 @@ write_group(struct rig *rig, struct fuzz_input *in)
 	if ((how & 0x30) == 0x30) {
 		writer->boot_no++;
 		writer->group_seq = 0;
+		writer->branch_group = 0;
 	}
+	writer->branch_group++;
 	writer->group_seq += (how & 0xc0) == 0xc0 ? 2 : 1;
-	if (index_how >= 192) /* supersedes a tail, or goes on at an index it knows of */
+	if (index_how >= 192) { /* supersedes a tail, or goes on at an index it knows of */
 		index = 1 + index_how % (writer->last_index + 1);
+		writer->branch_group = index == writer->last_index + 1 ? writer->branch_group : 1;
+	}
 	for (uint32_t i = 0; i < 1 + how % GROUP_BLOCKS_MAX; i++, index++) {
-		const uint32_t block = 1 + (how >> 2 & 3) % 3;
+		const uint32_t block = 1 + (uint32_t)(how >> 2 & 3) % 3;
 
 		if (index > BLOCKS_MAX || writer->cell + pages + block > AREA_PAGES)
 			break;
@@ -181,8 +194,8 @@ make_area(struct rig *rig, struct fuzz_input *in)
 {
 	struct writer *writer = &rig->writer;
 
-	memset(rig->area, 0, sizeof(rig->area));
-	*writer = (struct writer){ .boot_no = 1 };
+	memset(rig->area, 0, AREA_PAGES * PAGE_BYTES);
+	*writer = (struct writer){ .boot_no = 1, .is_old = (fuzz_u8(in) & 1) != 0 };
 	while (in->left != 0 && writer->cell < AREA_PAGES) {
 		const uint8_t what = fuzz_u8(in);
 
@@ -197,46 +210,45 @@ make_area(struct rig *rig, struct fuzz_input *in)
 
 /* ---- the log ---- */
 
+static void
+cut_check(void *context)
+{
+	const struct rig *rig = context;
+	struct cmdlog_location at;
+	struct cmdlog_cut cut;
+
+	REQUIRE(cmdlog_scan_cut(rig->log, &cut) && cut.first_index <= cut.last_index);
+	for (uint64_t i = cut.first_index; i <= cut.last_index; i++) {
+		REQUIRE(cmdlog_locate(rig->log, i, &at) && at.pages != 0);
+		REQUIRE(cmdlog_check_read(rig->log, i,
+					  rig->area + (at.first_cell + at.page) * PAGE_BYTES) ==
+			TERN_OK);
+	}
+}
+
 static struct cmdlog_recovery
 scan(struct rig *rig, uint32_t boot_no, uint32_t run)
 {
 	const struct cmdlog_config config = {
 		.cluster_id = CLUSTER_ID,
-		.node_id = NODE_ID,
 		.boot_no = boot_no,
 		.ring = rig->ring,
 		.ring_bytes = RING_BYTES,
 		.command_bytes_max = COMMAND_BYTES_MAX,
-		.area_pages = AREA_PAGES,
+		.area_cells = AREA_PAGES,
+		.data_columns = 1,
 		.blocks_max = BLOCKS_MAX,
 		.entries = (struct cmdlog_entry *)(void *)rig->entries,
 		.groups_in_flight_max = 2,
 	};
-	enum cmdlog_scan_state state = CMDLOG_SCAN_MORE;
-	struct cmdlog_recovery found;
 
 	REQUIRE(cmdlog_bytes() <= sizeof(rig->memory));
 	REQUIRE(cmdlog_entry_bytes() * BLOCKS_MAX <= sizeof(rig->entries));
 	REQUIRE(cmdlog_init(rig->memory, &config, &rig->log) == TERN_OK);
+	rig->image.boot_no = boot_no;
+	log_image_open(&rig->image, run);
 	cmdlog_scan_begin(rig->log);
-	while (state != CMDLOG_SCAN_DONE) {
-		const uint32_t cell = (uint32_t)cmdlog_scan_next(rig->log);
-		const uint32_t pages = min_u32(run, AREA_PAGES - cell);
-		REQUIRE(cmdlog_scan_pages(rig->log, cell, rig->area + (size_t)cell * PAGE_BYTES,
-					  pages, &state) == TERN_OK);
-		REQUIRE(cmdlog_scan_next(rig->log) > cell || pages == 0);
-		struct cmdlog_cut cut;
-		const bool is_cut = cmdlog_scan_cut(rig->log, &cut);
-		REQUIRE(is_cut == (state == CMDLOG_SCAN_CUT));
-		for (uint64_t i = cut.first_index; is_cut && i <= cut.last_index; i++) {
-			struct cmdlog_location at;
-			REQUIRE(cmdlog_locate(rig->log, i, &at) && at.pages != 0);
-			REQUIRE(cmdlog_check_read(rig->log, i, rig->area + at.cell * PAGE_BYTES) ==
-				TERN_OK);
-		}
-	}
-	cmdlog_scan_end(rig->log, &found);
-	return found;
+	return log_image_scan(&rig->image, 0, rig->log, cut_check, rig);
 }
 
 /* The blocks lie one behind the other, on the device where the log says, each chained onto the one
@@ -254,9 +266,9 @@ check_blocks(const struct rig *rig, uint64_t last_index)
 		REQUIRE(cmdlog_meta(rig->log, i, &meta) && meta.log_index == i);
 		REQUIRE(cmdlog_locate(rig->log, i, &location));
 		REQUIRE(location.page_lsn == page_lsn && location.pages != 0);
-		REQUIRE(location.cell + location.pages <= AREA_PAGES);
-		REQUIRE(cmdlog_check_read(rig->log, i, rig->area + location.cell * PAGE_BYTES) ==
-			TERN_OK);
+		const uint64_t cell = location.first_cell + location.page;
+		REQUIRE(cell + location.pages <= AREA_PAGES);
+		REQUIRE(cmdlog_check_read(rig->log, i, rig->area + cell * PAGE_BYTES) == TERN_OK);
 		page_lsn += location.pages;
 	}
 	REQUIRE(cmdlog_next_page_lsn(rig->log) == page_lsn);
@@ -269,9 +281,8 @@ check_found(const struct rig *rig, const struct cmdlog_recovery *found)
 
 	REQUIRE(found->last_index == stats.last_index && stats.durable_index == stats.last_index);
 	REQUIRE(found->commit_floor <= found->last_index);
-	REQUIRE(found->pages_seen == AREA_PAGES && stats.next_cell <= AREA_PAGES);
-	REQUIRE(found->pages_blank + found->pages_torn + found->pages_foreign <= AREA_PAGES);
-	REQUIRE((found->first_torn_cell == UINT64_MAX) == (found->pages_torn == 0));
+	REQUIRE(stats.used_pages <= AREA_PAGES);
+	REQUIRE(found->groups_torn + found->groups_foreign <= found->groups_seen);
 	REQUIRE(found->is_damaged || found->acked_floor <= found->last_index);
 	check_blocks(rig, found->last_index);
 }
@@ -287,7 +298,7 @@ add_block(struct rig *rig, bool is_barrier)
 	uint8_t command[COMMAND_BYTES_MAX];
 	struct command_writer writer;
 	struct block_meta meta;
-	struct cmdlog_group group;
+	struct log_group group;
 	uint64_t log_index;
 	uint32_t bytes, slot;
 
@@ -307,9 +318,10 @@ add_block(struct rig *rig, bool is_barrier)
 		return false;
 	REQUIRE(meta.log_index == stats.last_index + 1);
 	REQUIRE(cmdlog_resident(rig->log, meta.log_index) != NULL);
-	REQUIRE(cmdlog_group_next(rig->log, meta.log_index, stats.durable_index, &group));
-	REQUIRE(group.cell >= stats.next_cell && group.cell + group.pages <= AREA_PAGES);
-	memcpy(rig->area + group.cell * PAGE_BYTES, group.bytes, (size_t)group.pages * PAGE_BYTES);
+	REQUIRE(log_image_group_next(&rig->image, rig->log, meta.log_index, stats.durable_index,
+				     &group));
+	REQUIRE(group.cell >= stats.end_cell && group.cell + group.pages <= AREA_PAGES);
+	log_image_write(&rig->image, &group);
 	REQUIRE(cmdlog_group_done(rig->log, group.slot) == meta.log_index);
 	return true;
 }
@@ -337,8 +349,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct fuzz_input in = { data, bytes };
 	const uint8_t how = fuzz_u8(&in), run = fuzz_u8(&in);
 
-	if (rig.ring == NULL)
+	if (rig.ring == NULL) {
 		rig.ring = mirror_map(RING_BYTES);
+		log_image_make(&rig.image, AREA_PAGES, COMMAND_BYTES_MAX);
+		rig.image.cluster_id = CLUSTER_ID;
+		rig.image.node_id = NODE_ID;
+		rig.area = log_image_cell(&rig.image, 0);
+	}
 	REQUIRE(rig.ring != NULL);
 	make_area(&rig, &in);
 	const struct cmdlog_recovery found = scan(&rig, BOOT_NO, 1 + run % AREA_PAGES);

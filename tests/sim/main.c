@@ -47,6 +47,7 @@ static const char *const usage_text =
     "                    ROLLBACK SOLO VOLATILE ARRIVAL EARLY P4 VOTE CUT P15 FLOOR\n"
     "                    FLUSH REPLY TWICE FRAGMENT SLOT BEHIND\n"
     "  --topology T      2+w (default), 3 or 1 data nodes\n"
+    "  --ec              nodes have several devices, of which some fail for good\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --beyond          devices forget or misplace what was acknowledged, unseen by checksums\n"
     "  --until-found     stop at the first seed that fails\n"
@@ -127,6 +128,8 @@ parse_run(struct sim_options *options, int option, const char *text)
 		limits->salt = number_of(text, NULL);
 	else if (option == 'l')
 		options->is_lying_disk = true;
+	else if (option == 'E')
+		options->has_columns = true;
 	else if (option == 'B')
 		options->is_beyond = true;
 	else if (option == 'v')
@@ -153,6 +156,7 @@ parse(int argc, char **argv, struct args *args)
 		{ "expect", required_argument, NULL, 'e' },
 		{ "lying-disk", no_argument, NULL, 'l' },
 		{ "beyond", no_argument, NULL, 'B' },
+		{ "ec", no_argument, NULL, 'E' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "shrink", required_argument, NULL, 'k' },
 		{ "without", required_argument, NULL, 'W' },

@@ -163,8 +163,10 @@ struct sim_node {
 
 void sim_node_birth(struct sim *sim, uint32_t index);
 void sim_node_start(struct sim_node *node);
-/* What `tern node rejoin` makes of a device that was lost. */
+/* What `tern node rejoin` makes of devices that were lost. */
 void sim_node_rejoin(struct sim_node *node);
+/* The rotten page is made good from the other devices. */
+bool sim_node_bears_rot(const struct sim_node *node);
 void sim_node_crash(struct sim_node *node);
 void sim_node_turn(struct sim_node *node);
 /* Makes the node's next turn happen at @at_ns or earlier. */

@@ -451,7 +451,8 @@ sim_check_ready(struct sim_node *node)
 			node->durable_lost = node->durable;
 		node->durable = (struct block_meta){ 0 };
 	}
-	if (node->disk.rot.is_on && view->is_forgetful && !is_durable_kept(node)) {
+	if (node->disk.rot.is_on && !sim_node_bears_rot(node) && view->is_forgetful &&
+	    !is_durable_kept(node)) {
 		/* It knows that it lost something, and has to get it from others. */
 		sim_count(node->sim, SIM_COUNT_rot_repaired);
 		if (node->durable.log_index > node->durable_lost.log_index)
@@ -588,8 +589,13 @@ sim_check_divergent(struct sim_node *node)
 		for (uint32_t i = 0; i < record->count; i++) {
 			struct page_content content;
 			const uint64_t at = cells[i].device_page * PAGE_BYTES;
+			/* A device that was lost may never have had the page. */
+			if ((node->disk.weak >> cells[i].device & 1) != 0 &&
+			    node->sim->swarm.geometry.m != 0)
+				continue;
 			if (at + PAGE_BYTES > node->disk.image_bytes ||
-			    page_content_open(node->disk.image + at, &content) != TERN_OK ||
+			    page_content_open(sim_disk_at(&node->disk, cells[i].device, at),
+					      &content) != TERN_OK ||
 			    content.log_index != cells[i].log_index ||
 			    (content.log_index == record->last_index &&
 			     content.term != record->last_term))

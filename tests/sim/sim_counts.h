@@ -82,6 +82,7 @@
 	X(witness_crashes, ON_MANY)           \
 	X(pauses, ON_ALL)                     \
 	X(disk_slow, ON_ALL)                  \
+	X(devices_gone, 0)                    \
 	X(disk_stuck, ON_ALL)                 \
 	X(disk_errors, ON_ALL)                \
 	X(data_port_downs, ON_MANY)           \

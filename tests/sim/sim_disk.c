@@ -19,14 +19,43 @@
 void
 sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
 {
+	struct sim *sim = node->sim;
+	const struct stripe_geometry geometry = sim->swarm.geometry;
+
 	disk->node = node;
-	disk->image = sim_take(bytes);
+	disk->device_count = stripe_devices(geometry);
+	disk->image = sim_take(bytes * disk->device_count);
 	disk->image_bytes = bytes;
 	disk->slow_factor = 1;
+	disk->weak = (1u << disk->device_count) - 1;
+	if (geometry.m == 0)
+		return;
+	disk->weak = 0;
+	while ((uint32_t)__builtin_popcount(disk->weak) < geometry.m)
+		disk->weak |= 1u << prng_below(&sim->prng, disk->device_count);
+	disk->target = (uint32_t)__builtin_ctz(disk->weak);
+}
+
+uint8_t *
+sim_disk_at(const struct sim_disk *disk, uint32_t device, uint64_t offset)
+{
+	return disk->image + device * disk->image_bytes + offset;
+}
+
+void
+sim_disk_aim(struct sim_disk *disk)
+{
+	struct sim *sim = disk->node->sim;
+
+	while (disk->device_count != 1) {
+		disk->target = (uint32_t)prng_below(&sim->fault_prng, disk->device_count);
+		if ((disk->weak >> disk->target & 1) != 0)
+			break;
+	}
 }
 
 static void
-undo_note(struct sim_disk *disk, uint64_t offset, uint32_t length)
+undo_note(struct sim_disk *disk, uint32_t device, uint64_t offset, uint32_t length)
 {
 	if (disk->undo_count == disk->undo_capacity) {
 		disk->undo_capacity = disk->undo_capacity == 0 ? 64 : 2 * disk->undo_capacity;
@@ -35,9 +64,10 @@ undo_note(struct sim_disk *disk, uint64_t offset, uint32_t length)
 	uint8_t *bytes = malloc(length);
 	if (disk->undo == NULL || bytes == NULL)
 		abort();
-	memcpy(bytes, disk->image + offset, length);
+	memcpy(bytes, sim_disk_at(disk, device, offset), length);
 	disk->undo[disk->undo_count++] = (struct sim_undo){
 		.offset = offset,
+		.device = device,
 		.at_ns = disk->node->sim->now_ns,
 		.length = length,
 		.bytes = bytes,
@@ -52,7 +82,8 @@ undo_all(struct sim_disk *disk)
 	while (disk->undo_count != 0) {
 		const struct sim_undo undo = disk->undo[--disk->undo_count];
 		if (undo.at_ns + LIE_NS > sim->now_ns) {
-			memcpy(disk->image + undo.offset, undo.bytes, undo.length);
+			memcpy(sim_disk_at(disk, undo.device, undo.offset), undo.bytes,
+			       undo.length);
 			sim_count(sim, SIM_COUNT_lied_writes_lost);
 		}
 		free(undo.bytes);
@@ -64,20 +95,22 @@ write_apply(struct sim_disk *disk, const struct disk_request *request, uint32_t 
 	    uint32_t length)
 {
 	if (disk->node->sim->options.is_lying_disk)
-		undo_note(disk, request->offset + first, length);
-	memcpy(disk->image + request->offset + first, request->bytes + first, length);
-	disk->written_bytes = max_u64(disk->written_bytes, request->offset + first + length);
+		undo_note(disk, request->device, request->offset + first, length);
+	uint64_t *written = &disk->written_bytes[request->device];
+	memcpy(sim_disk_at(disk, request->device, request->offset + first), request->bytes + first,
+	       length);
+	*written = max_u64(*written, request->offset + first + length);
 }
 
 /* The blank end of the image is not touched: most boots read little else. */
 static void
 read_apply(const struct sim_disk *disk, const struct disk_request *request)
 {
-	const uint64_t left = disk->written_bytes > request->offset
-				  ? min_u64(disk->written_bytes - request->offset, request->length)
-				  : 0;
+	const uint64_t written = disk->written_bytes[request->device];
+	const uint64_t left =
+	    written > request->offset ? min_u64(written - request->offset, request->length) : 0;
 
-	memcpy(request->bytes, disk->image + request->offset, left);
+	memcpy(request->bytes, sim_disk_at(disk, request->device, request->offset), left);
 	memset(request->bytes + left, 0, request->length - left);
 }
 
@@ -89,7 +122,8 @@ disk_queue(void *self, const struct disk_request *request)
 
 	if (request->length == 0 || request->length % DISK_PAGE_BYTES != 0 ||
 	    request->offset % DISK_PAGE_BYTES != 0 || request->length > 2 * 1024 * 1024 ||
-	    request->device != 0 || ((uintptr_t)request->bytes % DISK_PAGE_BYTES) != 0 ||
+	    request->device >= disk->device_count ||
+	    ((uintptr_t)request->bytes % DISK_PAGE_BYTES) != 0 ||
 	    request->offset + request->length > disk->image_bytes)
 		sim_fail(sim, "disk",
 			 "node %u: a request against the contract: offset %llu length %u",
@@ -125,6 +159,24 @@ unstuck_ns(const struct sim_disk *disk)
 						  : sim->now_ns + sim->swarm.timer_ns / 8;
 }
 
+/* Struck by what strikes one device. */
+static bool
+is_target(const struct sim_disk *disk, const struct disk_request *request)
+{
+	return request->device == disk->target;
+}
+
+static bool
+is_to_fail(const struct sim_disk *disk, const struct disk_request *request)
+{
+	if ((disk->gone >> request->device & 1) != 0)
+		return true;
+	if (!is_target(disk, request))
+		return false;
+	return request->kind == DISK_WRITE ? disk->fail_next != 0 || disk->is_full
+					   : disk->has_bad_sectors && request->offset >= LOG_OFFSET;
+}
+
 static void
 slot_fail(struct sim_disk *disk, struct sim_disk_slot *slot)
 {
@@ -136,6 +188,8 @@ slot_fail(struct sim_disk *disk, struct sim_disk_slot *slot)
 
 	disk->has_failed = true;
 	slot->err = TERN_ERR_IO;
+	if ((disk->gone >> slot->request.device & 1) != 0)
+		return;
 	if (slot->request.kind == DISK_READ) {
 		sim_count(disk->node->sim, SIM_COUNT_read_errors);
 	} else if (disk->fail_next == 0) {
@@ -161,13 +215,13 @@ disk_submit(void *self)
 		uint64_t ns = is_write ? swarm->write_ns : swarm->read_ns;
 		ns += prng_below(&sim->prng, swarm->disk_jitter_ns) +
 		      (uint64_t)(slot->request.length / DISK_PAGE_BYTES) * 700;
-		uint64_t at = sim->now_ns + ns * disk->slow_factor;
-		if (disk->stuck_until_ns > sim->now_ns)
+		const bool is_struck = is_target(disk, &slot->request);
+		uint64_t at = sim->now_ns + ns * (is_struck ? disk->slow_factor : 1);
+		if (is_struck && disk->stuck_until_ns > sim->now_ns)
 			at += unstuck_ns(disk) - sim->now_ns;
 		slot->state = SIM_SLOT_FLYING;
 		disk->queued--;
-		if (is_write ? disk->fail_next != 0 || disk->is_full
-			     : disk->has_bad_sectors && slot->request.offset >= LOG_OFFSET)
+		if (is_to_fail(disk, &slot->request))
 			slot_fail(disk, slot);
 		sim_push(sim, at, SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | i);
@@ -178,7 +232,8 @@ disk_submit(void *self)
 static void
 write_fail(struct sim_disk *disk, const struct disk_request *request)
 {
-	if (disk->is_full || disk->fail_how == SIM_FAIL_NOTHING)
+	if (disk->is_full || disk->fail_how == SIM_FAIL_NOTHING ||
+	    (disk->gone >> request->device & 1) != 0)
 		return;
 	for (uint32_t at = 0; at < request->length; at += DISK_PAGE_BYTES)
 		if (disk->fail_how == SIM_FAIL_WRITTEN || sim_chance(disk->node->sim, 500000))
@@ -188,8 +243,9 @@ write_fail(struct sim_disk *disk, const struct disk_request *request)
 static bool
 is_misdirected(struct sim_disk *disk, const struct disk_request *request)
 {
-	if (disk->misdirect_next == 0 || request->offset < LOG_OFFSET + request->length ||
-	    request->length > disk->written_bytes - LOG_OFFSET)
+	if (disk->misdirect_next == 0 || !is_target(disk, request) ||
+	    request->offset < LOG_OFFSET + request->length ||
+	    request->length > disk->written_bytes[request->device] - LOG_OFFSET)
 		return false;
 	disk->misdirect_next--;
 	return true;
@@ -201,11 +257,19 @@ write_elsewhere(struct sim_disk *disk, const struct disk_request *request)
 	struct sim *sim = disk->node->sim;
 	struct disk_request elsewhere = *request;
 	const uint64_t pages =
-	    (disk->written_bytes - LOG_OFFSET - request->length) / DISK_PAGE_BYTES;
+	    (disk->written_bytes[request->device] - LOG_OFFSET - request->length) / DISK_PAGE_BYTES;
 
 	elsewhere.offset = LOG_OFFSET + prng_below(&sim->prng, pages + 1) * DISK_PAGE_BYTES;
 	sim_count(sim, SIM_COUNT_misdirected_writes);
 	write_apply(disk, &elsewhere, 0, elsewhere.length);
+}
+
+/* A device that hangs may have been given up: what it still takes does not matter. */
+static bool
+is_given_up(const struct sim_disk *disk, const struct disk_request *request)
+{
+	return disk->node->sim->swarm.device_hang_ns != 0 &&
+	       (disk->weak >> request->device & 1) != 0;
 }
 
 void
@@ -215,14 +279,15 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	const struct disk_request *request = &slot->request;
 	struct sim *sim = disk->node->sim;
 
-	if (disk->stuck_until_ns > sim->now_ns) {
+	if (is_target(disk, request) && disk->stuck_until_ns > sim->now_ns) {
 		sim_push(sim, unstuck_ns(disk) + prng_below(&sim->prng, 100 * SIM_US),
 			 SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | index);
 		return;
 	}
 	if (request->kind == DISK_WRITE) {
-		if (hash64(request->bytes, request->length) != slot->hash)
+		if (!is_given_up(disk, request) &&
+		    hash64(request->bytes, request->length) != slot->hash)
 			sim_fail(sim, "disk", "node %u: bytes at %llu changed while being written",
 				 disk->node->id, (unsigned long long)request->offset);
 		if (slot->err != TERN_OK)
@@ -233,9 +298,9 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 			write_apply(disk, request, 0, request->length);
 		const bool is_behind_log = request->offset / DISK_PAGE_BYTES >=
 					   SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages;
-		if (is_behind_log)
+		if (is_behind_log && disk->device_count == 1)
 			sim_check_checkpoint(disk->node, request->bytes);
-		else if (slot->err == TERN_OK && request->offset >= LOG_OFFSET)
+		else if (!is_behind_log && slot->err == TERN_OK && request->offset >= LOG_OFFSET)
 			disk->floor = max_u64(disk->floor, slot->floor);
 		disk->stats.writes++;
 		disk->stats.durable_writes++;
@@ -274,7 +339,8 @@ write_tear(struct sim_disk *disk, const struct disk_request *request)
 		write_apply(disk, request, at, DISK_PAGE_BYTES);
 		kept += DISK_PAGE_BYTES;
 		if (disk->rots_in_flight && sim_chance(sim, 500000)) {
-			sim_hazard_rot_page(sim, disk->image + request->offset + at);
+			sim_hazard_rot_page(
+			    sim, sim_disk_at(disk, request->device, request->offset + at));
 			sim_count(sim, SIM_COUNT_rot_above_floor);
 		}
 	}
@@ -308,8 +374,11 @@ sim_disk_crash(struct sim_disk *disk)
 		return;
 	/* The superblocks lie on a real device. */
 	const uint64_t log = LOG_OFFSET;
-	memset(disk->image + log, 0, max_u64(disk->written_bytes, log) - log);
-	disk->written_bytes = min_u64(disk->written_bytes, log);
+	for (uint32_t i = 0; i < disk->device_count; i++) {
+		const uint64_t end = max_u64(disk->written_bytes[i], log);
+		memset(sim_disk_at(disk, i, log), 0, end - log);
+		disk->written_bytes[i] = min_u64(disk->written_bytes[i], log);
+	}
 }
 
 static uint32_t
@@ -322,6 +391,7 @@ disk_poll(void *self, struct disk_completion *completions, uint32_t max)
 		struct sim_disk_slot *slot = &disk->slots[disk->done[i]];
 		completions[i] = (struct disk_completion){
 			.user = slot->request.user,
+			.device = slot->request.device,
 			.kind = slot->request.kind,
 			.err = slot->err,
 			.length = slot->request.length,
@@ -347,7 +417,7 @@ disk_facts(void *self, struct disk_facts *facts)
 	const struct sim_disk *disk = self;
 
 	*facts = (struct disk_facts){
-		.device_count = 1,
+		.device_count = disk->device_count,
 		.device_bytes = disk->image_bytes,
 		.is_direct = true,
 		.is_dsync = true,

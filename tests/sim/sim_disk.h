@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk of a data node: an image that outlives the node's crashes, and what is wrong with it. */
+/* The devices of a data node: images that outlive the node's crashes, and what is wrong with it. */
 #ifndef TERN_TESTS_SIM_SIM_DISK_H
 #define TERN_TESTS_SIM_SIM_DISK_H
 
@@ -10,7 +10,8 @@
 
 struct sim_node;
 
-#define SIM_DISK_REQUESTS 128u
+#define SIM_DISK_REQUESTS 256u
+#define SIM_DEVICES_MAX   6u
 
 struct sim_disk_slot {
 	struct disk_request request;
@@ -22,25 +23,31 @@ struct sim_disk_slot {
 
 struct sim_undo { /* lying disk: what a completed write replaced */
 	uint64_t offset, at_ns;
-	uint32_t length;
+	uint32_t device, length;
 	uint8_t *bytes;
 };
 
 struct sim_rot { /* a page of the log that came to harm at rest */
 	bool is_on;
+	uint32_t device;
 	uint64_t offset;
 	uint8_t sound[DISK_PAGE_BYTES], rotten[DISK_PAGE_BYTES];
 };
 
 struct sim_disk {
 	struct sim_node *node;
-	uint8_t *image;
-	uint64_t image_bytes;
+	uint8_t *image;       /* of all devices, one behind the other */
+	uint64_t image_bytes; /* of one */
+	uint32_t device_count;
+	/* Devices that come to harm, ever: no more than may be lost, except without parity. */
+	uint32_t weak;
+	uint32_t target; /* of them: the one that is struck now */
+	uint32_t gone;   /* mask: for good */
 	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
 	uint32_t done[SIM_DISK_REQUESTS], done_count, queued;
 	uint64_t slow_factor, stuck_until_ns;
-	uint64_t written_bytes; /* beyond, the image is blank */
-	uint32_t fail_next;     /* so many writes from now on fail */
+	uint64_t written_bytes[SIM_DEVICES_MAX]; /* beyond, a device is blank */
+	uint32_t fail_next;                      /* so many writes from now on fail */
 	/* What a failed write leaves behind, and whether all fail, or all reads of the log. */
 	enum { SIM_FAIL_NOTHING = 0, SIM_FAIL_WRITTEN, SIM_FAIL_TORN } fail_how;
 	bool is_full, has_bad_sectors;
@@ -49,7 +56,7 @@ struct sim_disk {
 	uint64_t floor;          /* that a write of the log which completed must have carried */
 	uint32_t misdirect_next; /* so many writes of the log go elsewhere */
 	uint8_t *old_image;      /* what it will show again */
-	uint64_t old_bytes;
+	uint64_t old_bytes[SIM_DEVICES_MAX];
 	bool is_superblock_rotten; /* one copy, since the last start */
 	bool has_failed;           /* one did, since the node's last start */
 	struct disk_stats stats;
@@ -58,7 +65,11 @@ struct sim_disk {
 };
 
 extern const struct disk_ops sim_disk_ops;
+/* @bytes: of each device. */
 void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
+uint8_t *sim_disk_at(const struct sim_disk *disk, uint32_t device, uint64_t offset);
+/* One of the weak devices becomes the target. */
+void sim_disk_aim(struct sim_disk *disk);
 void sim_disk_complete(struct sim_disk *disk, uint32_t slot);
 /* The node has cut its log: a floor above what is left was given up. */
 void sim_disk_cut(struct sim_disk *disk);

@@ -123,6 +123,14 @@ hang_others(struct sim *sim, const struct sim_node *node, uint64_t until_ns)
 			sim->nodes[i].disk.stuck_until_ns = until_ns;
 }
 
+/* One of its devices is the target from now on. */
+static struct sim_disk *
+struck(struct sim_node *node)
+{
+	sim_disk_aim(&node->disk);
+	return &node->disk;
+}
+
 static void
 begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 {
@@ -149,15 +157,15 @@ begin_node(struct sim *sim, struct sim_episode *episode, uint64_t length_ns)
 		break;
 	case SIM_FAULT_DISK_SLOW:
 		sim_count(sim, SIM_COUNT_disk_slow);
-		node->disk.slow_factor = draw_log(sim, 4, 8); /* up to 1,024 */
+		struck(node)->slow_factor = draw_log(sim, 4, 8); /* up to 1,024 */
 		break;
 	case SIM_FAULT_DISK_STUCK:
 		sim_count(sim, SIM_COUNT_disk_stuck);
-		node->disk.stuck_until_ns =
+		struck(node)->stuck_until_ns =
 		    length_ns == UINT64_MAX ? UINT64_MAX : sim->now_ns + length_ns;
 		break;
 	case SIM_FAULT_DISK_ERROR:
-		node->disk.fail_next = 1;
+		struck(node)->fail_next = 1;
 		node->disk.fail_how = SIM_FAIL_NOTHING;
 		break;
 	case SIM_FAULT_DATA_PORT:

@@ -37,12 +37,13 @@ sim_hazard_rot_page(struct sim *sim, uint8_t *page)
 		    (uint8_t)(1u << prng_below(&sim->prng, 8));
 }
 
-/* A page of a block that was acknowledged, and that the floor covers. 0: there is none. */
+/* A page of @device, of a block that was acknowledged, and that the floor covers. 0: there is none.
+ */
 static uint64_t
-pick_page(struct sim *sim, const struct sim_node *node)
+pick_page(struct sim *sim, const struct sim_node *node, uint32_t device)
 {
 	const struct sim_disk *disk = &node->disk;
-	const uint64_t end = disk->written_bytes / PAGE_BYTES;
+	const uint64_t end = disk->written_bytes[device] / PAGE_BYTES;
 	const uint64_t floor = min_u64(disk->floor, node->durable.log_index);
 
 	if (end <= FIRST_PAGE || floor == 0)
@@ -51,7 +52,8 @@ pick_page(struct sim *sim, const struct sim_node *node)
 	for (uint64_t i = 0; i < end - FIRST_PAGE; i++) {
 		const uint64_t page = FIRST_PAGE + (first + i) % (end - FIRST_PAGE);
 		struct page_content content;
-		if (page_content_open(disk->image + page * PAGE_BYTES, &content) == TERN_OK &&
+		if (page_content_open(sim_disk_at(disk, device, page * PAGE_BYTES), &content) ==
+			TERN_OK &&
 		    content.log_index != 0 && content.log_index <= floor)
 			return page;
 	}
@@ -74,12 +76,17 @@ rot_below_begin(struct sim *sim, struct sim_episode *episode)
 	struct sim_rot *rot = &node->disk.rot;
 
 	sim_node_crash(node);
-	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node);
+	const uint32_t device =
+	    node->disk.device_count == 1
+		? 0
+		: (uint32_t)prng_below(&sim->fault_prng, node->disk.device_count);
+	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node, device);
 	if (page != 0) {
-		uint8_t *bytes = node->disk.image + page * PAGE_BYTES;
+		uint8_t *bytes = sim_disk_at(&node->disk, device, page * PAGE_BYTES);
 		struct page_content content;
 		struct page_identity identity;
 		rot->is_on = true;
+		rot->device = device;
 		rot->offset = page * PAGE_BYTES;
 		memcpy(rot->sound, bytes, PAGE_BYTES);
 		/* Until it shows: what lies behind the used bytes of a page harms nobody. */
@@ -99,7 +106,7 @@ rot_below_end(struct sim *sim, struct sim_episode *episode)
 	struct sim_rot *rot = &node->disk.rot;
 
 	if (rot->is_on) {
-		uint8_t *bytes = node->disk.image + rot->offset;
+		uint8_t *bytes = sim_disk_at(&node->disk, rot->device, rot->offset);
 		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
 			sim_node_crash(node);
 		if (memcmp(bytes, rot->rotten, PAGE_BYTES) == 0) /* nothing was written there */
@@ -127,7 +134,9 @@ rot_superblock_begin(struct sim *sim, struct sim_episode *episode)
 	sim_node_crash(node);
 	if (!node->disk.is_superblock_rotten) {
 		const uint64_t copy = prng_below(&sim->fault_prng, SUPERBLOCK_COPIES);
-		sim_hazard_rot_page(sim, node->disk.image + copy * PAGE_BYTES);
+		sim_disk_aim(&node->disk);
+		sim_hazard_rot_page(sim,
+				    sim_disk_at(&node->disk, node->disk.target, copy * PAGE_BYTES));
 		node->disk.is_superblock_rotten = true;
 		sim_count(sim, SIM_COUNT_rot_superblock);
 	}
@@ -234,9 +243,12 @@ old_image_begin(struct sim *sim, struct sim_episode *episode)
 
 	if (disk->old_image != NULL)
 		return;
-	disk->old_bytes = disk->written_bytes;
-	disk->old_image = sim_take(max_u64(disk->old_bytes, PAGE_BYTES));
-	memcpy(disk->old_image, disk->image, disk->old_bytes);
+	disk->old_image = sim_take(disk->image_bytes * disk->device_count);
+	for (uint32_t i = 0; i < disk->device_count; i++) {
+		disk->old_bytes[i] = disk->written_bytes[i];
+		memcpy(disk->old_image + i * disk->image_bytes, sim_disk_at(disk, i, 0),
+		       disk->old_bytes[i]);
+	}
 }
 
 static void
@@ -247,10 +259,13 @@ old_image_end(struct sim *sim, struct sim_episode *episode)
 
 	sim_node_crash(node);
 	if (disk->old_image != NULL) {
-		memset(disk->image, 0, disk->written_bytes);
-		memcpy(disk->image, disk->old_image, disk->old_bytes);
-		disk->written_bytes = disk->old_bytes;
-		munmap(disk->old_image, max_u64(disk->old_bytes, PAGE_BYTES));
+		for (uint32_t i = 0; i < disk->device_count; i++) {
+			memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
+			memcpy(sim_disk_at(disk, i, 0), disk->old_image + i * disk->image_bytes,
+			       disk->old_bytes[i]);
+			disk->written_bytes[i] = disk->old_bytes[i];
+		}
+		munmap(disk->old_image, disk->image_bytes * disk->device_count);
 		disk->old_image = NULL;
 		sim_count(sim, SIM_COUNT_old_images);
 	}
@@ -260,6 +275,7 @@ old_image_end(struct sim *sim, struct sim_episode *episode)
 static void
 misdirected_begin(struct sim *sim, struct sim_episode *episode)
 {
+	sim_disk_aim(&sim->nodes[episode->node].disk);
 	sim->nodes[episode->node].disk.misdirect_next = 1;
 }
 
@@ -280,6 +296,7 @@ write_error_begin(struct sim *sim, struct sim_episode *episode)
 {
 	struct sim_disk *disk = &sim->nodes[episode->node].disk;
 
+	sim_disk_aim(disk);
 	disk->fail_next = 1;
 	disk->fail_how =
 	    episode->class_ == SIM_HAZARD_FLUSH_ERROR ? SIM_FAIL_WRITTEN : SIM_FAIL_TORN;
@@ -288,6 +305,7 @@ write_error_begin(struct sim *sim, struct sim_episode *episode)
 static void
 no_space_begin(struct sim *sim, struct sim_episode *episode)
 {
+	sim_disk_aim(&sim->nodes[episode->node].disk);
 	sim->nodes[episode->node].disk.is_full = true;
 }
 
@@ -296,6 +314,7 @@ read_error_begin(struct sim *sim, struct sim_episode *episode)
 {
 	struct sim_node *node = &sim->nodes[episode->node];
 
+	sim_disk_aim(&node->disk);
 	node->disk.has_bad_sectors = true;
 	sim_node_crash(node);
 	sim_node_start(node);
@@ -315,6 +334,19 @@ error_end(struct sim *sim, struct sim_episode *episode)
 	if (disk->has_failed)
 		sim_node_crash(node);
 	sim_node_start(node);
+}
+
+/* Nobody brings it back. Without parity nothing could go on. */
+static void
+device_gone_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_disk *disk = &sim->nodes[episode->node].disk;
+
+	if (sim->swarm.geometry.m == 0)
+		return;
+	sim_disk_aim(disk);
+	disk->gone |= 1u << disk->target;
+	sim_count(sim, SIM_COUNT_devices_gone);
 }
 
 /* ---- processes ---- */
@@ -510,6 +542,7 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 	[SIM_HAZARD_CLOCK_DRIFT] = { .begin = drift_begin, .end = drift_end, .is_of_any = true },
 	[SIM_HAZARD_CLOCK_FROZEN] = { .begin = frozen_begin, .end = frozen_end, .is_of_any = true },
 	[SIM_HAZARD_WALL_STEP] = { .begin = wall_begin },
+	[SIM_HAZARD_DEVICE_GONE] = { .begin = device_gone_begin, .is_of_log = true },
 };
 
 bool

@@ -47,7 +47,8 @@
 	X(MISDIRECTED, "misdirected-write") /* a write goes elsewhere in the log */  \
 	X(CLOCK_DRIFT, "clock-drift")                                                \
 	X(CLOCK_FROZEN, "clock-frozen")                                              \
-	X(WALL_STEP, "wall-step")
+	X(WALL_STEP, "wall-step")                                                    \
+	X(DEVICE_GONE, "device-gone") /* for good; with --ec */
 
 #define SIM_NOISES(X)                           \
 	X(LOSS, "loss")                         \

@@ -49,7 +49,9 @@ birth_superblock(struct sim_node *node, enum superblock_join join)
 		.cluster_id = node->sim->cluster_id,
 		.cluster_gen = CLUSTER_GEN,
 		.node_id = node->id,
-		.k = 1,
+		.pool_gen = 1,
+		.k = (uint8_t)node->sim->swarm.geometry.k,
+		.m = (uint8_t)node->sim->swarm.geometry.m,
 		.log_first_page = SUPERBLOCK_AREA_PAGES,
 		.log_pages = node->sim->swarm.log_pages,
 		.checkpoint_first_page = SUPERBLOCK_AREA_PAGES + node->sim->swarm.log_pages,
@@ -63,9 +65,14 @@ birth_superblock(struct sim_node *node, enum superblock_join join)
 		.witness_id = sim_witness_id(node->sim),
 		.witness_gen = WITNESS_GEN,
 	};
-	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
-		superblock_encode(node->disk.image + i * PAGE_BYTES, &superblock);
-	node->disk.written_bytes = SUPERBLOCK_COPIES * PAGE_BYTES;
+	for (uint32_t device = 0; device < node->disk.device_count; device++) {
+		superblock.device = (uint8_t)device;
+		for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
+			superblock_encode(
+			    sim_disk_at(&node->disk, device, (uint64_t)i * PAGE_BYTES),
+			    &superblock);
+		node->disk.written_bytes[device] = SUPERBLOCK_COPIES * PAGE_BYTES;
+	}
 }
 
 void
@@ -106,8 +113,12 @@ sim_node_birth(struct sim *sim, uint32_t index)
 void
 sim_node_rejoin(struct sim_node *node)
 {
-	memset(node->disk.image, 0, node->disk.written_bytes);
-	node->disk.floor = 0;
+	struct sim_disk *disk = &node->disk;
+
+	for (uint32_t i = 0; i < disk->device_count; i++)
+		memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
+	disk->floor = 0;
+	disk->gone = 0; /* all of them are new */
 	birth_superblock(node, SUPERBLOCK_REJOINING);
 	if (node->durable.log_index > node->durable_lost.log_index)
 		node->durable_lost = node->durable;
@@ -188,7 +199,7 @@ config_of(struct sim_node *node)
 	struct sim *sim = node->sim;
 	const struct sim_swarm *swarm = &sim->swarm;
 
-	return (struct runtime_config){
+	struct runtime_config config = {
 		.cluster_id = sim->cluster_id,
 		.node_id = node->id,
 		.data_nodes = sim_data_mask(sim),
@@ -203,11 +214,13 @@ config_of(struct sim_node *node)
 		.data_net = { &sim_net_ops, &node->ports[0] },
 		.mgmt_net = { &sim_net_ops, &node->ports[1] },
 		.disk = { &sim_disk_ops, &node->disk },
+		.geometry = swarm->geometry,
+		.device_hang_ns = swarm->device_hang_ns,
 		.clock = { &sim_clock_ops, node },
 		.ring = node->ring,
 		.ring_bytes = swarm->ring_bytes,
 		.command_bytes_max = swarm->command_bytes_max,
-		.log_pages_max = swarm->log_pages,
+		.log_pages_max = swarm->log_pages * swarm->geometry.k,
 		.groups_in_flight_max = swarm->groups_in_flight_max,
 		.units_per_frame = swarm->units_per_frame,
 		.resend_ns = swarm->timer_ns / 8,
@@ -219,6 +232,10 @@ config_of(struct sim_node *node)
 		.status = node->status,
 		.poll_mode = "simulated",
 	};
+	for (uint32_t i = 0; i < node->disk.device_count; i++)
+		config.device_bytes[i] =
+		    (node->disk.gone >> i & 1) != 0 ? 0 : node->disk.image_bytes;
+	return config;
 }
 
 void
@@ -318,6 +335,16 @@ sim_node_wake(struct sim_node *node, uint64_t at_ns)
 	sim_push(node->sim, at_ns, SIM_EVENT_TURN, node->index, ++node->turn_token);
 }
 
+bool
+sim_node_bears_rot(const struct sim_node *node)
+{
+	const struct sim_disk *disk = &node->disk;
+	const uint32_t m = node->sim->swarm.geometry.m;
+
+	/* All weak devices may be lost by now, and the page is of another. */
+	return m != 0 && (disk->weak >> disk->rot.device & 1) != 0;
+}
+
 static void
 boot_turn(struct sim_node *node)
 {
@@ -332,7 +359,7 @@ boot_turn(struct sim_node *node)
 		sim_node_crash(node); /* as it should; whoever heals the disk starts it again */
 		return;
 	}
-	if (boot == RUNTIME_BOOT_DAMAGED && node->disk.rot.is_on) {
+	if (boot == RUNTIME_BOOT_DAMAGED && node->disk.rot.is_on && !sim_node_bears_rot(node)) {
 		/* As it should: it never says that it had no such block (P15). */
 		sim_count(node->sim, SIM_COUNT_rot_refused);
 		sim_node_crash(node);

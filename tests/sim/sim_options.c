@@ -194,6 +194,8 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 		fprintf(to, " --topology %s", topologies[options->topology]);
 	if (options->is_beyond)
 		fputs(" --beyond", to);
+	if (options->has_columns)
+		fputs(" --ec", to);
 	if (options->is_lying_disk)
 		fputs(" --lying-disk", to);
 	for (uint32_t i = 0; i < SIM_CLASSES; i++) {

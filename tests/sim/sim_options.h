@@ -38,6 +38,7 @@ struct sim_options {
 	uint32_t bugs; /* enum core_bug */
 	enum sim_topology topology;
 	bool is_lying_disk, is_beyond, is_verbose;
+	bool has_columns; /* k + m devices a node */
 	struct sim_limits limits;
 };
 

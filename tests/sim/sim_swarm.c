@@ -104,6 +104,8 @@ draw_weights(struct sim *sim)
 	const uint32_t share_ppm = shares_ppm[prng_below(&sim->prng, 3)];
 
 	for (uint32_t i = 0; i < SIM_EPISODE_CLASSES; i++) {
+		if (i == SIM_HAZARD_DEVICE_GONE && !sim->options.has_columns)
+			continue;
 		/* Hazards are many: half as often, so that the plain faults stay common. */
 		const uint32_t ppm = i < SIM_FAULT_KINDS ? share_ppm : share_ppm / 2;
 		const uint32_t weight =
@@ -163,6 +165,26 @@ draw_classes(struct sim *sim)
 	swarm->volatile_mask = 1 + (uint32_t)prng_below(&sim->prng, (1u << sim->data_count) - 1);
 }
 
+/* Without --ec one device a node, and nothing is drawn. */
+static void
+draw_devices(struct sim *sim)
+{
+	static const struct stripe_geometry geometries[] = {
+		{ 1, 1 }, { 2, 1 }, { 4, 2 }, { 1, 2 }, { 3, 1 }, { 2, 0 },
+	};
+	const uint32_t count = sizeof(geometries) / sizeof(geometries[0]);
+	struct sim_swarm *swarm = &sim->swarm;
+
+	swarm->geometry = (struct stripe_geometry){ .k = 1 };
+	if (!sim->options.has_columns)
+		return;
+	swarm->geometry = geometries[prng_below(&sim->prng, count)];
+	if (swarm->geometry.m != 0 && sim_chance(sim, 700000))
+		swarm->device_hang_ns = swarm->timer_ns * prng_between(&sim->prng, 1, 8) / 2;
+	/* About as many blocks as on one device. */
+	swarm->log_pages = swarm->log_pages * (1 + swarm->geometry.m) / swarm->geometry.k;
+}
+
 static void
 limit_rate(const struct sim *sim, uint32_t *ppm, enum sim_noise noise)
 {
@@ -220,6 +242,7 @@ sim_swarm_draw(struct sim *sim)
 	draw_classes(sim);
 	draw_weights(sim);
 	draw_checkpoints(sim);
+	draw_devices(sim);
 	sim->cluster_id = prng_next(&sim->prng) | 1;
 	apply_limits(sim);
 }

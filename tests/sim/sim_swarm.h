@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/core/core.h"
+#include "dataplane/stripe/layout.h"
 #include "tests/sim/sim_kinds.h"
 
 #define SIM_PATHS 2u /* 0 data port, 1 management network */
@@ -44,7 +45,9 @@ struct sim_swarm { /* what the seed drew */
 	bool is_log_small;         /* it shall run full, or round and round with checkpoints */
 	uint64_t checkpoint_pages; /* 0: none are made */
 	uint32_t memory_ppm;       /* commands and reads of class memory */
-	uint32_t volatile_mask;    /* data nodes, by index, whose log dies with their process */
+	struct stripe_geometry geometry; /* of every node's devices */
+	uint64_t device_hang_ns;         /* 0: they may take as long as they like */
+	uint32_t volatile_mask; /* data nodes, by index, whose log dies with their process */
 };
 
 #define SIM_EPISODES 32u

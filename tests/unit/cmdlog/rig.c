@@ -6,22 +6,53 @@
 
 #include "tests/support/mirror.h"
 
+uint8_t *
+rig_block_at(struct rig *rig, const struct cmdlog_location *location)
+{
+	return rig_cell(rig, location->first_cell + location->page);
+}
+
+/* The scan is at a cut: the tail that gives way is whole on the image. */
+static void
+note_cut(void *context)
+{
+	struct rig *rig = context;
+
+	assert_true(cmdlog_scan_cut(rig->log, &rig->cut));
+	assert_true(rig->cut.first_index <= rig->cut.last_index);
+	for (uint64_t i = rig->cut.first_index; i <= rig->cut.last_index; i++) {
+		struct cmdlog_location at;
+		assert_true(cmdlog_locate(rig->log, i, &at));
+		assert_int_equal(cmdlog_check_read(rig->log, i, rig_block_at(rig, &at)), TERN_OK);
+	}
+	rig->cut_count++;
+	rig->cut_blocks += rig->cut.last_index - rig->cut.first_index + 1;
+}
+
+static struct cmdlog_recovery
+rig_scan(struct rig *rig, uint64_t first_cell)
+{
+	cmdlog_scan_begin(rig->log);
+	return log_image_scan(&rig->image, first_cell, rig->log, note_cut, rig);
+}
+
 void
 rig_make(struct rig *rig, uint32_t command_bytes_max, uint64_t ring_pages, uint64_t area_pages)
 {
 	*rig = (struct rig){ 0 };
 	rig->memory = aligned_alloc(64, (cmdlog_bytes() + 63) / 64 * 64);
-	rig->image = calloc(area_pages, PAGE_BYTES);
+	log_image_make(&rig->image, area_pages, command_bytes_max);
+	rig->image.cluster_id = RIG_CLUSTER;
+	rig->image.node_id = RIG_NODE;
 	rig->scratch = malloc(command_bytes_max);
 	rig->config = (struct cmdlog_config){
 		.cluster_id = RIG_CLUSTER,
-		.node_id = RIG_NODE,
 		.boot_no = 1,
-		.pool_gen = 1,
 		.ring = mirror_map(ring_pages * PAGE_BYTES),
 		.ring_bytes = ring_pages * PAGE_BYTES,
 		.command_bytes_max = command_bytes_max,
-		.area_pages = area_pages,
+		.area_cells = area_pages,
+		.data_columns = 1,
 		.blocks_max = area_pages,
 		.entries = calloc(area_pages, cmdlog_entry_bytes()),
 		.groups_in_flight_max = 4,
@@ -30,6 +61,8 @@ rig_make(struct rig *rig, uint32_t command_bytes_max, uint64_t ring_pages, uint6
 	/* What a ring held before must never matter. */
 	memset(rig->config.ring, 0xa5, rig->config.ring_bytes);
 	assert_int_equal(cmdlog_init(rig->memory, &rig->config, &rig->log), TERN_OK);
+	log_image_open(&rig->image, 0);
+	(void)rig_scan(rig, 0);
 }
 
 void
@@ -38,37 +71,19 @@ rig_free(struct rig *rig)
 	mirror_unmap(rig->config.ring, rig->config.ring_bytes);
 	free(rig->config.entries);
 	free(rig->scratch);
-	free(rig->image);
+	log_image_free(&rig->image);
 	free(rig->memory);
 }
 
 uint8_t *
 rig_cell(struct rig *rig, uint64_t cell)
 {
-	return rig->image + cmdlog_area_page(rig->log, cell) * PAGE_BYTES;
-}
-
-/* The scan is at a cut: the tail that gives way is whole on the image. */
-static void
-note_cut(struct rig *rig)
-{
-	assert_true(cmdlog_scan_cut(rig->log, &rig->cut));
-	assert_true(rig->cut.first_index <= rig->cut.last_index);
-	for (uint64_t i = rig->cut.first_index; i <= rig->cut.last_index; i++) {
-		struct cmdlog_location at;
-		assert_true(cmdlog_locate(rig->log, i, &at));
-		assert_int_equal(cmdlog_check_read(rig->log, i, rig_cell(rig, at.cell)), TERN_OK);
-	}
-	rig->cut_count++;
-	rig->cut_blocks += rig->cut.last_index - rig->cut.first_index + 1;
+	return log_image_cell(&rig->image, cell);
 }
 
 struct cmdlog_recovery
 rig_recover(struct rig *rig, uint32_t chunk)
 {
-	struct cmdlog_recovery recovery;
-	enum cmdlog_scan_state state = CMDLOG_SCAN_MORE;
-
 	rig->config.boot_no++;
 	memset(rig->config.ring, 0x5a, rig->config.ring_bytes);
 	memset(rig->config.entries, 0x5a, rig->config.blocks_max * cmdlog_entry_bytes());
@@ -77,21 +92,19 @@ rig_recover(struct rig *rig, uint32_t chunk)
 	rig->cut_blocks = 0;
 	if (rig->base.meta.log_index != 0)
 		cmdlog_set_base(rig->log, &rig->base);
-	cmdlog_scan_begin(rig->log);
-	while (state != CMDLOG_SCAN_DONE) {
-		const uint64_t cell = cmdlog_scan_next(rig->log);
-		const uint64_t left = cmdlog_scan_pages_max(rig->log);
-		const uint32_t pages = left < chunk ? (uint32_t)left : chunk;
-		assert_int_equal(
-		    cmdlog_scan_pages(rig->log, cell, rig_cell(rig, cell), pages, &state), TERN_OK);
-		if (state == CMDLOG_SCAN_CUT)
-			note_cut(rig);
-		else
-			assert_false(cmdlog_scan_cut(rig->log, &rig->cut));
-	}
-	cmdlog_scan_end(rig->log, &recovery);
+	rig->image.boot_no = rig->config.boot_no;
+	rig->image.cluster_id = rig->config.cluster_id;
+	log_image_open(&rig->image, chunk);
+	const struct cmdlog_recovery recovery = rig_scan(rig, rig->base.next_cell);
 	assert_int_equal(rig->cut_blocks, recovery.blocks_superseded);
 	return recovery;
+}
+
+void
+rig_make_old(struct rig *rig)
+{
+	rig->image.is_old = true;
+	(void)rig_recover(rig, 0);
 }
 
 uint32_t
@@ -181,17 +194,24 @@ rig_block(struct rig *rig, uint64_t term, uint64_t number, uint32_t value_bytes)
 }
 
 void
-rig_write(struct rig *rig, const struct cmdlog_group *group)
+rig_write(struct rig *rig, const struct log_group *group)
 {
-	memcpy(rig_cell(rig, group->cell), group->bytes, (size_t)group->pages * PAGE_BYTES);
+	log_image_write(&rig->image, group);
+}
+
+bool
+rig_group_next(struct rig *rig, uint64_t persist_index, uint64_t acked_floor,
+	       struct log_group *group)
+{
+	return log_image_group_next(&rig->image, rig->log, persist_index, acked_floor, group);
 }
 
 void
 rig_flush(struct rig *rig, uint64_t acked_floor)
 {
-	struct cmdlog_group group;
+	struct log_group group;
 
-	while (cmdlog_group_next(rig->log, UINT64_MAX, acked_floor, &group)) {
+	while (rig_group_next(rig, UINT64_MAX, acked_floor, &group)) {
 		rig_write(rig, &group);
 		assert_int_equal(cmdlog_group_done(rig->log, group.slot), group.last_index);
 	}

@@ -8,6 +8,7 @@
 #include "dataplane/base/prng.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/command.h"
+#include "tests/support/log_image.h"
 
 #define RIG_CLUSTER 0x1122334455667788ULL
 #define RIG_NODE    3u
@@ -16,7 +17,7 @@ struct rig {
 	struct cmdlog *log;
 	struct cmdlog_config config;
 	void *memory;
-	uint8_t *image; /* the log area */
+	struct log_image image;
 	uint8_t *scratch;
 	struct cmdlog_cut cut; /* the last one that rig_recover was shown */
 	uint64_t cut_count, cut_blocks;
@@ -26,8 +27,11 @@ struct rig {
 /* A log of boot 1 on a blank image. */
 void
 rig_make(struct rig *rig, uint32_t command_bytes_max, uint64_t ring_pages, uint64_t area_pages);
+/* From the next boot on, which begins now, groups are written as earlier versions did. */
+void rig_make_old(struct rig *rig);
 void rig_free(struct rig *rig);
-/* The log is forgotten; the image is scanned by the next boot, @chunk pages at a time. */
+/* The log is forgotten; the image is scanned by the next boot, @chunk pages at a time, or
+ * more if a group is longer. */
 struct cmdlog_recovery rig_recover(struct rig *rig, uint32_t chunk);
 
 /* Encodes the command that @number stands for, with @value_bytes of value. Returns its length. */
@@ -45,7 +49,11 @@ struct block_meta rig_block(struct rig *rig, uint64_t term, uint64_t number, uin
 void rig_flush(struct rig *rig, uint64_t acked_floor);
 /* Where a cell lies on the image. */
 uint8_t *rig_cell(struct rig *rig, uint64_t cell);
-void rig_write(struct rig *rig, const struct cmdlog_group *group);
+void rig_write(struct rig *rig, const struct log_group *group);
+bool rig_group_next(struct rig *rig, uint64_t persist_index, uint64_t acked_floor,
+		    struct log_group *group);
+/* The bytes of a block on the image. */
+uint8_t *rig_block_at(struct rig *rig, const struct cmdlog_location *location);
 /* Walks a block; its commands must be numbered from @first on. Returns how many there are. */
 uint32_t rig_walk(struct rig *rig, const uint8_t *block, uint64_t first);
 

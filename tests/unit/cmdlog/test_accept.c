@@ -15,9 +15,8 @@ pair_make(struct pair *pair)
 {
 	rig_make(&pair->master, MAX, 128, 1000);
 	rig_make(&pair->replica, MAX, 160, 1000); /* another ring: other places, same bytes */
-	pair->replica.config.node_id = RIG_NODE + 1;
-	assert_int_equal(
-	    cmdlog_init(pair->replica.memory, &pair->replica.config, &pair->replica.log), TERN_OK);
+	pair->replica.image.node_id = RIG_NODE + 1;
+	(void)rig_recover(&pair->replica, 0);
 }
 
 static void
@@ -106,8 +105,8 @@ test_tails(void **state)
 		rig_flush(&pair.replica, 0);
 		cmdlog_set_applied(pair.master.log, i + 1);
 		cmdlog_set_applied(pair.replica.log, i + 1);
-		cmdlog_reclaim(pair.master.log, i);
-		cmdlog_reclaim(pair.replica.log, i);
+		log_image_reclaim(&pair.master.image, pair.master.log, i);
+		log_image_reclaim(&pair.replica.image, pair.replica.log, i);
 	}
 	pair_free(&pair);
 }
@@ -148,13 +147,13 @@ test_out_of_order(void **state)
 	assert_int_equal(b.blocks_accepted, 40);
 	assert_int_equal(b.blocks_refused, 0);
 	/* The pages differ in nothing but the identity part. */
-	for (uint64_t cell = 0; cell < a.next_cell; cell++) {
-		const uint64_t at = cell * PAGE_BYTES + PAGE_IDENTITY_BYTES;
-		assert_memory_equal(pair.master.image + at, pair.replica.image + at,
+	for (uint64_t cell = 0; cell < a.end_cell; cell++) {
+		const uint8_t *on_master = rig_cell(&pair.master, cell);
+		const uint8_t *on_replica = rig_cell(&pair.replica, cell);
+		assert_memory_equal(on_master + PAGE_IDENTITY_BYTES,
+				    on_replica + PAGE_IDENTITY_BYTES,
 				    PAGE_BYTES - PAGE_IDENTITY_BYTES);
-		assert_memory_not_equal(pair.master.image + cell * PAGE_BYTES,
-					pair.replica.image + cell * PAGE_BYTES,
-					PAGE_IDENTITY_BYTES);
+		assert_memory_not_equal(on_master, on_replica, PAGE_IDENTITY_BYTES);
 	}
 	pair_free(&pair);
 }
@@ -310,7 +309,7 @@ test_no_deadlock_without_apply(void **state)
 	for (uint64_t i = 1; i <= 600; i++) {
 		struct cmdlog_location location;
 		assert_true(cmdlog_locate(pair.replica.log, i, &location));
-		const uint8_t *read = pair.replica.image + location.cell * PAGE_BYTES;
+		const uint8_t *read = rig_block_at(&pair.replica, &location);
 		const uint8_t *resident = cmdlog_resident(pair.replica.log, i);
 		assert_int_equal(cmdlog_check_read(pair.replica.log, i, read), TERN_OK);
 		assert_true((resident != NULL) == (i > 600 - 160));
@@ -331,11 +330,11 @@ test_check_read_finds_misdirected_and_changed(void **state)
 	for (uint64_t i = 1; i <= 3; i++)
 		rig_block(rig, 1, i, 100);
 	rig_flush(rig, 0);
-	assert_int_equal(cmdlog_check_read(rig->log, 2, rig->image + PAGE_BYTES), TERN_OK);
-	assert_int_equal(cmdlog_check_read(rig->log, 2, rig->image), TERN_ERR_CORRUPT);
-	assert_int_equal(cmdlog_check_read(rig->log, 4, rig->image), TERN_ERR_NOT_FOUND);
+	assert_int_equal(cmdlog_check_read(rig->log, 2, rig_cell(rig, 1)), TERN_OK);
+	assert_int_equal(cmdlog_check_read(rig->log, 2, rig_cell(rig, 0)), TERN_ERR_CORRUPT);
+	assert_int_equal(cmdlog_check_read(rig->log, 4, rig_cell(rig, 0)), TERN_ERR_NOT_FOUND);
 	/* A changed payload with its page CRC made right again is caught by the content hash. */
-	uint8_t *page = rig->image + PAGE_BYTES;
+	uint8_t *page = rig_cell(rig, 1);
 	struct block_hdr hdr;
 	assert_int_equal(block_hdr_decode(page + PAGE_PAYLOAD_OFFSET, &hdr), TERN_OK);
 	page[PAGE_PAYLOAD_OFFSET + BLOCK_HDR_BYTES + 60] ^= 1;

@@ -58,7 +58,7 @@ test_many_small_commands_straddle(void **state)
 	struct cmdlog_location location;
 	assert_true(cmdlog_locate(rig.log, 1, &location));
 	assert_int_equal(location.pages, CMDLOG_BLOCK_BYTES_TARGET / PAGE_BYTES);
-	assert_int_equal(location.cell, UINT64_MAX);
+	assert_int_equal(location.first_cell, UINT64_MAX);
 	rig_free(&rig);
 }
 
@@ -87,7 +87,7 @@ test_largest_command(void **state)
 	for (uint64_t i = 1; i <= 24; i++) {
 		struct cmdlog_location location;
 		assert_true(cmdlog_locate(rig.log, i, &location));
-		const uint8_t *bytes = rig.image + location.cell * PAGE_BYTES;
+		const uint8_t *bytes = rig_block_at(&rig, &location);
 		assert_int_equal(cmdlog_check_read(rig.log, i, bytes), TERN_OK);
 		assert_int_equal(rig_walk(&rig, bytes, i - 1), 1);
 	}
@@ -218,7 +218,7 @@ test_area_keeps_a_reserve(void **state)
 	struct block_meta meta;
 	cmdlog_set_applied(rig.log, 200);
 	assert_int_equal(cmdlog_seal(rig.log, &barrier, &meta), TERN_ERR_LOG_FULL);
-	assert_int_equal(cmdlog_stats(rig.log).next_cell, 200);
+	assert_int_equal(cmdlog_stats(rig.log).end_cell, 200);
 	rig_free(&rig);
 }
 
@@ -249,7 +249,7 @@ test_misuse_is_refused(void **state)
 {
 	const struct cmdlog_seal commands = { .term = 1, .kind = BLOCK_COMMANDS };
 	const struct cmdlog_seal barrier = { .term = 1, .kind = BLOCK_BARRIER };
-	struct cmdlog_group group;
+	struct log_group group;
 	struct block_meta meta;
 	struct rig rig;
 
@@ -259,7 +259,7 @@ test_misuse_is_refused(void **state)
 	rig_block(&rig, 2, 0, 8);
 	expect_assert_failure((void)!cmdlog_seal(rig.log, &barrier, &meta)); /* the term falls */
 	expect_assert_failure(cmdlog_group_done(rig.log, 0));
-	assert_true(cmdlog_group_next(rig.log, 1, 0, &group));
+	assert_true(rig_group_next(&rig, 1, 0, &group));
 	expect_assert_failure(cmdlog_cut(rig.log, 0)); /* a group is in flight */
 	cmdlog_group_done(rig.log, group.slot);
 	expect_assert_failure(cmdlog_group_done(rig.log, group.slot));

@@ -10,6 +10,8 @@
 #define WRITES_MAX 1400u
 #define GROUPS_MAX 400u
 #define SECTOR     512u
+/* So many end a scan (stripe). */
+#define BLANK_PAGES 8192u
 
 /* What was true when a page write had happened: power may be cut there. */
 struct moment {
@@ -34,7 +36,7 @@ struct workload {
 	struct moment *moments;
 	struct group_note groups[GROUPS_MAX];
 	/* Groups in flight and how many of their pages the device has taken, in any order. */
-	struct cmdlog_group flights[4];
+	struct log_group flights[4];
 	uint64_t pages_taken[4];
 	uint32_t flight_count;
 };
@@ -66,7 +68,7 @@ static void
 device_step(struct workload *load)
 {
 	const uint32_t pick = (uint32_t)prng_below(&load->prng, load->flight_count);
-	struct cmdlog_group *group = &load->flights[pick];
+	struct log_group *group = &load->flights[pick];
 	const uint64_t page = load->pages_taken[pick]++;
 
 	/* Even pages first, then odd ones: groups tear in the middle, not only at the end. */
@@ -86,11 +88,11 @@ device_step(struct workload *load)
 static void
 group_issue(struct workload *load)
 {
-	struct cmdlog_group group;
+	struct log_group group;
 	const uint64_t last = cmdlog_stats(load->rig.log).last_index;
 
-	if (!cmdlog_group_next(load->rig.log, last - prng_below(&load->prng, 2), load->acked_index,
-			       &group))
+	if (!rig_group_next(&load->rig, last - prng_below(&load->prng, 2), load->acked_index,
+			    &group))
 		return;
 	load->groups[load->group_count++] = (struct group_note){
 		.first_cell = group.cell,
@@ -186,9 +188,8 @@ recover_and_check(struct rig *rig, uint64_t acked_index, struct hash128 acked_ch
 	for (uint64_t i = 1; i <= found.last_index; i++) {
 		struct cmdlog_location location;
 		assert_true(cmdlog_locate(rig->log, i, &location));
-		assert_int_equal(
-		    cmdlog_check_read(rig->log, i, rig->image + location.cell * PAGE_BYTES),
-		    TERN_OK);
+		assert_int_equal(cmdlog_check_read(rig->log, i, rig_block_at(rig, &location)),
+				 TERN_OK);
 	}
 	return found;
 }
@@ -206,7 +207,7 @@ test_power_cut_after_every_write(void **state)
 		rig->config.boot_no = 1;
 		for (uint32_t n = 0; n < load->moment_count; n++) {
 			const struct moment *moment = &load->moments[n];
-			uint8_t *page = rig->image + moment->cell * PAGE_BYTES;
+			uint8_t *page = rig_cell(rig, moment->cell);
 			/* First some sectors of the page, then all of it. */
 			const size_t sectors = 1 + n % 7;
 			memcpy(page, moment->bytes, sectors * SECTOR);
@@ -236,19 +237,23 @@ test_crash_after_crash(void **state)
 		uint64_t acked = 0;
 		struct hash128 chain = { 0 };
 
+		if (seed % 3 != 0)
+			rig_make_old(rig);
 		for (uint32_t boot = 0; boot < 12; boot++) {
+			/* Some are taken over by a later version on the way. */
+			rig->image.is_old = rig->image.is_old && (seed % 3 == 1 || boot < 6);
 			load->moment_count = 0;
 			load->group_count = 0;
 			load->flight_count = 0;
 			load->acked_index = acked;
-			if (cmdlog_stats(rig->log).next_cell > AREA - 250)
+			if (cmdlog_stats(rig->log).end_cell > AREA - 250)
 				break;
 			workload_run(load, 20 + (uint32_t)prng_below(&load->prng, 60));
 			cmdlog_open_discard(rig->log);
 			/* The cut comes between what the last two moments show. */
 			for (uint32_t n = 0; n < load->moment_count; n++)
-				memcpy(rig->image + load->moments[n].cell * PAGE_BYTES,
-				       load->moments[n].bytes, PAGE_BYTES);
+				memcpy(rig_cell(rig, load->moments[n].cell), load->moments[n].bytes,
+				       PAGE_BYTES);
 			acked = load->moments[load->moment_count - 1].acked_index;
 			chain = load->moments[load->moment_count - 1].acked_chain;
 			const struct cmdlog_recovery found = recover_and_check(rig, acked, chain);
@@ -281,12 +286,12 @@ test_damage_is_never_taken_for_blank(void **state)
 		while (load->flight_count != 0)
 			device_step(load);
 		for (uint32_t n = 0; n < load->moment_count; n++)
-			memcpy(rig->image + load->moments[n].cell * PAGE_BYTES,
-			       load->moments[n].bytes, PAGE_BYTES);
+			memcpy(rig_cell(rig, load->moments[n].cell), load->moments[n].bytes,
+			       PAGE_BYTES);
 		const struct group_note *last = &load->groups[load->group_count - 1];
 		rig->config.boot_no = 1;
 		for (uint64_t cell = 0; cell < last->first_cell; cell++) {
-			uint8_t *page = rig->image + cell * PAGE_BYTES, saved[PAGE_BYTES];
+			uint8_t *page = rig_cell(rig, cell), saved[PAGE_BYTES];
 			memcpy(saved, page, PAGE_BYTES);
 			memset(page, cell % 2 == 0 ? 0 : 0xee, PAGE_BYTES);
 			const struct cmdlog_recovery found = rig_recover(rig, 64);
@@ -307,12 +312,13 @@ test_damage_is_never_taken_for_blank(void **state)
 
 /* Both tails are of equal length, so only the missing branch itself tells that it was there. */
 static void
-test_a_superseded_tail_is_never_revived(void **state)
+superseded_tail(bool is_old)
 {
 	struct rig rig;
 
-	(void)state;
 	rig_make(&rig, MAX, 256, AREA);
+	if (is_old)
+		rig_make_old(&rig);
 	for (uint64_t i = 1; i <= 10; i++)
 		rig_block(&rig, 1, i, 100);
 	rig_flush(&rig, 0);
@@ -335,20 +341,28 @@ test_a_superseded_tail_is_never_revived(void **state)
 	assert_int_equal(found.acked_floor, 8);
 	assert_true(hash128_equal(chain_of(rig.log, 9), kept));
 
-	uint8_t saved[PAGE_BYTES], *page = rig.image + 10 * PAGE_BYTES;
+	uint8_t saved[PAGE_BYTES], *page = rig_cell(&rig, 10);
 	memcpy(saved, page, PAGE_BYTES);
 	page[200] ^= 1; /* block 8 of term 2 */
 	found = rig_recover(&rig, 64);
 	assert_int_equal(found.last_index, 10);
 	assert_true(found.is_damaged);
-	assert_int_equal(found.first_torn_cell, 10);
+	assert_int_equal(found.groups_torn, 1);
 
 	/* The only group of the branch is lost, and nothing was written behind it: as if torn. */
-	memset(rig.image + 11 * PAGE_BYTES, 0, PAGE_BYTES);
+	memset(rig_cell(&rig, 11), 0, PAGE_BYTES);
 	found = rig_recover(&rig, 64);
 	assert_false(found.is_damaged);
 	assert_int_equal(found.last_index, 10);
 	rig_free(&rig);
+}
+
+static void
+test_a_superseded_tail_is_never_revived(void **state)
+{
+	(void)state;
+	superseded_tail(false);
+	superseded_tail(true);
 }
 
 /* The lost branch grew longer than the tail, and no group that is left carries a floor above it:
@@ -359,8 +373,11 @@ test_a_long_lost_branch_is_told_from_a_torn_one(void **state)
 	struct rig rig;
 
 	(void)state;
-	for (int is_branch = 0; is_branch < 2; is_branch++) {
+	for (int round = 0; round < 4; round++) {
+		const bool is_branch = round % 2 == 1;
 		rig_make(&rig, MAX, 256, AREA);
+		if (round >= 2)
+			rig_make_old(&rig);
 		for (uint64_t i = 1; i <= 10; i++)
 			rig_block(&rig, 1, i, 100);
 		rig_flush(&rig, 0);
@@ -372,7 +389,7 @@ test_a_long_lost_branch_is_told_from_a_torn_one(void **state)
 			rig_flush(&rig, is_branch ? 8 : 10);
 		}
 		/* All but the last group: cells 10 and on. */
-		memset(rig.image + 10 * PAGE_BYTES, 0, (13 - first) * PAGE_BYTES);
+		memset(rig_cell(&rig, 10), 0, (13 - first) * PAGE_BYTES);
 		const struct cmdlog_recovery found = rig_recover(&rig, 64);
 		assert_int_equal(found.last_index, 10);
 		assert_int_equal(found.blocks_orphaned, 1);
@@ -393,14 +410,13 @@ test_content_hash_is_checked(void **state)
 	for (uint64_t i = 1; i <= 3; i++)
 		rig_block(&rig, 1, i, 100);
 	rig_flush(&rig, 0);
-	uint8_t *page = rig.image + PAGE_BYTES;
+	uint8_t *page = rig_cell(&rig, 1);
 	assert_int_equal(page_content_open(page, &content), TERN_OK);
 	page[PAGE_PAYLOAD_OFFSET + BLOCK_HDR_BYTES + 50] ^= 4;
 	page_content_seal(page, &content);
 	const struct cmdlog_recovery found = rig_recover(&rig, 64);
 	assert_int_equal(found.last_index, 1);
 	assert_int_equal(found.pages_torn, 1);
-	assert_int_equal(found.first_torn_cell, 1);
 	assert_int_equal(found.blocks_orphaned, 1);
 	rig_free(&rig);
 }
@@ -416,7 +432,7 @@ test_damage_is_made_good_by_a_new_branch(void **state)
 		rig_block(&rig, 1, i, 100);
 		rig_flush(&rig, i - 1);
 	}
-	memset(rig.image + 5 * PAGE_BYTES, 0x11, PAGE_BYTES);
+	memset(rig_cell(&rig, 5), 0x11, PAGE_BYTES);
 	struct cmdlog_recovery found = rig_recover(&rig, 64);
 	assert_int_equal(found.last_index, 5);
 	assert_int_equal(found.acked_floor, 8);
@@ -437,6 +453,52 @@ test_damage_is_made_good_by_a_new_branch(void **state)
 	rig_free(&rig);
 }
 
+/* A damaged log begins anew behind a checkpoint. Once that is its base nothing before is looked at;
+ * until then a start finds the damage again. */
+static void
+test_a_damaged_log_begins_anew(void **state)
+{
+	struct rig rig;
+	struct cmdlog_location at;
+	struct block_meta meta;
+	(void)state;
+
+	rig_make(&rig, MAX, 160, AREA);
+	for (uint64_t i = 1; i <= 30; i++) {
+		(void)rig_block(&rig, 1, i, 100);
+		rig_flush(&rig, i - 1);
+	}
+	struct cmdlog_base base = log_image_base(&rig.image, rig.log, 20);
+	assert_true(cmdlog_locate(rig.log, 10, &at));
+	memset(rig_block_at(&rig, &at), 0, PAGE_BYTES);
+	struct cmdlog_recovery recovery = rig_recover(&rig, 7);
+	assert_true(recovery.is_damaged);
+	assert_false(recovery.is_untrusted || recovery.is_overwritten);
+	assert_int_equal(recovery.last_index, 9);
+	/* A checkpoint knows of no group. */
+	base.next_cell = cmdlog_stats(rig.log).end_cell;
+	base.boot_no = 0;
+	base.group_seq = 0;
+	cmdlog_rebase(rig.log, &base);
+	assert_int_equal(cmdlog_stats(rig.log).base_index, 20);
+	assert_int_equal(cmdlog_stats(rig.log).durable_index, 20);
+	for (uint64_t i = 21; i <= 22; i++) {
+		(void)rig_block(&rig, 2, i, 100);
+		rig_flush(&rig, i - 1);
+		assert_true(cmdlog_locate(rig.log, i, &at));
+		assert_true(at.first_cell >= base.next_cell);
+	}
+	assert_true(rig_recover(&rig, 7).is_damaged);
+	rig.base = base;
+	recovery = rig_recover(&rig, 7);
+	assert_false(recovery.is_damaged);
+	assert_int_equal(recovery.last_index, 22);
+	assert_int_equal(recovery.commit_floor, 20);
+	assert_true(cmdlog_meta(rig.log, 22, &meta));
+	assert_int_equal(meta.term, 2);
+	rig_free(&rig);
+}
+
 static void
 test_foreign_and_misdirected_pages(void **state)
 {
@@ -448,17 +510,17 @@ test_foreign_and_misdirected_pages(void **state)
 		rig_block(&rig, 1, i, 100);
 	rig_flush(&rig, 0);
 	/* A page of ours in a wrong place. */
-	memcpy(rig.image + 4 * PAGE_BYTES, rig.image + 1 * PAGE_BYTES, PAGE_BYTES);
+	memcpy(rig_cell(&rig, 4), rig_cell(&rig, 1), PAGE_BYTES);
 	struct cmdlog_recovery found = rig_recover(&rig, 64);
-	assert_int_equal(found.pages_foreign, 1);
+	assert_int_equal(stripe_store_scan_stats(rig.image.store)->pages_foreign, 1);
 	assert_int_equal(found.last_index, 4);
-	assert_int_equal(cmdlog_stats(rig.log).next_cell, 5);
+	assert_int_equal(cmdlog_stats(rig.log).end_cell, 5);
 	/* Another node's log: nothing of it counts. */
-	rig.config.node_id++;
+	rig.image.node_id++;
 	found = rig_recover(&rig, 64);
-	assert_int_equal(found.pages_foreign, 5);
+	assert_int_equal(found.groups_seen, 0);
 	assert_int_equal(found.last_index, 0);
-	rig.config.node_id--;
+	rig.image.node_id--;
 	rig.config.cluster_id++;
 	found = rig_recover(&rig, 64);
 	assert_int_equal(found.last_index, 0);
@@ -504,7 +566,7 @@ test_recovered_log_goes_on(void **state)
 	assert_int_equal(rig_walk(&rig, cmdlog_resident(rig.log, 400), 400), 1);
 	struct cmdlog_location location;
 	assert_true(cmdlog_locate(rig.log, 400, &location));
-	assert_int_equal(location.cell, 399);
+	assert_int_equal(location.first_cell + location.page, 399);
 	assert_int_equal(rig_recover(&rig, 7).last_index, 400);
 	rig_free(&rig);
 }
@@ -515,17 +577,15 @@ test_scan_ends_at_blank_pages_or_the_end(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_make(&rig, MAX, 128, 3 * CMDLOG_SCAN_BLANK_PAGES);
+	rig_make(&rig, MAX, 128, 3 * BLANK_PAGES);
 	rig_block(&rig, 1, 1, 3000);
 	rig_flush(&rig, 0);
-	struct cmdlog_recovery found = rig_recover(&rig, 512);
-	assert_int_equal(found.last_index, 1);
-	assert_int_equal(found.pages_blank, CMDLOG_SCAN_BLANK_PAGES);
+	assert_int_equal(rig_recover(&rig, 512).last_index, 1);
+	assert_int_equal(cmdlog_stats(rig.log).end_cell, 1);
 	/* A group whose predecessors were lost lies behind fewer blank pages than that. */
-	rig.image[(CMDLOG_SCAN_BLANK_PAGES)*PAGE_BYTES] = 1;
-	found = rig_recover(&rig, 512);
-	assert_int_equal(found.pages_torn, 1);
-	assert_int_equal(cmdlog_stats(rig.log).next_cell, CMDLOG_SCAN_BLANK_PAGES + 1);
+	rig_cell(&rig, BLANK_PAGES)[0] = 1;
+	assert_int_equal(rig_recover(&rig, 512).last_index, 1);
+	assert_int_equal(cmdlog_stats(rig.log).end_cell, BLANK_PAGES + 1);
 	rig_free(&rig);
 
 	rig_make(&rig, MAX, 128, 100);
@@ -549,6 +609,7 @@ main(void)
 		cmocka_unit_test(test_a_long_lost_branch_is_told_from_a_torn_one),
 		cmocka_unit_test(test_content_hash_is_checked),
 		cmocka_unit_test(test_damage_is_made_good_by_a_new_branch),
+		cmocka_unit_test(test_a_damaged_log_begins_anew),
 		cmocka_unit_test(test_foreign_and_misdirected_pages),
 		cmocka_unit_test(test_recovered_log_goes_on),
 		cmocka_unit_test(test_scan_ends_at_blank_pages_or_the_end),

@@ -232,6 +232,8 @@ make_runtime(struct alone *alone)
 		.data_net = { &net_ops, NULL },
 		.mgmt_net = { &net_ops, NULL },
 		.disk = { &disk_ops, alone->device },
+		.geometry = { .k = 1 },
+		.device_bytes = { sizeof(alone->device->image) },
 		.clock = { &clock_ops, alone },
 		.ring = alone->ring,
 		.ring_bytes = RING_BYTES,

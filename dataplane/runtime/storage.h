@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes to the store of write groups, and what comes back; private to this room. */
+#ifndef TERN_RUNTIME_STORAGE_H
+#define TERN_RUNTIME_STORAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/runtime/limits.h"
+#include "dataplane/stripe/store.h"
+
+struct runtime;
+struct core_effect;
+
+/* What a completion of the store belongs to: its `user` is this and two numbers. */
+enum storage_user {
+	USER_GROUP = 1,
+	USER_META,
+	USER_READER,
+	USER_BOOT,
+	USER_CHECKPOINT,
+	USER_TRANSFER,
+	USER_SOURCE,
+};
+static inline uint64_t
+storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
+{
+	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
+}
+
+struct pending_meta {
+	uint64_t op_id, term;
+	uint16_t voted_for;
+};
+
+struct meta_writer {
+	struct pending_meta queue[RUNTIME_METAS_MAX];
+	uint32_t head, count;
+	bool is_writing;
+	bool is_checkpoint; /* the one being written is for a checkpoint or a base */
+};
+
+bool storage_poll(struct runtime *rt);
+bool storage_turn(struct runtime *rt); /* starts what can be started */
+void storage_meta(struct runtime *rt, const struct core_effect *effect);
+/* Pages [page, page + pages) of the checkpoint at @first_page of every device: its header, or one
+ * of its chunks. */
+struct stripe_blob storage_blob(const struct runtime *rt, uint64_t first_page, uint64_t page,
+				uint8_t *bytes, uint32_t pages);
+/* Pages that the first @pages of a checkpoint take on each device. */
+uint64_t storage_blob_end(const struct runtime *rt, uint64_t pages);
+/* Cells that the log may take for sure. */
+uint64_t storage_room(const struct runtime *rt);
+/* Cells before @cell are not needed any more: it is durable that the log begins there. */
+void storage_release(struct runtime *rt, uint64_t cell);
+void storage_fail(struct runtime *rt);
+bool storage_is_busy(const struct runtime *rt);
+
+#endif
