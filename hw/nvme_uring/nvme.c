@@ -33,28 +33,47 @@ devices_close(struct nvme *nvme)
 }
 
 static enum tern_err
+device_open(struct nvme *nvme, uint32_t number, char *err_text, size_t err_bytes)
+{
+	const char *path = nvme->config.paths[number];
+	struct nvme_device *device = &nvme->devices[number];
+	int claim_fd = -1;
+	enum tern_err err = nvme_device_claim(path, &claim_fd, err_text, err_bytes);
+
+	if (err != TERN_OK)
+		return err;
+	err = nvme_device_probe(path, device, err_text, err_bytes);
+	device->claim_fd = claim_fd;
+	if (err != TERN_OK)
+		return err;
+	if (device->is_volatile && !nvme->config.is_volatile_allowed) {
+		nvme_explain(err_text, err_bytes,
+			     "lives in RAM and loses everything at a power cut; say "
+			     "disk.allow_volatile = true if that is meant",
+			     path, 0);
+		return TERN_ERR_UNSUPPORTED;
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
 devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 {
+	uint32_t absent_count = 0;
+
 	for (uint32_t i = 0; i < nvme->config.device_count; i++)
 		nvme->devices[i].fd = nvme->devices[i].claim_fd = -1;
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
-		const char *path = nvme->config.paths[i];
 		struct nvme_device *device = &nvme->devices[i];
-		int claim_fd = -1;
-		enum tern_err err = nvme_device_claim(path, &claim_fd, err_text, err_bytes);
-		if (err != TERN_OK)
+		const enum tern_err err = device_open(nvme, i, err_text, err_bytes);
+		if (err == TERN_OK)
+			continue;
+		/* Who holds it may be this very node. */
+		if (err == TERN_ERR_BUSY || ++absent_count > nvme->config.absent_max)
 			return err;
-		err = nvme_device_probe(path, device, err_text, err_bytes);
-		device->claim_fd = claim_fd;
-		if (err != TERN_OK)
-			return err;
-		if (device->is_volatile && !nvme->config.is_volatile_allowed) {
-			nvme_explain(err_text, err_bytes,
-				     "lives in RAM and loses everything at a power cut; say "
-				     "disk.allow_volatile = true if that is meant",
-				     path, 0);
-			return TERN_ERR_UNSUPPORTED;
-		}
+		device->is_absent = true;
+		device->bytes = 0;
+		snprintf(device->why, sizeof(device->why), "%s", err_text);
 	}
 	return TERN_OK;
 }
@@ -89,6 +108,8 @@ facts_make(struct nvme *nvme)
 	};
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
 		const struct nvme_device *device = &nvme->devices[i];
+		if (device->is_absent)
+			continue;
 		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
 		facts->is_direct = facts->is_direct && device->is_direct;
 		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
@@ -219,6 +240,14 @@ nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
 	INVARIANT(device < nvme->config.device_count);
 	return nvme->devices[device].fd;
+}
+
+uint64_t
+nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why)
+{
+	INVARIANT(device < nvme->config.device_count);
+	*why = nvme->devices[device].why;
+	return nvme->devices[device].bytes;
 }
 
 /* The registered buffer that holds the request's bytes; -1: none does. */

@@ -29,7 +29,7 @@
 #include "dataplane/base/err.h"
 #include "hw/seam/disk_ops.h"
 
-#define NVME_DEVICES_MAX       16u
+#define NVME_DEVICES_MAX       20u
 #define NVME_BUFFERS_MAX       4u
 #define NVME_QUEUE_DEPTH_MAX   1024u
 #define NVME_REQUEST_BYTES_MAX (2u * 1024u * 1024u)
@@ -46,6 +46,7 @@ struct nvme_config {
 	const char *paths[NVME_DEVICES_MAX];
 	uint32_t device_count;
 	uint32_t queue_depth;     /* requests in flight on all devices; 1..NVME_QUEUE_DEPTH_MAX */
+	uint32_t absent_max;      /* so many may be missing or unusable; their requests fail */
 	bool is_volatile_allowed; /* take RAM devices and files on RAM file systems */
 	bool is_dev;
 	enum nvme_durability durability;
@@ -70,6 +71,8 @@ TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t
 struct disk_port nvme_port(struct nvme *nvme);
 /* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
+/* Bytes of a device; 0: it is absent, and @why says why (lent until close). */
+uint64_t nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why);
 /* Whether the kernel would be told to force this write through the device's cache, or need not be:
  * found by preparing the request as the port does. For lossy.h. @disk: of nvme_port. */
 bool nvme_write_is_forced(const void *disk, const struct disk_request *write);

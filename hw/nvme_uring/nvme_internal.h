@@ -18,6 +18,8 @@ struct nvme_device {
 	bool is_volatile;      /* lives in RAM: nothing survives a power cut */
 	bool is_write_through; /* a block device that says it has no volatile cache */
 	bool is_failed;        /* a write failed: what the device holds is not known */
+	bool is_absent;
+	char why[256]; /* it is absent */
 };
 
 /* A request in flight. */
