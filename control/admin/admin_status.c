@@ -136,6 +136,40 @@ disk_json(const struct node_status *s)
 	return object;
 }
 
+static const char *
+device_state(const struct status_pool *pool, uint32_t device)
+{
+	if ((pool->rebuilding >> device & 1) != 0)
+		return "rebuilding";
+	return ((pool->failed | pool->suspect) >> device & 1) != 0 ? "failed" : "ok";
+}
+
+/* The devices, and what of them may still be lost. */
+static json_t *
+pool_json(const struct node_config *config, const struct status_pool *pool)
+{
+	json_t *object = json_object(), *devices = json_array();
+
+	put(object, "k", pool->k);
+	put(object, "m", pool->m);
+	put(object, "losses_left", pool->losses_left);
+	put_flag(object, "degraded", (pool->failed | pool->suspect) != 0);
+	put_flag(object, "stopped", pool->is_stopped);
+	for (uint32_t i = 0; i < config->device_count; i++)
+		(void)json_array_append_new(
+		    devices, json_pack("{s:i,s:s,s:s,s:I}", "position", (int)i, "path",
+				       config->devices[i].path, "state", device_state(pool, i),
+				       "bytes", (json_int_t)config->devices[i].bytes));
+	(void)json_object_set_new(object, "devices", devices);
+	put(object, "groups_degraded", pool->groups_degraded);
+	put(object, "reads_degraded", pool->reads_degraded);
+	put(object, "read_errors", pool->read_errors);
+	put(object, "bad_pages", pool->bad_pages);
+	put(object, "repairs", pool->repairs);
+	put(object, "hung_requests", pool->hung_requests);
+	return object;
+}
+
 static json_t *
 net_drops_json(const struct net_drops *drops)
 {
@@ -408,6 +442,8 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	(void)json_object_set_new(node, "alarms", alarms_json(s));
 	(void)json_object_set_new(node, "timers", timers_json(config, s));
 	(void)json_object_set_new(node, "disk", disk_json(s));
+	if (config->kind == NODE_DATA)
+		(void)json_object_set_new(node, "pool", pool_json(config, &s->pool));
 	json_t *data_port = net_json(&s->data_net, s->data_driver);
 	put(data_port, "frame_bytes_max", s->data_frame_bytes);
 	(void)json_object_set_new(node, "data_port", data_port);

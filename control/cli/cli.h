@@ -187,6 +187,7 @@ enum admin_exit verb_dev_kill(struct cli *cli);
 enum admin_exit verb_dev_stop(struct cli *cli);
 enum admin_exit verb_dev_cont(struct cli *cli);
 enum admin_exit verb_dev_start(struct cli *cli);
+enum admin_exit verb_dev_fault(struct cli *cli);
 enum admin_exit verb_dev_cut(struct cli *cli);
 enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);

@@ -321,6 +321,45 @@ mixed_warnings(const json_t *nodes, json_t *warnings)
 					   kept, forgotten));
 }
 
+/* Devices that were lost: what the node still bears, and which to replace. */
+static void
+pool_warnings(const json_t *nodes, json_t *warnings)
+{
+	char lost[256];
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const json_t *pool = json_object_get(entry, "pool");
+		const json_t *devices = json_object_get(pool, "devices");
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		size_t at = 0;
+		if (!json_is_true(json_object_get(pool, "degraded")) ||
+		    json_array_size(devices) < 2)
+			continue;
+		lost[0] = 0;
+		for (size_t k = 0; k < json_array_size(devices) && at < sizeof(lost); k++) {
+			const json_t *device = json_array_get(devices, k);
+			if (is_text(device, "state", "ok"))
+				continue;
+			const int bytes =
+			    snprintf(lost + at, sizeof(lost) - at, "%s%zu (%s)", at ? ", " : "", k,
+				     json_string_value(json_object_get(device, "state")));
+			at += bytes > 0 ? (size_t)bytes : 0;
+		}
+		const json_int_t left = json_integer_value(json_object_get(pool, "losses_left"));
+		(void)json_array_append_new(
+		    warnings,
+		    json_is_true(json_object_get(pool, "stopped"))
+			? json_sprintf(
+			      "the storage of %s has lost more devices than it bears (%s): "
+			      "it acknowledges nothing",
+			      name ? name : "?", lost)
+			: json_sprintf("the storage of %s is DEGRADED: device %s; it bears %lld "
+				       "more losses",
+				       name ? name : "?", lost, (long long)left));
+	}
+}
+
 static uint32_t
 count_data(const json_t *nodes)
 {
@@ -337,6 +376,7 @@ is_node_whole(const json_t *entry)
 	return !is_text(entry, "mode", "DOWN") && !is_text(entry, "mode", "CATCHUP") &&
 	       !json_is_true(json_object_get(entry, "storage_failed")) &&
 	       !json_is_true(json_object_get(entry, "damaged")) &&
+	       !json_is_true(json_object_get(json_object_get(entry, "pool"), "degraded")) &&
 	       !has_alarm(entry, "witness_amnesia");
 }
 
@@ -362,6 +402,7 @@ cluster_judge(json_t *status)
 			      is_text(master, "mode", "MAJORITY")))
 		health = ADMIN_EXIT_OK;
 	alarm_warnings(nodes, warnings);
+	pool_warnings(nodes, warnings);
 	if (is_alone)
 		(void)json_array_append_new(
 		    warnings,

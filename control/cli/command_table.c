@@ -53,8 +53,10 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 			"class of the commands: durable (default), memory or both",
 			"durable memory both" },
 	[CLI_EC] = { "ec", 0, "K+M",
-		     "erasure code: K devices' worth of data, M devices may be lost (default 4+2)",
-		     "1+1 2+1 4+2 8+3" },
+		     "erasure code: K devices' worth of data, M devices may be lost (default: "
+		     "`bench` "
+		     "4+2, `dev up` 1+0, one file)",
+		     "1+0 1+1 2+1 4+2 8+3" },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -138,7 +140,7 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  DEV | CLI_BIT(CLI_TOPOLOGY) | CLI_BIT(CLI_NET) | CLI_BIT(CLI_LOG_SIZE) |
 	      CLI_BIT(CLI_PROFILE) | CLI_BIT(CLI_MTU) | CLI_BIT(CLI_LINKS) | CLI_BIT(CLI_IP) |
-	      CLI_BIT(CLI_LOG),
+	      CLI_BIT(CLI_LOG) | CLI_BIT(CLI_EC),
 	  verb_dev_up },
 	{ "dev down",
 	  "end the local cluster; storage stays",
@@ -184,6 +186,13 @@ const struct cli_command cli_commands[] = {
 	  { { "X", false, "a node" }, { "Y", false, "another node" } },
 	  DEV | CLI_BIT(CLI_ONE_WAY),
 	  verb_dev_cut },
+	{ "dev fault",
+	  "let a device of a node fail, or be well again",
+	  "eio: every request to it fails at once; hang: none is ever answered; none: it does what "
+	  "it is asked. A device that has failed stays out of its pool until it is rebuilt.",
+	  { { "NODE", false, "a, b or c" }, { "DEVICE=KIND", false, "0=eio, 1=hang, 0=none" } },
+	  DEV,
+	  verb_dev_fault },
 	{ "dev heal",
 	  "undo `tern dev cut`",
 	  "",

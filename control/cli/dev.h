@@ -45,6 +45,7 @@ struct dev {
 	uint64_t cluster_id;
 	uint64_t log_bytes;
 	bool is_log_ram;
+	uint32_t ec_k, ec_m; /* files of each data node */
 	enum dev_net net;
 	uint32_t mtu;
 	uint32_t links; /* between any two data nodes; each is a network of its own */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/cli/dev.h"
+#include "dataplane/stripe/layout.h"
 #include "hw/file_store/register_store.h"
 
 #define API         "dev-cluster/v1"
@@ -149,6 +150,10 @@ dev_load(struct dev *dev)
 		dev->is_ipv6 = get_u64(file, "ip") == 6;
 		is_good = is_good && dev->links <= DEV_LINKS_MAX;
 		dev->links = dev->links == 0 ? 1 : dev->links;
+		dev->ec_k = (uint32_t)get_u64(file, "ec_k");
+		dev->ec_m = (uint32_t)get_u64(file, "ec_m");
+		dev->ec_k = dev->ec_k == 0 ? 1 : dev->ec_k;
+		is_good = is_good && dev->ec_k <= STRIPE_K_MAX && dev->ec_m <= STRIPE_M_MAX;
 		dev->is_log_ram = json_is_true(json_object_get(file, "log_in_ram"));
 	}
 	json_decref(file);
@@ -179,6 +184,8 @@ dev_save(struct cli *cli, const struct dev *dev)
 				 (json_int_t)dev->log_bytes, "log_in_ram", (int)dev->is_log_ram,
 				 "net", dev_net_name(dev->net), "mtu", (int)dev->mtu, "links",
 				 (int)dev->links, "ip", dev->is_ipv6 ? 6 : 4, "nodes", nodes);
+	(void)json_object_set_new(file, "ec_k", json_integer(dev->ec_k));
+	(void)json_object_set_new(file, "ec_m", json_integer(dev->ec_m));
 	char *text = file ? json_dumps(file, JSON_INDENT(2)) : NULL;
 	json_decref(file);
 	dev_path(dev, NULL, "cluster.json", path);

@@ -15,6 +15,7 @@
 
 #include "control/cli/dev.h"
 #include "control/config/config_units.h"
+#include "dataplane/base/bits.h"
 #include "hw/file_store/register_store.h"
 
 /* Below the range from which the kernel takes ports for outgoing connections, so that a port stays
@@ -24,6 +25,8 @@
 #define PORT_TRIES  1000u
 #define DATA_PORT   7400u
 #define PROFILE_MAX (256u << 10)
+/* Twice the ring of the profile that ships. */
+#define DEVICE_BYTES_MIN (32ull << 20)
 
 /* A port that is free for UDP and TCP; both sockets stay open in @held until all are chosen. */
 static uint16_t
@@ -68,6 +71,7 @@ dev_choose(struct cli *cli, struct dev *dev)
 		(void)close(held[i][1]);
 	}
 	dev->links = dev->links == 0 ? 1 : dev->links;
+	dev->ec_k = dev->ec_k == 0 ? 1 : dev->ec_k;
 	if (!is_good || !node_birth_cluster_id(&dev->cluster_id))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "no free ports on 127.0.0.1");
 	for (uint32_t i = 0; i < dev->node_count; i++) {
@@ -163,13 +167,15 @@ make_profile(struct cli *cli, const struct dev *dev)
 static enum admin_exit
 make_filter(struct cli *cli, const struct dev *dev)
 {
-	static const uint8_t nothing_cut[FILTER_BYTES];
+	static const uint8_t nothing_cut[FILTER_BYTES_ALL];
 	char path[NODE_CONFIG_PATH_MAX];
 	struct stat facts;
 
 	dev_path(dev, NULL, "filter", path);
 	/* Never replaced: daemons that run have it mapped. */
-	if (stat(path, &facts) == 0 && facts.st_size == (off_t)FILTER_BYTES)
+	const bool is_there = stat(path, &facts) == 0 && facts.st_size >= (off_t)FILTER_BYTES;
+	if (is_there && (facts.st_size >= (off_t)FILTER_BYTES_ALL ||
+			 truncate(path, (off_t)FILTER_BYTES_ALL) == 0))
 		return ADMIN_EXIT_OK;
 	if (file_store_write_atomic(path, nothing_cut, sizeof(nothing_cut)))
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "%s cannot be written", path);
@@ -266,6 +272,24 @@ fill_ports(const struct dev *dev, const struct dev_node *self, struct node_confi
 		}
 }
 
+static void
+device_path(const struct dev *dev, const struct dev_node *node, uint32_t number, char *out)
+{
+	char leaf[32];
+
+	(void)snprintf(leaf, sizeof(leaf), "storage/device%u", number);
+	dev_path(dev, node, leaf, out);
+}
+
+/* A node's log is spread over k of them. */
+static uint64_t
+device_bytes(const struct dev *dev)
+{
+	const uint64_t share = (dev->log_bytes + dev->ec_k - 1) / dev->ec_k;
+
+	return max_u64(DEVICE_BYTES_MIN, align_up_u64(share, 1u << 20));
+}
+
 static enum admin_exit
 make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *self)
 {
@@ -287,9 +311,12 @@ make_node_file(struct cli *cli, const struct dev *dev, const struct dev_node *se
 	fill_nodes(dev, &config);
 	if (!self->is_witness) {
 		config.is_log_volatile = dev->is_log_ram;
-		config.device_count = 1;
-		dev_path(dev, self, "storage/device0", config.devices[0].path);
-		config.devices[0].bytes = dev->log_bytes;
+		config.device_count = dev->ec_k + dev->ec_m;
+		config.parity = dev->ec_m;
+		for (uint32_t i = 0; i < config.device_count; i++) {
+			device_path(dev, self, i, config.devices[i].path);
+			config.devices[i].bytes = device_bytes(dev);
+		}
 		fill_ports(dev, self, &config);
 	}
 	dev_path(dev, self, "node.conf", path);
@@ -309,10 +336,16 @@ clear_unfinished(struct cli *cli, const struct dev *dev)
 		const struct dev_node *node = &dev->nodes[i];
 		if (node->is_initialized)
 			continue;
-		dev_path(dev, node, node->is_witness ? "storage/register" : "storage/device0",
-			 path);
-		const enum admin_exit code =
-		    node_birth_clear(path, node->is_witness, dev->cluster_id, text, sizeof(text));
+		const uint32_t files = node->is_witness ? 1 : dev->ec_k + dev->ec_m;
+		enum admin_exit code = ADMIN_EXIT_OK;
+		for (uint32_t k = 0; k < files && !code; k++) {
+			if (node->is_witness)
+				dev_path(dev, node, "storage/register", path);
+			else
+				device_path(dev, node, k, path);
+			code = node_birth_clear(path, node->is_witness, dev->cluster_id, text,
+						sizeof(text));
+		}
 		if (code)
 			return cli_fail(cli, code,
 					"node %s: %s; cluster.json does not know it. End what uses "

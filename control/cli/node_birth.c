@@ -9,6 +9,7 @@
 
 #include "control/cli/cli.h"
 #include "dataplane/base/bits.h"
+#include "dataplane/stripe/layout.h"
 #include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/file_store/register_store.h"
@@ -72,8 +73,14 @@ witness_birth(const struct node_config *config, uint64_t cluster_id, char *text,
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
-/* Two slots, each for the largest checkpoint that state.capacity allows, in whole MiB: a record of
- * the stream is shorter than what the state machine charges for what it holds. */
+static struct stripe_geometry
+geometry_of(const struct node_config *config)
+{
+	return (struct stripe_geometry){ config->device_count - config->parity, config->parity };
+}
+
+/* Of each device: two slots, each for the largest checkpoint that state.capacity allows, in whole
+ * MiB: a record of the stream is shorter than what the state machine charges for what it holds. */
 static uint64_t
 checkpoint_bytes(const struct node_config *config)
 {
@@ -81,16 +88,19 @@ checkpoint_bytes(const struct node_config *config)
 
 	if (config->is_log_volatile)
 		return 0;
-	return align_up_u64(SUPERBLOCK_CHECKPOINTS * checkpoint_pages(stream) * SUPERBLOCK_BYTES,
-			    1u << 20);
+	const uint64_t pages =
+	    1 + stripe_parts_rows(geometry_of(config), checkpoint_pages(stream) - 1,
+				  CHECKPOINT_CHUNK_PAGES);
+	return align_up_u64(SUPERBLOCK_CHECKPOINTS * pages * SUPERBLOCK_BYTES, 1u << 20);
 }
 
 /* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
-fill_superblock(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
-		bool is_file, struct superblock *superblock)
+fill_superblock(const struct node_config *config, uint32_t number, uint64_t cluster_id,
+		enum superblock_join join, bool is_file, struct superblock *superblock)
 {
-	const uint64_t bytes = config->devices[0].bytes;
+	const struct stripe_geometry geometry = geometry_of(config);
+	const uint64_t bytes = config->devices[number].bytes;
 	uint64_t area = checkpoint_bytes(config);
 	if (!is_file && area > bytes / 2)
 		area = 0;
@@ -102,7 +112,9 @@ fill_superblock(const struct node_config *config, uint64_t cluster_id, enum supe
 		.cluster_gen = 1,
 		.node_id = config->id,
 		.pool_gen = 1,
-		.k = 1,
+		.k = (uint8_t)geometry.k,
+		.m = (uint8_t)geometry.m,
+		.device = (uint8_t)number,
 		.log_first_page = SUPERBLOCK_AREA_PAGES,
 		.log_pages = pages - SUPERBLOCK_AREA_PAGES,
 		.checkpoint_first_page = pages,
@@ -129,9 +141,10 @@ exists(const char *path, char *text, size_t text_bytes)
 
 /* A block device must be blank where the superblock goes; a file must not exist. */
 static enum admin_exit
-prepare_device(const struct node_config *config, bool *is_file, char *text, size_t text_bytes)
+prepare_device(const struct node_config *config, uint32_t number, bool *is_file, char *text,
+	       size_t text_bytes)
 {
-	const struct node_config_device *device = &config->devices[0];
+	const struct node_config_device *device = &config->devices[number];
 	struct superblock found;
 	struct stat facts;
 	uint32_t good_mask;
@@ -181,26 +194,25 @@ prepare_device(const struct node_config *config, bool *is_file, char *text, size
 }
 
 static enum admin_exit
-device_birth(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
-	     char *text, size_t text_bytes)
+device_birth(const struct node_config *config, uint32_t number, uint64_t cluster_id,
+	     enum superblock_join join, bool *is_file, char *text, size_t text_bytes)
 {
-	const struct node_config_device *device = &config->devices[0];
+	const struct node_config_device *device = &config->devices[number];
 	struct superblock superblock;
-	bool is_file;
 	uint64_t bytes;
 	int fd;
-	enum admin_exit code = prepare_device(config, &is_file, text, text_bytes);
+	enum admin_exit code = prepare_device(config, number, is_file, text, text_bytes);
 
 	if (code)
 		return code;
 	enum tern_err err = TERN_OK;
-	if (is_file && checkpoint_bytes(config) != 0)
+	if (*is_file && checkpoint_bytes(config) != 0)
 		err = nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config),
 					text, text_bytes);
 	if (!err)
 		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
 	if (!err) {
-		fill_superblock(config, cluster_id, join, is_file, &superblock);
+		fill_superblock(config, number, cluster_id, join, *is_file, &superblock);
 		err = superblock_write_all(fd, &superblock);
 		if (err)
 			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
@@ -208,9 +220,29 @@ device_birth(const struct node_config *config, uint64_t cluster_id, enum superbl
 		(void)close(fd);
 	}
 	/* What was made just now and holds nothing does not stay in the way of the next try. */
-	if (err && is_file)
+	if (err && *is_file)
 		(void)unlink(device->path);
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+}
+
+/* All or nothing: files that were made for a pool that did not come to be are removed. */
+static enum admin_exit
+pool_birth(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
+	   char *text, size_t text_bytes)
+{
+	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
+	enum admin_exit code = ADMIN_EXIT_OK;
+	uint32_t made = 0;
+
+	while (made < config->device_count && !code) {
+		code =
+		    device_birth(config, made, cluster_id, join, &is_file[made], text, text_bytes);
+		made += !code;
+	}
+	for (uint32_t i = 0; code && i < made; i++)
+		if (is_file[i])
+			(void)unlink(config->devices[i].path);
+	return code;
 }
 
 enum admin_exit
@@ -224,7 +256,7 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
 	}
 	if (config->kind == NODE_WITNESS)
 		return witness_birth(config, cluster_id, text, text_bytes);
-	return device_birth(config, cluster_id, SUPERBLOCK_MEMBER, text, text_bytes);
+	return pool_birth(config, cluster_id, SUPERBLOCK_MEMBER, text, text_bytes);
 }
 
 /* ---- storage that was lost ---- */
@@ -259,12 +291,33 @@ refuse(char *text, size_t text_bytes, const char *format, const char *path)
 	return ADMIN_EXIT_REFUSED;
 }
 
+/* Nothing that the node had is written over, on any of its devices. */
+static enum admin_exit
+refuse_storage(const struct node_config *config, const char *path, char *text, size_t text_bytes)
+{
+	uint16_t node_id = 0;
+	bool is_whole;
+
+	if (!holds_storage(path, &is_whole, &node_id))
+		return ADMIN_EXIT_OK;
+	if (is_whole && node_id == config->id)
+		return refuse(
+		    text, text_bytes,
+		    "%s holds this node's storage, and what it promised: start ternd with "
+		    "it. Only if ternd says that it is damaged, or that too few devices are "
+		    "left, move it away, keep it (it may be the last copy of something), and "
+		    "try again",
+		    path);
+	return refuse(text, text_bytes,
+		      "%s is there, and no storage that this node can start with: move it "
+		      "away and keep it, or wipe the device if it may go",
+		      path);
+}
+
 enum admin_exit
 node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
 {
-	const char *path = config->devices[0].path;
-	uint16_t node_id = 0;
-	bool is_whole;
+	enum admin_exit code = ADMIN_EXIT_OK;
 
 	text[0] = 0;
 	if (config->kind == NODE_WITNESS)
@@ -275,25 +328,17 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, s
 	if (is_pow2_u64(config->data_nodes))
 		return refuse(text, text_bytes,
 			      "%s held the only copy of the data: there is nobody to take it from",
-			      path);
-	if (holds_storage(path, &is_whole, &node_id) && is_whole && node_id == config->id)
-		return refuse(
-		    text, text_bytes,
-		    "%s holds this node's storage, and what it promised: start ternd with "
-		    "it. Only if ternd says that it is damaged, move it away, keep it (it "
-		    "may be the last copy of something), and try again",
-		    path);
-	if (holds_storage(path, &is_whole, &node_id))
-		return refuse(text, text_bytes,
-			      "%s is there, and no storage that this node can start with: move it "
-			      "away and keep it, or wipe the device if it may go",
-			      path);
+			      config->devices[0].path);
+	for (uint32_t i = 0; i < config->device_count && !code; i++)
+		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
+	if (code)
+		return code;
 	if (!make_directories(config->storage_dir)) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return device_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
+	return pool_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
 }
 
 /* ---- what an unfinished birth left ---- */

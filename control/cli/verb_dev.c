@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #include "control/admin/admin_client.h"
 #include "control/cli/dev.h"
 #include "control/config/config_units.h"
+#include "dataplane/stripe/layout.h"
 
 #define UP_TIMEOUT_MS   60000u
 #define DOWN_TIMEOUT_MS 10000u
@@ -269,6 +271,31 @@ choose_topology(struct dev *dev, const char *wanted)
 	return false;
 }
 
+/* How many files a data node has. Kept; a new cluster has one. */
+static enum admin_exit
+choose_geometry(struct cli *cli, struct dev *dev)
+{
+	const char *text = cli->values[CLI_EC];
+	struct stripe_geometry wanted;
+
+	if (!text)
+		return ADMIN_EXIT_OK;
+	if (!config_parse_geometry(text, &wanted.k, &wanted.m) || !stripe_geometry_is_valid(wanted))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--ec \"%.32s\", allowed K+M such as 4+2, K 1 to %u, M 0 to %u",
+				text, STRIPE_K_MAX, STRIPE_M_MAX);
+	if (dev->cluster_id != 0 && (wanted.k != dev->ec_k || wanted.m != dev->ec_m))
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"the cluster in %s has %u+%u already; leave --ec away, or give "
+				"another --dir",
+				dev->dir, dev->ec_k, dev->ec_m);
+	if (dev->is_log_ram && wanted.k + wanted.m != 1)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "--log ram has one device");
+	dev->ec_k = wanted.k;
+	dev->ec_m = wanted.m;
+	return ADMIN_EXIT_OK;
+}
+
 static enum admin_exit
 check_up_options(struct cli *cli, struct dev *dev)
 {
@@ -303,10 +330,12 @@ check_up_options(struct cli *cli, struct dev *dev)
 				"away, or give another --dir",
 				dev->dir, (unsigned long long)(dev->log_bytes >> 20));
 	if (dev->cluster_id == 0) {
+		dev->ec_k = 1;
 		dev->log_bytes = log_bytes;
 		dev->is_log_ram = is_log_ram;
 	}
-	return dev_net_choose(cli, dev);
+	const enum admin_exit code = choose_geometry(cli, dev);
+	return code ? code : dev_net_choose(cli, dev);
 }
 
 /* Under the lock: everything that changes what is recorded. */
@@ -551,14 +580,13 @@ verb_dev_start(struct cli *cli)
 /* ---- links ---- */
 
 static enum admin_exit
-write_cell(struct cli *cli, const struct dev *dev, uint16_t from, uint16_t to, uint8_t value)
+write_byte(struct cli *cli, const struct dev *dev, off_t at, uint8_t value)
 {
 	char path[NODE_CONFIG_PATH_MAX];
 
 	dev_path(dev, NULL, "filter", path);
 	/* In place, because the daemons have this very file mapped. */
 	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	const off_t at = (off_t)from * NET_NODES_MAX + to;
 	const bool is_good = fd >= 0 && pwrite(fd, &value, 1, at) == 1;
 	if (fd >= 0)
 		(void)close(fd);
@@ -568,6 +596,12 @@ write_cell(struct cli *cli, const struct dev *dev, uint16_t from, uint16_t to, u
 				"makes it",
 				path, strerror(errno));
 	return ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+write_cell(struct cli *cli, const struct dev *dev, uint16_t from, uint16_t to, uint8_t value)
+{
+	return write_byte(cli, dev, (off_t)from * NET_NODES_MAX + to, value);
 }
 
 static enum admin_exit
@@ -603,6 +637,58 @@ enum admin_exit
 verb_dev_cut(struct cli *cli)
 {
 	return set_link(cli, 1);
+}
+
+/* "DEVICE=KIND" */
+static bool
+parse_fault(const char *text, uint32_t devices, uint32_t *device, uint8_t *kind)
+{
+	static const char *const kinds[] = { "none", "eio", "hang" }; /* enum faulty_kind */
+	char *end;
+
+	const unsigned long number = strtoul(text, &end, 10);
+	if (end == text || *end != '=' || number >= devices)
+		return false;
+	for (uint8_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(end + 1, kinds[i]) != 0)
+			continue;
+		*device = (uint32_t)number;
+		*kind = i;
+		return true;
+	}
+	return false;
+}
+
+enum admin_exit
+verb_dev_fault(struct cli *cli)
+{
+	struct dev dev;
+	struct dev_node *node;
+	uint32_t device = 0;
+	uint8_t kind = 0;
+	enum admin_exit code = open_node(cli, &dev, &node);
+
+	if (!code && node->is_witness)
+		code = cli_fail(cli, ADMIN_EXIT_USAGE, "a witness has no devices");
+	if (!code && !parse_fault(cli->arguments[1], dev.ec_k + dev.ec_m, &device, &kind))
+		code = cli_fail(cli, ADMIN_EXIT_USAGE,
+				"\"%.32s\", allowed DEVICE=KIND, with DEVICE 0 to %u and KIND eio, "
+				"hang or none",
+				cli->arguments[1], dev.ec_k + dev.ec_m - 1);
+	if (!code)
+		code = write_byte(cli, &dev,
+				  (off_t)FILTER_BYTES + (off_t)node->id * FILTER_DEVICES_MAX +
+				      (off_t)device,
+				  kind);
+	if (!code && cli->is_json)
+		cli_print_json(cli,
+			       json_pack("{s:s,s:s,s:i,s:i}", "api", "dev-fault/v1", "node",
+					 node->name, "device", (int)device, "kind", (int)kind));
+	else if (!code)
+		(void)fprintf(cli->out, "%s: device %u: %s\n", node->name, device,
+			      strchr(cli->arguments[1], '=') + 1);
+	dev_close(&dev);
+	return code;
 }
 
 enum admin_exit

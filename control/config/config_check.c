@@ -7,6 +7,7 @@
 
 #include "control/config/config_reader.h"
 #include "dataplane/base/bits.h"
+#include "dataplane/stripe/layout.h"
 #include "dataplane/wire/command.h"
 #include "hw/net_kernel/net_sockaddr.h"
 #include "hw/platform/pci.h"
@@ -213,6 +214,46 @@ check_timers(struct config_reader *reader)
 }
 
 static enum tern_err
+check_devices(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	for (uint32_t i = 0; i < c->device_count; i++) {
+		const config_setting_t *list = config_find(reader, "devices");
+		const config_setting_t *at = list ? config_setting_get_elem(list, i) : NULL;
+		if (c->devices[i].bytes % (1u << 20) != 0)
+			return config_fail(reader, at, "devices[].size",
+					   "must be a multiple of 1MiB");
+		if (c->devices[i].bytes < 2 * c->log.ring_bytes)
+			return config_fail(reader, at, "devices[].size",
+					   "must be at least twice log.ring, allowed from %" PRIu64
+					   "KiB",
+					   2 * c->log.ring_bytes / 1024);
+		if (c->devices[i].bytes != c->devices[0].bytes)
+			return config_fail(reader, at, "devices[].size",
+					   "must be the same for all devices of a node");
+		for (uint32_t k = 0; k < i; k++) {
+			if (strcmp(c->devices[k].path, c->devices[i].path) == 0)
+				return config_fail(reader, at, "devices[].path",
+						   "\"%.200s\" is named twice", c->devices[i].path);
+		}
+	}
+	if (c->device_count != 0 && c->parity >= c->device_count)
+		return config_fail(reader, config_find(reader, "parity"), "parity",
+				   "%u of %u devices: at least one must hold data", c->parity,
+				   c->device_count);
+	if (c->device_count - c->parity > STRIPE_K_MAX)
+		return config_fail(reader, config_find(reader, "devices"), "devices",
+				   "%u devices with parity = %u, allowed up to %u besides parity",
+				   c->device_count, c->parity, STRIPE_K_MAX);
+	if (c->device_count > 1 && c->is_log_volatile)
+		return config_fail(
+		    reader, config_find(reader, "devices"), "devices",
+		    "volatile = true keeps no more than a superblock: name one device");
+	return TERN_OK;
+}
+
+static enum tern_err
 check_sizes(struct config_reader *reader)
 {
 	const struct node_config *c = reader->config;
@@ -231,23 +272,7 @@ check_sizes(struct config_reader *reader)
 				   "a SET of that size must fit log.command_max, allowed up to "
 				   "%" PRIu64 "B",
 				   c->log.command_bytes_max - COMMAND_KEY_BYTES_MAX - 1024);
-	for (uint32_t i = 0; i < c->device_count; i++) {
-		const config_setting_t *list = config_find(reader, "devices");
-		const config_setting_t *at = list ? config_setting_get_elem(list, i) : NULL;
-		if (c->devices[i].bytes % (1u << 20) != 0)
-			return config_fail(reader, at, "devices[].size",
-					   "must be a multiple of 1MiB");
-		if (c->devices[i].bytes < 2 * c->log.ring_bytes)
-			return config_fail(reader, at, "devices[].size",
-					   "must be at least twice log.ring, allowed from %" PRIu64
-					   "KiB",
-					   2 * c->log.ring_bytes / 1024);
-	}
-	if (c->device_count > 1)
-		return config_fail(reader, config_find(reader, "devices"), "devices",
-				   "%u devices, allowed 1: this version writes to one device",
-				   c->device_count);
-	return TERN_OK;
+	return check_devices(reader);
 }
 
 /* net_memif says of a longer path only that probing failed. */

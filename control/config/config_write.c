@@ -122,6 +122,8 @@ write_all(FILE *stream, const struct node_config *config)
 	if (config->is_log_volatile)
 		(void)fprintf(stream, "volatile = true;\n");
 	write_nodes(stream, config);
+	if (config->parity != 0)
+		(void)fprintf(stream, "parity = %u;\n", config->parity);
 	if (config->device_count > 0)
 		write_devices(stream, config);
 	if (config->port_count > 0)

@@ -26,7 +26,7 @@
 
 #define NODE_CONFIG_SCHEMA       1
 #define NODE_CONFIG_NODES_MAX    CORE_NODES_MAX
-#define NODE_CONFIG_DEVICES_MAX  8u
+#define NODE_CONFIG_DEVICES_MAX  20u
 #define NODE_CONFIG_PORTS_MAX    8u
 #define NODE_CONFIG_NETWORKS_MAX 4u /* data addresses of a node */
 #define NODE_CONFIG_NAME_MAX     32u
@@ -112,6 +112,7 @@ struct node_config {
 	bool is_log_volatile; /* the log area is RAM; only superblocks are on the devices */
 	uint32_t device_count;
 	struct node_config_device devices[NODE_CONFIG_DEVICES_MAX];
+	uint32_t parity; /* m: so many of them may be lost; the others are k */
 
 	/* From the profile, or the node file. */
 	char profile[NODE_CONFIG_PATH_MAX]; /* "": none, defaults only */
@@ -130,7 +131,8 @@ struct node_config {
 	} memory;
 	struct {
 		enum disk_durability durability;
-		uint32_t queue_depth; /* writes in flight a device */
+		uint32_t queue_depth; /* requests in flight a device */
+		uint64_t hang_ns;     /* with parity: who takes longer for one has failed */
 		enum disk_lossy lossy;
 		bool allow_volatile; /* take a RAM device or a file on a RAM file system */
 	} disk;
@@ -158,7 +160,11 @@ struct node_config {
 	} policy;
 };
 
-#define FILTER_BYTES ((size_t)NET_NODES_MAX * NET_NODES_MAX)
+/* The filter: a byte a directed pair of nodes, then one a device of each node (enum faulty_kind).
+ */
+#define FILTER_BYTES       ((size_t)NET_NODES_MAX * NET_NODES_MAX)
+#define FILTER_DEVICES_MAX 32u
+#define FILTER_BYTES_ALL   (FILTER_BYTES + (size_t)NET_NODES_MAX * FILTER_DEVICES_MAX)
 
 /* Reads @path and the profile that it names. Borrows @path until return.
  * CONFIG: @text says "file:line: key: what is wrong, allowed range"; @config is undefined. */

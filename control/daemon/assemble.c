@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/superblock.h"
+#include "hw/nvme_uring/faulty.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
@@ -46,7 +48,13 @@ open_filter(struct ternd *node, char *why, size_t why_bytes)
 	if (!node->config.is_dev || node->config.filter_file[0] == '\0')
 		return TERN_OK;
 	const int fd = open(node->config.filter_file, O_RDONLY | O_CLOEXEC);
-	void *cells = fd < 0 ? MAP_FAILED : mmap(NULL, FILTER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	struct stat facts;
+	/* What an earlier version made knows of no devices. */
+	const bool has_devices =
+	    fd >= 0 && fstat(fd, &facts) == 0 && facts.st_size >= (off_t)FILTER_BYTES_ALL;
+	void *cells = fd < 0 ? MAP_FAILED
+			     : mmap(NULL, has_devices ? FILTER_BYTES_ALL : FILTER_BYTES, PROT_READ,
+				    MAP_SHARED, fd, 0);
 
 	if (fd >= 0)
 		close(fd);
@@ -56,6 +64,9 @@ open_filter(struct ternd *node, char *why, size_t why_bytes)
 		return TERN_ERR_CONFIG;
 	}
 	node->filter.cells = cells;
+	if (has_devices)
+		node->device_faults = (const uint8_t *)cells + FILTER_BYTES +
+				      (size_t)node->config.id * FILTER_DEVICES_MAX;
 	return TERN_OK;
 }
 
@@ -138,7 +149,9 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 	const struct node_config *config = &node->config;
 	struct nvme_config nvme = {
 		.device_count = config->device_count,
-		.queue_depth = config->disk.queue_depth,
+		.queue_depth =
+		    min_u32(config->disk.queue_depth * config->device_count, NVME_QUEUE_DEPTH_MAX),
+		.absent_max = config->parity,
 		.is_volatile_allowed = config->disk.allow_volatile,
 		.is_dev = config->is_dev,
 		.buffers = { { node->ring, 2 * config->log.ring_bytes } },
@@ -168,6 +181,24 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		return err;
 	}
 	node->disk = nvme_port(node->nvme);
+	return TERN_OK;
+}
+
+/* Devices that betray, or fail when somebody says so: for tests with real processes. */
+static enum tern_err
+open_test_disk(struct ternd *node, char *why, size_t why_bytes)
+{
+	const struct node_config *config = &node->config;
+	enum tern_err err;
+
+	if (node->device_faults != NULL && config->disk.lossy == DISK_LOSSY_NONE) {
+		err = faulty_open(node->device_faults, node->disk, &node->faulty);
+		if (err == TERN_OK)
+			node->disk = faulty_port(node->faulty);
+		else
+			snprintf(why, why_bytes, "no memory for device faults");
+		return err;
+	}
 	if (!config->is_dev || config->disk.lossy == DISK_LOSSY_NONE)
 		return TERN_OK;
 	const struct lossy_config lossy = {
@@ -271,14 +302,27 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 static enum tern_err
 read_superblock(struct ternd *node, struct superblock *superblock, char *why, size_t why_bytes)
 {
-	uint32_t good_copies;
-	const enum tern_err err =
-	    superblock_read(nvme_device_fd(node->nvme, 0), superblock, &good_copies);
+	enum tern_err worst = TERN_ERR_NOT_FOUND;
+	uint32_t which = 0;
 
-	if (err != TERN_OK)
+	for (uint32_t i = 0; i < node->config.device_count; i++) {
+		const int fd = nvme_device_fd(node->nvme, i);
+		struct superblock found;
+		uint32_t good_copies;
+		if (fd < 0)
+			continue;
+		const enum tern_err err = superblock_read(fd, &found, &good_copies);
+		if (err == TERN_OK && (worst != TERN_OK || found.sequence > superblock->sequence))
+			*superblock = found;
+		if (worst != TERN_OK) {
+			worst = err;
+			which = i;
+		}
+	}
+	if (worst != TERN_OK)
 		snprintf(why, why_bytes, "%s: the superblock is %s" STORAGE_NEXT_STEP,
-			 node->config.devices[0].path, tern_err_text(err));
-	return err;
+			 node->config.devices[which].path, tern_err_text(worst));
+	return worst;
 }
 
 /* Storage does not change its kind: what is made for a log in RAM has no room for one, and a log on
@@ -355,7 +399,8 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.data_net = node->nic != NULL ? nic_port(node->nic) : (struct net_port){ 0 },
 		.mgmt_net = net_kernel_port(node->mgmt),
 		.disk = node->disk,
-		.geometry = { .k = 1 },
+		.geometry = { config->device_count - config->parity, config->parity },
+		.device_hang_ns = config->parity == 0 ? 0 : config->disk.hang_ns,
 		.is_log_volatile = config->is_log_volatile,
 		.clock = platform_clock(),
 		.ring = node->ring,
@@ -375,10 +420,16 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.status = node->status,
 	};
 
-	struct disk_facts facts;
-	node->disk.ops->facts(node->disk.disk, &facts);
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		const char *reason;
+		runtime.device_bytes[i] = nvme_device_bytes(node->nvme, i, &reason);
+		if (runtime.device_bytes[i] == 0)
+			platform_diag(PLATFORM_WARNING, "device_absent node=%s device=%u why=%s",
+				      config->name, i, reason);
+	}
 	/* A log in RAM lies behind what the device holds. */
-	runtime.device_bytes[0] = config->is_log_volatile ? UINT64_MAX : facts.device_bytes;
+	if (config->is_log_volatile)
+		runtime.device_bytes[0] = UINT64_MAX;
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);
@@ -415,6 +466,8 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_disk(node, why, why_bytes);
 	if (err == TERN_OK)
+		err = open_test_disk(node, why, why_bytes);
+	if (err == TERN_OK)
 		err = read_superblock(node, &superblock, why, why_bytes);
 	if (err == TERN_OK)
 		err = check_log_place(node, &superblock, why, why_bytes);
@@ -427,7 +480,7 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_nic(node, why, why_bytes);
 	if (err == TERN_OK)
-		err = make_runtime(node, superblock.log_pages, why, why_bytes);
+		err = make_runtime(node, superblock.log_pages * superblock.k, why, why_bytes);
 	return err;
 }
 
@@ -441,6 +494,7 @@ assemble_close(struct ternd *node)
 	ram_disk_close(node->ram_disk);
 	if (node->lossy != NULL)
 		lossy_close(node->lossy);
+	faulty_close(node->faulty);
 	if (node->nvme != NULL)
 		nvme_close(node->nvme);
 }

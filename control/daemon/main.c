@@ -47,6 +47,24 @@ boot_text(enum runtime_boot verdict)
 	return "unknown";
 }
 
+/* What the store says of a device is more than the verdict. */
+static void
+boot_explain(struct ternd *node)
+{
+	uint32_t device;
+	const char *store = runtime_boot_store(node->runtime, &device);
+	char *why = node->lcore.why;
+	const size_t bytes = sizeof(node->lcore.why);
+
+	if (store == NULL || node->config.device_count == 1)
+		snprintf(why, bytes, "%s", boot_text(node->lcore.boot));
+	else if (device < node->config.device_count)
+		snprintf(why, bytes, "device %u (%.200s): %s", device,
+			 node->config.devices[device].path, store);
+	else
+		snprintf(why, bytes, "devices: %s", store);
+}
+
 static int
 usage(void)
 {
@@ -382,9 +400,9 @@ run(struct ternd *node, int signals)
 		return fail(node, ADMIN_EXIT_FAILED, "the data thread cannot be started");
 	if (!await_boot(node, signals)) {
 		lcore_stop(node);
-		return fail(node, ADMIN_EXIT_CONFIG,
-			    node->lcore.why[0] != '\0' ? node->lcore.why
-						       : boot_text(node->lcore.boot));
+		if (node->lcore.why[0] == '\0')
+			boot_explain(node);
+		return fail(node, ADMIN_EXIT_CONFIG, node->lcore.why);
 	}
 	if (start_endpoint(node, why, sizeof(why)) != TERN_OK ||
 	    start_gateway(node, why, sizeof(why)) != TERN_OK ||

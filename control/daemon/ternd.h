@@ -27,6 +27,7 @@
 #include "dataplane/runtime/runtime.h"
 #include "hw/net_kernel/net_kernel.h"
 #include "hw/nic_dpdk/nic.h"
+#include "hw/nvme_uring/faulty.h"
 #include "hw/nvme_uring/lossy.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/ram_disk/ram_disk.h"
@@ -43,7 +44,7 @@ struct lcore {
 	_Atomic int phase;           /* enum lcore_phase */
 	_Atomic bool is_stop_wanted; /* hand over if possible, then end */
 	enum runtime_boot boot;      /* valid when phase is LCORE_FAILED */
-	char why[256];               /* when the boot could not even begin */
+	char why[512];               /* when the boot could not even begin, or ended */
 };
 
 struct ternd {
@@ -52,6 +53,8 @@ struct ternd {
 	struct nic *nic;
 	struct net_kernel *mgmt;
 	struct nvme *nvme;
+	const uint8_t *device_faults; /* dev only; NULL */
+	struct faulty *faulty;
 	struct lossy *lossy;       /* dev only; NULL */
 	struct ram_disk *ram_disk; /* volatile only; NULL */
 	struct disk_port disk;

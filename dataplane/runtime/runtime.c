@@ -293,6 +293,28 @@ fill_status_transfer(const struct runtime *rt, struct node_status *status)
 }
 
 static void
+fill_status_pool(const struct runtime *rt, struct status_pool *pool)
+{
+	const struct stripe_store_stats stats = stripe_store_stats(rt->store);
+
+	*pool = (struct status_pool){
+		.k = (uint8_t)rt->config.geometry.k,
+		.m = (uint8_t)rt->config.geometry.m,
+		.is_stopped = stats.is_stopped,
+		.failed = stats.failed_devices,
+		.suspect = stats.suspect_devices,
+		.rebuilding = stats.rebuilding_devices,
+		.losses_left = stats.losses_left,
+		.groups_degraded = stats.groups_degraded,
+		.reads_degraded = stats.reads_degraded,
+		.read_errors = stats.read_errors,
+		.bad_pages = stats.bad_pages,
+		.repairs = stats.repairs,
+		.hung_requests = stats.hung_requests,
+	};
+}
+
+static void
 fill_status_ports(const struct runtime *rt, struct node_status *status)
 {
 	const struct net_port *data = &rt->link.data, *mgmt = &rt->link.mgmt;
@@ -330,6 +352,7 @@ publish_status(struct runtime *rt)
 	rt->status_ns = rt->now_ns;
 	fill_status(rt, &status);
 	fill_status_transfer(rt, &status);
+	fill_status_pool(rt, &status.pool);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
 }

@@ -52,6 +52,15 @@ enum status_stage {
 	    STAGE_COUNT
 };
 
+/* The devices of a node, as masks of positions. */
+struct status_pool {
+	uint8_t k, m;
+	bool is_stopped;                      /* more were lost than it bears */
+	uint32_t failed, suspect, rebuilding; /* suspect: not yet durably recorded as failed */
+	uint32_t losses_left;                 /* so many more it bears */
+	uint64_t groups_degraded, reads_degraded, read_errors, bad_pages, repairs, hung_requests;
+};
+
 struct node_status {
 	uint64_t cluster_id;
 	uint32_t cluster_gen, boot_no;
@@ -96,6 +105,7 @@ struct node_status {
 	uint64_t turns, idle_turns, sleeps;
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
 	struct status_drops drops;
+	struct status_pool pool;
 	struct disk_facts disk_facts;
 	struct disk_stats disk;
 	struct net_stats data_net, mgmt_net;

@@ -129,6 +129,7 @@ class Cluster:
         self.links = os.environ.get('TERN_TEST_LINKS', '1')
         self.ip = os.environ.get('TERN_TEST_IP', '4')
         self.topology = topology
+        self.ec = None  # devices of a data node, 'K+M'
         self.nodes = {}
         self.loads = []
 
@@ -142,6 +143,7 @@ class Cluster:
     def up(self):
         profile = ['--profile', self.profile] if self.profile else []
         profile += ['--log', self.log] if self.log else []
+        profile += ['--ec', self.ec] if self.ec else []
         out = self.run('dev', 'up', '--log-size', self.log_size, '--topology', self.topology,
                        '--net', self.net, '--mtu', self.mtu, '--links', self.links,
                        '--ip', self.ip, '-o', 'json', *profile)

@@ -455,7 +455,7 @@ cut_and_heal(void **state)
 	dev_close(&f->dev);
 	dev_path(&f->dev, NULL, "filter", path);
 	assert_int_equal(stat(path, &before), 0);
-	assert_int_equal(before.st_size, (off_t)FILTER_BYTES);
+	assert_int_equal(before.st_size, (off_t)FILTER_BYTES_ALL);
 	f->cli.arguments[0] = "a";
 	f->cli.arguments[1] = "w";
 	f->cli.values[CLI_ONE_WAY] = "";

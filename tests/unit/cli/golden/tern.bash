@@ -29,7 +29,7 @@ _tern() {
 	--links) COMPREPLY=($(compgen -W "1 2" -- "$cur")); return ;;
 	--ip) COMPREPLY=($(compgen -W "4 6" -- "$cur")); return ;;
 	--log) COMPREPLY=($(compgen -W "file ram" -- "$cur")); return ;;
-	--ec) COMPREPLY=($(compgen -W "1+1 2+1 4+2 8+3" -- "$cur")); return ;;
+	--ec) COMPREPLY=($(compgen -W "1+0 1+1 2+1 4+2 8+3" -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -42,7 +42,7 @@ _tern() {
 	"cluster") words="switchover" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
-	"dev") words="up down status kill stop cont start cut heal" ;;
+	"dev") words="up down status kill stop cont start cut fault heal" ;;
 	"bench") words="run compare raw ec replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
@@ -53,7 +53,7 @@ _tern() {
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
-	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu --links --ip --log" ;;
+	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu --links --ip --log --ec" ;;
 	"dev down"*) words="--help --output --dir --timeout" ;;
 	"dev status"*) words="--help --output --dir --timeout" ;;
 	"dev kill"*) words="--help --output --dir --timeout" ;;
@@ -61,6 +61,7 @@ _tern() {
 	"dev cont"*) words="--help --output --dir --timeout" ;;
 	"dev start"*) words="--help --output --dir --timeout" ;;
 	"dev cut"*) words="--help --output --dir --timeout --one-way" ;;
+	"dev fault"*) words="--help --output --dir --timeout" ;;
 	"dev heal"*) words="--help --output --dir --timeout --one-way" ;;
 	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
 	"bench compare"*) words="--help --output" ;;

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of 4+2 files under load: devices of master and replica fail, by errors and by hanging, up to
+what they bear; the master is killed, and the replica, which has lost a device itself, serves. One
+device more, and a node stops acknowledging: the other one takes over. Nothing acknowledged is lost,
+and states are equal.
+
+Devices fail at the storage seam of the running daemons (`tern dev fault`)."""
+import time
+
+from case import main, require
+
+LOST = 2  # m
+
+
+def pool(cluster, name):
+    return cluster.status()[name]['pool']
+
+
+def lost(node):
+    return [device['position'] for device in node['pool']['devices'] if device['state'] != 'ok']
+
+
+def wait_lost(cluster, name, devices):
+    """The node knows that it has lost these devices, and what it still bears."""
+    def look(status):
+        node = status[name]
+        return node if 'pool' in node and lost(node) == devices else None
+    node = cluster.wait(f'{name} to miss its devices {devices}', look)
+    require(node['pool']['degraded'], f'{name}: {node["pool"]}')
+    require(node['pool']['losses_left'] == LOST - len(devices), f'{name}: {node["pool"]}')
+    return node
+
+
+def fail(case, name, device, kind='eio'):
+    case.step(f'device {device} of {name}: {kind}')
+    case.cluster.dev('fault', name, f'{device}={kind}')
+
+
+def begin(case, number):
+    journal = case.path(f'journal-{number}')
+    return journal, case.cluster.load_start(journal, f'load{number}')
+
+
+def end(case, journals, journal, load):
+    totals = case.cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    journals.append(journal)
+    case.verify(journals)
+
+
+def kill_the_degraded_master(case, journals):
+    cluster = case.cluster
+    master = cluster.wait_master()
+    replica = cluster.other(master)
+    journal, load = begin(case, 1)
+    time.sleep(0.5)
+    fail(case, replica, 3)
+    wait_lost(cluster, replica, [3])
+    fail(case, master, 0)
+    wait_lost(cluster, master, [0])
+    fail(case, master, 4)
+    node = wait_lost(cluster, master, [0, 4])
+    require(node['role'] == 'master' and node['serving'], f'{master} goes on: {node}')
+    time.sleep(0.5)
+    case.step('kill the master, which bears no more')
+    cluster.dev('kill', master)
+    cluster.wait('the replica to serve', cluster.serves_without([master]))
+    time.sleep(0.5)
+    end(case, journals, journal, load)
+    require(lost(cluster.status()[replica]) == [3], 'it serves with one device lost')
+    return master, replica
+
+
+def hang_and_return(case, journals, dead, serving):
+    """A device that does not answer fails after disk.hang; meanwhile writes wait."""
+    cluster = case.cluster
+    journal, load = begin(case, 2)
+    time.sleep(0.3)
+    fail(case, serving, 1, 'hang')
+    wait_lost(cluster, serving, [1, 3])
+    time.sleep(0.5)
+    end(case, journals, journal, load)
+    case.step(f'{dead} returns with the devices it has left')
+    cluster.dev('start', dead)
+    cluster.settle()
+    wait_lost(cluster, dead, [0, 4])
+    case.verify(journals)
+
+
+def one_too_many(case, journals):
+    cluster = case.cluster
+    master = cluster.wait_master()
+    other = cluster.other(master)
+    journal, load = begin(case, 3)
+    time.sleep(0.5)
+    fail(case, master, 5)
+    cluster.wait('the other to serve', cluster.serves_without([master]))
+    node = cluster.status()[master]
+    require(node['storage_failed'] and node['pool']['stopped'], f'{master}: {node}')
+    require(cluster.client(other).call('SET', 'after', 'it') == 'OK', 'SET')
+    time.sleep(0.5)
+    end(case, journals, journal, load)
+    done = cluster.run('status', check=False)
+    require('DEGRADED' in done.stdout and 'more devices than it bears' in done.stdout,
+            f'status says so: {done.stdout}')
+    require(done.returncode == 3, f'status: exit {done.returncode}')
+    case.step('the device was not broken; the node starts again')
+    cluster.dev('fault', master, '5=none')
+    cluster.dev('kill', master)
+    cluster.dev('start', master)
+    cluster.settle()
+    case.verify(journals)
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.ec = '4+2'
+    cluster.log_size = '128MiB'
+    cluster.up()
+    cluster.settle()
+    for name in cluster.data_names():
+        found = pool(cluster, name)
+        require((found['k'], found['m'], found['losses_left']) == (4, 2, 2), f'{name}: {found}')
+        require(not found['degraded'] and len(found['devices']) == 6, f'{name}: {found}')
+    journals = []
+    dead, serving = kill_the_degraded_master(case, journals)
+    hang_and_return(case, journals, dead, serving)
+    one_too_many(case, journals)
+    case.restart_all_and_verify(journals)
+    cluster.wait_equal()
+    require(cluster.client().call('GET', 'after') == 'it', 'GET')
+
+
+main(test)
