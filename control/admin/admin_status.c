@@ -167,6 +167,9 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	put(object, "bad_pages", pool->bad_pages);
 	put(object, "repairs", pool->repairs);
 	put(object, "hung_requests", pool->hung_requests);
+	put(object, "rebuilt", pool->rebuilt);
+	put(object, "rebuild_done", pool->rebuild_done);
+	put(object, "rebuild_total", pool->rebuild_total);
 	return object;
 }
 

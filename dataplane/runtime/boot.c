@@ -232,6 +232,7 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 	rt->link.cluster_gen = rt->superblock.cluster_gen;
 	rt->link.boot_no = core.is_rejoining ? 0 : rt->superblock.boot_no;
 	rt->boot.phase = BOOT_DONE;
+	heal_open(rt);
 	return give_up(rt, RUNTIME_BOOT_READY);
 }
 
@@ -295,6 +296,8 @@ group_offer(struct runtime *rt)
 			return false;
 	} while (cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes) == CMDLOG_SCAN_CUT);
 	recent_note(rt, scanned);
+	heal_note_group(
+	    rt, (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages });
 	rt->boot.has_scanned = false;
 	return true;
 }

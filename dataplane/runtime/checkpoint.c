@@ -335,7 +335,7 @@ checkpoint_superblock_done(struct runtime *rt)
 
 	if (c->is_base_written) {
 		cmdlog_reclaim(rt->log, c->base_index);
-		storage_release(rt, rt->superblock.shards[0].base.next_cell);
+		heal_release(rt, rt->superblock.shards[0].base.next_cell);
 		core_reclaim(rt->core, c->base_index);
 		c->base_index = 0;
 	}

@@ -81,5 +81,5 @@ repair_superblock_done(struct runtime *rt)
 	repair->is_saved = true;
 	/* Not before the superblock says so: until then a start may find more there. */
 	if (repair->is_rebased)
-		storage_release(rt, repair->base.next_cell);
+		heal_release(rt, repair->base.next_cell);
 }

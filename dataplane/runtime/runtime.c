@@ -67,6 +67,26 @@ store_config_of(const struct runtime_config *config)
 	return store;
 }
 
+/* Of groups that may lie in the area at the same time; without parity nobody asks. */
+static uint64_t
+heal_groups_max(const struct runtime_config *config)
+{
+	return config->geometry.m == 0 ? 0 : config->log_pages_max + STRIPE_GROUPS_MAX;
+}
+
+static bool
+take_heal(struct runtime *rt, struct arena *arena)
+{
+	struct healer *heal = &rt->heal;
+
+	heal->groups_max = heal_groups_max(&rt->config);
+	if (heal->groups_max == 0)
+		return true;
+	heal->groups = arena_take(arena, heal->groups_max * sizeof(*heal->groups), 64);
+	heal->buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
+	return heal->groups != NULL && heal->buffer != NULL;
+}
+
 size_t
 runtime_bytes(const struct runtime_config *config)
 {
@@ -80,7 +100,8 @@ runtime_bytes(const struct runtime_config *config)
 	return sizeof(struct runtime) + core_bytes() + cmdlog_bytes() +
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
-	       stripe_store_bytes(&store) + 3 * (size_t)CHECKPOINT_CHUNK_BYTES +
+	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
+	       heal_groups_max(config) * sizeof(struct stripe_address) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
@@ -173,7 +194,7 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 		return TERN_ERR_NO_MEMORY;
 	const struct stripe_store_config store = store_config_of(config);
 	void *memory = arena_take(arena, stripe_store_bytes(&store), PAGE_BYTES);
-	if (memory == NULL)
+	if (memory == NULL || !take_heal(rt, arena))
 		return TERN_ERR_NO_MEMORY;
 	*runtime = rt;
 	return stripe_store_init(memory, &store, &rt->store);
@@ -311,6 +332,9 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 		.bad_pages = stats.bad_pages,
 		.repairs = stats.repairs,
 		.hung_requests = stats.hung_requests,
+		.rebuilt = rt->heal.rebuilt,
+		.rebuild_done = rt->heal.next - rt->heal.begun_at,
+		.rebuild_total = rt->heal.end - rt->heal.begun_at,
 	};
 }
 
@@ -450,6 +474,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= checkpoint_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);
+	rt->has_worked |= heal_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
 	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
 	wake_fronts(rt);

@@ -12,6 +12,7 @@
  *	repair.c    a log that lost acknowledged blocks
  *	transfer.c  a checkpoint of another node
  *	source.c    own checkpoints for other nodes
+ *	heal.c      devices that come back, made whole in the background
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
  *	client.c    submit channels: commands, reads, answers
@@ -23,6 +24,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/runtime/checkpoint.h"
+#include "dataplane/runtime/heal.h"
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/reader.h"
@@ -128,6 +130,7 @@ struct runtime {
 	struct transfer transfer;
 	struct transfer_source source;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */
+	struct healer heal;
 	struct cut cut;
 	struct core_event events[RUNTIME_EVENTS_MAX];
 	uint32_t event_head, event_count;

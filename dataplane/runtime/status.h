@@ -59,6 +59,8 @@ struct status_pool {
 	uint32_t failed, suspect, rebuilding; /* suspect: not yet durably recorded as failed */
 	uint32_t losses_left;                 /* so many more it bears */
 	uint64_t groups_degraded, reads_degraded, read_errors, bad_pages, repairs, hung_requests;
+	uint64_t rebuilt;                     /* devices, since the start */
+	uint64_t rebuild_done, rebuild_total; /* write groups of the one under way */
 };
 
 struct node_status {

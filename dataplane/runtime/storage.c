@@ -56,7 +56,7 @@ storage_fail(struct runtime *rt)
 bool
 storage_is_busy(const struct runtime *rt)
 {
-	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
+	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing || rt->heal.is_busy ||
 	       checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
 }
 
@@ -159,6 +159,7 @@ group_write(struct runtime *rt, const struct cmdlog_group *group)
 		.room = storage_room(rt),
 	};
 	cmdlog_group_placed(rt->log, group->slot, &place);
+	heal_note_group(rt, address);
 	rt->groups_begun++;
 	return true;
 }
@@ -257,6 +258,10 @@ storage_poll(struct runtime *rt)
 			is_good = is_good || is_gap(rt, completion->err);
 			if (is_good)
 				source_on_completion(rt, completion->err);
+			break;
+		case USER_HEAL:
+			heal_on_completion(rt, completion->err);
+			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
 			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion->err);

@@ -21,6 +21,7 @@ enum storage_user {
 	USER_CHECKPOINT,
 	USER_TRANSFER,
 	USER_SOURCE,
+	USER_HEAL,
 };
 static inline uint64_t
 storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
@@ -51,7 +52,7 @@ struct stripe_blob storage_blob(const struct runtime *rt, uint64_t first_page, u
 uint64_t storage_blob_end(const struct runtime *rt, uint64_t pages);
 /* Cells that the log may take for sure. */
 uint64_t storage_room(const struct runtime *rt);
-/* Cells before @cell are not needed any more: it is durable that the log begins there. */
+/* Cells before @cell are not needed any more, see heal_release. */
 void storage_release(struct runtime *rt, uint64_t cell);
 void storage_fail(struct runtime *rt);
 bool storage_is_busy(const struct runtime *rt);

@@ -19,6 +19,14 @@ transfer_is_active(const struct runtime *rt)
 	return rt->transfer.phase != TRANSFER_NONE || rt->transfer.is_in_flight;
 }
 
+bool
+transfer_is_written_to(const struct runtime *rt, uint32_t slot)
+{
+	const struct transfer *t = &rt->transfer;
+
+	return (t->phase > TRANSFER_WAIT || t->is_in_flight) && t->slot == slot;
+}
+
 /* Something came lately. */
 static bool
 is_answered(const struct runtime *rt)

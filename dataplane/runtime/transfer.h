@@ -80,6 +80,7 @@ void transfer_rejoin(struct runtime *rt, const struct core_effect *effect);
 void transfer_drop(struct runtime *rt);
 /* The checkpointer stands aside. */
 bool transfer_is_active(const struct runtime *rt);
+bool transfer_is_written_to(const struct runtime *rt, uint32_t slot);
 /* Something is to be waited for soon, so the loop must not sleep long. */
 bool transfer_is_busy(const struct runtime *rt);
 uint64_t transfer_deadline_ns(const struct runtime *rt);

@@ -90,6 +90,9 @@ enum stripe_start {
 };
 /* A sentence for people. What it is about is stripe_store_start_device. */
 const char *stripe_start_text(enum stripe_start verdict);
+/* Devices that are recorded as failed and were there at the start all the same: blank, or what they
+ * were in this pool. A mask. */
+uint32_t stripe_store_returned(const struct stripe_store *store);
 
 /* Reads the superblocks, decides who counts, and brings every device that counts up to the newest
  * one. Call until it is not MORE; it polls the port. A verdict but READY is final. */

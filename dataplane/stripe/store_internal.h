@@ -121,7 +121,7 @@ struct stripe_store {
 
 	enum stripe_start_phase phase;
 	enum stripe_start verdict;
-	uint32_t verdict_device, unreadable;
+	uint32_t verdict_device, unreadable, returned;
 	uint32_t next_copy[STRIPE_DEVICES_MAX]; /* superblock copies that may be written over */
 	uint64_t sequence[STRIPE_DEVICES_MAX];
 	struct stripe_super super;

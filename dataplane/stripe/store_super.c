@@ -285,6 +285,26 @@ nothing_of_ours(struct stripe_store *store, const struct claim *claims)
 		      STRIPE_NONE);
 }
 
+uint32_t
+stripe_store_returned(const struct stripe_store *store)
+{
+	return store->returned;
+}
+
+/* Whether a device that is recorded as failed may be written over: nothing of anybody else is on
+ * it.
+ */
+static bool
+is_returned(const struct stripe_store *store, const struct claim *claim, uint32_t device,
+	    const struct superblock *newest)
+{
+	if ((store->unreadable & STRIPE_BIT(device)) != 0)
+		return false;
+	return claim->err == TERN_ERR_BLANK ||
+	       (claim->err == TERN_OK && claim->superblock.device == device &&
+		is_of_this_node(store, &claim->superblock, newest->cluster_id));
+}
+
 static enum stripe_start
 devices_judge(struct stripe_store *store)
 {
@@ -306,6 +326,9 @@ devices_judge(struct stripe_store *store)
 	store->failed = (uint32_t)newest->failed_devices & stripe_all_devices(store);
 	uint32_t readable = 0;
 	for (uint32_t device = 0; device < store->devices; device++) {
+		if ((store->failed & STRIPE_BIT(device)) != 0 &&
+		    is_returned(store, &claims[device], device, newest))
+			store->returned |= STRIPE_BIT(device);
 		if (((store->failed | store->unreadable) & STRIPE_BIT(device)) != 0)
 			continue;
 		const enum stripe_start verdict = device_judge(store, claims, device, newest);

@@ -9,12 +9,23 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/hash.h"
-#include "dataplane/wire/superblock.h"
+#include "dataplane/wire/superblock_update.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
 
 #define LOG_OFFSET ((uint64_t)SUPERBLOCK_AREA_PAGES * DISK_PAGE_BYTES)
 #define LIE_NS     (50u * SIM_MS) /* a lying disk forgets writes this young */
+
+static void
+weak_draw(struct sim_disk *disk)
+{
+	struct sim *sim = disk->node->sim;
+
+	disk->weak = 0;
+	while ((uint32_t)__builtin_popcount(disk->weak) < sim->swarm.geometry.m)
+		disk->weak |= 1u << prng_below(&sim->prng, disk->device_count);
+	disk->target = (uint32_t)__builtin_ctz(disk->weak);
+}
 
 void
 sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
@@ -28,12 +39,57 @@ sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
 	disk->image_bytes = bytes;
 	disk->slow_factor = 1;
 	disk->weak = (1u << disk->device_count) - 1;
-	if (geometry.m == 0)
+	if (geometry.m != 0)
+		weak_draw(disk);
+}
+
+/* What any device says that is there: who is recorded as failed. */
+static uint32_t
+recorded_failed(const struct sim_disk *disk)
+{
+	struct superblock newest = { 0 }, one;
+	uint32_t good;
+
+	for (uint32_t i = 0; i < disk->device_count; i++)
+		if ((disk->gone >> i & 1) == 0 &&
+		    superblock_choose(sim_disk_at(disk, i, 0), &one, &good) == TERN_OK &&
+		    one.sequence > newest.sequence)
+			newest = one;
+	return (uint32_t)newest.failed_devices;
+}
+
+void
+sim_disk_replace(struct sim_disk *disk)
+{
+	disk->rebuilt = 0;
+	if (disk->gone == 0) /* a witness has none */
 		return;
-	disk->weak = 0;
-	while ((uint32_t)__builtin_popcount(disk->weak) < geometry.m)
-		disk->weak |= 1u << prng_below(&sim->prng, disk->device_count);
-	disk->target = (uint32_t)__builtin_ctz(disk->weak);
+	struct sim *sim = disk->node->sim;
+	if ((disk->gone & ~recorded_failed(disk)) != 0 || !sim_chance(sim, 500000))
+		return;
+	for (uint32_t i = 0; i < disk->device_count; i++) {
+		if ((disk->gone >> i & 1) == 0)
+			continue;
+		memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
+		disk->written_bytes[i] = 0;
+		sim_count(sim, SIM_COUNT_devices_replaced);
+	}
+	disk->gone = 0;
+}
+
+void
+sim_disk_healed(struct sim_disk *disk, uint64_t rebuilt)
+{
+	struct sim *sim = disk->node->sim;
+	const bool is_struck = disk->stuck_until_ns > sim->now_ns || disk->slow_factor != 1 ||
+			       disk->fail_next != 0 || disk->is_full || disk->has_bad_sectors ||
+			       disk->gone != 0;
+
+	if (rebuilt == disk->rebuilt || is_struck)
+		return;
+	sim->counts.of[SIM_COUNT_devices_rebuilt] += rebuilt - disk->rebuilt;
+	disk->rebuilt = rebuilt;
+	weak_draw(disk);
 }
 
 uint8_t *
@@ -264,12 +320,12 @@ write_elsewhere(struct sim_disk *disk, const struct disk_request *request)
 	write_apply(disk, &elsewhere, 0, elsewhere.length);
 }
 
-/* A device that hangs may have been given up: what it still takes does not matter. */
+/* A device that hangs, or failed another write, is given up: what it still takes does not matter.
+ */
 static bool
 is_given_up(const struct sim_disk *disk, const struct disk_request *request)
 {
-	return disk->node->sim->swarm.device_hang_ns != 0 &&
-	       (disk->weak >> request->device & 1) != 0;
+	return disk->node->sim->swarm.geometry.m != 0 && (disk->weak >> request->device & 1) != 0;
 }
 
 void

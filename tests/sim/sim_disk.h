@@ -41,8 +41,9 @@ struct sim_disk {
 	uint32_t device_count;
 	/* Devices that come to harm, ever: no more than may be lost, except without parity. */
 	uint32_t weak;
-	uint32_t target; /* of them: the one that is struck now */
-	uint32_t gone;   /* mask: for good */
+	uint32_t target;  /* of them: the one that is struck now */
+	uint32_t gone;    /* mask: for good */
+	uint64_t rebuilt; /* devices, since the start */
 	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
 	uint32_t done[SIM_DISK_REQUESTS], done_count, queued;
 	uint64_t slow_factor, stuck_until_ns;
@@ -68,6 +69,10 @@ extern const struct disk_ops sim_disk_ops;
 /* @bytes: of each device. */
 void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
 uint8_t *sim_disk_at(const struct sim_disk *disk, uint32_t device, uint64_t offset);
+/* Before a start: devices that are gone, and known to be, may be replaced by blank ones. */
+void sim_disk_replace(struct sim_disk *disk);
+/* All devices are whole again: others may come to harm from now on. */
+void sim_disk_healed(struct sim_disk *disk, uint64_t rebuilt);
 /* One of the weak devices becomes the target. */
 void sim_disk_aim(struct sim_disk *disk);
 void sim_disk_complete(struct sim_disk *disk, uint32_t slot);

@@ -248,6 +248,7 @@ sim_node_start(struct sim_node *node)
 	node->incarnation++;
 	node->worked_in_a_row = 0;
 	node->disk.has_failed = false;
+	sim_disk_replace(&node->disk);
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
 	if (!sim_node_is_data(node)) {
@@ -418,6 +419,9 @@ count_laps(struct sim_node *node)
 	if (status.log_laps > node->laps)
 		node->sim->counts.of[SIM_COUNT_log_laps] += status.log_laps - node->laps;
 	node->laps = status.log_laps;
+	if (status.pool.rebuilt != 0 &&
+	    (status.pool.failed | status.pool.suspect | status.pool.rebuilding) == 0)
+		sim_disk_healed(&node->disk, status.pool.rebuilt);
 }
 
 /* The node ends its incarnation and begins the next one, as its daemon would. */
