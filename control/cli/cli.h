@@ -168,6 +168,10 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, s
 enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
 				 size_t text_bytes);
 /* A random cluster_id, never 0; false: the kernel gave no randomness. */
+/* A blank device in place of one that is recorded as failed, while the node is stopped. REFUSED: it
+ * is not, or the node runs. */
+enum admin_exit
+node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes);
 bool node_birth_cluster_id(uint64_t *cluster_id);
 
 /* ---- verbs ---- */
@@ -188,6 +192,10 @@ enum admin_exit verb_dev_stop(struct cli *cli);
 enum admin_exit verb_dev_cont(struct cli *cli);
 enum admin_exit verb_dev_start(struct cli *cli);
 enum admin_exit verb_dev_fault(struct cli *cli);
+enum admin_exit verb_device_list(struct cli *cli);
+enum admin_exit verb_device_show(struct cli *cli);
+enum admin_exit verb_device_can_remove(struct cli *cli);
+enum admin_exit verb_device_replace(struct cli *cli);
 enum admin_exit verb_dev_cut(struct cli *cli);
 enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);

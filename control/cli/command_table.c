@@ -68,6 +68,36 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  WHERE,
 	  verb_status },
+	{ "device list",
+	  "show the devices of every data node",
+	  "State, how many more each node may lose, and what to do next. Exit code 3: some are "
+	  "lost; "
+	  "4: a node has lost more than it bears.",
+	  { { NULL, false, NULL } },
+	  WHERE,
+	  verb_device_list },
+	{ "device show",
+	  "show one device of a data node",
+	  "And how its writes become durable. Exit code 3: it is lost.",
+	  { { "NODE", false, "its name" }, { "DEVICE", false, "its position, from 0" } },
+	  WHERE,
+	  verb_device_show },
+	{ "device can-remove",
+	  "tell whether a node would bear the loss of a device",
+	  "Exit code 5: it would not.",
+	  { { "NODE", false, "its name" }, { "DEVICE", false, "its position, from 0" } },
+	  WHERE,
+	  verb_device_can_remove },
+	{ "device replace",
+	  "make a blank device in place of one that failed",
+	  "While the node is stopped: a new file, or a block device that is blank. The node fills "
+	  "it in "
+	  "the background from its next start on. Exit code 5: the device is not recorded as "
+	  "failed, "
+	  "or the node runs.",
+	  { { "DEVICE", false, "its position, from 0" } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_OUTPUT),
+	  verb_device_replace },
 	{ "node init",
 	  "create a node's storage, once",
 	  "Writes the superblock of a data node or the register of a witness. Existing storage is "

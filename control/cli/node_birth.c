@@ -19,6 +19,8 @@
 /* What a device holds when the log is in RAM: the superblock area, in whole MiB. ternd knows by
  * this size what storage was made for. */
 #define VOLATILE_BYTES (1u << 20)
+#define BUSY_TRIES     40u
+#define BUSY_WAIT_US   50000u
 
 bool
 node_birth_cluster_id(uint64_t *cluster_id)
@@ -242,6 +244,70 @@ pool_birth(const struct node_config *config, uint64_t cluster_id, enum superbloc
 	for (uint32_t i = 0; code && i < made; i++)
 		if (is_file[i])
 			(void)unlink(config->devices[i].path);
+	return code;
+}
+
+/* The newest superblock of the other devices, which nobody may use meanwhile. */
+static enum admin_exit
+read_others(const struct node_config *config, uint32_t number, struct superblock *newest,
+	    char *text, size_t text_bytes)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		struct superblock one;
+		uint32_t good_mask;
+		uint64_t bytes;
+		int fd;
+		if (i == number)
+			continue;
+		enum tern_err err = TERN_ERR_BUSY;
+		/* A process that was killed holds its devices until all its threads are gone. */
+		for (uint32_t tries = 0; tries < BUSY_TRIES && err == TERN_ERR_BUSY; tries++) {
+			if (tries != 0)
+				(void)usleep(BUSY_WAIT_US);
+			err = nvme_device_open(config->devices[i].path, true, &fd, &bytes, text,
+					       text_bytes);
+		}
+		if (err == TERN_ERR_BUSY)
+			return ADMIN_EXIT_REFUSED; /* text names it */
+		if (err)
+			continue; /* it may be lost as well */
+		if (superblock_read(fd, &one, &good_mask) == TERN_OK &&
+		    (found++ == 0 || one.sequence > newest->sequence))
+			*newest = one;
+		(void)close(fd);
+	}
+	if (found != 0)
+		return ADMIN_EXIT_OK;
+	(void)snprintf(text, text_bytes, "none of the other devices can be read");
+	return ADMIN_EXIT_CONFIG;
+}
+
+enum admin_exit
+node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
+{
+	const struct node_config_device *device = &config->devices[number];
+	struct superblock newest = { 0 };
+	bool is_file;
+	enum admin_exit code = read_others(config, number, &newest, text, text_bytes);
+
+	if (code)
+		return code;
+	if ((newest.failed_devices >> number & 1) == 0) {
+		(void)snprintf(text, text_bytes,
+			       "device %u is not recorded as failed: start the node once without "
+			       "it, then replace it",
+			       number);
+		return ADMIN_EXIT_REFUSED;
+	}
+	code = prepare_device(config, number, &is_file, text, text_bytes);
+	if (!code && is_file && checkpoint_bytes(config) != 0 &&
+	    nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
+			      text_bytes)) {
+		(void)unlink(device->path);
+		code = ADMIN_EXIT_CONFIG;
+	}
 	return code;
 }
 

@@ -2,9 +2,12 @@
 """Nodes of 4+2 files under load: devices of master and replica fail, by errors and by hanging, up to
 what they bear; the master is killed, and the replica, which has lost a device itself, serves. One
 device more, and a node stops acknowledging: the other one takes over. Nothing acknowledged is lost,
-and states are equal.
+and states are equal. Then devices are replaced, or come back, are made whole under load, and others
+fail in their place.
 
 Devices fail at the storage seam of the running daemons (`tern dev fault`)."""
+import os
+import subprocess
 import time
 
 from case import main, require
@@ -112,7 +115,69 @@ def one_too_many(case, journals):
     case.verify(journals)
 
 
-def test(case):
+def whole(name):
+    def look(status):
+        node = status[name]
+        return node if 'pool' in node and not node['pool']['degraded'] and \
+            node['pool']['losses_left'] == LOST else None
+    return look
+
+
+def replace_verb(cluster, name, device):
+    """`tern device replace`, which is for the machine that the node is stopped on."""
+    return subprocess.run([cluster.tern, 'device', 'replace', str(device), '--config',
+                           os.path.join(cluster.dir, name, 'node.conf')],
+                          capture_output=True, text=True, timeout=60)
+
+
+def replace(case, name):
+    """Of the devices that the node has lost, the first is replaced by a blank one and the others come
+    back as they were."""
+    cluster = case.cluster
+    devices = pool(cluster, name)['devices']
+    gone = lost(cluster.status()[name])
+    case.step(f'{name}: device {gone[0]} is replaced, {gone[1:]} come back')
+    done = replace_verb(cluster, name, gone[0])
+    require(done.returncode == 5 and 'another process uses it' in done.stderr,
+            f'while it runs: {done}')
+    cluster.dev('kill', name)
+    for device in gone:
+        cluster.dev('fault', name, f'{device}=none')
+    os.unlink(devices[gone[0]]['path'])
+    done = replace_verb(cluster, name, gone[0])
+    require(done.returncode == 0, f'replace: {done}')
+    cluster.dev('start', name)
+    node = cluster.wait(f'{name} to be whole', whole(name))
+    require(node['pool']['rebuilt'] == len(gone), f'{name}: {node["pool"]}')
+
+
+def make_whole(case, journals):
+    cluster = case.cluster
+    journal, load = begin(case, 4)
+    time.sleep(0.3)
+    before = {name: lost(cluster.status()[name]) for name in cluster.data_names()}
+    for name in cluster.data_names():
+        replace(case, name)
+        cluster.wait_duplex()
+    end(case, journals, journal, load)
+    case.step('other devices fail')
+    journal, load = begin(case, 5)
+    for name in cluster.data_names():
+        others = [device for device in range(6) if device not in before[name]][:LOST]
+        for device in others:
+            fail(case, name, device)
+        wait_lost(cluster, name, others)
+    end(case, journals, journal, load)
+    done = cluster.run('device', 'list', check=False)
+    require(done.returncode == 3 and 'DEGRADED: 2 of 2 losses used' in done.stdout,
+            f'device list: {done.returncode} {done.stdout}')
+    name = cluster.data_names()[0]
+    good = [device for device in range(6) if device not in lost(cluster.status()[name])][0]
+    done = cluster.run('device', 'can-remove', name, str(good), check=False)
+    require(done.returncode == 5, f'can-remove {good}: {done}')
+
+
+def test(case, part=''):
     cluster = case.cluster
     cluster.ec = '4+2'
     cluster.log_size = '128MiB'
@@ -127,6 +192,9 @@ def test(case):
     hang_and_return(case, journals, dead, serving)
     one_too_many(case, journals)
     case.restart_all_and_verify(journals)
+    if part == 'replace':
+        make_whole(case, journals)
+        case.restart_all_and_verify(journals)
     cluster.wait_equal()
     require(cluster.client().call('GET', 'after') == 'it', 'GET')
 

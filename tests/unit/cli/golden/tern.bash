@@ -36,7 +36,8 @@ _tern() {
 		path+=${path:+ }${COMP_WORDS[i]}
 	done
 	case $path in
-	"") words="status node config cluster log dev bench version commands completion man" ;;
+	"") words="status device node config cluster log dev bench version commands completion man" ;;
+	"device") words="list show can-remove replace" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
 	"cluster") words="switchover" ;;
@@ -45,6 +46,10 @@ _tern() {
 	"dev") words="up down status kill stop cont start cut fault heal" ;;
 	"bench") words="run compare raw ec replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
+	"device list"*) words="--help --output --dir --node-file --timeout" ;;
+	"device show"*) words="--help --output --dir --node-file --timeout" ;;
+	"device can-remove"*) words="--help --output --dir --node-file --timeout" ;;
+	"device replace"*) words="--help --output --config" ;;
 	"node init"*) words="--help --output --config --cluster-id" ;;
 	"node rejoin"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The devices of every data node: state, what it means, what to do next. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/cli.h"
+#include "control/config/node_config.h"
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "?";
+}
+
+static json_int_t
+number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static bool
+is_set(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+/* "node a  4+2  DEGRADED: 1 of 2 losses used, one more device may fail" */
+static void
+print_head(FILE *out, const json_t *entry, const json_t *pool)
+{
+	const json_int_t m = number_of(pool, "m"), left = number_of(pool, "losses_left");
+
+	(void)fprintf(out, "node %s  %" PRId64 "+%" PRId64 "  ", text_of(entry, "name"),
+		      (int64_t)number_of(pool, "k"), (int64_t)m);
+	if (is_set(pool, "stopped") || is_set(entry, "storage_failed"))
+		(void)fprintf(out,
+			      "FAILED: more was lost than it bears; it acknowledges nothing\n");
+	else if (is_set(pool, "degraded"))
+		(void)fprintf(out,
+			      "DEGRADED: %" PRId64 " of %" PRId64 " losses used, %" PRId64
+			      " more may fail\n",
+			      (int64_t)(m - left), (int64_t)m, (int64_t)left);
+	else if (m == 0)
+		(void)fprintf(out, "ok, no redundancy on this node\n");
+	else
+		(void)fprintf(out, "ok, %" PRId64 " may fail\n", (int64_t)m);
+}
+
+static void
+print_devices(FILE *out, const json_t *pool, int only)
+{
+	static const char *const heads[] = { "DEVICE", "STATE", "SIZE", "PATH" };
+	const json_t *devices = json_object_get(pool, "devices");
+	struct cli_table table = { 0 };
+
+	cli_table_row(&table, 4, heads);
+	for (size_t i = 0; i < json_array_size(devices); i++) {
+		const json_t *device = json_array_get(devices, i);
+		char position[16], size[32];
+		if (only >= 0 && (size_t)only != i)
+			continue;
+		(void)snprintf(position, sizeof(position), "%" PRId64,
+			       (int64_t)number_of(device, "position"));
+		(void)snprintf(size, sizeof(size), "%" PRId64 "MiB",
+			       (int64_t)(number_of(device, "bytes") >> 20));
+		const char *const cells[] = { position, text_of(device, "state"), size,
+					      text_of(device, "path") };
+		cli_table_row(&table, 4, cells);
+	}
+	cli_table_print(&table, out);
+}
+
+/* What was seen of trouble, and the next step. */
+static void
+print_foot(FILE *out, const json_t *entry, const json_t *pool)
+{
+	const json_int_t errors = number_of(pool, "read_errors");
+	const json_int_t bad = number_of(pool, "bad_pages");
+	const json_int_t hung = number_of(pool, "hung_requests");
+
+	if (errors != 0 || bad != 0 || hung != 0)
+		(void)fprintf(out,
+			      "since the start: %" PRId64 " reads failed, %" PRId64
+			      " pages were not what they must be, %" PRId64
+			      " requests were never answered\n",
+			      (int64_t)errors, (int64_t)bad, (int64_t)hung);
+	const json_int_t total = number_of(pool, "rebuild_total");
+	const json_t *devices = json_object_get(pool, "devices");
+	for (size_t i = 0; i < json_array_size(devices) && total != 0; i++)
+		if (strcmp(text_of(json_array_get(devices, i), "state"), "rebuilding") == 0)
+			(void)fprintf(
+			    out, "rebuild of device %zu: %" PRId64 " of %" PRId64 " write groups\n",
+			    i, (int64_t)number_of(pool, "rebuild_done"), (int64_t)total);
+	if (is_set(pool, "stopped") || is_set(entry, "storage_failed"))
+		(void)fprintf(out,
+			      "next: bring a device back that only lost its connection and start "
+			      "the node again, or replace the node under a new id\n");
+	else if (is_set(pool, "degraded"))
+		(void)fprintf(out, "next: docs/how-to/replace-a-failed-device.md\n");
+}
+
+static json_t *
+data_node(const json_t *status, size_t index, const json_t **pool)
+{
+	json_t *entry = json_array_get(json_object_get(status, "nodes"), index);
+
+	*pool = json_object_get(entry, "pool");
+	return json_is_object(*pool) ? entry : NULL;
+}
+
+/* OK; DEGRADED: devices are lost; CRITICAL: a node has lost more than it bears. */
+static enum admin_exit
+pools_judge(const json_t *status)
+{
+	enum admin_exit health = ADMIN_EXIT_OK;
+	const json_t *pool;
+
+	for (size_t i = 0; i < json_array_size(json_object_get(status, "nodes")); i++) {
+		const json_t *entry = data_node(status, i, &pool);
+		if (entry && (is_set(pool, "stopped") || is_set(entry, "storage_failed")))
+			return ADMIN_EXIT_CRITICAL;
+		if (entry && is_set(pool, "degraded"))
+			health = ADMIN_EXIT_DEGRADED;
+	}
+	return health;
+}
+
+static json_t *
+pools_json(const json_t *status)
+{
+	json_t *nodes = json_array();
+	const json_t *pool;
+
+	for (size_t i = 0; i < json_array_size(json_object_get(status, "nodes")); i++) {
+		const json_t *entry = data_node(status, i, &pool);
+		if (entry)
+			(void)json_array_append_new(
+			    nodes, json_pack("{s:s,s:b,s:O}", "node", text_of(entry, "name"),
+					     "storage_failed", (int)is_set(entry, "storage_failed"),
+					     "pool", pool));
+	}
+	return json_pack("{s:s,s:o}", "api", "device-list/v1", "nodes", nodes);
+}
+
+static enum admin_exit
+ask(struct cli *cli, json_t **status)
+{
+	struct cluster cluster;
+	enum admin_exit health;
+	const enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (!code)
+		*status = cluster_status(&cluster, cli->timeout_ms, &health);
+	return code;
+}
+
+enum admin_exit
+verb_device_list(struct cli *cli)
+{
+	json_t *status;
+	const json_t *pool;
+	const enum admin_exit code = ask(cli, &status);
+
+	if (code)
+		return code;
+	const json_t *nodes = json_object_get(status, "nodes");
+	for (size_t i = 0; i < json_array_size(nodes) && !cli->is_json; i++) {
+		const json_t *entry = data_node(status, i, &pool);
+		const json_t *silent = json_array_get(nodes, i);
+		if (json_object_get(silent, "error"))
+			(void)fprintf(cli->out, "node %s  does not answer: %s\n",
+				      text_of(silent, "name"), text_of(silent, "error"));
+		if (!entry)
+			continue;
+		print_head(cli->out, entry, pool);
+		print_devices(cli->out, pool, -1);
+		print_foot(cli->out, entry, pool);
+	}
+	if (cli->is_json)
+		cli_print_json(cli, pools_json(status));
+	const enum admin_exit health = pools_judge(status);
+	json_decref(status);
+	return health;
+}
+
+/* NODE DEVICE */
+static enum admin_exit
+find(struct cli *cli, const json_t *status, const json_t **entry, const json_t **pool, int *device)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	char *end;
+
+	*entry = NULL;
+	for (size_t i = 0; i < json_array_size(nodes) && !*entry; i++) {
+		const json_t *one = data_node(status, i, pool);
+		if (one && strcmp(text_of(one, "name"), cli->arguments[0]) == 0)
+			*entry = one;
+	}
+	if (!*entry)
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"no data node \"%.32s\" that answers; `tern status` shows all",
+				cli->arguments[0]);
+	const size_t count = json_array_size(json_object_get(*pool, "devices"));
+	const unsigned long number = strtoul(cli->arguments[1], &end, 10);
+	if (end == cli->arguments[1] || *end != 0 || number >= count)
+		return cli_fail(cli, ADMIN_EXIT_USAGE, "device \"%.32s\" of %s, allowed 0 to %zu",
+				cli->arguments[1], cli->arguments[0], count - 1);
+	*device = (int)number;
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+verb_device_show(struct cli *cli)
+{
+	json_t *status;
+	const json_t *entry, *pool;
+	int number = 0;
+	enum admin_exit code = ask(cli, &status);
+
+	if (code)
+		return code;
+	code = find(cli, status, &entry, &pool, &number);
+	if (!code) {
+		const json_t *disk = json_object_get(entry, "disk");
+		json_t *device = json_array_get(json_object_get(pool, "devices"), (size_t)number);
+		const bool is_ok = strcmp(text_of(device, "state"), "ok") == 0;
+		if (cli->is_json) {
+			cli_print_json(cli, json_pack("{s:s,s:s,s:O,s:O}", "api", "device/v1",
+						      "node", text_of(entry, "name"), "device",
+						      device, "disk", disk));
+		} else {
+			print_head(cli->out, entry, pool);
+			print_devices(cli->out, pool, number);
+			(void)fprintf(cli->out, "writes are durable by: %s\n",
+				      text_of(entry, "disk_mode"));
+			print_foot(cli->out, entry, pool);
+		}
+		code = is_ok ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;
+	}
+	json_decref(status);
+	return code;
+}
+
+/* Whether a node would bear the loss of a device now: pulled, or failed. */
+enum admin_exit
+verb_device_can_remove(struct cli *cli)
+{
+	json_t *status;
+	const json_t *entry, *pool;
+	int number = 0;
+	enum admin_exit code = ask(cli, &status);
+
+	if (code)
+		return code;
+	code = find(cli, status, &entry, &pool, &number);
+	if (!code) {
+		const json_t *device =
+		    json_array_get(json_object_get(pool, "devices"), (size_t)number);
+		const bool is_lost = strcmp(text_of(device, "state"), "ok") != 0;
+		const json_int_t left = number_of(pool, "losses_left");
+		const bool is_borne = is_lost || left > 0;
+		if (cli->is_json)
+			cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:b,s:I}", "api",
+						      "device-can-remove/v1", "node",
+						      text_of(entry, "name"), "device", number,
+						      "borne", (int)is_borne, "losses_left",
+						      (json_int_t)(is_lost ? left : left - 1)));
+		else if (is_lost)
+			(void)fprintf(cli->out, "yes: device %d is %s, nothing rests on it\n",
+				      number, text_of(device, "state"));
+		else if (is_borne)
+			(void)fprintf(cli->out,
+				      "yes: without device %d the node bears %" PRId64
+				      " more losses\n",
+				      number, (int64_t)(left - 1));
+		else
+			(void)fprintf(cli->out,
+				      "no: without device %d node %s has less than it can read "
+				      "from; it would stop acknowledging\n",
+				      number, text_of(entry, "name"));
+		code = is_borne ? ADMIN_EXIT_OK : ADMIN_EXIT_REFUSED;
+	}
+	json_decref(status);
+	return code;
+}
+
+enum admin_exit
+verb_device_replace(struct cli *cli)
+{
+	struct node_config *config = malloc(sizeof(*config));
+	char text[NODE_CONFIG_PATH_MAX + 512], *end;
+	enum admin_exit code = ADMIN_EXIT_OK;
+
+	if (!config)
+		return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	if (!cli->values[CLI_CONFIG])
+		code = cli_fail(cli, ADMIN_EXIT_USAGE, "--config FILE is missing");
+	else if (node_config_load(cli->values[CLI_CONFIG], config, text, sizeof(text)))
+		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+	const unsigned long number = code ? 0 : strtoul(cli->arguments[0], &end, 10);
+	if (!code && (end == cli->arguments[0] || *end != 0 || number >= config->device_count ||
+		      config->parity == 0))
+		code = cli_fail(cli, ADMIN_EXIT_USAGE,
+				"device \"%.32s\", allowed 0 to %u of a node with parity",
+				cli->arguments[0],
+				config->device_count == 0 ? 0 : config->device_count - 1);
+	if (!code) {
+		code = node_device_birth(config, (uint32_t)number, text, sizeof(text));
+		if (code)
+			(void)cli_fail(cli, code, "%s", text);
+	}
+	if (!code && cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:s}", "api", "device-replace/v1",
+					      "node", config->name, "device", (int)number, "path",
+					      config->devices[number].path));
+	else if (!code)
+		(void)fprintf(cli->out,
+			      "%s is blank; the node fills it in the background from its next "
+			      "start on: tern device list\n",
+			      config->devices[number].path);
+	free(config);
+	return code;
+}
