@@ -11,7 +11,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/stripe/layout.h"
 #include "dataplane/wire/checkpoint.h"
-#include "dataplane/wire/superblock.h"
+#include "dataplane/wire/superblock_update.h"
 #include "hw/file_store/register_store.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
@@ -274,7 +274,7 @@ read_others(const struct node_config *config, uint32_t number, struct superblock
 		if (err)
 			continue; /* it may be lost as well */
 		if (superblock_read(fd, &one, &good_mask) == TERN_OK &&
-		    (found++ == 0 || one.sequence > newest->sequence))
+		    (found++ == 0 || superblock_is_newer(&one, newest)))
 			*newest = one;
 		(void)close(fd);
 	}

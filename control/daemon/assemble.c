@@ -14,7 +14,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
-#include "dataplane/wire/superblock.h"
+#include "dataplane/wire/superblock_update.h"
 #include "hw/nvme_uring/faulty.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
@@ -312,7 +312,7 @@ read_superblock(struct ternd *node, struct superblock *superblock, char *why, si
 		if (fd < 0)
 			continue;
 		const enum tern_err err = superblock_read(fd, &found, &good_copies);
-		if (err == TERN_OK && (worst != TERN_OK || found.sequence > superblock->sequence))
+		if (err == TERN_OK && (worst != TERN_OK || superblock_is_newer(&found, superblock)))
 			*superblock = found;
 		if (worst != TERN_OK) {
 			worst = err;

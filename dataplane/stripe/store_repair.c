@@ -95,7 +95,7 @@ stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 			return TERN_ERR_BUSY;
 	}
 	/* A group that was begun without it would be missed by whoever repairs what is complete. */
-	for (uint32_t i = 0; i < store->config.groups_max; i++) {
+	for (uint32_t i = 0; i <= store->config.groups_max; i++) {
 		if (store->groups[i].is_used && (store->groups[i].missing & bit) != 0)
 			return TERN_ERR_BUSY;
 	}

@@ -220,8 +220,7 @@ newest_find(const struct stripe_store *store, const struct claim *claims)
 		if (claims[device].err != TERN_OK || !is_of_this_node(store, one, cluster_id))
 			continue;
 		cluster_id = one->cluster_id;
-		if (newest == NULL || one->pool_gen > newest->pool_gen ||
-		    (one->pool_gen == newest->pool_gen && one->sequence > newest->sequence))
+		if (newest == NULL || superblock_is_newer(one, newest))
 			newest = one;
 	}
 	return newest;

@@ -8,6 +8,7 @@
 #ifndef TERN_WIRE_SUPERBLOCK_UPDATE_H
 #define TERN_WIRE_SUPERBLOCK_UPDATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/wire/superblock.h"
@@ -23,6 +24,14 @@ void superblock_update_encode(uint8_t *out, const struct superblock *superblock)
  * BLANK: all copies are zero. FOREIGN, VERSION, CORRUPT: no copy is good. */
 TERN_CHECKED enum tern_err
 superblock_choose(const uint8_t *copies, struct superblock *superblock, uint32_t *good_mask);
+
+/* Of two devices of a pool: whoever recorded the other one as failed has the higher pool_gen,
+ * whatever the other had begun to write. */
+static inline bool
+superblock_is_newer(const struct superblock *a, const struct superblock *b)
+{
+	return a->pool_gen != b->pool_gen ? a->pool_gen > b->pool_gen : a->sequence > b->sequence;
+}
 
 /* The first copy of the pair that the next update goes to: 0 or 2. @copies: as read; @newest: what
  * superblock_choose gave. */
