@@ -104,6 +104,16 @@ runtime_boot_store(const struct runtime *rt, uint32_t *device)
 }
 
 static enum runtime_boot
+number_write(struct runtime *rt)
+{
+	stripe_store_update(rt->store, &rt->superblock, storage_user_make(USER_BOOT, 0, 0));
+	rt->boot.in_flight++;
+	rt->boot.phase = BOOT_NUMBER;
+	stripe_store_submit(rt->store);
+	return RUNTIME_BOOT_MORE;
+}
+
+static enum runtime_boot
 store_start(struct runtime *rt)
 {
 	const enum stripe_start verdict = stripe_store_start(rt->store, rt->now_ns);
@@ -116,11 +126,7 @@ store_start(struct runtime *rt)
 	if (!is_ours(rt, &rt->superblock))
 		return give_up(rt, RUNTIME_BOOT_FOREIGN);
 	rt->superblock.boot_no++;
-	stripe_store_update(rt->store, &rt->superblock, storage_user_make(USER_BOOT, 0, 0));
-	rt->boot.in_flight++;
-	rt->boot.phase = BOOT_NUMBER;
-	stripe_store_submit(rt->store);
-	return RUNTIME_BOOT_MORE;
+	return number_write(rt);
 }
 
 struct cmdlog_base
@@ -257,6 +263,19 @@ checkpoint_read(struct runtime *rt)
 	return give_up(rt, RUNTIME_BOOT_IO);
 }
 
+static enum runtime_boot
+number_end(struct runtime *rt)
+{
+	/* The other pair of copies must not lead a build that cannot read this log to start with
+	 * what the superblock said before. */
+	if (rt->superblock.format < SUPERBLOCK_FORMAT) {
+		rt->superblock.format = SUPERBLOCK_FORMAT;
+		return number_write(rt);
+	}
+	rt->boot.phase = BOOT_CHECKPOINT;
+	return checkpoint_read(rt);
+}
+
 /* A tail that was cut before this start: it may not have been exported. False: call again. */
 static bool
 export_superseded(struct runtime *rt)
@@ -387,8 +406,7 @@ runtime_boot_turn(struct runtime *rt)
 	case BOOT_STORE:
 		return store_start(rt);
 	case BOOT_NUMBER:
-		rt->boot.phase = BOOT_CHECKPOINT;
-		return checkpoint_read(rt);
+		return number_end(rt);
 	case BOOT_CHECKPOINT:
 		return checkpoint_read(rt);
 	case BOOT_SCAN:

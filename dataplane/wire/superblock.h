@@ -4,6 +4,9 @@
  * copies at pages 0..3 of each device; the copy with the highest sequence and a good CRC counts.
  * Updates go alternately to copies {0, 1} and {2, 3}: a torn update leaves the previous one whole.
  *
+ * Format 2 says that write groups of the log may tell their branch (struct page_identity), which a
+ * build that knows format 1 only would take for damage. Format 1 is read, and no longer written.
+ *
  * Device: pages 0..15 superblock copies and spare | log area | checkpoint area: two slots
  */
 #ifndef TERN_WIRE_SUPERBLOCK_H
@@ -19,7 +22,7 @@
 #define SUPERBLOCK_AREA_PAGES  16u
 #define SUPERBLOCK_SHARDS_MAX  8u
 #define SUPERBLOCK_CHECKPOINTS 2u
-#define SUPERBLOCK_FORMAT      1u
+#define SUPERBLOCK_FORMAT      2u
 
 /* Where a checkpoint lies. All zero: none. */
 struct superblock_checkpoint {
@@ -62,6 +65,7 @@ struct shard_record {
 };
 
 struct superblock {
+	uint32_t format;   /* of what was read; what is written is of SUPERBLOCK_FORMAT */
 	uint64_t sequence; /* rises with every update */
 	uint64_t cluster_id;
 	uint32_t cluster_gen;

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/base/crc32c.h"
+#include "dataplane/base/le.h"
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
@@ -193,6 +195,17 @@ take(size_t bytes)
 	return memory;
 }
 
+/* As an earlier version left it. */
+static void
+make_old(uint8_t *page)
+{
+	const le32 format = le32_make(1);
+
+	memcpy(page + 12, &format, sizeof(format));
+	const le32 crc = le32_make(crc32c(page + 12, SUPERBLOCK_BYTES - 12));
+	memcpy(page + 8, &crc, sizeof(crc));
+}
+
 static void
 birth(struct device *device)
 {
@@ -210,8 +223,10 @@ birth(struct device *device)
 	};
 
 	superblock.shards[0] = (struct shard_record){ .voters = 1u << NODE };
-	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++)
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
 		superblock_encode(device->image + i * PAGE_BYTES, &superblock);
+		make_old(device->image + i * PAGE_BYTES);
+	}
 }
 
 static void
@@ -382,6 +397,21 @@ expect(struct alone *alone, uint64_t tag, enum submit_outcome outcome)
 
 /* ---- tests ---- */
 
+/* No copy of the superblock is left that a build could start with which cannot read this log. */
+static void
+test_storage_of_an_earlier_version(void **context)
+{
+	struct alone *alone = *context;
+	struct superblock superblock;
+
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
+		const uint8_t *copy = alone->device->image + i * PAGE_BYTES;
+		assert_int_equal(superblock_decode(copy, &superblock), TERN_OK);
+		assert_int_equal(superblock.format, 2);
+		assert_int_equal(superblock.boot_no, 1);
+	}
+}
+
 static void
 test_no_master_no_service(void **context)
 {
@@ -491,6 +521,7 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
+		TEST(test_storage_of_an_earlier_version),
 		TEST(test_no_master_no_service),
 		TEST(test_what_is_wrong_is_refused),
 		TEST(test_full_queues_wait),

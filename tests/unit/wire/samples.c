@@ -482,6 +482,7 @@ page_samples_make(struct samples *samples)
 					  .boot_no = 405,
 					  .pool_gen = 406,
 					  .group_pages = 407,
+					  .branch_group = 408,
 					  .node_id = 2,
 					  .k = 4,
 					  .m = 2,
@@ -670,7 +671,9 @@ shard_fill(struct shard_record *shard, uint16_t n)
 						  .next_cell = 584,
 						  .epoch = 585,
 						  .kind = BLOCK_BARRIER,
-						  .chain = hash_of(11) } };
+						  .chain = hash_of(11),
+						  .boot_no = 586,
+						  .group_seq = 587 } };
 	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
 		shard->checkpoints[i] = (struct superblock_checkpoint){ .log_index = 530 + i,
 									.term = 540 + i,

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/crc32c.h"
+#include "dataplane/base/le.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
@@ -125,6 +127,36 @@ test_blank_and_foreign(void **context)
 	free(bytes);
 }
 
+/* Format 1 is read, and becomes format 2 when it is written; a later one is refused. */
+static void
+test_superblock_formats(void **context)
+{
+	uint8_t bytes[SUPERBLOCK_BYTES], again[SUPERBLOCK_BYTES];
+	const struct superblock superblock = {
+		.sequence = 7, .node_id = 2, .k = 1, .log_first_page = SUPERBLOCK_AREA_PAGES
+	};
+	struct superblock read;
+	(void)context;
+
+	superblock_encode(bytes, &superblock);
+	assert_int_equal(superblock_decode(bytes, &read), TERN_OK);
+	assert_int_equal(read.format, 2);
+	for (uint8_t format = 0; format < 5; format++) {
+		memcpy(again, bytes, sizeof(again));
+		again[12] = format;
+		const le32 crc = le32_make(crc32c(again + 12, sizeof(again) - 12));
+		memcpy(again + 8, &crc, sizeof(crc));
+		const bool is_known = format == 1 || format == 2;
+		assert_int_equal(superblock_decode(again, &read),
+				 is_known ? TERN_OK : TERN_ERR_VERSION);
+		if (!is_known)
+			continue;
+		assert_int_equal(read.format, format);
+		superblock_encode(again, &read);
+		assert_memory_equal(again, bytes, sizeof(bytes));
+	}
+}
+
 static void
 test_fragment_limits(void **context)
 {
@@ -168,6 +200,7 @@ main(void)
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_block_header_refusals),
 		cmocka_unit_test(test_blank_and_foreign),
+		cmocka_unit_test(test_superblock_formats),
 		cmocka_unit_test(test_fragment_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

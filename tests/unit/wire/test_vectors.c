@@ -105,7 +105,7 @@ vectors_write(void)
 		FILE *file = vector_open(sample->name, "w");
 		if (file == NULL)
 			return 1;
-		fprintf(file, "# SPDX-License-Identifier: Apache-2.0\n# %s, format 1, %u bytes\n",
+		fprintf(file, "# SPDX-License-Identifier: Apache-2.0\n# %s, %u bytes\n",
 			sample->name, sample->bytes);
 		for (uint32_t b = 0; b < sample->bytes; b++)
 			fprintf(file, "%02x%c", sample->data[b],
