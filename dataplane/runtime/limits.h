@@ -7,14 +7,17 @@
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/stripe/store.h"
 
-#define RUNTIME_EVENTS_MAX          16u
-#define RUNTIME_METAS_MAX           16u
-#define RUNTIME_MGMT_POLL_NS        50000u
-#define RUNTIME_READS_IN_FLIGHT_MAX STRIPE_READS_MAX /* of all readers together */
-#define RUNTIME_QUIET_NS            200000u          /* without traffic */
-#define RUNTIME_MEMORY_NS           5000000u /* after one memory command others may follow */
-#define RUNTIME_WAKE_NS             2000000u /* without blocks so long, a peer may sleep deeply */
-#define RUNTIME_WAKE_BEATS          4u       /* a peer unheard for so many beats wakes nobody */
+#define RUNTIME_EVENTS_MAX   16u
+#define RUNTIME_METAS_MAX    16u
+#define RUNTIME_MGMT_POLL_NS 50000u
+/* Of all readers together. Those of several devices need memory that can be decoded in, three times
+ * as much with m = 2. */
+#define RUNTIME_READS_ONE_DEVICE_MAX STRIPE_READS_MAX
+#define RUNTIME_READS_DEVICES_MAX    8u
+#define RUNTIME_QUIET_NS             200000u  /* without traffic */
+#define RUNTIME_MEMORY_NS            5000000u /* after one memory command others may follow */
+#define RUNTIME_WAKE_NS              2000000u /* without blocks so long, a peer may sleep deeply */
+#define RUNTIME_WAKE_BEATS           4u       /* a peer unheard for so many beats wakes nobody */
 
 /* What one turn does at most, and what may wait. */
 #ifdef TERN_TINY_LIMITS

@@ -9,17 +9,27 @@
 
 #include "dataplane/base/invariant.h"
 
+static bool
+is_one_device(const struct runtime *rt)
+{
+	return stripe_devices(runtime_geometry(rt)) == 1;
+}
+
 /* The block's bytes in the window, or NULL. */
 static const uint8_t *
-window_block(const struct reader_window *window, const struct cmdlog_location *location)
+window_block(const struct runtime *rt, const struct reader_window *window,
+	     const struct cmdlog_location *location)
 {
 	const uint8_t *bytes = window->bytes;
 
 	for (uint32_t i = 0; window->state != WINDOW_EMPTY && i < window->part_count; i++) {
 		const struct reader_part *part = &window->parts[i];
-		if (part->first_cell == location->first_cell && location->page >= part->page &&
-		    location->page + location->pages <= part->page + part->pages)
-			return bytes + (size_t)(location->page - part->page) * PAGE_BYTES;
+		/* Of one group, and on one device, pages lie at consecutive cells. */
+		const uint64_t page =
+		    location->first_cell + location->page - (part->first_cell + part->page);
+		if ((is_one_device(rt) || part->first_cell == location->first_cell) &&
+		    page < part->pages && location->pages <= part->pages - page)
+			return bytes + page * PAGE_BYTES;
 		bytes += (size_t)part->pages * PAGE_BYTES;
 	}
 	return NULL;
@@ -33,8 +43,20 @@ window_is_spent(const struct reader_window *window, uint64_t log_index)
 	       (window->state == WINDOW_READY && window->last_index < log_index);
 }
 
-/* Blocks from @first on that one read gives: they lie in the same group. Returns the last one; 0:
- * the first is not in the store. */
+/* The block at @next lies behind the part, where the same read gets it. */
+static bool
+is_next(const struct runtime *rt, const struct reader_part *part,
+	const struct cmdlog_location *next)
+{
+	if (next->first_cell == part->first_cell)
+		return next->page == part->page + part->pages;
+	return is_one_device(rt) && next->first_cell != UINT64_MAX &&
+	       next->first_cell + next->page == part->first_cell + part->page + part->pages &&
+	       next->first_cell % rt->superblock.log_pages != 0;
+}
+
+/* Blocks from @first on that one read gives. Returns the last one; 0: the first is not in the
+ * store. */
 static uint64_t
 part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct stripe_address *at,
 	  struct reader_part *part)
@@ -47,8 +69,8 @@ part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct s
 		return 0;
 	*at = (struct stripe_address){ next.first_cell, next.group_pages };
 	*part = (struct reader_part){ next.first_cell, next.page, next.pages };
-	while (cmdlog_locate(rt->log, last + 1, &next) && next.first_cell == at->first_cell &&
-	       next.page == part->page + part->pages && part->pages + next.pages <= pages_max) {
+	while (cmdlog_locate(rt->log, last + 1, &next) && is_next(rt, part, &next) &&
+	       part->pages + next.pages <= pages_max) {
 		part->pages += next.pages;
 		last++;
 	}
@@ -66,8 +88,31 @@ first_pages_max(const struct runtime *rt, uint64_t log_index)
 		   : 0;
 }
 
-/* Reads block @log_index, which is in the store, and as many of those that lie behind it as fit. */
-static void
+static enum tern_err
+part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
+	  uint8_t *bytes, uint64_t user)
+{
+	const struct stripe_group_read read = {
+		.address = at,
+		.page = part->page,
+		.pages = part->pages,
+		.bytes = bytes,
+		.user = user,
+	};
+	const struct stripe_run_read run = {
+		.first_cell = part->first_cell + part->page,
+		.pages = part->pages,
+		.bytes = bytes,
+		.user = user,
+	};
+
+	return is_one_device(rt) ? stripe_store_read_run(rt->store, &run, rt->now_ns)
+				 : stripe_store_read(rt->store, &read, rt->now_ns);
+}
+
+/* Reads block @log_index, which is in the store, and as many of those that lie behind it as fit.
+ * False: nothing can be read now. */
+static bool
 window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint32_t number,
 	    uint64_t log_index)
 {
@@ -81,19 +126,14 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 	window->first_index = window->last_index = log_index;
 	while (window->part_count < RUNTIME_READER_PARTS) {
 		struct reader_part *part = &window->parts[window->part_count];
-		struct stripe_group_read read = {
-			.bytes = window->bytes + (size_t)pages * PAGE_BYTES,
-			.user = storage_user_make(USER_READER, reader_id, number),
-		};
+		struct stripe_address at;
 		const uint64_t first = window->last_index + (window->part_count != 0);
 		const uint32_t max = window->part_count == 0 ? first_pages_max(rt, first)
 							     : RUNTIME_READER_PAGES - pages;
-		const uint64_t last = part_make(rt, first, max, &read.address, part);
-		if (last == 0)
-			break;
-		read.page = part->page;
-		read.pages = part->pages;
-		if (stripe_store_read(rt->store, &read, rt->now_ns) != TERN_OK)
+		const uint64_t last = part_make(rt, first, max, &at, part);
+		if (last == 0 ||
+		    part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
+			      storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 			break;
 		pages += part->pages;
 		window->part_count++;
@@ -101,9 +141,10 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 		window->last_index = last;
 	}
 	if (window->part_count == 0)
-		return;
+		return false;
 	window->state = WINDOW_READING;
 	reader->ahead_index = window->last_index + 1;
+	return true;
 }
 
 /* Reads on behind @log_index, which is at hand, into the windows that are spent; not what the ring
@@ -112,6 +153,7 @@ static void
 read_ahead(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index)
 {
 	struct cmdlog_location location;
+	bool has_any = false;
 
 	if (reader->ahead_index <= log_index)
 		reader->ahead_index = log_index + 1;
@@ -121,9 +163,12 @@ read_ahead(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64
 		if (!cmdlog_locate(rt->log, reader->ahead_index, &location) ||
 		    location.first_cell == UINT64_MAX ||
 		    cmdlog_resident(rt->log, reader->ahead_index) != NULL)
-			return;
-		window_read(rt, reader, reader_id, i, reader->ahead_index);
+			break;
+		has_any |= window_read(rt, reader, reader_id, i, reader->ahead_index);
 	}
+	/* The device does not wait for the next turn. */
+	if (has_any)
+		stripe_store_submit(rt->store);
 }
 
 /* The reader begins anew at @log_index: what it read ahead was for another place. */
@@ -138,8 +183,9 @@ seek(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log
 		reader->windows[i].state = WINDOW_EMPTY;
 		number = i;
 	}
-	if (number != RUNTIME_READER_WINDOWS)
-		window_read(rt, reader, reader_id, number, log_index);
+	if (number != RUNTIME_READER_WINDOWS &&
+	    window_read(rt, reader, reader_id, number, log_index))
+		stripe_store_submit(rt->store);
 }
 
 const uint8_t *
@@ -157,7 +203,7 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	const uint8_t *bytes = NULL;
 	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS && bytes == NULL; i++) {
 		window = &reader->windows[i];
-		bytes = window_block(window, &location);
+		bytes = window_block(rt, window, &location);
 	}
 	if (bytes == NULL)
 		seek(rt, reader, reader_id, log_index);

@@ -15,10 +15,10 @@ struct runtime;
 
 /* Blocks of the log read back from the store, for one user (apply, or one stream). Windows of
  * consecutive blocks, so that some can be read while one is used. A part of a window lies in one
- * write group. Cells are written once, so what was read stays true whatever happens to the log; the
- * indexes only say what to read next. */
+ * write group; on one device it may be a run of groups. Cells are written once, so what was read
+ * stays true whatever happens to the log; the indexes only say what to read next. */
 struct reader_part {
-	uint64_t first_cell; /* of the group */
+	uint64_t first_cell; /* of its first page's group */
 	uint32_t page, pages;
 };
 struct reader_window {

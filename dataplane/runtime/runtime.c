@@ -58,7 +58,8 @@ store_config_of(const struct runtime_config *config)
 		.node_id = config->node_id,
 		.group_pages_max = pages,
 		.groups_max = config->groups_in_flight_max,
-		.reads_max = RUNTIME_READS_IN_FLIGHT_MAX,
+		.reads_max = stripe_devices(geometry) == 1 ? RUNTIME_READS_ONE_DEVICE_MAX
+							   : RUNTIME_READS_DEVICES_MAX,
 		.scan_rows = max_u32(rows, RUNTIME_SCAN_ROWS),
 		.device_hang_ns = config->device_hang_ns,
 	};

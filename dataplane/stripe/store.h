@@ -21,9 +21,10 @@
  *	cells      a group goes behind everything that was ever seen on any device, also torn
  *groups.
  *
- * Memory of reads: with more than one device a read goes into the store's own memory and is copied
- * when it is good, so that a device that hangs can never write into what the caller has reused; a
- * buffer with an unfinished request of a failed device is not used again. Memory of writes is the
+ * Memory of reads: a read goes into the store's own memory and is copied when it is good, so that a
+ * device that hangs can never write into what the caller has reused; a buffer with an unfinished
+ * request of a failed device is not used again. Only a run (stripe_store_read_run), where the one
+ * device there is takes the store with it, goes straight to the caller. Memory of writes is the
  * caller's: what a failed device still takes from it does not matter.
  *
  * Invariants: groups in flight <= groups_max; a cell is given out once; a device stops being failed
@@ -46,7 +47,7 @@
 #include "hw/seam/disk_ops.h"
 
 #define STRIPE_GROUPS_MAX 16u /* write groups in flight */
-#define STRIPE_READS_MAX  8u  /* reads in flight */
+#define STRIPE_READS_MAX  16u /* reads in flight */
 
 struct stripe_store; /* fields in store_internal.h */
 
@@ -190,6 +191,21 @@ struct stripe_group_read {
 /* QUEUE_FULL: reads_max are in flight. IO: the store has stopped. */
 TERN_CHECKED enum tern_err stripe_store_read(struct stripe_store *store,
 					     const struct stripe_group_read *read, uint64_t now_ns);
+
+/* With one device cells lie one behind the other, and groups with them: a run of cells, of whatever
+ * groups, within one lap. */
+struct stripe_run_read {
+	uint64_t first_cell;
+	uint32_t pages; /* 1..group_pages_max */
+	uint8_t *bytes; /* @pages pages, page aligned, borrowed until the completion; when the store
+			 * has stopped, for ever */
+	uint64_t user;
+};
+/* Reads a run. Nothing of it is checked: the caller knows what it must be. A page that cannot be
+ * read is zero if others can; CORRUPT: none can. One device (INVARIANT). Errors as of a read. */
+TERN_CHECKED enum tern_err
+stripe_store_read_run(struct stripe_store *store, const struct stripe_run_read *run,
+		      uint64_t now_ns);
 
 /* ---- blobs: runs of pages outside the log area, which their owner checks ---- */
 

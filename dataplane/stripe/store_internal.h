@@ -57,6 +57,7 @@ struct stripe_group_slot {
 enum stripe_read_state {
 	READ_FREE = 0,
 	READ_PART,       /* the pages that are asked for, in the hope that they are good */
+	READ_RUN,        /* cells of one device, into the caller's memory */
 	READ_WHOLE,      /* all there is of the group, to decode what is lost */
 	READ_REPAIR,     /* columns are written again */
 	READ_QUARANTINE, /* nothing but requests of failed devices that were never completed */

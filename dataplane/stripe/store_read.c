@@ -141,6 +141,37 @@ stripe_store_read(struct stripe_store *store, const struct stripe_group_read *re
 	return TERN_OK;
 }
 
+enum tern_err
+stripe_store_read_run(struct stripe_store *store, const struct stripe_run_read *run,
+		      uint64_t now_ns)
+{
+	const struct stripe_group_read ask = {
+		.address = { run->first_cell, run->pages },
+		.pages = run->pages,
+		.bytes = run->bytes,
+		.user = run->user,
+	};
+	const uint64_t lap = stripe_lap_cells(store);
+	uint32_t index;
+
+	INVARIANT(store->devices == 1);
+	INVARIANT(run->first_cell / lap == (run->first_cell + run->pages - 1) / lap);
+	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+	if (err != TERN_OK)
+		return err;
+	const struct disk_request request = {
+		.kind = DISK_READ,
+		.offset = stripe_cell_offset(store, run->first_cell),
+		.bytes = run->bytes,
+		.length = run->pages * PAGE_BYTES,
+	};
+	store->stats.reads++;
+	store->reads[index].state = READ_RUN;
+	store->reads[index].pending = STRIPE_BIT(0);
+	stripe_request(store, OWNER_READ, index, &request);
+	return TERN_OK;
+}
+
 /* A failed device may yet write into this memory: begins again in another. */
 static void
 read_again_elsewhere(struct stripe_store *store, struct stripe_read_slot *slot)
@@ -164,14 +195,16 @@ stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t de
 
 	INVARIANT((slot->pending & STRIPE_BIT(device)) != 0);
 	slot->pending &= ~STRIPE_BIT(device);
-	if (err != TERN_OK && slot->state != READ_REPAIR)
+	if (err != TERN_OK && slot->state == READ_RUN)
+		slot->image.absent = STRIPE_BIT(0);
+	else if (err != TERN_OK && slot->state != READ_REPAIR)
 		slot->image.absent |= STRIPE_BIT(stripe_device_column(&slot->image.layout, device));
 }
 
 static void
 read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern_err err)
 {
-	if (err == TERN_OK && !slot->is_repair)
+	if (err == TERN_OK && !slot->is_repair && slot->state != READ_RUN)
 		memcpy(slot->ask.bytes, slot->image.data + (size_t)slot->ask.page * PAGE_BYTES,
 		       (size_t)slot->ask.pages * PAGE_BYTES);
 	if (err == TERN_ERR_CORRUPT)
@@ -280,6 +313,10 @@ stripe_read_turn(struct stripe_store *store, uint32_t index)
 	}
 	if (slot->state == READ_REPAIR) {
 		read_finish(store, slot, TERN_OK);
+		return;
+	}
+	if (slot->state == READ_RUN) {
+		read_finish(store, slot, slot->image.absent == 0 ? TERN_OK : TERN_ERR_CORRUPT);
 		return;
 	}
 	if (slot->orphans != 0) {

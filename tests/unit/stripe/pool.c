@@ -448,6 +448,26 @@ pool_read(struct pool *pool, uint32_t number, uint32_t page, uint32_t pages)
 	return err;
 }
 
+enum tern_err
+pool_read_run(struct pool *pool, uint64_t first_cell, uint32_t pages, uint8_t *bytes)
+{
+	const struct stripe_run_read run = {
+		.first_cell = first_cell,
+		.pages = pages,
+		.bytes = bytes,
+		.user = 77,
+	};
+
+	read_answer.is_done = false;
+	const enum tern_err err = stripe_store_read_run(pool->store, &run, pool->now_ns);
+	if (err != TERN_OK)
+		return err;
+	for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
+		pool_turn(pool);
+	assert_true(read_answer.is_done);
+	return read_answer.err;
+}
+
 void
 pool_read_all(struct pool *pool)
 {

@@ -95,6 +95,8 @@ void pool_drain(struct pool *pool);
 bool pool_is_idle(const struct pool *pool);
 /* Reads a part of a group and compares it. Returns what the store says. */
 enum tern_err pool_read(struct pool *pool, uint32_t group, uint32_t page, uint32_t pages);
+/* Reads a run of cells of a pool of one device; @bytes: page aligned. */
+enum tern_err pool_read_run(struct pool *pool, uint64_t first_cell, uint32_t pages, uint8_t *bytes);
 /* Reads all groups that were acknowledged, not released. */
 void pool_read_all(struct pool *pool);
 /* Repairs all of these groups. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/bits.h"
 #include "dataplane/base/crc32c.h"
 #include "dataplane/base/le.h"
 
@@ -78,6 +79,41 @@ test_plain_pool_is_a_plain_log(void **state)
 		page_identity_encode(bytes, &expected);
 		assert_memory_equal(page, bytes, sizeof(bytes));
 	}
+	pool_free(&pool);
+}
+
+/* A run of cells is what the device holds there, whatever groups it is of. A page of it that cannot
+ * be read is zero; one of which nothing can be read is an error. */
+static void
+test_a_run_of_groups(void **state)
+{
+	static const uint8_t zeros[PAGE_BYTES];
+	_Alignas(4096) static uint8_t bytes[POOL_GROUP_PAGES * PAGE_BYTES];
+	struct pool pool;
+
+	(void)state;
+	pool_make(&pool, (struct stripe_geometry){ 1, 0 }, 1);
+	pool_up(&pool);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(pool_write(&pool, 7), TERN_OK);
+	pool_drain(&pool);
+	const uint8_t *log = pool.devices[0].image + (size_t)POOL_FIRST_PAGE * PAGE_BYTES;
+	for (uint32_t first = 0; first < 21; first++) {
+		const uint32_t pages = min_u32(POOL_GROUP_PAGES, 21 - first);
+		assert_int_equal(pool_read_run(&pool, first, pages, bytes), TERN_OK);
+		assert_memory_equal(bytes, log + (size_t)first * PAGE_BYTES,
+				    (size_t)pages * PAGE_BYTES);
+	}
+	for (uint32_t page = 8; page < 20; page++)
+		pool.devices[0].is_bad[POOL_FIRST_PAGE + page] = 1;
+	assert_int_equal(pool_read_run(&pool, 6, 15, bytes), TERN_OK);
+	for (uint32_t i = 0; i < 15; i++)
+		assert_memory_equal(bytes + (size_t)i * PAGE_BYTES,
+				    i < 2 || i == 14 ? log + (size_t)(6 + i) * PAGE_BYTES : zeros,
+				    PAGE_BYTES);
+	assert_int_equal(pool_read_run(&pool, 8, 12, bytes), TERN_ERR_CORRUPT);
+	assert_int_equal(pool_read_run(&pool, 9, 1, bytes), TERN_ERR_CORRUPT);
+	assert_int_equal(stripe_store_stats(pool.store).failed_devices, 0);
 	pool_free(&pool);
 }
 
@@ -765,7 +801,7 @@ test_configurations(void **state)
 	REFUSED(groups_max, 0);
 	REFUSED(groups_max, 17);
 	REFUSED(reads_max, 0);
-	REFUSED(reads_max, 9);
+	REFUSED(reads_max, 17);
 	REFUSED(scan_rows, 513);
 #undef REFUSED
 }
@@ -776,6 +812,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_read_and_find_again),
 		cmocka_unit_test(test_plain_pool_is_a_plain_log),
+		cmocka_unit_test(test_a_run_of_groups),
 		cmocka_unit_test(test_a_group_inside_a_torn_one),
 		cmocka_unit_test(test_every_loss_is_borne),
 		cmocka_unit_test(test_a_device_fails_at_every_write),
