@@ -85,6 +85,7 @@
 	X(devices_gone, 0)                    \
 	X(devices_replaced, 0)                \
 	X(devices_rebuilt, 0)                 \
+	X(stale_refused, 0)                   \
 	X(disk_stuck, ON_ALL)                 \
 	X(disk_errors, ON_ALL)                \
 	X(data_port_downs, ON_MANY)           \

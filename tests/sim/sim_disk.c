@@ -53,7 +53,7 @@ recorded_failed(const struct sim_disk *disk)
 	for (uint32_t i = 0; i < disk->device_count; i++)
 		if ((disk->gone >> i & 1) == 0 &&
 		    superblock_choose(sim_disk_at(disk, i, 0), &one, &good) == TERN_OK &&
-		    one.sequence > newest.sequence)
+		    superblock_is_newer(&one, &newest))
 			newest = one;
 	return (uint32_t)newest.failed_devices;
 }
@@ -77,13 +77,21 @@ sim_disk_replace(struct sim_disk *disk)
 	disk->gone = 0;
 }
 
+bool
+sim_disk_return(struct sim_disk *disk)
+{
+	const uint32_t unknown = disk->gone & ~recorded_failed(disk);
+
+	disk->gone &= ~unknown;
+	return unknown != 0;
+}
+
 void
 sim_disk_healed(struct sim_disk *disk, uint64_t rebuilt)
 {
 	struct sim *sim = disk->node->sim;
-	const bool is_struck = disk->stuck_until_ns > sim->now_ns || disk->slow_factor != 1 ||
-			       disk->fail_next != 0 || disk->is_full || disk->has_bad_sectors ||
-			       disk->gone != 0;
+	const bool is_struck = sim_disk_is_hanging(disk) || disk->fail_next != 0 || disk->is_full ||
+			       disk->has_bad_sectors || disk->gone != 0;
 
 	if (rebuilt == disk->rebuilt || is_struck)
 		return;
@@ -215,6 +223,12 @@ unstuck_ns(const struct sim_disk *disk)
 						  : sim->now_ns + sim->swarm.timer_ns / 8;
 }
 
+bool
+sim_disk_is_hanging(const struct sim_disk *disk)
+{
+	return disk->stuck_until_ns > disk->node->sim->now_ns || disk->slow_factor != 1;
+}
+
 /* Struck by what strikes one device. */
 static bool
 is_target(const struct sim_disk *disk, const struct disk_request *request)
@@ -275,6 +289,7 @@ disk_submit(void *self)
 		uint64_t at = sim->now_ns + ns * (is_struck ? disk->slow_factor : 1);
 		if (is_struck && disk->stuck_until_ns > sim->now_ns)
 			at += unstuck_ns(disk) - sim->now_ns;
+		disk->has_hung |= is_struck && sim_disk_is_hanging(disk);
 		slot->state = SIM_SLOT_FLYING;
 		disk->queued--;
 		if (is_to_fail(disk, &slot->request))
@@ -336,6 +351,7 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	struct sim *sim = disk->node->sim;
 
 	if (is_target(disk, request) && disk->stuck_until_ns > sim->now_ns) {
+		disk->has_hung = true;
 		sim_push(sim, unstuck_ns(disk) + prng_below(&sim->prng, 100 * SIM_US),
 			 SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | index);

@@ -59,7 +59,9 @@ struct sim_disk {
 	uint8_t *old_image;      /* what it will show again */
 	uint64_t old_bytes[SIM_DEVICES_MAX];
 	bool is_superblock_rotten; /* one copy, since the last start */
-	bool has_failed;           /* one did, since the node's last start */
+	/* Since the node's last start: a request failed; one had to wait for a device that hangs;
+	 * and therefore it did not start, and does when the device answers again. */
+	bool has_failed, has_hung, is_waited_for;
 	struct disk_stats stats;
 	struct sim_undo *undo;
 	uint32_t undo_count, undo_capacity;
@@ -71,8 +73,13 @@ void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
 uint8_t *sim_disk_at(const struct sim_disk *disk, uint32_t device, uint64_t offset);
 /* Before a start: devices that are gone, and known to be, may be replaced by blank ones. */
 void sim_disk_replace(struct sim_disk *disk);
+/* Devices that are gone, and that nobody knows of, are brought back as they were. False: none are.
+ */
+bool sim_disk_return(struct sim_disk *disk);
 /* All devices are whole again: others may come to harm from now on. */
 void sim_disk_healed(struct sim_disk *disk, uint64_t rebuilt);
+/* The target does, or is slow. */
+bool sim_disk_is_hanging(const struct sim_disk *disk);
 /* One of the weak devices becomes the target. */
 void sim_disk_aim(struct sim_disk *disk);
 void sim_disk_complete(struct sim_disk *disk, uint32_t slot);

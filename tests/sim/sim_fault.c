@@ -115,12 +115,24 @@ restart(struct sim_node *node)
 	sim_node_start(node);
 }
 
+/* Its devices answer again. */
+static void
+unhang(struct sim_node *node)
+{
+	if (node->disk.is_waited_for)
+		sim_node_start(node);
+}
+
 static void
 hang_others(struct sim *sim, const struct sim_node *node, uint64_t until_ns)
 {
-	for (uint32_t i = 0; i < sim->data_count; i++)
-		if (i != node->index)
-			sim->nodes[i].disk.stuck_until_ns = until_ns;
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		if (i == node->index)
+			continue;
+		sim->nodes[i].disk.stuck_until_ns = until_ns;
+		if (until_ns == 0)
+			unhang(&sim->nodes[i]);
+	}
 }
 
 /* One of its devices is the target from now on. */
@@ -451,9 +463,11 @@ end_node(struct sim *sim, const struct sim_episode *episode)
 		break;
 	case SIM_FAULT_DISK_SLOW:
 		node->disk.slow_factor = 1;
+		unhang(node);
 		break;
 	case SIM_FAULT_DISK_STUCK:
 		node->disk.stuck_until_ns = 0;
+		unhang(node);
 		break;
 	case SIM_FAULT_LOSE_MASTER:
 		hang_others(sim, node, 0);

@@ -247,7 +247,7 @@ sim_node_start(struct sim_node *node)
 		return;
 	node->incarnation++;
 	node->worked_in_a_row = 0;
-	node->disk.has_failed = false;
+	node->disk.has_failed = node->disk.has_hung = node->disk.is_waited_for = false;
 	sim_disk_replace(&node->disk);
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
@@ -346,6 +346,18 @@ sim_node_bears_rot(const struct sim_node *node)
 	return m != 0 && (disk->weak >> disk->rot.device & 1) != 0;
 }
 
+/* So few devices are there that the others may have gone on without them, for all that is known:
+ * they hang, or nothing was written since they have been gone. */
+static bool
+is_stale(struct sim_node *node)
+{
+	uint32_t device;
+	const char *text = runtime_boot_store(node->runtime, &device);
+
+	return text != NULL && strcmp(text, stripe_start_text(STRIPE_START_STALE)) == 0 &&
+	       (sim_disk_return(&node->disk) || node->disk.has_hung);
+}
+
 static void
 boot_turn(struct sim_node *node)
 {
@@ -358,6 +370,14 @@ boot_turn(struct sim_node *node)
 	}
 	if (boot == RUNTIME_BOOT_IO && node->disk.has_failed) {
 		sim_node_crash(node); /* as it should; whoever heals the disk starts it again */
+		return;
+	}
+	if (boot == RUNTIME_BOOT_IO && is_stale(node)) {
+		sim_count(node->sim, SIM_COUNT_stale_refused);
+		sim_node_crash(node);
+		node->disk.is_waited_for = true;
+		if (!sim_disk_is_hanging(&node->disk))
+			sim_node_start(node);
 		return;
 	}
 	if (boot == RUNTIME_BOOT_DAMAGED && node->disk.rot.is_on && !sim_node_bears_rot(node)) {
