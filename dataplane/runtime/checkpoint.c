@@ -418,6 +418,24 @@ reclaim_turn(struct runtime *rt)
 	return true;
 }
 
+/* Where one was due, the slot may have been held for a peer, or the last one not yet written. Once
+ * the log takes no more commands nothing is ever due again: so a log that runs full gets one where
+ * it stands. Not while a peer needs what lies before: it would never catch up with a log that is
+ * written round faster than it can start. */
+static bool
+overdue_turn(struct runtime *rt)
+{
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+	const uint64_t log_index = state_committed_index(rt->config.state);
+
+	if (stats.used_pages <= stats.area_pages / 10 * 9 || log_index <= stats.base_index ||
+	    log_index <= rt->checkpoint.newest_index || rt->checkpoint.base_index != 0 ||
+	    transfer_is_active(rt) || source_is_serving(rt))
+		return false;
+	begin(rt, log_index);
+	return true;
+}
+
 bool
 checkpoint_turn(struct runtime *rt)
 {
@@ -436,8 +454,10 @@ checkpoint_turn(struct runtime *rt)
 	case CHECKPOINT_LOG:
 		has_worked = name_it(rt);
 		break;
-	case CHECKPOINT_OFF:
 	case CHECKPOINT_IDLE:
+		has_worked = overdue_turn(rt);
+		break;
+	case CHECKPOINT_OFF:
 	case CHECKPOINT_SUPERBLOCK:
 		break;
 	}

@@ -27,8 +27,8 @@ slot_of(const struct runtime *rt, const struct part_id *id)
 	return slot;
 }
 
-static bool
-is_serving(const struct runtime *rt)
+bool
+source_is_serving(const struct runtime *rt)
 {
 	return rt->source.asked_ns != 0 &&
 	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_HOLD_NS;
@@ -53,13 +53,13 @@ is_pressed(const struct runtime *rt)
 bool
 source_holds_slot(const struct runtime *rt, uint32_t slot)
 {
-	return is_serving(rt) && rt->source.slot == slot && !is_pressed(rt);
+	return source_is_serving(rt) && rt->source.slot == slot && !is_pressed(rt);
 }
 
 uint64_t
 source_keeps_index(const struct runtime *rt)
 {
-	if (!is_serving(rt) || is_pressed(rt))
+	if (!source_is_serving(rt) || is_pressed(rt))
 		return UINT64_MAX;
 	return record_of(rt, rt->source.slot)->log_index;
 }

@@ -101,6 +101,8 @@ bool transfer_superblock_done(struct runtime *rt);
 void source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body);
 void source_on_completion(struct runtime *rt, enum tern_err err);
 bool source_turn(struct runtime *rt);
+/* Somebody fetches a checkpoint, or did a moment ago and starts from it now. */
+bool source_is_serving(const struct runtime *rt);
 /* It is being read for somebody. */
 bool source_holds_slot(const struct runtime *rt, uint32_t slot);
 /* The log behind that block is kept for who fetches a checkpoint; UINT64_MAX: nobody does. */
