@@ -77,12 +77,15 @@ part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct s
 	return last;
 }
 
-/* A window has room for one larger block. */
+/* What a window that holds @pages has room for at block @log_index: alone it may be a larger one.
+ */
 static uint32_t
-first_pages_max(const struct runtime *rt, uint64_t log_index)
+room_for(const struct runtime *rt, uint32_t pages, uint64_t log_index)
 {
 	struct cmdlog_location first;
 
+	if (pages != 0)
+		return pages < RUNTIME_READER_PAGES ? RUNTIME_READER_PAGES - pages : 0;
 	return cmdlog_locate(rt->log, log_index, &first)
 		   ? max_u32(first.pages, RUNTIME_READER_PAGES)
 		   : 0;
@@ -128,9 +131,7 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 		struct reader_part *part = &window->parts[window->part_count];
 		struct stripe_address at;
 		const uint64_t first = window->last_index + (window->part_count != 0);
-		const uint32_t max = window->part_count == 0 ? first_pages_max(rt, first)
-							     : RUNTIME_READER_PAGES - pages;
-		const uint64_t last = part_make(rt, first, max, &at, part);
+		const uint64_t last = part_make(rt, first, room_for(rt, pages, first), &at, part);
 		if (last == 0 ||
 		    part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
 			      storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
