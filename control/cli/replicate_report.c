@@ -4,8 +4,9 @@
 #include "control/cli/replicate.h"
 
 /* In the order of a command's way; whatever else a node counts comes behind. */
-static const char *const stages[] = { "append",  "seal",  "send",  "receive", "verify",
-				      "persist", "apply", "reply", "other",   "idle" };
+static const char *const stages[] = { "append", "seal",    "send",  "receive",
+				      "verify", "persist", "apply", "checkpoint",
+				      "reply",  "other",   "idle" };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
 
 static json_int_t

@@ -4,17 +4,26 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/checkpoint.h"
 
-#define INTERVAL_PAGES_MAX 65536u
-#define ENTRIES_MIN        64u
-#define TURN_BYTES         (64u * 1024u)
+#define INTERVAL_PAGES 65536u /* at most an eighth of the area; or more, for a large state */
+#define STATE_TIMES    4u     /* so many times the state, at most a quarter of the area */
+#define ENTRIES_MIN    8u     /* of a turn: commands wait for so many */
+#define TURN_BYTES     (64u * 1024u)
 
-/* Intervals are powers of two, so that positions of nodes with areas of other sizes are nested. */
+/* Intervals are powers of two, so that positions of nodes with areas of other sizes are nested.
+ * Where the area has room for it, checkpoints write a fraction of what commands do. */
 static uint64_t
-interval_pages_of(uint64_t log_pages)
+interval_pages_of(const struct runtime *rt, uint64_t state_bytes)
 {
+	const struct stripe_geometry geometry = runtime_geometry(rt);
+	/* Blocks of one page take the most cells. */
+	const uint64_t log_pages =
+	    rt->superblock.log_pages * stripe_devices(geometry) / (1 + geometry.m);
+	const uint64_t wanted = state_bytes / PAGE_BYTES * STATE_TIMES;
 	uint64_t interval = 1;
 
-	while (interval < INTERVAL_PAGES_MAX && interval * 2 <= log_pages / 8)
+	while (interval < INTERVAL_PAGES && interval * 2 <= log_pages / 8)
+		interval *= 2;
+	while (interval < wanted && interval * 2 <= log_pages / 4)
 		interval *= 2;
 	return interval;
 }
@@ -89,10 +98,7 @@ checkpoint_open(struct runtime *rt)
 		return;
 	c->phase = CHECKPOINT_IDLE;
 	c->slot_pages = rt->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS;
-	/* Blocks of one page take the most cells. */
-	const struct stripe_geometry geometry = runtime_geometry(rt);
-	c->interval_pages = interval_pages_of(rt->superblock.log_pages * stripe_devices(geometry) /
-					      (1 + geometry.m));
+	c->interval_pages = interval_pages_of(rt, 0);
 	c->entries_max = ENTRIES_MIN;
 	note_durable(rt);
 }
@@ -143,6 +149,8 @@ begin(struct runtime *rt, uint64_t log_index)
 		.witness_gen = shard->witness_gen,
 	};
 	state_checkpoint_begin(rt->config.state, &c->hdr.state);
+	c->interval_pages = interval_pages_of(rt, c->hdr.state.logical_bytes);
+	c->paced_page = cmdlog_page_end(rt->log, log_index);
 }
 
 void
@@ -168,6 +176,11 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 }
 
 /* ---- writing ---- */
+
+struct pace {
+	uint64_t bytes;
+	uint32_t entries;
+};
 
 static void
 give_up(struct runtime *rt)
@@ -227,6 +240,28 @@ chunk_seal(struct runtime *rt)
 	c->hdr.stream_bytes += c->fill;
 }
 
+/* What one turn may do. A checkpoint is to be done with while half an interval of log is written:
+ * the more of it each turn writes, the more the turn does. Without any it does little, for a
+ * command that comes meanwhile waits. */
+static struct pace
+pace_of(struct runtime *rt)
+{
+	struct checkpointer *c = &rt->checkpoint;
+	const struct checkpoint_state *state = &c->hdr.state;
+	const uint64_t page = cmdlog_page_end(rt->log, cmdlog_stats(rt->log).last_index);
+	const uint64_t grown = page > c->paced_page ? page - c->paced_page : 0;
+	const uint64_t span = c->interval_pages / 4 * 3 + 1;
+	const uint64_t entries = (state->key_count + state->session_count) * grown / span;
+
+	c->paced_page = page;
+	return (struct pace){
+		.entries = (uint32_t)min_u64(c->entries_max + entries, UINT32_MAX),
+		.bytes = c->entries_max == ENTRIES_MIN
+			     ? TURN_BYTES + state->logical_bytes * grown / span
+			     : UINT64_MAX,
+	};
+}
+
 static bool
 chunks_turn(struct runtime *rt)
 {
@@ -247,10 +282,10 @@ chunks_turn(struct runtime *rt)
 		return true;
 	}
 	const uint32_t room = CHECKPOINT_CHUNK_PAYLOAD_MAX - c->fill;
-	const uint32_t bytes_max = c->entries_max == ENTRIES_MIN ? min_u32(room, TURN_BYTES) : room;
-	c->fill += state_checkpoint_next(rt->config.state,
-					 c->buffer + CHECKPOINT_CHUNK_HDR_BYTES + c->fill,
-					 bytes_max, c->entries_max, &c->is_stream_done);
+	const struct pace pace = pace_of(rt);
+	c->fill += state_checkpoint_next(
+	    rt->config.state, c->buffer + CHECKPOINT_CHUNK_HDR_BYTES + c->fill,
+	    (uint32_t)min_u64(room, pace.bytes), pace.entries, &c->is_stream_done);
 	if (c->fill == CHECKPOINT_CHUNK_PAYLOAD_MAX || c->is_stream_done)
 		chunk_seal(rt);
 	return true;

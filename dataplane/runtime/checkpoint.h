@@ -43,7 +43,8 @@ struct checkpointer {
 	uint32_t fill; /* payload bytes in the buffer */
 	bool is_stream_done, is_sealed, is_writing;
 	uint32_t pages;       /* of the sealed chunk */
-	uint32_t entries_max; /* of one turn; more after each that was ended */
+	uint64_t paced_page;  /* the end of the log when the last turn was paced */
+	uint32_t entries_max; /* of a turn in which no log grows; more after each that was ended */
 
 	uint64_t base_index;                   /* named by no durable superblock yet; 0: none */
 	bool is_dirty;                         /* what is new is in no superblock that was begun */

@@ -471,7 +471,7 @@ runtime_turn(struct runtime *rt)
 	(void)stage_enter(rt, STAGE_apply);
 	rt->has_worked |= count_busy(rt, apply_turn(rt));
 	state_reclaim_turn(rt->config.state, rt->config.has_readers);
-	(void)stage_enter(rt, STAGE_persist);
+	(void)stage_enter(rt, STAGE_checkpoint);
 	rt->has_worked |= checkpoint_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);

@@ -37,13 +37,15 @@ struct status_drops {
 #undef X
 };
 
-/* Where the data thread's cycles go. idle: turns that found nothing to do; sleeps and yields
- * between turns are in none. */
+/* Where the data thread's cycles go. checkpoint: those written, given and fetched. idle: turns that
+ * found nothing to do; sleeps and yields between turns are in none. */
 #define STATUS_STAGES(X) \
 	X(append)        \
 	X(seal)          \
 	X(send)          \
-	X(receive) X(verify) X(persist) X(apply) X(reply) X(other) X(idle)
+	X(receive)       \
+	X(verify)        \
+	X(persist) X(apply) X(checkpoint) X(reply) X(other) X(idle)
 
 enum status_stage {
 #define X(name) STAGE_##name,

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state at a registered position as a stream. Between two calls nothing but a key is held: the
- * entry that it names is found again, for what is live at the position is not reclaimed. */
+/* The state at a registered position as a stream. Between two calls an entry is held only if it is
+ * live at the position: such a one is not reclaimed. Else its key is, and is looked for again. */
 #include "dataplane/state/checkpoint.h"
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/session.h"
+
+#define BATCH_ENTRIES   16u
+#define FETCH_BYTES_MAX 512u
 
 /* One record in its three parts. */
 struct record_parts {
@@ -150,13 +153,64 @@ entry_seek(struct state *state)
 	struct checkpoint_cursor *cursor = &state->checkpoint;
 	struct order *order = &state->orders[cursor->space];
 
+	if (cursor->live != NULL)
+		return cursor->given != 0 ? cursor->live : order_next(cursor->live);
+	INVARIANT(cursor->given == 0);
 	if (cursor->key_bytes == 0)
 		return order_first(order);
-	struct entry *entry = order_seek(order, cursor->key, cursor->key_bytes, cursor->given == 0);
-	INVARIANT(cursor->given == 0 ||
-		  (entry != NULL && entry->key_bytes == cursor->key_bytes &&
-		   memcmp(entry_key(entry), cursor->key, cursor->key_bytes) == 0));
-	return entry;
+	return order_seek(order, cursor->key, cursor->key_bytes, true);
+}
+
+static void
+entry_hold(struct checkpoint_cursor *cursor, struct entry *entry, bool is_live)
+{
+	cursor->live = is_live ? entry : NULL;
+	if (is_live)
+		return;
+	cursor->key_bytes = entry->key_bytes;
+	memcpy(cursor->key, entry_key(entry), entry->key_bytes);
+}
+
+static bool
+version_is_live(const struct version *version)
+{
+	return version != NULL && version_type(version) != STATE_NONE;
+}
+
+/* Entries in order, each with its version at the position. */
+struct batch {
+	struct entry *entries[BATCH_ENTRIES];
+	struct version *versions[BATCH_ENTRIES];
+	uint32_t count;
+	struct entry *next; /* behind them; NULL: none */
+};
+
+static void
+fetch_lines(const uint8_t *bytes, uint32_t count)
+{
+	for (uint32_t at = 0; at < count && at < FETCH_BYTES_MAX; at += 64)
+		__builtin_prefetch(bytes + at);
+}
+
+/* Looks at up to @max entries from @entry on: all of them, then all their versions, so that memory
+ * is waited for once for many. */
+static void
+batch_look(struct batch *batch, struct entry *entry, uint64_t pin, uint32_t max)
+{
+	batch->count = 0;
+	for (; entry != NULL && batch->count < max; entry = order_next(entry)) {
+		batch->entries[batch->count++] = entry;
+		fetch_lines((const uint8_t *)rcu_own(entry->newest), VERSION_HDR_BYTES + 64);
+	}
+	batch->next = entry;
+	if (entry != NULL)
+		__builtin_prefetch(entry);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct version *version = mvcc_at(batch->entries[i], pin);
+		batch->versions[i] = version;
+		if (version_is_live(version) && version_type(version) == STATE_BYTES)
+			fetch_lines(version_data(version), version_bytes(version));
+	}
 }
 
 /* Gives what of the current space there is time and room for; true: it is at its end. */
@@ -164,25 +218,25 @@ static bool
 space_give(struct state *state, uint8_t **out, uint32_t *room, uint32_t *entries_left)
 {
 	struct checkpoint_cursor *cursor = &state->checkpoint;
+	struct batch batch = { .next = entry_seek(state) };
 	struct record_parts parts;
-	struct entry *entry = entry_seek(state), *last = NULL;
 	bool is_whole = true;
 
-	for (; entry != NULL && is_whole && *room != 0 && *entries_left != 0;
-	     entry = order_next(entry)) {
-		struct version *version = mvcc_at(entry, cursor->pin);
-		--*entries_left;
-		last = entry;
-		if (version == NULL || version_type(version) == STATE_NONE)
-			continue;
-		parts_make(entry, version, &parts);
-		is_whole = record_give(cursor, &parts, out, room);
+	while (batch.next != NULL && is_whole && *room != 0 && *entries_left != 0) {
+		batch_look(&batch, batch.next, cursor->pin, min_u32(*entries_left, BATCH_ENTRIES));
+		for (uint32_t i = 0; i < batch.count && is_whole && *room != 0; i++) {
+			const bool is_live = version_is_live(batch.versions[i]);
+			--*entries_left;
+			entry_hold(cursor, batch.entries[i], is_live);
+			if (!is_live)
+				continue;
+			parts_make(batch.entries[i], batch.versions[i], &parts);
+			is_whole = record_give(cursor, &parts, out, room);
+			if (*room == 0 && is_whole)
+				batch.next = order_next(batch.entries[i]);
+		}
 	}
-	if (last != NULL) {
-		cursor->key_bytes = last->key_bytes;
-		memcpy(cursor->key, entry_key(last), last->key_bytes);
-	}
-	return entry == NULL && is_whole;
+	return batch.next == NULL && is_whole;
 }
 
 uint32_t
@@ -197,6 +251,7 @@ state_checkpoint_next(struct state *state, uint8_t *out, uint32_t bytes_max, uin
 	*is_done = false;
 	while (cursor->space < STATE_SPACES && space_give(state, &out, &room, &entries_max)) {
 		cursor->space++;
+		cursor->live = NULL;
 		cursor->key_bytes = 0;
 	}
 	if (cursor->space == STATE_SPACES && room != 0) {

@@ -9,8 +9,9 @@ struct checkpoint_cursor {
 	uint64_t pin; /* a stamp; UINT64_MAX: no position is registered */
 	bool is_ended;
 	uint8_t space;      /* enum state_space; STATE_SPACES: the end record */
-	uint32_t given;     /* of the record of `key`; 0: all of it, or no key was looked at */
-	uint32_t key_bytes; /* 0: none of this space was looked at */
+	struct entry *live; /* looked at last, if it is live at the position; or NULL */
+	uint32_t given;     /* of the record of `live`; 0: all of it */
+	uint32_t key_bytes; /* of the one looked at last if `live` is NULL; 0: none was */
 	uint8_t key[COMMAND_KEY_BYTES_MAX];
 };
 
