@@ -440,6 +440,7 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put(node, "turns", s->turns);
 	put(node, "idle_turns", s->idle_turns);
 	put(node, "sleeps", s->sleeps);
+	put(node, "held_turns", s->held_turns);
 	(void)json_object_set_new(node, "cycles", cycles_json(s));
 	(void)json_object_set_new(node, "drops", drops_json(&s->drops));
 	(void)json_object_set_new(node, "alarms", alarms_json(s));

@@ -402,6 +402,15 @@ take_full_blocks(struct runtime *rt, uint32_t number, bool *has_read)
 	return has_any;
 }
 
+static bool
+channels_wait(const struct runtime *rt)
+{
+	for (uint32_t i = 0; i < rt->config.channel_count; i++)
+		if (ring_bytes_waiting(&rt->config.channels[i]->requests) != 0)
+			return true;
+	return false;
+}
+
 /* Takes what the front ends have published and closes the block: a block closes when the burst is
  * drained, never on a timer. */
 bool
@@ -411,6 +420,10 @@ client_turn(struct runtime *rt)
 	bool has_any = false, has_read = false;
 
 	rt->read_op_id++;
+	if (flow_holds(rt)) {
+		rt->flow.held += channels_wait(rt);
+		return false;
+	}
 	for (uint32_t i = 0; i < rt->config.channel_count; i++)
 		has_any |= is_busy ? take_full_blocks(rt, i, &has_read)
 				   : take_requests(rt, i, RUNTIME_REQUESTS_MAX, &has_read);

@@ -33,6 +33,7 @@
 #define RUNTIME_DIVERGENT_BLOCKS_MAX 2u
 #define RUNTIME_WINDOW_BLOCKS_MAX    8u
 #define RUNTIME_STREAM_BYTES_MAX     (64u * 1024u)
+#define FLOW_BURST_PAGES             8u
 #else
 #define RUNTIME_READS_MAX            8192u
 #define RUNTIME_RX_BURSTS_MAX        4u
@@ -46,6 +47,7 @@
 #define RUNTIME_DIVERGENT_BLOCKS_MAX 256u /* blocks of a tail named in one record */
 #define RUNTIME_WINDOW_BLOCKS_MAX    4096u
 #define RUNTIME_STREAM_BYTES_MAX     (4u * 1024u * 1024u)
+#define FLOW_BURST_PAGES             1024u /* written while a copy comes back, see flow.h */
 #endif
 
 /* A checkpoint that another node fetches. A peer that lacks a part of the log is waited for up to

@@ -285,6 +285,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.turns = rt->turns,
 		.idle_turns = rt->idle_turns,
 		.sleeps = rt->sleeps,
+		.held_turns = rt->flow.held,
 		.drops = rt->link.drops,
 		.view_until_ns = view->view_until_ns,
 		.fresh_ns = view->fresh_ns,
@@ -403,9 +404,9 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || transfer_is_busy(rt) || rt->read_head != rt->read_tail ||
-	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
-	    view->commit_index < view->last_index ||
+	if (storage_is_busy(rt) || transfer_is_busy(rt) || rt->flow.is_held ||
+	    rt->read_head != rt->read_tail || rt->write_head != rt->write_tail ||
+	    rt->is_barrier_wanted || rt->cut.is_pending || view->commit_index < view->last_index ||
 	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
 		return rt->has_worked ? RUNTIME_WORKED : RUNTIME_WAITING;
 	return RUNTIME_IDLE;

@@ -24,6 +24,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/runtime/checkpoint.h"
+#include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/heal.h"
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
@@ -129,6 +130,7 @@ struct runtime {
 	struct repair repair;
 	struct transfer transfer;
 	struct transfer_source source;
+	struct flow flow;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */
 	struct healer heal;
 	struct cut cut;
