@@ -9,18 +9,6 @@ from case import main, require
 LOG_BYTES = 32 << 20
 
 
-def write(cluster, total, prefix):
-    """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
-    client = cluster.follower()
-    done = 0
-    while done < total:
-        value = f'{prefix}:{done}:' + 'y' * 50000
-        reply = client.call('SET', f'{prefix}:{done // 50000 % 80}', value)
-        require(reply == 'OK', f'SET: {reply}')
-        done += 50000
-    client.close()
-
-
 def logs(cluster):
     return {name: node for name, node in cluster.status().items()
             if name in cluster.data_names()}
@@ -41,7 +29,7 @@ def kill_while_writing(case, journals, number):
     case.step(f'kill {victim} while checkpoints are written')
     journal = case.path(f'journal-{number}')
     load = cluster.load_start(journal, f'load{number}')
-    write(cluster, LOG_BYTES // 2 + number * 1234567, f'big{number}')
+    cluster.overwrite(LOG_BYTES // 2 + number * 1234567, f'big{number}')
     cluster.dev('kill', victim)
     cluster.wait('service without it', cluster.serves_without([victim]))
     time.sleep(0.3)
@@ -61,7 +49,7 @@ def test(case):
     cluster.settle()
     require(cluster.client().call('SET', 'before', 'all of it') == 'OK', 'SET')
     case.step('four times the log')
-    write(cluster, 4 * LOG_BYTES, 'first')
+    cluster.overwrite(4 * LOG_BYTES, 'first')
     cluster.settle()
     tell(cluster)
     for name, node in logs(cluster).items():

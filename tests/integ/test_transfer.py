@@ -13,18 +13,6 @@ from case import main, require
 LOG_BYTES = 32 << 20
 
 
-def write(cluster, total, prefix):
-    """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
-    client = cluster.client()
-    done = 0
-    while done < total:
-        value = f'{prefix}:{done}:' + 'z' * 50000
-        reply = client.call('SET', f'{prefix}:{done // 50000 % 80}', value)
-        require(reply == 'OK', f'SET: {reply}')
-        done += 50000
-    client.close()
-
-
 def tell(cluster):
     for name, node in cluster.status().items():
         if name in cluster.data_names() and 'boot_no' in node:
@@ -68,7 +56,7 @@ def away(case, journals):
     before = cluster.status()[replica]
     cluster.dev('kill', replica)
     cluster.wait('service without it', cluster.serves_without([replica]))
-    write(cluster, 3 * LOG_BYTES, 'away')
+    cluster.overwrite(3 * LOG_BYTES, 'away')
     tell(cluster)
     base = cluster.status()[cluster.wait_master()]['log_base_index']
     require(base > before['last_index'], f'the log of the master goes on behind it: {base}')
@@ -77,7 +65,7 @@ def away(case, journals):
     load = cluster.load_start(journal, 'away')
     cluster.dev('start', replica)
     time.sleep(1)
-    write(cluster, LOG_BYTES // 4, 'meanwhile')
+    cluster.overwrite(LOG_BYTES // 4, 'meanwhile')
     cluster.settle()
     cluster.load_stop(load)
     journals.append(journal)
@@ -139,7 +127,7 @@ def test(case):
     cluster.up()
     cluster.settle()
     require(cluster.client().call('SET', 'before', 'all of it') == 'OK', 'SET')
-    write(cluster, LOG_BYTES // 2, 'first')
+    cluster.overwrite(LOG_BYTES // 2, 'first')
     journals = []
     away(case, journals)
     lost(case, journals)

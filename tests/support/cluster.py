@@ -320,6 +320,15 @@ class Cluster:
     def follower(self):
         return Follower(self)
 
+    def overwrite(self, total, prefix):
+        """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
+        client = self.follower()
+        for done in range(0, total, 50000):
+            value = f'{prefix}:{done}:' + 'z' * 50000
+            reply = client.call('SET', f'{prefix}:{done // 50000 % 80}', value)
+            require(reply == 'OK', f'SET: {reply}')
+        client.close()
+
     def addresses(self):
         out = []
         for name in self.data_names():
