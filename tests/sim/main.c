@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,18 @@
 
 #include "tests/sim/sim_shrink.h"
 
-#define JOBS_MAX   64u
-#define MUST_SEEDS 100u /* a run of so many seeds must have seen every fault and path */
+#define JOBS_MAX     64u
+#define MUST_SEEDS   100u  /* a run of so many seeds must have seen every fault and path */
+#define TELL_SECONDS 600.0 /* how often a long run says how far it is */
+
+static volatile sig_atomic_t is_stopped; /* by SIGINT or SIGTERM: those under way are the last */
+
+static void
+on_stop(int number)
+{
+	(void)number;
+	is_stopped = 1;
+}
 
 struct args {
 	struct sim_options options;
@@ -261,7 +272,7 @@ seconds_now(void)
 static bool
 is_more(const struct args *args, const struct totals *totals, uint64_t next, double started)
 {
-	if (args->is_until_found && totals->failed != 0)
+	if (is_stopped || (args->is_until_found && totals->failed != 0))
 		return false;
 	if (args->minutes != 0 && seconds_now() - started < 60.0 * (double)args->minutes)
 		return true;
@@ -273,6 +284,7 @@ run_all(const struct args *args, struct totals *totals, double started)
 {
 	struct job *jobs = mmap(NULL, sizeof(*jobs) * JOBS_MAX, PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double told = started;
 	uint64_t next = args->from;
 	uint32_t running = 0;
 
@@ -287,6 +299,12 @@ run_all(const struct args *args, struct totals *totals, double started)
 		}
 		if (running == 0)
 			return;
+		if (seconds_now() - told >= TELL_SECONDS) {
+			told = seconds_now();
+			printf("before seed %llu: %llu seeds, %llu failed\n",
+			       (unsigned long long)next, (unsigned long long)totals->seeds,
+			       (unsigned long long)totals->failed);
+		}
 		int status;
 		const pid_t pid = waitpid(-1, &status, 0);
 		for (uint32_t i = 0; i < args->jobs; i++) {
@@ -339,6 +357,9 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (args.is_shrinking)
 		return sim_shrink(&args.options, args.from);
+	const struct sigaction stop = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
+	(void)sigaction(SIGINT, &stop, NULL);
+	(void)sigaction(SIGTERM, &stop, NULL);
 	const double started = seconds_now();
 	printf("seeds %llu..%llu, bugs %#x%s\n", (unsigned long long)args.from,
 	       (unsigned long long)args.to, args.options.bugs,
@@ -346,8 +367,9 @@ main(int argc, char **argv)
 	run_all(&args, &totals, started);
 	const uint32_t missing =
 	    print_totals(&totals, args.options.topology, seconds_now() - started);
-	printf("%llu seeds, %llu run twice, %llu failed\n", (unsigned long long)totals.seeds,
-	       (unsigned long long)totals.twice, (unsigned long long)totals.failed);
+	printf("%llu seeds, %llu run twice, %llu failed%s\n", (unsigned long long)totals.seeds,
+	       (unsigned long long)totals.twice, (unsigned long long)totals.failed,
+	       is_stopped ? "; stopped before the last" : "");
 	if (args.expected != NULL) {
 		printf("%llu failed by %s\n", (unsigned long long)totals.expected, args.expected);
 		return totals.failed != 0 && totals.failed == totals.expected ? 0 : 1;
@@ -355,5 +377,5 @@ main(int argc, char **argv)
 	if (totals.seeds >= MUST_SEEDS && totals.failed == 0 && missing != 0 &&
 	    args.options.bugs == 0 && !args.options.is_lying_disk && !args.options.is_beyond)
 		return 1;
-	return totals.failed != 0 ? 1 : 0;
+	return totals.failed != 0 || is_stopped ? 1 : 0;
 }

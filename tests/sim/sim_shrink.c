@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sim_shrink.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SEED_SECONDS_MAX 120u /* real time after which a seed counts as hung */
+#define SEED_SECONDS_MAX 120u /* of processor time, however loaded the machine is: hung */
 #define RUNS_MAX         600u
 #define SALTS            2u /* orders of the rest that each smaller case is tried with */
 #define STRENGTH_MIN     5u
@@ -26,7 +28,8 @@ sim_child_start(struct sim_report *report, const struct sim_options *options, ui
 	}
 	if (pid != 0)
 		return pid;
-	alarm(SEED_SECONDS_MAX);
+	const struct rlimit limit = { SEED_SECONDS_MAX, RLIM_INFINITY };
+	(void)setrlimit(RLIMIT_CPU, &limit);
 	struct sim *sim = sim_take(sizeof(*sim));
 	sim_run(sim, seed, options, report);
 	_exit(0);
@@ -37,7 +40,7 @@ sim_child_judge(struct sim_report *report, int status)
 {
 	if (WIFSIGNALED(status))
 		snprintf(report->failure, sizeof(report->failure), "killed by signal %d (%s)",
-			 WTERMSIG(status), WTERMSIG(status) == SIGALRM ? "hung" : "crashed");
+			 WTERMSIG(status), WTERMSIG(status) == SIGXCPU ? "hung" : "crashed");
 	else if (WEXITSTATUS(status) != 0 && report->failure[0] == '\0')
 		snprintf(report->failure, sizeof(report->failure), "exit code %d",
 			 WEXITSTATUS(status));
