@@ -87,8 +87,7 @@ event_run(struct sim *sim, const struct sim_event *event)
 
 	switch (event->kind) {
 	case SIM_EVENT_TURN:
-		if (event->token == node->turn_token && node->life != SIM_NODE_DOWN)
-			sim_node_turn(node);
+		sim_node_turn(node);
 		break;
 	case SIM_EVENT_FRAME:
 		sim_net_deliver(sim, event->token);

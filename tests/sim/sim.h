@@ -44,7 +44,7 @@ struct sim_net;
 /* ---- clock and events (sim_clock.c) ---- */
 
 enum sim_event_kind {
-	SIM_EVENT_TURN = 1, /* node; token: turn_token */
+	SIM_EVENT_TURN = 1, /* node; each has one at most, and it lies not in the queue */
 	SIM_EVENT_FRAME,    /* token: frame */
 	SIM_EVENT_DISK,     /* node; token: request slot, incarnation */
 	SIM_EVENT_REGISTER, /* node; token: incarnation */
@@ -125,7 +125,7 @@ struct sim_node {
 	uint16_t id;
 	enum sim_node_life life;
 
-	uint64_t turn_at_ns, turn_token, busy_until_ns, paused_until_ns, worked_in_a_row;
+	uint64_t turn_at_ns, turn_sequence, busy_until_ns, paused_until_ns, worked_in_a_row;
 	uint64_t deaf_until_ns; /* its ports drop what comes in */
 	/* The clock showed clock_local_ns at clock_base_ns, and drifts or stands since. */
 	uint64_t clock_base_ns, clock_local_ns, core_start_ns;
@@ -171,6 +171,13 @@ void sim_node_crash(struct sim_node *node);
 void sim_node_turn(struct sim_node *node);
 /* Makes the node's next turn happen at @at_ns or earlier. */
 void sim_node_wake(struct sim_node *node, uint64_t at_ns);
+/* What it published last. One thread runs all: nobody writes to it meanwhile, and no copy is made.
+ */
+static inline const struct node_status *
+sim_node_status(const struct sim_node *node)
+{
+	return &node->status->status;
+}
 /* Data nodes come first, the witness last; node id = index + 1. */
 bool sim_node_is_data(const struct sim_node *node);
 uint64_t sim_data_mask(const struct sim *sim);

@@ -15,6 +15,7 @@
 #define TERMS_MAX       65536u
 #define COMMITS_MAX     SIM_BLOCKS_MAX
 #define CHECKPOINTS_MAX 4096u
+#define SEEN_BRANCHES   4u         /* of an index, before they lie among those of the next */
 #define SEEN_SLOTS      (1u << 18) /* a power of two */
 
 struct committed { /* by log_index */
@@ -93,10 +94,11 @@ static struct seen *
 seen_of(struct sim_node *node, const struct block_meta *meta)
 {
 	struct sim_check *check = node->sim->check;
-	uint64_t at =
-	    (meta->log_index * 0x9e3779b97f4a7c15ULL ^ meta->term * 0xc2b2ae3d27d4eb4fULL);
 
-	for (at = (at ^ at >> 32) & (SEEN_SLOTS - 1);; at = (at + 1) & (SEEN_SLOTS - 1)) {
+	/* Room for the branches of an index lies at its place: blocks that follow one another do so
+	 * here, and few pages are touched. */
+	for (uint64_t at = meta->log_index * SEEN_BRANCHES % SEEN_SLOTS;;
+	     at = (at + 1) % SEEN_SLOTS) {
 		struct seen *seen = &check->seen[at];
 		if (seen->log_index == 0) {
 			if (++check->seen_count > SEEN_SLOTS / 2)

@@ -32,6 +32,7 @@ sim_client_create(struct sim *sim)
 	client->session_count = 1 + (uint32_t)prng_below(&sim->prng, SESSIONS_MAX);
 	for (uint32_t i = 0; i < client->session_count; i++) {
 		struct session *session = &client->sessions[i];
+		session->lowest = 1;
 		session->is_done = sim_take(SESSION_SEQS * sizeof(*session->is_done));
 		session->value = sim_take(SESSION_SEQS * sizeof(*session->value));
 		session->is_value_used = sim_take(SESSION_SEQS * sizeof(*session->is_value_used));

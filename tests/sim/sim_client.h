@@ -64,6 +64,7 @@ struct floor {
 
 struct session {
 	uint64_t client_id, next_seq, done_count;
+	uint64_t lowest; /* all numbers before it are done */
 	bool is_opening;
 	bool is_tainted; /* lost what was answered in class memory: its numbers tell nothing more */
 	uint64_t *memory_index, *memory_chain; /* by seq: the block of an answer in class memory */

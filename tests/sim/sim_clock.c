@@ -39,11 +39,49 @@ sim_push(struct sim *sim, uint64_t at_ns, enum sim_event_kind kind, uint32_t nod
 	queue->heap[at] = event;
 }
 
+/* The node whose turn is next; NULL: nobody waits for one. A node is woken, and woken for sooner,
+ * far more often than anything else happens: in the heap most turns would be of no use any more. */
+static struct sim_node *
+next_turn(struct sim *sim)
+{
+	struct sim_node *next = NULL;
+
+	for (uint32_t i = 0; i < sim->node_count; i++) {
+		struct sim_node *node = &sim->nodes[i];
+		if (node->turn_at_ns == UINT64_MAX)
+			continue;
+		if (next == NULL || node->turn_at_ns < next->turn_at_ns ||
+		    (node->turn_at_ns == next->turn_at_ns &&
+		     node->turn_sequence < next->turn_sequence))
+			next = node;
+	}
+	return next;
+}
+
+static bool
+pop_turn(struct sim *sim, struct sim_event *event)
+{
+	const struct sim_queue *queue = &sim->queue;
+	const struct sim_node *node = next_turn(sim);
+
+	if (node == NULL)
+		return false;
+	*event = (struct sim_event){
+		.at_ns = node->turn_at_ns,
+		.sequence = node->turn_sequence,
+		.kind = SIM_EVENT_TURN,
+		.node = node->index,
+	};
+	return queue->count == 0 || is_before(event, &queue->heap[0]);
+}
+
 bool
 sim_pop(struct sim *sim, struct sim_event *event)
 {
 	struct sim_queue *queue = &sim->queue;
 
+	if (pop_turn(sim, event))
+		return true;
 	if (queue->count == 0)
 		return false;
 	*event = queue->heap[0];

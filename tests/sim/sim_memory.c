@@ -187,15 +187,6 @@ sim_memory_final(struct sim *sim)
 
 /* ---- from inside ---- */
 
-static uint32_t
-boot_no_of(const struct sim_node *node)
-{
-	struct node_status status;
-
-	status_read(node->status, &status);
-	return status.boot_no;
-}
-
 void
 sim_memory_turn(struct sim_node *node)
 {
@@ -216,7 +207,7 @@ sim_memory_turn(struct sim_node *node)
 		if (peer == node || peer->life != SIM_NODE_UP || peer->view.term != view->term ||
 		    view->peer_received_index[i] <= peer->view.last_index)
 			continue;
-		if (boot_no_of(peer) == view->peer_boot_no[i])
+		if (sim_node_status(peer)->boot_no == view->peer_boot_no[i])
 			sim_fail(sim, "match",
 				 "node %u credits start %u of node %u with block %llu; it holds "
 				 "%llu",

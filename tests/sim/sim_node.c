@@ -296,7 +296,6 @@ sim_node_crash(struct sim_node *node)
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		sim_net_crash(&node->ports[path]);
 	node->life = SIM_NODE_DOWN;
-	node->turn_token++;
 	node->turn_at_ns = UINT64_MAX;
 	node->paused_until_ns = 0;
 	node->deaf_until_ns = 0;
@@ -333,7 +332,7 @@ sim_node_wake(struct sim_node *node, uint64_t at_ns)
 	if (node->life == SIM_NODE_DOWN || at_ns >= node->turn_at_ns)
 		return;
 	node->turn_at_ns = at_ns;
-	sim_push(node->sim, at_ns, SIM_EVENT_TURN, node->index, ++node->turn_token);
+	node->turn_sequence = node->sim->queue.sequence++;
 }
 
 bool
@@ -433,28 +432,25 @@ schedule(struct sim_node *node, bool has_worked, bool is_waiting, uint64_t deadl
 static void
 count_laps(struct sim_node *node)
 {
-	struct node_status status;
+	const struct node_status *status = sim_node_status(node);
 
-	status_read(node->status, &status);
-	if (status.log_laps > node->laps)
-		node->sim->counts.of[SIM_COUNT_log_laps] += status.log_laps - node->laps;
-	node->laps = status.log_laps;
-	if (status.pool.rebuilt != 0 &&
-	    (status.pool.failed | status.pool.suspect | status.pool.rebuilding) == 0)
-		sim_disk_healed(&node->disk, status.pool.rebuilt);
+	if (status->log_laps > node->laps)
+		node->sim->counts.of[SIM_COUNT_log_laps] += status->log_laps - node->laps;
+	node->laps = status->log_laps;
+	if (status->pool.rebuilt != 0 &&
+	    (status->pool.failed | status->pool.suspect | status->pool.rebuilding) == 0)
+		sim_disk_healed(&node->disk, status->pool.rebuilt);
 }
 
 /* The node ends its incarnation and begins the next one, as its daemon would. */
 static void
 restart(struct sim_node *node)
 {
-	struct node_status status;
-
-	status_read(node->status, &status);
 	sim_say(node->sim, "node %u begins anew", node->id);
 	sim_count(node->sim,
 		  node->view.is_rejoining ? SIM_COUNT_rejoined : SIM_COUNT_checkpoints_installed);
-	if (!node->view.is_rejoining && node->durable.log_index >= status.transfer_index)
+	if (!node->view.is_rejoining &&
+	    node->durable.log_index >= sim_node_status(node)->transfer_index)
 		sim_count(node->sim, SIM_COUNT_installed_over_tails);
 	const bool is_rejoined = node->view.is_rejoining;
 	node->is_restarting = true;
@@ -468,17 +464,16 @@ restart(struct sim_node *node)
 static void
 count_transfers(struct sim_node *node)
 {
-	struct node_status status;
+	const struct node_status *status = sim_node_status(node);
 
-	status_read(node->status, &status);
-	if (status.transfer_parts_sent != 0 && node->parts_sent == 0)
+	if (status->transfer_parts_sent != 0 && node->parts_sent == 0)
 		sim_count(node->sim, SIM_COUNT_checkpoints_sent);
 	node->sim->counts.of[SIM_COUNT_chunks_found] +=
-	    status.transfer_parts_found - node->parts_found;
-	node->sim->counts.of[SIM_COUNT_chunks_bad] += status.transfer_parts_bad - node->parts_bad;
-	node->parts_sent = status.transfer_parts_sent;
-	node->parts_found = status.transfer_parts_found;
-	node->parts_bad = status.transfer_parts_bad;
+	    status->transfer_parts_found - node->parts_found;
+	node->sim->counts.of[SIM_COUNT_chunks_bad] += status->transfer_parts_bad - node->parts_bad;
+	node->parts_sent = status->transfer_parts_sent;
+	node->parts_found = status->transfer_parts_found;
+	node->parts_bad = status->transfer_parts_bad;
 }
 
 static void

@@ -98,11 +98,19 @@ op_take(struct sim *sim, enum op_kind kind, uint32_t value_bytes)
 	return client->op_count++;
 }
 
+/* The lowest number that is not done; @end at most. */
+static uint64_t
+lowest_open(struct session *session, uint64_t end)
+{
+	while (session->lowest < end && session->is_done[session->lowest])
+		session->lowest++;
+	return session->lowest < end ? session->lowest : end;
+}
+
 static bool
 begin_session(struct sim *sim, struct slot *slot)
 {
 	struct session *session = &sim->client->sessions[slot->session];
-	uint64_t lowest = 1;
 
 	if (session->client_id == 0) {
 		if (session->is_opening)
@@ -112,8 +120,7 @@ begin_session(struct sim *sim, struct slot *slot)
 		slot->op_kind = OP_OPEN;
 		return true;
 	}
-	while (lowest <= session->next_seq && session->is_done[lowest])
-		lowest++;
+	const uint64_t lowest = lowest_open(session, session->next_seq + 1);
 	if (session->next_seq + 1 >= SESSION_SEQS ||
 	    session->next_seq + 1 - lowest >= SESSION_WINDOW)
 		return false;
@@ -302,8 +309,7 @@ op_encode(struct sim *sim, const struct slot *slot)
 	if (slot->op_kind != OP_OPEN)
 		flags = encode_args(sim, &writer, slot, &op);
 	if (slot->op_kind == OP_COUNTER) {
-		while (lowest < slot->seq && session->is_done[lowest])
-			lowest++;
+		lowest = lowest_open(session, slot->seq);
 		client_id = session->client_id;
 		seq = slot->seq;
 	}

@@ -271,12 +271,11 @@ sim_log_used(const struct sim *sim)
 
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
-		struct node_status status;
 		if (node->life != SIM_NODE_UP)
 			continue;
-		status_read(node->status, &status);
-		if (status.log_area_bytes != 0)
-			used = max_u64(used, status.log_used_bytes * 100 / status.log_area_bytes);
+		const struct node_status *status = sim_node_status(node);
+		if (status->log_area_bytes != 0)
+			used = max_u64(used, status->log_used_bytes * 100 / status->log_area_bytes);
 	}
 	return used;
 }
