@@ -106,6 +106,8 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_FAULT:
 		if (event->token == SIM_FAULT_TOKEN_LOSE)
 			sim_fault_lose(sim, event->node);
+		else if (event->token == SIM_FAULT_TOKEN_RIVAL)
+			sim_aim_rival(sim, node);
 		else if (event->token == SIM_FAULT_TOKEN_NEXT)
 			sim_fault_next(sim);
 		else
@@ -131,6 +133,7 @@ world_create(struct sim *sim)
 	sim_swarm_draw(sim);
 	if (sim->options.limits.salt != 0)
 		prng_seed(&sim->prng, sim->seed ^ sim->options.limits.salt << 48);
+	sim_aim_draw(sim);
 	sim_net_create(sim);
 	sim_check_create(sim);
 	sim_memory_create(sim);

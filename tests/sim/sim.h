@@ -21,6 +21,7 @@
 #include "dataplane/runtime/submit.h"
 #include "dataplane/runtime/witness_node.h"
 #include "dataplane/state/state.h"
+#include "tests/sim/sim_aim.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_memory.h"
@@ -110,6 +111,8 @@ void sim_net_deliver(struct sim *sim, uint64_t frame);
 void sim_net_crash(struct sim_port *port);
 /* Loss in bursts between two nodes, while some episode wants it. */
 void sim_net_burst(struct sim *sim, uint32_t a, uint32_t b, int delta);
+/* A frame that was held up arrives at @to, whatever is cut by now. */
+void sim_net_late(struct sim *sim, const struct sim_late *late, uint8_t to);
 void sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta);
 bool sim_net_is_cut(const struct sim *sim, uint32_t path, uint32_t from, uint32_t to);
 /* Both paths in both directions carry frames. */
@@ -247,6 +250,7 @@ struct sim {
 	struct sim_queue queue;
 	struct sim_swarm swarm;
 	struct sim_faults faults;
+	struct sim_aim aim;
 	struct sim_node nodes[SIM_NODES_MAX];
 	uint32_t data_count, node_count; /* one more node than data nodes: the witness */
 	struct sim_net *net;

@@ -10,6 +10,7 @@
 #define ON_2W   1u
 #define ON_1    4u
 #define ON_MANY 3u
+#define ON_3    2u
 #define ON_ALL  7u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
@@ -136,6 +137,8 @@
 	X(storage_lost, ON_MANY)              \
 	X(rejoined, ON_MANY)                  \
 	X(log_laps, ON_ALL)                   \
+	X(rivals, ON_3)                       \
+	X(late_blocks, ON_3)                  \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

@@ -334,6 +334,14 @@ sim_fault_begin(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node
 	}
 }
 
+void
+sim_fault_strike(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node,
+		 uint64_t length_ns)
+{
+	fault_seed(sim, number);
+	sim_fault_begin(sim, number, class_, node, length_ns);
+}
+
 static uint64_t
 draw_length_ns(struct sim *sim)
 {

@@ -58,6 +58,11 @@
 	X(CORRUPT_BEFORE, "corrupt-before-crc") \
 	X(REPLAY, "replay")
 
+/* What waits for its moment, see sim_aim.h. */
+#define SIM_AIMS(X)                                                                   \
+	X(RIVAL, "rival") /* a voter restarts, and who it did not vote for asks it */ \
+	X(LATE, "late-blocks")
+
 enum sim_fault_kind {
 #define X(name, text) SIM_FAULT_##name,
 	SIM_FAULTS(X)
@@ -77,6 +82,14 @@ enum sim_noise {
 	SIM_NOISE_BEFORE_FIRST = SIM_EPISODE_CLASSES - 1,
 #define X(name, text) SIM_NOISE_##name,
 	SIM_NOISES(X)
+#undef X
+	    SIM_NOISES_END
+};
+
+enum sim_aim_class {
+	SIM_AIM_BEFORE_FIRST = SIM_NOISES_END - 1,
+#define X(name, text) SIM_AIM_##name,
+	SIM_AIMS(X)
 #undef X
 	    SIM_CLASSES
 };

@@ -28,6 +28,7 @@ struct frame {
 	enum frame_state state;
 	uint32_t length;
 	uint8_t path, from, to;        /* node indexes */
+	bool is_late;                  /* past every cut */
 	const struct sim_port *holder; /* LENT_*, WAITING */
 };
 
@@ -259,6 +260,8 @@ frame_send(struct sim *sim, uint32_t at)
 	sim_promise_sent(&sim->nodes[frame->from], frame_bytes(net, at), frame->length);
 	if (sim_net_is_cut(sim, frame->path, frame->from, frame->to)) {
 		sim_count(sim, SIM_COUNT_frames_cut);
+		sim_aim_cut(sim, frame->path, frame->from, frame->to, frame_bytes(net, at),
+			    frame->length);
 		frame_free(net, at);
 		return;
 	}
@@ -289,6 +292,26 @@ frame_send(struct sim *sim, uint32_t at)
 		sim_count(sim, SIM_COUNT_frames_corrupted);
 	}
 	frame_fly(sim, at);
+}
+
+void
+sim_net_late(struct sim *sim, const struct sim_late *late, uint8_t to)
+{
+	struct sim_net *net = sim->net;
+
+	if (net->free_count == 0)
+		return;
+	const uint32_t at = net->free[--net->free_count];
+	net->frames[at] = (struct frame){
+		.state = FRAME_FLYING,
+		.length = late->length,
+		.path = late->path,
+		.from = late->from,
+		.to = to,
+		.is_late = true,
+	};
+	memcpy(frame_bytes(net, at), late->bytes, late->length);
+	sim_push(sim, sim->now_ns, SIM_EVENT_FRAME, to, at);
 }
 
 static uint32_t
@@ -330,7 +353,7 @@ sim_net_deliver(struct sim *sim, uint64_t at)
 
 	if (node->life == SIM_NODE_DOWN || !port->is_up || port->rx_count == SIM_RX_MAX ||
 	    node->deaf_until_ns > sim->now_ns ||
-	    sim_net_is_cut(sim, frame->path, frame->from, frame->to)) {
+	    (!frame->is_late && sim_net_is_cut(sim, frame->path, frame->from, frame->to))) {
 		if (port->rx_count == SIM_RX_MAX)
 			sim_count(sim, SIM_COUNT_frames_rx_overflow);
 		port->stats.drops.rx_not_ours++;

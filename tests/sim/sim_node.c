@@ -495,6 +495,7 @@ data_turn(struct sim_node *node)
 	sim_client_poll(node);
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);
+	sim_aim_turn(node);
 	schedule(node, turn == RUNTIME_WORKED, turn == RUNTIME_WAITING,
 		 runtime_deadline_ns(node->runtime));
 }

@@ -45,6 +45,9 @@ static const char *const classes[SIM_CLASSES] = {
 #define X(name, text) [SIM_NOISE_##name] = (text),
 		SIM_NOISES(X)
 #undef X
+#define X(name, text) [SIM_AIM_##name] = (text),
+		    SIM_AIMS(X)
+#undef X
 };
 
 _Static_assert(SIM_CLASSES <= 64, "a set of classes is one mask");

@@ -54,7 +54,12 @@ struct sim_swarm { /* what the seed drew */
 
 /* What SIM_EVENT_FAULT brings: the next episode, one that waited, one that follows another (from
  * then on: its number). */
-enum sim_fault_token { SIM_FAULT_TOKEN_NEXT = 0, SIM_FAULT_TOKEN_LOSE, SIM_FAULT_TOKEN_FOLLOW_UP };
+enum sim_fault_token {
+	SIM_FAULT_TOKEN_NEXT = 0,
+	SIM_FAULT_TOKEN_LOSE,
+	SIM_FAULT_TOKEN_RIVAL,
+	SIM_FAULT_TOKEN_FOLLOW_UP
+};
 
 struct sim_episode {
 	bool is_on;
@@ -80,6 +85,9 @@ void sim_fault_follow_up(struct sim *sim, uint32_t number);
 /* @length_ns UINT64_MAX: until sim_fault_heal_all. */
 void sim_fault_begin(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node,
 		     uint64_t length_ns);
+/* What an aim begins: drawn by @number alone, as episodes of the schedule are. */
+void sim_fault_strike(struct sim *sim, uint32_t number, uint32_t class_, uint32_t node,
+		      uint64_t length_ns);
 /* After a turn: LOSE_* strikes while a master has applied ahead of its commit. */
 void sim_fault_look(struct sim *sim, uint32_t node);
 void sim_fault_lose(struct sim *sim, uint32_t node);
