@@ -329,6 +329,15 @@ patience_spend(struct stripe_store *store)
 	store->patience_ns += min_u64(passed, store->config.device_hang_ns / HANG_LOOKS);
 }
 
+/* Whether the store goes on without it. One device more than it bears is waited for, however long:
+ * it may answer yet, and who writes here gives up its role meanwhile. */
+static bool
+is_dispensable(const struct stripe_store *store, uint32_t device)
+{
+	return (store->rebuilding >> device & 1) != 0 ||
+	       (uint32_t)__builtin_popcount(store->failed) < store->geometry.m;
+}
+
 static void
 hangs_look(struct stripe_store *store)
 {
@@ -340,7 +349,8 @@ hangs_look(struct stripe_store *store)
 	for (uint32_t i = 0; i < store->request_count; i++) {
 		const struct stripe_request *request = &store->requests[i];
 		if (request->owner != OWNER_FREE && request->owner != OWNER_ORPHAN &&
-		    request->is_sent && store->patience_ns - request->since_ns > limit)
+		    request->is_sent && store->patience_ns - request->since_ns > limit &&
+		    is_dispensable(store, request->disk.device))
 			stripe_device_fail(store, request->disk.device);
 	}
 }
