@@ -201,6 +201,7 @@ enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);
 enum admin_exit verb_bench_compare(struct cli *cli);
 enum admin_exit verb_bench_raw(struct cli *cli);
+enum admin_exit verb_bench_disk(struct cli *cli);
 enum admin_exit verb_bench_ec(struct cli *cli);
 enum admin_exit verb_bench_replicate(struct cli *cli);
 enum admin_exit verb_version(struct cli *cli);

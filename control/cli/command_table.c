@@ -55,7 +55,7 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_EC] = { "ec", 0, "K+M",
 		     "erasure code: K devices' worth of data, M devices may be lost (default: "
 		     "`bench` "
-		     "4+2, `dev up` 1+0, one file)",
+		     "4+2, or several; `dev up` 1+0, one file)",
 		     "1+0 1+1 2+1 4+2 8+3" },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
@@ -261,6 +261,17 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  CLI_BIT(CLI_EC) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_RUNS) | CLI_BIT(CLI_DURATION),
 	  verb_bench_ec },
+	{ "bench disk",
+	  "measure the store of write groups beside its raw devices",
+	  "Files below --dir (default: here) through the storage adapter of ternd, every write "
+	  "durable: blocks of 1, 16 and 64 KiB as write groups, beside the same requests handed to "
+	  "the devices as they are, in turn. Without --ec: 1+0, 1+1, 2+1 and 4+2. --duration is "
+	  "that "
+	  "of each measurement.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_DIR) | CLI_BIT(CLI_EC) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_RUNS) |
+	      CLI_BIT(CLI_DURATION),
+	  verb_bench_disk },
 	{ "bench replicate",
 	  "measure replication beside the floor of the machine",
 	  "Device, port and Tern in turns, with load made inside the master: single commands, "

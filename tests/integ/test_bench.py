@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tern bench`: what it reports is what happened. Figures are looked at, never judged."""
 import json
+import os
 import socket
 import subprocess
 import time
@@ -130,6 +131,29 @@ def test_raw(case):
             report['floor'])
 
 
+def test_disk(case):
+    case.step('the store beside its devices')
+    done = case.cluster.run('bench', 'disk', '--runs', '1', '--duration', '20ms', '-o', 'json')
+    report = json.loads(done.stdout)
+    require(report['kind'] == 'disk' and report['config']['geometries'] ==
+            ['1+0', '1+1', '2+1', '4+2'], report)
+    require(len(report['measures']) == 4 * 3 * 4, report['measures'])
+    require(all(measure['value'] > 0 for measure in report['measures']), report['measures'])
+    require('O_DIRECT' in report['disk']['mode'] and
+            report['disk']['durable_writes'] == report['disk']['writes'] > 0, report['disk'])
+    values = {measure['name']: measure['value'] for measure in report['measures']
+              if measure['unit'] == 'bytes/s'}
+    blocks = {measure['name']: measure['value'] for measure in report['measures']
+              if measure['unit'] == 'blocks/s'}
+    for name, pages in (('1+0, 16 KiB', 4), ('2+1, 1 KiB', 2), ('4+2, 64 KiB', 24)):
+        written = values[name + ', written']  # parity counted
+        require(abs(written - blocks[name] * pages * 4096) < written / 1000, f'{name}: {report}')
+    done = case.cluster.run('bench', 'disk', '--ec', '0+1', check=False)
+    require(done.returncode == 2 and 'K+M' in done.stderr, done.stderr)
+    left = [name for name in os.listdir(case.cluster.dir) if name.startswith('bench-disk')]
+    require(left == [], f'files are left: {left}')
+
+
 def ask(path, **request):
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(10)
@@ -189,6 +213,7 @@ def test(case):
     case.cluster.up()
     case.cluster.settle()
     test_raw(case)
+    test_disk(case)
     test_load_refused(case)
     test_replicate(case)
     case.cluster.settle()

@@ -44,7 +44,7 @@ _tern() {
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"dev") words="up down status kill stop cont start cut fault heal" ;;
-	"bench") words="run compare raw ec replicate" ;;
+	"bench") words="run compare raw ec disk replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
 	"device list"*) words="--help --output --dir --node-file --timeout" ;;
 	"device show"*) words="--help --output --dir --node-file --timeout" ;;
@@ -72,6 +72,7 @@ _tern() {
 	"bench compare"*) words="--help --output" ;;
 	"bench raw"*) words="--help --output --dir --duration --runs" ;;
 	"bench ec"*) words="--help --output --duration --runs --ec" ;;
+	"bench disk"*) words="--help --output --dir --duration --runs --ec" ;;
 	"bench replicate"*) words="--help --output --dir --node-file --timeout --keys --duration --runs --class --points" ;;
 	"version"*) words="--help --output" ;;
 	"commands"*) words="--help --output" ;;
