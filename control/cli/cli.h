@@ -52,6 +52,7 @@ enum cli_option_id {
 	CLI_IP,
 	CLI_LOG,
 	CLI_EC,
+	CLI_FROM,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -162,6 +163,10 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
  * would be unsafe; @text says why. */
 enum admin_exit
 node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+/* Creates it for a restore to fill: nothing that is there is touched (CONFIG, exit 8), and no
+ * cluster takes it for a member's before it is filled. */
+enum admin_exit node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
+				 size_t text_bytes);
 /* Removes what a birth for @cluster_id that was ended half-way left at @path, if anything: a blank
  * file, or one that no node ever started with. CONFIG (exit 8): it was used, or is of another
  * cluster, or a process has it; @text says which, and it is untouched. */
@@ -197,6 +202,10 @@ enum admin_exit verb_device_show(struct cli *cli);
 enum admin_exit verb_device_can_remove(struct cli *cli);
 enum admin_exit verb_device_replace(struct cli *cli);
 enum admin_exit verb_dev_cut(struct cli *cli);
+enum admin_exit verb_backup_create(struct cli *cli);
+enum admin_exit verb_backup_list(struct cli *cli);
+enum admin_exit verb_backup_verify(struct cli *cli);
+enum admin_exit verb_backup_restore(struct cli *cli);
 enum admin_exit verb_dev_heal(struct cli *cli);
 enum admin_exit verb_bench_run(struct cli *cli);
 enum admin_exit verb_bench_compare(struct cli *cli);

@@ -58,7 +58,7 @@ static const char *
 group_of(int argc, char **argv, int *words)
 {
 	static const char *const groups[] = { "node", "config", "cluster", "log divergent",
-					      "log",  "dev",    "bench" };
+					      "log",  "dev",    "bench",   "backup" };
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		*words = path_match(groups[i], argc, argv);

@@ -27,7 +27,11 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_CONFIG] = { "config", 'c', "FILE", "the node file", NULL },
 	[CLI_CLUSTER_ID] = { "cluster-id", 0, "HEX",
 			     "1 to 16 hexadecimal digits, the same on every node", NULL },
-	[CLI_TO] = { "to", 0, "FILE", "write there; an existing file is refused", NULL },
+	[CLI_TO] = { "to", 0, "WHERE",
+		     "a file that does not exist yet; `backup create`: directories, by commas; "
+		     "`backup "
+		     "restore`: the last position (default: all)",
+		     NULL },
 	[CLI_MTU] = { "mtu", 0, "BYTES", "1500 (default) or 9000: jumbo frames on the data ports",
 		      "1500 9000" },
 	[CLI_LINKS] = { "links", 0, "N", "data links between any two data nodes (default 1)",
@@ -54,9 +58,10 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 			"durable memory both" },
 	[CLI_EC] = { "ec", 0, "K+M",
 		     "erasure code: K devices' worth of data, M devices may be lost (default: "
-		     "`bench` "
-		     "4+2, or several; `dev up` 1+0, one file)",
+		     "`bench`, `backup` 4+2; `dev up` 1+0, one file)",
 		     "1+0 1+1 2+1 4+2 8+3" },
+	[CLI_FROM] = { "from", 0, "LIST", "the backup's directories, by commas, in any order",
+		       NULL },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -158,6 +163,43 @@ const struct cli_command cli_commands[] = {
 	  { { "N", false, "number in the list" } },
 	  WHERE | CLI_BIT(CLI_TO),
 	  verb_log_divergent_export },
+	{ "backup create",
+	  "write a backup of a data node, which may be running",
+	  "The newest checkpoint and the log behind it, up to what is committed, compressed and "
+	  "coded "
+	  "over K + M directories, --to. Any K of them are enough to restore it. What is written "
+	  "is "
+	  "read back and verified. Exit code 5: the node's log is in RAM, or it may lack what was "
+	  "acknowledged; 4: its storage cannot be read whole.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_TO) | CLI_BIT(CLI_EC) | CLI_BIT(CLI_OUTPUT) |
+	      CLI_BIT(CLI_TIMEOUT),
+	  verb_backup_create },
+	{ "backup list",
+	  "list the backups in some directories",
+	  "The newest first, with the positions that each covers and how many of its parts are "
+	  "here.",
+	  { { NULL, false, NULL } },
+	  CLI_BIT(CLI_FROM) | CLI_BIT(CLI_OUTPUT),
+	  verb_backup_list },
+	{ "backup verify",
+	  "read a whole backup and check it",
+	  "Every page of every part, hashes of the checkpoint, chain of the log. Exit code 3: "
+	  "parts are "
+	  "missing or damaged, and it can be restored; 4: it cannot.",
+	  { { "NAME", true, "of the backup (default: the newest)" } },
+	  CLI_BIT(CLI_FROM) | CLI_BIT(CLI_OUTPUT),
+	  verb_backup_verify },
+	{ "backup restore",
+	  "make a node's storage from a backup, for a new cluster",
+	  "In place of `tern node init`, with the same --cluster-id on every data node. Existing "
+	  "storage is refused with exit code 8. Exit code 4: the backup cannot be read whole; 5: "
+	  "it does "
+	  "not cover the position, or the node file allows less than it needs.",
+	  { { "NAME", true, "of the backup (default: the newest)" } },
+	  CLI_BIT(CLI_FROM) | CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_TO) |
+	      CLI_BIT(CLI_OUTPUT),
+	  verb_backup_restore },
 	{ "dev up",
 	  "start a whole cluster on this machine",
 	  "Nodes a, b (data) and w (witness), or a, b, c, or a alone, as processes of their own. "

@@ -325,6 +325,19 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
 	return pool_birth(config, cluster_id, SUPERBLOCK_MEMBER, text, text_bytes);
 }
 
+enum admin_exit
+node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
+		 size_t text_bytes)
+{
+	text[0] = 0;
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	return pool_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
+}
+
 /* ---- storage that was lost ---- */
 
 /* False: there is nothing, or nothing but zeros where a superblock goes. */

@@ -30,19 +30,21 @@ _tern() {
 	--ip) COMPREPLY=($(compgen -W "4 6" -- "$cur")); return ;;
 	--log) COMPREPLY=($(compgen -W "file ram" -- "$cur")); return ;;
 	--ec) COMPREPLY=($(compgen -W "1+0 1+1 2+1 4+2 8+3" -- "$cur")); return ;;
+	--from) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
 		path+=${path:+ }${COMP_WORDS[i]}
 	done
 	case $path in
-	"") words="status device node config cluster log dev bench version commands completion man" ;;
+	"") words="status device node config cluster log backup dev bench version commands completion man" ;;
 	"device") words="list show can-remove replace" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
 	"cluster") words="switchover" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
+	"backup") words="create list verify restore" ;;
 	"dev") words="up down status kill stop cont start cut fault heal" ;;
 	"bench") words="run compare raw ec disk replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
@@ -58,6 +60,10 @@ _tern() {
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
+	"backup create"*) words="--help --output --timeout --config --to --ec" ;;
+	"backup list"*) words="--help --output --from" ;;
+	"backup verify"*) words="--help --output --from" ;;
+	"backup restore"*) words="--help --output --config --cluster-id --to --from" ;;
 	"dev up"*) words="--help --output --dir --timeout --topology --net --log-size --profile --mtu --links --ip --log --ec" ;;
 	"dev down"*) words="--help --output --dir --timeout" ;;
 	"dev status"*) words="--help --output --dir --timeout" ;;
