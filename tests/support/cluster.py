@@ -272,13 +272,14 @@ class Cluster:
         return self.wait(f'a serving master in {mode}', look)
 
     def wait_duplex(self):
-        """The master serves and every other data node is in sync; returns its name."""
+        """The master serves and every other data node is in sync, so that it may be elected: it holds
+        the barrier of the master's epoch. Returns the master's name."""
         def look(status):
             name = self.master(status)
             if not name or status[name]['mode'] != self.whole_mode:
                 return None
-            if len(self.data_names()) > 2 and any(
-                    status[other]['mode'] != 'REPLICA' for other in self.others(name)):
+            if any(status[other]['mode'] != 'REPLICA' or
+                   status[other]['epoch'] != status[name]['epoch'] for other in self.others(name)):
                 return None
             return name
         return self.wait('a serving master with all copies', look)
