@@ -45,7 +45,8 @@ file_make(struct backup_writer *writer, uint32_t column, char *text, size_t text
 		(void)snprintf(text, text_bytes, "%.64s...: the path is too long", dir);
 		return false;
 	}
-	(void)snprintf(part, sizeof(writer->parts[0]), "%s.part", path);
+	memcpy(part, path, (size_t)bytes);
+	memcpy(part + bytes, ".part", sizeof(".part"));
 	if (access(path, F_OK) == 0) {
 		errno = EEXIST;
 		return fail(text, text_bytes, path, "it cannot be made");

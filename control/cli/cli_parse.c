@@ -57,8 +57,8 @@ is_group(const char *group)
 static const char *
 group_of(int argc, char **argv, int *words)
 {
-	static const char *const groups[] = { "node", "config", "cluster", "log divergent",
-					      "log",  "dev",    "bench",   "backup" };
+	static const char *const groups[] = { "node", "config", "cluster", "log divergent", "log",
+					      "dev",  "device", "bench",   "backup" };
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		*words = path_match(groups[i], argc, argv);

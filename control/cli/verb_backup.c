@@ -59,6 +59,25 @@ directories_of(struct cli *cli, enum cli_option_id id, struct directories *list)
 	return cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
 }
 
+/* Of those that hold a backup some may be lost, but not all. */
+static enum admin_exit
+directories_to_read(struct cli *cli, struct directories *list)
+{
+	const enum admin_exit code = directories_of(cli, CLI_FROM, list);
+
+	if (code)
+		return code;
+	for (uint32_t i = 0; i < list->count; i++)
+		if (access(list->dirs[i], R_OK | X_OK) == 0)
+			return ADMIN_EXIT_OK;
+	(void)cli_fail(cli, ADMIN_EXIT_CONFIG,
+		       "--from: none of the directories can be read: %s: %s; mount or name those "
+		       "that `tern backup create --to` wrote to",
+		       list->dirs[0], strerror(errno));
+	directories_free(list);
+	return ADMIN_EXIT_CONFIG;
+}
+
 static enum admin_exit
 geometry_of(struct cli *cli, struct stripe_geometry *geometry)
 {
@@ -295,7 +314,7 @@ verb_backup_verify(struct cli *cli)
 	struct backup_verified verified;
 	struct directories list;
 	char text[BACKUP_TEXT_MAX] = "";
-	enum admin_exit code = directories_of(cli, CLI_FROM, &list);
+	enum admin_exit code = directories_to_read(cli, &list);
 
 	if (code)
 		return code;
@@ -348,7 +367,7 @@ verb_backup_list(struct cli *cli)
 {
 	struct backup_found *found = calloc(BACKUP_FOUND_MAX, sizeof(*found));
 	struct directories list;
-	enum admin_exit code = directories_of(cli, CLI_FROM, &list);
+	enum admin_exit code = directories_to_read(cli, &list);
 
 	if (!code && !found)
 		code = cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
@@ -585,7 +604,7 @@ verb_backup_restore(struct cli *cli)
 	struct directories list;
 	struct backup_restored restored;
 	uint64_t cluster_id = 0, position = 0;
-	enum admin_exit code = directories_of(cli, CLI_FROM, &list);
+	enum admin_exit code = directories_to_read(cli, &list);
 
 	if (code)
 		return code;

@@ -8,7 +8,8 @@ import subprocess
 from case import main, require
 
 # Options of which any text is a value: another exit code says what came of it.
-FREE = {'dir', 'node-file', 'config', 'to', 'profile', 'history', 'address'}
+FREE = {'dir', 'node-file', 'config', 'to', 'profile', 'history', 'address',
+        'from'}
 
 
 class Tool:
@@ -87,6 +88,8 @@ def nowhere(tool):
                        (('status', '--node-file', 'absent.conf'), 8),
                        (('config', 'check', 'absent.conf'), 8),
                        (('node', 'init', '--config', 'absent.conf'), 8),
+                       (('backup', 'list', '--from', 'absent'), 8),
+                       (('backup', 'verify', '--from', 'absent,absent2'), 8),
                        (('bench', 'compare', 'absent', 'absent'), 2),
                        (('dev', 'up', '--profile', 'absent.conf', '--dir', 'd'), 8)):
         done = tool.run(*args)
