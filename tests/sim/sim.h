@@ -22,6 +22,7 @@
 #include "dataplane/runtime/witness_node.h"
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_aim.h"
+#include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_memory.h"
@@ -204,28 +205,6 @@ bool sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain
 void sim_client_verify(struct sim *sim, struct sim_node *node);
 /* The newest acknowledged writes are there. */
 void sim_client_sample(struct sim *sim, struct sim_node *node);
-
-/* ---- checkers (sim_check.c) ---- */
-
-void sim_check_create(struct sim *sim);
-void sim_check_turn(struct sim_node *node);  /* after each turn of a data node */
-void sim_check_ready(struct sim_node *node); /* a data node has booted */
-void sim_check_register(struct sim *sim, const struct witness_register *before,
-			const struct witness_register *after);
-uint64_t sim_check_commit_max(const struct sim *sim);
-/* All data nodes hold the same. */
-bool sim_check_is_converged(struct sim *sim);
-void sim_check_final(struct sim *sim);
-/* The first page of a slot was written: equal checkpoints of equal positions. */
-void sim_check_checkpoint(struct sim_node *node, const uint8_t *page);
-/* The cells of a cut tail hold its blocks. */
-void sim_check_divergent(struct sim_node *node);
-
-/* Somebody who holds what may have been committed can be elected, were all links good; not
- * @without, who may be NULL. */
-bool sim_check_is_electable(const struct sim *sim, const struct sim_node *without);
-/* Blocks that the checkers look at. */
-#define SIM_BLOCKS_MAX 65536u
 
 /* ---- promises of voters (sim_promise.c) ---- */
 
