@@ -34,6 +34,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/core/core_bug.h"
+#include "dataplane/core/core_time.h"
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/witness_register.h"
@@ -59,15 +60,6 @@ enum core_mode {
 	CORE_MODE_SOLO, /* master, the witness has acknowledged this (term, epoch); or n = 1 */
 	CORE_MODE_WITNESS,
 	CORE_MODE_MAJORITY, /* master of three or more: a plain majority holds every commit */
-};
-
-/* PROTOCOL section 16; all in nanoseconds. Effective values may be larger, see core_view. */
-struct core_timers {
-	uint64_t heartbeat_ns;
-	uint64_t solo_ns;  /* master gives up on a silent replica */
-	uint64_t late_ns;  /* no progress while blocks are outstanding */
-	uint64_t stall_ns; /* own disk or apply stands still */
-	uint64_t elect_min_ns, elect_max_ns;
 };
 
 struct core_config {
@@ -276,19 +268,6 @@ struct core_view {
 	uint64_t rejoin_missing; /* then: mask of the voters that have not answered */
 };
 const struct core_view *core_view(const struct core *core);
-
-/* How old a read of a replica's applied state can be at @now_ns, by protocol section 9; UINT64_MAX:
- * not known. Two clocks ran meanwhile, hence one in 1,024 more: CORE_CLOCK_DRIFT. @elect_min_ns:
- * without an echo for that long it is not known. */
-#define CORE_CLOCK_DRIFT 1024u
-static inline uint64_t
-core_stale_ns(uint64_t fresh_ns, uint64_t echo_ns, uint64_t elect_min_ns, uint64_t now_ns)
-{
-	if (fresh_ns == 0 || fresh_ns > now_ns || echo_ns > now_ns ||
-	    now_ns - echo_ns > elect_min_ns)
-		return UINT64_MAX;
-	return now_ns - fresh_ns + (now_ns - fresh_ns) / CORE_CLOCK_DRIFT;
-}
 
 /* Meta of one block of this log; false when index is 0 or above last_index. */
 bool core_block_meta(const struct core *core, uint64_t log_index, struct block_meta *meta);
