@@ -5,6 +5,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog_internal.h"
+#include "dataplane/wire/membership.h"
 
 uint64_t
 cmdlog_credit_end_page(const struct cmdlog *log)
@@ -89,7 +90,12 @@ cmdlog_block_verify(const struct cmdlog *log, const uint8_t *bytes, uint32_t pag
 		left -= used;
 	}
 	INVARIANT(left == 0);
-	return TERN_OK;
+	if (hdr->kind != BLOCK_CONFIG)
+		return TERN_OK;
+	/* What it says has to be understood before it is part of a log. */
+	struct membership next, before;
+	err = membership_of_block(bytes, &next, &before);
+	return err == TERN_ERR_MALFORMED ? TERN_ERR_CORRUPT : err;
 }
 
 static enum tern_err

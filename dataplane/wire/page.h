@@ -79,7 +79,7 @@ struct page_content {
 enum block_kind {
 	BLOCK_COMMANDS = 1,
 	BLOCK_BARRIER = 2, /* opens an epoch; carries no command */
-	BLOCK_CONFIG = 3,  /* reserved */
+	BLOCK_CONFIG = 3,  /* one configuration, see membership.h */
 };
 
 struct block_hdr_le {

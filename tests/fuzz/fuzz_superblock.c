@@ -5,6 +5,7 @@
  * when it is encoded again (but for its format, which rises), and superblock_choose must agree with
  * superblock_decode.
  */
+#include "dataplane/wire/membership.h"
 #include "dataplane/wire/superblock_update.h"
 #include "dataplane/wire/witness_register.h"
 #include "tests/fuzz/fuzz.h"
@@ -49,11 +50,25 @@ try_register(const uint8_t *slot)
 	REQUIRE(memcmp(again, slot, WITNESS_REGISTER_BYTES) == 0);
 }
 
+static void
+try_membership(const uint8_t *data, size_t bytes)
+{
+	uint8_t again[MEMBERSHIP_BYTES];
+	struct membership next, before;
+
+	if (membership_decode(data, (uint32_t)bytes, &next, &before) != TERN_OK)
+		return;
+	REQUIRE(membership_is_sound(&next) && membership_is_sound(&before));
+	membership_encode(again, &next, &before);
+	REQUIRE(bytes == MEMBERSHIP_BYTES && memcmp(again, data, bytes) == 0);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	uint8_t page[SUPERBLOCK_BYTES] = { 0 };
 
+	try_membership(data, bytes);
 	memcpy(page, data, bytes < sizeof(page) ? bytes : sizeof(page));
 	try_superblock(page);
 	try_register(page);

@@ -162,8 +162,8 @@ def check_symbols(archives):
 # What a thread is to liburcu is by its nature a thread-local variable.
 KNOWN_DATA = {'rcu_thread'}
 OWN = ('crc32c', 'hash128', 'hash64', 'ring_', 'histogram_', 'tern_err_text', 'frame_', 'msg_',
-       'page_', 'block_', 'command_', 'superblock_', 'witness_register_', 'inet_', 'fragment_',
-       'fetch_', 'native_', 'reply_list_', 'checkpoint_')
+       'page_', 'block_', 'command_', 'superblock_', 'witness_register_', 'membership_', 'inet_',
+       'fragment_', 'fetch_', 'native_', 'reply_list_', 'checkpoint_')
 
 
 def check_calls():

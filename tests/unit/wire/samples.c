@@ -8,6 +8,7 @@
 #include "dataplane/wire/command.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/frame.h"
+#include "dataplane/wire/membership.h"
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/part.h"
@@ -652,6 +653,17 @@ register_turn(uint8_t *data, uint32_t bytes)
 	return err;
 }
 
+static enum tern_err
+membership_turn(uint8_t *data, uint32_t bytes)
+{
+	struct membership next, before;
+	const enum tern_err err = membership_decode(data, bytes, &next, &before);
+
+	if (err == TERN_OK)
+		membership_encode(data, &next, &before);
+	return err;
+}
+
 static void
 shard_fill(struct shard_record *shard, uint16_t n)
 {
@@ -710,6 +722,11 @@ storage_samples_make(struct samples *samples)
 	super->crc_at = 8;
 	super->covered_first = 12;
 	super->covered_end = SUPERBLOCK_BYTES;
+
+	struct sample *config = sample_add(samples, "membership", membership_turn);
+	membership_encode(config->data, &(struct membership){ 0, 0x26, 0x40, 3, 721 },
+			  &(struct membership){ 722, 0x06, 0x60, 4, 723 });
+	config->bytes = MEMBERSHIP_BYTES;
 
 	struct sample *reg = sample_add(samples, "witness_register", register_turn);
 	const struct witness_register witness = { .sequence = 701,
