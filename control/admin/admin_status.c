@@ -25,6 +25,8 @@ admin_mode_name(uint8_t core_mode)
 		return "MAJORITY";
 	case CORE_MODE_WITNESS:
 		return "WITNESS";
+	case CORE_MODE_LEARNER:
+		return "LEARNER";
 	}
 	return "DOWN";
 }
@@ -311,6 +313,36 @@ state_hash_json(const struct node_status *s)
 	return object;
 }
 
+/* A data node that the configuration it knows does not name: it waits for a place in one. A status
+ * without voters says nothing of that. */
+static bool
+is_spare(const struct node_config *config, const struct node_status *s)
+{
+	return config->kind == NODE_DATA && s->voters != 0 &&
+	       ((s->voters | s->learners) >> config->id & 1) == 0;
+}
+
+static const char *
+role_name(const struct node_config *config, const struct node_status *s)
+{
+	if (is_spare(config, s))
+		return "spare";
+	return (s->learners >> config->id & 1) != 0 ? "learner" : admin_role_name(s->role);
+}
+
+/* The configuration that this node goes by. */
+static json_t *
+membership_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *object = json_object();
+
+	put(object, "config_index", s->config_index);
+	put_flag(object, "committed", s->config_index <= s->commit_index);
+	(void)json_object_set_new(object, "voters", names_json(config, s->voters));
+	(void)json_object_set_new(object, "learners", names_json(config, s->learners));
+	return object;
+}
+
 static void
 put_identity(json_t *node, const struct node_config *config, const struct node_status *s)
 {
@@ -323,8 +355,10 @@ put_identity(json_t *node, const struct node_config *config, const struct node_s
 	(void)json_object_set_new(node, "cluster_id", hex64(s->cluster_id));
 	put(node, "cluster_gen", s->cluster_gen);
 	put(node, "boot_no", s->boot_no);
-	put_text(node, "role", admin_role_name(s->role));
-	put_text(node, "mode", admin_mode_name(s->mode));
+	put_text(node, "role", role_name(config, s));
+	put_text(node, "mode", is_spare(config, s) ? "SPARE" : admin_mode_name(s->mode));
+	if (config->kind == NODE_DATA)
+		(void)json_object_set_new(node, "membership", membership_json(config, s));
 	put_flag(node, "serving", s->is_serving);
 	put_text(node, "master", master ? master->name : "");
 	put_text(node, "resp", self ? self->resp.text : "");

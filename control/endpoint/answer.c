@@ -119,6 +119,7 @@ outcome_of(const struct submit_completion *completion)
 		return NATIVE_MALFORMED;
 	case SUBMIT_REFUSED_CLASS:
 		return NATIVE_CLASS;
+	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
 	case SUBMIT_UNKNOWN:
 		break;
 	}

@@ -206,7 +206,8 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 {
 	const struct peer *master = gateway_peer_find(gateway, status->master_id);
 	const bool is_up = master != NULL &&
-			   (status->mode == CORE_MODE_REPLICA || status->mode == CORE_MODE_CATCHUP);
+			   (status->mode == CORE_MODE_REPLICA ||
+			    status->mode == CORE_MODE_LEARNER || status->mode == CORE_MODE_CATCHUP);
 	const uint64_t now_ns = gateway_now_ns();
 
 	add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
@@ -283,6 +284,8 @@ mode_name(uint8_t mode)
 		return "WITNESS";
 	case CORE_MODE_MAJORITY:
 		return "MAJORITY";
+	case CORE_MODE_LEARNER:
+		return "LEARNER";
 	}
 	return "?";
 }

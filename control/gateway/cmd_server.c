@@ -361,7 +361,9 @@ cmd_role(struct command_call *call)
 		return;
 	}
 	const struct peer *master = gateway_peer_find(call->gateway, status.master_id);
-	const char *link = status.mode == CORE_MODE_REPLICA   ? "connected"
+	const bool is_following =
+	    status.mode == CORE_MODE_REPLICA || status.mode == CORE_MODE_LEARNER;
+	const char *link = is_following                       ? "connected"
 			   : status.mode == CORE_MODE_CATCHUP ? "sync"
 							      : "connect";
 	resp_array(call->out, 5);

@@ -393,6 +393,7 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 			   "CLASS the log is volatile here, nothing can be durable: TERN.CLASS "
 			   "memory");
 		return;
+	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
 	case SUBMIT_DONE:
 	case SUBMIT_UNKNOWN:
 		break;

@@ -15,7 +15,8 @@ connection_read_is_local(struct connection *conn, const char **wrong)
 	status_read(conn->gateway->status, &status);
 	if (status.role == CORE_MASTER)
 		return false;
-	if (status.mode != CORE_MODE_REPLICA || status.master_id == 0)
+	if ((status.mode != CORE_MODE_REPLICA && status.mode != CORE_MODE_LEARNER) ||
+	    status.master_id == 0)
 		*wrong = "MASTERDOWN Link with MASTER is down and no replica may answer.";
 	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step function: dispatch, effects, what every role shares. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 #include <string.h>
 
@@ -71,6 +72,7 @@ core_commit_to(struct core *core, uint64_t index)
 		core->apply_progress_ns = core->now_ns;
 	core->commit_index = index;
 	memory_raise(core, index);
+	members_commit(core);
 }
 
 void
@@ -360,9 +362,9 @@ core_dispatch(struct core *core, const struct core_event *event)
 	case CORE_EVENT_MESSAGE:
 		return core_message(core, event->msg);
 	case CORE_EVENT_APPENDED:
-		return master_appended(core, &event->block);
+		return master_appended(core, event);
 	case CORE_EVENT_RECEIVED:
-		return replica_received(core, &event->block);
+		return replica_received(core, event);
 	case CORE_EVENT_DURABLE:
 		return core_durable(core, event->index);
 	case CORE_EVENT_APPLIED:

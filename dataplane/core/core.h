@@ -35,6 +35,7 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/core/core_bug.h"
 #include "dataplane/core/core_time.h"
+#include "dataplane/wire/membership.h"
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/witness_register.h"
@@ -60,19 +61,28 @@ enum core_mode {
 	CORE_MODE_SOLO, /* master, the witness has acknowledged this (term, epoch); or n = 1 */
 	CORE_MODE_WITNESS,
 	CORE_MODE_MAJORITY, /* master of three or more: a plain majority holds every commit */
+	CORE_MODE_LEARNER,  /* follows a master, log matched in this term, and is no voter */
 };
 
 struct core_config {
 	uint16_t node_id; /* self */
 	bool is_witness;
-	uint64_t data_nodes; /* mask of data node ids */
-	uint16_t witness_id; /* 0: none */
+	/* The configuration that storage holds; blocks that are recovered after core_init may
+	 * change it. A node that it does not name waits for one that does. */
+	uint64_t data_nodes; /* voters: mask of data node ids */
+	uint64_t learners;
+	uint64_t config_index; /* 0: birth; beyond the log only of a node that forgot */
+	uint16_t witness_id;   /* 0: none */
 	uint32_t witness_gen;
+	/* Data nodes that this one knows how to reach, itself included: a configuration may name no
+	 * others. 0: those above. */
+	uint64_t known_nodes;
 	bool solo_isolated_stop; /* policy when a registered SOLO master loses the witness too */
 	uint32_t min_copies;     /* 2 forbids going degraded with two data nodes */
 	struct core_timers timers;
 	uint64_t prng_seed;
-	uint32_t bugs; /* enum core_bug; tests only */
+	uint32_t bugs;        /* enum core_bug; tests only */
+	uint32_t member_bugs; /* enum core_member_bug; tests only */
 
 	/* What storage held at start-up. */
 	uint64_t now_ns;
@@ -109,6 +119,10 @@ TERN_CHECKED enum tern_err core_recover_applied(struct core *core, const struct 
  * meta->log_index. QUEUE_FULL: history too small. */
 TERN_CHECKED enum tern_err
 core_recover_block(struct core *core, const struct block_meta *meta, uint64_t commit_index);
+/* Right after a CONFIG block, what it says; not for one at or below config_index of core_init.
+ * MALFORMED: the last block is none, or its configuration does not follow the one before it. */
+TERN_CHECKED enum tern_err core_recover_members(struct core *core, const struct membership *next,
+						const struct membership *before);
 
 enum core_event_kind {
 	CORE_EVENT_TICK = 1, /* time passed; call at or after core_deadline_ns */
@@ -139,6 +153,8 @@ struct core_event {
 	const struct msg *msg; /* borrowed until return */
 	enum core_path path;
 	struct block_meta block;
+	/* APPENDED, RECEIVED of a CONFIG block: what it says; borrowed until return. */
+	const struct membership *next, *before;
 	uint64_t index, op_id;
 	uint16_t node;
 	bool flag;
@@ -245,13 +261,17 @@ struct core_view {
 	uint64_t last_term;
 	uint32_t last_epoch;
 	struct hash128 commit_chain, last_chain;
+	/* Effective is the newest one in the log; committed the newest one that is. */
+	struct membership members, committed_members;
 	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
-	uint64_t rollbacks, memory_commits_lost;     /* counted since init: rollbacks; blocks */
-	uint64_t peer_durable_index[CORE_NODES_MAX]; /* by data node in id order; master only */
+	uint64_t rollbacks, memory_commits_lost; /* counted since init: rollbacks; blocks */
+	uint64_t known_nodes;
+	/* By known data node in id order; master only. */
+	uint64_t peer_durable_index[CORE_NODES_MAX];
 	/* The same for what they received, and the start of the peer that said so; own boot_no for
 	 * the node itself, 0: nothing heard. */
 	uint64_t peer_received_index[CORE_NODES_MAX];

@@ -39,4 +39,11 @@ enum core_bug {
 	CORE_BUG_REJOIN_VOTES = 1 << 29,      /* core: a node with new storage is a voter at once */
 };
 
+/* The same of the membership (protocol section 12). */
+enum core_member_bug {
+	CORE_MEMBER_BUG_AHEAD = 1 << 0,     /* learners are sent what is not committed */
+	CORE_MEMBER_BUG_COUNTS = 1 << 1,    /* learners' copies count */
+	CORE_MEMBER_BUG_FORGOTTEN = 1 << 2, /* runtime: a configuration goes with the log's begin */
+};
+
 #endif

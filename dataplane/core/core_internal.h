@@ -89,7 +89,8 @@ struct core {
 	struct core_effects *out; /* of the running step */
 	struct core_peer peers[CORE_NODES_MAX];
 	uint32_t peer_count;
-	uint32_t data_count;                          /* data nodes, self included */
+	struct membership members, committed_members; /* see members.h */
+	uint32_t data_count;                          /* voters with a log */
 	uint32_t quorum;                              /* votes of V */
 	uint64_t voters;                              /* mask V */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
@@ -104,7 +105,6 @@ struct core {
 	uint16_t reply_node;
 	struct msg reply;
 	uint64_t op_id, meta_since_ns;
-
 	/* The log; what lies below base_index is not held any more. */
 	uint64_t base_index;
 	uint64_t last_index, durable_index, commit_index, memory_commit_index, applied_index;
@@ -223,7 +223,7 @@ void master_start_round(struct core *core);
 TERN_CHECKED enum tern_err
 master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
 void master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg);
-TERN_CHECKED enum tern_err master_appended(struct core *core, const struct block_meta *block);
+TERN_CHECKED enum tern_err master_appended(struct core *core, const struct core_event *event);
 uint64_t master_patience_ns(const struct core *core, const struct core_peer *peer);
 bool master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns);
 bool master_is_serving(const struct core *core);
@@ -266,7 +266,7 @@ void replica_forget_match(struct core *core);
 void replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err
 replica_append(struct core *core, struct core_peer *peer, const struct msg *msg);
-TERN_CHECKED enum tern_err replica_received(struct core *core, const struct block_meta *block);
+TERN_CHECKED enum tern_err replica_received(struct core *core, const struct core_event *event);
 void replica_send_progress(struct core *core);
 TERN_CHECKED enum tern_err replica_cut_done(struct core *core, uint64_t index);
 void replica_refuse_term(struct core *core, struct core_peer *peer, const struct msg *msg);

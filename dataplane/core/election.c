@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Elections among data nodes: timeouts, PREVOTE and VOTE on both sides (protocol sections 5, 7). */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 void
 election_arm(struct core *core)
@@ -13,11 +14,11 @@ election_arm(struct core *core)
 bool
 election_is_able(const struct core *core)
 {
-	return !core->is_leaving && !core->is_stopping && !core->is_storage_failed &&
-	       !core->is_meta_pending && !core->is_quarantined && !core->is_forgetful &&
-	       !memory_is_unsure(core) && core->match != CORE_MATCH_CUTTING &&
-	       core->now_ns >= core->quiet_until_ns && core->durable_index == core->last_index &&
-	       !core_is_stalled(core);
+	return core_is_voter(core, core->config.node_id) && !core->is_leaving &&
+	       !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
+	       !core->is_quarantined && !core->is_forgetful && !memory_is_unsure(core) &&
+	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
+	       core->durable_index == core->last_index && !core_is_stalled(core);
 }
 
 /* ---- asking ---- */
@@ -33,7 +34,7 @@ election_ask(struct core *core, struct core_peer *peer)
 	msg->vote.last_epoch = last.epoch;
 	msg->vote.last_index = last.log_index;
 	msg->vote.votes_granted = core->votes;
-	msg->vote.witness_gen = core->config.witness_gen;
+	msg->vote.witness_gen = core->members.witness_gen;
 	msg->vote.is_hand_over = core->is_hand_over;
 	if (peer->asked_ns == 0)
 		peer->asked_ns = core->now_ns;
@@ -50,7 +51,7 @@ election_may_ask_witness(const struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		const struct core_peer *peer = &core->peers[i];
 
-		if (peer->is_witness || peer->has_answered)
+		if (!core_is_voter(core, peer->id) || peer->has_answered)
 			continue;
 		if (peer->asked_ns == 0 || core->now_ns - peer->asked_ns < core->elect_max_ns)
 			return false;
@@ -140,6 +141,12 @@ election_timeout(struct core *core)
 	if (!election_is_able(core)) {
 		if (core->role == CORE_CANDIDATE)
 			election_give_up(core);
+		/* It will be nobody's master, and says at least that it has none. */
+		if (!core_is_voter(core, core->config.node_id)) {
+			core->master_id = 0;
+			election_arm(core);
+			return;
+		}
 		/* Flushing or quiet: look again soon. */
 		core->election_ns = core->now_ns + core->config.timers.heartbeat_ns;
 		return;
@@ -209,7 +216,7 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 	peer->asked_ns = 0;
 	if (!peer->is_witness)
 		core_commit_if_held(core, ack->commit_index, ack->commit_chain);
-	if (ack->refusal == MSG_VOTE_REFUSED_LOG && !peer->is_witness) {
+	if (ack->refusal == MSG_VOTE_REFUSED_LOG && core_is_voter(core, peer->id)) {
 		core->log_refusals |= core_bit(peer->id);
 		if (election_is_hopeless(core)) {
 			election_give_up(core);
@@ -259,7 +266,7 @@ election_own_last(const struct core *core)
 static bool
 election_is_left_to_others(const struct core *core, const struct msg_vote *vote)
 {
-	const uint64_t others = core->config.data_nodes & ~core_bit(core->config.node_id);
+	const uint64_t others = core->members.voters & ~core_bit(core->config.node_id);
 
 	return memory_is_unsure(core) && (others & ~vote->votes_granted) != 0;
 }

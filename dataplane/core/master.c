@@ -3,7 +3,9 @@
  * The master: its start, epochs of the in-sync set, heartbeats and rounds, registration with the
  * witness, check-quorum, stepping down (protocol section 6).
  */
+#include "dataplane/core/change.h"
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 #define PATIENCE_MAX  4u   /* times T_solo */
 #define PATIENCE_FADE 512u /* answers until the longest wait has faded to about a third */
@@ -77,7 +79,7 @@ master_is_serving(const struct core *core)
 	if (core->data_count % 2 != 0 || core->config.min_copies <= core->data_count / 2)
 		return true;
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (!core->peers[i].is_witness && master_is_lost(core, &core->peers[i]))
+		if (core_is_voter(core, core->peers[i].id) && master_is_lost(core, &core->peers[i]))
 			return false;
 	return true;
 }
@@ -131,6 +133,8 @@ master_check_degrade(struct core *core)
 				return;
 			continue;
 		}
+		if (!core_is_voter(core, peer->id))
+			continue;
 		if (master_is_lost(core, peer))
 			lost = lost == NULL ? peer : lost;
 		else
@@ -151,7 +155,7 @@ master_check_normal(struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		const struct core_peer *peer = &core->peers[i];
 
-		if (peer->is_witness || (core->rset & core_bit(peer->id)) != 0)
+		if (!core_is_voter(core, peer->id) || (core->rset & core_bit(peer->id)) != 0)
 			continue;
 		if (!peer->is_matched || !peer->is_whole || master_has_lost_contact(core, peer) ||
 		    (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0)
@@ -163,7 +167,7 @@ master_check_normal(struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		core->peers[i].has_forgotten = false;
 	core->is_returning = true;
-	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->config.data_nodes);
+	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->members.voters);
 }
 
 static void
@@ -179,10 +183,10 @@ master_send_register(struct core *core)
 	/* P6: a register that is ahead of every log would leave nobody electable. */
 	if (!is_local && !core_has_bug(core, CORE_BUG_P6_REGISTER_FIRST))
 		return;
-	witness = core_peer(core, core->config.witness_id);
+	witness = core_peer(core, core->members.witness_id);
 	INVARIANT(witness != NULL);
 	msg = core_send(core, witness, MSG_REGISTER);
-	msg->register_.witness_gen = core->config.witness_gen;
+	msg->register_.witness_gen = core->members.witness_gen;
 	msg->register_.epoch = core->epoch;
 	msg->register_.rset = core->rset;
 	msg->register_.last_index = core->barrier_index;
@@ -202,8 +206,9 @@ master_register_ack(struct core *core, const struct core_peer *peer, const struc
 }
 
 enum tern_err
-master_appended(struct core *core, const struct block_meta *block)
+master_appended(struct core *core, const struct core_event *event)
 {
+	const struct block_meta *block = &event->block;
 	const uint64_t before = core->last_index;
 	enum tern_err err;
 
@@ -218,6 +223,10 @@ master_appended(struct core *core, const struct block_meta *block)
 		return TERN_ERR_MALFORMED;
 	if (block->kind == BLOCK_BARRIER && block->epoch != core->epoch)
 		return TERN_ERR_MALFORMED;
+	if (members_check(core, block, event->next, event->before) != TERN_OK ||
+	    (block->kind == BLOCK_CONFIG &&
+	     core_judge_change(core, event->next) != CORE_CHANGE_ALLOWED))
+		return TERN_ERR_MALFORMED;
 	err = history_append(core, block);
 	if (err != TERN_OK)
 		return err;
@@ -227,12 +236,14 @@ master_appended(struct core *core, const struct block_meta *block)
 		if (core->peers[i].durable_index == before)
 			core->peers[i].progress_ns = core->now_ns;
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
+	if (block->kind == BLOCK_CONFIG)
+		members_take(core, event->next, event->before);
 	if (block->kind != BLOCK_BARRIER)
 		return TERN_OK;
 	core->is_barrier_pending = false;
 	core->barrier_index = core->last_index;
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (!core->peers[i].is_witness && core->peers[i].search_high == 0)
+		if (core_is_replica(core, core->peers[i].id) && core->peers[i].search_high == 0)
 			replicate_begin(core, &core->peers[i]);
 	return TERN_OK;
 }
@@ -285,8 +296,11 @@ master_start_round(struct core *core)
 	core->heartbeat_ns = core->now_ns + core->config.timers.heartbeat_ns;
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		struct core_peer *peer = &core->peers[i];
-		struct msg *msg = core_send(core, peer, MSG_HEARTBEAT);
+		struct msg *msg;
 
+		if (!core_is_member(core, peer))
+			continue;
+		msg = core_send(core, peer, MSG_HEARTBEAT);
 		msg->heartbeat.epoch = core->epoch;
 		msg->heartbeat.health = core_health(core);
 		msg->heartbeat.commit_index = core->commit_index;
@@ -309,6 +323,8 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 
 	if (ack->round == 0 || ack->round > core->round)
 		return TERN_ERR_MALFORMED;
+	if (!core_is_member(core, peer))
+		return TERN_OK;
 	if (!peer->is_witness && !replicate_note_boot(core, peer, msg->boot_no))
 		return TERN_ERR_STALE_TERM;
 	if (ack->round > peer->answered_round) {
@@ -327,7 +343,7 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 		peer->worst_answer_ns -= peer->worst_answer_ns / PATIENCE_FADE;
 		if (waited_ns > peer->worst_answer_ns)
 			peer->worst_answer_ns = waited_ns;
-		if (!peer->is_witness)
+		if (core_is_voter(core, peer->id))
 			core->view.solo_ns = master_patience_ns(core, peer);
 	}
 	memory_note_peer(peer, ack->health);
@@ -350,9 +366,9 @@ master_begin(struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		struct core_peer *peer = &core->peers[i];
 
-		if (!peer->is_witness && !peer->has_answered)
+		if (core_is_voter(core, peer->id) && !peer->has_answered)
 			silent = silent == NULL ? peer : silent;
-		else if (!peer->is_witness)
+		else if (core_is_voter(core, peer->id))
 			heard++;
 		*peer = (struct core_peer){ .id = peer->id,
 					    .is_witness = peer->is_witness,
@@ -378,7 +394,7 @@ master_begin(struct core *core)
 		master_set_epoch(core, 0, CORE_PHASE_DEGRADED,
 				 core->voters & ~core_bit(silent->id));
 	else
-		master_set_epoch(core, 0, CORE_PHASE_NORMAL, core->config.data_nodes);
+		master_set_epoch(core, 0, CORE_PHASE_NORMAL, core->members.voters);
 	core->is_hand_over = false;
 	core->port_round = core->is_data_port_down ? 1 : 0;
 	master_start_round(core);
@@ -389,7 +405,8 @@ master_farewell(struct core *core)
 {
 	INVARIANT(core->role == CORE_MASTER);
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		core_send(core, &core->peers[i], MSG_FAREWELL);
+		if (core_is_member(core, &core->peers[i]))
+			core_send(core, &core->peers[i], MSG_FAREWELL);
 }
 
 void
@@ -453,7 +470,7 @@ master_beat(struct core *core)
 	master_start_round(core);
 	memory_recognize_peers(core);
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (!core->peers[i].is_witness && !core->peers[i].is_matched) {
+		if (core_is_replica(core, core->peers[i].id) && !core->peers[i].is_matched) {
 			replicate_probe(core, &core->peers[i]);
 			install_offer(core, &core->peers[i]);
 		}

@@ -31,6 +31,7 @@
  * durable, and no election counts its vote.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 void
 memory_settle(struct core *core)
@@ -90,7 +91,7 @@ memory_recognize_peers(struct core *core)
 		const struct core_peer *peer = &core->peers[i];
 		struct msg *msg;
 
-		if (peer->is_witness || peer->is_whole ||
+		if (!core_is_replica(core, peer->id) || peer->is_whole ||
 		    (peer->health & MSG_HEALTH_FORGETFUL) == 0)
 			continue;
 		msg = core_send(core, peer, MSG_RECOGNIZED);

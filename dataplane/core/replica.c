@@ -4,6 +4,7 @@
  * taking blocks and acknowledging them (protocol section 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 /* A cut under way goes on whatever happens; everything else of the match is gone. */
 void
@@ -240,18 +241,22 @@ replica_cut_done(struct core *core, uint64_t index)
 }
 
 enum tern_err
-replica_received(struct core *core, const struct block_meta *block)
+replica_received(struct core *core, const struct core_event *event)
 {
+	const struct block_meta *block = &event->block;
 	const uint64_t before = core->last_index;
 	enum tern_err err;
 
-	if (core->match != CORE_MATCH_DONE || block->term > core->term)
+	if (core->match != CORE_MATCH_DONE || block->term > core->term ||
+	    members_check(core, block, event->next, event->before) != TERN_OK)
 		return TERN_ERR_MALFORMED;
 	err = history_append(core, block);
 	if (err != TERN_OK)
 		return err;
 	if (core->durable_index == before)
 		core->disk_progress_ns = core->now_ns;
+	if (block->kind == BLOCK_CONFIG && block->log_index > core->members.config_index)
+		members_take(core, event->next, event->before);
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
 	replica_send_progress(core);
 	return TERN_OK;

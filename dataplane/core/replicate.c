@@ -4,6 +4,7 @@
  * chain hashes, what replicas acknowledged, and what that commits (protocol sections 5, 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 /* ---- matching ---- */
 
@@ -82,7 +83,8 @@ replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no)
 	}
 	/* What it received is in this node's memory alone now: no memory reply before it has it
 	 * again. What was applied was answered. */
-	memory_settle(core);
+	if (core_is_voter(core, peer->id))
+		memory_settle(core);
 	peer->boot_no = boot_no;
 	return true;
 }
@@ -94,7 +96,7 @@ replicate_matched(struct core *core, struct core_peer *peer, const struct msg_ap
 {
 	struct core_effect *effect;
 
-	if (ack->durable_index < peer->acked_durable_index) {
+	if (ack->durable_index < peer->acked_durable_index && core_is_voter(core, peer->id)) {
 		core_alarm(core, CORE_ALARM_ACK_FORGOTTEN, peer->id);
 		peer->has_forgotten = true;
 		peer->acked_durable_index = ack->durable_index;
@@ -171,6 +173,8 @@ replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
 	const struct msg_append_ack *ack = &msg->append_ack;
 
+	if (!core_is_replica(core, peer->id))
+		return TERN_OK;
 	if (!replicate_note_boot(core, peer, msg->boot_no))
 		return TERN_ERR_STALE_TERM;
 	if (ack->status == MSG_APPEND_PROGRESS) {
@@ -215,6 +219,8 @@ replicate_held(const struct core *core, const struct core_peer *peer, bool is_du
 {
 	if (peer == NULL)
 		return is_durable ? core->durable_index : core->last_index;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_COUNTS) && core_is_replica(core, peer->id))
+		return is_durable ? peer->durable_index : peer->received_index;
 	if (peer->is_witness || !peer->is_whole || (core->rset & core_bit(peer->id)) == 0)
 		return 0;
 	return is_durable ? peer->durable_index : peer->received_index;

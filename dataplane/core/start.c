@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start: the configuration is checked, the recovered log taken in. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 #include <string.h>
 
@@ -15,18 +16,23 @@ start_config_ok(const struct core_config *config)
 {
 	const struct core_timers *timers = &config->timers;
 	const uint64_t self = core_bit(config->node_id);
+	const uint64_t named = config->data_nodes | config->learners;
+	const uint64_t known = config->known_nodes != 0 ? config->known_nodes : named;
 	const uint32_t data_count = core_count(config->data_nodes);
 	const bool has_witness = config->witness_id != 0;
 
 	if (config->node_id == 0 || config->node_id > 63 || config->witness_id > 63)
 		return false;
-	if (data_count == 0 || data_count + 1 > CORE_NODES_MAX || (config->data_nodes & 1) != 0)
+	if (data_count == 0 || core_count(known) + 1 > CORE_NODES_MAX || (known & 1) != 0)
+		return false;
+	/* A learner that this node cannot reach is the master's to feed. */
+	if ((config->data_nodes & ~known) != 0 || (config->data_nodes & config->learners) != 0)
 		return false;
 	if (config->is_witness != (config->node_id == config->witness_id))
 		return false;
-	if (config->is_witness == ((config->data_nodes & self) != 0))
+	if (config->is_witness == ((known & self) != 0))
 		return false;
-	if (has_witness && (config->data_nodes & core_bit(config->witness_id)) != 0)
+	if (has_witness && (known & core_bit(config->witness_id)) != 0)
 		return false;
 	if (data_count % 2 == 0 && !has_witness)
 		return false;
@@ -74,7 +80,7 @@ start_peers(struct core *core)
 
 		if (id == config->node_id)
 			continue;
-		if (!is_witness && (config->data_nodes & core_bit(id)) == 0)
+		if (!is_witness && (config->known_nodes & core_bit(id)) == 0)
 			continue;
 		INVARIANT(core->peer_count < CORE_NODES_MAX);
 		core->peers[core->peer_count].id = id;
@@ -93,11 +99,9 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	memset(core, 0, sizeof(*core));
 	core->config = *config;
 	prng_seed(&core->prng, config->prng_seed);
-	core->data_count = core_count(config->data_nodes);
-	core->voters = config->data_nodes;
-	if (core->data_count % 2 == 0)
-		core->voters |= core_bit(config->witness_id);
-	core->quorum = core_count(core->voters) / 2 + 1;
+	if (config->known_nodes == 0)
+		core->config.known_nodes = config->data_nodes | config->learners;
+	members_begin(core);
 	start_timers(core);
 	start_peers(core);
 	core->now_ns = core->started_ns = config->now_ns;
@@ -124,6 +128,8 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		election_arm(core);
 	}
 	core->view.node_id = config->node_id;
+	core->view.known_nodes = core->config.known_nodes;
+	core->view.members = core->view.committed_members = core->members;
 	core->view.role = core->role;
 	core->view.term = core->term;
 	core->view.mode = view_mode(core);
@@ -181,6 +187,21 @@ core_recover_block(struct core *core, const struct block_meta *meta, uint64_t co
 	if (commit_index > core->commit_index)
 		core->commit_index = commit_index;
 	memory_settle(core);
+	(void)view_refresh(core);
+	return TERN_OK;
+}
+
+enum tern_err
+core_recover_members(struct core *core, const struct membership *next,
+		     const struct membership *before)
+{
+	const struct block_meta last = history_last(core);
+
+	if (last.kind != BLOCK_CONFIG || last.log_index <= core->members.config_index ||
+	    members_check(core, &last, next, before) != TERN_OK)
+		return TERN_ERR_MALFORMED;
+	members_take(core, next, before);
+	members_commit(core);
 	(void)view_refresh(core);
 	return TERN_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the core shows of itself. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 enum core_mode
 view_mode(const struct core *core)
@@ -20,6 +21,8 @@ view_mode(const struct core *core)
 	}
 	if (core->role != CORE_FOLLOWER || core->master_id == 0)
 		return CORE_MODE_NONE;
+	if (!core_is_voter(core, core->config.node_id))
+		return core->match == CORE_MATCH_DONE ? CORE_MODE_LEARNER : CORE_MODE_CATCHUP;
 	/* The barrier of the master's epoch in our log is what makes us part of its in-sync set. */
 	last = history_last(core);
 	if (core->match == CORE_MATCH_DONE && last.term == core->term &&
@@ -73,7 +76,7 @@ view_peer_indexes(struct core *core)
 			view_peer_index(&core->view, count++, peer->durable_index,
 					peer->received_index, peer->boot_no);
 	}
-	INVARIANT(count == core->data_count);
+	INVARIANT(count == core_count(core->config.known_nodes));
 }
 
 /* A durable copy that is counted lies in memory. */
@@ -153,6 +156,8 @@ view_refresh(struct core *core)
 	view->last_epoch = last.epoch;
 	view->last_chain = last.chain;
 	view->commit_chain = history_chain(core, core->commit_index);
+	view->members = core->members;
+	view->committed_members = core->committed_members;
 	view->copies = view_copies(core);
 	view->is_quarantined = core->is_quarantined;
 	if (core->role == CORE_WITNESS) {

@@ -10,6 +10,7 @@ struct part {
 	uint64_t log_index, time_ns, term;
 	uint32_t pages, end;
 	bool is_first, is_last; /* of its block */
+	bool is_config;
 };
 
 /* Commands decoded ahead, of as many blocks as fit, so that their cache lines are fetched together:
@@ -19,6 +20,7 @@ struct batch {
 	uint32_t slots[STATE_PREFETCH_MAX];
 	struct part parts[STATE_PREFETCH_MAX];
 	uint32_t count, part_count;
+	struct membership members; /* of a CONFIG block, which is a batch by itself */
 };
 
 /* Where decoding is, ahead of what was applied. */
@@ -31,6 +33,15 @@ struct feed {
 	bool is_bad;  /* what follows is not understood by this build */
 };
 
+/* A configuration is not applied before it is committed, so rt->members needs no way back. */
+static bool
+is_config(const struct runtime *rt, uint64_t log_index)
+{
+	struct block_meta meta;
+
+	return cmdlog_meta(rt->log, log_index, &meta) && meta.kind == BLOCK_CONFIG;
+}
+
 /* A master applies ahead of commit_index for the sake of class memory, and not past a durable
  * command whose reply could not be kept until its commit; replicas never do. */
 static bool
@@ -42,18 +53,36 @@ may_apply(struct runtime *rt, uint64_t log_index)
 		return false;
 	if (rt->ahead_checked != log_index) {
 		rt->ahead_checked = log_index;
-		rt->is_ahead_stopped = client_awaits_bytes(rt, log_index);
+		rt->is_ahead_stopped =
+		    client_awaits_bytes(rt, log_index) || is_config(rt, log_index);
 	}
 	return !rt->is_ahead_stopped;
 }
 
+/* A configuration holds for all that is applied behind it, so it is a batch by itself. */
+static void
+batch_add_config(struct feed *feed, struct batch *batch, const uint8_t *block)
+{
+	struct membership before;
+
+	INVARIANT(batch->part_count == 0);
+	if (membership_of_block(block, &batch->members, &before) != TERN_OK) {
+		feed->is_bad = true;
+		return;
+	}
+	batch->parts[batch->part_count++] = feed->part;
+	batch->parts[0].is_last = batch->parts[0].is_config = true;
+	feed->is_open = false;
+}
+
 /* Opens the next block, if it may be applied and its bytes are at hand. What is read back from the
- * device may be written over when the next block is asked for, so only @is_first, when no command
- * waits in the batch, is a block looked for beyond the ring. */
+ * device may be written over when the next block is asked for, so only when no command waits in the
+ * batch is a block looked for beyond the ring. False: nothing can be added to @batch. */
 static bool
-feed_open(struct runtime *rt, struct feed *feed, bool is_first)
+feed_open(struct runtime *rt, struct feed *feed, struct batch *batch)
 {
 	const uint64_t log_index = feed->next_index;
+	const bool is_first = batch->part_count == 0;
 	struct block_hdr hdr;
 
 	if (feed->is_bad || feed->blocks_left == 0 || feed->commands_left == 0 ||
@@ -65,11 +94,12 @@ feed_open(struct runtime *rt, struct feed *feed, bool is_first)
 	if (block == NULL)
 		return false;
 	if (cmdlog_cursor_begin(&feed->cursor, block, rt->scratch, rt->config.command_bytes_max,
-				&hdr) != TERN_OK ||
-	    hdr.kind == BLOCK_CONFIG) {
+				&hdr) != TERN_OK) {
 		feed->is_bad = true;
 		return false;
 	}
+	if (hdr.kind == BLOCK_CONFIG && !is_first)
+		return false; /* the next batch */
 	INVARIANT(hdr.log_index == log_index);
 	feed->part = (struct part){ .log_index = log_index,
 				    .time_ns = hdr.time_ns,
@@ -79,7 +109,9 @@ feed_open(struct runtime *rt, struct feed *feed, bool is_first)
 	feed->is_open = true;
 	feed->next_index++;
 	feed->blocks_left--;
-	return true;
+	if (hdr.kind == BLOCK_CONFIG)
+		batch_add_config(feed, batch, block);
+	return feed->is_open && !feed->is_bad;
 }
 
 /* Adds commands of the open block to @batch. False: the batch has its end with them, for the last
@@ -121,8 +153,7 @@ batch_fill(struct runtime *rt, struct feed *feed, struct batch *batch)
 {
 	batch->count = batch->part_count = 0;
 	while (batch->part_count < STATE_PREFETCH_MAX && batch->count < STATE_PREFETCH_MAX &&
-	       (feed->is_open || feed_open(rt, feed, batch->part_count == 0)) &&
-	       batch_add(rt, feed, batch))
+	       (feed->is_open || feed_open(rt, feed, batch)) && batch_add(rt, feed, batch))
 		;
 	return batch->part_count != 0;
 }
@@ -182,6 +213,8 @@ apply_batch(struct runtime *rt, const struct batch *batch, uint32_t *commands)
 		if (!part->is_last)
 			continue;
 		rt->applied_index = part->log_index;
+		if (part->is_config)
+			rt->members = batch->members;
 		state_publish(rt->config.state, part->log_index);
 		if (part->log_index <= rt->commit_index)
 			checkpoint_commit(rt, part->log_index);

@@ -57,6 +57,15 @@ boot_on_completion(struct runtime *rt, enum tern_err err)
 		boot->is_failed = true;
 }
 
+bool
+boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id, uint32_t witness_gen)
+{
+	const struct runtime_config *config = &rt->config;
+
+	return voters != 0 && (voters & ~config->data_nodes) == 0 &&
+	       witness_id == config->witness_id && witness_gen == config->witness_gen;
+}
+
 static bool
 is_ours(const struct runtime *rt, const struct superblock *superblock)
 {
@@ -64,8 +73,7 @@ is_ours(const struct runtime *rt, const struct superblock *superblock)
 	const struct shard_record *shard = &superblock->shards[0];
 
 	return superblock->shard_count == 1 && shard->shard == config->shard &&
-	       shard->voters == config->data_nodes && shard->witness_id == config->witness_id &&
-	       shard->witness_gen == config->witness_gen &&
+	       boot_knows(rt, shard->voters, shard->witness_id, shard->witness_gen) &&
 	       superblock->log_pages <= config->log_pages_max / config->geometry.k;
 }
 
@@ -181,27 +189,183 @@ scan_begin(struct runtime *rt)
 	return RUNTIME_BOOT_MORE;
 }
 
+/* ---- the configurations that the log holds ---- */
+
+static enum runtime_boot core_begin(struct runtime *rt);
+
+/* Where the log begins: as the superblock says, or as it will. */
+static const struct superblock_base *
+log_base(const struct runtime *rt)
+{
+	return rt->is_damaged ? &rt->repair.base : &rt->superblock.shards[0].base;
+}
+
+static bool
+is_forgetful(const struct runtime *rt)
+{
+	return rt->is_damaged || rt->superblock.shards[0].join == SUPERBLOCK_FORGETFUL;
+}
+
+/* The configuration at the position from which blocks will be applied. */
+static struct membership
+members_of(struct runtime *rt)
+{
+	const struct checkpoint_hdr *hdr = &rt->boot.recover.hdr;
+	const struct shard_record *shard = &rt->superblock.shards[0];
+
+	rt->boot.has_members = rt->boot.recover.is_restored;
+	if (rt->boot.recover.is_restored)
+		return (struct membership){ hdr->config_index, hdr->voters, hdr->learners,
+					    hdr->witness_id, hdr->witness_gen };
+	return (struct membership){ shard->config_index, shard->voters, shard->learners,
+				    shard->witness_id, shard->witness_gen };
+}
+
+/* The record of a CONFIG block is wanted of those above what the superblock names; and of the first
+ * one, for what was before it, if the state begins with the log. */
+static bool
+is_record_wanted(const struct runtime *rt, const struct block_meta *meta)
+{
+	return meta->kind == BLOCK_CONFIG &&
+	       (meta->log_index > rt->superblock.shards[0].config_index || !rt->boot.has_members);
+}
+
+static bool
+record_read(struct runtime *rt, uint64_t log_index)
+{
+	struct cmdlog_location location;
+	const bool is_there = cmdlog_locate(rt->log, log_index, &location);
+
+	INVARIANT(is_there && location.pages == 1 && location.first_cell != UINT64_MAX);
+	const struct reader_part part = { location.first_cell, location.page, 1 };
+	const struct stripe_address at = { location.first_cell, location.group_pages };
+	rt->boot.has_record = true;
+	if (reader_part_read(rt, &part, at, rt->boot.buffer, storage_user_make(USER_BOOT, 0, 0)) !=
+	    TERN_OK)
+		return false;
+	rt->boot.in_flight++;
+	return true;
+}
+
+/* The scan has seen this block whole a moment ago. */
 static enum runtime_boot
-core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
+record_take(struct runtime *rt, uint64_t log_index)
+{
+	struct membership next, before;
+
+	rt->boot.has_record = false;
+	if (cmdlog_check_read(rt->log, log_index, rt->boot.buffer) != TERN_OK ||
+	    membership_of_block(rt->boot.buffer, &next, &before) != TERN_OK)
+		return RUNTIME_BOOT_DAMAGED;
+	if (!rt->boot.has_members)
+		rt->members = before;
+	rt->boot.has_members = true;
+	if (log_index <= rt->superblock.shards[0].config_index)
+		return RUNTIME_BOOT_READY;
+	if (before.config_index != rt->boot.newest.config_index)
+		return RUNTIME_BOOT_CORRUPT;
+	rt->boot.committed = before;
+	rt->boot.newest = next;
+	return RUNTIME_BOOT_READY;
+}
+
+static enum runtime_boot
+records_more(struct runtime *rt)
+{
+	struct boot *boot = &rt->boot;
+
+	for (; boot->next_index <= boot->last_index; boot->next_index++) {
+		const uint64_t i = boot->next_index;
+		struct block_meta meta;
+		const bool has_meta = cmdlog_meta(rt->log, i, &meta);
+		INVARIANT(has_meta);
+		if (!is_record_wanted(rt, &meta))
+			continue;
+		if (!boot->has_record)
+			return record_read(rt, i) ? RUNTIME_BOOT_MORE
+						  : give_up(rt, RUNTIME_BOOT_IO);
+		const enum runtime_boot taken = record_take(rt, i);
+		if (taken != RUNTIME_BOOT_READY)
+			return give_up(rt, taken);
+	}
+	return core_begin(rt);
+}
+
+static enum runtime_boot
+records_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
+{
+	const struct shard_record *shard = &rt->superblock.shards[0];
+	struct boot *boot = &rt->boot;
+
+	/* The configuration that the superblock names was durable in this log, and committed. A
+	 * node that forgot gets its block again. */
+	const bool has_it = shard->config_index <= recovery->last_index;
+	if (!has_it && !is_forgetful(rt) && !rt->config.is_log_volatile)
+		return give_up(rt, RUNTIME_BOOT_DAMAGED);
+	rt->members = members_of(rt);
+	boot->newest = (struct membership){ shard->config_index, shard->voters, shard->learners,
+					    shard->witness_id, shard->witness_gen };
+	boot->committed = boot->newest;
+	boot->next_index = log_base(rt)->log_index + 1;
+	boot->last_index = recovery->last_index;
+	boot->commit_floor = recovery->commit_floor;
+	if (has_it)
+		boot->commit_floor = max_u64(boot->commit_floor, shard->config_index);
+	boot->phase = BOOT_RECORDS;
+	return records_more(rt);
+}
+
+/* ---- the core ---- */
+
+/* The blocks of the log, and the newest configuration at its place among them. */
+static enum runtime_boot
+core_feed(struct runtime *rt)
+{
+	const struct boot *boot = &rt->boot;
+	const struct cmdlog_base base = boot_base_of(log_base(rt));
+
+	if (base.meta.log_index != 0 && core_recover_base(rt->core, &base.meta) != TERN_OK)
+		return RUNTIME_BOOT_CORRUPT;
+	for (uint64_t i = base.meta.log_index + 1; i <= boot->last_index; i++) {
+		struct block_meta meta;
+		const bool has_meta = cmdlog_meta(rt->log, i, &meta);
+		INVARIANT(has_meta);
+		if (core_recover_block(rt->core, &meta, min_u64(i, boot->commit_floor)) != TERN_OK)
+			return RUNTIME_BOOT_CORRUPT;
+		if (i == boot->newest.config_index && i != boot->committed.config_index &&
+		    core_recover_members(rt->core, &boot->newest, &boot->committed) != TERN_OK)
+			return RUNTIME_BOOT_CORRUPT;
+	}
+	return RUNTIME_BOOT_READY;
+}
+
+static enum runtime_boot
+core_begin(struct runtime *rt)
 {
 	const struct runtime_config *config = &rt->config;
 	const struct shard_record *shard = &rt->superblock.shards[0];
+	const struct recover *recover = &rt->boot.recover;
+	const struct membership *committed = &rt->boot.committed;
 	const struct core_config core = {
 		.node_id = config->node_id,
-		.data_nodes = config->data_nodes,
-		.witness_id = config->witness_id,
-		.witness_gen = config->witness_gen,
+		.data_nodes = committed->voters,
+		.learners = committed->learners,
+		.config_index = committed->config_index,
+		.witness_id = committed->witness_id,
+		.witness_gen = committed->witness_gen,
+		.known_nodes = config->data_nodes,
 		.solo_isolated_stop = config->solo_isolated_stop,
 		.min_copies = config->min_copies,
 		.is_log_volatile = config->is_log_volatile,
 		.timers = config->timers,
 		.prng_seed = config->prng_seed,
 		.bugs = config->core_bugs,
+		.member_bugs = config->member_bugs,
 		.now_ns = rt->now_ns,
 		.boot_no = rt->superblock.boot_no,
 		.is_first_boot = rt->superblock.boot_no == 1,
 		.is_rejoining = shard->join == SUPERBLOCK_REJOINING,
-		.is_forgetful = shard->join == SUPERBLOCK_FORGETFUL || rt->is_damaged,
+		.is_forgetful = is_forgetful(rt),
 		.term = shard->term,
 		.voted_for = shard->voted_for,
 		.history = rt->history,
@@ -210,19 +374,9 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 
 	if (core_init(rt->core_memory, &core, &rt->core) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_FOREIGN);
-	const struct cmdlog_base base =
-	    boot_base_of(rt->is_damaged ? &rt->repair.base : &shard->base);
-	const struct recover *recover = &rt->boot.recover;
-	if (base.meta.log_index != 0 && core_recover_base(rt->core, &base.meta) != TERN_OK)
-		return give_up(rt, RUNTIME_BOOT_CORRUPT);
-	for (uint64_t i = base.meta.log_index + 1; i <= recovery->last_index; i++) {
-		struct block_meta meta;
-		const bool has_meta = cmdlog_meta(rt->log, i, &meta);
-		INVARIANT(has_meta);
-		if (core_recover_block(rt->core, &meta, min_u64(i, recovery->commit_floor)) !=
-		    TERN_OK)
-			return give_up(rt, RUNTIME_BOOT_CORRUPT);
-	}
+	const enum runtime_boot fed = core_feed(rt);
+	if (fed != RUNTIME_BOOT_READY)
+		return give_up(rt, fed);
 	if (recover->is_restored) {
 		/* What the checkpoint covers was durable here: a log that does not hold its last
 		 * block has lost something. */
@@ -233,7 +387,7 @@ core_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 		core_note_checkpoint(rt->core, &recover->hdr.meta);
 	}
 	rt->commit_index = core_view(rt->core)->commit_index;
-	rt->persist_index = recovery->last_index;
+	rt->persist_index = rt->boot.last_index;
 	rt->link.cluster_id = rt->superblock.cluster_id;
 	rt->link.cluster_gen = rt->superblock.cluster_gen;
 	rt->link.boot_no = core.is_rejoining ? 0 : rt->superblock.boot_no;
@@ -381,7 +535,7 @@ repair_more(struct runtime *rt, bool has_ended)
 
 	boot->repaired_count += has_ended;
 	if (boot->repaired_count == boot->recent_count)
-		return core_begin(rt, &boot->recovery);
+		return records_begin(rt, &boot->recovery);
 	if (stripe_store_repair(rt->store, boot->recent[boot->repaired_count % STRIPE_GROUPS_MAX],
 				storage_user_make(USER_BOOT, 0, 0), rt->now_ns) != TERN_OK)
 		return give_up(rt, RUNTIME_BOOT_IO);
@@ -413,6 +567,8 @@ runtime_boot_turn(struct runtime *rt)
 		return scan_more(rt);
 	case BOOT_REPAIR:
 		return repair_more(rt, was_busy);
+	case BOOT_RECORDS:
+		return records_more(rt);
 	case BOOT_DONE:
 		break;
 	}

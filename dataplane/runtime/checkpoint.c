@@ -124,11 +124,11 @@ static void
 begin(struct runtime *rt, uint64_t log_index)
 {
 	struct checkpointer *c = &rt->checkpoint;
-	const struct shard_record *shard = &rt->superblock.shards[0];
 	struct cmdlog_base base;
 
 	const bool is_there = cmdlog_base_at(rt->log, log_index, &base);
 	INVARIANT(is_there && log_index <= rt->commit_index);
+	INVARIANT(rt->members.config_index <= log_index);
 	c->phase = CHECKPOINT_CHUNKS;
 	c->slot = checkpoint_spare_slot(rt);
 	if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_ONE_SLOT) != 0)
@@ -142,11 +142,11 @@ begin(struct runtime *rt, uint64_t log_index)
 		.meta = base.meta,
 		.page_end = base.page_end,
 		.block_time_ns = base.time_ns,
-		.voters = shard->voters,
-		.learners = shard->learners,
-		.config_index = shard->config_index,
-		.witness_id = shard->witness_id,
-		.witness_gen = shard->witness_gen,
+		.voters = rt->members.voters,
+		.learners = rt->members.learners,
+		.config_index = rt->members.config_index,
+		.witness_id = rt->members.witness_id,
+		.witness_gen = rt->members.witness_gen,
 	};
 	state_checkpoint_begin(rt->config.state, &c->hdr.state);
 	c->interval_pages = interval_pages_of(rt, c->hdr.state.logical_bytes);
@@ -169,7 +169,9 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 		INVARIANT(due <= log_index);
 		if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_BEHIND) == 0)
 			state_commit(state, due);
-		begin(rt, due);
+		/* A node that forgot may know the configuration of a later position only. */
+		if (rt->members.config_index <= due)
+			begin(rt, due);
 	}
 	if (log_index > state_committed_index(state))
 		state_commit(state, log_index);
@@ -465,7 +467,7 @@ overdue_turn(struct runtime *rt)
 
 	if (stats.used_pages <= stats.area_pages / 10 * 9 || log_index <= stats.base_index ||
 	    log_index <= rt->checkpoint.newest_index || rt->checkpoint.base_index != 0 ||
-	    transfer_is_active(rt) || source_is_serving(rt))
+	    transfer_is_active(rt) || source_is_serving(rt) || rt->members.config_index > log_index)
 		return false;
 	begin(rt, log_index);
 	return true;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/base/invariant.h"
+#include "dataplane/core/change.h"
 
 /* ---- answers ---- */
 
@@ -346,6 +347,77 @@ take_transfer(struct runtime *rt, uint32_t channel, const struct submit_request 
 						  : SUBMIT_REFUSED_BUSY);
 }
 
+static enum submit_change_refusal
+change_refusal(enum core_change change)
+{
+	switch (change) {
+	case CORE_CHANGE_IN_PROGRESS:
+		return SUBMIT_CHANGE_IN_PROGRESS;
+	case CORE_CHANGE_UNKNOWN:
+		return SUBMIT_CHANGE_UNKNOWN;
+	case CORE_CHANGE_NOTHING:
+		return SUBMIT_CHANGE_NOTHING;
+	case CORE_CHANGE_VOTERS:
+	case CORE_CHANGE_ALLOWED:
+	case CORE_CHANGE_NOT_MASTER:
+		break;
+	}
+	return SUBMIT_CHANGE_VOTER;
+}
+
+/* What the configuration would be. A voter is neither added nor removed here. */
+static struct membership
+change_wanted(const struct membership *now, const struct submit_request *request)
+{
+	const uint64_t bit = UINT64_C(1) << (request->node & 63u);
+	struct membership next = *now;
+
+	if (request->flags == SUBMIT_CHANGE_ADD_LEARNER) {
+		next.learners |= bit & ~now->voters;
+	} else {
+		next.learners &= ~bit;
+		next.voters &= ~bit;
+	}
+	return next;
+}
+
+/* Seals a CONFIG block and takes it at once: nothing can come between the judgement and it. */
+static void
+take_change(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	const struct membership before = core_view(rt->core)->members;
+	const struct membership next = change_wanted(&before, request);
+	const enum core_change change = core_judge_change(rt->core, &next);
+	struct submit_completion completion = { .tag = request->tag,
+						.outcome = SUBMIT_REFUSED_CHANGE,
+						.master_id = core_view(rt->core)->master_id };
+	uint8_t record[MEMBERSHIP_BYTES];
+	uint32_t slot;
+
+	if (change == CORE_CHANGE_NOT_MASTER) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_NOT_MASTER);
+		return;
+	}
+	if (change != CORE_CHANGE_ALLOWED)
+		completion.change = (uint16_t)change_refusal(change);
+	if (completion.change != 0) {
+		complete(rt, channel, &completion);
+		return;
+	}
+	membership_encode(record, &next, &before);
+	const enum tern_err err =
+	    cmdlog_append(rt->log, record, MEMBERSHIP_BYTES, &completion.log_index, &slot);
+	if (err != TERN_OK) {
+		refuse(rt, channel, request->tag,
+		       err == TERN_ERR_LOG_FULL ? SUBMIT_REFUSED_LOG_FULL : SUBMIT_REFUSED_BUSY);
+		return;
+	}
+	const enum tern_err sealed = dispatch_seal(rt, BLOCK_CONFIG);
+	INVARIANT(sealed == TERN_OK);
+	completion.outcome = SUBMIT_DONE;
+	complete(rt, channel, &completion);
+}
+
 /* Takes @requests_max requests, or as many more as fill the open block: a block that is closed
  * because a turn has its end, and not because nothing waits, costs as much as a full one. */
 static bool
@@ -376,6 +448,12 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
 				return taken != 0;
 			take_transfer(rt, number, request);
+			break;
+		case SUBMIT_CHANGE:
+			if (cmdlog_open_count(rt->log) != 0 &&
+			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+				return taken != 0;
+			take_change(rt, number, request);
 			break;
 		}
 		ring_consume(&channel->requests);

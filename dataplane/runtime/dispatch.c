@@ -24,14 +24,15 @@ uint64_t
 dispatch_common_index(const struct runtime *rt)
 {
 	const struct core_view *view = core_view(rt->core);
-	const uint32_t data_nodes = (uint32_t)__builtin_popcountll(rt->config.data_nodes);
 	uint64_t index = view->commit_index;
+	uint32_t at = 0;
 
 	/* A copy that ends with its process will ask for all of it again. */
 	if (view->is_volatile || view->role != CORE_MASTER)
 		return 0;
-	for (uint32_t i = 0; i < data_nodes; i++)
-		index = min_u64(index, view->peer_durable_index[i]);
+	for (uint64_t known = view->known_nodes; known != 0; known &= known - 1, at++)
+		if ((view->members.voters >> __builtin_ctzll(known) & 1) != 0)
+			index = min_u64(index, view->peer_durable_index[at]);
 	return index;
 }
 
@@ -57,6 +58,15 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 		return err;
 	rt->blocks_sealed++;
 	rt->has_worked = true;
+	struct membership next, preceding;
+	if (kind == BLOCK_CONFIG) {
+		const uint8_t *block = cmdlog_resident(rt->log, event.block.log_index);
+		INVARIANT(block != NULL && !rt->is_stepping);
+		const enum tern_err read = membership_of_block(block, &next, &preceding);
+		INVARIANT(read == TERN_OK);
+		event.next = &next;
+		event.before = &preceding;
+	}
 	if (is_barrier)
 		rt->is_barrier_wanted = false;
 	if (rt->is_stepping) {

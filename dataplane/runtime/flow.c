@@ -13,6 +13,7 @@ flow_slot(const struct runtime *rt, const struct core_view *view)
 		return UINT32_MAX;
 	for (uint32_t i = 0; i < rt->stream_count; i++)
 		if ((view->rset >> rt->stream_nodes[i] & 1) == 0 &&
+		    (view->members.voters >> rt->stream_nodes[i] & 1) != 0 &&
 		    stream_is_active(rt->streams[i]))
 			return i;
 	return UINT32_MAX;

@@ -91,8 +91,8 @@ room_for(const struct runtime *rt, uint32_t pages, uint64_t log_index)
 		   : 0;
 }
 
-static enum tern_err
-part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
+enum tern_err
+reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
 	  uint8_t *bytes, uint64_t user)
 {
 	const struct stripe_group_read read = {
@@ -133,7 +133,7 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 		const uint64_t first = window->last_index + (window->part_count != 0);
 		const uint64_t last = part_make(rt, first, room_for(rt, pages, first), &at, part);
 		if (last == 0 ||
-		    part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
+		    reader_part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
 			      storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 			break;
 		pages += part->pages;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "dataplane/stripe/store.h"
 
 #define RUNTIME_READER_WINDOWS 4u
 #define RUNTIME_READER_PARTS   4u
@@ -37,6 +38,10 @@ struct reader {
 /* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
 const uint8_t *
 reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
+/* Reads what the part names, of the group at @at: one completion for @user. */
+TERN_CHECKED enum tern_err
+reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
+		 uint8_t *bytes, uint64_t user);
 /* False: a block that the log still needs cannot be read. */
 bool
 reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, enum tern_err err);

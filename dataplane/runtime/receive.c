@@ -91,6 +91,14 @@ take_blocks(struct runtime *rt)
 			return;
 		}
 		assembly_take(rt->assembly);
+		struct membership next, preceding;
+		if (event.block.kind == BLOCK_CONFIG) {
+			/* cmdlog_accept has read it already. */
+			const enum tern_err read = membership_of_block(bytes, &next, &preceding);
+			INVARIANT(read == TERN_OK);
+			event.next = &next;
+			event.before = &preceding;
+		}
 		/* Verified, and of a fixed place in every block. */
 		if (bytes[PAGE_PAYLOAD_OFFSET + offsetof(struct block_hdr_le, class_)] ==
 		    COMMAND_MEMORY)

@@ -21,7 +21,7 @@
 static bool
 is_possible(const struct runtime *rt, const struct cmdlog_recovery *recovery)
 {
-	return !is_pow2_u64(rt->config.data_nodes) && !recovery->is_overwritten &&
+	return !is_pow2_u64(rt->superblock.shards[0].voters) && !recovery->is_overwritten &&
 	       !recovery->is_untrusted;
 }
 

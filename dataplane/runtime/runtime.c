@@ -341,6 +341,17 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 }
 
 static void
+fill_status_members(const struct runtime *rt, struct node_status *status)
+{
+	const struct membership *members = &core_view(rt->core)->members;
+
+	status->voters = members->voters;
+	status->learners = members->learners;
+	status->config_index = members->config_index;
+	status->witness_id = members->witness_id;
+}
+
+static void
 fill_status_ports(const struct runtime *rt, struct node_status *status)
 {
 	const struct net_port *data = &rt->link.data, *mgmt = &rt->link.mgmt;
@@ -379,6 +390,7 @@ publish_status(struct runtime *rt)
 	fill_status(rt, &status);
 	fill_status_transfer(rt, &status);
 	fill_status_pool(rt, &status.pool);
+	fill_status_members(rt, &status);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
 }
@@ -501,9 +513,13 @@ is_woken(const struct runtime *rt)
 	if (view->role != CORE_MASTER)
 		return view->master_id != 0 &&
 		       rt->now_ns - rt->mgmt_heard_ns[view->master_id] < window_ns;
-	for (uint32_t i = 0; i < rt->stream_count; i++)
-		if (rt->now_ns - rt->mgmt_heard_ns[rt->stream_nodes[i]] >= window_ns)
+	for (uint32_t i = 0; i < rt->stream_count; i++) {
+		const uint16_t node = rt->stream_nodes[i];
+		const bool is_member =
+		    ((view->members.voters | view->members.learners) >> node & 1) != 0;
+		if (is_member && rt->now_ns - rt->mgmt_heard_ns[node] >= window_ns)
 			return false;
+	}
 	return true;
 }
 

@@ -33,13 +33,15 @@ struct runtime; /* fields in runtime_internal.h */
 struct runtime_config {
 	uint64_t cluster_id; /* 0: whatever the superblock says */
 	uint16_t node_id, shard;
-	uint64_t data_nodes; /* mask; must equal the superblock's voters */
+	/* Mask of the data nodes that this one can reach, itself included. Which of them are voters
+	 * or learners say the superblock and the log. */
+	uint64_t data_nodes;
 	uint16_t witness_id;
 	uint32_t witness_gen;
 	struct core_timers timers;
 	bool solo_isolated_stop;
 	uint32_t min_copies;
-	uint32_t core_bugs; /* tests only */
+	uint32_t core_bugs, member_bugs; /* tests only */
 	uint64_t prng_seed;
 	/* The log device forgets when the process ends (superblocks do not): see core.h. Equal on
 	 * all data nodes. Commands of class durable are refused then. */

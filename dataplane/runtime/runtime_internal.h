@@ -63,6 +63,7 @@ struct boot {
 		BOOT_CHECKPOINT,
 		BOOT_SCAN,
 		BOOT_REPAIR,
+		BOOT_RECORDS,
 		BOOT_DONE
 	} phase;
 	enum stripe_start store;
@@ -82,6 +83,11 @@ struct boot {
 	bool is_recent_whole[STRIPE_GROUPS_MAX];
 	uint64_t recent_count, repaired_count;
 	struct cmdlog_recovery recovery;
+	/* BOOT_RECORDS: of the recovered log; its newest configuration, and the one before that,
+	 * which is committed. */
+	uint64_t next_index, last_index, commit_floor;
+	struct membership newest, committed;
+	bool has_record, has_members;
 	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
 	enum runtime_boot verdict; /* 0: not yet known */
 };
@@ -103,6 +109,7 @@ struct stages {
 struct runtime {
 	struct runtime_config config;
 	struct superblock superblock;
+	struct membership members; /* the configuration at applied_index */
 	struct link link;
 	struct core *core;
 	void *core_memory;
@@ -216,6 +223,9 @@ bool boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t 
 /* What was read is not right: reads it again in another way. False: all ways were tried. */
 bool boot_read_again(struct runtime *rt);
 struct cmdlog_base boot_base_of(const struct superblock_base *base);
+/* A node may be none of the voters, but its node file has to name them, and the witness. */
+bool
+boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id, uint32_t witness_gen);
 void boot_on_completion(struct runtime *rt, enum tern_err err);
 
 /* ---- recover.c ---- */

@@ -2,6 +2,7 @@
 #include "dataplane/runtime/runtime_internal.h"
 
 #include "dataplane/base/invariant.h"
+#include "dataplane/core/change.h"
 
 /* Blocks went to a peer that had none for a while and may sleep: frames of the data port would wait
  * for the end of that sleep, so the last heartbeat is repeated where it ends it. To the peer it is
@@ -21,13 +22,14 @@ send_stream(struct runtime *rt, uint32_t slot)
 {
 	const struct core_view *view = core_view(rt->core);
 	struct stream *stream = rt->streams[slot];
+	const uint64_t end_index = core_stream_index(rt->core, rt->stream_nodes[slot]);
 	struct stream_want want;
 	bool has_any = false;
 
 	for (uint32_t i = 0; i < RUNTIME_TX_FRAMES_MAX; i++) {
 		struct net_frame frame;
 
-		if (!stream_next(stream, view->last_index, rt->now_ns, &want))
+		if (!stream_next(stream, end_index, rt->now_ns, &want))
 			break;
 		const uint8_t *block =
 		    reader_block(rt, &rt->stream_readers[slot], slot, want.log_index);

@@ -84,6 +84,9 @@ struct node_status {
 	uint64_t transfers_refused, transfer_parts_found, transfer_parts_bad,
 	    transfer_parts_sent; /* since the start */
 	uint64_t term, rset;
+	/* The effective configuration; committed once commit_index has reached config_index. */
+	uint64_t voters, learners, config_index;
+	uint16_t witness_id;
 	uint32_t epoch, copies;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
 	    applied_index;

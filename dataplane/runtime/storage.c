@@ -73,6 +73,26 @@ storage_meta(struct runtime *rt, const struct core_effect *effect)
 	meta->count++;
 }
 
+/* A configuration goes to the superblock when it is committed and durable in this log, so that a
+ * start whose log begins behind it knows it. A log that ends with its process begins anew, and with
+ * it what the cluster was born with. */
+static void
+members_keep(struct runtime *rt)
+{
+	struct shard_record *shard = &rt->superblock.shards[0];
+
+	if (rt->members.config_index <= shard->config_index || rt->config.is_log_volatile ||
+	    rt->members.config_index > cmdlog_stats(rt->log).durable_index ||
+	    (rt->config.member_bugs & CORE_MEMBER_BUG_FORGOTTEN) != 0)
+		return;
+	shard->voters = rt->members.voters;
+	shard->learners = rt->members.learners;
+	shard->witness_id = rt->members.witness_id;
+	shard->witness_gen = rt->members.witness_gen;
+	shard->config_index = rt->members.config_index;
+	rt->checkpoint.is_dirty = true;
+}
+
 static bool
 meta_start(struct runtime *rt)
 {
@@ -202,6 +222,7 @@ group_note_time(struct runtime *rt, uint32_t begin_ns)
 bool
 storage_turn(struct runtime *rt)
 {
+	members_keep(rt);
 	bool has_any = meta_start(rt);
 
 	has_any |= groups_start(rt);

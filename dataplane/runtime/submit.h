@@ -36,7 +36,13 @@ enum submit_kind {
 	 * before it was answered. */
 	SUBMIT_READ,
 	SUBMIT_TRANSFER, /* hand mastership to node: DONE when the hand-over has begun */
+	/* Change the configuration: DONE when it stands in the log, at log_index. It is done when a
+	 * configuration of that index or a later one is committed; a change that was rolled back
+	 * with the master that began it never is. */
+	SUBMIT_CHANGE,
 };
+
+enum submit_change { SUBMIT_CHANGE_ADD_LEARNER = 1, SUBMIT_CHANGE_REMOVE };
 
 /* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
  * how large the blocks are that they measure. */
@@ -46,8 +52,8 @@ struct submit_request {
 	uint64_t tag; /* the front end's, returned in the completion */
 	uint32_t kind;
 	uint32_t command_bytes; /* WRITE: that many bytes follow this header */
-	uint16_t node;          /* TRANSFER */
-	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK */
+	uint16_t node;          /* TRANSFER, CHANGE */
+	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change */
 	uint16_t reserved[2];
 };
 
@@ -58,8 +64,16 @@ enum submit_outcome {
 	SUBMIT_REFUSED_TOO_LARGE,
 	SUBMIT_REFUSED_BUSY, /* a bounded queue is full: try again later */
 	SUBMIT_REFUSED_MALFORMED,
-	SUBMIT_REFUSED_CLASS, /* the command's class cannot be met here */
+	SUBMIT_REFUSED_CLASS,  /* the command's class cannot be met here */
+	SUBMIT_REFUSED_CHANGE, /* change says why */
 	SUBMIT_UNKNOWN,
+};
+
+enum submit_change_refusal {
+	SUBMIT_CHANGE_IN_PROGRESS = 1, /* an earlier one has not committed */
+	SUBMIT_CHANGE_UNKNOWN,         /* the master's node file does not name the node */
+	SUBMIT_CHANGE_NOTHING,         /* it is so already */
+	SUBMIT_CHANGE_VOTER,           /* the node is a voter: not offered */
 };
 
 struct submit_completion {
@@ -69,8 +83,8 @@ struct submit_completion {
 	uint16_t copies; /* DONE, WRITE: copies that its class counted */
 	uint64_t term, log_index;
 	uint32_t slot;
-	uint16_t class_; /* DONE, WRITE: enum command_class, what is met */
-	uint16_t reserved;
+	uint16_t class_;    /* DONE, WRITE: enum command_class, what is met */
+	uint16_t change;    /* REFUSED_CHANGE: enum submit_change_refusal */
 	struct reply reply; /* WRITE, DONE. With data: reply.bytes bytes follow this structure */
 };
 

@@ -273,7 +273,9 @@ take_header(struct runtime *rt)
 		part_bad(rt);
 		return;
 	}
+	/* It would not start with voters that it does not know. */
 	if (storage_blob_end(rt, checkpoint_pages(hdr->stream_bytes)) > rt->checkpoint.slot_pages ||
+	    !boot_knows(rt, hdr->voters, hdr->witness_id, hdr->witness_gen) ||
 	    hdr->machine_version > CMDLOG_MACHINE_VERSION ||
 	    !state_restore_fits(rt->config.state, &hdr->state)) {
 		t->refused_index = t->meta.log_index;
@@ -402,6 +404,20 @@ tail_turn(struct runtime *rt)
 	return true;
 }
 
+/* The CONFIG blocks up to there are not in the log any more. What a node that forgot knows already
+ * may be later. */
+static void
+name_members(struct shard_record *shard, const struct checkpoint_hdr *hdr)
+{
+	if (hdr->config_index < shard->config_index)
+		return;
+	shard->config_index = hdr->config_index;
+	shard->voters = hdr->voters;
+	shard->learners = hdr->learners;
+	shard->witness_id = hdr->witness_id;
+	shard->witness_gen = hdr->witness_gen;
+}
+
 void
 transfer_name(struct runtime *rt)
 {
@@ -418,6 +434,7 @@ transfer_name(struct runtime *rt)
 		.epoch = hdr->meta.epoch,
 		.chain = hdr->meta.chain,
 	};
+	name_members(shard, hdr);
 	/* Nothing that was ever written lies there. */
 	shard->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
 	if (rt->is_damaged)

@@ -14,11 +14,13 @@ witness_node_init(struct witness_node *node, const struct witness_node_config *c
 		.node_id = reg->witness_id,
 		.is_witness = true,
 		.data_nodes = config->data_nodes,
+		.known_nodes = config->known_nodes,
 		.witness_id = reg->witness_id,
 		.witness_gen = reg->witness_gen,
 		.timers = config->timers,
 		.prng_seed = config->prng_seed,
 		.bugs = config->core_bugs,
+		.member_bugs = config->member_bugs,
 		.now_ns = config->clock.ops->monotonic_ns(config->clock.clock),
 		.boot_no = reg->boot_no,
 		.is_first_boot = config->is_first_boot,
@@ -38,7 +40,7 @@ witness_node_init(struct witness_node *node, const struct witness_node_config *c
 		.boot_no = reg->boot_no,
 		.node_id = reg->witness_id,
 		.shard = reg->shard,
-		.peers = config->data_nodes,
+		.peers = config->data_nodes | config->known_nodes,
 		.mgmt = config->mgmt_net,
 	};
 	return core_init(core_memory, &core, &node->core);

@@ -19,9 +19,10 @@
 struct witness_node_config {
 	struct witness_register reg; /* boot_no already counted up and stored */
 	bool is_first_boot, is_amnesiac;
-	uint64_t data_nodes; /* mask */
+	uint64_t data_nodes;  /* voters at birth: mask */
+	uint64_t known_nodes; /* data nodes that it can reach; 0: those */
 	struct core_timers timers;
-	uint32_t core_bugs; /* tests only */
+	uint32_t core_bugs, member_bugs; /* tests only */
 	uint64_t prng_seed;
 	struct net_port mgmt_net;
 	struct clock_port clock;

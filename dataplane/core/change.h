@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of the configuration (protocol section 12), as whoever seals blocks has to know them: may
+ * one begin, and what may its nodes be sent. Thread: as in core.h.
+ */
+#ifndef TERN_CORE_CHANGE_H
+#define TERN_CORE_CHANGE_H
+
+#include "dataplane/core/core.h"
+
+enum core_change {
+	CORE_CHANGE_ALLOWED = 0,
+	CORE_CHANGE_NOT_MASTER,  /* or one whose first barrier has not committed, or that hands over
+				  */
+	CORE_CHANGE_IN_PROGRESS, /* an earlier change has not committed */
+	CORE_CHANGE_UNKNOWN,     /* names a node that this one does not know how to reach */
+	CORE_CHANGE_NOTHING,     /* it is so already */
+	CORE_CHANGE_VOTERS,      /* voters or witness: not offered */
+};
+/* Whether the master may append a CONFIG block with @next now (protocol section 12). The block is
+ * to be sealed and reported as APPENDED before any other event. */
+enum core_change core_judge_change(const struct core *core, const struct membership *next);
+
+/* Master: up to which block @node is sent the log. A node that the configuration does not name as a
+ * voter is sent committed blocks only. */
+uint64_t core_stream_index(const struct core *core, uint16_t node);
+
+#endif

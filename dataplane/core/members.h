@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What members.c offers the other files of the core: the configuration, and who is what by it. */
+#ifndef TERN_CORE_MEMBERS_H
+#define TERN_CORE_MEMBERS_H
+
+#include "dataplane/core/core_internal.h"
+
+static inline bool
+core_has_member_bug(const struct core *core, enum core_member_bug bug)
+{
+	return (core->config.member_bugs & (uint32_t)bug) != 0;
+}
+
+void members_begin(struct core *core);
+/* The last block of the log is a CONFIG block that says this. MALFORMED: it does not follow. */
+TERN_CHECKED enum tern_err
+members_check(const struct core *core, const struct block_meta *block,
+	      const struct membership *next, const struct membership *before);
+void
+members_take(struct core *core, const struct membership *next, const struct membership *before);
+/* The log will end at @keep_index; commit_index has risen. */
+void members_cut(struct core *core, uint64_t keep_index);
+void members_commit(struct core *core);
+static inline bool
+core_is_voter(const struct core *core, uint16_t node_id)
+{
+	return (core->members.voters & core_bit(node_id)) != 0;
+}
+/* A data node that the master sends its log to. */
+static inline bool
+core_is_replica(const struct core *core, uint16_t node_id)
+{
+	return ((core->members.voters | core->members.learners) & core_bit(node_id)) != 0;
+}
+/* A node that the master talks to. */
+static inline bool
+core_is_member(const struct core *core, const struct core_peer *peer)
+{
+	return peer->is_witness ? peer->id == core->members.witness_id
+				: core_is_replica(core, peer->id);
+}
+
+#endif
