@@ -56,8 +56,9 @@ static const char *const usage_text =
     "  --twice[=N]       run each (N-th) seed twice; the traces must be equal\n"
     "  --bug NAME        drop a rule: P1 P2 P3 P5 P6 P10 P12 READ LOG BOOT\n"
     "                    ROLLBACK SOLO VOLATILE ARRIVAL EARLY P4 VOTE CUT P15 FLOOR\n"
-    "                    FLUSH REPLY TWICE FRAGMENT SLOT BEHIND\n"
-    "  --topology T      2+w (default), 3 or 1 data nodes\n"
+    "                    FLUSH REPLY TWICE FRAGMENT SLOT BEHIND AHEAD\n"
+    "                    LEARNER CONFIG\n"
+    "  --topology T      2+w (default), 3 or 1 data nodes, or 2+w+1: one that comes and goes\n"
     "  --ec              nodes have several devices, of which some fail for good\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --beyond          devices forget or misplace what was acknowledged, unseen by checksums\n"
@@ -375,7 +376,8 @@ main(int argc, char **argv)
 		return totals.failed != 0 && totals.failed == totals.expected ? 0 : 1;
 	}
 	if (totals.seeds >= MUST_SEEDS && totals.failed == 0 && missing != 0 &&
-	    args.options.bugs == 0 && !args.options.is_lying_disk && !args.options.is_beyond)
+	    args.options.bugs == 0 && args.options.member_bugs == 0 &&
+	    !args.options.is_lying_disk && !args.options.is_beyond)
 		return 1;
 	return totals.failed != 0 || is_stopped ? 1 : 0;
 }

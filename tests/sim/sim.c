@@ -124,6 +124,9 @@ event_run(struct sim *sim, const struct sim_event *event)
 		sim_phase_turn(sim);
 		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_PHASE, 0, 0);
 		break;
+	case SIM_EVENT_MEMBER:
+		sim_member_operate(sim);
+		break;
 	}
 }
 
@@ -138,6 +141,7 @@ world_create(struct sim *sim)
 	sim_check_create(sim);
 	sim_memory_create(sim);
 	sim_stale_create(sim);
+	sim_member_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

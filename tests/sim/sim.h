@@ -25,6 +25,7 @@
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_options.h"
 #include "tests/sim/sim_stale.h"
@@ -55,6 +56,7 @@ enum sim_event_kind {
 	SIM_EVENT_HEAL,     /* token: episode that ends */
 	SIM_EVENT_REPEAT,   /* token: of sim_hazard.c */
 	SIM_EVENT_PHASE,    /* look whether the phase is over */
+	SIM_EVENT_MEMBER,   /* the operator of sim_member.c comes by */
 };
 
 struct sim_event {
@@ -199,6 +201,8 @@ void sim_client_drain(struct sim *sim);
 void sim_client_resume(struct sim *sim);
 bool sim_client_is_idle(const struct sim *sim);
 void sim_client_switchover(struct sim *sim, struct sim_node *node, uint16_t to);
+void
+sim_client_change(struct sim *sim, struct sim_node *node, const struct submit_request *request);
 /* True if what was answered in class memory as block @log_index is not what was committed. */
 bool sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain);
 /* Acknowledged writes are there, refused ones are not, counters are exact; needs an idle client. */
@@ -236,6 +240,7 @@ struct sim {
 	struct sim_client *client;
 	struct sim_check *check;
 	struct sim_memory *memory;
+	struct sim_member *member;
 	struct sim_stale *stale;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;
@@ -265,6 +270,12 @@ static inline void
 sim_count(struct sim *sim, enum sim_count_kind kind)
 {
 	sim->counts.of[kind]++;
+}
+
+static inline uint32_t
+sim_bits(uint64_t mask)
+{
+	return (uint32_t)__builtin_popcountll(mask);
 }
 
 /* True with a probability of @ppm in a million. */

@@ -148,13 +148,16 @@ check_new_blocks(struct sim_node *node, uint64_t from)
 
 /* An odd number of copies: a majority of them, this node's own among them or not. */
 static void
-check_majority(struct sim_node *node, const struct block_meta *meta)
+check_majority(struct sim_node *node, const struct block_meta *meta, uint64_t voters)
 {
 	struct sim *sim = node->sim;
+	const uint32_t count = sim_bits(voters);
 	uint32_t copies = 0;
 
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *data = &sim->nodes[i];
+		if ((voters >> data->id & 1) == 0)
+			continue;
 		const uint64_t durable =
 		    data == node ? data->view.durable_index : data->durable.log_index;
 		const uint64_t term =
@@ -163,20 +166,24 @@ check_majority(struct sim_node *node, const struct block_meta *meta)
 			  (data->durable_lost.log_index >= meta->log_index &&
 			   data->durable_lost.term >= meta->term);
 	}
-	if (copies < sim->data_count / 2 + 1)
+	if (copies < count / 2 + 1)
 		sim_fail(sim, "I5", "node %u committed %llu of (%llu,%u), durable on %u of %u",
 			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, copies,
-			 sim->data_count);
+			 count);
 }
 
 /* Two copies: both, or this one and a witness that keeps the other one out. */
 static void
-check_pair(struct sim_node *node, const struct block_meta *meta)
+check_pair(struct sim_node *node, const struct block_meta *meta, uint64_t voters)
 {
 	struct sim *sim = node->sim;
-	const struct sim_node *peer = &sim->nodes[1 - node->index];
+	const uint64_t others = voters & ~(UINT64_C(1) << node->id);
+	const struct sim_node *peer = &sim->nodes[__builtin_ctzll(others) - 1];
 	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
 
+	if (sim_bits(others) != 1)
+		sim_fail(sim, "I5", "node %u committed %llu, and is no voter", node->id,
+			 llu(meta->log_index));
 	if (node->view.durable_index < meta->log_index)
 		sim_fail(sim, "I5", "node %u committed %llu, durable here only to %llu", node->id,
 			 llu(meta->log_index), llu(node->view.durable_index));
@@ -205,10 +212,11 @@ check_commit_basis(struct sim_node *node, const struct block_meta *meta)
 		sim_fail(sim, "P12", "node %u in (%llu,%u) counted block %llu of (%llu,%u)",
 			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
 			 llu(meta->term), meta->epoch);
-	if (sim->data_count % 2 != 0)
-		check_majority(node, meta);
+	const uint64_t voters = node->view.members.voters;
+	if (sim_bits(voters) % 2 != 0)
+		check_majority(node, meta, voters);
 	else
-		check_pair(node, meta);
+		check_pair(node, meta, voters);
 }
 
 /* ---- I3, I4, I9 ---- */
@@ -409,6 +417,7 @@ sim_check_turn(struct sim_node *node)
 	if (is_cut)
 		sim_disk_cut(&node->disk);
 	check_state(node);
+	sim_member_turn(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
 	sim_memory_turn(node);
 	sim_stale_turn(node);
 	count_view(node);
@@ -473,6 +482,7 @@ sim_check_ready(struct sim_node *node)
 	check_new_blocks(node, runtime_base_index(node->runtime) + 1);
 	check_commits(node, runtime_base_index(node->runtime) + 1);
 	node->durable = meta_at(node, view->durable_index);
+	sim_member_ready(node);
 }
 
 /* ---- I6, and the witness's half of I10 ---- */
@@ -500,6 +510,8 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 		return;
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct block_meta *durable = &sim->nodes[i].durable;
+		if ((sim_voters(sim) >> sim->nodes[i].id & 1) == 0)
+			continue;
 		/* Whoever registered may have forgotten since: then nobody is electable. */
 		if (sim->nodes[i].is_log_volatile || sim->nodes[i].has_lost_storage)
 			return;
@@ -521,6 +533,8 @@ sim_check_is_converged(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
+		if (!sim_is_member(sim, node))
+			continue;
 		if (node->life != SIM_NODE_UP ||
 		    node->view.commit_index != sim->check->commit_max ||
 		    node->view.last_index != node->view.commit_index ||
@@ -536,6 +550,8 @@ sim_check_final(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		struct sim_node *node = &sim->nodes[i];
+		if (!sim_is_member(sim, node))
+			continue;
 		check_commits(node, runtime_base_index(node->runtime) + 1);
 		state_read_begin(node->reader);
 		const uint64_t scanned = state_hash_scan(node->reader);
@@ -564,10 +580,11 @@ sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
 		if (node->life != SIM_NODE_UP || node->view.is_forgetful ||
-		    node->view.is_rejoining || node == without)
+		    node->view.is_rejoining || node == without ||
+		    (sim_voters(sim) >> node->id & 1) == 0)
 			continue;
 		whole++;
-		if (sim->data_count == 2 &&
+		if (sim_bits(sim_voters(sim)) == 2 &&
 		    (is_position_before(reg->last_term, reg->last_epoch, node->view.last_term,
 					node->view.last_epoch) ||
 		     (!is_position_before(node->view.last_term, node->view.last_epoch,
@@ -575,7 +592,7 @@ sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 		      (reg->last_term == 0 || (reg->rset >> node->id & 1) != 0))))
 			return true;
 	}
-	return whole >= sim->data_count / 2 + 1;
+	return whole >= sim_bits(sim_voters(sim)) / 2 + 1;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define TRANSFER_SLOT (NO_SLOT - 1)
+#define CHANGE_SLOT   (NO_SLOT - 2)
 
 static uint64_t
 pause_ns(struct sim *sim)
@@ -227,7 +228,9 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 		sim_fail(sim, "submit", "node %u answered a request that is not open (tag %llx)",
 			 node->id, (unsigned long long)completion->tag);
 	entry->is_used = false;
-	if (entry->slot == TRANSFER_SLOT)
+	if (entry->slot == CHANGE_SLOT)
+		sim_member_answered(sim, &entry->change, completion);
+	if (entry->slot == TRANSFER_SLOT || entry->slot == CHANGE_SLOT)
 		return;
 	if (completion->outcome == SUBMIT_DONE &&
 	    (op_is_read(entry->op_kind) || completion->class_ == COMMAND_DURABLE))
@@ -287,7 +290,7 @@ sim_client_crash(struct sim_node *node)
 		if (!entry->is_used)
 			continue;
 		entry->is_used = false;
-		if (entry->slot == TRANSFER_SLOT)
+		if (entry->slot == TRANSFER_SLOT || entry->slot == CHANGE_SLOT)
 			continue;
 		struct slot *slot = &sim->client->slots[entry->slot];
 		if (!slot->is_busy || slot->serial != entry->serial || !slot->is_sent)
@@ -307,6 +310,17 @@ sim_client_switchover(struct sim *sim, struct sim_node *node, uint16_t to)
 
 	if (submit(sim, node, &request, &entry))
 		entry->slot = TRANSFER_SLOT;
+}
+
+void
+sim_client_change(struct sim *sim, struct sim_node *node, const struct submit_request *request)
+{
+	struct entry *entry;
+
+	if (!submit(sim, node, request, &entry))
+		return;
+	entry->slot = CHANGE_SLOT;
+	entry->change = *request;
 }
 
 /* ---- phases ---- */

@@ -95,6 +95,7 @@ struct entry { /* one request with one node */
 	uint64_t serial, seq, op;
 	enum op_kind op_kind;
 	uint32_t session;
+	struct submit_request change; /* of CHANGE_SLOT */
 };
 
 struct sim_client {

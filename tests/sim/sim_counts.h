@@ -7,11 +7,12 @@
 
 #include <stdint.h>
 
-#define ON_2W   1u
-#define ON_1    4u
-#define ON_MANY 3u
-#define ON_3    2u
-#define ON_ALL  7u
+#define ON_2W    1u
+#define ON_1     4u
+#define ON_MANY  3u
+#define ON_3     2u
+#define ON_ALL   7u
+#define ON_GUEST 8u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -139,6 +140,12 @@
 	X(log_laps, ON_ALL)                   \
 	X(rivals, ON_3)                       \
 	X(late_blocks, ON_3)                  \
+	X(changes_asked, ON_GUEST)            \
+	X(changes_refused, ON_GUEST)          \
+	X(changes_begun, ON_GUEST)            \
+	X(changes_committed, ON_GUEST)        \
+	X(changed_boots, ON_GUEST)            \
+	X(learners, ON_GUEST)                 \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

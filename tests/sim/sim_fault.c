@@ -413,7 +413,8 @@ have_tails(const struct sim *sim, uint32_t node)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct core_view *view = &sim->nodes[i].view;
-		if (i != node && view->durable_index >= view->last_index)
+		if (i != node && (sim_voters(sim) >> sim->nodes[i].id & 1) != 0 &&
+		    view->durable_index >= view->last_index)
 			return false;
 	}
 	return true;

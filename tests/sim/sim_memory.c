@@ -50,7 +50,7 @@ bool
 sim_memory_is_fault(const struct sim *sim, uint32_t class_)
 {
 	if (class_ == SIM_FAULT_LOSE_MASTER || class_ == SIM_FAULT_DISK_SLOW)
-		return sim->data_count != 2;
+		return sim_bits(sim_birth_voters(sim)) != 2;
 	return class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_HAZARD_WALL_STEP &&
 	       class_ != SIM_HAZARD_CLOCK_DRIFT;
 }
@@ -103,7 +103,8 @@ look(struct sim *sim, struct branch *branch, uint64_t log_index)
 	uint32_t copies = 0;
 
 	for (uint32_t i = 0; i < sim->data_count; i++)
-		copies += sim_memory_holds(&sim->nodes[i], log_index, branch->chain);
+		copies += (sim_voters(sim) >> sim->nodes[i].id & 1) != 0 &&
+			  sim_memory_holds(&sim->nodes[i], log_index, branch->chain);
 	if (copies < COUNTED)
 		return;
 	branch->is_safe = true;

@@ -61,7 +61,7 @@ birth_superblock(struct sim_node *node, enum superblock_join join)
 
 	superblock.shards[0] = (struct shard_record){
 		.join = join,
-		.voters = sim_data_mask(node->sim),
+		.voters = sim_birth_voters(node->sim),
 		.witness_id = sim_witness_id(node->sim),
 		.witness_gen = WITNESS_GEN,
 	};
@@ -139,9 +139,11 @@ start_witness(struct sim_node *node)
 	const struct witness_node_config config = {
 		.reg = *reg,
 		.is_first_boot = reg->boot_no == 1,
-		.data_nodes = sim_data_mask(sim),
+		.data_nodes = sim_birth_voters(sim),
+		.known_nodes = sim_data_mask(sim),
 		.timers = sim->swarm.timers,
 		.core_bugs = sim->options.bugs,
+		.member_bugs = sim->options.member_bugs,
 		.prng_seed = prng_next(&sim->prng),
 		.mgmt_net = { &sim_net_ops, &node->ports[1] },
 		.clock = { &sim_clock_ops, node },
@@ -209,6 +211,7 @@ config_of(struct sim_node *node)
 		.solo_isolated_stop = swarm->solo_isolated_stop,
 		.min_copies = 1,
 		.core_bugs = sim->options.bugs,
+		.member_bugs = sim->options.member_bugs,
 		.prng_seed = prng_next(&sim->prng),
 		.is_log_volatile = node->is_log_volatile,
 		.data_net = { &sim_net_ops, &node->ports[0] },

@@ -27,12 +27,17 @@ static const struct {
 	{ "SLOT", CORE_BUG_CHECKPOINT_ONE_SLOT }, { "BEHIND", CORE_BUG_CHECKPOINT_BEHIND },
 	{ "TAIL", CORE_BUG_INSTALL_OVER_TAIL },   { "NAMED", CORE_BUG_INSTALL_EARLY },
 	{ "CHUNK", CORE_BUG_INSTALL_UNCHECKED },  { "REJOIN", CORE_BUG_REJOIN_VOTES },
+}, member_bugs[] = {
+	{ "AHEAD", CORE_MEMBER_BUG_AHEAD },
+	{ "LEARNER", CORE_MEMBER_BUG_COUNTS },
+	{ "CONFIG", CORE_MEMBER_BUG_FORGOTTEN },
 };
 
 static const char *const topologies[] = {
 	[SIM_TOPOLOGY_2W] = "2+w",
 	[SIM_TOPOLOGY_3] = "3",
 	[SIM_TOPOLOGY_1] = "1",
+	[SIM_TOPOLOGY_2W_GUEST] = "2+w+1",
 };
 
 static const char *const classes[SIM_CLASSES] = {
@@ -82,6 +87,12 @@ sim_options_bug(struct sim_options *options, const char *text)
 	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
 		if (strcmp(bugs[i].name, text) == 0) {
 			options->bugs |= bugs[i].bug;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < sizeof(member_bugs) / sizeof(member_bugs[0]); i++) {
+		if (strcmp(member_bugs[i].name, text) == 0) {
+			options->member_bugs |= member_bugs[i].bug;
 			return true;
 		}
 	}
@@ -193,6 +204,9 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++)
 		if ((options->bugs & bugs[i].bug) != 0)
 			fprintf(to, " --bug %s", bugs[i].name);
+	for (size_t i = 0; i < sizeof(member_bugs) / sizeof(member_bugs[0]); i++)
+		if ((options->member_bugs & member_bugs[i].bug) != 0)
+			fprintf(to, " --bug %s", member_bugs[i].name);
 	if (options->topology != SIM_TOPOLOGY_2W)
 		fprintf(to, " --topology %s", topologies[options->topology]);
 	if (options->is_beyond)

@@ -16,8 +16,9 @@
 
 #include "tests/sim/sim_kinds.h"
 
-/* Who there is. Three copies have a witness that only observes, if the seed says so. */
-enum sim_topology { SIM_TOPOLOGY_2W = 0, SIM_TOPOLOGY_3, SIM_TOPOLOGY_1 };
+/* Who there is. Three copies have a witness that only observes, if the seed says so. The guest is a
+ * third data node that the birth does not name: see sim_member.c. */
+enum sim_topology { SIM_TOPOLOGY_2W = 0, SIM_TOPOLOGY_3, SIM_TOPOLOGY_1, SIM_TOPOLOGY_2W_GUEST };
 
 #define SIM_EPISODES_MAX   256u /* numbers of scheduled episodes */
 #define SIM_EPISODE_ROUNDS 4u   /* number + 256: what followed it, and so on */
@@ -35,7 +36,8 @@ struct sim_limits {
 };
 
 struct sim_options {
-	uint32_t bugs; /* enum core_bug */
+	uint32_t bugs;        /* enum core_bug */
+	uint32_t member_bugs; /* enum core_member_bug */
 	enum sim_topology topology;
 	bool is_lying_disk, is_beyond, is_verbose;
 	bool has_columns; /* k + m devices a node */

@@ -70,6 +70,10 @@ draw_topology(struct sim *sim)
 	case SIM_TOPOLOGY_1:
 		sim->data_count = sim->node_count = 1;
 		break;
+	case SIM_TOPOLOGY_2W_GUEST:
+		sim->data_count = 3;
+		sim->node_count = 4;
+		break;
 	}
 }
 
@@ -302,10 +306,12 @@ is_whole(struct sim *sim)
 		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,
 		[SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
 		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,
+		[SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
 	};
 	const struct sim_node *master = sim_master(sim);
 
-	return master != NULL && master->view.mode == modes[sim->options.topology];
+	return master != NULL && master->view.mode == modes[sim->options.topology] &&
+	       sim_member_is_settled(sim);
 }
 
 static bool
@@ -338,7 +344,7 @@ one_fault(struct sim *sim)
 						      SIM_FAULT_CUT_PAIR, SIM_FAULT_ONE_WAY,
 						      SIM_FAULT_DISK_STUCK };
 	/* A hanging disk with the only longer log stops a pair, and must not stop three. */
-	const uint32_t count = sim->data_count > 2 ? 5 : 4;
+	const uint32_t count = sim_bits(sim_voters(sim)) > 2 ? 5 : 4;
 	const enum sim_fault_kind kind = kinds[prng_below(&sim->prng, count)];
 	const uint32_t nodes = kind == SIM_FAULT_DISK_STUCK ? sim->data_count : sim->node_count;
 
