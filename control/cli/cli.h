@@ -53,6 +53,7 @@ enum cli_option_id {
 	CLI_LOG,
 	CLI_EC,
 	CLI_FROM,
+	CLI_LEARNER,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -185,6 +186,8 @@ enum admin_exit verb_node_init(struct cli *cli);
 enum admin_exit verb_node_rejoin(struct cli *cli);
 enum admin_exit verb_config_check(struct cli *cli);
 enum admin_exit verb_cluster_switchover(struct cli *cli);
+enum admin_exit verb_cluster_add(struct cli *cli);
+enum admin_exit verb_cluster_remove(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);
 enum admin_exit verb_log_verify(struct cli *cli);
 enum admin_exit verb_log_divergent_list(struct cli *cli);

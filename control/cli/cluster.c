@@ -360,19 +360,74 @@ pool_warnings(const json_t *nodes, json_t *warnings)
 	}
 }
 
+/* Data nodes that may be voters: who does not answer is taken for one. */
 static uint32_t
 count_data(const json_t *nodes)
 {
 	uint32_t count = 0;
 
-	for (size_t i = 0; i < json_array_size(nodes); i++)
-		count += is_text(json_array_get(nodes, i), "kind", "data");
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		count += is_text(entry, "kind", "data") && !is_text(entry, "role", "spare") &&
+			 !is_text(entry, "role", "learner");
+	}
 	return count;
 }
 
 static bool
+has_name(const json_t *list, const char *name)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *here = json_string_value(json_array_get(list, i));
+		if (here && name && strcmp(here, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A node that was taken out is not told so: the master knows. */
+static void
+mark_removed(json_t *nodes, const json_t *master)
+{
+	const json_t *membership = json_object_get(master, "membership");
+
+	for (size_t i = 0; membership && i < json_array_size(nodes); i++) {
+		json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		if (!is_text(entry, "kind", "data") || is_text(entry, "mode", "DOWN") ||
+		    has_name(json_object_get(membership, "voters"), name) ||
+		    has_name(json_object_get(membership, "learners"), name))
+			continue;
+		(void)json_object_set_new(entry, "role", json_string("spare"));
+		(void)json_object_set_new(entry, "mode", json_string("SPARE"));
+	}
+}
+
+/* A learner that does not follow shows old state, and nobody else will say so. */
+static void
+learner_warnings(const json_t *nodes, json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		if (is_text(entry, "role", "learner") && !is_text(entry, "mode", "LEARNER"))
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf(
+				"%s, a learner, does not follow the master: it is cut off, "
+				"or fetches a checkpoint; `tern cluster remove %s` takes it "
+				"out",
+				name ? name : "?", name ? name : "?"));
+	}
+}
+
+/* Spare nodes and learners are not counted on. */
+static bool
 is_node_whole(const json_t *entry)
 {
+	if (is_text(entry, "role", "spare") || is_text(entry, "role", "learner"))
+		return !json_is_true(json_object_get(entry, "storage_failed")) &&
+		       !json_is_true(json_object_get(entry, "damaged"));
 	return !is_text(entry, "mode", "DOWN") && !is_text(entry, "mode", "CATCHUP") &&
 	       !json_is_true(json_object_get(entry, "storage_failed")) &&
 	       !json_is_true(json_object_get(entry, "damaged")) &&
@@ -383,9 +438,10 @@ is_node_whole(const json_t *entry)
 enum admin_exit
 cluster_judge(json_t *status)
 {
-	const json_t *nodes = json_object_get(status, "nodes");
+	json_t *nodes = json_object_get(status, "nodes");
 	const json_t *master = cluster_master(status);
 	json_t *warnings = limit_warnings(nodes);
+	mark_removed(nodes, master);
 	add_cluster_warnings(nodes, warnings);
 	mixed_warnings(nodes, warnings);
 	bool is_whole = json_array_size(warnings) == 0; /* limits, clusters, logs agree */
@@ -403,6 +459,7 @@ cluster_judge(json_t *status)
 		health = ADMIN_EXIT_OK;
 	alarm_warnings(nodes, warnings);
 	pool_warnings(nodes, warnings);
+	learner_warnings(nodes, warnings);
 	if (is_alone)
 		(void)json_array_append_new(
 		    warnings,

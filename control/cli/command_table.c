@@ -13,8 +13,9 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_TIMEOUT] = { "timeout", 0, "TIME", "how long to wait, such as \"500ms\" or \"30s\"",
 			  NULL },
 	[CLI_TOPOLOGY] = { "topology", 0, "NAME",
-			   "2+w (default), 3, 3+w: three copies, or 1: no redundancy",
-			   "2+w 3 3+w 1" },
+			   "2+w (default), 3, 3+w: three copies, 1: no redundancy, or 2+w+1: "
+			   "a spare node besides",
+			   "2+w 3 3+w 1 2+w+1" },
 	[CLI_NET] = { "net", 0, "NAME",
 		      "memif: shared-memory ports between processes; veth, veth-xdp: a network "
 		      "namespace a node (root)",
@@ -62,6 +63,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 		     "1+0 1+1 2+1 4+2 8+3" },
 	[CLI_FROM] = { "from", 0, "LIST", "the backup's directories, by commas, in any order",
 		       NULL },
+	[CLI_LEARNER] = { "learner", 0, NULL, "an asynchronous replica: never counted, no vote",
+			  NULL },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -136,6 +139,24 @@ const struct cli_command cli_commands[] = {
 	  { { "TO", true, "name of the data node that is to be master" } },
 	  WHERE,
 	  verb_cluster_switchover },
+	{ "cluster add",
+	  "take a spare node into the cluster as a learner",
+	  "A learner follows the master with what is committed, answers READONLY reads with the "
+	  "age "
+	  "of what it shows, and is neither counted nor elected. NODE stands in the node files as "
+	  "a "
+	  "spare node and runs. Waits for the commit of the new configuration, not for the learner "
+	  "to catch up. Exit code 5: refused, and why; 6: begun, its commit not seen.",
+	  { { "NODE", false, "name of the data node" } },
+	  WHERE | CLI_BIT(CLI_LEARNER),
+	  verb_cluster_add },
+	{ "cluster remove",
+	  "take a learner out of the cluster",
+	  "It is sent nothing any more and stays as it is, a spare node. Voters are refused with "
+	  "exit code 5; 6: begun, its commit not seen.",
+	  { { "NODE", false, "name of the data node" } },
+	  WHERE,
+	  verb_cluster_remove },
 	{ "log status",
 	  "show the log of every data node",
 	  "Indexes, use of the log area, chain.",
@@ -202,7 +223,8 @@ const struct cli_command cli_commands[] = {
 	  verb_backup_restore },
 	{ "dev up",
 	  "start a whole cluster on this machine",
-	  "Nodes a, b (data) and w (witness), or a, b, c, or a alone, as processes of their own. "
+	  "Nodes a, b (data) and w (witness), or a, b, c, or a alone, as processes of their own; "
+	  "with 2+w+1 c is a spare node that waits for `tern cluster add`. "
 	  "Storage, ports and node "
 	  "files are made once and kept; what runs already is left alone. Waits until the cluster "
 	  "serves with both copies in sync. With --net veth every node has a network namespace "

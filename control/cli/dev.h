@@ -34,6 +34,7 @@ struct dev_node {
 	char name[NODE_CONFIG_NAME_MAX];
 	uint16_t id;
 	bool is_witness;
+	bool is_spare;       /* a data node that storage is not made with as a voter */
 	bool is_initialized; /* storage was created: never again */
 	uint16_t mgmt_port, resp_port, client_port;
 	struct process process;
@@ -51,6 +52,7 @@ struct dev {
 	uint32_t links; /* between any two data nodes; each is a network of its own */
 	bool is_ipv6;
 	uint32_t node_count, data_count; /* data nodes first; one more node: the witness */
+	uint32_t spare_count;            /* of the data nodes, the last ones */
 	struct dev_node nodes[DEV_NODES_MAX];
 	int lock_fd;
 };

@@ -104,6 +104,7 @@ load_node(const json_t *from, struct dev_node *node)
 
 	node->id = (uint16_t)get_u64(from, "id");
 	node->is_witness = json_is_true(json_object_get(from, "witness"));
+	node->is_spare = json_is_true(json_object_get(from, "spare"));
 	node->is_initialized = json_is_true(json_object_get(from, "initialized"));
 	node->mgmt_port = (uint16_t)get_u64(from, "mgmt_port");
 	node->resp_port = (uint16_t)get_u64(from, "resp_port");
@@ -121,7 +122,7 @@ dev_load(struct dev *dev)
 {
 	char path[NODE_CONFIG_PATH_MAX], text[32];
 
-	dev->data_count = 0;
+	dev->data_count = dev->spare_count = 0;
 	dev_path(dev, NULL, "cluster.json", path);
 	json_t *file = json_load_file(path, 0, NULL);
 	const json_t *nodes = json_object_get(file, "nodes");
@@ -135,6 +136,7 @@ dev_load(struct dev *dev)
 	for (uint32_t i = 0; i < dev->node_count && is_good; i++) {
 		is_good = load_node(json_array_get(nodes, i), &dev->nodes[i]);
 		dev->data_count += !dev->nodes[i].is_witness;
+		dev->spare_count += dev->nodes[i].is_spare;
 	}
 	if (is_good) {
 		dev->cluster_id = strtoull(text, NULL, 16);
@@ -172,12 +174,13 @@ dev_save(struct cli *cli, const struct dev *dev)
 		admin_hex64(node->process.boot_id, boot_id);
 		(void)json_array_append_new(
 		    nodes,
-		    json_pack("{s:s,s:i,s:b,s:b,s:i,s:i,s:i,s:i,s:I,s:s}", "name", node->name, "id",
-			      (int)node->id, "witness", (int)node->is_witness, "initialized",
-			      (int)node->is_initialized, "mgmt_port", (int)node->mgmt_port,
-			      "resp_port", (int)node->resp_port, "client_port",
-			      (int)node->client_port, "pid", (int)node->process.pid, "start_time",
-			      (json_int_t)node->process.start_time, "boot_id", boot_id));
+		    json_pack("{s:s,s:i,s:b,s:b,s:b,s:i,s:i,s:i,s:i,s:I,s:s}", "name", node->name,
+			      "id", (int)node->id, "witness", (int)node->is_witness, "spare",
+			      (int)node->is_spare, "initialized", (int)node->is_initialized,
+			      "mgmt_port", (int)node->mgmt_port, "resp_port", (int)node->resp_port,
+			      "client_port", (int)node->client_port, "pid", (int)node->process.pid,
+			      "start_time", (json_int_t)node->process.start_time, "boot_id",
+			      boot_id));
 	}
 	json_t *file = json_pack("{s:s,s:s,s:s,s:I,s:b,s:s,s:i,s:i,s:i,s:o}", "api", API,
 				 "cluster_id", id, "run_dir", dev->run_dir, "log_bytes",

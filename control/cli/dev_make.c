@@ -80,6 +80,7 @@ dev_choose(struct cli *cli, struct dev *dev)
 			       i < dev->data_count ? names[i] : "w");
 		node->id = (uint16_t)(i + 1);
 		node->is_witness = i >= dev->data_count;
+		node->is_spare = i < dev->data_count && i >= dev->data_count - dev->spare_count;
 		node->mgmt_port = ports[i * 3];
 		node->resp_port = ports[i * 3 + 1];
 		node->client_port = ports[i * 3 + 2];
@@ -205,6 +206,7 @@ fill_nodes(const struct dev *dev, struct node_config *config)
 		memcpy(node->name, from->name, sizeof(node->name));
 		node->id = from->id;
 		node->kind = from->is_witness ? NODE_WITNESS : NODE_DATA;
+		node->is_spare = from->is_spare;
 		if (dev->is_ipv6)
 			(void)snprintf(host, sizeof(host), DEV_MGMT_HOST6, from->id);
 		else

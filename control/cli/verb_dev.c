@@ -253,8 +253,12 @@ choose_topology(struct dev *dev, const char *wanted)
 {
 	static const struct {
 		const char *name;
-		uint32_t data_count, node_count;
-	} known[] = { { "2+w", 2, 3 }, { "3", 3, 3 }, { "3+w", 3, 4 }, { "1", 1, 1 } };
+		uint32_t data_count, node_count, spare_count;
+	} known[] = { { "2+w", 2, 3, 0 },
+		      { "3", 3, 3, 0 },
+		      { "3+w", 3, 4, 0 },
+		      { "1", 1, 1, 0 },
+		      { "2+w+1", 3, 4, 1 } };
 
 	if (!wanted && dev->cluster_id != 0)
 		return true;
@@ -263,9 +267,11 @@ choose_topology(struct dev *dev, const char *wanted)
 			continue;
 		if (dev->cluster_id != 0)
 			return dev->data_count == known[i].data_count &&
+			       dev->spare_count == known[i].spare_count &&
 			       dev->node_count == known[i].node_count;
 		dev->data_count = known[i].data_count;
 		dev->node_count = known[i].node_count;
+		dev->spare_count = known[i].spare_count;
 		return true;
 	}
 	return false;
@@ -316,7 +322,7 @@ check_up_options(struct cli *cli, struct dev *dev)
 		return cli_fail(
 		    cli, ADMIN_EXIT_USAGE,
 		    dev->cluster_id == 0
-			? "--topology \"%.32s\", allowed 2+w, 3, 3+w, 1"
+			? "--topology \"%.32s\", allowed 2+w, 3, 3+w, 1, 2+w+1"
 			: "--topology \"%.32s\" is not what the cluster in this directory "
 			  "has; leave it away, or give another --dir",
 		    topology ? topology : "");

@@ -92,6 +92,9 @@ check_node(struct config_reader *reader, uint32_t index)
 	const struct node_address *addresses[] = { &node->data[0], &node->resp, &node->client };
 	static const char *const keys[] = { "data", "resp", "client" };
 
+	if (node->kind == NODE_WITNESS && node->is_spare)
+		return config_fail(reader, node_setting(reader, index, "spare"), "spare",
+				   "allowed only for a data node");
 	for (uint32_t i = 0; i < 3; i++) {
 		const bool is_given = addresses[i]->port != 0;
 		if (node->kind == NODE_DATA && !is_given)
@@ -154,6 +157,9 @@ check_topology(struct config_reader *reader)
 		if (err)
 			return err;
 		if (c->nodes[i].kind == NODE_DATA) {
+			c->known_nodes |= 1ull << c->nodes[i].id;
+			if (c->nodes[i].is_spare)
+				continue;
 			data_count++;
 			c->data_nodes |= 1ull << c->nodes[i].id;
 		} else {
@@ -161,7 +167,8 @@ check_topology(struct config_reader *reader)
 			c->witness_id = c->nodes[i].id;
 		}
 	}
-	/* An even number of copies needs the witness's vote, an odd one does not. */
+	/* An even number of copies needs the witness's vote, an odd one does not. Spare nodes are
+	 * none of the first configuration. */
 	const bool is_pair = data_count == 2 && witness_count == 1;
 	if (!is_pair && !(data_count == 3 && witness_count <= 1) &&
 	    !(data_count == 1 && witness_count == 0))
@@ -337,7 +344,7 @@ check_ports(struct config_reader *reader)
 	struct node_config *c = reader->config;
 	const config_setting_t *list = config_find(reader, "ports");
 
-	const uint64_t peers = c->data_nodes & ~(1ull << c->id);
+	const uint64_t peers = c->known_nodes & ~(1ull << c->id);
 	uint64_t reached = 0;
 
 	if (c->kind == NODE_DATA && peers != 0 && c->port_count == 0)

@@ -54,6 +54,8 @@ write_nodes(FILE *stream, const struct node_config *config)
 		write_string(stream, "\t\t", "name", node->name);
 		(void)fprintf(stream, "\t\tid = %u;\n", node->id);
 		write_string(stream, "\t\t", "kind", kind_name(node->kind));
+		if (node->is_spare)
+			(void)fprintf(stream, "\t\tspare = true;\n");
 		write_data(stream, node);
 		write_given(stream, "\t\t", "mgmt", node->mgmt.text);
 		write_given(stream, "\t\t", "resp", node->resp.text);

@@ -49,6 +49,7 @@ struct node_config_node {
 	char name[NODE_CONFIG_NAME_MAX];
 	uint16_t id; /* 1..NET_NODES_MAX - 1 */
 	enum node_kind kind;
+	bool is_spare; /* data nodes: the cluster's first configuration does not name it */
 	/* Data nodes: UDP over the data ports; one address a network. */
 	uint32_t data_count;
 	struct node_address data[NODE_CONFIG_NETWORKS_MAX];
@@ -107,8 +108,9 @@ struct node_config {
 
 	uint32_t node_count;
 	struct node_config_node nodes[NODE_CONFIG_NODES_MAX]; /* rising id; this node included */
-	uint64_t data_nodes;                                  /* mask of ids */
-	uint16_t witness_id;                                  /* 0: none */
+	uint64_t data_nodes;  /* mask of ids: the voters that storage is made with */
+	uint64_t known_nodes; /* all data nodes, spare ones too */
+	uint16_t witness_id;  /* 0: none */
 	bool is_log_volatile; /* the log area is RAM; only superblocks are on the devices */
 	uint32_t device_count;
 	struct node_config_device devices[NODE_CONFIG_DEVICES_MAX];

@@ -113,7 +113,7 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 	};
 
 	/* A node without data peers needs no port, no pool of frames and no EAL. */
-	if ((config->data_nodes & ~(UINT64_C(1) << config->id)) == 0)
+	if ((config->known_nodes & ~(UINT64_C(1) << config->id)) == 0)
 		return TERN_OK;
 	if (node_config_check_machine(config, "", why, why_bytes) != TERN_OK)
 		return TERN_ERR_CONFIG;
@@ -388,7 +388,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 	struct runtime_config runtime = {
 		.cluster_id = config->cluster_id,
 		.node_id = config->id,
-		.data_nodes = config->data_nodes,
+		.data_nodes = config->known_nodes,
 		.witness_id = config->witness_id,
 		.witness_gen = config->witness_id == 0 ? 0 : 1,
 		.timers = config->timers,

@@ -129,12 +129,80 @@ verb_switchover(void *context, const json_t *request)
 	if (completion.outcome != SUBMIT_DONE)
 		return admin_refuse(
 		    ADMIN_EXIT_REFUSED,
-		    node->config.node_count == 3 && node->config.witness_id != 0
+		    __builtin_popcountll(node->config.data_nodes) == 2
 			? "a hand-over needs both copies in sync (mode DUPLEX); wait until "
 			  "`tern status` shows it"
 			: "a hand-over needs a target that follows (mode REPLICA); wait until "
 			  "`tern status` shows it");
 	return json_pack("{s:s, s:b}", "to", target->name, "already_master", 0);
+}
+
+/* Why the configuration stays as it is, and what can be done. */
+static json_t *
+change_refused(const struct node_config_node *target, const struct submit_completion *completion)
+{
+	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER)
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "this node is not the master, or cannot take a change now: its "
+				    "mode changes, or it hands over; try again");
+	if (completion->outcome == SUBMIT_REFUSED_LOG_FULL)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "the log is full; see `tern log status`");
+	if (completion->outcome != SUBMIT_REFUSED_CHANGE)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "the log ring is full; try again");
+	switch ((enum submit_change_refusal)completion->change) {
+	case SUBMIT_CHANGE_IN_PROGRESS:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "an earlier change has not committed yet; wait until `tern "
+				    "status` shows it, then try again");
+	case SUBMIT_CHANGE_UNKNOWN:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "the master's node file does not name %s; add it there as a "
+				    "spare node, and start the node again",
+				    target->name);
+	case SUBMIT_CHANGE_NOTHING:
+		return admin_refuse(ADMIN_EXIT_REFUSED, "%s is so already; `tern status` shows it",
+				    target->name);
+	case SUBMIT_CHANGE_VOTER:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "%s is a voter: without it commits would rest on fewer copies; "
+				    "only learners can be removed",
+				    target->name);
+	}
+	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
+}
+
+/* {"node":NAME,"change":"add-learner"|"remove"} -> the log_index of the block that says so. */
+static json_t *
+verb_change(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	const char *name = json_string_value(json_object_get(request, "node"));
+	const char *change = json_string_value(json_object_get(request, "change"));
+	const struct node_config_node *target =
+	    name != NULL ? node_config_find_name(&node->config, name) : NULL;
+	struct submit_completion completion;
+
+	if (target == NULL || target->kind != NODE_DATA)
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "the master's node file has no data node \"%.32s\"; add it there "
+		    "as a spare node, and start the node again",
+		    name == NULL ? "" : name);
+	if (change == NULL || (strcmp(change, "add-learner") != 0 && strcmp(change, "remove") != 0))
+		return admin_refuse(ADMIN_EXIT_USAGE, "change: allowed add-learner, remove");
+	const struct submit_request wanted = {
+		.tag = ++node->admin_tag,
+		.kind = SUBMIT_CHANGE,
+		.node = target->id,
+		.flags = change[0] == 'a' ? SUBMIT_CHANGE_ADD_LEARNER : SUBMIT_CHANGE_REMOVE,
+	};
+	if (!submit_and_wait(node, &wanted, &completion))
+		return admin_refuse(ADMIN_EXIT_UNKNOWN,
+				    "the data thread did not answer; see `tern status`");
+	if (completion.outcome != SUBMIT_DONE)
+		return change_refused(target, &completion);
+	return json_pack("{s:s, s:I}", "node", target->name, "config_index",
+			 (json_int_t)completion.log_index);
 }
 
 /* The state hash that apply keeps, and the one that a scan of all keys finds at the same index. */
@@ -248,7 +316,7 @@ verb_state_flip(void *context, const json_t *request)
 const struct admin_verb ternd_verbs[] = {
 	{ "status", verb_status },           { "switchover", verb_switchover },
 	{ "log-verify", verb_log_verify },   { "load-start", verb_load_start },
-	{ "load-result", verb_load_result },
+	{ "load-result", verb_load_result }, { "change", verb_change },
 #ifdef TERN_TEST_STATE_FLIP
 	{ "state-flip", verb_state_flip },
 #endif

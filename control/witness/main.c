@@ -214,6 +214,7 @@ start(struct witness *witness, char *why, size_t why_bytes)
 		.reg = witness->reg,
 		.is_first_boot = witness->reg.boot_no == 1,
 		.data_nodes = witness->config.data_nodes,
+		.known_nodes = witness->config.known_nodes,
 		.timers = witness->config.timers,
 		.prng_seed = platform_random_u64(),
 		.mgmt_net = net_kernel_port(witness->mgmt),

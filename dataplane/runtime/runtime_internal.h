@@ -211,7 +211,8 @@ enum tern_err dispatch(struct runtime *rt, const struct core_event *event);
 void dispatch_later(struct runtime *rt, const struct core_event *event);
 /* Seals the open block (or a barrier) and reports it as APPENDED. */
 enum tern_err dispatch_seal(struct runtime *rt, enum block_kind kind);
-/* What all data nodes hold durably, as far as this node knows as master; otherwise 0. */
+/* What all voters hold durably, as far as this node knows as master; otherwise 0. Nobody waits for
+ * learners: one that is away would keep the whole log. */
 uint64_t dispatch_common_index(const struct runtime *rt);
 void dispatch_acks(struct runtime *rt);
 uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */

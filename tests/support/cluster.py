@@ -130,6 +130,7 @@ class Cluster:
         self.ip = os.environ.get('TERN_TEST_IP', '4')
         self.topology = topology
         self.ec = None  # devices of a data node, 'K+M'
+        self.spares = ['c'] if topology == '2+w+1' else []  # data nodes that are no voters
         self.nodes = {}
         self.loads = []
 
@@ -203,7 +204,9 @@ class Cluster:
         return self.wait('a serving master', self.master)
 
     def data_names(self):
-        return [name for name, node in self.nodes.items() if node['kind'] == 'data']
+        """The voters."""
+        return [name for name, node in self.nodes.items()
+                if node['kind'] == 'data' and name not in self.spares]
 
     def others(self, name):
         """The data nodes beside @name."""

@@ -6,7 +6,7 @@ _tern() {
 	--dir) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--node-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--timeout) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	--topology) COMPREPLY=($(compgen -W "2+w 3 3+w 1" -- "$cur")); return ;;
+	--topology) COMPREPLY=($(compgen -W "2+w 3 3+w 1 2+w+1" -- "$cur")); return ;;
 	--net) COMPREPLY=($(compgen -W "memif veth veth-xdp" -- "$cur")); return ;;
 	--log-size) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--profile) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -41,7 +41,7 @@ _tern() {
 	"device") words="list show can-remove replace" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
-	"cluster") words="switchover" ;;
+	"cluster") words="switchover add remove" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"backup") words="create list verify restore" ;;
@@ -56,6 +56,8 @@ _tern() {
 	"node rejoin"*) words="--help --output --config --cluster-id" ;;
 	"config check"*) words="--help --output" ;;
 	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
+	"cluster add"*) words="--help --output --dir --node-file --timeout --learner" ;;
+	"cluster remove"*) words="--help --output --dir --node-file --timeout" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;

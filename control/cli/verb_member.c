@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who belongs to the cluster: `tern cluster add`, `tern cluster remove`. */
+#include <string.h>
+#include <time.h>
+
+#include "control/admin/admin_client.h"
+#include "control/cli/cli.h"
+
+#define CHANGE_TIMEOUT_MS 10000u
+
+static const struct cluster_node *
+find_named(const struct cluster *cluster, const char *name)
+{
+	for (uint32_t i = 0; i < cluster->node_count; i++)
+		if (strcmp(cluster->nodes[i].name, name) == 0)
+			return &cluster->nodes[i];
+	return NULL;
+}
+
+static json_int_t
+integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* Whether @master, an entry of status, has committed the configuration of block @index: 1; has
+ * another one at or above it: -1; not yet: 0. */
+static int
+is_committed(const json_t *master, json_int_t index)
+{
+	const json_t *membership = json_object_get(master, "membership");
+
+	if (!json_is_true(json_object_get(membership, "committed")) ||
+	    integer(master, "commit_index") < index)
+		return 0;
+	return integer(membership, "config_index") == index ? 1 : -1;
+}
+
+/* Waits until the change of block @index is committed, or is known not to be. */
+static int
+wait_committed(const struct cluster *cluster, json_int_t index, uint32_t timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct timespec start, now;
+	enum admin_exit health;
+	int verdict;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		json_t *status = cluster_status(cluster, 500, &health);
+		const json_t *master = cluster_master(status);
+		verdict = master ? is_committed(master, index) : 0;
+		json_decref(status);
+		if (verdict != 0)
+			return verdict;
+		(void)nanosleep(&pause, NULL);
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
+	return 0;
+}
+
+static enum admin_exit
+change(struct cli *cli, const struct cluster *cluster, const char *master, const char *name,
+       const char *what)
+{
+	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : CHANGE_TIMEOUT_MS;
+	json_t *arguments = json_pack("{s:s,s:s}", "node", name, "change", what), *result = NULL;
+	char text[512];
+	const enum admin_exit code = admin_call(find_named(cluster, master)->admin_socket, "change",
+						arguments, timeout_ms, &result, text, sizeof(text));
+	const json_int_t index = integer(result, "config_index");
+
+	json_decref(arguments);
+	json_decref(result);
+	if (code == ADMIN_EXIT_UNREACHABLE)
+		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
+				"the master did not answer (%s); see `tern status`", text);
+	if (code)
+		return cli_fail(cli, code, "%s", text);
+	const int verdict = wait_committed(cluster, index, timeout_ms);
+	if (verdict < 0)
+		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
+				"the master changed meanwhile and has another configuration; `tern "
+				"status` shows it");
+	if (verdict == 0)
+		return cli_fail(
+		    cli, ADMIN_EXIT_UNKNOWN,
+		    "the change stands in the log, and its commit was not seen in time; "
+		    "see `tern status`");
+	if (cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:s,s:I}", "api", "cluster-change/v1",
+					      "node", name, "change", what, "config_index", index));
+	else
+		(void)fprintf(cli->out, "%s %s\n", name,
+			      strcmp(what, "remove") == 0 ? "is no part of the cluster any more"
+							  : "is a learner now");
+	return ADMIN_EXIT_OK;
+}
+
+static enum admin_exit
+run_change(struct cli *cli, const char *what)
+{
+	struct cluster cluster;
+	enum admin_exit health;
+	enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (code)
+		return code;
+	json_t *status = cluster_status(&cluster, 0, &health);
+	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
+	const struct cluster_node *target = find_named(&cluster, cli->arguments[0]);
+	if (!master)
+		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
+				"no master serves, so nothing can be changed; see `tern status`");
+	else if (!find_named(&cluster, master))
+		code = cli_fail(cli, ADMIN_EXIT_FAILED,
+				"the master \"%s\" is not in the list of nodes; the node files "
+				"disagree",
+				master);
+	else if (!target || target->is_witness)
+		code =
+		    cli_fail(cli, ADMIN_EXIT_USAGE,
+			     "\"%.32s\" is no data node of this cluster; a new node has to stand "
+			     "in the node files first, as a spare one",
+			     cli->arguments[0]);
+	else
+		code = change(cli, &cluster, master, target->name, what);
+	json_decref(status);
+	return code;
+}
+
+enum admin_exit
+verb_cluster_add(struct cli *cli)
+{
+	if (!cli->values[CLI_LEARNER])
+		return cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--learner is missing: a node comes in as a learner");
+	return run_change(cli, "add-learner");
+}
+
+enum admin_exit
+verb_cluster_remove(struct cli *cli)
+{
+	return run_change(cli, "remove");
+}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A third data node comes in as a learner under load, by a checkpoint, because the log was written
+round before; follows, answers reads with their age, dies and returns, outlives the master, is left
+behind by the log, goes and comes again; what would be unsafe is refused with a sentence. The pair never
+loses its second copy to it, and nothing acknowledged is lost."""
+import time
+
+from case import Client, main, require
+
+
+LOG_BYTES = 32 << 20
+
+
+def write_round(cluster, prefix):
+    """Overwrites 80 keys with values of 50 kB until the log was written round more than once."""
+    client = cluster.client()
+    for i in range(3 * LOG_BYTES // 50000):
+        reply = client.call('SET', f'{prefix}:{i % 80}', f'{prefix}:{i}:' + 'z' * 50000)
+        require(reply == 'OK', f'SET: {reply}')
+    client.close()
+    return cluster.status()[cluster.wait_master()]['log_base_index']
+
+
+def refused(cluster, code, words, *args):
+    done = cluster.run('cluster', *args, check=False)
+    require(done.returncode == code and words in done.stderr,
+            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {code}, {words!r}')
+
+
+def is_learner(status):
+    return status['c'].get('role') == 'learner' and status['c']['mode'] == 'LEARNER'
+
+
+def wait_equal(cluster):
+    """a, b and the learner c have applied the same."""
+    def look(status):
+        nodes = [status[name] for name in 'abc']
+        if any('state_hash' not in node for node in nodes):
+            return None
+        places = {node[key] for node in nodes for key in ('applied_index', 'last_index')}
+        return nodes if len(places) == 1 else None
+    nodes = cluster.wait('three copies at the same position', look)
+    require(len({node['state_hash']['value'] for node in nodes}) == 1, 'state hashes differ')
+    require(len({node['chain'] for node in nodes}) == 1, 'chains differ')
+
+
+def read_at_learner(cluster):
+    client = cluster.client()
+    require(client.call('SET', 'who', 'reads') == 'OK', 'SET')
+    client.close()
+    client = Client(cluster.resp('c'))
+    require(client.call('READONLY') == 'OK', 'READONLY')
+
+    def look(_):
+        return client.call('GET', 'who') == 'reads'
+    cluster.wait('the learner to show what was written', look)
+    client.close()
+    cluster.wait('an age of what the learner shows',
+                 lambda status: status['c'].get('stale_ms') is not None)
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.log_size = f'{LOG_BYTES >> 20}MiB'
+    cluster.up()
+    case.step('a spare node is no part of the cluster')
+    cluster.settle()
+    status = cluster.status()
+    require(status['c']['role'] == 'spare' and status['c']['mode'] == 'SPARE',
+            cluster.brief(status))
+    require(cluster.run('status').returncode == 0, 'a spare node is no fault')
+    require(write_round(cluster, 'first') > 0, 'the log begins with block 1 no more')
+    journal = case.path('journal')
+    load = cluster.load_start(journal, 'learner')
+    time.sleep(0.5)
+    case.step('what is refused')
+    refused(cluster, 2, '--learner is missing', 'add', 'c')
+    refused(cluster, 2, 'no data node', 'add', 'nobody', '--learner')
+    refused(cluster, 2, 'no data node', 'add', 'w', '--learner')
+    refused(cluster, 5, 'is a voter', 'remove', 'a')
+    refused(cluster, 5, 'is so already', 'remove', 'c')
+    case.step('it comes in under load')
+    solo = sum(cluster.status()[name]['solo_entries'] for name in 'ab')
+    held = {name: cluster.status()[name]['held_turns'] for name in 'ab'}
+    cluster.run('cluster', 'add', 'c', '--learner')
+    cluster.wait('a learner', is_learner)
+    master = cluster.wait_duplex()
+    require(cluster.status()['c']['log_base_index'] > 0, 'by a checkpoint')
+    require(cluster.status()[master]['membership'] ==
+            {'config_index': cluster.status()[master]['membership']['config_index'],
+             'committed': True, 'voters': ['a', 'b'], 'learners': ['c']}, 'membership')
+    require(held == {name: cluster.status()[name]['held_turns'] for name in 'ab'},
+            'clients give way to voters only')
+    refused(cluster, 5, 'is so already', 'add', 'c', '--learner')
+    read_at_learner(cluster)
+    case.step('it dies and comes back, and the pair does not notice')
+    cluster.dev('kill', 'c')
+    time.sleep(0.5)
+    require(cluster.status()[master]['mode'] == 'DUPLEX', 'the pair stays a pair')
+    cluster.dev('start', 'c')
+    cluster.wait('a learner', is_learner)
+    require(sum(cluster.status()[name]['solo_entries'] for name in 'ab') == solo,
+            'nobody went SOLO for a learner')
+    case.step('the master dies')
+    cluster.dev('kill', master)
+    other = cluster.wait('service by the other', cluster.serves_without([master]))
+    require(other != 'c', 'a learner is never elected')
+    cluster.wait('a learner of the new master', lambda s: is_learner(s) and
+                 s['c']['master'] == other)
+    read_at_learner(cluster)
+    cluster.dev('start', master)
+    cluster.wait_duplex()
+    case.step('all die')
+    for name in cluster.nodes:
+        cluster.dev('kill', name)
+    for name in cluster.nodes:
+        cluster.dev('start', name)
+    cluster.wait_duplex()
+    cluster.wait('a learner', is_learner)
+    case.step('the log leaves it behind')
+    cluster.dev('kill', 'c')
+    last = cluster.status()[cluster.wait_duplex()]['last_index']
+    require(write_round(cluster, 'second') > last, 'the log begins behind what it has')
+    require(cluster.status()[cluster.wait_duplex()]['mode'] == 'DUPLEX', 'the pair stays a pair')
+    cluster.dev('start', 'c')
+    cluster.wait('a learner', is_learner)
+    require(cluster.status()['c']['log_base_index'] > last, 'by a checkpoint')
+    case.step('it goes, and comes again')
+    cluster.run('cluster', 'remove', 'c')
+    last = cluster.wait('a spare node', lambda s: s['c']['role'] == 'spare' and
+                        s['c']['last_index'])
+    time.sleep(0.5)
+    require(cluster.status()['c']['last_index'] == last, 'it is sent nothing any more')
+    cluster.run('cluster', 'add', 'c', '--learner')
+    cluster.wait('a learner', is_learner)
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    cluster.settle()
+    wait_equal(cluster)
+    case.verify([journal])
+
+
+main(test)
