@@ -76,20 +76,28 @@ static const struct field vote_fields[] = {
 	BOOL(vote.is_hand_over),
 };
 static const struct field vote_ack_fields[] = {
-	U64(vote_ack.for_term),
-	ENUM(vote_ack.refusal, MSG_VOTE_REFUSED_WITNESS),
-	U64(vote_ack.commit_index),
-	HASH(vote_ack.commit_chain),
+	U64(vote_ack.for_term),     ENUM(vote_ack.refusal, MSG_VOTE_REFUSED_WITNESS),
+	U64(vote_ack.commit_index), HASH(vote_ack.commit_chain),
+	U64(vote_ack.config_index), HASH(vote_ack.config_chain),
 };
 static const struct field register_fields[] = {
-	U32(register_.witness_gen), U32(register_.epoch),  U64(register_.rset),
-	U64(register_.last_index),  HASH(register_.chain),
+	ENUM(register_.what, MSG_REGISTER_RETIRE),
+	U32(register_.witness_gen),
+	U32(register_.epoch),
+	U64(register_.rset),
+	U64(register_.last_index),
+	HASH(register_.chain),
+	U64(register_.config_index),
+	HASH(register_.config_chain),
 };
 static const struct field register_ack_fields[] = {
+	ENUM(register_ack.what, MSG_REGISTER_RETIRE),
 	U32(register_ack.epoch),
 	BOOL(register_ack.is_accepted),
 	U64(register_ack.held_term),
 	U32(register_ack.held_epoch),
+	U64(register_ack.rset),
+	U64(register_ack.config_index),
 };
 static const struct field transfer_fields[] = { U64(transfer.last_index) };
 

@@ -126,21 +126,37 @@ struct msg_vote_ack { /* PREVOTE_ACK and VOTE_ACK */
 	enum msg_vote_refusal refusal;
 	uint64_t commit_index; /* 0 from a witness */
 	struct hash128 commit_chain;
+	/* The newest configuration that the sender knows to be committed; of a witness: the one
+	 * that retired it. Whoever holds that very block may take it as committed. 0: none. */
+	uint64_t config_index;
+	struct hash128 config_chain;
+};
+
+enum msg_register_what {
+	MSG_REGISTER_EPOCH = 0, /* the master goes degraded */
+	MSG_REGISTER_ENTER,     /* the register of a witness that will have a vote */
+	MSG_REGISTER_RETIRE,    /* it has none by the committed configuration config_index */
 };
 
 struct msg_register {
+	enum msg_register_what what;
 	uint32_t witness_gen;
 	uint32_t epoch;
-	uint64_t rset; /* mask of node ids, the witness's included */
+	uint64_t rset; /* mask of node ids; EPOCH: the witness's included */
 	uint64_t last_index;
 	struct hash128 chain;
+	uint64_t config_index;       /* ENTER, RETIRE: the sender's newest committed one */
+	struct hash128 config_chain; /* RETIRE: of that block */
 };
 
 struct msg_register_ack {
+	enum msg_register_what what;
 	uint32_t epoch;
 	bool is_accepted;
 	uint64_t held_term; /* what the register holds now */
 	uint32_t held_epoch;
+	uint64_t rset;         /* of the REGISTER that is answered, as */
+	uint64_t config_index; /* this is */
 };
 
 struct msg_transfer {

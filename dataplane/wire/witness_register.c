@@ -22,6 +22,8 @@ struct witness_register_le {
 	le64 term, last_term, rset, last_index;
 	le64 chain[2];
 	le64 config_index;
+	le64 config_chain[2];
+	uint8_t duty, reserved1[7];
 };
 static_assert(sizeof(struct witness_register_le) <= WITNESS_REGISTER_BYTES, "one slot");
 
@@ -45,11 +47,13 @@ witness_register_encode(uint8_t *out, const struct witness_register *reg)
 		.rset = le64_make(reg->rset),
 		.last_index = le64_make(reg->last_index),
 		.config_index = le64_make(reg->config_index),
+		.duty = reg->duty,
 	};
 
 	INVARIANT(reg->sequence != 0 && reg->witness_id != 0);
 	INVARIANT(reg->last_term <= reg->term);
 	hash128_put(le.chain, reg->chain);
+	hash128_put(le.config_chain, reg->config_chain);
 	memset(out, 0, WITNESS_REGISTER_BYTES);
 	memcpy(out, &le, sizeof(le));
 	le.crc32c = le32_make(crc32c(out + 12, WITNESS_REGISTER_BYTES - 12));
@@ -86,8 +90,11 @@ witness_register_decode(const uint8_t *bytes, struct witness_register *reg)
 		.last_index = le64_get(le.last_index),
 		.chain = hash128_get(le.chain),
 		.config_index = le64_get(le.config_index),
+		.config_chain = hash128_get(le.config_chain),
+		.duty = le.duty,
 	};
-	if (reg->sequence == 0 || reg->witness_id == 0 || reg->last_term > reg->term)
+	if (reg->sequence == 0 || reg->witness_id == 0 || reg->last_term > reg->term ||
+	    reg->duty > WITNESS_RETIRED)
 		return TERN_ERR_CORRUPT;
 	/* What the encoder writes no field to must be zero. */
 	witness_register_encode(again, reg);

@@ -26,7 +26,17 @@ struct witness_register {
 	uint64_t rset;        /* mask of node ids, the witness's included */
 	uint64_t last_index;  /* for audit */
 	struct hash128 chain; /* for audit */
+	/* The newest configuration that it was told of as committed, by ENTER or RETIRE. */
 	uint64_t config_index;
+	struct hash128 config_chain; /* RETIRED: chain hash of that block */
+	uint8_t duty;                /* enum witness_duty */
+};
+
+/* Whether it has a vote. */
+enum witness_duty {
+	WITNESS_BY_BIRTH = 0, /* as its node file says */
+	WITNESS_ENTERED,      /* a master gave it the register of a committed barrier */
+	WITNESS_RETIRED,      /* the configuration config_index has no place for its vote */
 };
 
 /* @out: WITNESS_REGISTER_BYTES. */

@@ -347,11 +347,22 @@ static const struct msg messages[] = {
 			  { 118, 119 },
 			  120 } },
 	{ .kind = MSG_PREVOTE, .vote = { 121, 122, 123, 124, 0x8000000000000001ULL, 125, false } },
-	{ .kind = MSG_PREVOTE_ACK, .vote_ack = { 126, MSG_VOTE_REFUSED_LOG, 127, { 128, 129 } } },
+	{ .kind = MSG_PREVOTE_ACK,
+	  .vote_ack = { 126, MSG_VOTE_REFUSED_LOG, 127, { 128, 129 }, 204, { 205, 206 } } },
 	{ .kind = MSG_VOTE, .vote = { 130, 131, 132, 133, 6, 134, true } },
-	{ .kind = MSG_VOTE_ACK, .vote_ack = { 135, MSG_VOTE_REFUSED_WITNESS, 136, { 137, 138 } } },
-	{ .kind = MSG_REGISTER, .register_ = { 139, 140, 141, 142, { 143, 144 } } },
-	{ .kind = MSG_REGISTER_ACK, .register_ack = { 145, true, 146, 147 } },
+	{ .kind = MSG_VOTE_ACK,
+	  .vote_ack = { 135, MSG_VOTE_REFUSED_WITNESS, 136, { 137, 138 }, 201, { 202, 203 } } },
+	{ .kind = MSG_REGISTER,
+	  .register_ = { MSG_REGISTER_RETIRE,
+			 139,
+			 140,
+			 141,
+			 142,
+			 { 143, 144 },
+			 207,
+			 { 208, 209 } } },
+	{ .kind = MSG_REGISTER_ACK,
+	  .register_ack = { MSG_REGISTER_ENTER, 145, true, 146, 147, 210, 211 } },
 	{ .kind = MSG_TRANSFER_NOW, .transfer = { 148 } },
 	{ .kind = MSG_FAREWELL },
 	{ .kind = MSG_RECOGNIZED, .recognized = { 149, 150 } },
@@ -743,7 +754,9 @@ storage_samples_make(struct samples *samples)
 						  .rset = 0x0e,
 						  .last_index = 708,
 						  .chain = { 709, 710 },
-						  .config_index = 711 };
+						  .config_index = 711,
+						  .config_chain = { 712, 713 },
+						  .duty = WITNESS_RETIRED };
 	witness_register_encode(reg->data, &witness);
 	reg->bytes = WITNESS_REGISTER_BYTES;
 	reg->crc_at = 8;
