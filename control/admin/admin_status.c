@@ -79,8 +79,13 @@ names_json(const struct node_config *config, uint64_t mask)
 	json_t *names = json_array();
 
 	for (uint32_t i = 0; i < config->node_count; i++)
-		if ((mask >> config->nodes[i].id & 1) != 0)
+		if ((mask >> config->nodes[i].id & 1) != 0) {
 			(void)json_array_append_new(names, json_string(config->nodes[i].name));
+			mask &= ~(UINT64_C(1) << config->nodes[i].id);
+		}
+	/* The node file is older than the configuration. */
+	for (; mask != 0; mask &= mask - 1)
+		(void)json_array_append_new(names, json_sprintf("id-%d", __builtin_ctzll(mask)));
 	return names;
 }
 

@@ -170,8 +170,9 @@ print_joining(FILE *out, const json_t *entry, const char *name)
 		    (long long)json_integer_value(json_object_get(entry, "transfer_parts_all")));
 	if (json_integer_value(json_object_get(entry, "transfers_refused")) != 0)
 		(void)fprintf(out,
-			      "%s: needs a checkpoint and has no room for it: compare "
-			      "state.capacity and devices with the other nodes\n",
+			      "%s: needs a checkpoint and cannot take it: compare "
+			      "state.capacity, devices and the list of nodes with the other "
+			      "nodes\n",
 			      name);
 }
 

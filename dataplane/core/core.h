@@ -185,8 +185,9 @@ enum core_effect_kind {
 	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
 	CORE_EFFECT_INSTALL, /* node, block: fetch its checkpoint of that block, then INSTALL. Told
 			      * again as long as it is wanted; a later one replaces it */
-	CORE_EFFECT_REJOIN,  /* term, voted_for, index: make these durable as this node's term, vote
-			      * and least boot_no, and start anew as a forgetful node */
+	CORE_EFFECT_REJOIN,  /* term, voted_for, index, members: make these durable as this node's
+			      * term, vote, least boot_no and configuration, and start anew as a
+			      * forgetful node */
 };
 
 enum core_alarm {
@@ -213,6 +214,7 @@ struct core_effect {
 	union {
 		struct msg msg;              /* SEND; sender and boot_no are filled in */
 		struct block_meta block;     /* INSTALL */
+		struct membership members;   /* REJOIN */
 		struct witness_register reg; /* PERSIST_REGISTER */
 	};
 };
@@ -285,7 +287,8 @@ struct core_view {
 	 * core_stale_ns. */
 	uint64_t fresh_ns, echo_ns;
 	bool is_rejoining;
-	uint64_t rejoin_missing; /* then: mask of the voters that have not answered */
+	uint64_t rejoin_missing; /* then: mask of the voters that have not answered; by the node
+				  * file, as long as nobody has named them */
 };
 const struct core_view *core_view(const struct core *core);
 

@@ -18,15 +18,19 @@
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/members.h"
 
+uint64_t
+members_voters(const struct membership *members)
+{
+	if (core_count(members->voters) % 2 != 0)
+		return members->voters;
+	return members->voters | core_bit(members->witness_id);
+}
+
 static void
 members_derive(struct core *core)
 {
-	const struct membership *members = &core->members;
-
-	core->data_count = core_count(members->voters);
-	core->voters = members->voters;
-	if (core->data_count % 2 == 0)
-		core->voters |= core_bit(members->witness_id);
+	core->data_count = core_count(core->members.voters);
+	core->voters = members_voters(&core->members);
 	core->quorum = core_count(core->voters) / 2 + 1;
 }
 
@@ -48,7 +52,7 @@ members_begin(struct core *core)
 
 /* A node that was made for a cluster that others had begun knows no more of its birth than its node
  * file said. */
-static bool
+bool
 members_is_guest(const struct core *core)
 {
 	return core->members.config_index == 0 && !core_is_voter(core, core->config.node_id);

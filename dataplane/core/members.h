@@ -12,6 +12,10 @@ core_has_member_bug(const struct core *core, enum core_member_bug bug)
 }
 
 void members_begin(struct core *core);
+/* All that have a vote by it: mask V. */
+uint64_t members_voters(const struct membership *members);
+/* What this node knows of the configuration is what its node file said. */
+bool members_is_guest(const struct core *core);
 /* The last block of the log is a CONFIG block that says this. MALFORMED: it does not follow. */
 TERN_CHECKED enum tern_err
 members_check(const struct core *core, const struct block_meta *block,

@@ -12,6 +12,9 @@ struct core_rejoin {
 	uint64_t nonce, answered; /* mask */
 	uint64_t term, ask_ns;
 	uint32_t boot_no;
+	struct membership members; /* the newest committed one; voters 0: none was named */
+	/* By peer, of one that it holds behind the newest that it knows to be committed: mask. */
+	uint64_t next_voters[CORE_NODES_MAX];
 };
 
 /* install.c */

@@ -455,6 +455,11 @@ transfer_rejoin(struct runtime *rt, const struct core_effect *effect)
 	shard->join = SUPERBLOCK_FORGETFUL;
 	shard->term = effect->term;
 	shard->voted_for = effect->voted_for;
+	shard->config_index = effect->members.config_index;
+	shard->voters = effect->members.voters;
+	shard->learners = effect->members.learners;
+	shard->witness_id = effect->members.witness_id;
+	shard->witness_gen = effect->members.witness_gen;
 	rt->superblock.boot_no = max_u32(rt->superblock.boot_no, (uint32_t)effect->index);
 	rt->transfer.phase = TRANSFER_NAME;
 	rt->transfer.is_dirty = rt->transfer.is_last_write = true;

@@ -112,8 +112,9 @@ static const struct field checkpoint_fields[] = {
 };
 static const struct field rejoin_fields[] = { U64(rejoin.nonce) };
 static const struct field rejoin_ack_fields[] = {
-	U64(rejoin_ack.nonce),
-	U32(rejoin_ack.peer_boot_no),
+	U64(rejoin_ack.nonce),       U32(rejoin_ack.peer_boot_no), U64(rejoin_ack.config_index),
+	U64(rejoin_ack.voters),      U64(rejoin_ack.learners),     U32(rejoin_ack.witness_id),
+	U32(rejoin_ack.witness_gen), U64(rejoin_ack.next_voters),
 };
 
 struct layout {

@@ -177,7 +177,7 @@ struct msg_checkpoint {
 	uint64_t commit_index; /* the sender's; not below log_index */
 };
 
-/* From a node that lost its storage, to all other voters: "what do you know that I may have
+/* From a node that lost its storage, to all that it can reach: "what do you know that I may have
  * promised?" Its own term and boot_no are 0. */
 struct msg_rejoin {
 	uint64_t nonce; /* new at every start */
@@ -185,6 +185,12 @@ struct msg_rejoin {
 struct msg_rejoin_ack { /* the term is the frame's, and durable */
 	uint64_t nonce;
 	uint32_t peer_boot_no; /* the highest heard of the node that asks */
+	/* The newest configuration that the sender knows to be committed; voters 0: it knows none,
+	 * as a witness. */
+	uint64_t config_index, voters, learners;
+	uint32_t witness_id, witness_gen;
+	/* Of one behind it that may be committed: all that have a vote; 0: there is none. */
+	uint64_t next_voters;
 };
 
 struct msg {

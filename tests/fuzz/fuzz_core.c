@@ -626,6 +626,8 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 	case MSG_REJOIN_ACK:
 		msg->rejoin_ack.nonce = sent[MSG_REJOIN].rejoin.nonce;
 		msg->rejoin_ack.peer_boot_no = fuzz_u8(in);
+		msg->rejoin_ack.voters = fuzz_u8(in);
+		msg->rejoin_ack.witness_id = fuzz_u8(in);
 		break;
 	}
 }

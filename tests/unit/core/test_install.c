@@ -191,14 +191,25 @@ test_a_master_offers_what_its_log_lacks(void **state)
 
 /* ---- new storage ---- */
 
+#define THIRD  4
+#define FOURTH 5
+
+/* A data node names the pair and its witness, as of birth. */
 static struct msg
 answer(const struct msg *ask, uint16_t sender, uint64_t term, uint32_t peer_boot_no)
 {
-	return (struct msg){ .kind = MSG_REJOIN_ACK,
-			     .sender = sender,
-			     .boot_no = 1,
-			     .term = term,
-			     .rejoin_ack = { ask->rejoin.nonce, peer_boot_no } };
+	struct msg msg = { .kind = MSG_REJOIN_ACK,
+			   .sender = sender,
+			   .boot_no = 1,
+			   .term = term,
+			   .rejoin_ack = { ask->rejoin.nonce, peer_boot_no } };
+
+	if (sender == WITNESS)
+		return msg;
+	msg.rejoin_ack.voters = 1u << SELF | 1u << PEER;
+	msg.rejoin_ack.witness_id = WITNESS;
+	msg.rejoin_ack.witness_gen = 1;
+	return msg;
 }
 
 static void
@@ -235,6 +246,76 @@ test_all_others_are_asked_first(void **state)
 	assert_int_equal(effect->term, 9);
 	assert_int_equal(effect->voted_for, SELF); /* its vote of that term is used up */
 	assert_int_equal(effect->index, 4);
+	assert_int_equal(effect->members.voters, 1u << SELF | 1u << PEER);
+	rig_free(rig);
+}
+
+static struct rig *
+rig_rejoining(struct msg *ask)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_config_of(rig);
+
+	config.is_rejoining = true;
+	config.known_nodes = config.data_nodes | 1u << THIRD;
+	rig_start(rig, &config);
+	rig_tick(rig, MS);
+	*ask = *rig_sent(rig, MSG_REJOIN);
+	return rig;
+}
+
+/* Its node file is from before the third node was a voter. */
+static void
+test_the_answers_say_who_is_asked(void **state)
+{
+	struct msg ask;
+	struct rig *rig = rig_rejoining(&ask);
+	struct msg named = answer(&ask, PEER, 7, 4);
+
+	(void)state;
+	named.rejoin_ack.config_index = 20;
+	named.rejoin_ack.voters |= 1u << THIRD;
+	assert_int_equal(rig_deliver(rig, answer(&ask, WITNESS, 3, 2)), TERN_OK);
+	assert_int_equal(rig_deliver(rig, named), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	rig_tick(rig, MS);
+	assert_int_equal(core_view(rig->core)->rejoin_missing, 1u << THIRD);
+	/* That one knows of an older one only; it is asked for its term all the same. */
+	assert_int_equal(rig_deliver(rig, answer(&ask, THIRD, 9, 1)), TERN_OK);
+	const struct core_effect *effect = rig_effect_of(rig, CORE_EFFECT_REJOIN);
+	assert_non_null(effect);
+	assert_int_equal(effect->term, 9);
+	assert_int_equal(effect->members.config_index, 20);
+	assert_int_equal(effect->members.voters, 1u << SELF | 1u << PEER | 1u << THIRD);
+	rig_free(rig);
+}
+
+/* Nobody named one, it may be committed, or names a node that this one cannot ask: it waits. */
+static void
+test_too_few_are_not_enough(void **state)
+{
+	struct msg ask;
+	struct rig *rig = rig_rejoining(&ask);
+	struct msg named = answer(&ask, PEER, 7, 4);
+
+	(void)state;
+	named.rejoin_ack.voters = 0;
+	named.rejoin_ack.witness_id = 0;
+	assert_int_equal(rig_deliver(rig, named), TERN_OK);
+	assert_int_equal(rig_deliver(rig, answer(&ask, WITNESS, 3, 2)), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	named.rejoin_ack.voters = 1u << SELF | 1u << PEER;
+	assert_int_equal(rig_deliver(rig, named), TERN_ERR_MALFORMED); /* and no witness */
+	named.rejoin_ack.witness_id = WITNESS;
+	named.rejoin_ack.next_voters = 1u << SELF | 1u << PEER | 1u << THIRD;
+	assert_int_equal(rig_deliver(rig, named), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	named.rejoin_ack.next_voters = 1u << FOURTH;
+	assert_int_equal(rig_deliver(rig, named), TERN_OK);
+	assert_int_equal(rig_deliver(rig, answer(&ask, THIRD, 9, 1)), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	rig_tick(rig, MS);
+	assert_int_equal(core_view(rig->core)->rejoin_missing, 1u << FOURTH);
 	rig_free(rig);
 }
 
@@ -257,6 +338,8 @@ test_who_knows_answers(void **state)
 	assert_int_equal(ack->term, 12);
 	assert_int_equal(ack->rejoin_ack.nonce, 0xabcdef);
 	assert_int_equal(ack->rejoin_ack.peer_boot_no, 6);
+	assert_int_equal(ack->rejoin_ack.voters, 1u << SELF | 1u << PEER);
+	assert_int_equal(ack->rejoin_ack.next_voters, 0);
 	/* Whoever does not know its boot_no says nothing else, and the other way round. */
 	beat.boot_no = 0;
 	assert_int_equal(rig_deliver(rig, beat), TERN_ERR_MALFORMED);
@@ -275,6 +358,17 @@ test_who_knows_answers(void **state)
 	rig_start(rig, &config);
 	assert_int_equal(rig_deliver(rig, ask), TERN_OK);
 	assert_int_equal(rig_sent(rig, MSG_REJOIN_ACK)->term, 8);
+	assert_int_equal(rig_sent(rig, MSG_REJOIN_ACK)->rejoin_ack.voters, 0);
+	rig_free(rig);
+
+	/* It may have forgotten a configuration as well. */
+	rig = rig_new();
+	config = rig_config_of(rig);
+	config.is_forgetful = true;
+	config.is_first_boot = false;
+	rig_start(rig, &config);
+	assert_int_equal(rig_deliver(rig, ask), TERN_OK);
+	assert_null(rig_sent(rig, MSG_REJOIN_ACK));
 	rig_free(rig);
 
 	rig = rig_new();
@@ -328,6 +422,8 @@ main(void)
 		cmocka_unit_test(test_a_log_that_was_matched_is_not_given_up),
 		cmocka_unit_test(test_a_master_offers_what_its_log_lacks),
 		cmocka_unit_test(test_all_others_are_asked_first),
+		cmocka_unit_test(test_the_answers_say_who_is_asked),
+		cmocka_unit_test(test_too_few_are_not_enough),
 		cmocka_unit_test(test_who_knows_answers),
 		cmocka_unit_test(test_new_storage_has_no_vote),
 	};

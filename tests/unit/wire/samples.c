@@ -368,7 +368,7 @@ static const struct msg messages[] = {
 	{ .kind = MSG_RECOGNIZED, .recognized = { 149, 150 } },
 	{ .kind = MSG_CHECKPOINT, .checkpoint = { 155, 156, 157, 158, { 159, 160 }, 161 } },
 	{ .kind = MSG_REJOIN, .rejoin = { 162 } },
-	{ .kind = MSG_REJOIN_ACK, .rejoin_ack = { 163, 164 } },
+	{ .kind = MSG_REJOIN_ACK, .rejoin_ack = { 163, 164, 165, 166, 167, 168, 169, 170 } },
 };
 
 static const char *const message_names[] = {
