@@ -164,14 +164,44 @@ change_refused(const struct node_config_node *target, const struct submit_comple
 				    target->name);
 	case SUBMIT_CHANGE_VOTER:
 		return admin_refuse(ADMIN_EXIT_REFUSED,
-				    "%s is a voter: without it commits would rest on fewer copies; "
-				    "only learners can be removed",
+				    "%s is a voter: commits rest on its copy; `tern cluster demote "
+				    "%s` makes it a learner first",
+				    target->name, target->name);
+	case SUBMIT_CHANGE_VOTERS:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "voters can become three of two with a witness, and two of "
+				    "three that have a witness beside them; nothing else");
+	case SUBMIT_CHANGE_NO_LEARNER:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "%s is no learner; `tern cluster add %s --learner` comes first",
+				    target->name, target->name);
+	case SUBMIT_CHANGE_DEGRADED:
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "a copy is away (mode SOLO): voters change only while both are in "
+		    "sync; bring the other node back first");
+	case SUBMIT_CHANGE_SELF:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "%s is the master; hand over first (`tern cluster switchover`)",
 				    target->name);
+	case SUBMIT_CHANGE_SILENT:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "a node that would be needed then does not answer or is not "
+				    "well: without it there would be no quorum; see `tern status`");
+	case SUBMIT_CHANGE_BEHIND:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "%s lacks too much of the log: commits would wait for it; try "
+				    "again when `tern status` shows it near the master",
+				    target->name);
+	case SUBMIT_CHANGE_ENTERING:
+		/* No refusal: whoever asks again finds it done. */
+		return json_pack("{s:b}", "entering", 1);
 	}
 	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
 }
 
-/* {"node":NAME,"change":"add-learner"|"remove"} -> the log_index of the block that says so. */
+/* {"node":NAME,"change":...} -> the log_index of the block that says so, or "entering": the witness
+ * is being told that it will have a vote, ask again. */
 static json_t *
 verb_change(void *context, const json_t *request)
 {
@@ -188,13 +218,22 @@ verb_change(void *context, const json_t *request)
 		    "the master's node file has no data node \"%.32s\"; add it there "
 		    "as a spare node, and start the node again",
 		    name == NULL ? "" : name);
-	if (change == NULL || (strcmp(change, "add-learner") != 0 && strcmp(change, "remove") != 0))
-		return admin_refuse(ADMIN_EXIT_USAGE, "change: allowed add-learner, remove");
+	static const char *const names[] = { [SUBMIT_CHANGE_ADD_LEARNER] = "add-learner",
+					     [SUBMIT_CHANGE_REMOVE] = "remove",
+					     [SUBMIT_CHANGE_PROMOTE] = "promote",
+					     [SUBMIT_CHANGE_DEMOTE] = "demote" };
+	uint16_t flags = 0;
+	for (uint16_t i = SUBMIT_CHANGE_ADD_LEARNER; i <= SUBMIT_CHANGE_DEMOTE; i++)
+		if (change != NULL && strcmp(change, names[i]) == 0)
+			flags = i;
+	if (flags == 0)
+		return admin_refuse(ADMIN_EXIT_USAGE,
+				    "change: allowed add-learner, remove, promote, demote");
 	const struct submit_request wanted = {
 		.tag = ++node->admin_tag,
 		.kind = SUBMIT_CHANGE,
 		.node = target->id,
-		.flags = change[0] == 'a' ? SUBMIT_CHANGE_ADD_LEARNER : SUBMIT_CHANGE_REMOVE,
+		.flags = flags,
 	};
 	if (!submit_and_wait(node, &wanted, &completion))
 		return admin_refuse(ADMIN_EXIT_UNKNOWN,

@@ -15,7 +15,12 @@ enum core_change {
 	CORE_CHANGE_IN_PROGRESS, /* an earlier change has not committed */
 	CORE_CHANGE_UNKNOWN,     /* names a node that this one does not know how to reach */
 	CORE_CHANGE_NOTHING,     /* it is so already */
-	CORE_CHANGE_VOTERS,      /* voters or witness: not offered */
+	CORE_CHANGE_VOTERS,      /* that change of voters or witness is not offered */
+	CORE_CHANGE_DEGRADED,    /* one copy is away: voters change in NORMAL mode only */
+	CORE_CHANGE_SELF,        /* the master would remove itself: hand over first */
+	CORE_CHANGE_SILENT,      /* a node that would be needed does not answer, or is not well */
+	CORE_CHANGE_BEHIND,      /* the node lacks too much of the log */
+	CORE_CHANGE_ENTERING,    /* the witness has to be told first: CORE_EVENT_ENTER */
 };
 /* Whether the master may append a CONFIG block with @next now (protocol section 12). The block is
  * to be sealed and reported as APPENDED before any other event. */

@@ -383,6 +383,8 @@ core_dispatch(struct core *core, const struct core_event *event)
 		return read_take(core, event->op_id);
 	case CORE_EVENT_TRANSFER:
 		return transfer_begin(core, event->node);
+	case CORE_EVENT_ENTER:
+		return event->next == NULL ? TERN_ERR_MALFORMED : master_enter(core, event->next);
 	case CORE_EVENT_STOP:
 		transfer_stop_node(core);
 		return TERN_OK;

@@ -138,6 +138,7 @@ enum core_event_kind {
 	CORE_EVENT_DATA_PORT,      /* flag: up or down */
 	CORE_EVENT_READ,     /* op_id: a linearizable read, answered by READ_READY or _FAILED */
 	CORE_EVENT_TRANSFER, /* node: hand mastership over; refused with NOT_MASTER / BUSY */
+	CORE_EVENT_ENTER,    /* next: tell the witness, see CORE_CHANGE_ENTERING; or the same */
 	CORE_EVENT_STOP,     /* graceful: stop campaigning and going degraded */
 	CORE_EVENT_INSTALL,  /* block: of the checkpoint that INSTALL named, which lies in its slot
 			      * now. OK: make it durable that log and state begin there, and start
@@ -252,9 +253,9 @@ struct core_view {
 	enum core_mode mode;
 	bool is_serving; /* master whose barrier of this term has committed, not handing over: take
 			  * client commands */
-	uint64_t term;
+	bool is_joint;
 	uint32_t epoch;
-	uint64_t rset;
+	uint64_t term, rset, known_nodes;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
 	    applied_index;
 	bool is_forgetful; /* its log was volatile and it may lack what it acknowledged: no voter */
@@ -263,7 +264,7 @@ struct core_view {
 	uint64_t last_term;
 	uint32_t last_epoch;
 	struct hash128 commit_chain, last_chain;
-	/* Effective is the newest one in the log; committed the newest one that is. */
+	/* The newest one in the log, and the newest committed one. Joint: both rules hold. */
 	struct membership members, committed_members;
 	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
@@ -271,7 +272,6 @@ struct core_view {
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t rollbacks, memory_commits_lost; /* counted since init: rollbacks; blocks */
-	uint64_t known_nodes;
 	/* By known data node in id order; master only. */
 	uint64_t peer_durable_index[CORE_NODES_MAX];
 	/* The same for what they received, and the start of the peer that said so; own boot_no for

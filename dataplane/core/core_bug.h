@@ -44,6 +44,16 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_AHEAD = 1 << 0,     /* learners are sent what is not committed */
 	CORE_MEMBER_BUG_COUNTS = 1 << 1,    /* learners' copies count */
 	CORE_MEMBER_BUG_FORGOTTEN = 1 << 2, /* runtime: a configuration goes with the log's begin */
+	/* Those of tests/model/joint.pml, by their names there; AHEAD is one of them. */
+	CORE_MEMBER_BUG_ONE_STEP = 1 << 3,      /* the new rule alone from the append on */
+	CORE_MEMBER_BUG_COMMIT_ONLY = 1 << 4,   /* elections by the new rule alone */
+	CORE_MEMBER_BUG_ELECTION_ONLY = 1 << 5, /* commits by the new rule alone */
+	CORE_MEMBER_BUG_NO_ANSWER = 1 << 6,     /* a retired witness does not say by what */
+	CORE_MEMBER_BUG_ANY_BLOCK = 1 << 7,     /* its answer counts for any config block */
+	CORE_MEMBER_BUG_NAMED_ONLY = 1 << 8,    /* only voters that know themselves named answer */
+	CORE_MEMBER_BUG_REGISTER_LATE =
+	    1 << 9, /* the entering witness's register is not waited for */
+	CORE_MEMBER_BUG_EMPTY_VOTES = 1 << 10, /* the witness is asked without a vote of the pair */
 };
 
 #endif

@@ -19,6 +19,7 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_mask.h"
 #include "dataplane/core/rejoin.h"
+#include "dataplane/core/rule.h"
 
 #ifdef TERN_TINY_LIMITS
 #define CORE_READS_MAX 24u
@@ -90,9 +91,9 @@ struct core {
 	struct core_peer peers[CORE_NODES_MAX];
 	uint32_t peer_count;
 	struct membership members, committed_members; /* see members.h */
-	uint32_t data_count;                          /* voters with a log */
-	uint32_t quorum;                              /* votes of V */
-	uint64_t voters;                              /* mask V */
+	struct core_rule rules[2]; /* the committed one first, while a change is joint */
+	uint32_t rule_count;
+	uint64_t data, voters;                        /* of all rules together */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
 	uint64_t now_ns, started_ns, quiet_until_ns;
 
@@ -158,6 +159,9 @@ struct core {
 			      * hand-over for it was tried */
 	uint64_t port_down_ns;
 	bool is_returning; /* the NORMAL barrier after a DEGRADED epoch has not committed */
+	/* What the witness is to be told, and has said that it knows: see master_send_duty. */
+	uint64_t enter_voters, retired_index;
+	bool is_entered;
 
 	struct core_read reads[CORE_READS_MAX];
 	uint32_t reads_head, reads_count;
@@ -230,7 +234,8 @@ bool master_is_serving(const struct core *core);
 bool master_is_late(const struct core *core, const struct core_peer *peer);
 /* When the newest round that a quorum has answered was sent; 0: there was none. */
 uint64_t master_confirmed_ns(const struct core *core);
-uint32_t master_round_voters(const struct core *core, uint64_t round);
+bool master_is_round_answered(const struct core *core, uint64_t round);
+TERN_CHECKED enum tern_err master_enter(struct core *core, const struct membership *next);
 
 /* replicate.c: master side of the log */
 void replicate_begin(struct core *core, struct core_peer *peer);

@@ -34,19 +34,29 @@ election_ask(struct core *core, struct core_peer *peer)
 	msg->vote.last_epoch = last.epoch;
 	msg->vote.last_index = last.log_index;
 	msg->vote.votes_granted = core->votes;
+	/* The witness is told of those votes only that its register knows. */
+	if (peer->is_witness)
+		msg->vote.votes_granted &= members_pair(core)->data;
 	msg->vote.witness_gen = core->members.witness_gen;
 	msg->vote.is_hand_over = core->is_hand_over;
 	if (peer->asked_ns == 0)
 		peer->asked_ns = core->now_ns;
 }
 
-/* The witness is asked last. With two data nodes at once, but only when this node has not restarted
- * since it last followed or was a master; otherwise every data node has answered first, or has
- * been silent for T_elect_max since it was asked. */
+/* The witness is asked last. A candidate that is not of its pair has a vote of the pair first: no
+ * votes are a subset of any rset. With two data nodes at once, but only when this node has not
+ * restarted since it last followed or was a master; otherwise every data node has answered first,
+ * or has been silent for T_elect_max since it was asked. */
 static bool
 election_may_ask_witness(const struct core *core)
 {
-	if (core->data_count == 2 && core->has_followed)
+	const struct core_rule *pair = members_pair(core);
+
+	INVARIANT(pair != NULL);
+	if ((pair->data & core_bit(core->config.node_id)) == 0)
+		return (core->votes & pair->data) != 0 ||
+		       core_has_member_bug(core, CORE_MEMBER_BUG_EMPTY_VOTES);
+	if (pair->count == 2 && core->has_followed)
 		return true;
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		const struct core_peer *peer = &core->peers[i];
@@ -102,7 +112,7 @@ election_give_up(struct core *core)
 static bool
 election_has_quorum(const struct core *core)
 {
-	return core_count(core->votes & core->voters) >= core->quorum;
+	return members_are_quorum(core, core->votes);
 }
 
 /* term++ and the vote for oneself; VOTE goes out when both are durable. */
@@ -195,9 +205,29 @@ election_poll(struct core *core)
 static bool
 election_is_hopeless(const struct core *core)
 {
-	if (core->data_count % 2 == 0)
-		return core->log_refusals != 0;
-	return core_count(core->voters & ~core->log_refusals) < core->quorum;
+	for (uint32_t i = 0; i < core->rule_count; i++) {
+		const struct core_rule *rule = &core->rules[i];
+		if (rule->count % 2 == 0
+			? (rule->data & core->log_refusals) != 0
+			: core_count(rule->voters & ~core->log_refusals) < rule->quorum)
+			return true;
+	}
+	return false;
+}
+
+/* Somebody knows of a committed configuration: whoever holds that very block knows it too. True:
+ * other rules hold from now on. */
+static bool
+election_learn(struct core *core, const struct msg_vote_ack *ack)
+{
+	const uint64_t before = core->committed_members.config_index;
+
+	if (ack->config_index == 0)
+		return false;
+	core_commit_if_held(core, ack->config_index, ack->config_chain);
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_ANY_BLOCK))
+		core_commit_to(core, core->members.config_index);
+	return core->committed_members.config_index != before;
 }
 
 void
@@ -205,7 +235,7 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 {
 	const bool is_vote = msg->kind == MSG_VOTE_ACK;
 	const struct msg_vote_ack *ack = &msg->vote_ack;
-	bool is_first;
+	bool is_first, has_learned;
 
 	if (core->role != CORE_CANDIDATE || core->is_voting != is_vote)
 		return;
@@ -216,6 +246,11 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 	peer->asked_ns = 0;
 	if (!peer->is_witness)
 		core_commit_if_held(core, ack->commit_index, ack->commit_chain);
+	has_learned = election_learn(core, ack);
+	if (!core_is_voter(core, core->config.node_id)) {
+		election_give_up(core);
+		return;
+	}
 	if (ack->refusal == MSG_VOTE_REFUSED_LOG && core_is_voter(core, peer->id)) {
 		core->log_refusals |= core_bit(peer->id);
 		if (election_is_hopeless(core)) {
@@ -225,11 +260,13 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 	}
 	if (ack->refusal != MSG_VOTE_GRANTED) {
 		/* A data node's first answer opens the way to the witness. */
-		if (is_first && !peer->is_witness && !core->has_followed)
+		if ((is_first && !peer->is_witness && !core->has_followed) || has_learned)
 			core->ask_ns = core->now_ns;
-		return;
+		if (!has_learned)
+			return;
+	} else {
+		core->votes |= core_bit(peer->id);
 	}
-	core->votes |= core_bit(peer->id);
 	if (!election_has_quorum(core))
 		return;
 	if (is_vote)
@@ -266,7 +303,7 @@ election_own_last(const struct core *core)
 static bool
 election_is_left_to_others(const struct core *core, const struct msg_vote *vote)
 {
-	const uint64_t others = core->members.voters & ~core_bit(core->config.node_id);
+	const uint64_t others = core->data & ~core_bit(core->config.node_id);
 
 	return memory_is_unsure(core) && (others & ~vote->votes_granted) != 0;
 }
@@ -281,6 +318,9 @@ election_judge(const struct core *core, const struct msg *msg)
 		return MSG_VOTE_REFUSED_TERM;
 	if (core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful ||
 	    election_is_left_to_others(core, vote))
+		return MSG_VOTE_REFUSED_QUIET;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_NAMED_ONLY) &&
+	    !core_is_voter(core, core->config.node_id))
 		return MSG_VOTE_REFUSED_QUIET;
 	if (!vote->is_hand_over && election_master_lives(core, msg->sender))
 		return MSG_VOTE_REFUSED_MASTER;
@@ -300,6 +340,14 @@ election_fill_ack(const struct core *core, struct msg *ack, const struct msg *ms
 	ack->vote_ack.refusal = refusal;
 	ack->vote_ack.commit_index = core->commit_index;
 	ack->vote_ack.commit_chain = history_chain(core, core->commit_index);
+	/* The chain of a block before the log's begin is not known any more. Who lacks blocks of
+	 * after that is refused by the log rule, whatever it holds to be committed; who holds them
+	 * all learns it by commit_index. */
+	if (core->committed_members.config_index < core->base_index ||
+	    core->committed_members.config_index == 0)
+		return;
+	ack->vote_ack.config_index = core->committed_members.config_index;
+	ack->vote_ack.config_chain = history_chain(core, core->committed_members.config_index);
 }
 
 static void

@@ -56,16 +56,15 @@ master_is_lost(const struct core *core, const struct core_peer *peer)
 	       peer->has_forgotten || (peer->health & MSG_HEALTH_FORGETFUL && !peer->is_whole);
 }
 
-uint32_t
-master_round_voters(const struct core *core, uint64_t round)
+bool
+master_is_round_answered(const struct core *core, uint64_t round)
 {
-	uint32_t count = (core->voters & core_bit(core->config.node_id)) != 0;
+	uint64_t answered = core_bit(core->config.node_id);
 
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if ((core->voters & core_bit(core->peers[i].id)) != 0 &&
-		    core->peers[i].answered_round >= round)
-			count++;
-	return count;
+		if (core->peers[i].answered_round >= round)
+			answered |= core_bit(core->peers[i].id);
+	return members_are_quorum(core, answered);
 }
 
 /* With min_copies over what a degraded set holds, writes are refused while the set is incomplete.
@@ -73,13 +72,16 @@ master_round_voters(const struct core *core, uint64_t round)
 bool
 master_is_serving(const struct core *core)
 {
+	const struct core_rule *pair = members_pair(core);
+
 	if (core->role != CORE_MASTER || !core->has_committed || core->transfer_id != 0 ||
 	    core->is_stopping || core->is_storage_failed)
 		return false;
-	if (core->data_count % 2 != 0 || core->config.min_copies <= core->data_count / 2)
+	if (pair == NULL || core->config.min_copies <= pair->count / 2)
 		return true;
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (core_is_voter(core, core->peers[i].id) && master_is_lost(core, &core->peers[i]))
+		if ((pair->data & core_bit(core->peers[i].id)) != 0 &&
+		    master_is_lost(core, &core->peers[i]))
 			return false;
 	return true;
 }
@@ -112,7 +114,10 @@ master_set_epoch(struct core *core, uint32_t epoch, enum core_phase phase, uint6
 static bool
 master_may_degrade(const struct core *core)
 {
-	if (core->data_count % 2 != 0 || core->config.min_copies > core->data_count / 2)
+	const struct core_rule *pair = members_pair(core);
+
+	if (pair == NULL || (pair->data & core_bit(core->config.node_id)) == 0 ||
+	    core->config.min_copies > pair->count / 2)
 		return false;
 	return !core->is_stopping && !core->is_storage_failed && !core_is_stalled(core);
 }
@@ -122,10 +127,11 @@ master_may_degrade(const struct core *core)
 static void
 master_check_degrade(struct core *core)
 {
+	const struct core_rule *pair = members_pair(core);
 	const struct core_peer *lost = NULL;
 	uint32_t good = 1;
 
-	for (uint32_t i = 0; i < core->peer_count; i++) {
+	for (uint32_t i = 0; i < core->peer_count && pair != NULL; i++) {
 		const struct core_peer *peer = &core->peers[i];
 
 		if (peer->is_witness) {
@@ -133,18 +139,18 @@ master_check_degrade(struct core *core)
 				return;
 			continue;
 		}
-		if (!core_is_voter(core, peer->id))
+		if ((pair->data & core_bit(peer->id)) == 0)
 			continue;
 		if (master_is_lost(core, peer))
 			lost = lost == NULL ? peer : lost;
 		else
 			good++;
 	}
-	if (lost == NULL || good > core->data_count / 2 || !master_may_degrade(core))
+	if (lost == NULL || good > pair->count / 2 || !master_may_degrade(core))
 		return;
 	core->transfer_id = 0;
 	master_set_epoch(core, core->epoch + 1, CORE_PHASE_DEGRADED,
-			 core->voters & ~core_bit(lost->id));
+			 pair->voters & ~core_bit(lost->id));
 }
 
 /* The node outside rset has come back: it holds the barrier that shut it out, so blocks do reach
@@ -152,10 +158,20 @@ master_check_degrade(struct core *core)
 static void
 master_check_normal(struct core *core)
 {
+	const struct core_rule *pair = members_pair(core);
+
+	/* The change to three has committed: nobody is out of the set any more. */
+	if (pair == NULL) {
+		master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->data);
+		return;
+	}
+	if (core_is_joint(core))
+		return; /* first it commits */
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		const struct core_peer *peer = &core->peers[i];
 
-		if (!core_is_voter(core, peer->id) || (core->rset & core_bit(peer->id)) != 0)
+		if ((pair->data & core_bit(peer->id)) == 0 ||
+		    (core->rset & core_bit(peer->id)) != 0)
 			continue;
 		if (!peer->is_matched || !peer->is_whole || master_has_lost_contact(core, peer) ||
 		    (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0)
@@ -167,7 +183,7 @@ master_check_normal(struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		core->peers[i].has_forgotten = false;
 	core->is_returning = true;
-	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->members.voters);
+	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, pair->data);
 }
 
 static void
@@ -178,7 +194,7 @@ master_send_register(struct core *core)
 	struct core_peer *witness;
 	struct msg *msg;
 
-	if (core->phase != CORE_PHASE_DEGRADED || core->is_registered)
+	if (core->phase != CORE_PHASE_DEGRADED || core->is_registered || members_pair(core) == NULL)
 		return;
 	/* P6: a register that is ahead of every log would leave nobody electable. */
 	if (!is_local && !core_has_bug(core, CORE_BUG_P6_REGISTER_FIRST))
@@ -186,6 +202,7 @@ master_send_register(struct core *core)
 	witness = core_peer(core, core->members.witness_id);
 	INVARIANT(witness != NULL);
 	msg = core_send(core, witness, MSG_REGISTER);
+	msg->register_.what = MSG_REGISTER_EPOCH;
 	msg->register_.witness_gen = core->members.witness_gen;
 	msg->register_.epoch = core->epoch;
 	msg->register_.rset = core->rset;
@@ -197,12 +214,75 @@ master_send_register(struct core *core)
 void
 master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg)
 {
-	if (!peer->is_witness || core->phase != CORE_PHASE_DEGRADED || core->is_registered)
+	const struct msg_register_ack *ack = &msg->register_ack;
+
+	if (!peer->is_witness || !ack->is_accepted)
 		return;
-	if (!msg->register_ack.is_accepted || msg->register_ack.epoch != core->epoch)
+	if (ack->what == MSG_REGISTER_RETIRE && ack->config_index > core->retired_index)
+		core->retired_index = ack->config_index;
+	if (ack->epoch != core->epoch)
+		return;
+	if (ack->what == MSG_REGISTER_ENTER && core->enter_voters == ack->rset)
+		core->is_entered = true;
+	if (ack->what != MSG_REGISTER_EPOCH || core->phase != CORE_PHASE_DEGRADED ||
+	    core->is_registered || members_pair(core) == NULL)
 		return;
 	core->is_registered = true;
 	core->view.solo_entries++;
+}
+
+/* The witness shall have a vote beside @next's voters: its register will be that of a barrier made
+ * now, so that it is newer than any that it has had. */
+enum tern_err
+master_enter(struct core *core, const struct membership *next)
+{
+	if (core->role != CORE_MASTER)
+		return TERN_ERR_NOT_MASTER;
+	if (members_pair(core) != NULL || core_is_joint(core) || core->is_barrier_pending ||
+	    core->transfer_id != 0 || core->members.witness_id == 0 ||
+	    core_count(next->voters) % 2 != 0 || (next->voters & ~core->data) != 0)
+		return TERN_ERR_BUSY;
+	if (core->enter_voters == next->voters)
+		return TERN_OK;
+	core->enter_voters = next->voters;
+	core->is_entered = false;
+	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->data);
+	return TERN_OK;
+}
+
+/* What the witness has to know of a change of the voters, until it has said so. */
+static void
+master_send_duty(struct core *core)
+{
+	const uint64_t index = core->committed_members.config_index;
+	const struct core_peer *witness = core_peer(core, core->members.witness_id);
+	struct msg_register *msg;
+
+	if (witness == NULL || members_pair(core) != NULL || !core->has_committed)
+		return;
+	if (core->enter_voters != 0) {
+		if (core->is_entered || core->barrier_index == 0 ||
+		    core->commit_index < core->barrier_index)
+			return;
+		msg = &core_send(core, witness, MSG_REGISTER)->register_;
+		msg->what = MSG_REGISTER_ENTER;
+		msg->rset = core->enter_voters;
+	} else {
+		/* Without the chain of that block it stays as it is: then its vote is of no use to
+		 * whoever lacks the block, and who holds it needs the new voters too. */
+		if (index == 0 || index < core->base_index || core->retired_index >= index)
+			return;
+		msg = &core_send(core, witness, MSG_REGISTER)->register_;
+		msg->what = MSG_REGISTER_RETIRE;
+		msg->config_chain = history_chain(core, index);
+	}
+	msg->config_index = index;
+	msg->witness_gen = core->members.witness_gen;
+	msg->epoch = core->epoch;
+	if (core->barrier_index < core->base_index)
+		return;
+	msg->last_index = core->barrier_index;
+	msg->chain = history_chain(core, core->barrier_index);
 }
 
 enum tern_err
@@ -250,21 +330,23 @@ master_appended(struct core *core, const struct core_event *event)
 
 /* ---- rounds ---- */
 
-uint64_t
-master_confirmed_ns(const struct core *core)
+/* When the newest round was sent that a quorum of @rule has answered; 0: there was none. One node
+ * alone is its own quorum. */
+static uint64_t
+master_rule_confirmed_ns(const struct core *core, const struct core_rule *rule)
 {
 	uint64_t answered[CORE_NODES_MAX] = { 0 };
+	const bool is_of_it = (rule->voters & core_bit(core->config.node_id)) != 0;
+	const uint32_t wanted = rule->quorum - is_of_it;
 	uint32_t count = 0;
 
-	INVARIANT(core->role == CORE_MASTER);
-	/* In registered SOLO nobody else is electable, and one node alone is its own quorum. */
-	if (core->quorum <= 1 || (core->phase == CORE_PHASE_DEGRADED && core->is_registered))
+	if (wanted == 0)
 		return core->now_ns;
 	/* Sorted, newest first. */
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		const struct core_peer *peer = &core->peers[i];
 		uint32_t at = count;
-		if ((core->voters & core_bit(peer->id)) == 0)
+		if ((rule->voters & core_bit(peer->id)) == 0)
 			continue;
 		INVARIANT(peer->answered_ns <= core->now_ns);
 		for (; at > 0 && answered[at - 1] < peer->answered_ns; at--)
@@ -272,7 +354,23 @@ master_confirmed_ns(const struct core *core)
 		answered[at] = peer->answered_ns;
 		count++;
 	}
-	return core->quorum - 1 <= count ? answered[core->quorum - 2] : 0;
+	return wanted <= count ? answered[wanted - 1] : 0;
+}
+
+uint64_t
+master_confirmed_ns(const struct core *core)
+{
+	uint64_t confirmed_ns = UINT64_MAX;
+
+	INVARIANT(core->role == CORE_MASTER);
+	/* In registered SOLO nobody else is electable. */
+	if (core->phase == CORE_PHASE_DEGRADED && core->is_registered && !core_is_joint(core))
+		return core->now_ns;
+	for (uint32_t i = 0; i < core->rule_count; i++) {
+		const uint64_t ns = master_rule_confirmed_ns(core, &core->rules[i]);
+		confirmed_ns = ns < confirmed_ns ? ns : confirmed_ns;
+	}
+	return confirmed_ns;
 }
 
 /* See struct msg_heartbeat. Before the term's own barrier has committed, commit_index may lack what
@@ -357,6 +455,7 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 void
 master_begin(struct core *core)
 {
+	const struct core_rule *pair = members_pair(core);
 	const struct core_peer *silent = NULL;
 	uint32_t heard = 1;
 
@@ -366,10 +465,12 @@ master_begin(struct core *core)
 	for (uint32_t i = 0; i < core->peer_count; i++) {
 		struct core_peer *peer = &core->peers[i];
 
-		if (core_is_voter(core, peer->id) && !peer->has_answered)
-			silent = silent == NULL ? peer : silent;
-		else if (core_is_voter(core, peer->id))
-			heard++;
+		if (pair != NULL && (pair->data & core_bit(peer->id)) != 0) {
+			if (peer->has_answered)
+				heard++;
+			else
+				silent = silent == NULL ? peer : silent;
+		}
 		*peer = (struct core_peer){ .id = peer->id,
 					    .is_witness = peer->is_witness,
 					    .worst_answer_ns = peer->worst_answer_ns,
@@ -382,6 +483,8 @@ master_begin(struct core *core)
 	core->is_registered = core->has_committed = core->is_returning = false;
 	core->is_barrier_pending = false;
 	core->transfer_id = 0;
+	core->enter_voters = core->retired_index = 0;
+	core->is_entered = false;
 	/* Blocks above commit_index that this node applied as an earlier master stay applied: its
 	 * log still holds them. */
 	memory_settle(core);
@@ -389,12 +492,13 @@ master_begin(struct core *core)
 	core->round = core->read_round = 0;
 	core->view.elections++;
 	/* A peer that did not answer this very candidacy is silent: degraded from the start. */
-	if (silent != NULL && !core->is_hand_over && heard <= core->data_count / 2 &&
+	if (silent != NULL && !core->is_hand_over && heard <= pair->count / 2 &&
 	    master_may_degrade(core))
 		master_set_epoch(core, 0, CORE_PHASE_DEGRADED,
-				 core->voters & ~core_bit(silent->id));
+				 pair->voters & ~core_bit(silent->id));
 	else
-		master_set_epoch(core, 0, CORE_PHASE_NORMAL, core->members.voters);
+		master_set_epoch(core, 0, CORE_PHASE_NORMAL,
+				 pair != NULL ? pair->data : core->data);
 	core->is_hand_over = false;
 	core->port_round = core->is_data_port_down ? 1 : 0;
 	master_start_round(core);
@@ -435,19 +539,15 @@ master_step_down(struct core *core)
 static bool
 master_has_quorum(const struct core *core)
 {
-	uint32_t heard = 1;
+	uint64_t heard = core_bit(core->config.node_id);
 
-	if (core->phase == CORE_PHASE_DEGRADED && core->is_registered &&
+	if (core->phase == CORE_PHASE_DEGRADED && core->is_registered && !core_is_joint(core) &&
 	    !core->config.solo_isolated_stop)
 		return true;
-	for (uint32_t i = 0; i < core->peer_count; i++) {
-		const struct core_peer *peer = &core->peers[i];
-
-		if ((core->voters & core_bit(peer->id)) != 0 &&
-		    !master_is_silent(core, peer, core->elect_min_ns))
-			heard++;
-	}
-	return heard >= core->quorum;
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (!master_is_silent(core, &core->peers[i], core->elect_min_ns))
+			heard |= core_bit(core->peers[i].id);
+	return members_are_quorum(core, heard);
 }
 
 static void
@@ -468,6 +568,7 @@ static void
 master_beat(struct core *core)
 {
 	master_start_round(core);
+	master_send_duty(core);
 	memory_recognize_peers(core);
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if (core_is_replica(core, core->peers[i].id) && !core->peers[i].is_matched) {
@@ -510,4 +611,9 @@ master_poll(struct core *core)
 		master_beat(core);
 	replicate_commit(core);
 	master_note_commit(core);
+	/* Removed by what has just committed. */
+	if (!core_is_voter(core, core->config.node_id)) {
+		master_farewell(core);
+		master_step_down(core);
+	}
 }

@@ -12,7 +12,9 @@
  * A node that forgot may have been started with a committed configuration that its log does not
  * reach yet. It is given the blocks up to there again, and they change nothing.
  *
- * Only learners are changed so far: voters, and so every quorum, stay as they were at birth.
+ * Voters change one at a time, from two with a witness to three or back, and jointly: until the
+ * block commits, blocks commit and masters are elected by the rule of either configuration. The
+ * rules are those of tests/model/joint.pml, which names what each of them is for.
  */
 #include "dataplane/core/change.h"
 #include "dataplane/core/core_internal.h"
@@ -26,12 +28,52 @@ members_voters(const struct membership *members)
 	return members->voters | core_bit(members->witness_id);
 }
 
+static struct core_rule
+rule_of(const struct membership *members)
+{
+	const uint64_t voters = members_voters(members);
+
+	return (struct core_rule){
+		.data = members->voters,
+		.voters = voters,
+		.count = core_count(members->voters),
+		.quorum = core_count(voters) / 2 + 1,
+	};
+}
+
+/* From the append of a block that changes the voters until its commit both rules hold. */
 static void
 members_derive(struct core *core)
 {
-	core->data_count = core_count(core->members.voters);
-	core->voters = members_voters(&core->members);
-	core->quorum = core_count(core->voters) / 2 + 1;
+	core->rule_count = 0;
+	if (core_is_joint(core) && !core_has_member_bug(core, CORE_MEMBER_BUG_ONE_STEP))
+		core->rules[core->rule_count++] = rule_of(&core->committed_members);
+	core->rules[core->rule_count++] = rule_of(&core->members);
+	core->data = core->voters = 0;
+	for (uint32_t i = 0; i < core->rule_count; i++) {
+		core->data |= core->rules[i].data;
+		core->voters |= core->rules[i].voters;
+	}
+}
+
+const struct core_rule *
+members_pair(const struct core *core)
+{
+	for (uint32_t i = 0; i < core->rule_count; i++)
+		if (core->rules[i].count % 2 == 0)
+			return &core->rules[i];
+	return NULL;
+}
+
+bool
+members_are_quorum(const struct core *core, uint64_t mask)
+{
+	const bool is_new_enough = core_has_member_bug(core, CORE_MEMBER_BUG_COMMIT_ONLY);
+
+	for (uint32_t i = is_new_enough ? core->rule_count - 1 : 0; i < core->rule_count; i++)
+		if (core_count(mask & core->rules[i].voters) < core->rules[i].quorum)
+			return false;
+	return true;
 }
 
 void
@@ -80,8 +122,8 @@ members_check(const struct core *core, const struct block_meta *block,
 		return TERN_ERR_MALFORMED;
 	if (!membership_equal(before, &core->members) && !members_is_guest(core))
 		return TERN_ERR_MALFORMED;
-	if (next->voters != before->voters || next->witness_id != before->witness_id ||
-	    next->witness_gen != before->witness_gen)
+	if (core_count(next->voters ^ before->voters) > 1 ||
+	    next->witness_id != before->witness_id || next->witness_gen != before->witness_gen)
 		return TERN_ERR_MALFORMED;
 	return TERN_OK;
 }
@@ -110,7 +152,7 @@ members_meet(struct core *core, uint64_t before)
 void
 members_take(struct core *core, const struct membership *next, const struct membership *before)
 {
-	const uint64_t replicas = core->members.voters | core->members.learners;
+	uint64_t replicas;
 
 	INVARIANT(next->config_index == core->last_index);
 	/* Committed, or this change would not have begun. */
@@ -118,6 +160,7 @@ members_take(struct core *core, const struct membership *next, const struct memb
 	members_commit(core);
 	INVARIANT(core->committed_members.config_index == before->config_index);
 	core->committed_members = *before;
+	replicas = core->data | core->members.learners;
 	core->members = *next;
 	members_derive(core);
 	if (core->role == CORE_MASTER)
@@ -136,11 +179,94 @@ members_cut(struct core *core, uint64_t keep_index)
 	members_derive(core);
 }
 
+/* The voters of the newest configuration alone count from now on. */
 void
 members_commit(struct core *core)
 {
-	if (core->members.config_index <= core->commit_index)
-		core->committed_members = core->members;
+	const uint64_t replicas = core->data | core->members.learners;
+
+	if (core->members.config_index > core->commit_index ||
+	    core->members.config_index == core->committed_members.config_index)
+		return;
+	core->committed_members = core->members;
+	members_derive(core);
+	if (core->role != CORE_MASTER)
+		return;
+	members_meet(core, replicas);
+	if (members_pair(core) == NULL)
+		core->is_registered = false;
+	core->is_entered = false;
+	core->enter_voters = 0;
+}
+
+/* ---- whether a change may begin ---- */
+
+static const struct core_peer *
+members_peer(const struct core *core, uint16_t node_id)
+{
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (core->peers[i].id == node_id)
+			return &core->peers[i];
+	return NULL;
+}
+
+static bool
+members_is_well(const struct core *core, const struct core_peer *peer)
+{
+	return peer != NULL && peer->is_matched && peer->is_whole &&
+	       !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
+}
+
+/* Two voters and a learner become three. */
+static enum core_change
+members_judge_entry(const struct core *core, uint64_t entering)
+{
+	const struct core_peer *peer;
+
+	if ((core->members.learners & entering) == 0)
+		return CORE_CHANGE_BEHIND;
+	peer = members_peer(core, (uint16_t)__builtin_ctzll(entering));
+	if (!members_is_well(core, peer))
+		return CORE_CHANGE_SILENT;
+	return peer->durable_index + CORE_CAUGHT_UP_BLOCKS < core->commit_index
+		   ? CORE_CHANGE_BEHIND
+		   : CORE_CHANGE_ALLOWED;
+}
+
+/* Three voters become two, and the witness has a vote. */
+static enum core_change
+members_judge_exit(const struct core *core, uint64_t staying)
+{
+	const uint64_t other = staying & ~core_bit(core->config.node_id);
+	const struct core_peer *witness = members_peer(core, core->members.witness_id);
+
+	if (witness == NULL)
+		return CORE_CHANGE_VOTERS;
+	if (core_count(other) != 1)
+		return CORE_CHANGE_SELF;
+	if (!members_is_well(core, members_peer(core, (uint16_t)__builtin_ctzll(other))) ||
+	    master_is_silent(core, witness, master_patience_ns(core, witness)))
+		return CORE_CHANGE_SILENT;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_REGISTER_LATE))
+		return CORE_CHANGE_ALLOWED;
+	return core->is_entered && core->enter_voters == staying ? CORE_CHANGE_ALLOWED
+								 : CORE_CHANGE_ENTERING;
+}
+
+static enum core_change
+members_judge_voters(const struct core *core, const struct membership *next)
+{
+	const uint64_t now = core->members.voters;
+	const uint64_t entering = next->voters & ~now, leaving = now & ~next->voters;
+
+	if (core->phase != CORE_PHASE_NORMAL)
+		return CORE_CHANGE_DEGRADED;
+	if (core_count(now) == 2 && core_count(entering) == 1 && leaving == 0)
+		return members_judge_entry(core, entering);
+	if (core_count(now) == 3 && core_count(leaving) == 1 && entering == 0)
+		return members_judge_exit(core, next->voters);
+	return CORE_CHANGE_VOTERS;
 }
 
 enum core_change
@@ -155,13 +281,12 @@ core_judge_change(const struct core *core, const struct membership *next)
 		return CORE_CHANGE_IN_PROGRESS;
 	if (membership_equal(now, next))
 		return CORE_CHANGE_NOTHING;
-	if (((next->voters | next->learners) & ~core->config.known_nodes) != 0 ||
-	    !membership_is_sound(next))
+	if (((next->voters | next->learners) & ~core->config.known_nodes) != 0)
 		return CORE_CHANGE_UNKNOWN;
-	if (next->voters != now->voters || next->witness_id != now->witness_id ||
+	if (!membership_is_sound(next) || next->witness_id != now->witness_id ||
 	    next->witness_gen != now->witness_gen)
 		return CORE_CHANGE_VOTERS;
-	return CORE_CHANGE_ALLOWED;
+	return next->voters == now->voters ? CORE_CHANGE_ALLOWED : members_judge_voters(core, next);
 }
 
 uint64_t

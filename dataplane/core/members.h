@@ -25,16 +25,26 @@ members_take(struct core *core, const struct membership *next, const struct memb
 /* The log will end at @keep_index; commit_index has risen. */
 void members_cut(struct core *core, uint64_t keep_index);
 void members_commit(struct core *core);
+/* The rule that gives the witness a vote; NULL: none does. */
+const struct core_rule *members_pair(const struct core *core);
+/* These nodes are a quorum by all rules: for elections, read rounds, and to go on as master. */
+bool members_are_quorum(const struct core *core, uint64_t mask);
+/* Whether some rule asks for its log. */
 static inline bool
 core_is_voter(const struct core *core, uint16_t node_id)
 {
-	return (core->members.voters & core_bit(node_id)) != 0;
+	return (core->data & core_bit(node_id)) != 0;
+}
+static inline bool
+core_is_joint(const struct core *core)
+{
+	return core->members.voters != core->committed_members.voters;
 }
 /* A data node that the master sends its log to. */
 static inline bool
 core_is_replica(const struct core *core, uint16_t node_id)
 {
-	return ((core->members.voters | core->members.learners) & core_bit(node_id)) != 0;
+	return ((core->data | core->members.learners) & core_bit(node_id)) != 0;
 }
 /* A node that the master talks to. */
 static inline bool

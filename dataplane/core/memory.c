@@ -134,6 +134,10 @@ memory_note_peer(struct core_peer *peer, uint32_t health)
 bool
 memory_is_unsure(const struct core *core)
 {
-	return core->data_count % 2 != 0 && core->data_count > 1 && !core->config.is_first_boot &&
-	       !core->has_followed && core->now_ns < core->quiet_until_ns + 2 * core->elect_max_ns;
+	bool is_odd = false;
+
+	for (uint32_t i = 0; i < core->rule_count; i++)
+		is_odd = is_odd || (core->rules[i].count % 2 != 0 && core->rules[i].count > 1);
+	return is_odd && !core->config.is_first_boot && !core->has_followed &&
+	       core->now_ns < core->quiet_until_ns + 2 * core->elect_max_ns;
 }

@@ -5,6 +5,7 @@
  * answered by the next step, for which core_deadline_ns asks at once.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 static struct core_read *
 read_front(struct core *core)
@@ -20,7 +21,7 @@ read_needs_no_round(const struct core *core)
 {
 	if (core_has_bug(core, CORE_BUG_NO_READ_ROUND))
 		return true;
-	return core->phase == CORE_PHASE_DEGRADED && core->is_registered;
+	return core->phase == CORE_PHASE_DEGRADED && core->is_registered && !core_is_joint(core);
 }
 
 static bool
@@ -28,7 +29,7 @@ read_is_ready(const struct core *core, const struct core_read *read)
 {
 	if (core->role != CORE_MASTER || !core->has_committed)
 		return false;
-	return read_needs_no_round(core) || master_round_voters(core, read->round) >= core->quorum;
+	return read_needs_no_round(core) || master_is_round_answered(core, read->round);
 }
 
 enum tern_err
@@ -74,7 +75,7 @@ read_start_round(struct core *core)
 	last = &core->reads[(core->reads_head + core->reads_count - 1) % CORE_READS_MAX];
 	if (last->has_failed || last->round <= core->round)
 		return;
-	if (core->read_round != 0 && master_round_voters(core, core->read_round) < core->quorum)
+	if (core->read_round != 0 && !master_is_round_answered(core, core->read_round))
 		return;
 	master_start_round(core);
 	core->read_round = core->round;

@@ -212,34 +212,37 @@ replicate_progress(struct core *core, struct core_peer *peer, uint64_t received_
 		peer->acked_durable_index = peer->durable_index;
 }
 
-/* Up to which block a copy is held: durably, or at least in memory. A forgetful peer counts for
- * nothing. */
+/* Up to which block a copy of @nodes is held: durably, or at least in memory. A forgetful peer
+ * counts for nothing. */
 static uint64_t
-replicate_held(const struct core *core, const struct core_peer *peer, bool is_durable)
+replicate_held(const struct core *core, const struct core_peer *peer, uint64_t nodes,
+	       bool is_durable)
 {
+	if (peer == NULL && (nodes & core_bit(core->config.node_id)) == 0)
+		return 0;
 	if (peer == NULL)
 		return is_durable ? core->durable_index : core->last_index;
 	if (core_has_member_bug(core, CORE_MEMBER_BUG_COUNTS) && core_is_replica(core, peer->id))
 		return is_durable ? peer->durable_index : peer->received_index;
-	if (peer->is_witness || !peer->is_whole || (core->rset & core_bit(peer->id)) == 0)
+	if (peer->is_witness || !peer->is_whole || (nodes & core_bit(peer->id)) == 0)
 		return 0;
 	return is_durable ? peer->durable_index : peer->received_index;
 }
 
-/* The highest index that @copies data nodes of rset hold, or 0. */
+/* The highest index that @copies of @nodes hold, or 0. */
 static uint64_t
-replicate_held_by(const struct core *core, uint32_t copies, bool is_durable)
+replicate_held_by(const struct core *core, uint32_t copies, uint64_t nodes, bool is_durable)
 {
 	uint64_t best = 0;
 
 	INVARIANT(copies >= 1);
 	for (uint32_t i = 0; i <= core->peer_count; i++) {
 		const struct core_peer *peer = i == core->peer_count ? NULL : &core->peers[i];
-		const uint64_t candidate = replicate_held(core, peer, is_durable);
-		uint32_t count = replicate_held(core, NULL, is_durable) >= candidate;
+		const uint64_t candidate = replicate_held(core, peer, nodes, is_durable);
+		uint32_t count = replicate_held(core, NULL, nodes, is_durable) >= candidate;
 
 		for (uint32_t j = 0; j < core->peer_count; j++)
-			if (replicate_held(core, &core->peers[j], is_durable) >= candidate)
+			if (replicate_held(core, &core->peers[j], nodes, is_durable) >= candidate)
 				count++;
 		if (count >= copies && candidate > best)
 			best = candidate;
@@ -260,39 +263,49 @@ replicate_is_countable(const struct core *core, uint64_t index)
 	       core_has_bug(core, CORE_BUG_P12_OLD_EPOCH);
 }
 
-/* Class memory counts the same set by what it received. One copy in memory is none: where one data
- * node is counted the flush is waited for, and memory_commit_index is commit_index. */
+/* Up to which block one rule is content. In a degraded epoch nothing counts before the witness has
+ * acknowledged it (P2). Class memory counts the same set by what it received; one copy in memory is
+ * none: where one data node is counted the flush is waited for, and 0 says that. */
 static uint64_t
-replicate_memory_index(const struct core *core, uint32_t copies)
+replicate_agreed(const struct core *core, const struct core_rule *rule, bool is_durable)
 {
-	if (copies > 1)
-		return replicate_held_by(core, copies, false);
+	const bool is_degraded = rule->count % 2 == 0 && core->phase == CORE_PHASE_DEGRADED;
+	const uint64_t nodes = is_degraded ? rule->data & core->rset : rule->data;
+	const uint32_t copies = is_degraded ? rule->count / 2 : rule->count / 2 + 1;
+
+	if (is_degraded && !core->is_registered && !core_has_bug(core, CORE_BUG_P2_EARLY_SOLO))
+		return 0;
+	if (is_durable || copies > 1)
+		return replicate_held_by(core, copies, nodes, is_durable);
 	return core_has_bug(core, CORE_BUG_SOLO_EARLY_MEMORY) ? core->last_index : 0;
 }
 
-/* In a degraded epoch nothing counts before the witness has acknowledged it (P2). */
+/* And all rules. */
+static uint64_t
+replicate_index(const struct core *core, bool is_durable)
+{
+	const bool is_new_enough = core_has_member_bug(core, CORE_MEMBER_BUG_ELECTION_ONLY);
+	uint64_t index = UINT64_MAX;
+
+	for (uint32_t i = is_new_enough ? core->rule_count - 1 : 0; i < core->rule_count; i++) {
+		const uint64_t agreed = replicate_agreed(core, &core->rules[i], is_durable);
+		index = agreed < index ? agreed : index;
+	}
+	return index;
+}
+
 void
 replicate_commit(struct core *core)
 {
 	uint64_t index;
-	uint32_t copies;
 
 	INVARIANT(core->role == CORE_MASTER || core->role == CORE_FOLLOWER);
 	if (core->role != CORE_MASTER)
 		return;
-	if (core->data_count % 2 != 0) {
-		copies = core->quorum;
-	} else if (core->phase == CORE_PHASE_NORMAL) {
-		copies = core->data_count / 2 + 1;
-	} else {
-		copies = core->data_count / 2;
-		if (!core->is_registered && !core_has_bug(core, CORE_BUG_P2_EARLY_SOLO))
-			return;
-	}
-	index = replicate_held_by(core, copies, true);
+	index = replicate_index(core, true);
 	if (index > core->commit_index && replicate_is_countable(core, index))
 		core_commit_to(core, index);
-	index = replicate_memory_index(core, copies);
+	index = replicate_index(core, false);
 	if (index > core->memory_commit_index && replicate_is_countable(core, index))
 		memory_raise(core, index);
 }

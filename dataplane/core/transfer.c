@@ -11,8 +11,9 @@ static bool
 transfer_is_possible(const struct core *core, const struct core_peer *peer)
 {
 	return core->phase == CORE_PHASE_NORMAL && !core->is_barrier_pending &&
-	       core->has_committed && core_is_voter(core, peer->id) && peer->is_matched &&
-	       peer->is_whole && !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       !core_is_joint(core) && core->has_committed && core_is_voter(core, peer->id) &&
+	       peer->is_matched && peer->is_whole &&
+	       !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
 	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
 }
 

@@ -11,10 +11,8 @@ view_mode(const struct core *core)
 	if (core->role == CORE_WITNESS)
 		return CORE_MODE_WITNESS;
 	if (core->role == CORE_MASTER) {
-		if (core->data_count == 1)
-			return CORE_MODE_SOLO;
-		if (core->data_count % 2 != 0)
-			return CORE_MODE_MAJORITY;
+		if (members_pair(core) == NULL)
+			return core->rules[0].count == 1 ? CORE_MODE_SOLO : CORE_MODE_MAJORITY;
 		if (core->phase == CORE_PHASE_NORMAL)
 			return CORE_MODE_DUPLEX;
 		return core->is_registered ? CORE_MODE_SOLO : CORE_MODE_REGISTERING;
@@ -34,13 +32,15 @@ view_mode(const struct core *core)
 static uint32_t
 view_copies(const struct core *core)
 {
+	const struct core_rule *pair = members_pair(core);
+
 	if (core->role != CORE_MASTER)
 		return 0;
-	if (core->data_count % 2 != 0)
-		return core->quorum;
+	if (pair == NULL)
+		return core->rules[0].quorum;
 	if (core->phase == CORE_PHASE_NORMAL)
-		return core->data_count / 2 + 1;
-	return core->is_registered ? core->data_count / 2 : 0;
+		return pair->count / 2 + 1;
+	return core->is_registered ? pair->count / 2 : 0;
 }
 
 static void
@@ -158,6 +158,7 @@ view_refresh(struct core *core)
 	view->commit_chain = history_chain(core, core->commit_index);
 	view->members = core->members;
 	view->committed_members = core->committed_members;
+	view->is_joint = core_is_joint(core);
 	view->copies = view_copies(core);
 	view->is_quarantined = core->is_quarantined;
 	if (core->role == CORE_WITNESS) {

@@ -5,6 +5,7 @@
  * message is dropped, for all senders repeat.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/members.h"
 
 static void
 witness_persist(struct core *core)
@@ -47,7 +48,30 @@ witness_position_ok(const struct core *core, const struct msg_vote *vote)
 		return vote->last_epoch > reg->last_epoch;
 	if (core_has_bug(core, CORE_BUG_P3_NO_SUBSET))
 		return true;
+	/* No votes are a subset of anything. */
+	if (vote->votes_granted == 0 && !core_has_member_bug(core, CORE_MEMBER_BUG_EMPTY_VOTES))
+		return false;
 	return (vote->votes_granted & ~reg->rset) == 0;
+}
+
+/* Beside an odd number of copies it observes: by birth, or retired by a configuration. */
+static bool
+witness_has_vote(const struct core *core)
+{
+	if (core->reg.duty == WITNESS_BY_BIRTH)
+		return (core->voters & core_bit(core->config.node_id)) != 0;
+	return core->reg.duty == WITNESS_ENTERED;
+}
+
+/* What retired it: a candidate that holds that very block takes it as committed. */
+static void
+witness_tell(const struct core *core, struct msg *ack)
+{
+	if (core->reg.duty != WITNESS_RETIRED ||
+	    core_has_member_bug(core, CORE_MEMBER_BUG_NO_ANSWER))
+		return;
+	ack->vote_ack.config_index = core->reg.config_index;
+	ack->vote_ack.config_chain = core->reg.config_chain;
 }
 
 /* P4: peers know a newer witness_gen, so this register was replaced and may be an old copy: refuse
@@ -66,8 +90,8 @@ witness_judge(const struct core *core, const struct msg *msg)
 
 	if (core->config.is_amnesiac || vote->witness_gen != core->config.witness_gen)
 		return MSG_VOTE_REFUSED_WITNESS;
-	if ((core->voters & core_bit(core->config.node_id)) == 0)
-		return MSG_VOTE_REFUSED_WITNESS; /* beside an odd number of copies it observes */
+	if (!witness_has_vote(core))
+		return MSG_VOTE_REFUSED_WITNESS;
 	if (vote->for_term < core->term)
 		return MSG_VOTE_REFUSED_TERM;
 	if (core->now_ns < core->quiet_until_ns)
@@ -88,6 +112,7 @@ witness_prevote(struct core *core, struct core_peer *peer, const struct msg *msg
 
 	ack->vote_ack.for_term = msg->vote.for_term;
 	ack->vote_ack.refusal = witness_judge(core, msg);
+	witness_tell(core, ack);
 }
 
 /* A vote refused for the quiet period, a live master or the witness itself changes nothing, the
@@ -122,46 +147,107 @@ witness_vote(struct core *core, struct core_peer *peer, const struct msg *msg)
 	}
 	ack->vote_ack.for_term = msg->vote.for_term;
 	ack->vote_ack.refusal = refusal;
+	witness_tell(core, ack);
 }
 
 static void
-witness_register_fill(const struct core *core, struct msg *ack, uint32_t epoch, bool is_accepted)
+witness_register_fill(const struct core *core, struct msg *ack, const struct msg_register *want,
+		      bool is_accepted)
 {
-	ack->register_ack.epoch = epoch;
+	ack->register_ack.what = want->what;
+	ack->register_ack.epoch = want->epoch;
 	ack->register_ack.is_accepted = is_accepted;
 	ack->register_ack.held_term = core->reg.last_term;
 	ack->register_ack.held_epoch = core->reg.last_epoch;
+	ack->register_ack.rset = want->rset;
+	ack->register_ack.config_index = want->config_index;
 }
 
-/* Called with msg->term equal to the witness's term. */
-static void
-witness_register(struct core *core, struct core_peer *peer, const struct msg *msg)
+enum witness_verdict { WITNESS_REFUSES = 0, WITNESS_HAS_IT, WITNESS_TAKES_IT };
+
+/* A retired witness has no epochs. */
+static enum witness_verdict
+witness_judge_epoch(const struct core *core, const struct msg *msg)
 {
 	const struct msg_register *want = &msg->register_;
-	struct witness_register *reg = &core->reg;
+	const struct witness_register *reg = &core->reg;
 	const bool is_same = reg->last_term == msg->term && reg->last_epoch == want->epoch &&
 			     reg->rset == want->rset;
 	const bool is_newer = reg->last_term < msg->term ||
 			      (reg->last_term == msg->term && reg->last_epoch < want->epoch);
-	const bool is_gen_ok = want->witness_gen == core->config.witness_gen;
 
-	if (!is_gen_ok || (!is_same && !is_newer) || is_same) {
-		witness_register_fill(core, core_send(core, peer, MSG_REGISTER_ACK), want->epoch,
-				      is_gen_ok && is_same);
-		return;
+	if (reg->duty == WITNESS_RETIRED && want->what == MSG_REGISTER_EPOCH)
+		return WITNESS_REFUSES;
+	if (is_newer)
+		return WITNESS_TAKES_IT;
+	return is_same ? WITNESS_HAS_IT : WITNESS_REFUSES;
+}
+
+/* Of two changes the later one counts, whichever is heard last. */
+static enum witness_verdict
+witness_judge_register(const struct core *core, const struct msg *msg)
+{
+	const struct msg_register *want = &msg->register_;
+	const struct witness_register *reg = &core->reg;
+
+	if (want->witness_gen != core->config.witness_gen)
+		return WITNESS_REFUSES;
+	switch (want->what) {
+	case MSG_REGISTER_EPOCH:
+		break;
+	case MSG_REGISTER_ENTER:
+		if (want->config_index < reg->config_index)
+			return WITNESS_REFUSES;
+		break;
+	case MSG_REGISTER_RETIRE:
+		if (want->config_index > reg->config_index)
+			return WITNESS_TAKES_IT;
+		return want->config_index == reg->config_index && reg->duty == WITNESS_RETIRED
+			   ? WITNESS_HAS_IT
+			   : WITNESS_REFUSES;
 	}
-	INVARIANT(msg->term == core->term);
+	return witness_judge_epoch(core, msg);
+}
+
+static void
+witness_take_register(struct core *core, const struct msg *msg)
+{
+	const struct msg_register *want = &msg->register_;
+	struct witness_register *reg = &core->reg;
+
+	if (want->what != MSG_REGISTER_EPOCH) {
+		reg->duty = want->what == MSG_REGISTER_ENTER ? WITNESS_ENTERED : WITNESS_RETIRED;
+		reg->config_index = want->config_index;
+		reg->config_chain = want->config_chain;
+	}
+	if (want->what == MSG_REGISTER_RETIRE)
+		return;
 	reg->last_term = msg->term;
 	reg->last_epoch = want->epoch;
 	reg->rset = want->rset;
 	reg->last_index = want->last_index;
 	reg->chain = want->chain;
 	core->voted_for = msg->sender;
+}
+
+/* Called with msg->term equal to the witness's term. */
+static void
+witness_register(struct core *core, struct core_peer *peer, const struct msg *msg)
+{
+	const enum witness_verdict verdict = witness_judge_register(core, msg);
+
+	INVARIANT(msg->term == core->term);
+	if (verdict != WITNESS_TAKES_IT) {
+		witness_register_fill(core, core_send(core, peer, MSG_REGISTER_ACK),
+				      &msg->register_, verdict == WITNESS_HAS_IT);
+		return;
+	}
+	witness_take_register(core, msg);
 	witness_persist(core);
 	core->has_reply = true;
 	core->reply_node = peer->id;
 	core->reply = (struct msg){ .kind = MSG_REGISTER_ACK };
-	witness_register_fill(core, &core->reply, want->epoch, true);
+	witness_register_fill(core, &core->reply, &msg->register_, true);
 }
 
 static void
@@ -190,7 +276,7 @@ witness_master_message(struct core *core, struct core_peer *peer, const struct m
 		core->master_id = 0;
 		core->has_heard = false;
 		if (msg->kind == MSG_REGISTER &&
-		    msg->register_.witness_gen == core->config.witness_gen) {
+		    witness_judge_register(core, msg) == WITNESS_TAKES_IT) {
 			witness_register(core, peer, msg);
 			return;
 		}
@@ -203,7 +289,7 @@ witness_master_message(struct core *core, struct core_peer *peer, const struct m
 	}
 	if (msg->term < core->term) {
 		witness_register_fill(core, core_send(core, peer, MSG_REGISTER_ACK),
-				      msg->register_.epoch, false);
+				      &msg->register_, false);
 		return;
 	}
 	witness_register(core, peer, msg);

@@ -350,35 +350,60 @@ take_transfer(struct runtime *rt, uint32_t channel, const struct submit_request 
 static enum submit_change_refusal
 change_refusal(enum core_change change)
 {
-	switch (change) {
-	case CORE_CHANGE_IN_PROGRESS:
-		return SUBMIT_CHANGE_IN_PROGRESS;
-	case CORE_CHANGE_UNKNOWN:
-		return SUBMIT_CHANGE_UNKNOWN;
-	case CORE_CHANGE_NOTHING:
-		return SUBMIT_CHANGE_NOTHING;
-	case CORE_CHANGE_VOTERS:
-	case CORE_CHANGE_ALLOWED:
-	case CORE_CHANGE_NOT_MASTER:
-		break;
-	}
-	return SUBMIT_CHANGE_VOTER;
+	static const enum submit_change_refusal refusals[] = {
+		[CORE_CHANGE_IN_PROGRESS] = SUBMIT_CHANGE_IN_PROGRESS,
+		[CORE_CHANGE_UNKNOWN] = SUBMIT_CHANGE_UNKNOWN,
+		[CORE_CHANGE_NOTHING] = SUBMIT_CHANGE_NOTHING,
+		[CORE_CHANGE_VOTERS] = SUBMIT_CHANGE_VOTERS,
+		[CORE_CHANGE_DEGRADED] = SUBMIT_CHANGE_DEGRADED,
+		[CORE_CHANGE_SELF] = SUBMIT_CHANGE_SELF,
+		[CORE_CHANGE_SILENT] = SUBMIT_CHANGE_SILENT,
+		[CORE_CHANGE_BEHIND] = SUBMIT_CHANGE_BEHIND,
+		[CORE_CHANGE_ENTERING] = SUBMIT_CHANGE_ENTERING,
+	};
+
+	INVARIANT(refusals[change] != 0);
+	return refusals[change];
 }
 
-/* What the configuration would be. A voter is neither added nor removed here. */
-static struct membership
-change_wanted(const struct membership *now, const struct submit_request *request)
+/* What the configuration would be. 0: it can be asked for. */
+static enum submit_change_refusal
+change_wanted(const struct submit_request *request, struct membership *next)
 {
 	const uint64_t bit = UINT64_C(1) << (request->node & 63u);
-	struct membership next = *now;
+	const bool is_voter = (next->voters & bit) != 0;
 
-	if (request->flags == SUBMIT_CHANGE_ADD_LEARNER) {
-		next.learners |= bit & ~now->voters;
-	} else {
-		next.learners &= ~bit;
-		next.voters &= ~bit;
+	switch ((enum submit_change)request->flags) {
+	case SUBMIT_CHANGE_ADD_LEARNER:
+		next->learners |= is_voter ? 0 : bit;
+		return 0;
+	case SUBMIT_CHANGE_REMOVE:
+		next->learners &= ~bit;
+		return is_voter ? SUBMIT_CHANGE_VOTER : 0;
+	case SUBMIT_CHANGE_PROMOTE:
+		if (!is_voter && (next->learners & bit) == 0)
+			return SUBMIT_CHANGE_NO_LEARNER;
+		next->learners &= ~bit;
+		next->voters |= bit;
+		return 0;
+	case SUBMIT_CHANGE_DEMOTE:
+		next->learners |= is_voter ? bit : 0;
+		next->voters &= ~bit;
+		return 0;
 	}
-	return next;
+	return SUBMIT_CHANGE_NOTHING;
+}
+
+/* A change that cannot begin yet, for the witness has to know of it first. */
+static void
+change_enter(struct runtime *rt, const struct membership *next)
+{
+	const struct core_event event = { .kind = CORE_EVENT_ENTER,
+					  .now_ns = rt->now_ns,
+					  .next = next };
+
+	if (dispatch(rt, &event) != TERN_OK)
+		rt->link.drops.core_refused++;
 }
 
 /* Seals a CONFIG block and takes it at once: nothing can come between the judgement and it. */
@@ -386,7 +411,8 @@ static void
 take_change(struct runtime *rt, uint32_t channel, const struct submit_request *request)
 {
 	const struct membership before = core_view(rt->core)->members;
-	const struct membership next = change_wanted(&before, request);
+	struct membership next = before;
+	const enum submit_change_refusal wanted = change_wanted(request, &next);
 	const enum core_change change = core_judge_change(rt->core, &next);
 	struct submit_completion completion = { .tag = request->tag,
 						.outcome = SUBMIT_REFUSED_CHANGE,
@@ -398,7 +424,11 @@ take_change(struct runtime *rt, uint32_t channel, const struct submit_request *r
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_NOT_MASTER);
 		return;
 	}
-	if (change != CORE_CHANGE_ALLOWED)
+	if (change == CORE_CHANGE_ENTERING)
+		change_enter(rt, &next);
+	if (wanted != 0)
+		completion.change = (uint16_t)wanted;
+	else if (change != CORE_CHANGE_ALLOWED)
 		completion.change = (uint16_t)change_refusal(change);
 	if (completion.change != 0) {
 		complete(rt, channel, &completion);

@@ -42,7 +42,12 @@ enum submit_kind {
 	SUBMIT_CHANGE,
 };
 
-enum submit_change { SUBMIT_CHANGE_ADD_LEARNER = 1, SUBMIT_CHANGE_REMOVE };
+enum submit_change {
+	SUBMIT_CHANGE_ADD_LEARNER = 1,
+	SUBMIT_CHANGE_REMOVE,  /* a learner */
+	SUBMIT_CHANGE_PROMOTE, /* a learner becomes a voter */
+	SUBMIT_CHANGE_DEMOTE,  /* a voter becomes a learner */
+};
 
 /* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
  * how large the blocks are that they measure. */
@@ -73,7 +78,14 @@ enum submit_change_refusal {
 	SUBMIT_CHANGE_IN_PROGRESS = 1, /* an earlier one has not committed */
 	SUBMIT_CHANGE_UNKNOWN,         /* the master's node file does not name the node */
 	SUBMIT_CHANGE_NOTHING,         /* it is so already */
-	SUBMIT_CHANGE_VOTER,           /* the node is a voter: not offered */
+	SUBMIT_CHANGE_VOTER,           /* the node is a voter, and only a learner can be removed */
+	SUBMIT_CHANGE_VOTERS,          /* so many voters are not offered, or there is no witness */
+	SUBMIT_CHANGE_NO_LEARNER,      /* only a learner can be promoted */
+	SUBMIT_CHANGE_DEGRADED,        /* a copy is away */
+	SUBMIT_CHANGE_SELF,            /* the master: hand over first */
+	SUBMIT_CHANGE_SILENT,          /* a node that would be needed does not answer */
+	SUBMIT_CHANGE_BEHIND,          /* the learner lacks too much of the log */
+	SUBMIT_CHANGE_ENTERING,        /* the witness is being told: ask again */
 };
 
 struct submit_completion {

@@ -155,7 +155,9 @@ test_judgement(void **state)
 	assert_int_equal(core_judge_change(rig->core, &birth), CORE_CHANGE_NOTHING);
 	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_UNKNOWN);
 	wrong = birth;
-	wrong.voters |= 1u << GUEST;
+	wrong.voters |= 1u << GUEST; /* no learner */
+	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_BEHIND);
+	wrong.voters = 1u << SELF;
 	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_VOTERS);
 	wrong = birth;
 	wrong.witness_gen = 2;
@@ -434,6 +436,273 @@ test_recovery(void **state)
 	rig_free(rig);
 }
 
+/* ---- voters ---- */
+
+static struct membership
+three(uint64_t index)
+{
+	struct membership all = members(index, 0);
+
+	all.voters |= 1u << GUEST;
+	return all;
+}
+
+/* A master whose learner GUEST holds all of it: blocks 1 and 2 are committed. */
+static struct rig *
+master_with_learner(void)
+{
+	struct rig *rig = master();
+	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+
+	assert_int_equal(append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
+	answer(rig, GUEST, MSG_APPEND_CONFLICT, 1, 0);
+	answer(rig, GUEST, MSG_APPEND_MATCHED, 0, 0);
+	beat(rig);
+	answer_round(rig, GUEST);
+	commit(rig, 2);
+	return rig;
+}
+
+static void
+test_a_joint_commit_needs_both(void **state)
+{
+	struct rig *rig = master_with_learner();
+	const struct membership with = members(2, 1u << GUEST), all = three(3);
+	struct msg ack = { .kind = MSG_REGISTER_ACK, .sender = WITNESS, .boot_no = 1, .term = 2 };
+	const struct msg *sent;
+
+	(void)state;
+	assert_int_equal(core_judge_change(rig->core, &all), CORE_CHANGE_ALLOWED);
+	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	assert_true(core_view(rig->core)->is_joint);
+	assert_int_equal(core_stream_index(rig->core, GUEST), 3);
+	durable(rig, 3);
+	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(core_view(rig->core)->commit_index, 2); /* three would do */
+	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(core_view(rig->core)->commit_index, 3);
+	assert_false(core_view(rig->core)->is_joint);
+	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_MAJORITY);
+	/* Now any two of three. */
+	assert_int_equal(append(rig, BLOCK_COMMANDS, NULL, NULL), TERN_OK);
+	durable(rig, 4);
+	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 4);
+	assert_int_equal(core_view(rig->core)->commit_index, 4);
+	/* The witness is told until it has said that it knows. */
+	beat(rig);
+	sent = rig_sent(rig, MSG_REGISTER);
+	assert_non_null(sent);
+	assert_int_equal(sent->register_.what, MSG_REGISTER_RETIRE);
+	assert_int_equal(sent->register_.config_index, 3);
+	assert_true(hash128_equal(sent->register_.config_chain, rig_chain_of(3, 2)));
+	ack.register_ack.what = MSG_REGISTER_RETIRE;
+	ack.register_ack.is_accepted = true;
+	ack.register_ack.config_index = 3;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	for (int i = 0; i < 10; i++) {
+		rig_tick(rig, MS);
+		assert_null(rig_sent(rig, MSG_REGISTER));
+	}
+	rig_free(rig);
+}
+
+/* Three become two: the witness first. */
+static void
+test_the_witness_enters_first(void **state)
+{
+	struct rig *rig = master_with_learner();
+	const struct membership with = members(2, 1u << GUEST), all = three(3);
+	struct membership two = members(0, 1u << GUEST);
+	struct msg ack = { .kind = MSG_REGISTER_ACK, .sender = WITNESS, .boot_no = 1, .term = 2 };
+	const struct msg *sent;
+
+	(void)state;
+	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	commit(rig, 3);
+	two.voters = 1u << PEER | 1u << GUEST;
+	two.learners = 0;
+	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_SELF);
+	two = members(5, 1u << GUEST);
+	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_ENTERING);
+	assert_int_equal(
+	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_ENTER, .next = &two }), TERN_OK);
+	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_APPEND_BARRIER)->epoch, 1);
+	assert_int_equal(rig_step(rig, (struct core_event){ .kind = CORE_EVENT_APPENDED,
+							    .block = { 4, 2, 1, BLOCK_BARRIER,
+								       rig_chain_of(4, 2) } }),
+			 TERN_OK);
+	beat(rig);
+	assert_null(rig_sent(rig, MSG_REGISTER)); /* its barrier has not committed */
+	commit(rig, 4);
+	for (int i = 0; i < 10 && rig_sent(rig, MSG_REGISTER) == NULL; i++)
+		rig_tick(rig, MS);
+	sent = rig_sent(rig, MSG_REGISTER);
+	assert_non_null(sent);
+	assert_int_equal(sent->register_.what, MSG_REGISTER_ENTER);
+	assert_int_equal(sent->register_.epoch, 1);
+	assert_int_equal(sent->register_.rset, 1u << SELF | 1u << PEER);
+	assert_int_equal(sent->register_.config_index, 3);
+	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_ENTERING);
+	ack.register_ack.what = MSG_REGISTER_ENTER;
+	ack.register_ack.is_accepted = true;
+	ack.register_ack.epoch = 1;
+	ack.register_ack.rset = sent->register_.rset;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_ALLOWED);
+	assert_int_equal(append(rig, BLOCK_CONFIG, &two, &all), TERN_OK);
+	durable(rig, 5);
+	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 5);
+	assert_int_equal(core_view(rig->core)->commit_index, 4);
+	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 5);
+	assert_int_equal(core_view(rig->core)->commit_index, 5);
+	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
+	rig_free(rig);
+}
+
+/* Asks for votes, with block 2 a change to three that is not committed. */
+static struct rig *
+candidate(uint16_t self)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = config_of(rig, self);
+	struct membership birth = members(0, 1u << GUEST), all = three(2);
+
+	config.learners = 1u << GUEST;
+	follower(&config, rig);
+	assert_int_equal(receive(rig, 1, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	assert_int_equal(receive(rig, 1, BLOCK_CONFIG, &all, &birth), TERN_OK);
+	durable(rig, 2);
+	for (int i = 0; i < 200 && rig_sent(rig, MSG_PREVOTE) == NULL; i++)
+		rig_tick(rig, MS);
+	assert_non_null(rig_sent(rig, MSG_PREVOTE));
+	return rig;
+}
+
+static void
+pre_vote(struct rig *rig, uint16_t sender, enum msg_vote_refusal refusal, uint64_t config_index,
+	 struct hash128 chain)
+{
+	const struct msg ack = { .kind = MSG_PREVOTE_ACK,
+				 .sender = sender,
+				 .boot_no = 1,
+				 .term = 1,
+				 .vote_ack = { .for_term = 2,
+					       .refusal = refusal,
+					       .config_index = config_index,
+					       .config_chain = chain } };
+
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+}
+
+static void
+test_a_joint_election_needs_both(void **state)
+{
+	const struct hash128 none = { 0, 0 };
+	struct rig *rig = candidate(SELF);
+
+	(void)state;
+	pre_vote(rig, WITNESS, MSG_VOTE_GRANTED, 0, none);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_PERSIST_META)); /* the pair would do */
+	pre_vote(rig, GUEST, MSG_VOTE_GRANTED, 0, none);
+	assert_non_null(rig_effect_of(rig, CORE_EFFECT_PERSIST_META));
+	rig_free(rig);
+	rig = candidate(SELF);
+	pre_vote(rig, GUEST, MSG_VOTE_GRANTED, 0, none);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_PERSIST_META)); /* the three would do */
+	/* A retired witness, of another block and of this one. */
+	pre_vote(rig, WITNESS, MSG_VOTE_REFUSED_WITNESS, 2, rig_chain_of(2, 9));
+	assert_null(rig_effect_of(rig, CORE_EFFECT_PERSIST_META));
+	assert_int_equal(core_view(rig->core)->commit_index, 0);
+	pre_vote(rig, WITNESS, MSG_VOTE_REFUSED_WITNESS, 2, rig_chain_of(2, 1));
+	assert_int_equal(core_view(rig->core)->commit_index, 2);
+	assert_non_null(rig_effect_of(rig, CORE_EFFECT_PERSIST_META));
+	rig_free(rig);
+}
+
+/* A candidate that is not of the pair asks the witness behind a vote of the pair, and for that one.
+ */
+static void
+test_who_is_not_of_the_pair_asks_late(void **state)
+{
+	struct rig *rig = candidate(GUEST);
+	bool is_asked = false;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		is_asked = is_asked || is_sent_to(rig, WITNESS, MSG_PREVOTE);
+		rig_tick(rig, MS);
+	}
+	assert_false(is_asked);
+	pre_vote(rig, SELF, MSG_VOTE_REFUSED_QUIET, 0, (struct hash128){ 0, 0 });
+	assert_false(is_sent_to(rig, WITNESS, MSG_PREVOTE));
+	rig_free(rig);
+}
+
+static enum msg_vote_refusal
+asked(struct rig *rig, uint64_t granted, uint64_t last_term, uint32_t last_epoch)
+{
+	struct msg vote = rig_vote(MSG_PREVOTE, PEER, 2, 9, last_term, 7);
+
+	vote.vote.votes_granted = granted;
+	vote.vote.last_epoch = last_epoch;
+	rig_tick(rig, 200 * MS);
+	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
+	return rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal;
+}
+
+static bool
+is_taken(struct rig *rig, enum msg_register_what what, uint32_t epoch, uint64_t rset,
+	 uint64_t config_index)
+{
+	const struct msg request = { .kind = MSG_REGISTER,
+				     .sender = SELF,
+				     .boot_no = 1,
+				     .term = 2,
+				     .register_ = { .what = what,
+						    .witness_gen = 1,
+						    .epoch = epoch,
+						    .rset = rset,
+						    .config_index = config_index,
+						    .config_chain = { config_index, 5 } } };
+
+	assert_int_equal(rig_deliver(rig, request), TERN_OK);
+	if (rig_effect_of(rig, CORE_EFFECT_PERSIST_REGISTER) != NULL)
+		rig_persist(rig);
+	return rig_sent(rig, MSG_REGISTER_ACK) != NULL &&
+	       rig_sent(rig, MSG_REGISTER_ACK)->register_ack.is_accepted;
+}
+
+static void
+test_the_witness_retires_and_enters(void **state)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_witness_of(rig);
+	const uint64_t pair = 1u << SELF | 1u << PEER;
+
+	(void)state;
+	config.reg.term = 2;
+	rig_start(rig, &config);
+	assert_int_equal(asked(rig, 1u << PEER, 1, 0), MSG_VOTE_GRANTED);
+	assert_true(is_taken(rig, MSG_REGISTER_EPOCH, 1, 1u << SELF | 1u << WITNESS, 0));
+	assert_true(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4));
+	assert_true(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4)); /* a copy */
+	assert_int_equal(asked(rig, 1u << PEER, 2, 9), MSG_VOTE_REFUSED_WITNESS);
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 4);
+	assert_true(hash128_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_chain,
+				  (struct hash128){ 4, 5 }));
+	assert_false(is_taken(rig, MSG_REGISTER_EPOCH, 2, 1u << SELF | 1u << WITNESS, 0));
+	assert_false(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 3));
+	assert_false(is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 3)); /* of before it retired */
+	assert_true(is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 4));
+	assert_false(is_taken(rig, MSG_REGISTER_RETIRE, 2, 0, 4)); /* a late copy */
+	assert_int_equal(asked(rig, 1u << PEER, 2, 1), MSG_VOTE_REFUSED_LOG);
+	assert_int_equal(asked(rig, 1u << PEER, 2, 2), MSG_VOTE_GRANTED);
+	assert_int_equal(asked(rig, 0, 2, 2), MSG_VOTE_REFUSED_LOG); /* no votes */
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 0);
+	rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -447,6 +716,11 @@ main(void)
 		cmocka_unit_test(test_no_voter_never_stands),
 		cmocka_unit_test(test_a_guest_learns_of_the_birth),
 		cmocka_unit_test(test_recovery),
+		cmocka_unit_test(test_a_joint_commit_needs_both),
+		cmocka_unit_test(test_the_witness_enters_first),
+		cmocka_unit_test(test_a_joint_election_needs_both),
+		cmocka_unit_test(test_who_is_not_of_the_pair_asks_late),
+		cmocka_unit_test(test_the_witness_retires_and_enters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
