@@ -125,7 +125,10 @@ event_run(struct sim *sim, const struct sim_event *event)
 		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_PHASE, 0, 0);
 		break;
 	case SIM_EVENT_MEMBER:
-		sim_member_operate(sim);
+		if (event->node == 0)
+			sim_member_operate(sim);
+		else
+			sim_member_again(sim, (uint16_t)event->token);
 		break;
 	}
 }

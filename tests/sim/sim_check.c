@@ -173,32 +173,53 @@ check_majority(struct sim_node *node, const struct block_meta *meta, uint64_t vo
 }
 
 /* Two copies: both, or this one and a witness that keeps the other one out. */
+static bool
+is_durable_on(const struct sim_node *node, const struct sim_node *data,
+	      const struct block_meta *meta)
+{
+	const uint64_t durable = data == node ? data->view.durable_index : data->durable.log_index;
+
+	/* What a volatile log held when it acknowledged counts, though it may be gone by now. */
+	return durable >= meta->log_index || data->durable_lost.log_index >= meta->log_index;
+}
+
 static void
 check_pair(struct sim_node *node, const struct block_meta *meta, uint64_t voters)
 {
 	struct sim *sim = node->sim;
-	const uint64_t others = voters & ~(UINT64_C(1) << node->id);
-	const struct sim_node *peer = &sim->nodes[__builtin_ctzll(others) - 1];
+	const struct sim_node *one = &sim->nodes[__builtin_ctzll(voters) - 1];
+	const struct sim_node *two = &sim->nodes[__builtin_ctzll(voters & (voters - 1)) - 1];
 	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
 
-	if (sim_bits(others) != 1)
-		sim_fail(sim, "I5", "node %u committed %llu, and is no voter", node->id,
-			 llu(meta->log_index));
-	if (node->view.durable_index < meta->log_index)
+	/* A node that is of the pair commits what it holds itself. */
+	if (two == node || !is_durable_on(node, one, meta)) {
+		const struct sim_node *other = one;
+		one = two;
+		two = other;
+	}
+	if (!is_durable_on(node, one, meta) ||
+	    ((voters >> node->id & 1) != 0 && !is_durable_on(node, node, meta)))
 		sim_fail(sim, "I5", "node %u committed %llu, durable here only to %llu", node->id,
 			 llu(meta->log_index), llu(node->view.durable_index));
-	/* What a volatile log held when it acknowledged counts, though it may be gone by now. */
-	if (peer->durable.log_index >= meta->log_index ||
-	    peer->durable_lost.log_index >= meta->log_index)
+	if (is_durable_on(node, two, meta))
 		return;
 	if (is_position_before(reg->last_term, reg->last_epoch, meta->term, meta->epoch) ||
-	    (reg->rset >> peer->id & 1) != 0)
+	    (reg->rset >> two->id & 1) != 0)
 		sim_fail(sim, "I7",
 			 "node %u committed %llu of (%llu,%u) with one copy (node %u: durable to "
 			 "%llu); the register holds (%llu,%u) rset %llx",
-			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, peer->id,
-			 llu(peer->durable.log_index), llu(reg->last_term), reg->last_epoch,
+			 node->id, llu(meta->log_index), llu(meta->term), meta->epoch, two->id,
+			 llu(two->durable.log_index), llu(reg->last_term), reg->last_epoch,
 			 llu(reg->rset));
+}
+
+static void
+check_rule(struct sim_node *node, const struct block_meta *meta, uint64_t voters)
+{
+	if (sim_bits(voters) % 2 != 0)
+		check_majority(node, meta, voters);
+	else
+		check_pair(node, meta, voters);
 }
 
 static void
@@ -212,11 +233,19 @@ check_commit_basis(struct sim_node *node, const struct block_meta *meta)
 		sim_fail(sim, "P12", "node %u in (%llu,%u) counted block %llu of (%llu,%u)",
 			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
 			 llu(meta->term), meta->epoch);
-	const uint64_t voters = node->view.members.voters;
-	if (sim_bits(voters) % 2 != 0)
-		check_majority(node, meta, voters);
-	else
-		check_pair(node, meta, voters);
+	const struct membership *now = &node->view.members;
+	const bool was_joint = now->config_index > node->before.commit_index;
+	/* In the turn in which a change was appended, blocks may have been committed before. */
+	const bool is_new = now->config_index > node->before.members.config_index &&
+			    now->config_index > meta->log_index;
+	if (!is_new)
+		check_rule(node, meta, now->voters);
+	if (!was_joint)
+		return;
+	/* Up to the block that changes the voters the old ones count as well. */
+	const struct block_meta joint =
+	    now->config_index < meta->log_index ? meta_at(node, now->config_index) : *meta;
+	check_rule(node, &joint, sim_member_before(sim, now->config_index));
 }
 
 /* ---- I3, I4, I9 ---- */
@@ -506,6 +535,9 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 			 llu(before->term), llu(before->last_term), before->last_epoch,
 			 llu(before->rset), llu(after->term), llu(after->last_term),
 			 after->last_epoch, llu(after->rset));
+	if (after->duty != before->duty)
+		sim_count(sim, after->duty == WITNESS_RETIRED ? SIM_COUNT_witness_retirements
+							      : SIM_COUNT_witness_entries);
 	if (is_same)
 		return;
 	for (uint32_t i = 0; i < sim->data_count; i++) {
@@ -531,15 +563,18 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 bool
 sim_check_is_converged(struct sim *sim)
 {
+	const struct sim_node *first = NULL;
+
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
 		if (!sim_is_member(sim, node))
 			continue;
+		first = first == NULL ? node : first;
 		if (node->life != SIM_NODE_UP ||
 		    node->view.commit_index != sim->check->commit_max ||
 		    node->view.last_index != node->view.commit_index ||
 		    state_applied_index(node->state) != node->view.commit_index ||
-		    state_hash(node->state) != state_hash(sim->nodes[0].state))
+		    state_hash(node->state) != state_hash(first->state))
 			return false;
 	}
 	return true;

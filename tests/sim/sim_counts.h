@@ -12,7 +12,8 @@
 #define ON_MANY  3u
 #define ON_3     2u
 #define ON_ALL   7u
-#define ON_GUEST 8u
+#define ON_GUEST 24u
+#define ON_JOINT 16u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -146,6 +147,14 @@
 	X(changes_committed, ON_GUEST)        \
 	X(changed_boots, ON_GUEST)            \
 	X(learners, ON_GUEST)                 \
+	X(voters_added, ON_JOINT)             \
+	X(voters_removed, ON_JOINT)           \
+	X(joint_masters, ON_JOINT)            \
+	X(joint_elections, ON_JOINT)          \
+	X(joint_solo, 0)                      \
+	X(masters_removed, 0)                 \
+	X(witness_entries, ON_JOINT)          \
+	X(witness_retirements, ON_JOINT)      \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

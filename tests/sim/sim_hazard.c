@@ -158,6 +158,9 @@ is_dispensable(struct sim *sim, const struct sim_node *lost)
 	/* Whoever is no voter is made anew, and need not come back under its old id. */
 	if ((sim_voters(sim) >> lost->id & 1) == 0)
 		return false;
+	/* While a change is joint, who is electable is another question. */
+	if (lost->view.is_joint || (master != NULL && master->view.is_joint))
+		return false;
 	if (master == NULL || master == lost || lost->life != SIM_NODE_UP ||
 	    lost->view.role != CORE_FOLLOWER || lost->view.is_forgetful || lost->disk.rot.is_on)
 		return false;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A data node that was not there at birth (topology 2+w+1), and an operator who adds and removes it
- * as a learner at random moments, under all faults, asks nodes that are no masters, and asks for
- * what must be refused. In the end he wants what the seed drew.
+ * An operator who changes the membership at random moments, under all faults. In topology 2+w+1 a
+ * third data node, which was not there at birth, comes and goes as a learner. In topology joint it
+ * becomes a voter, or one of three stops being one: born as two with a witness, or as three beside
+ * one. He asks nodes that are no masters, and for what must be refused. In the end he wants what
+ * the seed drew.
  *
  * Checked: the effective configuration of a node is that of the newest CONFIG block in its log, or,
- * of a node that forgot, a committed one that its log does not reach yet; one index has one committed configuration; voters change never; a learner never holds what is not
- * committed.
+ * of a node that forgot, a committed one that its log does not reach yet; one index has one
+ * committed configuration; voters change by one at a time (I14); who was never named a voter never
+ * receives what is not committed.
  */
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
@@ -19,8 +22,11 @@ struct sim_member {
 	struct membership committed[CONFIGS_MAX]; /* by log_index; voters 0: none */
 	uint64_t committed_index;                 /* of the newest */
 	uint64_t newest[SIM_DATA_MAX];            /* CONFIG block in the log of each data node */
+	uint64_t named[SIM_DATA_MAX]; /* newest that anybody ever held and that names it a voter */
 	uint64_t gap_ns;
-	bool is_wanted; /* the guest, in the end */
+	uint32_t strikes; /* faults that were aimed at a change */
+	bool is_born_three;
+	bool is_wanted; /* 2+w+1: the guest, in the end; joint: three voters */
 };
 
 static unsigned long long
@@ -30,16 +36,15 @@ llu(uint64_t value)
 }
 
 static bool
-has_guest(const struct sim *sim)
+is_joint(const struct sim *sim)
 {
-	return sim->options.topology == SIM_TOPOLOGY_2W_GUEST;
+	return sim->options.topology == SIM_TOPOLOGY_JOINT;
 }
 
-/* The node that was not there at birth. */
-static struct sim_node *
-guest_of(struct sim *sim)
+static bool
+has_changes(const struct sim *sim)
 {
-	return &sim->nodes[sim->data_count - 1];
+	return sim->options.topology == SIM_TOPOLOGY_2W_GUEST || is_joint(sim);
 }
 
 uint64_t
@@ -47,7 +52,9 @@ sim_birth_voters(const struct sim *sim)
 {
 	const uint64_t all = sim_data_mask(sim);
 
-	return has_guest(sim) ? all & ~(UINT64_C(1) << sim->data_count) : all;
+	if (!has_changes(sim) || sim->member->is_born_three)
+		return all;
+	return all & ~(UINT64_C(1) << sim->data_count);
 }
 
 void
@@ -57,8 +64,9 @@ sim_member_create(struct sim *sim)
 
 	sim->member = member;
 	prng_seed(&member->prng, (sim->seed + 7) * 0xd1342543de82ef95ULL);
+	member->is_born_three = is_joint(sim) && prng_below(&member->prng, 2) != 0;
 	member->committed[0] = (struct membership){ .voters = sim_birth_voters(sim) };
-	if (!has_guest(sim))
+	if (!has_changes(sim))
 		return;
 	member->is_wanted = prng_below(&member->prng, 3) != 0;
 	member->gap_ns =
@@ -72,61 +80,112 @@ sim_voters(const struct sim *sim)
 	return sim->member->committed[sim->member->committed_index].voters;
 }
 
+static uint64_t
+learners(const struct sim *sim)
+{
+	return sim->member->committed[sim->member->committed_index].learners;
+}
+
 bool
 sim_is_member(const struct sim *sim, const struct sim_node *node)
 {
-	const struct membership *now = &sim->member->committed[sim->member->committed_index];
-
-	return ((now->voters | now->learners) >> node->id & 1) != 0;
+	return ((sim_voters(sim) | learners(sim)) >> node->id & 1) != 0;
 }
 
 /* ---- the operator ---- */
+
+/* The data node that is no voter; NULL: all are. */
+static const struct sim_node *
+outsider(const struct sim *sim)
+{
+	const uint64_t left = sim_data_mask(sim) & ~sim_voters(sim);
+
+	return left == 0 ? NULL : &sim->nodes[__builtin_ctzll(left) - 1];
+}
+
+static bool
+is_as_wanted(struct sim *sim)
+{
+	const struct sim_node *out = outsider(sim);
+
+	if (is_joint(sim))
+		return (out == NULL) == sim->member->is_wanted;
+	return sim_is_member(sim, out) == sim->member->is_wanted;
+}
 
 bool
 sim_member_is_settled(struct sim *sim)
 {
 	const struct sim_node *master = sim_master(sim);
 
-	if (!has_guest(sim))
+	if (!has_changes(sim))
 		return true;
 	return master != NULL &&
 	       master->view.members.config_index == sim->member->committed_index &&
-	       sim_is_member(sim, guest_of(sim)) == sim->member->is_wanted;
+	       is_as_wanted(sim);
 }
 
-static void
-ask(struct sim *sim, struct sim_node *node, uint16_t target, enum submit_change change)
+/* A voter that is not the master, most of the time. */
+static uint16_t
+pick_voter(struct sim *sim, const struct sim_node *master, bool is_careful)
 {
-	const struct submit_request request = { .kind = SUBMIT_CHANGE,
-						.node = target,
-						.flags = (uint16_t)change };
+	const uint32_t first = (uint32_t)prng_below(&sim->member->prng, sim->data_count);
 
-	sim_count(sim, SIM_COUNT_changes_asked);
-	sim_client_change(sim, node, &request);
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct sim_node *node = &sim->nodes[(first + i) % sim->data_count];
+		if ((sim_voters(sim) >> node->id & 1) != 0 && (!is_careful || node != master))
+			return node->id;
+	}
+	return sim->nodes[first].id;
+}
+
+static struct submit_request
+choose(struct sim *sim, const struct sim_node *master, bool is_careful)
+{
+	const struct sim_node *out = outsider(sim);
+	const uint64_t die = prng_below(&sim->member->prng, 10);
+	struct submit_request request = { .kind = SUBMIT_CHANGE };
+
+	if (out == NULL) {
+		request.node = pick_voter(sim, master, is_careful);
+		request.flags = SUBMIT_CHANGE_DEMOTE;
+		return request;
+	}
+	request.node = out->id;
+	if (!sim_is_member(sim, out))
+		request.flags = SUBMIT_CHANGE_ADD_LEARNER;
+	else if (!is_joint(sim))
+		request.flags = SUBMIT_CHANGE_REMOVE;
+	else
+		request.flags =
+		    is_careful || die < 7 ? SUBMIT_CHANGE_PROMOTE : SUBMIT_CHANGE_REMOVE;
+	return request;
 }
 
 void
 sim_member_operate(struct sim *sim)
 {
 	struct sim_member *member = sim->member;
-	const bool is_odd = prng_below(&member->prng, 8) == 0;
+	const bool is_odd = prng_below(&member->prng, 8) == 0 && !sim->faults.is_healed;
 	const uint32_t other = (uint32_t)prng_below(&member->prng, sim->data_count);
-	bool is_added = prng_below(&member->prng, 2) != 0;
 	struct sim_node *node = sim_master(sim);
-	uint16_t target = guest_of(sim)->id;
 
 	sim_push(sim, sim->now_ns + member->gap_ns / 8 + prng_below(&member->prng, member->gap_ns),
 		 SIM_EVENT_MEMBER, 0, 0);
-	if (node == NULL || (is_odd && !sim->faults.is_healed))
+	if (sim->faults.is_healed && (sim->phase == SIM_PHASE_OVER || sim_member_is_settled(sim)))
+		return;
+	if (node == NULL || is_odd)
 		node = &sim->nodes[other];
-	if (sim->faults.is_healed) {
-		is_added = member->is_wanted;
-		if (sim->phase == SIM_PHASE_OVER || sim_member_is_settled(sim))
-			return;
-	} else if (is_odd) {
-		target = (uint16_t)prng_between(&member->prng, 1, 9);
+	struct submit_request request = choose(sim, node, sim->faults.is_healed);
+	if (is_odd) {
+		request.node = (uint16_t)prng_between(&member->prng, 1, 9);
+		request.flags = (uint16_t)prng_between(&member->prng, SUBMIT_CHANGE_ADD_LEARNER,
+						       SUBMIT_CHANGE_DEMOTE);
+		if (!is_joint(sim) && request.flags >= SUBMIT_CHANGE_PROMOTE)
+			request.flags = SUBMIT_CHANGE_REMOVE;
 	}
-	ask(sim, node, target, is_added ? SUBMIT_CHANGE_ADD_LEARNER : SUBMIT_CHANGE_REMOVE);
+	sim_count(sim, SIM_COUNT_changes_asked);
+	sim_client_change(sim, node, &request);
 }
 
 void
@@ -135,41 +194,31 @@ sim_member_answered(struct sim *sim, const struct submit_request *request,
 {
 	if (completion->outcome == SUBMIT_REFUSED_CHANGE)
 		sim_count(sim, SIM_COUNT_changes_refused);
+	/* The witness is being told: he asks again soon. */
+	if (completion->outcome == SUBMIT_REFUSED_CHANGE &&
+	    completion->change == SUBMIT_CHANGE_ENTERING)
+		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_MEMBER, 1,
+			 request->node);
 	if (completion->outcome != SUBMIT_DONE)
 		return;
 	sim_count(sim, SIM_COUNT_changes_begun);
-	if (request->node != guest_of(sim)->id)
-		sim_fail(sim, "member", "node %u is no guest, and was changed", request->node);
+	if (request->node > sim->data_count)
+		sim_fail(sim, "member", "node %u is unknown, and was changed", request->node);
+}
+
+void
+sim_member_again(struct sim *sim, uint16_t target)
+{
+	const struct submit_request request = { .kind = SUBMIT_CHANGE,
+						.node = target,
+						.flags = SUBMIT_CHANGE_DEMOTE };
+	struct sim_node *node = sim_master(sim);
+
+	if (node != NULL && outsider(sim) == NULL)
+		sim_client_change(sim, node, &request);
 }
 
 /* ---- the checkers ---- */
-
-static void
-check_committed(struct sim_node *node)
-{
-	struct sim *sim = node->sim;
-	const struct membership *mine = &node->view.committed_members;
-	struct membership *known = &sim->member->committed[mine->config_index % CONFIGS_MAX];
-
-	if (mine->config_index > node->view.commit_index &&
-	    (!node->view.is_forgetful || known->voters == 0))
-		sim_fail(sim, "config",
-			 "node %u takes configuration %llu for committed, commit %llu", node->id,
-			 llu(mine->config_index), llu(node->view.commit_index));
-	if (mine->voters != sim_birth_voters(sim))
-		sim_fail(sim, "I14", "node %u: other voters: %llx", node->id, llu(mine->voters));
-	if (mine->config_index == 0)
-		return;
-	if (known->voters == 0) {
-		*known = *mine;
-		sim_count(sim, SIM_COUNT_changes_committed);
-		if (mine->config_index > sim->member->committed_index)
-			sim->member->committed_index = mine->config_index;
-	}
-	if (!membership_equal(known, mine))
-		sim_fail(sim, "config", "node %u: another configuration %llu", node->id,
-			 llu(mine->config_index));
-}
 
 /* The newest configuration at or below @index that was ever committed. */
 static uint64_t
@@ -178,6 +227,51 @@ committed_at(const struct sim *sim, uint64_t index)
 	while (index != 0 && sim->member->committed[index].voters == 0)
 		index--;
 	return index;
+}
+
+uint64_t
+sim_member_before(const struct sim *sim, uint64_t config_index)
+{
+	return sim->member->committed[committed_at(sim, config_index - 1)].voters;
+}
+
+static void
+note_committed(struct sim *sim, const struct membership *mine)
+{
+	const uint64_t before = sim_member_before(sim, mine->config_index);
+
+	sim->member->committed[mine->config_index] = *mine;
+	sim_count(sim, SIM_COUNT_changes_committed);
+	if (mine->config_index > sim->member->committed_index)
+		sim->member->committed_index = mine->config_index;
+	if (sim_bits(before ^ mine->voters) > 1 || (!is_joint(sim) && before != mine->voters))
+		sim_fail(sim, "I14", "configuration %llu has voters %llx after %llx",
+			 llu(mine->config_index), llu(mine->voters), llu(before));
+	if (before != mine->voters)
+		sim_count(sim, sim_bits(before) < sim_bits(mine->voters)
+				   ? SIM_COUNT_voters_added
+				   : SIM_COUNT_voters_removed);
+}
+
+static void
+check_committed(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	const struct membership *mine = &node->view.committed_members;
+
+	const bool is_known = sim->member->committed[mine->config_index % CONFIGS_MAX].voters != 0;
+
+	if (mine->config_index > node->view.commit_index && (!node->view.is_forgetful || !is_known))
+		sim_fail(sim, "config",
+			 "node %u takes configuration %llu for committed, commit %llu", node->id,
+			 llu(mine->config_index), llu(node->view.commit_index));
+	if (mine->config_index == 0)
+		return;
+	if (!is_known)
+		note_committed(sim, mine);
+	if (!membership_equal(&sim->member->committed[mine->config_index % CONFIGS_MAX], mine))
+		sim_fail(sim, "config", "node %u: another configuration %llu", node->id,
+			 llu(mine->config_index));
 }
 
 static void
@@ -203,41 +297,96 @@ look(struct sim_node *node, uint64_t from)
 			 llu(node->view.last_index), llu(*newest));
 }
 
-/* What a learner received was committed when it was sent. */
+/* What it received was committed when it was sent. Who was a voter may receive late what was sent
+ * to it then. */
 static void
-check_learner(struct sim_node *node)
+check_learner(struct sim_node *node, uint64_t from)
 {
 	struct sim *sim = node->sim;
+	const struct core_view *view = &node->view;
+	const uint64_t voters = view->members.voters | view->committed_members.voters;
 
-	if ((node->view.members.voters >> node->id & 1) == 0 &&
-	    node->view.last_index > sim_check_commit_max(sim))
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if ((view->members.voters >> sim->nodes[i].id & 1) != 0)
+			sim->member->named[i] =
+			    max_u64(sim->member->named[i], view->members.config_index);
+	if (from > view->last_index || (voters >> node->id & 1) != 0 ||
+	    (sim_birth_voters(sim) >> node->id & 1) != 0 || sim->member->named[node->index] != 0)
+		return;
+	if (view->last_index > sim_check_commit_max(sim))
 		sim_fail(sim, "learner", "node %u holds block %llu; committed is %llu", node->id,
-			 llu(node->view.last_index), llu(sim_check_commit_max(sim)));
+			 llu(view->last_index), llu(sim_check_commit_max(sim)));
+}
+
+/* A change is joint for a moment only: faults are aimed at it, at the master and at the others. */
+static void
+strike(struct sim_node *master)
+{
+	struct sim *sim = master->sim;
+	struct sim_member *member = sim->member;
+	const uint32_t number = 2 * SIM_EPISODES_MAX + member->strikes;
+	const uint64_t delay_ns = prng_below(&member->prng, sim->swarm.timer_ns / 20);
+	const uint64_t die = prng_below(&member->prng, 4);
+
+	if (sim->faults.is_healed || member->strikes >= SIM_EPISODES_MAX || die == 0)
+		return;
+	member->strikes++;
+	if (die != 3) {
+		sim_push(sim, sim->now_ns + delay_ns, SIM_EVENT_FAULT, 0,
+			 SIM_FAULT_TOKEN_FOLLOW_UP + number);
+		return;
+	}
+	const uint32_t other =
+	    (master->index + 1 + (uint32_t)prng_below(&member->prng, 2)) % sim->data_count;
+	sim_fault_begin(
+	    sim, number,
+	    prng_below(&member->prng, 2) != 0 ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE, other,
+	    sim->swarm.timer_ns / 4 + prng_below(&member->prng, 4 * sim->swarm.timer_ns));
+}
+
+static void
+count_joint(struct sim_node *node)
+{
+	const struct core_view *view = &node->view, *before = &node->before;
+
+	if (view->role != CORE_MASTER || !view->is_joint)
+		return;
+	if (before->role != CORE_MASTER)
+		sim_count(node->sim, SIM_COUNT_joint_elections);
+	else if (!before->is_joint)
+		sim_count(node->sim, SIM_COUNT_joint_masters);
+	if (!before->is_joint)
+		strike(node);
+	if (view->mode == CORE_MODE_SOLO && before->mode != CORE_MODE_SOLO)
+		sim_count(node->sim, SIM_COUNT_joint_solo);
 }
 
 void
 sim_member_turn(struct sim_node *node, uint64_t from)
 {
-	const uint64_t index = node->view.members.config_index;
+	const struct core_view *view = &node->view, *before = &node->before;
 
-	if (!has_guest(node->sim))
+	if (!has_changes(node->sim))
 		return;
 	check_committed(node);
-	check_learner(node);
-	if (from <= node->view.last_index || index != node->before.members.config_index)
+	check_learner(node, from);
+	if (from <= view->last_index || view->members.config_index != before->members.config_index)
 		look(node, from);
-	if (node->view.mode == CORE_MODE_LEARNER && node->before.mode != CORE_MODE_LEARNER)
+	count_joint(node);
+	if (view->mode == CORE_MODE_LEARNER && before->mode != CORE_MODE_LEARNER)
 		sim_count(node->sim, SIM_COUNT_learners);
+	if (before->role == CORE_MASTER && view->role != CORE_MASTER &&
+	    (view->committed_members.voters >> node->id & 1) == 0)
+		sim_count(node->sim, SIM_COUNT_masters_removed);
 }
 
 void
 sim_member_ready(struct sim_node *node)
 {
-	if (!has_guest(node->sim))
+	if (!has_changes(node->sim))
 		return;
 	if (node->view.committed_members.config_index != 0)
 		sim_count(node->sim, SIM_COUNT_changed_boots);
 	check_committed(node);
-	check_learner(node);
 	look(node, 1);
 }

@@ -14,6 +14,8 @@ struct submit_request;
 void sim_member_create(struct sim *sim);
 /* The operator does something, or not, and comes again later. */
 void sim_member_operate(struct sim *sim);
+/* A node that was to be demoted, and the witness had to be told first. */
+void sim_member_again(struct sim *sim, uint16_t target);
 void sim_member_answered(struct sim *sim, const struct submit_request *request,
 			 const struct submit_completion *completion);
 /* After each turn of a data node; @from: the first block that is new in its log. */
@@ -22,6 +24,8 @@ void sim_member_turn(struct sim_node *node, uint64_t from);
 void sim_member_ready(struct sim_node *node);
 /* Voters of the newest committed configuration: mask of node ids. */
 uint64_t sim_voters(const struct sim *sim);
+/* Of the one that was committed before configuration @config_index. */
+uint64_t sim_member_before(const struct sim *sim, uint64_t config_index);
 /* What storage is made with. */
 uint64_t sim_birth_voters(const struct sim *sim);
 /* It has to hold the same as all others, in the end. */

@@ -18,7 +18,13 @@
 
 /* Who there is. Three copies have a witness that only observes, if the seed says so. The guest is a
  * third data node that the birth does not name: see sim_member.c. */
-enum sim_topology { SIM_TOPOLOGY_2W = 0, SIM_TOPOLOGY_3, SIM_TOPOLOGY_1, SIM_TOPOLOGY_2W_GUEST };
+enum sim_topology {
+	SIM_TOPOLOGY_2W = 0,
+	SIM_TOPOLOGY_3,
+	SIM_TOPOLOGY_1,
+	SIM_TOPOLOGY_2W_GUEST,
+	SIM_TOPOLOGY_JOINT, /* two voters or three, born as either, and back and forth */
+};
 
 #define SIM_EPISODES_MAX   256u /* numbers of scheduled episodes */
 #define SIM_EPISODE_ROUNDS 4u   /* number + 256: what followed it, and so on */

@@ -71,6 +71,7 @@ draw_topology(struct sim *sim)
 		sim->data_count = sim->node_count = 1;
 		break;
 	case SIM_TOPOLOGY_2W_GUEST:
+	case SIM_TOPOLOGY_JOINT:
 		sim->data_count = 3;
 		sim->node_count = 4;
 		break;
@@ -167,6 +168,8 @@ draw_classes(struct sim *sim)
 		return;
 	swarm->memory_ppm = 980000;
 	swarm->volatile_mask = 1 + (uint32_t)prng_below(&sim->prng, (1u << sim->data_count) - 1);
+	if (sim->options.topology == SIM_TOPOLOGY_JOINT)
+		swarm->volatile_mask = 0;
 }
 
 /* Without --ec one device a node, and nothing is drawn. */
@@ -303,15 +306,16 @@ static bool
 is_whole(struct sim *sim)
 {
 	static const enum core_mode modes[] = {
-		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,
-		[SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
-		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,
-		[SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,    [SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
+		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,       [SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX,
 	};
 	const struct sim_node *master = sim_master(sim);
+	enum core_mode mode = modes[sim->options.topology];
 
-	return master != NULL && master->view.mode == modes[sim->options.topology] &&
-	       sim_member_is_settled(sim);
+	if (sim->options.topology == SIM_TOPOLOGY_JOINT && sim_bits(sim_voters(sim)) == 3)
+		mode = CORE_MODE_MAJORITY;
+	return master != NULL && master->view.mode == mode && sim_member_is_settled(sim);
 }
 
 static bool
