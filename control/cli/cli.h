@@ -188,6 +188,8 @@ enum admin_exit verb_config_check(struct cli *cli);
 enum admin_exit verb_cluster_switchover(struct cli *cli);
 enum admin_exit verb_cluster_add(struct cli *cli);
 enum admin_exit verb_cluster_remove(struct cli *cli);
+enum admin_exit verb_cluster_promote(struct cli *cli);
+enum admin_exit verb_cluster_demote(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);
 enum admin_exit verb_log_verify(struct cli *cli);
 enum admin_exit verb_log_divergent_list(struct cli *cli);

@@ -157,6 +157,26 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", false, "name of the data node" } },
 	  WHERE,
 	  verb_cluster_remove },
+	{ "cluster promote",
+	  "make a voter of a learner: two with a witness become three",
+	  "The change is joint: until it commits, commits and elections need the quorum of two "
+	  "with "
+	  "the witness and that of three. Then any two of three decide, and the witness only "
+	  "observes. NODE has caught up, and both copies are in sync. Exit code 5: refused, and "
+	  "why; "
+	  "6: begun, its commit not seen.",
+	  { { "NODE", false, "name of the learner" } },
+	  WHERE,
+	  verb_cluster_promote },
+	{ "cluster demote",
+	  "make a learner of a voter: three become two with a witness",
+	  "Joint like `cluster promote`; the witness is told first and has a vote again. NODE is "
+	  "not "
+	  "the master, and may be down; `tern cluster remove` takes it out then. Exit codes as "
+	  "there.",
+	  { { "NODE", false, "name of the voter" } },
+	  WHERE,
+	  verb_cluster_demote },
 	{ "log status",
 	  "show the log of every data node",
 	  "Indexes, use of the log area, chain.",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who belongs to the cluster: `tern cluster add`, `tern cluster remove`. */
+/* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`. */
 #include <string.h>
 #include <time.h>
 
@@ -59,19 +59,49 @@ wait_committed(const struct cluster *cluster, json_int_t index, uint32_t timeout
 	return 0;
 }
 
+struct wanted {
+	const char *change; /* as the daemon calls it */
+	const char *done;   /* said of the node when it is so */
+};
+
+/* Asks the master, again while it still has to tell the witness. @index: of the CONFIG block. */
+static enum admin_exit
+ask(const char *socket, const char *name, const char *change, uint32_t timeout_ms,
+    json_int_t *index, char *text, size_t text_bytes)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	enum admin_exit code = ADMIN_EXIT_OK;
+	bool is_entering = true;
+
+	for (uint32_t waited_ms = 0; is_entering && waited_ms <= timeout_ms; waited_ms += 20) {
+		json_t *arguments = json_pack("{s:s,s:s}", "node", name, "change", change);
+		json_t *result = NULL;
+		code =
+		    admin_call(socket, "change", arguments, timeout_ms, &result, text, text_bytes);
+		is_entering = !code && json_is_true(json_object_get(result, "entering"));
+		*index = integer(result, "config_index");
+		json_decref(arguments);
+		json_decref(result);
+		if (is_entering)
+			(void)nanosleep(&pause, NULL);
+	}
+	if (!is_entering)
+		return code;
+	(void)snprintf(text, text_bytes,
+		       "the witness was not heard to take its new place; see `tern status`");
+	return ADMIN_EXIT_REFUSED;
+}
+
 static enum admin_exit
 change(struct cli *cli, const struct cluster *cluster, const char *master, const char *name,
-       const char *what)
+       const struct wanted *wanted)
 {
 	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : CHANGE_TIMEOUT_MS;
-	json_t *arguments = json_pack("{s:s,s:s}", "node", name, "change", what), *result = NULL;
+	json_int_t index = 0;
 	char text[512];
-	const enum admin_exit code = admin_call(find_named(cluster, master)->admin_socket, "change",
-						arguments, timeout_ms, &result, text, sizeof(text));
-	const json_int_t index = integer(result, "config_index");
+	const enum admin_exit code = ask(find_named(cluster, master)->admin_socket, name,
+					 wanted->change, timeout_ms, &index, text, sizeof(text));
 
-	json_decref(arguments);
-	json_decref(result);
 	if (code == ADMIN_EXIT_UNREACHABLE)
 		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
 				"the master did not answer (%s); see `tern status`", text);
@@ -88,17 +118,16 @@ change(struct cli *cli, const struct cluster *cluster, const char *master, const
 		    "the change stands in the log, and its commit was not seen in time; "
 		    "see `tern status`");
 	if (cli->is_json)
-		cli_print_json(cli, json_pack("{s:s,s:s,s:s,s:I}", "api", "cluster-change/v1",
-					      "node", name, "change", what, "config_index", index));
+		cli_print_json(cli,
+			       json_pack("{s:s,s:s,s:s,s:I}", "api", "cluster-change/v1", "node",
+					 name, "change", wanted->change, "config_index", index));
 	else
-		(void)fprintf(cli->out, "%s %s\n", name,
-			      strcmp(what, "remove") == 0 ? "is no part of the cluster any more"
-							  : "is a learner now");
+		(void)fprintf(cli->out, "%s %s\n", name, wanted->done);
 	return ADMIN_EXIT_OK;
 }
 
 static enum admin_exit
-run_change(struct cli *cli, const char *what)
+run_change(struct cli *cli, const struct wanted *wanted)
 {
 	struct cluster cluster;
 	enum admin_exit health;
@@ -124,7 +153,7 @@ run_change(struct cli *cli, const char *what)
 			     "in the node files first, as a spare one",
 			     cli->arguments[0]);
 	else
-		code = change(cli, &cluster, master, target->name, what);
+		code = change(cli, &cluster, master, target->name, wanted);
 	json_decref(status);
 	return code;
 }
@@ -132,14 +161,35 @@ run_change(struct cli *cli, const char *what)
 enum admin_exit
 verb_cluster_add(struct cli *cli)
 {
+	static const struct wanted add = { "add-learner", "is a learner now" };
+
 	if (!cli->values[CLI_LEARNER])
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
-				"--learner is missing: a node comes in as a learner");
-	return run_change(cli, "add-learner");
+				"--learner is missing: a node comes in as a learner, and `tern "
+				"cluster promote` makes a voter of it");
+	return run_change(cli, &add);
 }
 
 enum admin_exit
 verb_cluster_remove(struct cli *cli)
 {
-	return run_change(cli, "remove");
+	static const struct wanted gone = { "remove", "is no part of the cluster any more" };
+
+	return run_change(cli, &gone);
+}
+
+enum admin_exit
+verb_cluster_promote(struct cli *cli)
+{
+	static const struct wanted promote = { "promote", "is a voter now" };
+
+	return run_change(cli, &promote);
+}
+
+enum admin_exit
+verb_cluster_demote(struct cli *cli)
+{
+	static const struct wanted demote = { "demote", "is a learner now" };
+
+	return run_change(cli, &demote);
 }

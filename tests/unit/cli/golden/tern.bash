@@ -41,7 +41,7 @@ _tern() {
 	"device") words="list show can-remove replace" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
-	"cluster") words="switchover add remove" ;;
+	"cluster") words="switchover add remove promote demote" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"backup") words="create list verify restore" ;;
@@ -58,6 +58,8 @@ _tern() {
 	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster add"*) words="--help --output --dir --node-file --timeout --learner" ;;
 	"cluster remove"*) words="--help --output --dir --node-file --timeout" ;;
+	"cluster promote"*) words="--help --output --dir --node-file --timeout" ;;
+	"cluster demote"*) words="--help --output --dir --node-file --timeout" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;
 	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two data nodes and a witness become three data nodes under load, and two again: a node comes in as a
+learner, becomes a voter, the master is killed, all are killed; a voter becomes a learner and goes, and the
+witness decides as before. What would be unsafe is refused. Nothing acknowledged is lost."""
+import time
+
+from case import main, require
+
+
+def refused(cluster, words, *args):
+    done = cluster.run('cluster', *args, check=False)
+    require(done.returncode == 5 and words in done.stderr,
+            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {words!r}')
+
+
+def voters(status, names):
+    """Every data node that answers goes by these voters, committed."""
+    return all(status[name].get('membership', {}).get('voters') == names and
+               status[name]['membership']['committed'] for name in names)
+
+
+def again(cluster, *args):
+    """What is refused for a moment's sake is asked for again."""
+    def look(_):
+        done = cluster.run('cluster', *args, check=False)
+        require(done.returncode in (0, 5, 6), f'{args}: {done.stderr}')
+        return done.returncode != 5
+    cluster.wait(f'cluster {" ".join(args)}', look)
+
+
+def grow(case):
+    cluster = case.cluster
+    case.step('a learner')
+    refused(cluster, 'is no learner', 'promote', 'c')
+    refused(cluster, 'is so already', 'promote', 'a')
+    refused(cluster, 'nothing else', 'demote', cluster.other(cluster.wait_duplex()))
+    cluster.run('cluster', 'add', 'c', '--learner')
+    cluster.wait('a learner', lambda s: s['c']['mode'] == 'LEARNER')
+    case.step('while a copy is away voters stay')
+    master = cluster.wait_duplex()
+    other = cluster.other(master)
+    cluster.dev('kill', other)
+    cluster.wait('SOLO', lambda s: s[master]['mode'] == 'SOLO' and s[master]['serving'])
+    refused(cluster, 'a copy is away', 'promote', 'c')
+    cluster.dev('start', other)
+    cluster.wait_duplex()
+    case.step('it becomes a voter')
+    again(cluster, 'promote', 'c')
+    cluster.spares = []
+    cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
+    cluster.wait_duplex()
+
+
+def shrink(case):
+    cluster = case.cluster
+    case.step('a voter becomes a learner')
+    if cluster.wait_duplex() == 'c':
+        cluster.run('cluster', 'switchover', 'a')
+    master = cluster.wait_duplex()
+    refused(cluster, 'is the master', 'demote', master)
+    refused(cluster, 'is a voter', 'remove', 'c')
+    cluster.dev('kill', 'w')
+    cluster.wait('the witness to be gone', lambda s: s['w']['mode'] == 'DOWN')
+    time.sleep(0.3)
+    refused(cluster, 'does not answer', 'demote', 'c')
+    cluster.dev('start', 'w')
+    again(cluster, 'demote', 'c')
+    cluster.spares = ['c']
+    cluster.wait('two voters', lambda s: voters(s, ['a', 'b']))
+    cluster.wait_duplex()
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    journal = case.path('journal')
+    load = cluster.load_start(journal, 'member')
+    grow(case)
+    case.step('the master of three dies, twice')
+    for _ in range(2):
+        master = cluster.wait_duplex()
+        cluster.dev('kill', master)
+        cluster.wait('service without it', cluster.serves_without([master]))
+        cluster.dev('start', master)
+        cluster.wait_duplex()
+    case.step('three need no witness')
+    cluster.dev('kill', 'w')
+    master = cluster.wait_duplex()
+    cluster.dev('kill', master)
+    cluster.wait('service by two of three', cluster.serves_without([master]))
+    cluster.dev('start', master)
+    cluster.dev('start', 'w')
+    cluster.wait_duplex()
+    case.step('all die')
+    for name in cluster.nodes:
+        cluster.dev('kill', name)
+    for name in cluster.nodes:
+        cluster.dev('start', name)
+    cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
+    cluster.wait_duplex()
+    shrink(case)
+    case.step('the witness decides again')
+    master = cluster.wait_duplex()
+    cluster.dev('kill', master)
+    cluster.wait('SOLO by the witness', cluster.serves_without([master]))
+    cluster.dev('start', master)
+    cluster.wait_duplex()
+    cluster.run('cluster', 'remove', 'c')
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    cluster.settle()
+    case.verify([journal])
+
+
+main(test)
