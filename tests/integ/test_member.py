@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two data nodes and a witness become three data nodes under load, and two again: a node comes in as a
 learner, becomes a voter, the master is killed, all are killed; a voter becomes a learner and goes, and the
-witness decides as before. What would be unsafe is refused. Nothing acknowledged is lost."""
+witness decides as before. A voter that loses its storage asks the voters of now, though its node file is
+of before. What would be unsafe is refused. Nothing acknowledged is lost."""
 import time
 
 from case import main, require
@@ -49,6 +50,27 @@ def grow(case):
     cluster.spares = []
     cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
     cluster.wait_duplex()
+
+
+def lose(case):
+    """In all node files c is a spare node."""
+    cluster = case.cluster
+    case.step('a voter loses its storage, and asks the third one too')
+    if cluster.wait_duplex() == 'c':
+        cluster.run('cluster', 'switchover', 'a')
+        cluster.wait('a to serve', lambda s: cluster.master(s) == 'a')
+    victim = 'b' if cluster.wait_duplex() == 'a' else 'a'
+    cluster.lose_storage(victim)
+    done = cluster.rejoin(victim)
+    require(done.returncode == 0, done.stderr)
+    cluster.dev('kill', 'c')
+    cluster.dev('start', victim)
+    cluster.wait(f'{victim} to wait for c', lambda s: s[victim].get('rejoining') and
+                 s[victim]['rejoin_waits_for'] == ['c'])
+    cluster.dev('start', 'c')
+    cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
+    cluster.wait_duplex()
+    require(not cluster.status()[victim]['forgetful'], 'it holds all of it again')
 
 
 def shrink(case):
@@ -99,6 +121,7 @@ def test(case):
         cluster.dev('start', name)
     cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
     cluster.wait_duplex()
+    lose(case)
     shrink(case)
     case.step('the witness decides again')
     master = cluster.wait_duplex()

@@ -2,10 +2,6 @@
 """A replica that was away while the log was written round more than once comes back by a
 checkpoint, under load; one whose storage is lost is given new storage by `tern node rejoin`, gets
 all of it, and serves when the master is killed. The verb refuses what would be unsafe."""
-import json
-import os
-import shutil
-import subprocess
 import time
 
 from case import main, require
@@ -23,28 +19,11 @@ def tell(cluster):
 
 def rejoin(case, node, expect):
     """Runs the verb for @node; returns what it said."""
-    cluster = case.cluster
-    with open(os.path.join(cluster.dir, 'cluster.json'), encoding='utf-8') as handle:
-        cluster_id = json.load(handle)['cluster_id']
-    done = subprocess.run([*cluster.inside(node), cluster.tern, 'node', 'rejoin', '--config',
-                           os.path.join(cluster.dir, node, 'node.conf'), '--cluster-id',
-                           cluster_id], capture_output=True, text=True, timeout=120)
+    done = case.cluster.rejoin(node)
     text = (done.stdout + done.stderr).strip()
     print('   ' + text)
     require(done.returncode == expect, f'tern node rejoin: exit {done.returncode}\n{text}')
     return text
-
-
-def lose(cluster, node):
-    """The node is killed, and all that it stored is gone."""
-    cluster.dev('kill', node)
-    storage = os.path.join(cluster.dir, node, 'storage')
-    for entry in os.listdir(storage):
-        path = os.path.join(storage, entry)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
 
 
 def away(case, journals):
@@ -91,7 +70,7 @@ def lost(case, journals):
         rejoin(case, 'w', 5)
         cluster.dev('start', 'w')
     case.step(f'{replica} loses its storage')
-    lose(cluster, replica)
+    cluster.lose_storage(replica)
     rejoin(case, replica, 0)
     journal = case.path('journal-lost')
     load = cluster.load_start(journal, 'lost')

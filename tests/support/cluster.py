@@ -311,6 +311,25 @@ class Cluster:
             run_dir = json.load(handle)['run_dir']
         return ['ip', 'netns', 'exec', f'{os.path.basename(run_dir)}-{name}']
 
+    def lose_storage(self, name):
+        """Node @name is killed, and all that it stored is gone."""
+        self.dev('kill', name)
+        storage = os.path.join(self.dir, name, 'storage')
+        for entry in os.listdir(storage):
+            path = os.path.join(storage, entry)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+
+    def rejoin(self, name):
+        """`tern node rejoin` of node @name, as it ended."""
+        with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
+            cluster_id = json.load(handle)['cluster_id']
+        return subprocess.run([*self.inside(name), self.tern, 'node', 'rejoin', '--config',
+                               os.path.join(self.dir, name, 'node.conf'), '--cluster-id',
+                               cluster_id], capture_output=True, text=True, timeout=120)
+
     def driver(self):
         """What the data ports of this network have to be."""
         return {'memif': 'net_memif', 'veth': 'net_af_packet', 'veth-xdp': 'net_af_xdp'}[self.net]
