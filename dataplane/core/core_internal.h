@@ -232,6 +232,8 @@ uint64_t master_patience_ns(const struct core *core, const struct core_peer *pee
 bool master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns);
 bool master_is_serving(const struct core *core);
 bool master_is_late(const struct core *core, const struct core_peer *peer);
+/* Silent, late, or its log is gone: not to be counted on. */
+bool master_is_lost(const struct core *core, const struct core_peer *peer);
 /* When the newest round that a quorum has answered was sent; 0: there was none. */
 uint64_t master_confirmed_ns(const struct core *core);
 bool master_is_round_answered(const struct core *core, uint64_t round);

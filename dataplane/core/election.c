@@ -336,18 +336,20 @@ static void
 election_fill_ack(const struct core *core, struct msg *ack, const struct msg *msg,
 		  enum msg_vote_refusal refusal)
 {
+	const uint64_t config_index = core->committed_members.config_index;
+
 	ack->vote_ack.for_term = msg->vote.for_term;
 	ack->vote_ack.refusal = refusal;
 	ack->vote_ack.commit_index = core->commit_index;
 	ack->vote_ack.commit_chain = history_chain(core, core->commit_index);
 	/* The chain of a block before the log's begin is not known any more. Who lacks blocks of
 	 * after that is refused by the log rule, whatever it holds to be committed; who holds them
-	 * all learns it by commit_index. */
-	if (core->committed_members.config_index < core->base_index ||
-	    core->committed_members.config_index == 0)
+	 * all learns it by commit_index. And a node that forgot may know a configuration that its
+	 * log does not reach. */
+	if (config_index == 0 || config_index < core->base_index || config_index > core->last_index)
 		return;
-	ack->vote_ack.config_index = core->committed_members.config_index;
-	ack->vote_ack.config_chain = history_chain(core, core->committed_members.config_index);
+	ack->vote_ack.config_index = config_index;
+	ack->vote_ack.config_chain = history_chain(core, config_index);
 }
 
 static void

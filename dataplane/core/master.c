@@ -48,7 +48,7 @@ master_is_late(const struct core *core, const struct core_peer *peer)
 	       core->now_ns - peer->progress_ns > core->config.timers.late_ns;
 }
 
-static bool
+bool
 master_is_lost(const struct core *core, const struct core_peer *peer)
 {
 	/* A peer that lost its log is lost to the set until it holds it again. */
@@ -122,6 +122,33 @@ master_may_degrade(const struct core *core)
 	return !core->is_stopping && !core->is_storage_failed && !core_is_stalled(core);
 }
 
+/* While a change is joint, a majority of the other rule has to be there too: a master that has lost
+ * it as well would only have the witness shut the others out. Beside a silent @lost whoever answers
+ * a round of well after its silence began is there. */
+static bool
+master_has_other_rule(const struct core *core, const struct core_rule *pair,
+		      const struct core_peer *lost)
+{
+	const uint64_t since_ns =
+	    master_has_lost_contact(core, lost) ? lost->probe_ns + core->solo_ns / 2 : 0;
+
+	for (uint32_t i = 0; i < core->rule_count; i++) {
+		const struct core_rule *rule = &core->rules[i];
+		uint32_t there = (rule->data & core_bit(core->config.node_id)) != 0;
+
+		if (rule == pair)
+			continue;
+		for (uint32_t j = 0; j < core->peer_count; j++) {
+			const struct core_peer *peer = &core->peers[j];
+			there += (rule->data & core_bit(peer->id)) != 0 &&
+				 !master_is_lost(core, peer) && peer->answered_ns >= since_ns;
+		}
+		if (there < rule->count / 2 + 1)
+			return false;
+	}
+	return true;
+}
+
 /* P7: never while stopping. A master that does not hear the witness either could only shut the
  * other side out of an election that the witness would have granted it. */
 static void
@@ -146,7 +173,8 @@ master_check_degrade(struct core *core)
 		else
 			good++;
 	}
-	if (lost == NULL || good > pair->count / 2 || !master_may_degrade(core))
+	if (lost == NULL || good > pair->count / 2 || !master_may_degrade(core) ||
+	    !master_has_other_rule(core, pair, lost))
 		return;
 	core->transfer_id = 0;
 	master_set_epoch(core, core->epoch + 1, CORE_PHASE_DEGRADED,
@@ -491,9 +519,10 @@ master_begin(struct core *core)
 	core->memory_told = 0;
 	core->round = core->read_round = 0;
 	core->view.elections++;
-	/* A peer that did not answer this very candidacy is silent: degraded from the start. */
+	/* A peer that did not answer this very candidacy is silent: degraded from the start. While
+	 * a change is joint it is not known yet who else is there. */
 	if (silent != NULL && !core->is_hand_over && heard <= pair->count / 2 &&
-	    master_may_degrade(core))
+	    !core_is_joint(core) && master_may_degrade(core))
 		master_set_epoch(core, 0, CORE_PHASE_DEGRADED,
 				 pair->voters & ~core_bit(silent->id));
 	else

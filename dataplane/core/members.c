@@ -193,6 +193,8 @@ members_commit(struct core *core)
 	if (core->role != CORE_MASTER)
 		return;
 	members_meet(core, replicas);
+	if (core->phase == CORE_PHASE_NORMAL)
+		core->rset = core->data;
 	if (members_pair(core) == NULL)
 		core->is_registered = false;
 	core->is_entered = false;

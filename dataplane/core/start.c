@@ -166,6 +166,7 @@ core_recover_applied(struct core *core, const struct block_meta *meta)
 		core->commit_index = meta->log_index;
 	if (meta->log_index > core->applied_index)
 		core->applied_index = meta->log_index;
+	members_commit(core);
 	memory_settle(core);
 	(void)view_refresh(core);
 	return TERN_OK;
@@ -186,6 +187,7 @@ core_recover_block(struct core *core, const struct block_meta *meta, uint64_t co
 	core->durable_index = core->last_index;
 	if (commit_index > core->commit_index)
 		core->commit_index = commit_index;
+	members_commit(core);
 	memory_settle(core);
 	(void)view_refresh(core);
 	return TERN_OK;

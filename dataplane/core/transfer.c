@@ -2,18 +2,37 @@
 /*
  * Hand-over: the master stops serving, lets the target catch up and asks it to campaign at once
  * (TRANSFER_NOW, in NORMAL mode only). When nothing comes of it the master serves again. An
- * operator asks for it, or a stop, or the master's own data port that is dead.
+ * operator asks for it, or a stop, or the master's own data port that is dead, or a joint change in
+ * which the master is none of the pair and one of the pair is lost.
  */
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/members.h"
+
+/* While a change is joint, a master may be none of the pair: it cannot go degraded. */
+static bool
+transfer_is_outsider(const struct core *core)
+{
+	const struct core_rule *pair = members_pair(core);
+
+	return pair != NULL && (pair->data & core_bit(core->config.node_id)) == 0;
+}
+
+/* While a change is joint the place is given to no other for an operator's sake. A master that is
+ * none of the pair gives it to one that is, and need not have committed anything before. */
+static bool
+transfer_is_due(const struct core *core, const struct core_peer *peer)
+{
+	if (transfer_is_outsider(core))
+		return (members_pair(core)->data & core_bit(peer->id)) != 0;
+	return !core_is_joint(core) && core->has_committed;
+}
 
 static bool
 transfer_is_possible(const struct core *core, const struct core_peer *peer)
 {
 	return core->phase == CORE_PHASE_NORMAL && !core->is_barrier_pending &&
-	       !core_is_joint(core) && core->has_committed && core_is_voter(core, peer->id) &&
-	       peer->is_matched && peer->is_whole &&
-	       !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       transfer_is_due(core, peer) && core_is_voter(core, peer->id) && peer->is_matched &&
+	       peer->is_whole && !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
 	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
 }
 
@@ -89,12 +108,37 @@ transfer_check_port(struct core *core)
 	}
 }
 
+/* A master that is none of the pair, and one of the pair is lost: nothing commits until it is back,
+ * for only the other one can go degraded. */
+static void
+transfer_check_pair(struct core *core)
+{
+	const struct core_peer *heir = NULL;
+	bool has_lost = false;
+
+	if (!transfer_is_outsider(core) || core->transfer_id != 0 || core->is_stopping)
+		return;
+	for (uint32_t i = 0; i < core->peer_count; i++) {
+		const struct core_peer *peer = &core->peers[i];
+
+		if ((members_pair(core)->data & core_bit(peer->id)) == 0)
+			continue;
+		if (master_is_lost(core, peer))
+			has_lost = true;
+		else if (transfer_is_possible(core, peer))
+			heir = peer;
+	}
+	if (has_lost && heir != NULL)
+		transfer_set(core, heir->id);
+}
+
 void
 transfer_poll(struct core *core, bool is_heartbeat_due)
 {
 	const struct core_peer *peer;
 
 	transfer_check_port(core);
+	transfer_check_pair(core);
 	if (core->transfer_id == 0)
 		return;
 	peer = core_peer(core, core->transfer_id);

@@ -24,6 +24,7 @@ uint64_t
 dispatch_common_index(const struct runtime *rt)
 {
 	const struct core_view *view = core_view(rt->core);
+	const uint64_t voters = view->members.voters | view->committed_members.voters;
 	uint64_t index = view->commit_index;
 	uint32_t at = 0;
 
@@ -31,7 +32,7 @@ dispatch_common_index(const struct runtime *rt)
 	if (view->is_volatile || view->role != CORE_MASTER)
 		return 0;
 	for (uint64_t known = view->known_nodes; known != 0; known &= known - 1, at++)
-		if ((view->members.voters >> __builtin_ctzll(known) & 1) != 0)
+		if ((voters >> __builtin_ctzll(known) & 1) != 0)
 			index = min_u64(index, view->peer_durable_index[at]);
 	return index;
 }

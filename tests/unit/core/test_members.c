@@ -323,6 +323,10 @@ test_a_node_that_forgot_is_given_it_again(void **state)
 	assert_int_equal(core_view(rig->core)->members.config_index, 3);
 	assert_int_equal(core_view(rig->core)->members.learners, 0);
 	assert_int_equal(receive(rig, 1, BLOCK_CONFIG, &other, &with), TERN_ERR_MALFORMED);
+	/* Whoever asks it is not told of a block that its log does not hold. */
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_PREVOTE, PEER, 1, 2, 1, 9)), TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_QUIET);
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 0);
 	/* A cut below it leaves it, for it is committed. */
 	durable(rig, 2);
 	assert_int_equal(rig_deliver(rig, rig_heartbeat(PEER, 2, 1)), TERN_OK);
@@ -639,6 +643,106 @@ test_who_is_not_of_the_pair_asks_late(void **state)
 	rig_free(rig);
 }
 
+static void
+answer_beat(struct rig *rig, uint16_t sender, uint64_t round)
+{
+	struct msg ack = { .kind = MSG_HEARTBEAT_ACK, .sender = sender, .boot_no = 1, .term = 2 };
+
+	ack.heartbeat_ack.round = round;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+}
+
+/* GUEST is elected while the change is joint, and SELF, of the pair, is dead. It cannot go
+ * degraded; PEER can. */
+static void
+test_who_is_not_of_the_pair_gives_way(void **state)
+{
+	const struct hash128 none = { 0, 0 };
+	struct rig *rig = candidate(GUEST);
+	struct msg vote = { .kind = MSG_VOTE_ACK, .sender = PEER, .boot_no = 1, .term = 2 };
+	bool is_asked = false;
+
+	(void)state;
+	vote.vote_ack.for_term = 2;
+	pre_vote(rig, PEER, MSG_VOTE_GRANTED, 0, none);
+	for (int i = 0; i < 20 && !is_sent_to(rig, WITNESS, MSG_PREVOTE); i++)
+		rig_tick(rig, MS);
+	pre_vote(rig, WITNESS, MSG_VOTE_GRANTED, 0, none);
+	rig_persist(rig);
+	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
+	vote.sender = WITNESS;
+	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
+	assert_int_equal(core_view(rig->core)->role, CORE_MASTER);
+	answer_beat(rig, PEER, 1);
+	assert_int_equal(append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	answer(rig, PEER, MSG_APPEND_MATCHED, 2, 2);
+	durable(rig, 3);
+	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(core_view(rig->core)->commit_index, 0); /* not both of the pair hold it */
+	for (int i = 0; i < 200 && !is_asked; i++) {
+		const struct msg *beat;
+		rig_tick(rig, MS);
+		is_asked = is_sent_to(rig, PEER, MSG_TRANSFER_NOW);
+		assert_false(is_sent_to(rig, SELF, MSG_TRANSFER_NOW));
+		beat = rig_sent(rig, MSG_HEARTBEAT);
+		if (beat == NULL)
+			continue;
+		const uint64_t round = beat->heartbeat.round;
+		answer_beat(rig, PEER, round);
+		answer_beat(rig, WITNESS, round);
+	}
+	assert_true(is_asked);
+	assert_int_equal(core_view(rig->core)->role, CORE_MASTER);
+	rig_free(rig);
+}
+
+/* While a change is joint and PEER is away: the epoch that the master goes on with; 0: it gives up.
+ */
+static uint32_t
+epoch_without_peer(struct rig *rig, bool is_guest_there)
+{
+	const struct membership with = members(2, 1u << GUEST), all = three(3);
+
+	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	while (core_view(rig->core)->role == CORE_MASTER) {
+		const struct msg *beat;
+		rig_tick(rig, MS);
+		if (core_view(rig->core)->epoch != 0)
+			return core_view(rig->core)->epoch;
+		beat = rig_sent(rig, MSG_HEARTBEAT);
+		if (beat == NULL)
+			continue;
+		const uint64_t round = beat->heartbeat.round;
+		answer_beat(rig, WITNESS, round);
+		if (is_guest_there && core_view(rig->core)->role == CORE_MASTER)
+			answer_beat(rig, GUEST, round);
+	}
+	return 0;
+}
+
+static void
+test_a_joint_change_goes_on_degraded(void **state)
+{
+	struct rig *rig = master_with_learner();
+	const struct msg *sent;
+
+	(void)state;
+	assert_int_equal(epoch_without_peer(rig, true), 1);
+	assert_int_equal(append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	durable(rig, 4);
+	for (int i = 0; i < 10 && rig_sent(rig, MSG_REGISTER) == NULL; i++)
+		rig_tick(rig, MS);
+	sent = rig_sent(rig, MSG_REGISTER);
+	assert_non_null(sent);
+	assert_int_equal(sent->register_.what, MSG_REGISTER_EPOCH);
+	assert_int_equal(sent->register_.rset, 1u << SELF | 1u << WITNESS | 1u << GUEST);
+	rig_free(rig);
+	/* With nobody else it could not commit, and the witness would keep the others out. */
+	rig = master_with_learner();
+	assert_int_equal(epoch_without_peer(rig, false), 0);
+	rig_free(rig);
+}
+
 static enum msg_vote_refusal
 asked(struct rig *rig, uint64_t granted, uint64_t last_term, uint32_t last_epoch)
 {
@@ -720,6 +824,8 @@ main(void)
 		cmocka_unit_test(test_the_witness_enters_first),
 		cmocka_unit_test(test_a_joint_election_needs_both),
 		cmocka_unit_test(test_who_is_not_of_the_pair_asks_late),
+		cmocka_unit_test(test_who_is_not_of_the_pair_gives_way),
+		cmocka_unit_test(test_a_joint_change_goes_on_degraded),
 		cmocka_unit_test(test_the_witness_retires_and_enters),
 	};
 
