@@ -177,8 +177,9 @@ master_check_degrade(struct core *core)
 	    !master_has_other_rule(core, pair, lost))
 		return;
 	core->transfer_id = 0;
+	/* The witness remembers who else is a voter while a change is joint: see rejoin.c. */
 	master_set_epoch(core, core->epoch + 1, CORE_PHASE_DEGRADED,
-			 pair->voters & ~core_bit(lost->id));
+			 (pair->voters | core->data) & ~core_bit(lost->id));
 }
 
 /* The node outside rset has come back: it holds the barrier that shut it out, so blocks do reach

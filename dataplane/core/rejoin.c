@@ -17,7 +17,8 @@
  *
  * Who the voters are the answers say, and not the node file, which may be older than the last
  * change: those of the newest committed configuration that was named, and of all that were named as
- * behind one. docs/decisions/rejoin-by-the-newest-configuration.md says why none is missed. A node
+ * behind one; and the witness says of its register whom it knows of, and what has to be named at
+ * least. docs/decisions/rejoin-by-the-newest-configuration.md says why none is missed. A node
  * that forgot does not answer: it may not know of a configuration that it had helped to commit.
  *
  * One voter that is away keeps it waiting: nobody else may know of t'. Two that lost their storage
@@ -37,6 +38,9 @@ rejoin_missing(const struct core *core)
 		needed = members_voters(&rejoin->members);
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		needed |= rejoin->next_voters[i];
+	/* Somebody knows of one that the witness was told of. */
+	if (rejoin->members.config_index < rejoin->told_index)
+		needed |= core->config.known_nodes;
 	/* With another witness than its node file's it would not start. */
 	if (rejoin->members.voters != 0 && rejoin->members.witness_id != core->config.witness_id)
 		needed |= core_bit(rejoin->members.witness_id);
@@ -76,8 +80,12 @@ rejoin_take_members(struct core *core, const struct core_peer *peer,
 		.witness_gen = ack->witness_gen,
 	};
 
-	if (ack->voters == 0)
+	if (ack->voters == 0) {
+		if (peer->is_witness && ack->config_index > rejoin->told_index)
+			rejoin->told_index = ack->config_index;
+		rejoin->next_voters[peer - core->peers] = ack->next_voters;
 		return TERN_OK;
+	}
 	if (ack->witness_id > 63 || !membership_is_sound(&members))
 		return TERN_ERR_MALFORMED;
 	if (rejoin->members.voters == 0 || members.config_index > rejoin->members.config_index)
@@ -102,7 +110,7 @@ rejoin_answered(struct core *core, const struct core_peer *peer, const struct ms
 	if (msg->rejoin_ack.peer_boot_no > rejoin->boot_no)
 		rejoin->boot_no = msg->rejoin_ack.peer_boot_no;
 	if (rejoin->members.voters == 0 || rejoin_missing(core) != 0 ||
-	    rejoin->boot_no == UINT32_MAX)
+	    rejoin->members.config_index < rejoin->told_index || rejoin->boot_no == UINT32_MAX)
 		return TERN_OK;
 	core->is_leaving = true;
 	effect = core_emit(core, CORE_EFFECT_REJOIN);
@@ -118,7 +126,14 @@ rejoin_tell_members(const struct core *core, struct msg_rejoin_ack *ack)
 {
 	const struct membership *members = &core->committed_members;
 
-	if (core->role == CORE_WITNESS || members_is_guest(core))
+	/* The voters of its newest register, and that there is such a configuration, or a later
+	 * one. */
+	if (core->role == CORE_WITNESS) {
+		ack->config_index = core->reg.config_index;
+		ack->next_voters = core->reg.rset;
+		return;
+	}
+	if (members_is_guest(core))
 		return;
 	ack->config_index = members->config_index;
 	ack->voters = members->voters;

@@ -13,6 +13,7 @@ struct core_rejoin {
 	uint64_t term, ask_ns;
 	uint32_t boot_no;
 	struct membership members; /* the newest committed one; voters 0: none was named */
+	uint64_t told_index;       /* the witness was told of that one: no older one will do */
 	/* By peer, of one that it holds behind the newest that it knows to be committed: mask. */
 	uint64_t next_voters[CORE_NODES_MAX];
 };

@@ -185,11 +185,12 @@ struct msg_rejoin {
 struct msg_rejoin_ack { /* the term is the frame's, and durable */
 	uint64_t nonce;
 	uint32_t peer_boot_no; /* the highest heard of the node that asks */
-	/* The newest configuration that the sender knows to be committed; voters 0: it knows none,
-	 * as a witness. */
+	/* The newest configuration that the sender knows to be committed; voters 0: it knows none.
+	 * Of a witness: it was told of that one, and does not know the voters. */
 	uint64_t config_index, voters, learners;
 	uint32_t witness_id, witness_gen;
-	/* Of one behind it that may be committed: all that have a vote; 0: there is none. */
+	/* Of one behind it that may be committed: all that have a vote; 0: there is none. Of a
+	 * witness: those that its register names. */
 	uint64_t next_voters;
 };
 

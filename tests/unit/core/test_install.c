@@ -319,6 +319,39 @@ test_too_few_are_not_enough(void **state)
 	rig_free(rig);
 }
 
+/* A machine that was removed long ago names the pair of before; the witness knows better. */
+static void
+test_what_the_witness_was_told_of_has_to_be_named(void **state)
+{
+	struct msg ask;
+	struct rig *rig = rig_rejoining(&ask);
+	struct msg told = answer(&ask, WITNESS, 3, 2), named = answer(&ask, THIRD, 9, 1);
+
+	(void)state;
+	told.rejoin_ack.config_index = 20;
+	assert_int_equal(rig_deliver(rig, told), TERN_OK);
+	assert_int_equal(rig_deliver(rig, answer(&ask, PEER, 7, 4)), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	rig_tick(rig, MS);
+	assert_int_equal(core_view(rig->core)->rejoin_missing, 1u << THIRD);
+	named.rejoin_ack.config_index = 20;
+	named.rejoin_ack.voters |= 1u << THIRD;
+	assert_int_equal(rig_deliver(rig, named), TERN_OK);
+	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_REJOIN)->term, 9);
+	rig_free(rig);
+
+	/* And it names those that its register names. */
+	rig = rig_rejoining(&ask);
+	told = answer(&ask, WITNESS, 3, 2);
+	told.rejoin_ack.next_voters = 1u << SELF | 1u << THIRD | 1u << WITNESS;
+	assert_int_equal(rig_deliver(rig, told), TERN_OK);
+	assert_int_equal(rig_deliver(rig, answer(&ask, PEER, 7, 4)), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_REJOIN));
+	assert_int_equal(rig_deliver(rig, answer(&ask, THIRD, 9, 1)), TERN_OK);
+	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_REJOIN)->term, 9);
+	rig_free(rig);
+}
+
 static void
 test_who_knows_answers(void **state)
 {
@@ -424,6 +457,7 @@ main(void)
 		cmocka_unit_test(test_all_others_are_asked_first),
 		cmocka_unit_test(test_the_answers_say_who_is_asked),
 		cmocka_unit_test(test_too_few_are_not_enough),
+		cmocka_unit_test(test_what_the_witness_was_told_of_has_to_be_named),
 		cmocka_unit_test(test_who_knows_answers),
 		cmocka_unit_test(test_new_storage_has_no_vote),
 	};
