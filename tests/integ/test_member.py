@@ -70,7 +70,8 @@ def lose(case):
     cluster.dev('start', 'c')
     cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
     cluster.wait_duplex()
-    require(not cluster.status()[victim]['forgetful'], 'it holds all of it again')
+    cluster.wait(f'{victim} to hold all of it again', lambda s: s[victim]['mode'] == 'REPLICA' and
+                 not s[victim]['forgetful'])
 
 
 def shrink(case):
