@@ -127,8 +127,10 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_MEMBER:
 		if (event->node == 0)
 			sim_member_operate(sim);
-		else
+		else if (event->node == 1)
 			sim_member_again(sim, (uint16_t)event->token);
+		else
+			sim_strike_now(sim, event->token);
 		break;
 	}
 }
@@ -145,6 +147,8 @@ world_create(struct sim *sim)
 	sim_memory_create(sim);
 	sim_stale_create(sim);
 	sim_member_create(sim);
+	sim_strike_create(sim);
+	sim_votes_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

@@ -241,6 +241,8 @@ struct sim {
 	struct sim_check *check;
 	struct sim_memory *memory;
 	struct sim_member *member;
+	struct sim_strike *strike;
+	struct sim_votes *votes;
 	struct sim_stale *stale;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;

@@ -262,6 +262,13 @@ check_commits(struct sim_node *node, uint64_t from)
 	if (commit > check->commit_max) {
 		const struct block_meta meta = meta_at(node, commit);
 		check_commit_basis(node, &meta);
+		/* Others learn of commits. */
+		if (node->life == SIM_NODE_UP && node->view.role != CORE_MASTER &&
+		    node->before.role != CORE_MASTER)
+			sim_fail(sim, "I4",
+				 "node %u, no master, takes block %llu of (%llu,%u) for committed, "
+				 "and nobody has committed it",
+				 node->id, llu(commit), llu(meta.term), meta.epoch);
 	}
 	for (uint64_t i = from; i <= commit; i++) {
 		const struct block_meta meta = meta_at(node, i);
@@ -437,6 +444,7 @@ sim_check_turn(struct sim_node *node)
 	     view->applied_index > max_u64(view->commit_index, before->applied_index)))
 		sim_fail(node->sim, "view", "node %u: indexes contradict each other", node->id);
 	check_one_master(node);
+	sim_votes_turn(node);
 	check_new_blocks(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
 	check_commits(node, before->commit_index + 1);
 	check_commit_kept(node);

@@ -155,6 +155,8 @@
 	X(masters_removed, 0)                 \
 	X(witness_entries, ON_JOINT)          \
 	X(witness_retirements, ON_JOINT)      \
+	X(aimed_faults, ON_JOINT)             \
+	X(aimed_cuts, ON_JOINT)               \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

@@ -543,6 +543,7 @@ sim_fault_heal_all(struct sim *sim)
 	const bool is_restart = fault_chance(sim, 400000) && sim->swarm.volatile_mask == 0;
 
 	sim->faults.is_healed = true;
+	sim_strike_heal(sim);
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)
 		sim_fault_end(sim, i);
 	for (uint32_t i = 0; i < sim->node_count; i++) {

@@ -8,8 +8,8 @@
  *
  * Checked: the effective configuration of a node is that of the newest CONFIG block in its log, or,
  * of a node that forgot, a committed one that its log does not reach yet; one index has one
- * committed configuration; voters change by one at a time (I14); who was never named a voter never
- * receives what is not committed.
+ * committed configuration; voters change by one at a time, and a change begins when the one before
+ * it has committed (I14); who was never named a voter never receives what is not committed.
  */
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
@@ -24,7 +24,7 @@ struct sim_member {
 	uint64_t newest[SIM_DATA_MAX];            /* CONFIG block in the log of each data node */
 	uint64_t named[SIM_DATA_MAX]; /* newest that anybody ever held and that names it a voter */
 	uint64_t gap_ns;
-	uint32_t strikes; /* faults that were aimed at a change */
+	bool is_entering; /* he will ask again for the same, and meanwhile for nothing else */
 	bool is_born_three;
 	bool is_wanted; /* 2+w+1: the guest, in the end; joint: three voters */
 };
@@ -125,6 +125,14 @@ sim_member_is_settled(struct sim *sim)
 	       is_as_wanted(sim);
 }
 
+void
+sim_member_turn_about(struct sim *sim)
+{
+	sim->member->is_wanted = !sim->member->is_wanted;
+	sim_push(sim, sim->now_ns + prng_below(&sim->member->prng, sim->swarm.timer_ns),
+		 SIM_EVENT_MEMBER, 0, 0);
+}
+
 /* A voter that is not the master, most of the time. */
 static uint16_t
 pick_voter(struct sim *sim, const struct sim_node *master, bool is_careful)
@@ -170,9 +178,13 @@ sim_member_operate(struct sim *sim)
 	const uint32_t other = (uint32_t)prng_below(&member->prng, sim->data_count);
 	struct sim_node *node = sim_master(sim);
 
-	sim_push(sim, sim->now_ns + member->gap_ns / 8 + prng_below(&member->prng, member->gap_ns),
+	const uint64_t gap_ns = sim_strike_is_open(sim) ? sim->swarm.timer_ns / 2 : member->gap_ns;
+	sim_push(sim, sim->now_ns + gap_ns / 8 + prng_below(&member->prng, gap_ns),
 		 SIM_EVENT_MEMBER, 0, 0);
 	if (sim->faults.is_healed && (sim->phase == SIM_PHASE_OVER || sim_member_is_settled(sim)))
+		return;
+	/* After the one fault nobody helps. */
+	if (member->is_entering || (sim->phase == SIM_PHASE_ONE_FAULT && !sim_strike_is_open(sim)))
 		return;
 	if (node == NULL || is_odd)
 		node = &sim->nodes[other];
@@ -196,9 +208,11 @@ sim_member_answered(struct sim *sim, const struct submit_request *request,
 		sim_count(sim, SIM_COUNT_changes_refused);
 	/* The witness is being told: he asks again soon. */
 	if (completion->outcome == SUBMIT_REFUSED_CHANGE &&
-	    completion->change == SUBMIT_CHANGE_ENTERING)
+	    completion->change == SUBMIT_CHANGE_ENTERING && !sim->member->is_entering) {
+		sim->member->is_entering = true;
 		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_MEMBER, 1,
 			 request->node);
+	}
 	if (completion->outcome != SUBMIT_DONE)
 		return;
 	sim_count(sim, SIM_COUNT_changes_begun);
@@ -214,7 +228,9 @@ sim_member_again(struct sim *sim, uint16_t target)
 						.flags = SUBMIT_CHANGE_DEMOTE };
 	struct sim_node *node = sim_master(sim);
 
-	if (node != NULL && outsider(sim) == NULL)
+	sim->member->is_entering = false;
+	if (node != NULL && outsider(sim) == NULL &&
+	    (sim->phase != SIM_PHASE_ONE_FAULT || sim_strike_is_open(sim)))
 		sim_client_change(sim, node, &request);
 }
 
@@ -284,9 +300,17 @@ look(struct sim_node *node, uint64_t from)
 
 	if (*newest >= from || *newest > node->view.last_index || *newest < base)
 		*newest = committed_at(sim, base), from = base + 1;
-	for (uint64_t i = max_u64(from, base + 1); i <= node->view.last_index; i++)
-		if (runtime_block_meta(node->runtime, i, &meta) && meta.kind == BLOCK_CONFIG)
-			*newest = i;
+	for (uint64_t i = max_u64(from, base + 1); i <= node->view.last_index; i++) {
+		if (!runtime_block_meta(node->runtime, i, &meta) || meta.kind != BLOCK_CONFIG)
+			continue;
+		/* One change at a time. */
+		if (*newest > sim_check_commit_max(sim))
+			sim_fail(sim, "I14",
+				 "node %u holds configuration %llu behind %llu, which nobody has "
+				 "committed",
+				 node->id, llu(i), llu(*newest));
+		*newest = i;
+	}
 	if (node->view.is_forgetful && node->view.members.config_index > node->view.last_index)
 		return; /* check_committed has seen it */
 	if (node->view.members.config_index != *newest)
@@ -318,32 +342,6 @@ check_learner(struct sim_node *node, uint64_t from)
 			 llu(view->last_index), llu(sim_check_commit_max(sim)));
 }
 
-/* A change is joint for a moment only: faults are aimed at it, at the master and at the others. */
-static void
-strike(struct sim_node *master)
-{
-	struct sim *sim = master->sim;
-	struct sim_member *member = sim->member;
-	const uint32_t number = 2 * SIM_EPISODES_MAX + member->strikes;
-	const uint64_t delay_ns = prng_below(&member->prng, sim->swarm.timer_ns / 20);
-	const uint64_t die = prng_below(&member->prng, 4);
-
-	if (sim->faults.is_healed || member->strikes >= SIM_EPISODES_MAX || die == 0)
-		return;
-	member->strikes++;
-	if (die != 3) {
-		sim_push(sim, sim->now_ns + delay_ns, SIM_EVENT_FAULT, 0,
-			 SIM_FAULT_TOKEN_FOLLOW_UP + number);
-		return;
-	}
-	const uint32_t other =
-	    (master->index + 1 + (uint32_t)prng_below(&member->prng, 2)) % sim->data_count;
-	sim_fault_begin(
-	    sim, number,
-	    prng_below(&member->prng, 2) != 0 ? SIM_FAULT_CRASH_DATA : SIM_FAULT_ISOLATE, other,
-	    sim->swarm.timer_ns / 4 + prng_below(&member->prng, 4 * sim->swarm.timer_ns));
-}
-
 static void
 count_joint(struct sim_node *node)
 {
@@ -355,8 +353,6 @@ count_joint(struct sim_node *node)
 		sim_count(node->sim, SIM_COUNT_joint_elections);
 	else if (!before->is_joint)
 		sim_count(node->sim, SIM_COUNT_joint_masters);
-	if (!before->is_joint)
-		strike(node);
 	if (view->mode == CORE_MODE_SOLO && before->mode != CORE_MODE_SOLO)
 		sim_count(node->sim, SIM_COUNT_joint_solo);
 }
@@ -373,6 +369,7 @@ sim_member_turn(struct sim_node *node, uint64_t from)
 	if (from <= view->last_index || view->members.config_index != before->members.config_index)
 		look(node, from);
 	count_joint(node);
+	sim_strike_turn(node);
 	if (view->mode == CORE_MODE_LEARNER && before->mode != CORE_MODE_LEARNER)
 		sim_count(node->sim, SIM_COUNT_learners);
 	if (before->role == CORE_MASTER && view->role != CORE_MASTER &&

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/sim/sim_strike.h"
+
 struct sim;
 struct sim_node;
 struct submit_completion;
@@ -14,6 +16,8 @@ struct submit_request;
 void sim_member_create(struct sim *sim);
 /* The operator does something, or not, and comes again later. */
 void sim_member_operate(struct sim *sim);
+/* From now on he wants the opposite. */
+void sim_member_turn_about(struct sim *sim);
 /* A node that was to be demoted, and the witness had to be told first. */
 void sim_member_again(struct sim *sim, uint16_t target);
 void sim_member_answered(struct sim *sim, const struct submit_request *request,

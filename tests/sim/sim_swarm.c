@@ -298,6 +298,10 @@ is_log_full(struct sim *sim)
 	sim->swarm.think_factor = 1;
 	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages == 0 && used >= 25)
 		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
+	/* Nothing of the log is kept for a learner: whoever waits for one slows the clients down.
+	 */
+	if (sim->faults.is_healed && !sim_member_is_settled(sim))
+		sim->swarm.think_factor = 40;
 	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
 }
 
@@ -324,6 +328,13 @@ has_progress(const struct sim *sim)
 	return sim->counts.of[SIM_COUNT_acknowledged_writes] >= sim->phase_acks + PROGRESS_ACKS;
 }
 
+void
+sim_phase_begins(struct sim *sim)
+{
+	sim->phase_since_ns = sim->now_ns;
+	sim->phase_acks = sim->counts.of[SIM_COUNT_acknowledged_writes];
+}
+
 static void
 phase_enter(struct sim *sim, enum sim_phase phase)
 {
@@ -336,8 +347,7 @@ phase_enter(struct sim *sim, enum sim_phase phase)
 
 	sim_say(sim, "phase: %s", texts[phase]);
 	sim->phase = phase;
-	sim->phase_since_ns = sim->now_ns;
-	sim->phase_acks = sim->counts.of[SIM_COUNT_acknowledged_writes];
+	sim_phase_begins(sim);
 }
 
 /* One node or one link fails and nothing else. */
@@ -441,11 +451,19 @@ sim_phase_turn(struct sim *sim)
 			break;
 		}
 		phase_enter(sim, SIM_PHASE_ONE_FAULT);
-		one_fault(sim);
+		if (!sim_strike_takes(sim))
+			one_fault(sim);
 		sim_client_resume(sim);
 		break;
 	case SIM_PHASE_ONE_FAULT:
-		if (has_progress(sim) && sim->now_ns > sim->phase_since_ns + sim->swarm.timer_ns) {
+		if (sim_strike_is_open(sim)) {
+			if (sim->now_ns < sim->phase_since_ns + bound_ns)
+				break;
+			sim_strike_give_up(sim);
+			sim_phase_begins(sim);
+			one_fault(sim);
+		} else if (has_progress(sim) &&
+			   sim->now_ns > sim->phase_since_ns + sim->swarm.timer_ns) {
 			phase_enter(sim, SIM_PHASE_LAST_HEAL);
 			sim_fault_heal_all(sim);
 		} else {

@@ -96,6 +96,8 @@ void sim_fault_heal_all(struct sim *sim);
 /* An episode does again what it does again and again. */
 void sim_fault_repeat(struct sim *sim, uint64_t token);
 void sim_phase_turn(struct sim *sim);
+/* Progress of the phase counts from now. */
+void sim_phase_begins(struct sim *sim);
 /* Of the fuller log area, in percent. */
 uint64_t sim_log_used(const struct sim *sim);
 struct sim_node *sim_master(struct sim *sim); /* the serving master of the highest term, or NULL */
