@@ -324,6 +324,13 @@ put_block(void *context, uint8_t *bytes, const struct block_hdr *hdr, struct has
 
 	if (hdr->log_index > r->position)
 		return TERN_OK;
+	if (hdr->kind == BLOCK_CONFIG)
+		return fail(
+		    r->text, r->text_bytes, TERN_ERR_CONFIG,
+		    "block %llu changes who the nodes of its cluster are, and a new cluster "
+		    "has its own: restore up to the block before it, --to %llu, or make a "
+		    "backup once there is a later checkpoint",
+		    (unsigned long long)hdr->log_index, (unsigned long long)hdr->log_index - 1);
 	if (r->group_pages != 0 && r->group_pages + hdr->pages > usual)
 		err = group_flush(r);
 	INVARIANT(err != TERN_OK || r->group_pages + hdr->pages <= r->group_pages_max);
