@@ -202,7 +202,8 @@ answer(const struct msg *ask, uint16_t sender, uint64_t term, uint32_t peer_boot
 			   .sender = sender,
 			   .boot_no = 1,
 			   .term = term,
-			   .rejoin_ack = { ask->rejoin.nonce, peer_boot_no } };
+			   .rejoin_ack = { .nonce = ask->rejoin.nonce,
+					   .peer_boot_no = peer_boot_no } };
 
 	if (sender == WITNESS)
 		return msg;
