@@ -17,7 +17,7 @@ def write_round(cluster, prefix):
     done, until = 0, time.monotonic() + 120
     while done < 3 * LOG_BYTES // 50000:
         reply = client.call('SET', f'{prefix}:{done % 80}', f'{prefix}:{done}:' + 'z' * 50000)
-        if str(reply).startswith('LOGFULL') and time.monotonic() < until:
+        if getattr(reply, 'text', '').startswith('LOGFULL') and time.monotonic() < until:
             time.sleep(0.05)  # a checkpoint makes room
             continue
         require(reply == 'OK', f'SET: {reply}')
