@@ -303,6 +303,7 @@ timers_json(const struct node_config *config, const struct node_status *s)
 	put(object, "t_solo_ns", s->effective_solo_ns);
 	put(object, "t_elect_min_ns", s->effective_elect_min_ns);
 	put(object, "t_elect_max_ns", s->effective_elect_max_ns);
+	put(object, "t_hear_ns", s->effective_hear_ns);
 	put(object, "t_late_ns", config->timers.late_ns);
 	put(object, "t_stall_ns", config->timers.stall_ns);
 	return object;

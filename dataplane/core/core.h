@@ -268,6 +268,7 @@ struct core_view {
 	struct membership members, committed_members;
 	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
+	uint64_t hear_ns; /* how long the master may be silent now, for this node */
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */

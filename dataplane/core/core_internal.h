@@ -128,6 +128,7 @@ struct core {
 	uint16_t heard_id;
 	uint64_t heard_ns;
 	bool has_heard;
+	uint64_t worst_gap_ns, worst_gap_at_ns; /* longest silence of a sitting master of late */
 	enum core_match match;
 	uint64_t match_term, cut_index;
 	uint32_t master_epoch; /* of the last heartbeat */

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Elections among data nodes: timeouts, PREVOTE and VOTE on both sides (protocol sections 5, 7). */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 
+/* A replica waits as long as its master deserves, any other node T_elect. */
 void
 election_arm(struct core *core)
 {
-	core->election_ns =
-	    core->now_ns + prng_between(&core->prng, core->elect_min_ns, core->elect_max_ns);
+	const bool is_following = core->role == CORE_FOLLOWER && core->master_id != 0;
+	const uint64_t least_ns = is_following ? hear_patience_ns(core) : core->elect_min_ns;
+	const uint64_t range_ns = core->elect_max_ns - core->elect_min_ns;
+
+	core->election_ns = core->now_ns + prng_between(&core->prng, least_ns, least_ns + range_ns);
 }
 
 /* What keeps a node from being a candidate at all. A candidate's whole log is durable. */
@@ -280,10 +285,7 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 static bool
 election_master_lives(const struct core *core, uint16_t candidate)
 {
-	if (core->role == CORE_MASTER)
-		return true;
-	return core->has_heard && core->heard_id != candidate &&
-	       core->now_ns - core->heard_ns < core->elect_min_ns;
+	return core->role == CORE_MASTER || hear_lives(core, candidate);
 }
 
 /* The end of the log that a candidate's is compared with: contiguous and verified, flushed or not,

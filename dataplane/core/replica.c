@@ -4,6 +4,7 @@
  * taking blocks and acknowledging them (protocol section 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 
 /* A cut under way goes on whatever happens; everything else of the match is gone. */
@@ -23,9 +24,7 @@ replica_follow(struct core *core, struct core_peer *peer)
 	core->role = CORE_FOLLOWER;
 	core->master_id = peer->id;
 	core->has_followed = true;
-	core->has_heard = true;
-	core->heard_id = peer->id;
-	core->heard_ns = core->now_ns;
+	hear_master(core, peer->id);
 	core->is_hand_over = false;
 	peer->asked_ns = 0;
 	election_arm(core);

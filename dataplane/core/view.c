@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the core shows of itself. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 
 enum core_mode
@@ -168,6 +169,7 @@ view_refresh(struct core *core)
 	}
 	view_peer_indexes(core);
 	view->view_until_ns = view_until_ns(core);
+	view->hear_ns = hear_patience_ns(core);
 	return before.role != view->role || before.mode != view->mode ||
 	       before.master_id != view->master_id || before.is_serving != view->is_serving ||
 	       before.term != view->term || before.epoch != view->epoch;

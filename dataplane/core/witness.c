@@ -5,6 +5,7 @@
  * message is dropped, for all senders repeat.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 
 static void
@@ -23,13 +24,6 @@ witness_persist(struct core *core)
 	effect = core_emit(core, CORE_EFFECT_PERSIST_REGISTER);
 	effect->op_id = ++core->op_id;
 	effect->reg = core->reg;
-}
-
-static bool
-witness_heard_other(const struct core *core, uint16_t candidate)
-{
-	return core->has_heard && core->heard_id != candidate &&
-	       core->now_ns - core->heard_ns < core->elect_min_ns;
 }
 
 /* P1, P3: position(candidate) > last, or equal and every vote granted is of the in-sync set. */
@@ -96,7 +90,7 @@ witness_judge(const struct core *core, const struct msg *msg)
 		return MSG_VOTE_REFUSED_TERM;
 	if (core->now_ns < core->quiet_until_ns)
 		return MSG_VOTE_REFUSED_QUIET;
-	if (!vote->is_hand_over && witness_heard_other(core, msg->sender))
+	if (!vote->is_hand_over && hear_lives(core, msg->sender))
 		return MSG_VOTE_REFUSED_MASTER;
 	if (!witness_position_ok(core, vote))
 		return MSG_VOTE_REFUSED_LOG;
@@ -256,9 +250,7 @@ witness_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 	struct msg *ack = core_send(core, peer, MSG_HEARTBEAT_ACK);
 
 	if (msg->term == core->term) {
-		core->has_heard = true;
-		core->heard_id = msg->sender;
-		core->heard_ns = core->now_ns;
+		hear_master(core, msg->sender);
 		core->master_id = msg->sender;
 		core->master_epoch = msg->heartbeat.epoch;
 	}

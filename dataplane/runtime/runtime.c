@@ -282,6 +282,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.effective_solo_ns = view->solo_ns,
 		.effective_elect_min_ns = view->elect_min_ns,
 		.effective_elect_max_ns = view->elect_max_ns,
+		.effective_hear_ns = view->hear_ns,
 		.turns = rt->turns,
 		.idle_turns = rt->idle_turns,
 		.sleeps = rt->sleeps,

@@ -125,6 +125,7 @@ publish(struct witness_node *node)
 		.drops = node->link.drops,
 		.effective_elect_min_ns = view->elect_min_ns,
 		.effective_elect_max_ns = view->elect_max_ns,
+		.effective_hear_ns = view->hear_ns,
 		.view_until_ns = view->view_until_ns,
 	};
 

@@ -671,10 +671,70 @@ test_age_of_nothing_that_can_be_trusted(void **state)
 	rig_free(rig);
 }
 
+/* ---- how long the master may be silent ---- */
+
+static void
+beats(struct rig *rig, uint64_t *round, uint64_t span_ns, uint64_t each_ns)
+{
+	for (uint64_t passed_ns = 0; passed_ns < span_ns; passed_ns += each_ns) {
+		rig_tick(rig, each_ns);
+		assert_int_equal(rig_deliver(rig, rig_heartbeat(PEER, 5, ++*round)), TERN_OK);
+	}
+}
+
+static bool
+is_campaigning_after(struct rig *rig, uint64_t span_ns)
+{
+	for (uint64_t passed_ns = 0; passed_ns < span_ns; passed_ns += MS)
+		rig_tick(rig, MS);
+	return core_view(rig->core)->role == CORE_CANDIDATE;
+}
+
+/* One that was silent for long, and lived, is given twice as long for a while. */
+static void
+test_patience_follows_the_master(void **state)
+{
+	struct rig *rig = rig_following();
+	const uint64_t elect_min_ns = core_view(rig->core)->elect_min_ns;
+	const uint64_t elect_max_ns = core_view(rig->core)->elect_max_ns;
+	uint64_t round = 0;
+
+	(void)state;
+	beats(rig, &round, 30 * MS, 3 * MS);
+	assert_int_equal(core_view(rig->core)->hear_ns, elect_min_ns);
+	assert_false(is_campaigning_after(rig, elect_min_ns - MS));
+	beats(rig, &round, 30 * MS, 3 * MS);
+	assert_int_equal(core_view(rig->core)->hear_ns, 2 * (elect_min_ns - MS + 3 * MS));
+	assert_false(is_campaigning_after(rig, 2 * elect_min_ns));
+	beats(rig, &round, 10 * 1000 * MS, 3 * MS);
+	assert_int_equal(core_view(rig->core)->hear_ns, elect_min_ns);
+	assert_true(is_campaigning_after(rig, elect_max_ns + MS));
+	rig_free(rig);
+}
+
+/* Of an outage no more is learnt than of a silence of twice T_elect_min. */
+static void
+test_patience_has_an_end(void **state)
+{
+	struct rig *rig = rig_following();
+	const uint64_t elect_min_ns = core_view(rig->core)->elect_min_ns;
+	uint64_t round = 0;
+
+	(void)state;
+	beats(rig, &round, 30 * MS, 3 * MS);
+	assert_true(is_campaigning_after(rig, 1000 * MS));
+	beats(rig, &round, 3 * MS, 3 * MS);
+	assert_int_equal(core_view(rig->core)->hear_ns, 4 * elect_min_ns);
+	assert_true(is_campaigning_after(rig, 6 * elect_min_ns));
+	rig_free(rig);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_patience_follows_the_master),
+		cmocka_unit_test(test_patience_has_an_end),
 		cmocka_unit_test(test_age_is_that_of_the_echo),
 		cmocka_unit_test(test_age_waits_for_what_was_committed),
 		cmocka_unit_test(test_age_of_nothing_that_can_be_trusted),
