@@ -84,6 +84,8 @@ admin_refuse(enum admin_exit code, const char *format, ...) __attribute__((forma
 
 /* The object of one node in status/v1, from a consistent copy of its status. */
 json_t *admin_status_json(const struct node_config *config, const struct node_status *status);
+/* The array "jobs" of it. */
+json_t *admin_jobs_json(const struct node_status *status);
 /* DUPLEX, SOLO, REPLICA, CATCHUP, WITNESS or DOWN. A master on its way to SOLO shows SOLO with
  * "serving": false and copies 0; a node that knows no master shows CATCHUP. Static. */
 const char *admin_mode_name(uint8_t core_mode);

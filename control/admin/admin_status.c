@@ -486,8 +486,10 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	(void)json_object_set_new(node, "alarms", alarms_json(s));
 	(void)json_object_set_new(node, "timers", timers_json(config, s));
 	(void)json_object_set_new(node, "disk", disk_json(s));
-	if (config->kind == NODE_DATA)
+	if (config->kind == NODE_DATA) {
 		(void)json_object_set_new(node, "pool", pool_json(config, &s->pool));
+		(void)json_object_set_new(node, "jobs", admin_jobs_json(s));
+	}
 	json_t *data_port = net_json(&s->data_net, s->data_driver);
 	put(data_port, "frame_bytes_max", s->data_frame_bytes);
 	(void)json_object_set_new(node, "data_port", data_port);

@@ -106,6 +106,16 @@ extern const uint32_t ternd_verb_count;
 void ternd_admin_begin(void *context);
 void ternd_admin_end(void *context);
 
+/* Admin thread: hands one request to the lcore and waits for its completion. False: none came in
+ * time. */
+bool ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
+			   struct submit_completion *completion);
+
+/* ---- verbs_job.c ---- */
+
+json_t *ternd_verb_scrub(void *context, const json_t *request);
+json_t *ternd_verb_rebuild_rate(void *context, const json_t *request);
+
 /* ---- divergent.c ---- */
 
 /* Main thread: writes the oldest record of a cut tail to a file. False: there is none, or it could

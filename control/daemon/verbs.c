@@ -54,10 +54,9 @@ verb_status(void *context, const json_t *request)
 	return object;
 }
 
-/* Hands one request to the lcore and waits for its completion. False: none came in time. */
-static bool
-submit_and_wait(struct ternd *node, const struct submit_request *request,
-		struct submit_completion *completion)
+bool
+ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
+		      struct submit_completion *completion)
 {
 	struct submit_channel *channel = &node->admin_channel;
 	struct submit_request *out = ring_reserve(&channel->requests, sizeof(*out));
@@ -121,7 +120,7 @@ verb_switchover(void *context, const json_t *request)
 	const struct submit_request transfer = { .tag = ++node->admin_tag,
 						 .kind = SUBMIT_TRANSFER,
 						 .node = target->id };
-	if (!submit_and_wait(node, &transfer, &completion))
+	if (!ternd_submit_and_wait(node, &transfer, &completion))
 		return admin_refuse(ADMIN_EXIT_UNKNOWN,
 				    "the data thread did not answer; see `tern status`");
 	if (completion.outcome == SUBMIT_REFUSED_NOT_MASTER)
@@ -235,7 +234,7 @@ verb_change(void *context, const json_t *request)
 		.node = target->id,
 		.flags = flags,
 	};
-	if (!submit_and_wait(node, &wanted, &completion))
+	if (!ternd_submit_and_wait(node, &wanted, &completion))
 		return admin_refuse(ADMIN_EXIT_UNKNOWN,
 				    "the data thread did not answer; see `tern status`");
 	if (completion.outcome != SUBMIT_DONE)
@@ -356,6 +355,7 @@ const struct admin_verb ternd_verbs[] = {
 	{ "status", verb_status },           { "switchover", verb_switchover },
 	{ "log-verify", verb_log_verify },   { "load-start", verb_load_start },
 	{ "load-result", verb_load_result }, { "change", verb_change },
+	{ "scrub", ternd_verb_scrub },       { "rebuild-rate", ternd_verb_rebuild_rate },
 #ifdef TERN_TEST_STATE_FLIP
 	{ "state-flip", verb_state_flip },
 #endif

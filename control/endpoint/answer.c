@@ -120,6 +120,7 @@ outcome_of(const struct submit_completion *completion)
 	case SUBMIT_REFUSED_CLASS:
 		return NATIVE_CLASS;
 	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
+	case SUBMIT_REFUSED_JOB:
 	case SUBMIT_UNKNOWN:
 		break;
 	}

@@ -394,6 +394,7 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 			   "memory");
 		return;
 	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
+	case SUBMIT_REFUSED_JOB:
 	case SUBMIT_DONE:
 	case SUBMIT_UNKNOWN:
 		break;

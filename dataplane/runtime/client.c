@@ -448,6 +448,14 @@ take_change(struct runtime *rt, uint32_t channel, const struct submit_request *r
 	complete(rt, channel, &completion);
 }
 
+static void
+take_job(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	const struct submit_completion completion = job_take(rt, request);
+
+	complete(rt, channel, &completion);
+}
+
 /* Takes @requests_max requests, or as many more as fill the open block: a block that is closed
  * because a turn has its end, and not because nothing waits, costs as much as a full one. */
 static bool
@@ -484,6 +492,9 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
 				return taken != 0;
 			take_change(rt, number, request);
+			break;
+		case SUBMIT_JOB:
+			take_job(rt, number, request);
 			break;
 		}
 		ring_consume(&channel->requests);

@@ -58,10 +58,22 @@ is_device_lost(const struct runtime *rt)
 }
 
 static void
-stop(struct runtime *rt)
+stop(struct runtime *rt, enum status_job_state state)
 {
 	rt->heal.left &= ~STRIPE_BIT(rt->heal.device);
 	rt->heal.phase = HEAL_IDLE;
+	if (rt->heal.job != NULL)
+		job_end(rt, rt->heal.job, state);
+	rt->heal.job = NULL;
+}
+
+static void
+progress(struct runtime *rt, uint64_t cell)
+{
+	const struct healer *heal = &rt->heal;
+
+	job_progress(rt, heal->job, cell - min_u64(cell, heal->begun_cell) + heal->blob_pages,
+		     heal->end_cell - heal->begun_cell + heal->blob_pages);
 }
 
 static bool
@@ -77,12 +89,18 @@ begin(struct runtime *rt)
 	if (err == TERN_ERR_BUSY)
 		return false;
 	if (err != TERN_OK) {
-		stop(rt);
+		stop(rt, STATUS_JOB_FAILED);
 		return true;
 	}
 	heal->phase = HEAL_LOG;
 	heal->next = heal->begun_at = heal->tail;
 	heal->end = heal->head;
+	heal->end_cell = stripe_store_stats(rt->store).next_cell;
+	heal->begun_cell = heal->end == heal->next
+			       ? heal->end_cell
+			       : heal->groups[heal->next % heal->groups_max].first_cell;
+	heal->blob_pages = 0;
+	heal->job = job_begin(rt, STATUS_JOB_REBUILD, (uint8_t)heal->device, heal->rate_bytes_s);
 	heal->pause_until_ns = rt->now_ns;
 	return true;
 }
@@ -92,7 +110,7 @@ static void
 pace(struct runtime *rt, uint32_t pages)
 {
 	rt->heal.pause_until_ns =
-	    rt->now_ns + (uint64_t)pages * PAGE_BYTES * NS_PER_S / RUNTIME_HEAL_BYTES_PER_S;
+	    rt->now_ns + (uint64_t)pages * PAGE_BYTES * NS_PER_S / rt->heal.rate_bytes_s;
 }
 
 static bool
@@ -102,10 +120,12 @@ log_turn(struct runtime *rt)
 
 	heal->next = max_u64(heal->next, heal->tail);
 	if (heal->next >= heal->end) {
+		progress(rt, heal->end_cell);
 		heal->phase = HEAL_WAIT;
 		return true;
 	}
 	const struct stripe_address address = heal->groups[heal->next % heal->groups_max];
+	progress(rt, address.first_cell);
 	if (stripe_store_repair(rt->store, address, storage_user_make(USER_HEAL, 0, 0),
 				rt->now_ns) != TERN_OK)
 		return false;
@@ -220,8 +240,12 @@ verify_turn(struct runtime *rt)
 }
 
 static bool
-write_turn(struct healer *heal)
+write_turn(struct runtime *rt)
 {
+	struct healer *heal = &rt->heal;
+
+	heal->blob_pages += stripe_group_cells(runtime_geometry(rt), heal->blob.pages);
+	progress(rt, heal->end_cell);
 	heal->distrust = 0;
 	heal->phase = HEAL_READ;
 	if (heal->item++ == heal->hdr.chunk_count)
@@ -239,7 +263,7 @@ end_turn(struct runtime *rt)
 	if (err == TERN_ERR_BUSY)
 		return false;
 	rt->heal.rebuilt += err == TERN_OK;
-	stop(rt);
+	stop(rt, err == TERN_OK ? STATUS_JOB_DONE : STATUS_JOB_FAILED);
 	return true;
 }
 
@@ -265,7 +289,7 @@ phase_turn(struct runtime *rt)
 	case HEAL_VERIFY:
 		return verify_turn(rt);
 	case HEAL_WRITE:
-		return write_turn(heal);
+		return write_turn(rt);
 	case HEAL_END:
 		return end_turn(rt);
 	}
@@ -282,10 +306,19 @@ heal_turn(struct runtime *rt)
 		return false;
 	/* The others know it as failed; the next start tries again. */
 	if (heal->phase != HEAL_IDLE && is_device_lost(rt)) {
-		stop(rt);
+		stop(rt, STATUS_JOB_FAILED);
 		return true;
 	}
 	return phase_turn(rt);
+}
+
+void
+heal_set_rate(struct runtime *rt, uint64_t bytes_s)
+{
+	INVARIANT(bytes_s != 0);
+	rt->heal.rate_bytes_s = bytes_s;
+	if (rt->heal.job != NULL)
+		rt->heal.job->rate_max_bytes_s = bytes_s;
 }
 
 void

@@ -13,6 +13,7 @@
 #ifndef TERN_RUNTIME_HEAL_H
 #define TERN_RUNTIME_HEAL_H
 
+#include "dataplane/runtime/status.h"
 #include "dataplane/stripe/store.h"
 #include "dataplane/wire/checkpoint.h"
 
@@ -48,6 +49,9 @@ struct healer {
 	struct checkpoint_hdr hdr;
 	struct stripe_blob blob;
 	uint64_t rebuilt, unreadable; /* devices, and groups on the way */
+	uint64_t rate_bytes_s;        /* what it may take of the devices */
+	struct status_job *job;       /* NULL: no device is made whole */
+	uint64_t begun_cell, end_cell, blob_pages;
 };
 
 /* A group lies in the area. */
@@ -57,6 +61,8 @@ void heal_release(struct runtime *rt, uint64_t cell);
 /* Looks for devices that came back: once, at the end of the boot. */
 void heal_open(struct runtime *rt);
 bool heal_turn(struct runtime *rt);
+/* From the next group on. */
+void heal_set_rate(struct runtime *rt, uint64_t bytes_s);
 void heal_on_completion(struct runtime *rt, enum tern_err err);
 
 #endif

@@ -80,6 +80,7 @@ take_heal(struct runtime *rt, struct arena *arena)
 {
 	struct healer *heal = &rt->heal;
 
+	heal->rate_bytes_s = RUNTIME_HEAL_BYTES_PER_S;
 	heal->groups_max = heal_groups_max(&rt->config);
 	if (heal->groups_max == 0)
 		return true;
@@ -294,6 +295,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 	};
 	fill_checkpoints(rt, &log, status);
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
+	memcpy(status->jobs, rt->jobs.list, sizeof(status->jobs));
 	memcpy(status->alarms, rt->alarms, sizeof(status->alarms));
 	memcpy(status->poll_mode, rt->config.poll_mode, sizeof(status->poll_mode));
 }

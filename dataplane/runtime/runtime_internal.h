@@ -13,6 +13,7 @@
  *	transfer.c  a checkpoint of another node
  *	source.c    own checkpoints for other nodes
  *	heal.c      devices that come back, made whole in the background
+ *	job.c       work in the background as people see it
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
  *	client.c    submit channels: commands, reads, answers
@@ -26,6 +27,7 @@
 #include "dataplane/runtime/checkpoint.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/heal.h"
+#include "dataplane/runtime/job.h"
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/reader.h"
@@ -140,6 +142,7 @@ struct runtime {
 	struct flow flow;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */
 	struct healer heal;
+	struct jobs jobs;
 	struct cut cut;
 	struct core_event events[RUNTIME_EVENTS_MAX];
 	uint32_t event_head, event_count;

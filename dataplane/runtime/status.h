@@ -19,16 +19,17 @@
 #define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                           \
-	X(malformed)                                                                              \
-	X(version)                                                                                \
-	X(foreign_cluster)                                                                        \
-	X(stale_generation)                                                                       \
-	X(wrong_receiver)                                                                         \
-	X(wrong_shard)                                                                            \
-	X(unknown_sender)                                                                         \
-	X(stale_boot)                                                                             \
-	X(stale_term) X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
+#define STATUS_DROPS(X)                                                             \
+	X(malformed)                                                                \
+	X(version)                                                                  \
+	X(foreign_cluster)                                                          \
+	X(stale_generation)                                                         \
+	X(wrong_receiver)                                                           \
+	X(wrong_shard)                                                              \
+	X(unknown_sender)                                                           \
+	X(stale_boot)                                                               \
+	X(stale_term)                                                               \
+	X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
 	    X(block_corrupt) X(tx_no_buffer) X(core_refused) X(part_unwanted)
 
 struct status_drops {
@@ -64,6 +65,35 @@ struct status_pool {
 	uint64_t rebuilt;                     /* devices, since the start */
 	uint64_t rebuild_done, rebuild_total; /* write groups of the one under way */
 };
+
+/* Work in the background that people want to see, steer and wait for. Those that ended stay in the
+ * list until newer ones take their place. */
+#define STATUS_JOBS_MAX 8u
+enum status_job_kind {
+	STATUS_JOB_REBUILD = 1, /* a device is made whole */
+	STATUS_JOB_SCRUB,       /* everything is verified, and repaired */
+};
+enum status_job_state {
+	STATUS_JOB_RUNNING = 1,
+	STATUS_JOB_PAUSED,
+	STATUS_JOB_DONE,
+	STATUS_JOB_CANCELLED,
+	STATUS_JOB_FAILED,
+};
+struct status_job {
+	uint64_t id; /* 0: none. Rises, also from one start of the node to the next */
+	uint8_t kind, state;
+	uint8_t device; /* position; STATUS_JOB_ALL_DEVICES */
+	uint8_t reserved[5];
+	/* Pages of all devices together that it went through, and has to. The total may change. */
+	uint64_t done_pages, total_pages;
+	uint64_t rate_bytes_s; /* what it did lately, on the average since it began or went on */
+	uint64_t rate_max_bytes_s;              /* what it may take of the devices */
+	uint64_t eta_ns;                        /* UINT64_MAX: not known */
+	uint64_t found, repaired, unrepairable; /* pages that were not what they must be */
+	uint64_t started_ns, ended_ns;          /* monotonic; ended 0: not yet */
+};
+#define STATUS_JOB_ALL_DEVICES UINT8_MAX
 
 struct node_status {
 	uint64_t cluster_id;
@@ -111,10 +141,11 @@ struct node_status {
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t effective_hear_ns; /* how long the master may be silent now */
 	uint64_t turns, idle_turns, sleeps;
-	uint64_t held_turns; /* in which requests waited for a copy that comes back */
+	uint64_t held_turns;          /* in which requests waited for a copy that comes back */
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
 	struct status_drops drops;
 	struct status_pool pool;
+	struct status_job jobs[STATUS_JOBS_MAX]; /* in no order */
 	struct disk_facts disk_facts;
 	struct disk_stats disk;
 	struct net_stats data_net, mgmt_net;

@@ -40,6 +40,18 @@ enum submit_kind {
 	 * configuration of that index or a later one is committed; a change that was rolled back
 	 * with the master that began it never is. */
 	SUBMIT_CHANGE,
+	/* Steer work in the background: DONE when it is as asked; log_index is the job's id, 0 when
+	 * it is about none. */
+	SUBMIT_JOB,
+};
+
+enum submit_job {
+	SUBMIT_JOB_SCRUB_START = 1,
+	SUBMIT_JOB_SCRUB_PAUSE,
+	SUBMIT_JOB_SCRUB_RESUME,
+	SUBMIT_JOB_SCRUB_CANCEL,
+	SUBMIT_JOB_SCRUB_RATE,   /* value: KiB a second */
+	SUBMIT_JOB_REBUILD_RATE, /* the same */
 };
 
 enum submit_change {
@@ -58,8 +70,9 @@ struct submit_request {
 	uint32_t kind;
 	uint32_t command_bytes; /* WRITE: that many bytes follow this header */
 	uint16_t node;          /* TRANSFER, CHANGE */
-	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change */
-	uint16_t reserved[2];
+	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change. JOB: enum
+				 * submit_job */
+	uint32_t value;         /* JOB */
 };
 
 enum submit_outcome {
@@ -71,6 +84,7 @@ enum submit_outcome {
 	SUBMIT_REFUSED_MALFORMED,
 	SUBMIT_REFUSED_CLASS,  /* the command's class cannot be met here */
 	SUBMIT_REFUSED_CHANGE, /* change says why */
+	SUBMIT_REFUSED_JOB,    /* change says why: enum submit_job_refusal */
 	SUBMIT_UNKNOWN,
 };
 
@@ -88,6 +102,13 @@ enum submit_change_refusal {
 	SUBMIT_CHANGE_ENTERING,        /* the witness is being told: ask again */
 };
 
+enum submit_job_refusal {
+	SUBMIT_JOB_RUNNING = 1, /* one is under way already */
+	SUBMIT_JOB_NONE,        /* none is under way */
+	SUBMIT_JOB_NOT_NOW,     /* the log is damaged, or storage failed */
+	SUBMIT_JOB_RANGE,       /* no such rate */
+};
+
 struct submit_completion {
 	uint64_t tag;
 	uint32_t outcome; /* enum submit_outcome */
@@ -96,7 +117,7 @@ struct submit_completion {
 	uint64_t term, log_index;
 	uint32_t slot;
 	uint16_t class_;    /* DONE, WRITE: enum command_class, what is met */
-	uint16_t change;    /* REFUSED_CHANGE: enum submit_change_refusal */
+	uint16_t change;    /* REFUSED_CHANGE: enum submit_change_refusal; REFUSED_JOB */
 	struct reply reply; /* WRITE, DONE. With data: reply.bytes bytes follow this structure */
 };
 
