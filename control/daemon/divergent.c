@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/stripe/heal.h"
 #include "hw/file_store/register_store.h"
 #include "hw/platform/platform.h"
 
@@ -244,54 +245,92 @@ write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_
 	}
 }
 
-/* Reads the block whose first run is cells[*i], and moves on behind its last one. NULL: it cannot
- * be read. */
-static uint8_t *
-block_read(const struct ternd *node, const struct divergent_cell *cells, uint32_t count,
-	   uint32_t *i)
-{
-	const uint64_t log_index = cells[*i].log_index;
-	const uint32_t first = *i;
-	size_t bytes = 0, at = 0;
-	bool is_good = true;
+/* ---- reading the devices beside the data thread ---- */
 
-	for (; *i < count && cells[*i].log_index == log_index; (*i)++)
-		bytes += (size_t)cells[*i].pages * PAGE_BYTES;
-	uint8_t *block = aligned_alloc(PAGE_BYTES, bytes);
-	for (uint32_t k = first; block != NULL && k < *i; k++) {
-		const size_t run = (size_t)cells[k].pages * PAGE_BYTES;
-		const int fd = nvme_device_fd(node->nvme, cells[k].device);
-		is_good = is_good && fd >= 0 &&
-			  pread(fd, block + at, run, (off_t)(cells[k].device_page * PAGE_BYTES)) ==
-			      (ssize_t)run;
-		at += run;
+/* What decodes; of the geometry of the record. NULL: no memory. */
+static struct stripe_code *
+code_make(struct stripe_geometry geometry)
+{
+	struct stripe_code *code = NULL;
+	const size_t bytes = align_up_u64(stripe_code_bytes(), PAGE_BYTES);
+	void *memory = aligned_alloc(PAGE_BYTES, bytes);
+
+	if (memory != NULL && stripe_code_init(memory, geometry, &code) != TERN_OK)
+		free(memory);
+	return code;
+}
+
+/* One read a column; what cannot be read is left to be decoded. */
+static void
+columns_read(const struct ternd *node, const struct divergent_record *record,
+	     struct stripe_image *image)
+{
+	const struct stripe_layout *layout = &image->layout;
+
+	for (uint32_t column = 0; column < stripe_devices(record->geometry); column++) {
+		const size_t bytes = (size_t)stripe_column_pages(layout, column) * PAGE_BYTES;
+		if (bytes == 0)
+			continue;
+		const struct stripe_place place = stripe_cell_place(
+		    record->geometry, stripe_cell_at(layout, column, 0), record->log_pages);
+		const off_t at = (off_t)((record->log_first_page + place.page) * PAGE_BYTES);
+		const int fd = nvme_device_fd(node->nvme, place.device);
+		if (fd < 0 ||
+		    pread(fd, stripe_image_page(image, column, 0), bytes, at) != (ssize_t)bytes)
+			image->absent |= STRIPE_BIT(column);
 	}
-	if (is_good)
-		return block;
-	free(block);
-	return NULL;
+}
+
+/* The pages of @block, decoded where a device does not give them; with image->data to be freed.
+ * NULL: its group cannot be read. What of the group is lost, in other rows, does not matter:
+ * whoever reads the block sees whether it is whole. */
+static const uint8_t *
+block_read(const struct ternd *node, const struct divergent_record *record,
+	   const struct divergent_block *block, struct stripe_code *code,
+	   struct stripe_image *image)
+{
+	struct stripe_healed healed;
+
+	*image = (struct stripe_image){
+		.layout =
+		    stripe_layout_make(record->geometry, block->first_cell, block->group_pages),
+	};
+	image->data = aligned_alloc(PAGE_BYTES, (size_t)image->layout.cells * PAGE_BYTES);
+	if (image->data == NULL)
+		return NULL;
+	image->parity = image->data + (size_t)image->layout.pages * PAGE_BYTES;
+	columns_read(node, record, image);
+	if (!stripe_image_find(image, record->cluster_id, node->config.id))
+		return NULL;
+	(void)!stripe_heal(code, image, &healed);
+	return image->data + (size_t)block->page * PAGE_BYTES;
 }
 
 /* Reads the blocks that @record names and writes one line a command. */
 static struct written
 write_commands(const struct ternd *node, const struct divergent_record *record, FILE *out)
 {
-	const struct divergent_cell *cells = (const struct divergent_cell *)(record + 1);
+	const struct divergent_block *blocks = (const struct divergent_block *)(record + 1);
 	const uint32_t scratch_bytes = (uint32_t)node->config.log.command_bytes_max;
 	uint8_t *scratch = malloc(scratch_bytes);
+	struct stripe_code *code = code_make(record->geometry);
 	json_t *known = known_blocks(node);
 	struct written written = { 0 };
 
-	for (uint32_t i = 0; i < record->count;) {
-		uint8_t *block = block_read(node, cells, record->count, &i);
+	for (uint32_t i = 0; i < record->count; i++) {
+		struct stripe_image image = { 0 };
+		const uint8_t *block = scratch == NULL || code == NULL
+					   ? NULL
+					   : block_read(node, record, &blocks[i], code, &image);
 
-		if (scratch != NULL && block != NULL)
+		if (block != NULL)
 			write_block(out, block, scratch, scratch_bytes, known, &written);
 		else
 			written.unreadable++;
-		free(block);
+		free(image.data);
 	}
 	json_decref(known);
+	free(code);
 	free(scratch);
 	return written;
 }
@@ -305,7 +344,7 @@ save(const struct ternd *node, const struct divergent_record *record, const stru
 	    "{s:s, s:s, s:I, s:I, s:I, s:i, s:i}", "api", "divergent/v1", "node", node->config.name,
 	    "first_index", (json_int_t)record->first_index, "last_index",
 	    (json_int_t)record->last_index, "cut_term", (json_int_t)record->cut_term, "blocks",
-	    (int)record->block_count, "commands", (int)written->commands);
+	    (int)record->count, "commands", (int)written->commands);
 
 	if (written->unreadable != 0)
 		(void)json_object_set_new(header, "unreadable",

@@ -18,55 +18,21 @@ cut_begin(struct runtime *rt, uint64_t keep_index)
 	rt->has_worked = true;
 }
 
-/* Where the pages of a block lie: a run on each device that has some. Returns how many there are.
- */
-static uint32_t
-block_cells(const struct runtime *rt, uint64_t log_index, const struct cmdlog_location *location,
-	    struct divergent_cell *cells)
-{
-	const struct stripe_geometry geometry = runtime_geometry(rt);
-	const struct stripe_layout layout =
-	    stripe_layout_make(geometry, location->first_cell, location->group_pages);
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < location->pages; i++) {
-		uint32_t column, row;
-		stripe_page_find(&layout, location->page + i, &column, &row);
-		const struct stripe_place place = stripe_cell_place(
-		    geometry, stripe_cell_at(&layout, column, row), rt->superblock.log_pages);
-		const uint64_t page = rt->superblock.log_first_page + place.page;
-		if (count != 0 && cells[count - 1].device == place.device &&
-		    cells[count - 1].device_page + cells[count - 1].pages == page) {
-			cells[count - 1].pages++;
-			continue;
-		}
-		INVARIANT(count < geometry.k);
-		cells[count++] = (struct divergent_cell){
-			.log_index = log_index,
-			.device_page = page,
-			.pages = 1,
-			.device = place.device,
-		};
-	}
-	return count;
-}
-
 /* One record of the tail from @first on; a long tail takes several. Returns the first index it left
  * out; 0: no room. */
 static uint64_t
 export_some(struct runtime *rt, uint64_t first, uint64_t last, uint64_t cut_term)
 {
 	const uint32_t count = (uint32_t)min_u64(last - first + 1, RUNTIME_DIVERGENT_BLOCKS_MAX);
-	const uint32_t cells_max = count * runtime_geometry(rt).k;
 	struct divergent_record *record =
 	    ring_reserve(rt->config.divergent,
-			 (uint32_t)(sizeof(*record) + cells_max * sizeof(struct divergent_cell)));
+			 (uint32_t)(sizeof(*record) + count * sizeof(struct divergent_block)));
 
 	if (record == NULL)
 		return 0;
-	struct divergent_cell *cells = (struct divergent_cell *)(record + 1);
+	struct divergent_block *blocks = (struct divergent_block *)(record + 1);
 	struct block_meta meta;
-	uint32_t written = 0, blocks = 0;
+	uint32_t written = 0;
 	const bool has_meta = cmdlog_meta(rt->log, first + count - 1, &meta);
 	INVARIANT(has_meta);
 	for (uint32_t i = 0; i < count; i++) {
@@ -74,16 +40,24 @@ export_some(struct runtime *rt, uint64_t first, uint64_t last, uint64_t cut_term
 		if (!cmdlog_locate(rt->log, first + i, &location) ||
 		    location.first_cell == UINT64_MAX)
 			continue; /* the area was full: it never reached the device */
-		written += block_cells(rt, first + i, &location, cells + written);
-		blocks++;
+		blocks[written++] = (struct divergent_block){
+			.log_index = first + i,
+			.first_cell = location.first_cell,
+			.group_pages = location.group_pages,
+			.page = location.page,
+			.pages = location.pages,
+		};
 	}
 	*record = (struct divergent_record){
 		.first_index = first,
 		.last_index = first + count - 1,
 		.last_term = meta.term,
 		.cut_term = cut_term,
+		.cluster_id = rt->superblock.cluster_id,
+		.log_first_page = rt->superblock.log_first_page,
+		.log_pages = rt->superblock.log_pages,
+		.geometry = runtime_geometry(rt),
 		.count = written,
-		.block_count = blocks,
 	};
 	ring_publish(rt->config.divergent);
 	return first + count;

@@ -138,21 +138,24 @@ uint64_t runtime_base_index(const struct runtime *runtime);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
 
 /* A record on the divergent ring: a tail was cut, or may be one and gives way to a checkpoint. Its
- * blocks' bytes stay on the device at the cells named here, which are never overwritten before a
- * later checkpoint; a control thread exports them. `count` cells follow the header: runs of pages
- * of `block_count` blocks, in order. At a start every tail that the log's device still holds is
- * named again, because the process may have ended before it was exported: (last_index, last_term)
- * says which tail it is (equal ones hold equal blocks). The ring has to be emptied during the boot
- * too. */
+ * blocks' bytes stay on the devices in the groups named here, which are never overwritten before a
+ * later checkpoint; a control thread exports them, and decodes what lies on a device that is lost.
+ * `count` blocks follow the header, in order: those of first_index to last_index that ever reached
+ * a device. At a start every tail that the log's devices still hold is named again, because the
+ * process may have ended before it was exported: (last_index, last_term) says which tail it is
+ * (equal ones hold equal blocks). The ring has to be emptied during the boot too. */
 struct divergent_record {
 	uint64_t first_index, last_index;
 	uint64_t last_term; /* of the block at last_index */
 	uint64_t cut_term;  /* the term in which the tail was cut; at a start: was superseded */
-	uint32_t count, block_count;
+	uint64_t cluster_id, log_first_page, log_pages; /* what a reader has to know */
+	struct stripe_geometry geometry;
+	uint32_t count;
 };
-struct divergent_cell {
-	uint64_t log_index, device_page; /* first page on the device */
-	uint32_t pages, device;
+struct divergent_block {
+	uint64_t log_index, first_cell; /* of the group that it lies in */
+	uint32_t group_pages;
+	uint32_t page, pages; /* of the group */
 };
 
 #endif

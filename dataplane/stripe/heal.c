@@ -31,6 +31,51 @@ stripe_image_identify(struct stripe_image *image, uint32_t columns)
 	}
 }
 
+/* ---- what group it is ---- */
+
+/* Whether the page at (@column, @row) is one of a group with the image's address. */
+static bool
+page_names(const struct stripe_image *image, uint64_t cluster_id, uint16_t node_id, uint32_t column,
+	   uint32_t row, struct page_identity *identity)
+{
+	struct stripe_layout layout;
+	uint32_t own_row;
+
+	return page_identity_decode(stripe_image_page(image, column, row), identity) == TERN_OK &&
+	       identity->cluster_id == cluster_id && identity->node_id == node_id &&
+	       identity->own_cell == stripe_cell_at(&image->layout, column, row) &&
+	       identity->first_cell == image->layout.first_cell &&
+	       identity->group_pages == image->layout.pages &&
+	       stripe_identity_layout(image->layout.geometry, identity, &layout, &own_row) ==
+		   TERN_OK;
+}
+
+bool
+stripe_image_find(struct stripe_image *image, uint64_t cluster_id, uint16_t node_id)
+{
+	uint32_t votes = 0; /* Boyer and Moore's majority vote */
+	bool has_any = false;
+
+	for (uint32_t column = 0; column < stripe_devices(image->layout.geometry); column++) {
+		const uint32_t rows = (image->absent & STRIPE_BIT(column)) != 0
+					  ? 0
+					  : stripe_column_pages(&image->layout, column);
+		for (uint32_t row = 0; row < rows; row++) {
+			struct page_identity identity;
+			if (!page_names(image, cluster_id, node_id, column, row, &identity))
+				continue;
+			if (votes == 0)
+				image->group = identity;
+			votes =
+			    votes == 0 || stripe_identity_is_same_group(&image->group, &identity)
+				? votes + 1
+				: votes - 1;
+			has_any = true;
+		}
+	}
+	return has_any;
+}
+
 /* ---- one page ---- */
 
 static bool

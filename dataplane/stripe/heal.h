@@ -47,6 +47,10 @@ stripe_heal(struct stripe_code *code, struct stripe_image *image, struct stripe_
 uint32_t stripe_parity_heal(const struct stripe_code *code, struct stripe_image *image,
 			    uint8_t *scratch, uint32_t *bad_columns);
 
+/* Fills image->group of a group that was read by its address: with the identity that most of its
+ * pages give. False: none is of a group with this address. */
+bool stripe_image_find(struct stripe_image *image, uint64_t cluster_id, uint16_t node_id);
+
 /* Zeros the data pages that are absent or not good: what is left can be believed. */
 void stripe_image_clear_bad(struct stripe_image *image);
 

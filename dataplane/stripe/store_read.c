@@ -255,26 +255,6 @@ part_is_good(const struct stripe_store *store, const struct stripe_read_slot *sl
 	return true;
 }
 
-/* The identity that the pages of the group give it. */
-static bool
-group_identify(const struct stripe_store *store, struct stripe_read_slot *slot)
-{
-	for (uint32_t column = 0; column < store->devices; column++) {
-		const uint32_t rows = stripe_column_pages(&slot->image.layout, column);
-		for (uint32_t row = 0; row < rows && (slot->image.absent & STRIPE_BIT(column)) == 0;
-		     row++) {
-			struct stripe_layout layout;
-			if (stripe_page_is_ours(store, stripe_image_page(&slot->image, column, row),
-						stripe_cell_at(&slot->image.layout, column, row),
-						&slot->image.group, &layout) &&
-			    layout.first_cell == slot->image.layout.first_cell &&
-			    layout.pages == slot->image.layout.pages)
-				return true;
-		}
-	}
-	return false;
-}
-
 static void
 whole_end(struct stripe_store *store, uint32_t index)
 {
@@ -286,7 +266,8 @@ whole_end(struct stripe_store *store, uint32_t index)
 		read_finish(store, slot, stripe_blob_end(store, slot));
 		return;
 	}
-	if (!group_identify(store, slot)) {
+	if (!stripe_image_find(&slot->image, store->super.wanted.cluster_id,
+			       store->config.node_id)) {
 		read_finish(store, slot, TERN_ERR_CORRUPT);
 		return;
 	}

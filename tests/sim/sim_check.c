@@ -637,34 +637,3 @@ sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 	}
 	return whole >= sim_bits(sim_voters(sim)) / 2 + 1;
 }
-
-void
-sim_check_divergent(struct sim_node *node)
-{
-	const struct divergent_record *record;
-	uint32_t bytes;
-
-	while ((record = ring_peek(&node->divergent, &bytes)) != NULL) {
-		const struct divergent_cell *cells = (const struct divergent_cell *)(record + 1);
-		sim_count(node->sim, node->life == SIM_NODE_BOOTING ? SIM_COUNT_divergent_at_boot
-								    : SIM_COUNT_divergent_tails);
-		for (uint32_t i = 0; i < record->count; i++) {
-			struct page_content content;
-			const uint64_t at = cells[i].device_page * PAGE_BYTES;
-			/* A device that was lost may never have had the page. */
-			if ((node->disk.weak >> cells[i].device & 1) != 0 &&
-			    node->sim->swarm.geometry.m != 0)
-				continue;
-			if (at + PAGE_BYTES > node->disk.image_bytes ||
-			    page_content_open(sim_disk_at(&node->disk, cells[i].device, at),
-					      &content) != TERN_OK ||
-			    content.log_index != cells[i].log_index ||
-			    (content.log_index == record->last_index &&
-			     content.term != record->last_term))
-				sim_fail(node->sim, "divergent",
-					 "node %u: page %llu does not hold block %llu", node->id,
-					 llu(cells[i].device_page), llu(cells[i].log_index));
-		}
-		ring_consume(&node->divergent);
-	}
-}
