@@ -151,6 +151,23 @@ device_state(const struct status_pool *pool, uint32_t device)
 	return ((pool->failed | pool->suspect) >> device & 1) != 0 ? "failed" : "ok";
 }
 
+static json_t *
+device_json(const struct node_config *config, const struct status_pool *pool, uint32_t device)
+{
+	const struct status_device *seen = &pool->devices[device];
+	json_t *object = json_object();
+
+	put(object, "position", device);
+	put_text(object, "path", config->devices[device].path);
+	put_text(object, "state", device_state(pool, device));
+	put(object, "bytes", config->devices[device].bytes);
+	put(object, "pages_verified", seen->verified);
+	put(object, "pages_bad", seen->bad);
+	put(object, "pages_repaired", seen->repaired);
+	put(object, "pages_unrepairable", seen->unrepairable);
+	return object;
+}
+
 /* The devices, and what of them may still be lost. */
 static json_t *
 pool_json(const struct node_config *config, const struct status_pool *pool)
@@ -163,10 +180,7 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	put_flag(object, "degraded", (pool->failed | pool->suspect) != 0);
 	put_flag(object, "stopped", pool->is_stopped);
 	for (uint32_t i = 0; i < config->device_count; i++)
-		(void)json_array_append_new(
-		    devices, json_pack("{s:i,s:s,s:s,s:I}", "position", (int)i, "path",
-				       config->devices[i].path, "state", device_state(pool, i),
-				       "bytes", (json_int_t)config->devices[i].bytes));
+		(void)json_array_append_new(devices, device_json(config, pool, i));
 	(void)json_object_set_new(object, "devices", devices);
 	put(object, "groups_degraded", pool->groups_degraded);
 	put(object, "reads_degraded", pool->reads_degraded);
@@ -177,6 +191,8 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	put(object, "rebuilt", pool->rebuilt);
 	put(object, "rebuild_done", pool->rebuild_done);
 	put(object, "rebuild_total", pool->rebuild_total);
+	put(object, "scrubs", pool->scrubs);
+	put(object, "scrub_unrepairable", pool->scrub_unrepairable);
 	return object;
 }
 

@@ -135,6 +135,9 @@ struct node_config {
 		enum disk_durability durability;
 		uint32_t queue_depth; /* requests in flight a device */
 		uint64_t hang_ns;     /* with parity: who takes longer for one has failed */
+		/* What a rebuild and a scrub may take of the devices, bytes a second. */
+		uint64_t rebuild_bytes_s, scrub_bytes_s;
+		uint64_t scrub_interval_ns; /* between two scrubs; 0: only on request */
 		enum disk_lossy lossy;
 		bool allow_volatile; /* take a RAM device or a file on a RAM file system */
 	} disk;

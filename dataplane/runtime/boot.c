@@ -470,7 +470,8 @@ group_offer(struct runtime *rt)
 	} while (cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes) == CMDLOG_SCAN_CUT);
 	recent_note(rt, scanned);
 	heal_note_group(
-	    rt, (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages });
+	    rt, (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages },
+	    !scanned->is_whole);
 	rt->boot.has_scanned = false;
 	return true;
 }

@@ -4,19 +4,16 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/runtime/runtime_internal.h"
 
-#define NS_PER_S 1000000000u
-
 /* ---- the table ---- */
 
 void
-heal_note_group(struct runtime *rt, struct stripe_address address)
+heal_note_group(struct runtime *rt, struct stripe_address address, bool is_torn)
 {
 	struct healer *heal = &rt->heal;
 
-	if (heal->groups == NULL)
-		return;
 	INVARIANT(heal->head - heal->tail < heal->groups_max);
-	heal->groups[heal->head++ % heal->groups_max] = address;
+	heal->groups[heal->head++ % heal->groups_max] =
+	    (struct heal_group){ address.first_cell, address.group_pages, is_torn };
 }
 
 static void
@@ -35,7 +32,7 @@ void
 heal_release(struct runtime *rt, uint64_t cell)
 {
 	/* What is being repaired is not written over. */
-	if (rt->heal.phase == HEAL_LOG && rt->heal.is_busy)
+	if (rt->heal.busy != NULL && rt->heal.busy->phase == HEAL_LOG)
 		rt->heal.release_cell = cell;
 	else
 		release(rt, cell);
@@ -44,11 +41,11 @@ heal_release(struct runtime *rt, uint64_t cell)
 void
 heal_open(struct runtime *rt)
 {
-	if (rt->heal.groups != NULL)
-		rt->heal.left = stripe_store_returned(rt->store);
+	rt->heal.left = stripe_store_returned(rt->store);
+	rt->heal.scrub_due_ns = rt->now_ns + rt->heal.scrub_interval_ns;
 }
 
-/* ---- the log ---- */
+/* ---- rebuild ---- */
 
 static bool
 is_device_lost(const struct runtime *rt)
@@ -58,282 +55,200 @@ is_device_lost(const struct runtime *rt)
 }
 
 static void
-stop(struct runtime *rt, enum status_job_state state)
+rebuild_stop(struct runtime *rt, enum status_job_state state)
 {
 	rt->heal.left &= ~STRIPE_BIT(rt->heal.device);
-	rt->heal.phase = HEAL_IDLE;
-	if (rt->heal.job != NULL)
-		job_end(rt, rt->heal.job, state);
-	rt->heal.job = NULL;
-}
-
-static void
-progress(struct runtime *rt, uint64_t cell)
-{
-	const struct healer *heal = &rt->heal;
-
-	job_progress(rt, heal->job, cell - min_u64(cell, heal->begun_cell) + heal->blob_pages,
-		     heal->end_cell - heal->begun_cell + heal->blob_pages);
+	heal_walk_end(rt, &rt->heal.rebuild, state);
 }
 
 static bool
-begin(struct runtime *rt)
+rebuild_begin(struct runtime *rt)
 {
 	struct healer *heal = &rt->heal;
 
 	/* A damaged log stays as it is until a master has something to give. */
-	if (heal->left == 0 || !repair_may_take(rt))
+	if (!repair_may_take(rt))
 		return false;
 	heal->device = (uint32_t)__builtin_ctz(heal->left);
 	const enum tern_err err = stripe_store_rebuild_begin(rt->store, heal->device);
 	if (err == TERN_ERR_BUSY)
 		return false;
 	if (err != TERN_OK) {
-		stop(rt, STATUS_JOB_FAILED);
+		rebuild_stop(rt, STATUS_JOB_FAILED);
 		return true;
 	}
-	heal->phase = HEAL_LOG;
-	heal->next = heal->begun_at = heal->tail;
-	heal->end = heal->head;
-	heal->end_cell = stripe_store_stats(rt->store).next_cell;
-	heal->begun_cell = heal->end == heal->next
-			       ? heal->end_cell
-			       : heal->groups[heal->next % heal->groups_max].first_cell;
-	heal->blob_pages = 0;
-	heal->job = job_begin(rt, STATUS_JOB_REBUILD, (uint8_t)heal->device, heal->rate_bytes_s);
-	heal->pause_until_ns = rt->now_ns;
-	return true;
-}
-
-/* So that it takes no more than its share of the devices. */
-static void
-pace(struct runtime *rt, uint32_t pages)
-{
-	rt->heal.pause_until_ns =
-	    rt->now_ns + (uint64_t)pages * PAGE_BYTES * NS_PER_S / rt->heal.rate_bytes_s;
-}
-
-static bool
-log_turn(struct runtime *rt)
-{
-	struct healer *heal = &rt->heal;
-
-	heal->next = max_u64(heal->next, heal->tail);
-	if (heal->next >= heal->end) {
-		progress(rt, heal->end_cell);
-		heal->phase = HEAL_WAIT;
-		return true;
-	}
-	const struct stripe_address address = heal->groups[heal->next % heal->groups_max];
-	progress(rt, address.first_cell);
-	if (stripe_store_repair(rt->store, address, storage_user_make(USER_HEAL, 0, 0),
-				rt->now_ns) != TERN_OK)
-		return false;
-	stripe_store_submit(rt->store);
-	heal->is_busy = true;
-	pace(rt, address.group_pages);
-	return true;
-}
-
-/* ---- checkpoints ---- */
-
-/* The slot does not hold any more what it held when it was begun with. */
-static bool
-is_slot_taken(const struct runtime *rt)
-{
-	const struct healer *heal = &rt->heal;
-	const struct superblock_checkpoint *now = &rt->superblock.shards[0].checkpoints[heal->slot];
-
-	return checkpoint_is_written_to(rt, heal->slot) || transfer_is_written_to(rt, heal->slot) ||
-	       now->log_index != heal->record.log_index;
-}
-
-static bool
-slot_turn(struct runtime *rt, uint32_t slot)
-{
-	struct healer *heal = &rt->heal;
-
-	heal->slot = slot;
-	if (slot >= SUPERBLOCK_CHECKPOINTS) {
-		heal->phase = HEAL_END;
-		return true;
-	}
-	heal->record = rt->superblock.shards[0].checkpoints[slot];
-	heal->item = heal->distrust = 0;
-	if (heal->record.log_index != 0 && !is_slot_taken(rt))
-		heal->phase = HEAL_READ;
-	else
-		heal->slot++;
-	return true;
-}
-
-static void
-slot_end(struct healer *heal)
-{
-	heal->slot++;
-	heal->phase = HEAL_SLOT;
-}
-
-static bool
-read_turn(struct runtime *rt)
-{
-	struct healer *heal = &rt->heal;
-	const uint64_t page =
-	    heal->item == 0 ? 0 : 1 + (uint64_t)(heal->item - 1) * CHECKPOINT_CHUNK_PAGES;
-	const uint32_t pages =
-	    heal->item == 0 ? 1 : checkpoint_chunk_pages(heal->hdr.stream_bytes, heal->item - 1);
-
-	if (is_slot_taken(rt)) {
-		slot_end(heal);
-		return true;
-	}
-	heal->blob = storage_blob(rt, heal->record.first_page, page, heal->buffer, pages);
-	heal->blob.user = storage_user_make(USER_HEAL, 0, 0);
-	if (stripe_store_blob_read(rt->store, &heal->blob, heal->distrust, rt->now_ns) != TERN_OK)
-		return false;
-	stripe_store_submit(rt->store);
-	heal->is_busy = true;
-	heal->phase = HEAL_VERIFY;
+	heal_walk_begin(rt, &heal->rebuild, STATUS_JOB_REBUILD, (uint8_t)heal->device);
 	return true;
 }
 
 static bool
-is_item_good(struct runtime *rt)
-{
-	struct healer *heal = &rt->heal;
-	struct checkpoint_chunk chunk;
-
-	if (heal->is_read_bad)
-		return false;
-	if (heal->item == 0)
-		return checkpoint_hdr_decode(heal->buffer, &heal->hdr) == TERN_OK &&
-		       heal->hdr.meta.log_index == heal->record.log_index;
-	return checkpoint_chunk_open(heal->buffer, heal->blob.pages, &chunk) == TERN_OK &&
-	       chunk.log_index == heal->record.log_index && chunk.number == heal->item - 1;
-}
-
-static bool
-verify_turn(struct runtime *rt)
-{
-	struct healer *heal = &rt->heal;
-
-	if (!is_item_good(rt)) {
-		/* A checkpoint that cannot be read is none; the other one may be. */
-		if (stripe_blob_distrust_next(runtime_geometry(rt), &heal->distrust))
-			heal->phase = HEAL_READ;
-		else
-			slot_end(heal);
-		return true;
-	}
-	/* Whoever writes to this slot has to wait for this write. */
-	if (is_slot_taken(rt)) {
-		slot_end(heal);
-		return true;
-	}
-	if (stripe_store_blob_write(rt->store, &heal->blob, rt->now_ns) != TERN_OK)
-		return false;
-	stripe_store_submit(rt->store);
-	heal->is_busy = true;
-	heal->phase = HEAL_WRITE;
-	pace(rt, heal->blob.pages);
-	return true;
-}
-
-static bool
-write_turn(struct runtime *rt)
-{
-	struct healer *heal = &rt->heal;
-
-	heal->blob_pages += stripe_group_cells(runtime_geometry(rt), heal->blob.pages);
-	progress(rt, heal->end_cell);
-	heal->distrust = 0;
-	heal->phase = HEAL_READ;
-	if (heal->item++ == heal->hdr.chunk_count)
-		slot_end(heal);
-	return true;
-}
-
-/* ---- the end ---- */
-
-static bool
-end_turn(struct runtime *rt)
+rebuild_end(struct runtime *rt)
 {
 	const enum tern_err err = stripe_store_rebuild_end(rt->store, rt->heal.device);
 
 	if (err == TERN_ERR_BUSY)
 		return false;
 	rt->heal.rebuilt += err == TERN_OK;
-	stop(rt, err == TERN_OK ? STATUS_JOB_DONE : STATUS_JOB_FAILED);
+	rebuild_stop(rt, err == TERN_OK ? STATUS_JOB_DONE : STATUS_JOB_FAILED);
 	return true;
 }
 
 static bool
-phase_turn(struct runtime *rt)
+rebuild_turn(struct runtime *rt)
 {
 	struct healer *heal = &rt->heal;
 
-	switch (heal->phase) {
-	case HEAL_IDLE:
-		return begin(rt);
-	case HEAL_LOG:
-		return log_turn(rt);
-	case HEAL_WAIT:
-		heal->slot = 0;
-		if (rt->checkpoint.phase <= CHECKPOINT_IDLE && !transfer_is_active(rt))
-			heal->phase = HEAL_SLOT;
-		return false;
-	case HEAL_SLOT:
-		return slot_turn(rt, heal->slot);
-	case HEAL_READ:
-		return read_turn(rt);
-	case HEAL_VERIFY:
-		return verify_turn(rt);
-	case HEAL_WRITE:
-		return write_turn(rt);
-	case HEAL_END:
-		return end_turn(rt);
+	if (heal->rebuild.phase == HEAL_IDLE)
+		return rebuild_begin(rt);
+	/* The others know it as failed; the next start tries again. */
+	if (is_device_lost(rt)) {
+		rebuild_stop(rt, STATUS_JOB_FAILED);
+		return true;
 	}
-	return false;
+	return heal->rebuild.phase == HEAL_END ? rebuild_end(rt)
+					       : heal_walk_turn(rt, &heal->rebuild);
+}
+
+/* ---- scrub ---- */
+
+static bool
+is_paused(const struct heal_walk *walk)
+{
+	return walk->job != NULL && walk->job->state == STATUS_JOB_PAUSED;
+}
+
+static void
+scrub_stop(struct runtime *rt, enum status_job_state state)
+{
+	struct healer *heal = &rt->heal;
+
+	heal->scrub_unrepairable = heal->scrub.job->unrepairable;
+	heal->scrubs += state == STATUS_JOB_DONE;
+	heal->scrub_due_ns = rt->now_ns + heal->scrub_interval_ns;
+	heal->is_scrub_over = false;
+	heal_walk_end(rt, &heal->scrub, state);
+}
+
+static bool
+is_scrub_due(const struct runtime *rt)
+{
+	const struct healer *heal = &rt->heal;
+
+	return heal->scrub_interval_ns != 0 && rt->now_ns >= heal->scrub_due_ns &&
+	       repair_may_take(rt);
+}
+
+static bool
+scrub_turn(struct runtime *rt)
+{
+	struct healer *heal = &rt->heal;
+
+	if (heal->scrub.phase == HEAL_IDLE) {
+		if (is_scrub_due(rt))
+			heal_walk_begin(rt, &heal->scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
+		return false;
+	}
+	if (heal->scrub.phase == HEAL_END) {
+		scrub_stop(rt, STATUS_JOB_DONE);
+		return true;
+	}
+	return heal_walk_turn(rt, &heal->scrub);
+}
+
+enum submit_job_refusal
+heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
+{
+	struct heal_walk *scrub = &rt->heal.scrub;
+
+	if (what == SUBMIT_JOB_SCRUB_START) {
+		if (scrub->job != NULL)
+			return SUBMIT_JOB_RUNNING;
+		if (rt->is_storage_failed || !repair_may_take(rt))
+			return SUBMIT_JOB_NOT_NOW;
+		heal_walk_begin(rt, scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
+	}
+	if (scrub->job == NULL || rt->heal.is_scrub_over)
+		return SUBMIT_JOB_NONE;
+	*id = scrub->job->id;
+	/* What is under way is finished first, and then nothing more is begun. */
+	if (what == SUBMIT_JOB_SCRUB_PAUSE)
+		scrub->job->state = STATUS_JOB_PAUSED;
+	else if (what == SUBMIT_JOB_SCRUB_RESUME && is_paused(scrub))
+		job_go_on(rt, scrub->job);
+	else if (what == SUBMIT_JOB_SCRUB_CANCEL)
+		rt->heal.is_scrub_over = true;
+	return 0;
+}
+
+/* ---- both ---- */
+
+void
+heal_set_rate(struct heal_walk *walk, uint64_t bytes_s)
+{
+	INVARIANT(bytes_s != 0);
+	walk->rate_bytes_s = bytes_s;
+	if (walk->job != NULL)
+		walk->job->rate_max_bytes_s = bytes_s;
+}
+
+/* Whose turn it is: the rebuild's, but for an item that the scrub has in hand. */
+static struct heal_walk *
+walk_next(struct healer *heal)
+{
+	const bool is_rebuilding = heal->left != 0 || heal->rebuild.phase != HEAL_IDLE;
+
+	if (is_rebuilding && !heal_walk_is_inside(&heal->scrub))
+		return &heal->rebuild;
+	return &heal->scrub;
 }
 
 bool
 heal_turn(struct runtime *rt)
 {
 	struct healer *heal = &rt->heal;
+	struct heal_walk *walk = walk_next(heal);
 
-	if (heal->left == 0 || heal->is_busy || rt->is_storage_failed ||
-	    rt->now_ns < heal->pause_until_ns)
+	if (heal->busy != NULL)
 		return false;
-	/* The others know it as failed; the next start tries again. */
-	if (heal->phase != HEAL_IDLE && is_device_lost(rt)) {
-		stop(rt, STATUS_JOB_FAILED);
+	if (heal->is_scrub_over) {
+		scrub_stop(rt, STATUS_JOB_CANCELLED);
 		return true;
 	}
-	return phase_turn(rt);
+	if (rt->is_storage_failed || rt->now_ns < walk->pause_until_ns)
+		return false;
+	if (walk == &heal->rebuild)
+		return rebuild_turn(rt);
+	/* One that is paused lets go of the buffer first. */
+	if (is_paused(walk) && !heal_walk_is_inside(walk))
+		return false;
+	return scrub_turn(rt);
 }
 
-void
-heal_set_rate(struct runtime *rt, uint64_t bytes_s)
+uint64_t
+heal_deadline_ns(const struct runtime *rt)
 {
-	INVARIANT(bytes_s != 0);
-	rt->heal.rate_bytes_s = bytes_s;
-	if (rt->heal.job != NULL)
-		rt->heal.job->rate_max_bytes_s = bytes_s;
+	const struct healer *heal = &rt->heal;
+
+	const struct heal_walk *walk =
+	    heal->rebuild.phase != HEAL_IDLE ? &heal->rebuild : &heal->scrub;
+
+	if (heal->busy != NULL || rt->is_storage_failed || walk->phase == HEAL_IDLE ||
+	    is_paused(walk) || walk->pause_until_ns <= rt->now_ns)
+		return UINT64_MAX; /* what it waits for wakes the loop */
+	return walk->pause_until_ns;
 }
 
 void
 heal_on_completion(struct runtime *rt, enum tern_err err)
 {
 	struct healer *heal = &rt->heal;
+	struct heal_walk *walk = heal->busy;
 
-	INVARIANT(heal->is_busy);
-	heal->is_busy = false;
-	heal->is_read_bad = err != TERN_OK;
-	if (heal->phase != HEAL_LOG)
-		return;
+	INVARIANT(walk != NULL);
+	heal->busy = NULL;
 	/* What is torn stays torn. */
-	heal->unreadable += err == TERN_ERR_CORRUPT;
-	heal->next++;
+	heal->unreadable += walk->phase == HEAL_LOG && err == TERN_ERR_CORRUPT;
+	heal_walk_on_completion(rt, walk, err);
 	if (heal->release_cell != 0)
 		release(rt, heal->release_cell);
 }

@@ -85,14 +85,20 @@ job_take(struct runtime *rt, const struct submit_request *request)
 		if (request->value == 0)
 			refusal = SUBMIT_JOB_RANGE;
 		else
-			heal_set_rate(rt, (uint64_t)request->value * KIB);
+			heal_set_rate(&rt->heal.rebuild, (uint64_t)request->value * KIB);
+		break;
+	case SUBMIT_JOB_SCRUB_RATE:
+		if (request->value == 0)
+			refusal = SUBMIT_JOB_RANGE;
+		else
+			heal_set_rate(&rt->heal.scrub, (uint64_t)request->value * KIB);
 		break;
 	case SUBMIT_JOB_SCRUB_START:
 	case SUBMIT_JOB_SCRUB_PAUSE:
 	case SUBMIT_JOB_SCRUB_RESUME:
 	case SUBMIT_JOB_SCRUB_CANCEL:
-	case SUBMIT_JOB_SCRUB_RATE:
-		refusal = SUBMIT_JOB_NOT_NOW;
+		refusal =
+		    heal_scrub_steer(rt, (enum submit_job)request->flags, &completion.log_index);
 		break;
 	}
 	if (refusal != 0) {

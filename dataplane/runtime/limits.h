@@ -63,8 +63,9 @@
 #define RUNTIME_TRANSFER_FRAMES_MAX 16u
 #endif
 
-/* What making a device whole may take of the others. */
-#define RUNTIME_HEAL_BYTES_PER_S (256u << 20)
+/* What making a device whole, and a scrub, take of the devices unless they are told otherwise. */
+#define RUNTIME_REBUILD_BYTES_S (256u << 20)
+#define RUNTIME_SCRUB_BYTES_S   (64u << 20)
 
 /* Bytes of requests that make a full block, whatever they are. */
 #define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)

@@ -68,11 +68,11 @@ store_config_of(const struct runtime_config *config)
 	return store;
 }
 
-/* Of groups that may lie in the area at the same time; without parity nobody asks. */
+/* Of groups that may lie in the area at the same time. */
 static uint64_t
 heal_groups_max(const struct runtime_config *config)
 {
-	return config->geometry.m == 0 ? 0 : config->log_pages_max + STRIPE_GROUPS_MAX;
+	return config->log_pages_max + STRIPE_GROUPS_MAX;
 }
 
 static bool
@@ -80,10 +80,13 @@ take_heal(struct runtime *rt, struct arena *arena)
 {
 	struct healer *heal = &rt->heal;
 
-	heal->rate_bytes_s = RUNTIME_HEAL_BYTES_PER_S;
+	heal->rebuild.rate_bytes_s =
+	    rt->config.rebuild_bytes_s != 0 ? rt->config.rebuild_bytes_s : RUNTIME_REBUILD_BYTES_S;
+	heal->scrub.rate_bytes_s =
+	    rt->config.scrub_bytes_s != 0 ? rt->config.scrub_bytes_s : RUNTIME_SCRUB_BYTES_S;
+	heal->scrub.is_scrub = true;
+	heal->scrub_interval_ns = rt->config.scrub_interval_ns;
 	heal->groups_max = heal_groups_max(&rt->config);
-	if (heal->groups_max == 0)
-		return true;
 	heal->groups = arena_take(arena, heal->groups_max * sizeof(*heal->groups), 64);
 	heal->buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	return heal->groups != NULL && heal->buffer != NULL;
@@ -103,7 +106,7 @@ runtime_bytes(const struct runtime_config *config)
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
-	       heal_groups_max(config) * sizeof(struct stripe_address) +
+	       heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
@@ -338,9 +341,20 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 		.repairs = stats.repairs,
 		.hung_requests = stats.hung_requests,
 		.rebuilt = rt->heal.rebuilt,
-		.rebuild_done = rt->heal.next - rt->heal.begun_at,
-		.rebuild_total = rt->heal.end - rt->heal.begun_at,
+		.rebuild_done = rt->heal.rebuild.next - rt->heal.rebuild.begun_at,
+		.rebuild_total = rt->heal.rebuild.end - rt->heal.rebuild.begun_at,
+		.scrubs = rt->heal.scrubs,
+		.scrub_unrepairable = rt->heal.scrub.job != NULL ? rt->heal.scrub.job->unrepairable
+								 : rt->heal.scrub_unrepairable,
 	};
+	const struct stripe_device_stats *devices = stripe_store_device_stats(rt->store);
+	for (uint32_t i = 0; i < stripe_devices(rt->config.geometry); i++)
+		pool->devices[i] = (struct status_device){
+			.verified = devices[i].verified,
+			.bad = devices[i].bad,
+			.repaired = devices[i].repaired,
+			.unrepairable = devices[i].unrepairable,
+		};
 }
 
 static void
@@ -539,7 +553,7 @@ runtime_deadline_ns(const struct runtime *rt)
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
 	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)),
-		       transfer_deadline_ns(rt));
+		       min_u64(transfer_deadline_ns(rt), heal_deadline_ns(rt)));
 }
 
 uint64_t

@@ -12,7 +12,8 @@
  *	repair.c    a log that lost acknowledged blocks
  *	transfer.c  a checkpoint of another node
  *	source.c    own checkpoints for other nodes
- *	heal.c      devices that come back, made whole in the background
+ *	heal.c      devices made whole in the background, and the scrub
+ *	heal_walk.c through all that is stored, for both
  *	job.c       work in the background as people see it
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine

@@ -19,18 +19,19 @@
 #define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                             \
-	X(malformed)                                                                \
-	X(version)                                                                  \
-	X(foreign_cluster)                                                          \
-	X(stale_generation)                                                         \
-	X(wrong_receiver)                                                           \
-	X(wrong_shard)                                                              \
-	X(unknown_sender)                                                           \
-	X(stale_boot)                                                               \
-	X(stale_term)                                                               \
-	X(fragment_duplicate) X(fragment_old) X(fragment_ahead) X(fragment_refused) \
-	    X(block_corrupt) X(tx_no_buffer) X(core_refused) X(part_unwanted)
+#define STATUS_DROPS(X)                                                                        \
+	X(malformed)                                                                           \
+	X(version)                                                                             \
+	X(foreign_cluster)                                                                     \
+	X(stale_generation)                                                                    \
+	X(wrong_receiver)                                                                      \
+	X(wrong_shard)                                                                         \
+	X(unknown_sender)                                                                      \
+	X(stale_boot)                                                                          \
+	X(stale_term)                                                                          \
+	X(fragment_duplicate)                                                                  \
+	X(fragment_old) X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) \
+	    X(core_refused) X(part_unwanted)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -55,6 +56,12 @@ enum status_stage {
 	    STAGE_COUNT
 };
 
+/* What scrub and rebuild saw on a device, in pages, since the start. */
+struct status_device {
+	uint64_t verified, bad, repaired, unrepairable;
+};
+#define STATUS_DEVICES_MAX 20u
+
 /* The devices of a node, as masks of positions. */
 struct status_pool {
 	uint8_t k, m;
@@ -64,6 +71,9 @@ struct status_pool {
 	uint64_t groups_degraded, reads_degraded, read_errors, bad_pages, repairs, hung_requests;
 	uint64_t rebuilt;                     /* devices, since the start */
 	uint64_t rebuild_done, rebuild_total; /* write groups of the one under way */
+	uint64_t scrubs;                      /* that went through all, since the start */
+	uint64_t scrub_unrepairable;          /* pages, of the one under way or the last one */
+	struct status_device devices[STATUS_DEVICES_MAX];
 };
 
 /* Work in the background that people want to see, steer and wait for. Those that ended stay in the

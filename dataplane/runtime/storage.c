@@ -56,8 +56,8 @@ storage_fail(struct runtime *rt)
 bool
 storage_is_busy(const struct runtime *rt)
 {
-	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing || rt->heal.is_busy ||
-	       checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
+	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
+	       rt->heal.busy != NULL || checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
 }
 
 /* ---- the superblock: term and vote, and checkpoints ---- */
@@ -179,7 +179,7 @@ group_write(struct runtime *rt, const struct cmdlog_group *group)
 		.room = storage_room(rt),
 	};
 	cmdlog_group_placed(rt->log, group->slot, &place);
-	heal_note_group(rt, address);
+	heal_note_group(rt, address, false);
 	rt->groups_begun++;
 	return true;
 }

@@ -97,6 +97,14 @@ padding_is_zero(const uint8_t *page, uint32_t used_bytes)
 			      PAGE_PAYLOAD_BYTES - used_bytes);
 }
 
+static void
+page_is_bad(struct stripe_healed *healed, uint32_t column)
+{
+	healed->bad_pages++;
+	healed->bad_of[column]++;
+	healed->bad_columns |= STRIPE_BIT(column);
+}
+
 /* Whether a page that was read is good. Padding behind good content is put right at once, for what
  * it must be is known. */
 static bool
@@ -113,8 +121,7 @@ page_judge(struct stripe_image *image, uint32_t column, uint32_t row, struct str
 		return false;
 	if (!padding_is_zero(page, used_bytes)) {
 		memset(page + PAGE_PAYLOAD_OFFSET + used_bytes, 0, PAGE_PAYLOAD_BYTES - used_bytes);
-		healed->bad_pages++;
-		healed->bad_columns |= STRIPE_BIT(column);
+		page_is_bad(healed, column);
 	}
 	return true;
 }
@@ -146,8 +153,7 @@ row_judge(struct stripe_image *image, uint32_t row, struct stripe_healed *healed
 			lost |= STRIPE_BIT(column);
 		} else if (!page_judge(image, column, row, healed)) {
 			lost |= STRIPE_BIT(column);
-			healed->bad_pages++;
-			healed->bad_columns |= STRIPE_BIT(column);
+			page_is_bad(healed, column);
 		}
 	}
 	return lost;
@@ -254,13 +260,12 @@ stripe_heal(struct stripe_code *code, struct stripe_image *image, struct stripe_
 
 uint32_t
 stripe_parity_heal(const struct stripe_code *code, struct stripe_image *image, uint8_t *scratch,
-		   uint32_t *bad_columns)
+		   struct stripe_healed *healed)
 {
 	struct stripe_image fresh = *image;
 	const uint32_t m = image->layout.geometry.m;
 	uint32_t bad_pages = 0;
 
-	*bad_columns = 0;
 	fresh.parity = scratch;
 	stripe_encode(code, &fresh.layout, fresh.data, fresh.parity);
 	stripe_image_identify(&fresh, STRIPE_BIT(m) - 1);
@@ -271,11 +276,12 @@ stripe_parity_heal(const struct stripe_code *code, struct stripe_image *image, u
 			const uint8_t *good = stripe_image_page(&fresh, column, row);
 			if (!is_absent && memcmp(page, good, PAGE_BYTES) == 0)
 				continue;
+			bad_pages += !is_absent;
+			/* One whose identity part is wrong was counted when it was read. */
+			if (!is_absent &&
+			    stripe_identity_is(&image->layout, &image->group, column, row, page))
+				page_is_bad(healed, column);
 			memcpy(page, good, PAGE_BYTES);
-			if (!is_absent) {
-				bad_pages++;
-				*bad_columns |= STRIPE_BIT(column);
-			}
 		}
 	}
 	return bad_pages;

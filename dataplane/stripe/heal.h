@@ -28,10 +28,11 @@ struct stripe_image {
 };
 
 struct stripe_healed {
-	uint32_t bad_pages;     /* that were read, and are not what they must be */
-	uint32_t bad_columns;   /* mask: columns that have such a page */
-	uint32_t decoded_pages; /* bad or absent data pages that were made anew */
-	uint32_t distrusted;    /* mask: parity that gave pages which did not verify */
+	uint32_t bad_pages;                  /* that were read, and are not what they must be */
+	uint32_t bad_columns;                /* mask: columns that have such a page */
+	uint32_t bad_of[STRIPE_DEVICES_MAX]; /* bad_pages, column by column */
+	uint32_t decoded_pages;              /* bad or absent data pages that were made anew */
+	uint32_t distrusted;                 /* mask: parity that gave pages which did not verify */
 	uint32_t unreadable_rows;
 };
 
@@ -42,10 +43,11 @@ TERN_CHECKED enum tern_err
 stripe_heal(struct stripe_code *code, struct stripe_image *image, struct stripe_healed *healed);
 
 /* With good data pages: computes the parity anew into @scratch (m * layout.rows pages), identity
- * parts included, and copies to image->parity what was absent or different there. @bad_columns:
- * parity columns that were read and differed. Returns how many such pages there were. */
+ * parts included, and copies to image->parity what was absent or different there. Parity pages that
+ * were read and differed, and that @healed does not count yet, are counted there. Returns how many
+ * such pages there were. */
 uint32_t stripe_parity_heal(const struct stripe_code *code, struct stripe_image *image,
-			    uint8_t *scratch, uint32_t *bad_columns);
+			    uint8_t *scratch, struct stripe_healed *healed);
 
 /* Fills image->group of a group that was read by its address: with the identity that most of its
  * pages give. False: none is of a group with this address. */

@@ -68,7 +68,7 @@ stripe_store_bytes(const struct stripe_store_config *config)
 	return align_up_u64(sizeof(struct stripe_store), PAGE_BYTES) +
 	       align_up_u64(stripe_code_bytes(), PAGE_BYTES) +
 	       align_up_u64(requests_of(config) * sizeof(struct stripe_request), PAGE_BYTES) +
-	       (size_t)devices * SUPERBLOCK_COPIES * PAGE_BYTES +
+	       2 * (size_t)devices * SUPERBLOCK_COPIES * PAGE_BYTES +
 	       (size_t)devices * config->scan_rows * PAGE_BYTES +
 	       (config->groups_max + 2) * parity_bytes_of(config) +
 	       (read_slots_of(config) + 1) * image_bytes_of(config);
@@ -110,6 +110,8 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 		store->requests[i].next = i + 1 < store->request_count ? i + 1 : STRIPE_NONE;
 	store->wait_head = store->wait_tail = STRIPE_NONE;
 	store->super.pages =
+	    arena_take(&arena, (size_t)store->devices * SUPERBLOCK_COPIES * PAGE_BYTES, PAGE_BYTES);
+	store->check.pages =
 	    arena_take(&arena, (size_t)store->devices * SUPERBLOCK_COPIES * PAGE_BYTES, PAGE_BYTES);
 	store->scan.windows =
 	    arena_take(&arena, (size_t)store->devices * config->scan_rows * PAGE_BYTES, PAGE_BYTES);
@@ -175,6 +177,9 @@ owner_tell(struct stripe_store *store, enum stripe_owner owner, uint32_t index, 
 		break;
 	case OWNER_READ:
 		stripe_read_request_done(store, index, device, err);
+		break;
+	case OWNER_CHECK:
+		stripe_check_request_done(store, device, err);
 		break;
 	case OWNER_FREE:
 	case OWNER_ORPHAN:
@@ -400,6 +405,7 @@ stripe_store_poll(struct stripe_store *store, uint64_t now_ns,
 	stripe_requests_poll(store, now_ns);
 	for (uint32_t i = 0; i < store->read_slots; i++)
 		stripe_read_turn(store, i);
+	stripe_check_turn(store);
 	stripe_super_turn(store);
 	stripe_requests_push(store);
 	uint32_t count = 0;
@@ -412,6 +418,8 @@ stripe_store_poll(struct stripe_store *store, uint64_t now_ns,
 		};
 		super->has_update = super->is_update_done = false;
 	}
+	if (count < max && stripe_check_collect(store, &completions[count]))
+		count++;
 	count += stripe_groups_collect(store, completions + count, max - count);
 	count += stripe_reads_collect(store, completions + count, max - count);
 	return count;
@@ -432,6 +440,12 @@ stripe_store_stats(const struct stripe_store *store)
 	stats.next_cell = store->next_cell;
 	stats.cells_left = used < stripe_lap_cells(store) ? stripe_lap_cells(store) - used : 0;
 	return stats;
+}
+
+const struct stripe_device_stats *
+stripe_store_device_stats(const struct stripe_store *store)
+{
+	return store->device_stats;
 }
 
 /* ---- pages ---- */

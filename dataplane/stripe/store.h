@@ -233,26 +233,6 @@ stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blo
  * all were tried. */
 bool stripe_blob_distrust_next(struct stripe_geometry geometry, uint32_t *distrust);
 
-/* ---- scrub and rebuild: one group at a time, driven by the owner of the index ---- */
-
-/* Reads all of a group, makes good what is bad, and writes the columns that had bad pages again,
- * and those of devices that are being rebuilt. Completion STRIPE_DONE_REPAIR; CORRUPT: more than m
- * pages of a row are lost, nothing was written. Errors as of a read, whose slots it takes. */
-TERN_CHECKED enum tern_err
-stripe_store_repair(struct stripe_store *store, struct stripe_address address, uint64_t user,
-		    uint64_t now_ns);
-
-/* Lets a device that is recorded as failed take part in writes again, without counting yet: it gets
- * superblocks, new groups, and what stripe_store_repair makes for it. What it held is of no
- * interest. When it fails it is out again, and nobody else notices. NOT_FOUND: it is absent or too
- * small; CONFIG: it is not recorded as failed; BUSY: requests of it never completed, groups
- * that were begun without it are in flight, or it is being rebuilt. */
-TERN_CHECKED enum tern_err stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device);
-/* Every group that is still needed was repaired since the begin: the device counts from the next
- * superblock on. NOT_FOUND: it failed again meanwhile. BUSY: a superblock is on its way; call
- * again. */
-TERN_CHECKED enum tern_err stripe_store_rebuild_end(struct stripe_store *store, uint32_t device);
-
 /* ---- completions ---- */
 
 enum stripe_done {
@@ -262,6 +242,7 @@ enum stripe_done {
 	STRIPE_DONE_REPAIR,
 	STRIPE_DONE_BLOB,
 	STRIPE_DONE_BLOB_READ,
+	STRIPE_DONE_SUPER,
 };
 
 struct stripe_completion {

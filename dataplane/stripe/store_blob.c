@@ -22,7 +22,7 @@ stripe_store_blob_write(struct stripe_store *store, const struct stripe_blob *bl
 	store->now_ns = max_u64(store->now_ns, now_ns);
 	if (store->is_stopped)
 		return TERN_ERR_IO;
-	if (slot->is_used)
+	if (slot->is_used || store->is_blob_repaired)
 		return TERN_ERR_QUEUE_FULL;
 	stripe_image_begin(store, &image, blob->turn % store->devices, blob->pages);
 	*slot = (struct stripe_group_slot){
@@ -35,9 +35,9 @@ stripe_store_blob_write(struct stripe_store *store, const struct stripe_blob *bl
 	return TERN_OK;
 }
 
-enum tern_err
-stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blob,
-		       uint32_t distrust, uint64_t now_ns)
+static enum tern_err
+blob_admit(struct stripe_store *store, const struct stripe_blob *blob, uint64_t now_ns,
+	   uint32_t *index)
 {
 	const struct stripe_group_read ask = {
 		.address = { blob->turn % store->devices, blob->pages },
@@ -45,14 +45,45 @@ stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blo
 		.bytes = blob->bytes,
 		.user = blob->user,
 	};
-	uint32_t index;
-	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, index);
 
 	if (err != TERN_OK)
 		return err;
-	store->reads[index].is_blob = true;
-	store->reads[index].blob_page = blob->first_page;
+	store->reads[*index].is_blob = true;
+	store->reads[*index].blob_page = blob->first_page;
+	store->reads[*index].distrust = 0;
+	return TERN_OK;
+}
+
+enum tern_err
+stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blob,
+		       uint32_t distrust, uint64_t now_ns)
+{
+	uint32_t index;
+	const enum tern_err err = blob_admit(store, blob, now_ns, &index);
+
+	if (err != TERN_OK)
+		return err;
 	store->reads[index].distrust = distrust;
+	stripe_read_whole(store, index);
+	return TERN_OK;
+}
+
+enum tern_err
+stripe_store_blob_repair(struct stripe_store *store, const struct stripe_blob *blob,
+			 uint64_t now_ns)
+{
+	uint32_t index;
+
+	/* Whoever writes there next waits: what is written again is what is there now. */
+	if (store->groups[store->config.groups_max].is_used || store->is_blob_repaired)
+		return TERN_ERR_QUEUE_FULL;
+	const enum tern_err err = blob_admit(store, blob, now_ns, &index);
+	if (err != TERN_OK)
+		return err;
+	store->is_blob_repaired = true;
+	store->reads[index].is_repair = true;
+	store->stats.repairs++;
 	stripe_read_whole(store, index);
 	return TERN_OK;
 }

@@ -9,11 +9,12 @@
  *	store_read.c   reads
  *	store_repair.c scrub and rebuild
  *	store_blob.c   pages outside the log area
+ *	store_check.c  superblock copies, verified
  */
 #ifndef TERN_STRIPE_STORE_INTERNAL_H
 #define TERN_STRIPE_STORE_INTERNAL_H
 
-#include "dataplane/stripe/store.h"
+#include "dataplane/stripe/store_repair.h"
 
 #include "dataplane/wire/superblock_update.h"
 
@@ -29,7 +30,8 @@ enum stripe_owner {
 	OWNER_SUPER,
 	OWNER_SCAN,
 	OWNER_GROUP,
-	OWNER_READ
+	OWNER_READ,
+	OWNER_CHECK
 };
 
 struct stripe_request {
@@ -49,6 +51,7 @@ struct stripe_group_slot {
 	bool is_used;
 	uint32_t pending; /* devices with a request under way */
 	uint32_t missing; /* devices that have a column and took no part */
+	uint64_t first_cell;
 	uint64_t user;
 	uint8_t *parity;
 	bool is_blob;
@@ -78,6 +81,7 @@ struct stripe_super {
 	struct superblock wanted;  /* what is to be durable */
 	struct superblock durable; /* what is, on every device that counts */
 	bool is_dirty;             /* wanted is more than was last handed out */
+	uint32_t rewrites;         /* so many updates are to come, even if nothing is new */
 	bool is_flying, is_flight_good, has_flight_update;
 	struct superblock flight;
 	uint32_t pending; /* devices */
@@ -85,6 +89,15 @@ struct stripe_super {
 	bool is_update_done;
 	uint64_t update_user;
 	uint8_t *pages; /* SUPERBLOCK_COPIES pages a device */
+};
+
+/* Superblock copies are read, then, if need be, written anew. */
+struct stripe_check {
+	bool is_reading, is_rewriting, is_done;
+	uint32_t pending, unread; /* devices */
+	uint64_t user;
+	uint32_t bad[STRIPE_DEVICES_MAX]; /* copies, of what is being rewritten */
+	uint8_t *pages;                   /* SUPERBLOCK_COPIES pages a device */
 };
 
 enum stripe_start_phase { START_READ = 0, START_READING, START_SETTLE, START_RECORD, START_DONE };
@@ -126,6 +139,9 @@ struct stripe_store {
 	uint32_t next_copy[STRIPE_DEVICES_MAX]; /* superblock copies that may be written over */
 	uint64_t sequence[STRIPE_DEVICES_MAX];
 	struct stripe_super super;
+	struct stripe_check check;
+	bool is_blob_repaired; /* now: no blob is written meanwhile */
+	struct stripe_device_stats device_stats[STRIPE_DEVICES_MAX];
 
 	struct stripe_scan scan;
 
@@ -183,6 +199,11 @@ void stripe_group_request_done(struct stripe_store *store, uint32_t index, uint3
 void stripe_read_request_done(struct stripe_store *store, uint32_t index, uint32_t device,
 			      enum tern_err err);
 
+void stripe_check_request_done(struct stripe_store *store, uint32_t device, enum tern_err err);
+/* Moves a check of the superblocks on. */
+void stripe_check_turn(struct stripe_store *store);
+bool stripe_check_collect(struct stripe_store *store, struct stripe_completion *completion);
+
 /* Begins the next superblock update when there is something to say. */
 void stripe_super_turn(struct stripe_store *store);
 /* Reads on. */
@@ -190,6 +211,10 @@ void stripe_read_turn(struct stripe_store *store, uint32_t index);
 /* A group of which all that could be read was read: makes it good and begins to write. True: it
  * goes on; false: it is finished with *@err. */
 bool stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err);
+/* None of what was read says what group it is: takes note of it. */
+void stripe_repair_lost(struct stripe_store *store, uint32_t index);
+/* The same of a blob whose right bytes are slot->ask.bytes. */
+void stripe_blob_repair_begin(struct stripe_store *store, uint32_t index);
 /* Whether one more read may begin now: counts it, and gives a slot with @ask in it. */
 enum tern_err stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask,
 				uint64_t now_ns, uint32_t *index);

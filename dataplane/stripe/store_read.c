@@ -209,6 +209,8 @@ read_finish(struct stripe_store *store, struct stripe_read_slot *slot, enum tern
 		       (size_t)slot->ask.pages * PAGE_BYTES);
 	if (err == TERN_ERR_CORRUPT)
 		store->stats.reads_corrupt++;
+	if (slot->is_blob && slot->is_repair)
+		store->is_blob_repaired = false;
 	for (uint32_t i = 0; i < STRIPE_READS_MAX; i++) {
 		if (store->done_read[i].is_full)
 			continue;
@@ -262,12 +264,18 @@ whole_end(struct stripe_store *store, uint32_t index)
 	struct stripe_healed healed;
 	enum tern_err repair_err;
 
+	if (slot->is_blob && slot->is_repair) {
+		stripe_blob_repair_begin(store, index);
+		return;
+	}
 	if (slot->is_blob) {
 		read_finish(store, slot, stripe_blob_end(store, slot));
 		return;
 	}
 	if (!stripe_image_find(&slot->image, store->super.wanted.cluster_id,
 			       store->config.node_id)) {
+		if (slot->is_repair)
+			stripe_repair_lost(store, index);
 		read_finish(store, slot, TERN_ERR_CORRUPT);
 		return;
 	}

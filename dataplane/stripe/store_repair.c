@@ -10,6 +10,8 @@
  */
 #include "dataplane/stripe/store_internal.h"
 
+#include <string.h>
+
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
@@ -34,23 +36,47 @@ stripe_store_repair(struct stripe_store *store, struct stripe_address address, u
 	return TERN_OK;
 }
 
-bool
-stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err)
+/* Pages of a column that were asked for and not given are as bad as wrong ones. */
+static void
+unread_count(const struct stripe_store *store, const struct stripe_image *image,
+	     struct stripe_healed *healed)
+{
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t device = stripe_column_device(&image->layout, column);
+		const uint32_t pages = stripe_column_pages(&image->layout, column);
+		if ((image->absent & STRIPE_BIT(column)) == 0 ||
+		    (store->failed & STRIPE_BIT(device)) != 0 || pages == 0)
+			continue;
+		healed->bad_pages += pages;
+		healed->bad_of[column] += pages;
+		healed->bad_columns |= STRIPE_BIT(column);
+	}
+}
+
+static void
+device_stats_note(struct stripe_store *store, const struct stripe_image *image,
+		  const struct stripe_healed *healed, bool is_repaired)
+{
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t device = stripe_column_device(&image->layout, column);
+		struct stripe_device_stats *stats = &store->device_stats[device];
+		if ((store->failed & STRIPE_BIT(device)) != 0)
+			continue;
+		stats->verified += stripe_column_pages(&image->layout, column);
+		stats->bad += healed->bad_of[column];
+		stats->repaired += is_repaired ? healed->bad_of[column] : 0;
+		stats->unrepairable += is_repaired ? 0 : healed->bad_of[column];
+	}
+	store->stats.bad_pages += healed->bad_pages;
+}
+
+/* Writes the columns of @wanted that have a device. */
+static void
+columns_write(struct stripe_store *store, uint32_t index, uint32_t wanted)
 {
 	struct stripe_read_slot *slot = &store->reads[index];
 	struct stripe_image *image = &slot->image;
-	struct stripe_healed healed;
-	uint32_t bad_parity;
 
-	*err = stripe_heal(store->code, image, &healed);
-	store->stats.bad_pages += healed.bad_pages;
-	if (*err != TERN_OK)
-		return false;
-	store->stats.bad_pages +=
-	    stripe_parity_heal(store->code, image, store->repair_parity, &bad_parity);
-	/* Bad pages of a column that could not be read are written, too: a device may give a page
-	 * back only after it was written again. */
-	const uint32_t wanted = healed.bad_columns | bad_parity | image->absent;
 	slot->state = READ_REPAIR;
 	for (uint32_t column = 0; column < store->devices; column++) {
 		const uint32_t device = stripe_column_device(&image->layout, column);
@@ -61,8 +87,7 @@ stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *e
 		const struct disk_request request = {
 			.kind = DISK_WRITE,
 			.device = device,
-			.offset =
-			    stripe_cell_offset(store, stripe_cell_at(&image->layout, column, 0)),
+			.offset = stripe_slot_offset(store, slot, column, 0),
 			.bytes = stripe_image_page(image, column, 0),
 			.length = pages * PAGE_BYTES,
 		};
@@ -70,7 +95,71 @@ stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *e
 		stripe_request(store, OWNER_READ, index, &request);
 		store->stats.repaired_columns++;
 	}
+}
+
+bool
+stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_err *err)
+{
+	struct stripe_image *image = &store->reads[index].image;
+	struct stripe_healed healed;
+
+	*err = stripe_heal(store->code, image, &healed);
+	unread_count(store, image, &healed);
+	if (*err == TERN_OK)
+		(void)stripe_parity_heal(store->code, image, store->repair_parity, &healed);
+	device_stats_note(store, image, &healed, *err == TERN_OK);
+	if (*err != TERN_OK)
+		return false;
+	/* Bad pages of a column that could not be read are written, too: a device may give a page
+	 * back only after it was written again. */
+	columns_write(store, index, healed.bad_columns | image->absent);
 	return true;
+}
+
+void
+stripe_repair_lost(struct stripe_store *store, uint32_t index)
+{
+	const struct stripe_image *image = &store->reads[index].image;
+	struct stripe_healed healed = { 0 };
+
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const uint32_t pages = stripe_column_pages(&image->layout, column);
+		if ((image->absent & STRIPE_BIT(column)) == 0)
+			healed.bad_of[column] = pages;
+		healed.bad_pages += healed.bad_of[column];
+	}
+	unread_count(store, image, &healed);
+	device_stats_note(store, image, &healed, false);
+}
+
+void
+stripe_blob_repair_begin(struct stripe_store *store, uint32_t index)
+{
+	struct stripe_image *image = &store->reads[index].image;
+	struct stripe_image right = *image;
+	struct stripe_healed healed = { 0 };
+
+	right.data = store->reads[index].ask.bytes;
+	right.parity = store->repair_parity;
+	stripe_encode(store->code, &right.layout, right.data, right.parity);
+	unread_count(store, image, &healed);
+	for (uint32_t column = 0; column < store->devices; column++) {
+		const bool is_absent = (image->absent & STRIPE_BIT(column)) != 0;
+		for (uint32_t row = 0; row < stripe_column_pages(&image->layout, column); row++) {
+			uint8_t *page = stripe_image_page(image, column, row);
+			const uint8_t *good = stripe_image_page(&right, column, row);
+			if (!is_absent && memcmp(page, good, PAGE_BYTES) == 0)
+				continue;
+			memcpy(page, good, PAGE_BYTES);
+			if (is_absent)
+				continue;
+			healed.bad_pages++;
+			healed.bad_of[column]++;
+			healed.bad_columns |= STRIPE_BIT(column);
+		}
+	}
+	device_stats_note(store, image, &healed, true);
+	columns_write(store, index, healed.bad_columns | image->absent);
 }
 
 enum tern_err

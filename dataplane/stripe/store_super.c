@@ -85,9 +85,11 @@ stripe_super_turn(struct stripe_store *store)
 {
 	struct stripe_super *super = &store->super;
 
-	if (!super->is_dirty || super->is_flying || store->is_stopped)
+	if ((!super->is_dirty && super->rewrites == 0) || super->is_flying || store->is_stopped ||
+	    store->check.is_reading)
 		return;
 	super->is_dirty = false;
+	super->rewrites -= super->rewrites != 0;
 	super->wanted.sequence++;
 	super->flight = super->wanted;
 	super->has_flight_update = super->has_update && !super->is_update_done;

@@ -87,6 +87,7 @@ stripe_store_write(struct stripe_store *store, const struct stripe_group_write *
 	stripe_image_begin(store, &image, first_cell, write->pages);
 	store->groups[number] = (struct stripe_group_slot){
 		.is_used = true,
+		.first_cell = first_cell,
 		.user = write->user,
 		.parity = image.parity,
 	};
@@ -132,6 +133,17 @@ stripe_store_group_seq(const struct stripe_store *store)
 	return store->group_seq;
 }
 
+uint64_t
+stripe_store_oldest_in_flight(const struct stripe_store *store)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < store->config.groups_max; i++)
+		if (store->groups[i].is_used)
+			oldest = min_u64(oldest, store->groups[i].first_cell);
+	return oldest;
+}
+
 void
 stripe_store_submit(struct stripe_store *store)
 {
@@ -146,7 +158,7 @@ stripe_store_release(struct stripe_store *store, uint64_t cell)
 	/* A repair would write over what comes there next. */
 	for (uint32_t i = 0; i < store->read_slots; i++) {
 		const struct stripe_read_slot *slot = &store->reads[i];
-		INVARIANT(!slot->is_repair || slot->state == READ_FREE ||
+		INVARIANT(!slot->is_repair || slot->is_blob || slot->state == READ_FREE ||
 			  slot->state == READ_QUARANTINE || slot->ask.address.first_cell >= cell);
 	}
 	store->release_cell = cell;

@@ -390,6 +390,7 @@ pool_turn(struct pool *pool)
 		case STRIPE_DONE_BLOB_READ:
 		case STRIPE_DONE_READ:
 		case STRIPE_DONE_REPAIR:
+		case STRIPE_DONE_SUPER:
 			assert_int_equal(one->user, 77);
 			read_answer.is_done = true;
 			read_answer.err = one->err;
@@ -422,6 +423,16 @@ pool_drain(struct pool *pool)
 }
 
 enum tern_err
+pool_answer(struct pool *pool)
+{
+	for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
+		pool_turn(pool);
+	assert_true(read_answer.is_done);
+	read_answer.is_done = false;
+	return read_answer.err;
+}
+
+enum tern_err
 pool_read(struct pool *pool, uint32_t number, uint32_t page, uint32_t pages)
 {
 	const struct pool_group *group = &pool->groups[number];
@@ -434,13 +445,9 @@ pool_read(struct pool *pool, uint32_t number, uint32_t page, uint32_t pages)
 		.user = 77,
 	};
 
-	read_answer.is_done = false;
 	enum tern_err err = stripe_store_read(pool->store, &read, pool->now_ns);
 	if (err == TERN_OK) {
-		for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
-			pool_turn(pool);
-		assert_true(read_answer.is_done);
-		err = read_answer.err;
+		err = pool_answer(pool);
 	}
 	for (uint32_t i = 0; err == TERN_OK && i < pages; i++)
 		page_check(bytes + (size_t)i * PAGE_BYTES, group->first_number + page + i);
@@ -458,14 +465,47 @@ pool_read_run(struct pool *pool, uint64_t first_cell, uint32_t pages, uint8_t *b
 		.user = 77,
 	};
 
-	read_answer.is_done = false;
 	const enum tern_err err = stripe_store_read_run(pool->store, &run, pool->now_ns);
 	if (err != TERN_OK)
 		return err;
-	for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
-		pool_turn(pool);
-	assert_true(read_answer.is_done);
-	return read_answer.err;
+	return pool_answer(pool);
+}
+
+void
+pool_check_layout(struct pool *pool, uint32_t device)
+{
+	const uint32_t m = pool->geometry.m;
+
+	for (uint32_t i = 0; i < pool->group_count; i++) {
+		const struct pool_group *group = &pool->groups[i];
+		if (!group->is_acked || group->address.first_cell < pool->release_cell)
+			continue;
+		struct stripe_image image = {
+			.layout = stripe_layout_make(pool->geometry, group->address.first_cell,
+						     group->address.group_pages),
+			.data = group->bytes,
+		};
+		const uint32_t column = stripe_device_column(&image.layout, device);
+		void *memory = take(stripe_code_bytes());
+		struct stripe_code *code;
+		image.parity = take((size_t)(m * image.layout.rows + 1) * PAGE_BYTES);
+		assert_int_equal(stripe_code_init(memory, pool->geometry, &code), TERN_OK);
+		assert_int_equal(page_identity_decode(group->bytes, &image.group), TERN_OK);
+		stripe_encode(code, &image.layout, image.data, image.parity);
+		stripe_image_identify(&image, STRIPE_BIT(m) - 1);
+		for (uint32_t row = 0; row < stripe_column_pages(&image.layout, column); row++) {
+			const uint64_t page =
+			    POOL_FIRST_PAGE +
+			    stripe_cell_place(pool->geometry,
+					      stripe_cell_at(&image.layout, column, row),
+					      POOL_AREA_PAGES)
+				.page;
+			assert_memory_equal(pool->devices[device].image + page * PAGE_BYTES,
+					    stripe_image_page(&image, column, row), PAGE_BYTES);
+		}
+		free(image.parity);
+		free(memory);
+	}
 }
 
 void
@@ -489,14 +529,10 @@ pool_scrub(struct pool *pool)
 		const struct stripe_address *address = &pool->groups[i].address;
 		if (!pool->groups[i].is_acked || address->first_cell < pool->release_cell)
 			continue;
-		read_answer.is_done = false;
 		const enum tern_err err =
 		    stripe_store_repair(pool->store, *address, 77, pool->now_ns);
 		assert_int_equal(err, TERN_OK);
-		for (uint32_t turn = 0; turn < 5000 && !read_answer.is_done; turn++)
-			pool_turn(pool);
-		assert_true(read_answer.is_done);
-		assert_int_equal(read_answer.err, TERN_OK);
+		assert_int_equal(pool_answer(pool), TERN_OK);
 	}
 }
 

@@ -13,7 +13,7 @@
 #include "tests/support/check.h"
 
 #include "dataplane/base/prng.h"
-#include "dataplane/stripe/store.h"
+#include "dataplane/stripe/store_repair.h"
 
 #define POOL_CLUSTER     0x706f6f6cULL
 #define POOL_NODE        1u
@@ -99,6 +99,11 @@ enum tern_err pool_read(struct pool *pool, uint32_t group, uint32_t page, uint32
 enum tern_err pool_read_run(struct pool *pool, uint64_t first_cell, uint32_t pages, uint8_t *bytes);
 /* Reads all groups that were acknowledged, not released. */
 void pool_read_all(struct pool *pool);
+/* Waits for the completion of what was begun with user 77. */
+enum tern_err pool_answer(struct pool *pool);
+/* The pages of a device that belong to groups which were acknowledged are, byte for byte, what the
+ * layout says. */
+void pool_check_layout(struct pool *pool, uint32_t device);
 /* Repairs all of these groups. */
 void pool_scrub(struct pool *pool);
 /* Another device, with anything on it, in the place of a failed one; rebuilds it. False: it failed

@@ -41,14 +41,21 @@ static void
 heal_and_check(struct rig *rig, uint32_t bad_pages)
 {
 	struct stripe_healed healed;
-	uint32_t bad_columns;
 
 	assert_int_equal(stripe_heal(rig->code, &rig->image, &healed), TERN_OK);
 	assert_int_equal(healed.bad_pages, bad_pages);
 	assert_int_equal(healed.unreadable_rows, 0);
 	rig_check_data(rig);
-	(void)stripe_parity_heal(rig->code, &rig->image, rig->scratch, &bad_columns);
-	assert_int_equal(bad_columns & ~(STRIPE_BIT(rig->image.layout.geometry.m) - 1), 0);
+	/* A page is counted once, whoever finds it. */
+	(void)stripe_parity_heal(rig->code, &rig->image, rig->scratch, &healed);
+	assert_int_equal(healed.bad_pages, bad_pages);
+	uint32_t sum = 0;
+	for (uint32_t column = 0; column < stripe_devices(rig->image.layout.geometry); column++) {
+		sum += healed.bad_of[column];
+		assert_int_equal(healed.bad_of[column] != 0,
+				 (healed.bad_columns & STRIPE_BIT(column)) != 0);
+	}
+	assert_int_equal(sum, bad_pages);
 	rig_check(rig);
 }
 
@@ -103,7 +110,6 @@ test_parity_that_lies(void **state)
 				for (uint32_t lost = 0; lost < k; lost++) {
 					struct stripe_healed healed;
 					struct rig rig;
-					uint32_t bad_columns;
 					rig_make(&rig, (struct stripe_geometry){ k, m }, k,
 						 2 * k + 1, m);
 					rig.image.absent = STRIPE_BIT(m + lost);
@@ -117,10 +123,10 @@ test_parity_that_lies(void **state)
 					assert_int_equal(healed.distrusted != 0, liar == 0);
 					rig_check_data(&rig);
 					assert_int_equal(stripe_parity_heal(rig.code, &rig.image,
-									    rig.scratch,
-									    &bad_columns),
+									    rig.scratch, &healed),
 							 1);
-					assert_int_equal(bad_columns, STRIPE_BIT(liar));
+					assert_int_equal(healed.bad_columns, STRIPE_BIT(liar));
+					assert_int_equal(healed.bad_of[liar], 1);
 					rig_check(&rig);
 					rig_free(&rig);
 				}

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/bits.h"
-#include "dataplane/stripe/store.h"
+#include "dataplane/stripe/store_repair.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
 

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a scrub finds and writes again: pages of the log, blobs, superblocks; and what a rebuild
+ * leaves on the device. */
+#include "tests/unit/stripe/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/wire/superblock_update.h"
+
+static const struct stripe_geometry geometries[] = {
+	{ 1, 1 }, { 2, 1 }, { 1, 2 }, { 2, 2 }, { 3, 2 }, { 4, 2 },
+};
+#define GEOMETRIES (sizeof(geometries) / sizeof(geometries[0]))
+
+#define BLOB_PAGE  (POOL_FIRST_PAGE + POOL_AREA_PAGES - 16u) /* nothing else is there */
+#define BLOB_PAGES 13u
+
+static void
+write_some(struct pool *pool, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		(void)pool_write(pool, 1 + (uint32_t)prng_below(&pool->prng, POOL_GROUP_PAGES));
+		pool_turn(pool);
+	}
+	pool_drain(pool);
+}
+
+static uint64_t
+sum(const struct pool *pool, size_t member)
+{
+	const struct stripe_device_stats *stats = stripe_store_device_stats(pool->store);
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++)
+		total += *(const uint64_t *)(const void *)((const uint8_t *)&stats[i] + member);
+	return total;
+}
+#define SUM(pool, member) sum(pool, offsetof(struct stripe_device_stats, member))
+
+/* Findings are counted where they are, once, and repaired ones only there. */
+static void
+test_counts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		struct pool pool;
+		pool_make(&pool, geometries[i], i);
+		pool_up(&pool);
+		write_some(&pool, 20);
+		pool_scrub(&pool);
+		assert_true(SUM(&pool, verified) > 20);
+		assert_int_equal(SUM(&pool, bad), 0);
+		/* One page of every group on one device: that is all that is written again. */
+		uint64_t writes[STRIPE_DEVICES_MAX];
+		uint32_t bad = 0;
+		for (uint32_t k = 0; k < pool.group_count; k++) {
+			const uint64_t cell = pool.groups[k].address.first_cell;
+			const uint64_t page =
+			    stripe_cell_place(pool.geometry, cell, POOL_AREA_PAGES).page;
+			if (cell % stripe_devices(pool.geometry) != 0)
+				continue;
+			pool.devices[0].image[(POOL_FIRST_PAGE + page) * PAGE_BYTES + 70] ^= 4;
+			bad++;
+		}
+		for (uint32_t k = 0; k < stripe_devices(pool.geometry); k++)
+			writes[k] = pool.devices[k].writes;
+		pool_scrub(&pool);
+		const struct stripe_device_stats *stats = stripe_store_device_stats(pool.store);
+		assert_true(bad != 0);
+		assert_int_equal(stats[0].bad, bad);
+		assert_int_equal(stats[0].repaired, bad);
+		assert_int_equal(SUM(&pool, bad), bad);
+		assert_int_equal(SUM(&pool, unrepairable), 0);
+		assert_int_equal(pool.devices[0].writes, writes[0] + bad);
+		for (uint32_t k = 1; k < stripe_devices(pool.geometry); k++)
+			assert_int_equal(pool.devices[k].writes, writes[k]);
+		for (uint32_t k = 0; k < stripe_devices(pool.geometry); k++)
+			pool_check_layout(&pool, k);
+		pool_free(&pool);
+	}
+}
+
+/* One more than is borne, in a group of one page: nothing is written, and it is said. */
+static void
+test_too_many(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t m = geometries[i].m;
+		struct pool pool;
+		pool_make(&pool, geometries[i], i);
+		pool_up(&pool);
+		assert_int_equal(pool_write(&pool, 1), TERN_OK);
+		pool_drain(&pool);
+		for (uint32_t k = 0; k <= m; k++) {
+			const uint64_t cell = pool.groups[0].address.first_cell + k;
+			const struct stripe_place place =
+			    stripe_cell_place(pool.geometry, cell, POOL_AREA_PAGES);
+			uint8_t *page = pool.devices[place.device].image +
+					(POOL_FIRST_PAGE + place.page) * PAGE_BYTES;
+			/* The identity of the data page stays, so that the group is known. */
+			page[k < m ? 8 : 100] ^= 1;
+		}
+		assert_int_equal(
+		    stripe_store_repair(pool.store, pool.groups[0].address, 77, pool.now_ns),
+		    TERN_OK);
+		assert_int_equal(pool_answer(&pool), TERN_ERR_CORRUPT);
+		assert_int_equal(SUM(&pool, repaired), 0);
+		assert_int_equal(SUM(&pool, unrepairable), m + 1);
+		pool_free(&pool);
+	}
+}
+
+/* ---- blobs ---- */
+
+static uint8_t *
+blob_make(uint32_t pages, uint8_t seed)
+{
+	uint8_t *bytes = aligned_alloc(PAGE_BYTES, (size_t)pages * PAGE_BYTES);
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < (size_t)pages * PAGE_BYTES; i++)
+		bytes[i] = (uint8_t)(seed + i * 7 + i / 251);
+	return bytes;
+}
+
+/* Whatever up to m devices hold of a blob becomes again what it was, and what is right is not
+ * touched. */
+static void
+test_blob(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]);
+		for (uint32_t bad = 0; bad < STRIPE_BIT(devices); bad++) {
+			if ((uint32_t)__builtin_popcount(bad) > geometries[i].m)
+				continue;
+			uint8_t *before[STRIPE_DEVICES_MAX], *bytes = blob_make(BLOB_PAGES, 1);
+			uint64_t writes[STRIPE_DEVICES_MAX];
+			struct pool pool;
+			pool_make(&pool, geometries[i], i);
+			pool_up(&pool);
+			const struct stripe_blob blob = {
+				.first_page = BLOB_PAGE,
+				.pages = BLOB_PAGES,
+				.turn = bad,
+				.bytes = bytes,
+				.user = 77,
+			};
+			assert_int_equal(stripe_store_blob_write(pool.store, &blob, pool.now_ns),
+					 TERN_OK);
+			/* Two are never on their way at once. */
+			assert_int_equal(stripe_store_blob_repair(pool.store, &blob, pool.now_ns),
+					 TERN_ERR_QUEUE_FULL);
+			assert_int_equal(pool_answer(&pool), TERN_OK);
+			for (uint32_t k = 0; k < devices; k++) {
+				before[k] = malloc(pool.devices[k].bytes);
+				assert_non_null(before[k]);
+				memcpy(before[k], pool.devices[k].image, pool.devices[k].bytes);
+				writes[k] = pool.devices[k].writes;
+				if ((bad >> k & 1) != 0)
+					pool.devices[k].image[(BLOB_PAGE)*PAGE_BYTES + 9] ^= 1;
+			}
+			assert_int_equal(stripe_store_blob_repair(pool.store, &blob, pool.now_ns),
+					 TERN_OK);
+			assert_int_equal(stripe_store_blob_write(pool.store, &blob, pool.now_ns),
+					 TERN_ERR_QUEUE_FULL);
+			assert_int_equal(pool_answer(&pool), TERN_OK);
+			assert_int_equal(SUM(&pool, bad), __builtin_popcount(bad));
+			assert_int_equal(SUM(&pool, repaired), __builtin_popcount(bad));
+			for (uint32_t k = 0; k < devices; k++) {
+				assert_memory_equal(before[k], pool.devices[k].image,
+						    pool.devices[k].bytes);
+				assert_int_equal(pool.devices[k].writes,
+						 writes[k] + (bad >> k & 1));
+				free(before[k]);
+			}
+			pool_free(&pool);
+			free(bytes);
+		}
+	}
+}
+
+/* ---- superblocks ---- */
+
+static enum tern_err
+super_check(struct pool *pool)
+{
+	enum tern_err err = TERN_ERR_BUSY;
+
+	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
+		pool_turn(pool);
+		err = stripe_store_super_check(pool->store, 77);
+	}
+	assert_int_equal(err, TERN_OK);
+	return pool_answer(pool);
+}
+
+static void
+check_copies(const struct pool *pool, uint32_t device)
+{
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
+		struct superblock copy;
+		assert_int_equal(
+		    superblock_decode(pool->devices[device].image + (size_t)i * SUPERBLOCK_BYTES,
+				      &copy),
+		    TERN_OK);
+		assert_int_equal(copy.device, device);
+	}
+}
+
+/* Every copy alone, and the whole newest pair as a lost update leaves it. */
+static void
+test_superblocks(void **state)
+{
+	(void)state;
+	for (uint32_t copy = 0; copy <= SUPERBLOCK_COPIES; copy++) {
+		struct pool pool;
+		pool_make(&pool, (struct stripe_geometry){ 2, 1 }, copy);
+		uint8_t *old = malloc(SUPERBLOCK_COPIES * PAGE_BYTES);
+		assert_non_null(old);
+		pool_up(&pool);
+		memcpy(old, pool.devices[1].image, SUPERBLOCK_COPIES * PAGE_BYTES);
+		struct superblock next = *stripe_store_superblock(pool.store);
+		next.tail_index = 5;
+		pool.is_update_done = false;
+		stripe_store_update(pool.store, &next, 1);
+		for (uint32_t turn = 0; turn < 5000 && !pool.is_update_done; turn++)
+			pool_turn(&pool);
+		assert_int_equal(super_check(&pool), TERN_OK);
+		assert_int_equal(SUM(&pool, bad), 0);
+		if (copy == SUPERBLOCK_COPIES)
+			memcpy(pool.devices[1].image, old, SUPERBLOCK_COPIES * PAGE_BYTES);
+		else
+			pool.devices[1].image[copy * PAGE_BYTES + 77] ^= 1;
+		assert_int_equal(super_check(&pool), TERN_OK);
+		const uint64_t bad = copy == SUPERBLOCK_COPIES ? 2 : 1;
+		assert_int_equal(stripe_store_device_stats(pool.store)[1].bad, bad);
+		assert_int_equal(stripe_store_device_stats(pool.store)[1].repaired, bad);
+		assert_int_equal(SUM(&pool, bad), bad);
+		for (uint32_t device = 0; device < 3; device++)
+			check_copies(&pool, device);
+		assert_int_equal(pool_newest(&pool, 1).sequence, pool_newest(&pool, 0).sequence);
+		assert_int_equal(super_check(&pool), TERN_OK);
+		assert_int_equal(SUM(&pool, bad), bad);
+		pool_crash(&pool);
+		pool_up(&pool);
+		free(old);
+		pool_free(&pool);
+	}
+}
+
+/* ---- rebuild ---- */
+
+/* A device that was lost and rebuilt holds, byte for byte, what the layout says, what was written
+ * before it was lost, while it was, and during the rebuild. Then every choice of m others may be
+ * lost, and all is there. */
+static void
+test_rebuilt_is_equal(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]);
+		for (uint32_t lost = 0; lost < STRIPE_BIT(devices); lost++) {
+			if ((uint32_t)__builtin_popcount(lost) != geometries[i].m)
+				continue;
+			struct pool pool;
+			pool_make(&pool, geometries[i], lost);
+			pool_up(&pool);
+			write_some(&pool, 10);
+			for (uint32_t k = 0; k < devices; k++)
+				pool.devices[k].is_failing = (lost >> k & 1) != 0;
+			write_some(&pool, 6);
+			for (uint32_t k = 0; k < devices; k++)
+				if ((lost >> k & 1) != 0)
+					assert_true(pool_replace(&pool, k));
+			pool_drain(&pool);
+			for (uint32_t k = 0; k < devices; k++)
+				pool_check_layout(&pool, k);
+			for (uint32_t other = 0; other < STRIPE_BIT(devices); other++) {
+				if ((uint32_t)__builtin_popcount(other) != geometries[i].m)
+					continue;
+				pool_crash(&pool);
+				uint8_t *kept[STRIPE_DEVICES_MAX];
+				for (uint32_t k = 0; k < devices; k++) {
+					kept[k] = malloc(pool.devices[k].bytes);
+					assert_non_null(kept[k]);
+					memcpy(kept[k], pool.devices[k].image,
+					       pool.devices[k].bytes);
+					pool.devices[k].is_absent = (other >> k & 1) != 0;
+				}
+				/* So few may be there that they must not go on by themselves. */
+				if (geometries[i].k > geometries[i].m) {
+					pool_up(&pool);
+					pool_read_all(&pool);
+					pool_crash(&pool);
+				}
+				for (uint32_t k = 0; k < devices; k++) {
+					pool.devices[k].is_absent = false;
+					memcpy(pool.devices[k].image, kept[k],
+					       pool.devices[k].bytes);
+					free(kept[k]);
+				}
+				pool_up(&pool);
+			}
+			pool_free(&pool);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_blob),
+		cmocka_unit_test(test_superblocks),
+		cmocka_unit_test(test_rebuilt_is_equal),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
