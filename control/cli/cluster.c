@@ -213,6 +213,23 @@ alarm_warnings(const json_t *nodes, json_t *warnings)
 	}
 }
 
+/* What the last scrub could not repair: a state that lasts until one finds nothing. */
+static void
+scrub_warnings(const json_t *nodes, json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const uint64_t lost = integer(json_object_get(entry, "pool"), "scrub_unrepairable");
+		if (lost != 0)
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf("the scrub of %s found %llu pages that it cannot repair; "
+					 "tern device scrub status",
+					 name ? name : "?", (unsigned long long)lost));
+	}
+}
+
 /* A state, not an event: it lasts until somebody acts. */
 static bool
 has_alarm(const json_t *entry, const char *alarm)
@@ -432,6 +449,7 @@ is_node_whole(const json_t *entry)
 	       !json_is_true(json_object_get(entry, "storage_failed")) &&
 	       !json_is_true(json_object_get(entry, "damaged")) &&
 	       !json_is_true(json_object_get(json_object_get(entry, "pool"), "degraded")) &&
+	       integer(json_object_get(entry, "pool"), "scrub_unrepairable") == 0 &&
 	       !has_alarm(entry, "witness_amnesia");
 }
 
@@ -459,6 +477,7 @@ cluster_judge(json_t *status)
 		health = ADMIN_EXIT_OK;
 	alarm_warnings(nodes, warnings);
 	pool_warnings(nodes, warnings);
+	scrub_warnings(nodes, warnings);
 	learner_warnings(nodes, warnings);
 	if (is_alone)
 		(void)json_array_append_new(

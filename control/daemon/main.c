@@ -318,6 +318,22 @@ tell_checkpoints(const struct ternd *node, const struct node_status *status, uin
 		      (unsigned long long)status->term, (unsigned long long)status->last_index);
 }
 
+/* What a scrub found and could not repair: somebody has to act. */
+static void
+tell_scrub(const struct ternd *node, const struct node_status *status, uint64_t *told)
+{
+	const uint64_t lost = status->pool.scrub_unrepairable;
+
+	if (lost > *told)
+		platform_diag(PLATFORM_ERROR,
+			      "alarm node=%s alarm=scrub_unrepairable pages=%llu term=%llu "
+			      "log_index=%llu",
+			      node->config.name, (unsigned long long)lost,
+			      (unsigned long long)status->term,
+			      (unsigned long long)status->last_index);
+	*told = lost;
+}
+
 /* The main thread's work until a signal, or until the lcore gives up. False: this node must not
  * stay in its cluster. */
 static bool
@@ -328,6 +344,7 @@ supervise(struct ternd *node, int signals)
 	uint8_t role = 0, mode = 0;
 	uint32_t told_log_use = 0;
 	struct told_damage told_damage = { 0 };
+	uint64_t told_unrepairable = 0;
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {
@@ -345,6 +362,7 @@ supervise(struct ternd *node, int signals)
 		tell_log_use(node, &status, &told_log_use);
 		tell_checkpoints(node, &status, &told_checkpoints);
 		tell_damage(node, &status, &told_damage);
+		tell_scrub(node, &status, &told_unrepairable);
 		if (status.is_log_mixed)
 			return false;
 		if (status.role != role || status.mode != mode) {

@@ -53,6 +53,8 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_NAMED_ONLY = 1 << 8,    /* only voters that know themselves named answer */
 	CORE_MEMBER_BUG_REGISTER_LATE =
 	    1 << 9, /* the entering witness's register is not waited for */
+	CORE_MEMBER_BUG_SCRUB_SKIPS = 1 << 11,   /* runtime: a scrub passes over some groups */
+	CORE_MEMBER_BUG_REBUILD_SKIPS = 1 << 12, /* runtime: so does a rebuild */
 	CORE_MEMBER_BUG_EMPTY_VOTES = 1 << 10, /* the witness is asked without a vote of the pair */
 };
 

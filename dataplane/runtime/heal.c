@@ -45,6 +45,34 @@ heal_open(struct runtime *rt)
 	rt->heal.scrub_due_ns = rt->now_ns + rt->heal.scrub_interval_ns;
 }
 
+struct runtime_healing
+runtime_healing(const struct runtime *rt)
+{
+	const struct stripe_store_stats stats = stripe_store_stats(rt->store);
+
+	return (struct runtime_healing){
+		.is_under_way = rt->heal.rebuild.phase != HEAL_IDLE ||
+				rt->heal.scrub.phase != HEAL_IDLE || rt->heal.busy != NULL,
+		.scrubs = rt->heal.scrubs,
+		.rebuilt = rt->heal.rebuilt,
+		.out = stats.failed_devices | stats.suspect_devices | stats.rebuilding_devices,
+	};
+}
+
+bool
+runtime_group(const struct runtime *rt, uint64_t number, struct stripe_address *address,
+	      bool *is_whole)
+{
+	const struct healer *heal = &rt->heal;
+
+	if (number >= heal->head - heal->tail)
+		return false;
+	const struct heal_group *group = &heal->groups[(heal->tail + number) % heal->groups_max];
+	*address = (struct stripe_address){ group->first_cell, group->pages };
+	*is_whole = !group->is_torn && group->first_cell < stripe_store_oldest_in_flight(rt->store);
+	return true;
+}
+
 /* ---- rebuild ---- */
 
 static bool

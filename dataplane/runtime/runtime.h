@@ -138,6 +138,16 @@ const struct core_view *runtime_view(const struct runtime *runtime);
 /* For checkers: meta of a block of this node's log, which begins behind its base. */
 uint64_t runtime_base_index(const struct runtime *runtime);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
+struct runtime_healing {
+	bool is_under_way;        /* a scrub or a rebuild, paused or not */
+	uint64_t scrubs, rebuilt; /* that ended well, since the start */
+	uint32_t out;             /* devices that do not count, or are not whole */
+};
+struct runtime_healing runtime_healing(const struct runtime *runtime);
+/* A write group that lies in the area, in order, numbered from 0. is_whole: it is complete, and was
+ * not torn when the node started. False: there is no such. */
+bool runtime_group(const struct runtime *runtime, uint64_t number, struct stripe_address *address,
+		   bool *is_whole);
 
 /* A record on the divergent ring: a tail was cut, or may be one and gives way to a checkpoint. Its
  * blocks' bytes stay on the devices in the groups named here, which are never overwritten before a

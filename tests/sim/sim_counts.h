@@ -88,6 +88,10 @@
 	X(devices_gone, 0)                    \
 	X(devices_replaced, 0)                \
 	X(devices_rebuilt, 0)                 \
+	X(devices_checked, 0)                 \
+	X(scrubs, 0)                          \
+	X(scrub_rot, 0)                       \
+	X(scrub_repaired, 0)                  \
 	X(stale_refused, 0)                   \
 	X(disk_stuck, ON_ALL)                 \
 	X(disk_errors, ON_ALL)                \

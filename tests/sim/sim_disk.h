@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base/prng.h"
 #include "hw/seam/disk_ops.h"
 
 struct sim_node;
@@ -44,6 +45,12 @@ struct sim_disk {
 	uint32_t target;  /* of them: the one that is struck now */
 	uint32_t gone;    /* mask: for good */
 	uint64_t rebuilt; /* devices, since the start */
+	/* Harm that came to weak devices of a running node, and that no scrub has yet made good:
+	 * how often, since the last. And what of the node's counters was looked at. */
+	uint32_t live_rot;
+	uint64_t rebuilt_checked, scrubs_checked, repaired_seen;
+	struct prng scrub_prng;
+	bool has_scrub_prng;
 	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
 	uint32_t done[SIM_DISK_REQUESTS], done_count, queued;
 	uint64_t slow_factor, stuck_until_ns;

@@ -10,6 +10,7 @@
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_scrub.h"
 #include "tests/sim/sim_hazard.h"
 #include "tests/support/mirror.h"
 
@@ -219,6 +220,7 @@ config_of(struct sim_node *node)
 		.disk = { &sim_disk_ops, &node->disk },
 		.geometry = swarm->geometry,
 		.device_hang_ns = swarm->device_hang_ns,
+		.scrub_interval_ns = swarm->scrub_interval_ns,
 		.clock = { &sim_clock_ops, node },
 		.ring = node->ring,
 		.ring_bytes = swarm->ring_bytes,
@@ -440,7 +442,8 @@ count_laps(struct sim_node *node)
 	if (status->log_laps > node->laps)
 		node->sim->counts.of[SIM_COUNT_log_laps] += status->log_laps - node->laps;
 	node->laps = status->log_laps;
-	if (status->pool.rebuilt != 0 &&
+	sim_scrub_turn(node);
+	if (status->pool.rebuilt != 0 && node->disk.live_rot == 0 &&
 	    (status->pool.failed | status->pool.suspect | status->pool.rebuilding) == 0)
 		sim_disk_healed(&node->disk, status->pool.rebuilt);
 }

@@ -188,6 +188,9 @@ draw_devices(struct sim *sim)
 	swarm->geometry = geometries[prng_below(&sim->prng, count)];
 	if (swarm->geometry.m != 0 && sim_chance(sim, 700000))
 		swarm->device_hang_ns = swarm->timer_ns * prng_between(&sim->prng, 1, 8) / 2;
+	/* Not drawn, so that seeds stay what they were. */
+	if (sim->seed % 3 != 0)
+		swarm->scrub_interval_ns = swarm->timer_ns * (2 + sim->seed % 11);
 	/* About as many blocks as on one device. */
 	swarm->log_pages = swarm->log_pages * (1 + swarm->geometry.m) / swarm->geometry.k;
 }
