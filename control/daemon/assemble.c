@@ -15,6 +15,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/superblock_update.h"
+#include "hw/device_facts/device_facts.h"
 #include "hw/nvme_uring/faulty.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
@@ -143,6 +144,28 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 	return nic_open(&nic, &node->nic, why, why_bytes);
 }
 
+/* A device with a volatile cache that the kernel was told not to flush: RWF_DSYNC would be dropped
+ * above it, and every promise with it. */
+static enum tern_err
+check_durability(const struct node_config *config, char *why, size_t why_bytes)
+{
+	char reason[DEVICE_WHY_MAX];
+	struct device_facts facts;
+
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		const char *path = config->devices[i].path;
+		if (config->disk.durability != DISK_DURABILITY_AUTO ||
+		    device_facts_read("", path, &facts) != TERN_OK)
+			continue; /* what is not there, nvme_open tells */
+		device_facts_ask_controller(path, &facts);
+		if (device_durability(&facts, reason, sizeof(reason)) != DEVICE_DURABLE_UNSAFE)
+			continue;
+		snprintf(why, why_bytes, "%.256s: %s", path, reason);
+		return TERN_ERR_CONFIG;
+	}
+	return TERN_OK;
+}
+
 static enum tern_err
 open_disk(struct ternd *node, char *why, size_t why_bytes)
 {
@@ -158,6 +181,8 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.buffer_count = 1,
 	};
 
+	if (check_durability(config, why, why_bytes) != TERN_OK)
+		return TERN_ERR_CONFIG;
 	for (uint32_t i = 0; i < config->device_count; i++)
 		nvme.paths[i] = config->devices[i].path;
 	switch (config->disk.durability) {

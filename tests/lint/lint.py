@@ -25,7 +25,7 @@ WIRE = BASE | {'dataplane/wire'}
 PURE = {'dataplane/core', 'dataplane/cmdlog', 'dataplane/transport', 'dataplane/state',
         'dataplane/stripe'}
 ADAPTERS = {'hw/nic_dpdk', 'hw/nvme_uring', 'hw/ram_disk', 'hw/net_kernel', 'hw/file_store',
-            'hw/platform'}
+            'hw/platform', 'hw/device_facts'}
 RUNTIME = WIRE | PURE | {'dataplane/runtime', 'hw/seam'}
 CONTROL = RUNTIME | ADAPTERS | {
     'control/config', 'control/admin', 'control/gateway', 'control/cli', 'control/daemon',
@@ -41,6 +41,7 @@ ALLOWED = {
     'hw/seam': WIRE,
     'hw/platform': WIRE | {'hw/seam'},
     'hw/nic_dpdk': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/device_facts': BASE,
     'hw/nvme_uring': WIRE | {'hw/seam', 'hw/platform'},
     'hw/ram_disk': WIRE | {'hw/seam', 'hw/platform'},
     'hw/net_kernel': WIRE | {'hw/seam', 'hw/platform'},
@@ -59,7 +60,8 @@ ALLOWED = {
 ONLY = [(re.compile(r'^rte_'), 'hw/nic_dpdk'), (re.compile(r'^liburing'), 'hw/nvme_uring'),
         (re.compile(r'^urcu'), 'dataplane/state'), (re.compile(r'^isa-l/crc'), 'dataplane/base'),
         (re.compile(r'^isa-l/erasure'), 'dataplane/stripe control/bench'),
-        (re.compile(r'^xxhash'), 'dataplane/base'), (re.compile(r'^zstd'), 'control/backup'), (re.compile(r'^libconfig'), 'control/config')]
+        (re.compile(r'^xxhash'), 'dataplane/base'), (re.compile(r'^zstd'), 'control/backup'), (re.compile(r'^libconfig'), 'control/config'),
+        (re.compile(r'^blkid'), 'hw/device_facts')]
 PURE_SYSTEM = {'assert.h', 'endian.h', 'stdalign.h', 'stdatomic.h', 'stdbool.h', 'stddef.h',
                'stdint.h', 'string.h', 'limits.h', 'inttypes.h', 'xxhash.h', 'isa-l/crc.h',
                'isa-l/erasure_code.h',
