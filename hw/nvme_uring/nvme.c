@@ -250,6 +250,13 @@ nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why)
 	return nvme->devices[device].bytes;
 }
 
+void
+nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *counts)
+{
+	INVARIANT(device < nvme->config.device_count);
+	io_read(&nvme->io[device], counts);
+}
+
 /* The registered buffer that holds the request's bytes; -1: none does. */
 static int
 buffer_find(const struct nvme *nvme, const struct disk_request *request)
@@ -337,6 +344,7 @@ port_queue(void *disk, const struct disk_request *request)
 	nvme->free_head = slot->next;
 	*slot = (struct nvme_slot){
 		.user = request->user,
+		.begin_ns = platform_monotonic_ns(),
 		.device = request->device,
 		.length = request->length,
 		.next = NVME_SLOT_NONE,
@@ -348,6 +356,7 @@ port_queue(void *disk, const struct disk_request *request)
 		nvme->dead_head = index;
 	}
 	nvme->stats.in_flight++;
+	io_begin(&nvme->io[request->device]);
 	nvme->stats.in_flight_high = max_u64(nvme->stats.in_flight_high, nvme->stats.in_flight);
 	return TERN_OK;
 }
@@ -363,9 +372,9 @@ port_submit(void *disk)
 		(void)io_uring_submit(&nvme->ring);
 }
 
-/* Ends a request; @result: bytes moved, or a negative errno. */
+/* Ends a request; @result: bytes moved, or a negative errno. @now_ns: 0 is filled by the first. */
 static struct disk_completion
-slot_finish(struct nvme *nvme, uint32_t index, int32_t result)
+slot_finish(struct nvme *nvme, uint32_t index, int32_t result, uint64_t *now_ns)
 {
 	struct nvme_slot *slot = &nvme->slots[index];
 	const bool is_ok = result >= 0 && (uint32_t)result == slot->length;
@@ -379,6 +388,9 @@ slot_finish(struct nvme *nvme, uint32_t index, int32_t result)
 
 	INVARIANT(nvme->stats.in_flight != 0);
 	nvme->stats.in_flight--;
+	if (*now_ns == 0)
+		*now_ns = platform_monotonic_ns();
+	io_end(&nvme->io[slot->device], slot->kind, slot->length, *now_ns - slot->begin_ns, is_ok);
 	if (!is_ok) {
 		nvme->stats.errors++;
 		if (slot->kind == DISK_WRITE)
@@ -402,11 +414,12 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 	struct nvme *nvme = disk;
 	struct io_uring_cqe *cqes[CQE_BATCH];
 	uint32_t count = 0;
+	uint64_t now_ns = 0;
 
 	while (count < max && nvme->dead_head != NVME_SLOT_NONE) {
 		const uint32_t index = nvme->dead_head;
 		nvme->dead_head = nvme->slots[index].next;
-		completions[count++] = slot_finish(nvme, index, -EIO);
+		completions[count++] = slot_finish(nvme, index, -EIO, &now_ns);
 	}
 	if (nvme->stats.in_flight == 0) {
 		/* Nothing can signal it now; draining it here keeps the call off every reply's
@@ -428,8 +441,9 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 		const uint32_t want = min_u32(max - count, CQE_BATCH);
 		const uint32_t got = io_uring_peek_batch_cqe(&nvme->ring, cqes, want);
 		for (uint32_t i = 0; i < got; i++)
-			completions[count++] = slot_finish(
-			    nvme, (uint32_t)io_uring_cqe_get_data64(cqes[i]), cqes[i]->res);
+			completions[count++] =
+			    slot_finish(nvme, (uint32_t)io_uring_cqe_get_data64(cqes[i]),
+					cqes[i]->res, &now_ns);
 		io_uring_cq_advance(&nvme->ring, got);
 		if (got < want)
 			break;

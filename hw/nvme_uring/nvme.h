@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "hw/nvme_uring/io_count.h"
 #include "hw/seam/disk_ops.h"
 
 #define NVME_DEVICES_MAX       20u
@@ -73,6 +74,8 @@ struct disk_port nvme_port(struct nvme *nvme);
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
 /* Bytes of a device; 0: it is absent, and @why says why (lent until close). */
 uint64_t nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why);
+/* What the device was asked since the port was attached. Any thread. */
+void nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *counts);
 /* Whether the kernel would be told to force this write through the device's cache, or need not be:
  * found by preparing the request as the port does. For lossy.h. @disk: of nvme_port. */
 bool nvme_write_is_forced(const void *disk, const struct disk_request *write);

@@ -5,6 +5,7 @@
 
 #include <liburing.h>
 
+#include "hw/nvme_uring/io_count.h"
 #include "hw/nvme_uring/nvme.h"
 
 #define NVME_SLOT_NONE UINT32_MAX
@@ -25,6 +26,7 @@ struct nvme_device {
 /* A request in flight. */
 struct nvme_slot {
 	uint64_t user;
+	uint64_t begin_ns;
 	uint32_t device, length, next;
 	enum disk_request_kind kind;
 	bool is_durable;
@@ -41,6 +43,7 @@ struct nvme {
 	uint32_t free_head; /* slots that are free */
 	uint32_t dead_head; /* slots whose device had failed before they were taken */
 	struct disk_stats stats;
+	struct io_cell io[NVME_DEVICES_MAX];
 	struct disk_facts facts; /* once it is attached */
 	struct nvme_slot slots[];
 };

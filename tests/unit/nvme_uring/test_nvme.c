@@ -218,6 +218,13 @@ test_a_failed_write_is_final(void **state)
 	port.ops->stats(port.disk, &stats);
 	assert_int_equal(stats.errors, 4);
 	assert_int_equal(stats.writes, 1);
+	struct io_counts io;
+	nvme_device_io(nvme, 0, &io);
+	assert_int_equal(io.writes.count, 1);
+	assert_int_equal(io.writes.errors + io.reads.errors, 4);
+	assert_int_equal(io.reads.count, 1);
+	assert_int_equal(io.in_flight, 0);
+	assert_true(io.writes.ns != 0);
 	nvme_close(nvme);
 	platform_arena_unmap(page, 4096);
 }
