@@ -160,6 +160,7 @@ device_json(const struct node_config *config, const struct status_pool *pool, ui
 	put(object, "position", device);
 	put_text(object, "path", config->devices[device].path);
 	put_text(object, "state", device_state(pool, device));
+	put_flag(object, "recorded", (pool->failed >> device & 1) != 0);
 	put(object, "bytes", config->devices[device].bytes);
 	put(object, "pages_verified", seen->verified);
 	put(object, "pages_bad", seen->bad);

@@ -116,6 +116,13 @@ bool ternd_submit_and_wait(struct ternd *node, const struct submit_request *requ
 json_t *ternd_verb_scrub(void *context, const json_t *request);
 json_t *ternd_verb_rebuild_rate(void *context, const json_t *request);
 
+/* ---- verbs_device.c ---- */
+
+json_t *ternd_verb_device_io(void *context, const json_t *request);
+json_t *ternd_verb_device_fail(void *context, const json_t *request);
+/* Adds to the devices of @status what each was asked since the start. */
+void ternd_device_io_add(const struct ternd *node, json_t *status);
+
 /* ---- divergent.c ---- */
 
 /* Main thread: writes the oldest record of a cut tail to a file. False: there is none, or it could

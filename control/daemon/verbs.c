@@ -49,6 +49,7 @@ verb_status(void *context, const json_t *request)
 	(void)request;
 	status_read(node->status, &status);
 	json_t *object = admin_status_json(&node->config, &status);
+	ternd_device_io_add(node, object);
 	if (node->endpoint != NULL)
 		(void)json_object_set_new(object, "client_port", client_port_json(node->endpoint));
 	return object;
@@ -352,10 +353,16 @@ verb_state_flip(void *context, const json_t *request)
 #endif
 
 const struct admin_verb ternd_verbs[] = {
-	{ "status", verb_status },           { "switchover", verb_switchover },
-	{ "log-verify", verb_log_verify },   { "load-start", verb_load_start },
-	{ "load-result", verb_load_result }, { "change", verb_change },
-	{ "scrub", ternd_verb_scrub },       { "rebuild-rate", ternd_verb_rebuild_rate },
+	{ "status", verb_status },
+	{ "switchover", verb_switchover },
+	{ "log-verify", verb_log_verify },
+	{ "load-start", verb_load_start },
+	{ "load-result", verb_load_result },
+	{ "change", verb_change },
+	{ "scrub", ternd_verb_scrub },
+	{ "rebuild-rate", ternd_verb_rebuild_rate },
+	{ "device-io", ternd_verb_device_io },
+	{ "device-fail", ternd_verb_device_fail },
 #ifdef TERN_TEST_STATE_FLIP
 	{ "state-flip", verb_state_flip },
 #endif

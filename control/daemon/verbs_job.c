@@ -22,6 +22,7 @@ job_refused(const struct submit_completion *completion)
 		return admin_refuse(ADMIN_EXIT_REFUSED,
 				    "not while the storage of this node is as it is; see `tern "
 				    "device list`");
+	case SUBMIT_JOB_NOT_BORNE: /* only to who takes devices out: verbs_device.c */
 	case SUBMIT_JOB_RANGE:
 		return admin_refuse(ADMIN_EXIT_USAGE, "a rate is at least 1KiB a second");
 	}

@@ -74,6 +74,17 @@ job_end(struct runtime *rt, struct status_job *job, enum status_job_state state)
 		job->total_pages = job->done_pages;
 }
 
+/* An operator takes a device out; 0: it is. */
+static enum submit_job_refusal
+device_fail(struct runtime *rt, uint32_t device)
+{
+	const enum tern_err err = stripe_store_fail(rt->store, device);
+
+	if (err == TERN_ERR_BUSY)
+		return SUBMIT_JOB_NOT_BORNE;
+	return err != TERN_OK ? SUBMIT_JOB_RANGE : 0;
+}
+
 struct submit_completion
 job_take(struct runtime *rt, const struct submit_request *request)
 {
@@ -92,6 +103,9 @@ job_take(struct runtime *rt, const struct submit_request *request)
 			refusal = SUBMIT_JOB_RANGE;
 		else
 			heal_set_rate(&rt->heal.scrub, (uint64_t)request->value * KIB);
+		break;
+	case SUBMIT_JOB_DEVICE_FAIL:
+		refusal = device_fail(rt, request->value);
 		break;
 	case SUBMIT_JOB_SCRUB_START:
 	case SUBMIT_JOB_SCRUB_PAUSE:

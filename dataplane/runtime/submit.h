@@ -52,6 +52,7 @@ enum submit_job {
 	SUBMIT_JOB_SCRUB_CANCEL,
 	SUBMIT_JOB_SCRUB_RATE,   /* value: KiB a second */
 	SUBMIT_JOB_REBUILD_RATE, /* the same */
+	SUBMIT_JOB_DEVICE_FAIL,  /* value: a position. No job: the device is taken out */
 };
 
 enum submit_change {
@@ -106,7 +107,8 @@ enum submit_job_refusal {
 	SUBMIT_JOB_RUNNING = 1, /* one is under way already */
 	SUBMIT_JOB_NONE,        /* none is under way */
 	SUBMIT_JOB_NOT_NOW,     /* the log is damaged, or storage failed */
-	SUBMIT_JOB_RANGE,       /* no such rate */
+	SUBMIT_JOB_RANGE,       /* no such rate, no such device */
+	SUBMIT_JOB_NOT_BORNE,   /* the node would not bear the loss of the device */
 };
 
 struct submit_completion {

@@ -254,6 +254,23 @@ stripe_device_fail(struct stripe_store *store, uint32_t device)
 	device_detach(store, device);
 }
 
+enum tern_err
+stripe_store_fail(struct stripe_store *store, uint32_t device)
+{
+	INVARIANT(store->phase == START_DONE);
+	if (device >= store->devices)
+		return TERN_ERR_NOT_FOUND;
+	const bool is_rebuilding = (store->rebuilding & STRIPE_BIT(device)) != 0;
+	if ((store->failed & STRIPE_BIT(device)) != 0 && !is_rebuilding)
+		return TERN_ERR_NOT_FOUND;
+	if (!is_rebuilding &&
+	    (store->is_stopped || (uint32_t)__builtin_popcount(store->failed) >= store->geometry.m))
+		return TERN_ERR_BUSY;
+	stripe_device_fail(store, device);
+	INVARIANT(!store->is_stopped);
+	return TERN_OK;
+}
+
 /* A read that failed is done again page by page: what cannot be read is made zero, which no good
  * page is, so a bad page costs that page and not all its neighbours. True: it goes on. */
 static bool

@@ -233,6 +233,11 @@ stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blo
  * all were tried. */
 bool stripe_blob_distrust_next(struct stripe_geometry geometry, uint32_t *distrust);
 
+/* Takes a device out on purpose, as if it had failed: it is recorded as failed, and not asked
+ * again. NOT_FOUND: there is no such device, or it is out already. BUSY: the node would not bear
+ * it. */
+TERN_CHECKED enum tern_err stripe_store_fail(struct stripe_store *store, uint32_t device);
+
 /* ---- completions ---- */
 
 enum stripe_done {

@@ -226,6 +226,46 @@ test_every_loss_is_borne(void **state)
 	}
 }
 
+/* An operator takes devices out, between and beside writes, up to what the node bears. */
+static void
+test_devices_are_taken_out(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed < 40; seed++) {
+		struct pool pool;
+		pool_make(&pool, (struct stripe_geometry){ 4, 2 }, seed);
+		pool_up(&pool);
+		for (uint32_t i = 0; i < seed % 5; i++)
+			(void)pool_write(&pool, 1 + i % 9);
+		for (uint32_t i = 0; i < seed % 7; i++)
+			pool_turn(&pool); /* with requests of it under way, or without */
+		const uint32_t first = (uint32_t)(seed % 6), second = (first + 2) % 6;
+		assert_int_equal(stripe_store_fail(pool.store, 6), TERN_ERR_NOT_FOUND);
+		assert_int_equal(stripe_store_fail(pool.store, first), TERN_OK);
+		assert_int_equal(stripe_store_fail(pool.store, first), TERN_ERR_NOT_FOUND);
+		for (uint32_t i = 0; i < 6; i++)
+			if (pool_write(&pool, 1 + i) == TERN_ERR_QUEUE_FULL)
+				pool_turn(&pool);
+		assert_int_equal(stripe_store_fail(pool.store, second), TERN_OK);
+		assert_int_equal(stripe_store_stats(pool.store).losses_left, 0);
+		/* One more and it could not read what it acknowledged. */
+		assert_int_equal(stripe_store_fail(pool.store, (first + 1) % 6), TERN_ERR_BUSY);
+		assert_false(stripe_store_stats(pool.store).is_stopped);
+		pool_drain(&pool);
+		pool_check_recorded(&pool, STRIPE_BIT(first) | STRIPE_BIT(second));
+		pool_read_all(&pool);
+		pool_crash(&pool);
+		pool_up(&pool);
+		pool_read_all(&pool);
+		assert_true(pool_replace(&pool, first));
+		assert_int_equal(stripe_store_stats(pool.store).losses_left, 1);
+		assert_int_equal(stripe_store_fail(pool.store, (first + 1) % 6), TERN_OK);
+		pool_drain(&pool);
+		pool_read_all(&pool);
+		pool_free(&pool);
+	}
+}
+
 /* Fails at the n-th write, n = 1...: nobody hears of a group before the others know. */
 static void
 test_a_device_fails_at_every_write(void **state)
@@ -815,6 +855,7 @@ main(void)
 		cmocka_unit_test(test_a_run_of_groups),
 		cmocka_unit_test(test_a_group_inside_a_torn_one),
 		cmocka_unit_test(test_every_loss_is_borne),
+		cmocka_unit_test(test_devices_are_taken_out),
 		cmocka_unit_test(test_a_device_fails_at_every_write),
 		cmocka_unit_test(test_a_device_fails_in_an_update),
 		cmocka_unit_test(test_a_device_hangs),
