@@ -54,6 +54,9 @@ enum cli_option_id {
 	CLI_EC,
 	CLI_FROM,
 	CLI_LEARNER,
+	CLI_WIPE,
+	CLI_INTERVAL,
+	CLI_COUNT,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -164,6 +167,8 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
  * would be unsafe; @text says why. */
 enum admin_exit
 node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+/* What is in its way whatever the devices hold: a witness, or the only copy of the data. */
+enum admin_exit node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it for a restore to fill: nothing that is there is touched (CONFIG, exit 8), and no
  * cluster takes it for a member's before it is filled. */
 enum admin_exit node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
@@ -173,11 +178,14 @@ enum admin_exit node_birth_empty(const struct node_config *config, uint64_t clus
  * cluster, or a process has it; @text says which, and it is untouched. */
 enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
 				 size_t text_bytes);
-/* A random cluster_id, never 0; false: the kernel gave no randomness. */
 /* A blank device in place of one that is recorded as failed, while the node is stopped. REFUSED: it
  * is not, or the node runs. */
 enum admin_exit
 node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes);
+/* What is in its way whatever the device itself holds. */
+enum admin_exit node_device_refuse(const struct node_config *config, uint32_t number, char *text,
+				   size_t text_bytes);
+/* A random cluster_id, never 0; false: the kernel gave no randomness. */
 bool node_birth_cluster_id(uint64_t *cluster_id);
 
 /* ---- verbs ---- */
@@ -202,6 +210,13 @@ enum admin_exit verb_dev_stop(struct cli *cli);
 enum admin_exit verb_dev_cont(struct cli *cli);
 enum admin_exit verb_dev_start(struct cli *cli);
 enum admin_exit verb_dev_fault(struct cli *cli);
+enum admin_exit verb_device_scan(struct cli *cli);
+enum admin_exit verb_device_fail(struct cli *cli);
+enum admin_exit verb_device_iostat(struct cli *cli);
+enum admin_exit verb_job_list(struct cli *cli);
+enum admin_exit verb_job_show(struct cli *cli);
+enum admin_exit verb_job_wait(struct cli *cli);
+enum admin_exit verb_job_cancel(struct cli *cli);
 enum admin_exit verb_device_list(struct cli *cli);
 enum admin_exit verb_device_show(struct cli *cli);
 enum admin_exit verb_device_can_remove(struct cli *cli);

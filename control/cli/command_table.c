@@ -65,6 +65,13 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 		       NULL },
 	[CLI_LEARNER] = { "learner", 0, NULL, "an asynchronous replica: never counted, no vote",
 			  NULL },
+	[CLI_WIPE] = { "wipe", 0, "LIST",
+		       "devices whose content may go, by commas: serial numbers, or paths of files "
+		       "and loop devices, as `tern device scan` shows them",
+		       NULL },
+	[CLI_INTERVAL] = { "interval", 0, "TIME", "report again and again, so far apart", NULL },
+	[CLI_COUNT] = { "count", 0, "N", "so many reports (default: one, or until interrupted)",
+			NULL },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -76,6 +83,15 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  WHERE,
 	  verb_status },
+	{ "device scan",
+	  "show the storage devices of this machine, and what they carry",
+	  "Block devices, and with --config those of a node file. What carries a file system, a "
+	  "partition table, swap, a member of a RAID or volume group, or Tern's own storage is "
+	  "left alone by every verb unless --wipe names it; what is mounted or in use always is. "
+	  "Nothing is written. Exit code 5: the one DEVICE that was asked about cannot be had.",
+	  { { "DEVICE", true, "only this one: a device or a file" } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_OUTPUT),
+	  verb_device_scan },
 	{ "device list",
 	  "show the devices of every data node",
 	  "State, how many more each node may lose, and what to do next. Exit code 3: some are "
@@ -96,6 +112,21 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", false, "its name" }, { "DEVICE", false, "its position, from 0" } },
 	  WHERE,
 	  verb_device_can_remove },
+	{ "device fail",
+	  "take a device out of a running node on purpose",
+	  "Before it is pulled, or because it is suspect: it is recorded as failed on all others "
+	  "and not asked again. Exit code 5: the node would not bear it, or it is out already; 6: "
+	  "done, but not yet recorded when the time was over.",
+	  { { "NODE", false, "its name" }, { "DEVICE", false, "its position, from 0" } },
+	  WHERE,
+	  verb_device_fail },
+	{ "device iostat",
+	  "show what the devices of the data nodes do",
+	  "Requests, bytes, latency (mean and p99) and errors: since the nodes started, or with "
+	  "--interval in each interval, until interrupted or --count times.",
+	  { { "NODE", true, "only this one" } },
+	  WHERE | CLI_BIT(CLI_INTERVAL) | CLI_BIT(CLI_COUNT),
+	  verb_device_iostat },
 	{ "device replace",
 	  "make a blank device in place of one that failed",
 	  "While the node is stopped: a new file, or a block device that is blank. The node fills "
@@ -104,7 +135,7 @@ const struct cli_command cli_commands[] = {
 	  "failed, "
 	  "or the node runs.",
 	  { { "DEVICE", false, "its position, from 0" } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_OUTPUT),
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
 	  verb_device_replace },
 	{ "device scrub start",
 	  "verify all that the devices hold",
@@ -159,13 +190,43 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", true, "its name (default: all data nodes)" } },
 	  WHERE,
 	  verb_device_rebuild_status },
+	{ "job list",
+	  "list what the nodes do in the background",
+	  "Rebuilds and scrubs, running and ended. An id is `NODE-NUMBER`.",
+	  { { NULL, false, NULL } },
+	  WHERE,
+	  verb_job_list },
+	{ "job show",
+	  "show one job",
+	  "Exit code 3: it failed or was cancelled; 5: there is no such job.",
+	  { { "ID", false, "as `tern job list` shows it" } },
+	  WHERE,
+	  verb_job_show },
+	{ "job wait",
+	  "wait until a job has ended",
+	  "Shows its progress. Interrupting it does not end the job. Exit code 3: it failed or was "
+	  "cancelled; 5: there is no such job; 6: it was not over in --timeout.",
+	  { { "ID", false, "as `tern job list` shows it" } },
+	  WHERE,
+	  verb_job_wait },
+	{ "job cancel",
+	  "end a job before it is done",
+	  "Only a scrub: a rebuild gives the node back what it can lose. Exit code 5: refused, and "
+	  "why.",
+	  { { "ID", false, "as `tern job list` shows it" } },
+	  WHERE,
+	  verb_job_cancel },
 	{ "node init",
 	  "create a node's storage, once",
 	  "Writes the superblock of a data node or the register of a witness. Existing storage is "
 	  "refused with exit code 8 and left alone. Without --cluster-id a new id is made and "
-	  "printed: give that one to the other nodes.",
+	  "printed: give that one to the other nodes. A block device that carries anything, a "
+	  "mounted "
+	  "one, or one in use is refused with exit code 5; what --wipe names is emptied first, "
+	  "unless "
+	  "somebody uses it or it is this node's own storage.",
 	  { { NULL, false, NULL } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_OUTPUT),
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
 	  verb_node_init },
 	{ "node rejoin",
 	  "give new storage to a node whose storage is lost",
@@ -175,7 +236,7 @@ const struct cli_command cli_commands[] = {
 	  "takes all data from the master, and has no vote until it holds all of it. What it alone "
 	  "held is not coming back.",
 	  { { NULL, false, NULL } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_OUTPUT),
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
 	  verb_node_rejoin },
 	{ "config check",
 	  "check a node file and the profile it names",

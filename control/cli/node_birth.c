@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/cli/cli.h"
+#include "control/cli/device_look.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/stripe/layout.h"
 #include "dataplane/wire/checkpoint.h"
@@ -141,10 +142,10 @@ exists(const char *path, char *text, size_t text_bytes)
 	return ADMIN_EXIT_CONFIG;
 }
 
-/* A block device must be blank where the superblock goes; a file must not exist. */
+/* A block device must carry nothing; a file must not exist. Writes nothing. */
 static enum admin_exit
-prepare_device(const struct node_config *config, uint32_t number, bool *is_file, char *text,
-	       size_t text_bytes)
+check_device(const struct node_config *config, uint32_t number, bool *is_file, char *text,
+	     size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
 	struct superblock found;
@@ -154,19 +155,8 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 	int fd;
 
 	*is_file = stat(device->path, &facts) != 0;
-	if (*is_file) {
-		bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
-		const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
-		if (err == TERN_ERR_IO) {
-			const size_t used = strlen(text);
-			(void)snprintf(
-			    text + used, text_bytes - used,
-			    "; it takes %llu MiB: make room, or devices[].size (`tern dev up "
-			    "--log-size`) smaller, or choose another path",
-			    (unsigned long long)(bytes >> 20));
-		}
-		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
-	}
+	if (*is_file)
+		return ADMIN_EXIT_OK;
 	if (!S_ISBLK(facts.st_mode))
 		return exists(device->path, text, text_bytes);
 	if (config->is_log_volatile) {
@@ -176,23 +166,39 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 			       device->path);
 		return ADMIN_EXIT_CONFIG;
 	}
+	const enum admin_exit code = device_look_refuse(device->path, text, text_bytes);
+	if (code)
+		return code;
 	if (nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes))
 		return ADMIN_EXIT_CONFIG;
 	const enum tern_err err = superblock_read(fd, &found, &good_mask);
 	(void)close(fd);
-	if (err != TERN_ERR_BLANK) {
-		(void)exists(device->path, text, text_bytes);
-		if (err == TERN_ERR_FOREIGN)
-			(void)snprintf(
-			    text, text_bytes,
-			    "%s holds something that is not Tern's; wipe its first 64KiB "
-			    "yourself if it may go",
-			    device->path);
-		return ADMIN_EXIT_CONFIG;
+	return err == TERN_ERR_BLANK ? ADMIN_EXIT_OK : exists(device->path, text, text_bytes);
+}
+
+static enum admin_exit
+prepare_device(const struct node_config *config, uint32_t number, bool *is_file, char *text,
+	       size_t text_bytes)
+{
+	const struct node_config_device *device = &config->devices[number];
+	const enum admin_exit code = check_device(config, number, is_file, text, text_bytes);
+
+	if (code)
+		return code;
+	if (!*is_file)
+		return nvme_prepare_device(device->path, device->bytes, text, text_bytes)
+			   ? ADMIN_EXIT_CONFIG
+			   : ADMIN_EXIT_OK;
+	const uint64_t bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
+	const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
+	if (err == TERN_ERR_IO) {
+		const size_t used = strlen(text);
+		(void)snprintf(text + used, text_bytes - used,
+			       "; it takes %llu MiB: make room, or devices[].size (`tern dev up "
+			       "--log-size`) smaller, or choose another path",
+			       (unsigned long long)(bytes >> 20));
 	}
-	return nvme_prepare_device(device->path, device->bytes, text, text_bytes)
-		   ? ADMIN_EXIT_CONFIG
-		   : ADMIN_EXIT_OK;
+	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
 static enum admin_exit
@@ -227,7 +233,8 @@ device_birth(const struct node_config *config, uint32_t number, uint64_t cluster
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
-/* All or nothing: files that were made for a pool that did not come to be are removed. */
+/* All or nothing: every device is looked at before the first is written to, and files that were
+ * made for a pool that did not come to be are removed. */
 static enum admin_exit
 pool_birth(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
 	   char *text, size_t text_bytes)
@@ -236,6 +243,8 @@ pool_birth(const struct node_config *config, uint64_t cluster_id, enum superbloc
 	enum admin_exit code = ADMIN_EXIT_OK;
 	uint32_t made = 0;
 
+	for (uint32_t i = 0; i < config->device_count && !code; i++)
+		code = check_device(config, i, &is_file[i], text, text_bytes);
 	while (made < config->device_count && !code) {
 		code =
 		    device_birth(config, made, cluster_id, join, &is_file[made], text, text_bytes);
@@ -285,12 +294,10 @@ read_others(const struct node_config *config, uint32_t number, struct superblock
 }
 
 enum admin_exit
-node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
+node_device_refuse(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
 {
-	const struct node_config_device *device = &config->devices[number];
 	struct superblock newest = { 0 };
-	bool is_file;
-	enum admin_exit code = read_others(config, number, &newest, text, text_bytes);
+	const enum admin_exit code = read_others(config, number, &newest, text, text_bytes);
 
 	if (code)
 		return code;
@@ -301,6 +308,18 @@ node_device_birth(const struct node_config *config, uint32_t number, char *text,
 			       number);
 		return ADMIN_EXIT_REFUSED;
 	}
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
+{
+	const struct node_config_device *device = &config->devices[number];
+	bool is_file;
+	enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
+
+	if (code)
+		return code;
 	code = prepare_device(config, number, &is_file, text, text_bytes);
 	if (!code && is_file && checkpoint_bytes(config) != 0 &&
 	    nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
@@ -394,10 +413,8 @@ refuse_storage(const struct node_config *config, const char *path, char *text, s
 }
 
 enum admin_exit
-node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes)
 {
-	enum admin_exit code = ADMIN_EXIT_OK;
-
 	text[0] = 0;
 	if (config->kind == NODE_WITNESS)
 		return refuse(text, text_bytes,
@@ -408,6 +425,14 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, s
 		return refuse(text, text_bytes,
 			      "%s held the only copy of the data: there is nobody to take it from",
 			      config->devices[0].path);
+	return ADMIN_EXIT_OK;
+}
+
+enum admin_exit
+node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	enum admin_exit code = node_rejoin_refuse(config, text, text_bytes);
+
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
 	if (code)

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "control/cli/cli.h"
+#include "control/cli/device_look.h"
 #include "control/config/node_config.h"
+
+#define WORN_PCT 90u
 
 static const char *
 text_of(const json_t *object, const char *key)
@@ -49,28 +52,97 @@ print_head(FILE *out, const json_t *entry, const json_t *pool)
 		(void)fprintf(out, "ok, %" PRId64 " may fail\n", (int64_t)m);
 }
 
+/* What this machine says of the device at a path; a node of another machine is asked there. */
+static void
+facts_of(const json_t *device, struct device_facts *facts)
+{
+	const char *path = text_of(device, "path");
+
+	if (device_facts_read("", path, facts) == TERN_OK)
+		device_facts_ask_controller(path, facts);
+}
+
+static void
+count_cell(const json_t *object, const char *key, char out[CLI_CELL_MAX])
+{
+	(void)snprintf(out, CLI_CELL_MAX, "%" PRId64, (int64_t)number_of(object, key));
+}
+
+static void
+device_row(struct cli_table *table, const json_t *device)
+{
+	const json_t *io = json_object_get(device, "io");
+	char position[CLI_CELL_MAX], size[32], life[32] = "-", temperature[32] = "-";
+	char reads[CLI_CELL_MAX], writes[CLI_CELL_MAX];
+	struct device_facts facts;
+
+	facts_of(device, &facts);
+	count_cell(device, "position", position);
+	count_cell(io, "read_errors", reads);
+	count_cell(io, "write_errors", writes);
+	device_size_text((uint64_t)number_of(device, "bytes"), size);
+	if (facts.has_smart) {
+		(void)snprintf(life, sizeof(life), "%u %%", facts.smart.wear_pct);
+		(void)snprintf(temperature, sizeof(temperature), "%dC",
+			       (int)facts.smart.temperature_c);
+	}
+	const char *const cells[] = { position,
+				      text_of(device, "state"),
+				      size,
+				      facts.serial[0] != 0 ? facts.serial : "-",
+				      life,
+				      temperature,
+				      reads,
+				      writes,
+				      text_of(device, "path") };
+	cli_table_row(table, 9, cells);
+}
+
 static void
 print_devices(FILE *out, const json_t *pool, int only)
 {
-	static const char *const heads[] = { "DEVICE", "STATE", "SIZE", "PATH" };
+	static const char *const heads[] = { "DEVICE", "STATE", "SIZE",  "SERIAL", "WORN",
+					     "TEMP",   "R ERR", "W ERR", "PATH" };
 	const json_t *devices = json_object_get(pool, "devices");
 	struct cli_table table = { 0 };
 
-	cli_table_row(&table, 4, heads);
-	for (size_t i = 0; i < json_array_size(devices); i++) {
-		const json_t *device = json_array_get(devices, i);
-		char position[16], size[32];
-		if (only >= 0 && (size_t)only != i)
-			continue;
-		(void)snprintf(position, sizeof(position), "%" PRId64,
-			       (int64_t)number_of(device, "position"));
-		(void)snprintf(size, sizeof(size), "%" PRId64 "MiB",
-			       (int64_t)(number_of(device, "bytes") >> 20));
-		const char *const cells[] = { position, text_of(device, "state"), size,
-					      text_of(device, "path") };
-		cli_table_row(&table, 4, cells);
-	}
+	cli_table_row(&table, 9, heads);
+	for (size_t i = 0; i < json_array_size(devices); i++)
+		if (only < 0 || (size_t)only == i)
+			device_row(&table, json_array_get(devices, i));
 	cli_table_print(&table, out);
+}
+
+static const char *
+state_meaning(const char *state)
+{
+	return strcmp(state, "ok") == 0 ? "it takes part in everything"
+	       : strcmp(state, "rebuilding") == 0
+		   ? "it is given what it missed, and does not count before it has all of it"
+		   : "it is not asked any more; what it misses is made anew when it comes back at "
+		     "a "
+		     "start of the node, or is replaced";
+}
+
+/* A device that still serves and says that it will not for long. */
+static void
+print_advice(FILE *out, const json_t *entry, const json_t *pool)
+{
+	const json_t *devices = json_object_get(pool, "devices");
+
+	for (size_t i = 0; i < json_array_size(devices); i++) {
+		struct device_facts facts;
+		facts_of(json_array_get(devices, i), &facts);
+		if (!facts.has_smart ||
+		    (facts.smart.critical_warning == 0 && facts.smart.wear_pct < WORN_PCT))
+			continue;
+		(void)fprintf(
+		    out,
+		    "device %zu %s: replace it soon; `tern device can-remove %s %zu` "
+		    "tells whether the node bears it now\n",
+		    i, facts.smart.critical_warning != 0 ? "raises a critical warning" : "is worn",
+		    text_of(entry, "name"), i);
+	}
 }
 
 /* What was seen of trouble, and the next step. */
@@ -178,6 +250,7 @@ verb_device_list(struct cli *cli)
 		print_head(cli->out, entry, pool);
 		print_devices(cli->out, pool, -1);
 		print_foot(cli->out, entry, pool);
+		print_advice(cli->out, entry, pool);
 	}
 	if (cli->is_json)
 		cli_print_json(cli, pools_json(status));
@@ -227,14 +300,20 @@ verb_device_show(struct cli *cli)
 		const json_t *disk = json_object_get(entry, "disk");
 		json_t *device = json_array_get(json_object_get(pool, "devices"), (size_t)number);
 		const bool is_ok = strcmp(text_of(device, "state"), "ok") == 0;
+		struct device_facts facts;
+		facts_of(device, &facts);
 		if (cli->is_json) {
-			cli_print_json(cli, json_pack("{s:s,s:s,s:O,s:O}", "api", "device/v1",
-						      "node", text_of(entry, "name"), "device",
-						      device, "disk", disk));
+			cli_print_json(cli,
+				       json_pack("{s:s,s:s,s:O,s:O,s:o}", "api", "device/v1",
+						 "node", text_of(entry, "name"), "device", device,
+						 "disk", disk, "facts", device_facts_json(&facts)));
 		} else {
 			print_head(cli->out, entry, pool);
 			print_devices(cli->out, pool, number);
-			(void)fprintf(cli->out, "writes are durable by: %s\n",
+			(void)fprintf(cli->out, "  %s: %s\n", text_of(device, "state"),
+				      state_meaning(text_of(device, "state")));
+			device_facts_print(cli->out, &facts);
+			(void)fprintf(cli->out, "  the node      %s\n",
 				      text_of(entry, "disk_mode"));
 			print_foot(cli->out, entry, pool);
 		}
@@ -307,6 +386,14 @@ verb_device_replace(struct cli *cli)
 				"device \"%.32s\", allowed 0 to %u of a node with parity",
 				cli->arguments[0],
 				config->device_count == 0 ? 0 : config->device_count - 1);
+	if (!code && cli->values[CLI_WIPE]) {
+		code = node_device_refuse(config, (uint32_t)number, text, sizeof(text));
+		if (!code)
+			code = device_wipe(config, (uint32_t)number, 1, cli->values[CLI_WIPE],
+					   false, text, sizeof(text));
+		if (code)
+			(void)cli_fail(cli, code, "%s", text);
+	}
 	if (!code) {
 		code = node_device_birth(config, (uint32_t)number, text, sizeof(text));
 		if (code)

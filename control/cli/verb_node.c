@@ -5,6 +5,7 @@
 
 #include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
+#include "control/cli/device_look.h"
 
 #define ASK_MS 1000u
 
@@ -59,6 +60,16 @@ take_options(struct cli *cli, struct node_config **config, uint64_t *cluster_id)
 	return load(cli, cli->values[CLI_CONFIG], config);
 }
 
+/* What --wipe names of the node's devices. */
+static enum admin_exit
+wipe(const struct cli *cli, const struct node_config *config, char *text, size_t text_bytes)
+{
+	const char *list = cli->values[CLI_WIPE];
+
+	return list ? device_wipe(config, 0, config->device_count, list, true, text, text_bytes)
+		    : ADMIN_EXIT_OK;
+}
+
 enum admin_exit
 verb_node_rejoin(struct cli *cli)
 {
@@ -85,7 +96,11 @@ verb_node_rejoin(struct cli *cli)
 		free(config);
 		return code;
 	}
-	code = node_rejoin(config, cluster_id, text, sizeof(text));
+	code = node_rejoin_refuse(config, text, sizeof(text));
+	if (!code)
+		code = wipe(cli, config, text, sizeof(text));
+	if (!code)
+		code = node_rejoin(config, cluster_id, text, sizeof(text));
 	if (code)
 		(void)cli_fail(cli, code, "%s", text);
 	else if (cli->is_json)
@@ -115,7 +130,9 @@ verb_node_init(struct cli *cli)
 		free(config);
 		return code;
 	}
-	code = node_birth(config, cluster_id, text, sizeof(text));
+	code = wipe(cli, config, text, sizeof(text));
+	if (!code)
+		code = node_birth(config, cluster_id, text, sizeof(text));
 	admin_hex64(cluster_id, id);
 	if (code)
 		(void)cli_fail(cli, code, "%s", text);

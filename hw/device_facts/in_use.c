@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,6 +166,24 @@ is_behind_loop(const char *root, const char *path, char *who, size_t who_bytes)
 	return is_found;
 }
 
+/* O_EXCL on a block device is what mounts and other users have it by; the lock is what Tern's own
+ * processes have theirs by. */
+static bool
+is_held_alone(const char *path, int exclusive, char *who, size_t who_bytes)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | exclusive);
+	const bool is_busy = fd < 0 && errno == EBUSY;
+	const bool is_locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (is_busy)
+		(void)snprintf(who, who_bytes, "somebody has %s open for himself alone", path);
+	else if (is_locked)
+		(void)snprintf(who, who_bytes, "another process uses %s", path);
+	return is_busy || is_locked;
+}
+
 bool
 device_is_in_use(const char *root, const char *path, const struct device_facts *facts, char *who,
 		 size_t who_bytes)
@@ -173,19 +192,12 @@ device_is_in_use(const char *root, const char *path, const struct device_facts *
 
 	who[0] = 0;
 	if (facts->kind == DEVICE_FILE)
-		return is_behind_loop(root, path, who, who_bytes);
+		return is_behind_loop(root, path, who, who_bytes) ||
+		       is_held_alone(path, 0, who, who_bytes);
 	if (facts->kind != DEVICE_BLOCK)
 		return false;
 	parts_find(&user, facts);
 	if (is_mounted(&user) || is_swap(&user) || is_held(&user))
 		return true;
-	if (root[0] != 0)
-		return false;
-	const int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
-	const int error = errno;
-	if (fd >= 0)
-		(void)close(fd);
-	if (fd < 0 && error == EBUSY)
-		(void)snprintf(who, who_bytes, "somebody has %s open for himself alone", path);
-	return fd < 0 && error == EBUSY;
+	return root[0] == 0 && is_held_alone(path, O_EXCL, who, who_bytes);
 }

@@ -31,14 +31,18 @@ _tern() {
 	--log) COMPREPLY=($(compgen -W "file ram" -- "$cur")); return ;;
 	--ec) COMPREPLY=($(compgen -W "1+0 1+1 2+1 4+2 8+3" -- "$cur")); return ;;
 	--from) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--wipe) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--interval) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--count) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
 		path+=${path:+ }${COMP_WORDS[i]}
 	done
 	case $path in
-	"") words="status device node config cluster log backup dev bench version commands completion man" ;;
-	"device") words="list show can-remove replace" ;;
+	"") words="status device job node config cluster log backup dev bench version commands completion man" ;;
+	"device") words="scan list show can-remove fail iostat replace" ;;
+	"job") words="list show wait cancel" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
 	"cluster") words="switchover add remove promote demote" ;;
@@ -48,12 +52,19 @@ _tern() {
 	"dev") words="up down status kill stop cont start cut fault heal" ;;
 	"bench") words="run compare raw ec disk replicate" ;;
 	"status"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scan"*) words="--help --output --config" ;;
 	"device list"*) words="--help --output --dir --node-file --timeout" ;;
 	"device show"*) words="--help --output --dir --node-file --timeout" ;;
 	"device can-remove"*) words="--help --output --dir --node-file --timeout" ;;
-	"device replace"*) words="--help --output --config" ;;
-	"node init"*) words="--help --output --config --cluster-id" ;;
-	"node rejoin"*) words="--help --output --config --cluster-id" ;;
+	"device fail"*) words="--help --output --dir --node-file --timeout" ;;
+	"device iostat"*) words="--help --output --dir --node-file --timeout --interval --count" ;;
+	"device replace"*) words="--help --output --config --wipe" ;;
+	"job list"*) words="--help --output --dir --node-file --timeout" ;;
+	"job show"*) words="--help --output --dir --node-file --timeout" ;;
+	"job wait"*) words="--help --output --dir --node-file --timeout" ;;
+	"job cancel"*) words="--help --output --dir --node-file --timeout" ;;
+	"node init"*) words="--help --output --config --cluster-id --wipe" ;;
+	"node rejoin"*) words="--help --output --config --cluster-id --wipe" ;;
 	"config check"*) words="--help --output" ;;
 	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster add"*) words="--help --output --dir --node-file --timeout --learner" ;;
