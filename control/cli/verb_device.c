@@ -313,8 +313,10 @@ verb_device_show(struct cli *cli)
 			(void)fprintf(cli->out, "  %s: %s\n", text_of(device, "state"),
 				      state_meaning(text_of(device, "state")));
 			device_facts_print(cli->out, &facts);
-			(void)fprintf(cli->out, "  the node      %s\n",
-				      text_of(entry, "disk_mode"));
+			(void)fprintf(cli->out, "  the node     %s\n", text_of(entry, "disk_mode"));
+			const char *unpolled = text_of(disk, "polled_why_not");
+			if (unpolled[0] != 0 && unpolled[0] != '?')
+				(void)fprintf(cli->out, "  not polled   %s\n", unpolled);
 			print_foot(cli->out, entry, pool);
 		}
 		code = is_ok ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;

@@ -435,6 +435,19 @@ check_dev(struct config_reader *reader)
 	return TERN_OK;
 }
 
+/* Who sleeps has to be woken, and a polled device wakes nobody. */
+static enum tern_err
+check_iopoll(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	if (c->disk.iopoll != DISK_IOPOLL_ON || c->poll.mode == POLL_BUSY)
+		return TERN_OK;
+	return config_fail(reader, config_find(reader, "disk.iopoll"), "disk.iopoll",
+			   "\"on\" allowed only with poll.mode = \"busy\"; \"auto\" is used where "
+			   "it can be");
+}
+
 enum tern_err
 config_check(struct config_reader *reader)
 {
@@ -451,6 +464,8 @@ config_check(struct config_reader *reader)
 		err = check_volatile(reader);
 	if (!err)
 		err = check_dev(reader);
+	if (!err)
+		err = check_iopoll(reader);
 	/* Last, because the checks above find an entry's line by its place in the file. */
 	if (!err)
 		qsort(c->nodes, c->node_count, sizeof(c->nodes[0]), by_id);

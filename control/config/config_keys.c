@@ -25,6 +25,10 @@ static const struct config_choice durabilities[] = { { "auto", DISK_DURABILITY_A
 						     { "dsync", DISK_DURABILITY_DSYNC },
 						     { "none", DISK_DURABILITY_NONE },
 						     { NULL, 0 } };
+static const struct config_choice iopolls[] = { { "off", DISK_IOPOLL_OFF },
+						{ "auto", DISK_IOPOLL_AUTO },
+						{ "on", DISK_IOPOLL_ON },
+						{ NULL, 0 } };
 static const struct config_choice lossies[] = { { "none", DISK_LOSSY_NONE },
 						{ "unflushed", DISK_LOSSY_UNFLUSHED },
 						{ "lying", DISK_LOSSY_LYING },
@@ -69,6 +73,7 @@ const struct config_key config_keys[] = {
 	{ "memory.no_huge", CONFIG_FLAG, CONF(memory.no_huge), 0, 0, "true", NULL, true },
 	{ "disk.durability", CONFIG_CHOICE, CONF(disk.durability), 0, 0, "auto", durabilities,
 	  true },
+	{ "disk.iopoll", CONFIG_CHOICE, CONF(disk.iopoll), 0, 0, "off", iopolls, true },
 	{ "disk.queue_depth", CONFIG_COUNT, CONF(disk.queue_depth), 24, 1024, "32", NULL, true },
 	{ "disk.hang", CONFIG_TIME, CONF(disk.hang_ns), 10 * NS_PER_MS, 600 * NS_PER_S, "5s", NULL,
 	  true },

@@ -85,6 +85,12 @@ enum disk_durability {
 	DISK_DURABILITY_NONE,     /* dev: no flush at all, breaks every promise */
 };
 
+enum disk_iopoll {
+	DISK_IOPOLL_OFF = 1,
+	DISK_IOPOLL_AUTO, /* where it works */
+	DISK_IOPOLL_ON,   /* the same, and a warning where it does not */
+};
+
 enum disk_lossy {
 	DISK_LOSSY_NONE = 0,
 	DISK_LOSSY_UNFLUSHED, /* dev: writes that were not flushed are lost at SIGKILL */
@@ -133,6 +139,7 @@ struct node_config {
 	} memory;
 	struct {
 		enum disk_durability durability;
+		enum disk_iopoll iopoll; /* needs poll.mode = busy */
 		uint32_t queue_depth; /* requests in flight a device */
 		uint64_t hang_ns;     /* with parity: who takes longer for one has failed */
 		/* What a rebuild and a scrub may take of the devices, bytes a second. */

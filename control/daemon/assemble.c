@@ -177,6 +177,11 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.absent_max = config->parity,
 		.is_volatile_allowed = config->disk.allow_volatile,
 		.is_dev = config->is_dev,
+		.iopoll = config->disk.iopoll != DISK_IOPOLL_OFF && config->poll.mode == POLL_BUSY
+			      ? NVME_IOPOLL_TRY
+			      : NVME_IOPOLL_OFF,
+		/* Superblock copies are at the other end of their area. */
+		.probe_offset = (uint64_t)(SUPERBLOCK_AREA_PAGES - 1) * SUPERBLOCK_BYTES,
 		.buffers = { { node->ring, 2 * config->log.ring_bytes } },
 		.buffer_count = 1,
 	};

@@ -180,6 +180,9 @@ boot(struct ternd *node)
 
 	if (nvme_attach(node->nvme, node->lcore.why, sizeof(node->lcore.why)) != TERN_OK)
 		return false;
+	if (node->config.disk.iopoll == DISK_IOPOLL_ON && nvme_iopoll_why(node->nvme)[0] != 0)
+		platform_diag(PLATFORM_WARNING, "iopoll_off node=%s why=%s", node->config.name,
+			      nvme_iopoll_why(node->nvme));
 	while (verdict == RUNTIME_BOOT_MORE && !atomic_load(&node->lcore.is_stop_wanted)) {
 		verdict = runtime_boot_turn(node->runtime);
 		if (verdict == RUNTIME_BOOT_MORE)

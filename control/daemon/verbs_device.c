@@ -29,9 +29,23 @@ io_json(const struct io_counts *io)
 	return object;
 }
 
+/* Why completions are not polled; "" where they are, or nobody asked for it. */
+static const char *
+unpolled_why(const struct ternd *node)
+{
+	if (node->config.disk.iopoll == DISK_IOPOLL_OFF)
+		return "";
+	if (node->config.poll.mode != POLL_BUSY)
+		return "poll.mode is \"adaptive\": who sleeps has to be woken, and a polled device "
+		       "wakes nobody";
+	return atomic_load(&node->lcore.phase) == LCORE_RUNNING ? nvme_iopoll_why(node->nvme) : "";
+}
+
 void
 ternd_device_io_add(const struct ternd *node, json_t *status)
 {
+	(void)json_object_set_new(json_object_get(status, "disk"), "polled_why_not",
+				  json_string(unpolled_why(node)));
 	const json_t *devices = json_object_get(json_object_get(status, "pool"), "devices");
 	struct io_counts io;
 

@@ -14,9 +14,6 @@
 #include "hw/nvme_uring/nvme_internal.h"
 #include "hw/platform/platform.h"
 
-#define RING_TRIES   100u
-#define RING_WAIT_NS 50000000
-
 #define CQE_BATCH 64u
 
 static void
@@ -93,8 +90,8 @@ is_dsync(const struct nvme *nvme, const struct nvme_device *device)
 }
 
 /* Made when something of it changes, for the data thread formats no text. */
-static void
-facts_make(struct nvme *nvme)
+void
+nvme_facts_make(struct nvme *nvme)
 {
 	struct disk_facts *facts = &nvme->facts;
 	bool is_volatile = false;
@@ -105,6 +102,7 @@ facts_make(struct nvme *nvme)
 		.is_direct = true,
 		.is_dsync = true,
 		.is_registered = nvme->is_buffers_registered,
+		.is_polled = nvme->is_polled,
 	};
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
 		const struct nvme_device *device = &nvme->devices[i];
@@ -117,7 +115,10 @@ facts_make(struct nvme *nvme)
 		is_volatile = is_volatile || device->is_volatile;
 	}
 	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
-		 nvme->is_ring_plain ? "-plain" : "", facts->is_direct ? " O_DIRECT" : " buffered",
+		 nvme->is_polled       ? "-iopoll"
+		 : nvme->is_ring_plain ? "-plain"
+				       : "",
+		 facts->is_direct ? " O_DIRECT" : " buffered",
 		 facts->is_dsync                                   ? " RWF_DSYNC"
 		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
 								   : " write-through",
@@ -155,70 +156,8 @@ nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, s
 		nvme_close(nvme);
 		return err;
 	}
-	facts_make(nvme);
+	nvme_facts_make(nvme);
 	*out = nvme;
-	return TERN_OK;
-}
-
-/* 0 or a negative errno. An ordinary user's locked memory is counted over all processes, and the
- * kernel gives back that of a ring that was closed a moment ago only after a while: wait for it. */
-static int
-ring_make(struct nvme *nvme, uint32_t depth)
-{
-	const struct timespec pause = { .tv_nsec = RING_WAIT_NS };
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG,
-	};
-	int result = -ENOMEM;
-
-	for (uint32_t i = 0; i < RING_TRIES && result == -ENOMEM; i++) {
-		if (i != 0)
-			(void)nanosleep(&pause, NULL);
-		result = io_uring_queue_init_params(depth, &nvme->ring, &params);
-		if (result == -EINVAL && !nvme->is_ring_plain) { /* a kernel before 6.1 */
-			nvme->is_ring_plain = true;
-			params = (struct io_uring_params){ 0 };
-			result = io_uring_queue_init_params(depth, &nvme->ring, &params);
-		}
-	}
-	return result;
-}
-
-enum tern_err
-nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
-{
-	struct iovec buffers[NVME_BUFFERS_MAX];
-	int fds[NVME_DEVICES_MAX];
-	const uint32_t depth = nvme->config.queue_depth;
-
-	INVARIANT(!nvme->is_attached);
-	const int result = ring_make(nvme, depth);
-	if (result != 0) {
-		nvme_explain(err_text, err_bytes, "the kernel refuses it", "io_uring", -result);
-		return TERN_ERR_UNSUPPORTED;
-	}
-	nvme->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (nvme->event_fd < 0 || io_uring_register_eventfd(&nvme->ring, nvme->event_fd) != 0) {
-		nvme_explain(err_text, err_bytes, "no eventfd", "io_uring", errno);
-		io_uring_queue_exit(&nvme->ring);
-		if (nvme->event_fd >= 0)
-			close(nvme->event_fd);
-		return TERN_ERR_UNSUPPORTED;
-	}
-	for (uint32_t i = 0; i < nvme->config.device_count; i++)
-		fds[i] = nvme->devices[i].fd;
-	nvme->is_files_registered =
-	    io_uring_register_files(&nvme->ring, fds, nvme->config.device_count) == 0;
-	for (uint32_t i = 0; i < nvme->config.buffer_count; i++)
-		buffers[i] = (struct iovec){ .iov_base = nvme->config.buffers[i].base,
-					     .iov_len = nvme->config.buffers[i].bytes };
-	/* Refused beyond RLIMIT_MEMLOCK; requests then name their memory themselves. */
-	nvme->is_buffers_registered =
-	    nvme->config.buffer_count != 0 &&
-	    io_uring_register_buffers(&nvme->ring, buffers, nvme->config.buffer_count) == 0;
-	nvme->is_attached = true;
-	facts_make(nvme);
 	return TERN_OK;
 }
 
@@ -229,7 +168,8 @@ nvme_close(struct nvme *nvme)
 		return;
 	if (nvme->is_attached) {
 		io_uring_queue_exit(&nvme->ring);
-		close(nvme->event_fd);
+		if (nvme->event_fd >= 0)
+			close(nvme->event_fd);
 	}
 	devices_close(nvme);
 	platform_arena_unmap(nvme, nvme->arena_bytes);
@@ -271,8 +211,8 @@ buffer_find(const struct nvme *nvme, const struct disk_request *request)
 	return -1;
 }
 
-static void
-sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
+void
+nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
 {
 	const struct nvme_device *device = &nvme->devices[request->device];
 	const int fd = nvme->is_files_registered ? (int)request->device : device->fd;
@@ -309,7 +249,7 @@ nvme_write_is_forced(const void *disk, const struct disk_request *request)
 	struct io_uring_sqe sqe = { 0 };
 
 	INVARIANT(request->kind == DISK_WRITE && request->device < nvme->config.device_count);
-	sqe_fill(nvme, &sqe, request);
+	nvme_sqe_fill(nvme, &sqe, request);
 	return sqe_is_forced(&nvme->devices[request->device], &sqe);
 }
 
@@ -337,7 +277,7 @@ port_queue(void *disk, const struct disk_request *request)
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
 		if (sqe == NULL)
 			return TERN_ERR_QUEUE_FULL;
-		sqe_fill(nvme, sqe, request);
+		nvme_sqe_fill(nvme, sqe, request);
 		is_forced = is_write && sqe_is_forced(device, sqe);
 		io_uring_sqe_set_data64(sqe, index);
 	}
@@ -431,11 +371,13 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 		}
 		return count;
 	}
-	nvme->is_signalled = true;
+	nvme->is_signalled = !nvme->is_polled;
 	port_submit(nvme);
 	/* Completions are run by this thread, and only when the kernel says that some are waiting:
-	 * asking each time costs a system call (4 KiB writes took 70 us in place of 52). */
-	if (IO_URING_READ_ONCE(*nvme->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+	 * asking each time costs a system call (4 KiB writes took 70 us in place of 52). A polled
+	 * ring has to be asked: nobody else looks at the device. */
+	if (nvme->is_polled || (IO_URING_READ_ONCE(*nvme->ring.sq.kflags) &
+				(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
 		(void)io_uring_get_events(&nvme->ring);
 	while (count < max) {
 		const uint32_t want = min_u32(max - count, CQE_BATCH);

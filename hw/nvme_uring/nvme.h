@@ -43,6 +43,14 @@ enum nvme_durability {
 	NVME_DURABILITY_NONE,     /* never: breaks the seam's promise. Tests only, needs is_dev */
 };
 
+/* Completions found by polling the device (IORING_SETUP_IOPOLL): no interrupts, and no event to
+ * sleep on: wait_fd is -1. For owners that never sleep. All devices or none. */
+enum nvme_iopoll {
+	NVME_IOPOLL_OFF = 0,
+	NVME_IOPOLL_TRY,    /* if every device reads and writes a page that way */
+	NVME_IOPOLL_FORCED, /* without trying. Tests only */
+};
+
 struct nvme_config {
 	const char *paths[NVME_DEVICES_MAX];
 	uint32_t device_count;
@@ -51,6 +59,9 @@ struct nvme_config {
 	bool is_volatile_allowed; /* take RAM devices and files on RAM file systems */
 	bool is_dev;
 	enum nvme_durability durability;
+	enum nvme_iopoll iopoll;
+	/* TRY: a page of every device that nothing else uses; it is read, and written back. */
+	uint64_t probe_offset;
 	/* Memory that most requests lie in (the log ring). Registered with the kernel when
 	 * RLIMIT_MEMLOCK allows; otherwise used as it is, and the facts say so. A ring that is
 	 * mapped twice is given as one buffer of twice its bytes. */
@@ -70,6 +81,9 @@ nvme_open(const struct nvme_config *config, struct nvme **nvme, char *err_text, 
  * refuses. */
 TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes);
 struct disk_port nvme_port(struct nvme *nvme);
+/* Why completions are not polled although that was to be tried; "": they are, or it was not. After
+ * nvme_attach; lent until close. */
+const char *nvme_iopoll_why(const struct nvme *nvme);
 /* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
 /* Bytes of a device; 0: it is absent, and @why says why (lent until close). */

@@ -37,6 +37,8 @@ struct nvme {
 	size_t arena_bytes; /* of this structure and its slots */
 	struct nvme_device devices[NVME_DEVICES_MAX];
 	struct io_uring ring;
+	bool is_polled; /* the ring: without events */
+	char iopoll_why[192];
 	bool is_attached, is_ring_plain, is_files_registered, is_buffers_registered;
 	bool is_signalled; /* event_fd may be readable */
 	int event_fd;
@@ -57,6 +59,11 @@ nvme_device_claim(const char *path, int *fd, char *err_text, size_t err_bytes);
 /* Opens and describes one device for reading and writing. */
 TERN_CHECKED enum tern_err
 nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes);
+/* Of the facts: when something of them changed. */
+void nvme_facts_make(struct nvme *nvme);
+/* Tells the ring what a request is. */
+void nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe,
+		   const struct disk_request *request);
 /* A sentence for people: what, the device, and errno's text when @error is not 0. */
 void nvme_explain(char *err_text, size_t err_bytes, const char *what, const char *path, int error);
 

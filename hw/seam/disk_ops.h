@@ -47,6 +47,7 @@ struct disk_facts {
 	bool is_volatile;       /* the log area is RAM: gone with the process */
 	bool is_dsync;          /* writes carry RWF_DSYNC */
 	bool is_registered;     /* buffers are registered with io_uring */
+	bool is_polled;         /* completions are found by polling the device; wait_fd is -1 */
 	char mode[64];          /* what status shows: "io_uring O_DIRECT RWF_DSYNC" */
 };
 

@@ -2,6 +2,7 @@
 """Installed by hand: node files, `tern node init`, the daemons; the data nodes on block devices
 (loop devices that this test makes), polling `busy`. Storage is created once and never twice."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -42,7 +43,7 @@ def node_files(case, devices):
         if name in devices:
             text = re.sub(r'path = "[^"]*device0"', f'path = "{devices[name]}"', text)
             text = text.replace('size = "32MiB"', 'size = "128MiB"')
-            text += 'poll = { mode = "busy"; };\n'
+            text += 'poll = { mode = "busy"; };\ndisk = { iopoll = "auto"; };\n'
         paths[name] = case.path(f'{name}.conf')
         with open(paths[name], 'w', encoding='utf-8') as handle:
             handle.write(text)
@@ -100,6 +101,12 @@ def run(case, devices, processes):
             require(call_anyone(addresses, 'SET', f'key{i}', i) == 'OK', 'SET')
         done = tern(case, 'status', '--node-file', paths['a'], '-o', 'json')
         require(done.stdout.count('io_uring O_DIRECT') == 2, done.stdout)
+
+        # Loop devices are not polled: that was tried, and service goes on without.
+        for node in json.loads(done.stdout)['nodes']:
+            if node['kind'] == 'data':
+                disk = node['disk']
+                require(disk['polled'] or 'device 0' in disk['polled_why_not'], disk)
 
         case.step('kill -9 of all, start again')
         for process in processes.values():

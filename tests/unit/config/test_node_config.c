@@ -238,6 +238,10 @@ static const struct wrong wrongs[] = {
 	  "disk.lossy: allowed only with node.dev = true" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { durability = \"none\"; };\n" NODES PORT,
 	  "disk.durability: \"none\" allowed only with node.dev = true" },
+	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"on\"; };\n" NODES PORT,
+	  "node.conf:2: disk.iopoll: \"on\" allowed only with poll.mode = \"busy\"" },
+	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"yes\"; };\n" NODES PORT,
+	  "disk.iopoll: \"yes\" is unknown, allowed \"off\", \"auto\", \"on\"" },
 	{ "node = { name = \"w\"; id = 3; kind = \"witness\"; };\nvolatile = true;\n" NODES,
 	  "node.conf:2: volatile: a witness keeps no log" },
 	{ "node = { name = \"a\"; id = 1; dev = true; };\nvolatile = true;\n"

@@ -229,6 +229,89 @@ test_a_failed_write_is_final(void **state)
 	platform_arena_unmap(page, 4096);
 }
 
+/* Nothing here can poll both ways: what is asked for is tried, told, and done the other way. */
+static void
+test_iopoll_falls_back(void **state)
+{
+	uint8_t *page = platform_arena_map(4096), *back = platform_arena_map(4096);
+	struct nvme_config config = { .paths = { PATH },
+				      .device_count = 1,
+				      .queue_depth = 4,
+				      .is_volatile_allowed = true,
+				      .iopoll = NVME_IOPOLL_TRY,
+				      .probe_offset = 8192 };
+	struct disk_facts facts;
+	struct nvme *nvme = NULL;
+
+	(void)state;
+	/* What lies where it is tried is there afterwards. */
+	memset(page, 0x5a, 4096);
+	struct nvme *plain = port_make(NVME_DURABILITY_AUTO, 4, NULL);
+	assert_int_equal(one(nvme_port(plain), DISK_WRITE, 8192, page, 4096), TERN_OK);
+	nvme_close(plain);
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+	const struct disk_port port = nvme_port(nvme);
+	port.ops->facts(port.disk, &facts);
+	if (facts.is_polled) { /* this machine can */
+		assert_int_equal(port.ops->wait_fd(port.disk), -1);
+		assert_string_equal(nvme_iopoll_why(nvme), "");
+	} else {
+		assert_non_null(strstr(nvme_iopoll_why(nvme), "device 0"));
+		assert_int_equal(one(port, DISK_READ, 8192, back, 4096), TERN_OK);
+		assert_memory_equal(page, back, 4096);
+	}
+	nvme_close(nvme);
+	platform_arena_unmap(page, 4096);
+	platform_arena_unmap(back, 4096);
+}
+
+/* A polled ring: completions come when they are asked for, whatever they say. */
+static void
+test_a_polled_ring_gives_every_completion(void **state)
+{
+	uint8_t *page = platform_arena_map(4096);
+	const struct nvme_config config = { .paths = { PATH },
+					    .device_count = 1,
+					    .queue_depth = 8,
+					    .is_volatile_allowed = true,
+					    .iopoll = NVME_IOPOLL_FORCED };
+	struct disk_completion done[8];
+	struct disk_stats stats;
+	struct disk_facts facts;
+	struct nvme *nvme = NULL;
+	uint32_t have = 0;
+
+	(void)state;
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	if (nvme_attach(nvme, err_text, sizeof(err_text)) != TERN_OK)
+		fail_msg("%s", err_text);
+	const struct disk_port port = nvme_port(nvme);
+	port.ops->facts(port.disk, &facts);
+	assert_true(facts.is_polled);
+	assert_non_null(strstr(facts.mode, "io_uring-iopoll"));
+	assert_int_equal(port.ops->wait_fd(port.disk), -1);
+	for (uint32_t i = 0; i < 8; i++) {
+		const struct disk_request request = { .kind = DISK_WRITE,
+						      .offset = (uint64_t)i * 4096,
+						      .bytes = page,
+						      .length = 4096,
+						      .user = i };
+		assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+	}
+	port.ops->submit(port.disk);
+	const uint64_t until_ns = platform_monotonic_ns() + 20000000000;
+	while (have < 8 && platform_monotonic_ns() < until_ns)
+		have += port.ops->poll(port.disk, done + have, 8 - have);
+	assert_int_equal(have, 8);
+	/* A device that refuses to be polled says so of each request. */
+	port.ops->stats(port.disk, &stats);
+	assert_int_equal(stats.writes + stats.errors, 8);
+	assert_int_equal(stats.in_flight, 0);
+	nvme_close(nvme);
+	platform_arena_unmap(page, 4096);
+}
+
 static void
 test_refusals_name_the_device(void **state)
 {
@@ -443,6 +526,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_writes_are_read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_works_without_locked_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_failed_write_is_final, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_iopoll_falls_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_polled_ring_gives_every_completion, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
 		cmocka_unit_test(test_ram_devices_need_leave),
 		cmocka_unit_test_setup_teardown(test_superblocks_alternate, setup, teardown),
