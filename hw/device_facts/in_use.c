@@ -43,7 +43,7 @@ part_add(struct user *user, const char *name)
 		number[0] = 0;
 	(void)fclose(stream);
 	number[strcspn(number, "\n")] = 0;
-	(void)snprintf(user->names[user->count++], DEVICE_NAME_MAX, "%s", name);
+	memcpy(user->names[user->count++], name, strlen(name) + 1);
 	return true;
 }
 

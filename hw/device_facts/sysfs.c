@@ -334,7 +334,7 @@ device_names(const char *root, char (*names)[DEVICE_NAME_MAX], uint32_t max)
 		(void)snprintf(one, sizeof(one), "%s/%s", path, entry->d_name);
 		if (!number_read(one, "size", &sectors) || sectors == 0)
 			continue;
-		(void)snprintf(names[count++], DEVICE_NAME_MAX, "%s", entry->d_name);
+		memcpy(names[count++], entry->d_name, strlen(entry->d_name) + 1);
 	}
 	(void)closedir(directory);
 	qsort(names, count, sizeof(names[0]), compare_names);
