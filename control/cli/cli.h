@@ -182,6 +182,8 @@ enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t clu
  * is not, or the node runs. */
 enum admin_exit
 node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes);
+/* Bytes that a device in the place of one of the node's must have. */
+uint64_t node_device_bytes(const struct node_config *config);
 /* What is in its way whatever the device itself holds. */
 enum admin_exit node_device_refuse(const struct node_config *config, uint32_t number, char *text,
 				   size_t text_bytes);
@@ -211,6 +213,8 @@ enum admin_exit verb_dev_cont(struct cli *cli);
 enum admin_exit verb_dev_start(struct cli *cli);
 enum admin_exit verb_dev_fault(struct cli *cli);
 enum admin_exit verb_device_scan(struct cli *cli);
+enum admin_exit verb_device_add(struct cli *cli);
+enum admin_exit verb_device_remove(struct cli *cli);
 enum admin_exit verb_device_fail(struct cli *cli);
 enum admin_exit verb_device_iostat(struct cli *cli);
 enum admin_exit verb_job_list(struct cli *cli);

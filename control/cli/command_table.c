@@ -112,6 +112,22 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", false, "its name" }, { "DEVICE", false, "its position, from 0" } },
 	  WHERE,
 	  verb_device_can_remove },
+	{ "device add",
+	  "give a node a spare device",
+	  "Blank, as large as the node's others, or a file that is made; it is written with zeros "
+	  "and stands in the node file from then on, by its stable id. The node knows it from its "
+	  "next start on. k + m of a node is for ever: another geometry takes a new storage (`tern "
+	  "node rejoin`). Exit code 5: refused, and why.",
+	  { { "DEVICE", false, "path of a device or of a new file" } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
+	  verb_device_add },
+	{ "device remove",
+	  "take a spare device from a node",
+	  "Out of the node file; what it holds stays. Devices of the pool are refused with exit "
+	  "code 5.",
+	  { { "DEVICE", false, "as the node file names it" } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_OUTPUT),
+	  verb_device_remove },
 	{ "device fail",
 	  "take a device out of a running node on purpose",
 	  "Before it is pulled, or because it is suspect: it is recorded as failed on all others "

@@ -97,6 +97,20 @@ checkpoint_bytes(const struct node_config *config)
 	return align_up_u64(SUPERBLOCK_CHECKPOINTS * pages * SUPERBLOCK_BYTES, 1u << 20);
 }
 
+uint64_t
+node_device_bytes(const struct node_config *config)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		const struct node_config_device *device = &config->devices[i];
+		struct stat facts;
+		const bool is_block = stat(device->path, &facts) == 0 && S_ISBLK(facts.st_mode);
+		bytes = max_u64(bytes, device->bytes + (is_block ? 0 : checkpoint_bytes(config)));
+	}
+	return bytes;
+}
+
 /* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
 fill_superblock(const struct node_config *config, uint32_t number, uint64_t cluster_id,

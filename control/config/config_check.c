@@ -221,6 +221,31 @@ check_timers(struct config_reader *reader)
 }
 
 static enum tern_err
+check_spares(struct config_reader *reader)
+{
+	struct node_config *c = reader->config;
+	const config_setting_t *list = config_find(reader, "spares");
+
+	if (c->spare_count != 0 && c->parity == 0)
+		return config_fail(
+		    reader, list, "spares",
+		    "only with parity: without, there is nothing to make a spare from");
+	for (uint32_t i = 0; i < c->spare_count; i++) {
+		const char *path = c->spares[i].path;
+		bool is_twice = false;
+		for (uint32_t k = 0; k < c->device_count; k++)
+			is_twice = is_twice || strcmp(c->devices[k].path, path) == 0;
+		for (uint32_t k = 0; k < i; k++)
+			is_twice = is_twice || strcmp(c->spares[k].path, path) == 0;
+		if (is_twice)
+			return config_fail(reader, list, "spares[].path",
+					   "\"%.200s\" is named twice", path);
+		c->spares[i].bytes = c->devices[0].bytes;
+	}
+	return TERN_OK;
+}
+
+static enum tern_err
 check_devices(struct config_reader *reader)
 {
 	const struct node_config *c = reader->config;
@@ -257,7 +282,7 @@ check_devices(struct config_reader *reader)
 		return config_fail(
 		    reader, config_find(reader, "devices"), "devices",
 		    "volatile = true keeps no more than a superblock: name one device");
-	return TERN_OK;
+	return check_spares(reader);
 }
 
 static enum tern_err

@@ -132,6 +132,12 @@ const struct config_key config_device_keys[] = {
 };
 const size_t config_device_key_count = COUNT(config_device_keys);
 
+/* Of the size of the devices. */
+const struct config_key config_spare_keys[] = {
+	{ "path", CONFIG_PATH, DEVICE(path), 0, 0, NULL, NULL, false },
+};
+const size_t config_spare_key_count = COUNT(config_spare_keys);
+
 #define PORT(member) FIELD(node_config_port, member)
 const struct config_key config_port_keys[] = {
 	{ "device", CONFIG_STRING, PORT(device), 0, 0, NULL, NULL, true },

@@ -52,8 +52,10 @@ struct config_key {
 
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
-extern const struct config_key config_node_keys[], config_device_keys[], config_port_keys[];
-extern const size_t config_node_key_count, config_device_key_count, config_port_key_count;
+extern const struct config_key config_node_keys[], config_device_keys[], config_spare_keys[],
+    config_port_keys[];
+extern const size_t config_node_key_count, config_device_key_count, config_spare_key_count,
+    config_port_key_count;
 
 /* Writes "file:line: key: text" and returns CONFIG. @setting NULL: the node file as a whole. */
 enum tern_err

@@ -83,6 +83,18 @@ write_devices(FILE *stream, const struct node_config *config)
 }
 
 static void
+write_spares(FILE *stream, const struct node_config *config)
+{
+	(void)fprintf(stream, "spares = (\n");
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		(void)fprintf(stream, "\t{\n");
+		write_string(stream, "\t\t", "path", config->spares[i].path);
+		(void)fprintf(stream, "\t}%s\n", i + 1 < config->spare_count ? "," : "");
+	}
+	(void)fprintf(stream, ");\n");
+}
+
+static void
 write_ports(FILE *stream, const struct node_config *config)
 {
 	char ip[NET_SOCKADDR_TEXT_MAX];
@@ -128,6 +140,8 @@ write_all(FILE *stream, const struct node_config *config)
 		(void)fprintf(stream, "parity = %u;\n", config->parity);
 	if (config->device_count > 0)
 		write_devices(stream, config);
+	if (config->spare_count > 0)
+		write_spares(stream, config);
 	if (config->port_count > 0)
 		write_ports(stream, config);
 }

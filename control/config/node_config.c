@@ -70,7 +70,8 @@ consider(const char *word, const char *candidate, const char **nearest, uint32_t
 	}
 }
 
-static const char *const plain_roots[] = { "schema", "nodes", "devices", "ports", "description" };
+static const char *const plain_roots[] = { "schema", "nodes", "devices",
+					   "spares", "ports", "description" };
 
 /* A top-level word is a key, or the group of keys that begin with it and a dot. */
 static bool
@@ -80,8 +81,9 @@ is_root_known(const char *word, bool *is_group, bool is_profile)
 
 	*is_group = false;
 	for (size_t i = 0; i < sizeof(plain_roots) / sizeof(plain_roots[0]); i++) {
-		const bool is_node_only =
-		    strcmp(word, "nodes") == 0 || strcmp(word, "devices") == 0;
+		const bool is_node_only = strcmp(word, "nodes") == 0 ||
+					  strcmp(word, "devices") == 0 ||
+					  strcmp(word, "spares") == 0;
 		if (strcmp(word, plain_roots[i]) == 0)
 			return !(is_profile && is_node_only);
 	}
@@ -248,6 +250,10 @@ read_lists(struct config_reader *reader)
 		err = read_list(reader, "devices", config_device_keys, config_device_key_count,
 				config->devices, sizeof(config->devices[0]),
 				NODE_CONFIG_DEVICES_MAX, &config->device_count);
+	if (!err)
+		err = read_list(reader, "spares", config_spare_keys, config_spare_key_count,
+				config->spares, sizeof(config->spares[0]), NODE_CONFIG_SPARES_MAX,
+				&config->spare_count);
 	if (!err)
 		err = read_list(reader, "ports", config_port_keys, config_port_key_count,
 				config->ports, sizeof(config->ports[0]), NODE_CONFIG_PORTS_MAX,

@@ -27,6 +27,7 @@
 #define NODE_CONFIG_SCHEMA       1
 #define NODE_CONFIG_NODES_MAX    CORE_NODES_MAX
 #define NODE_CONFIG_DEVICES_MAX  20u
+#define NODE_CONFIG_SPARES_MAX   4u
 #define NODE_CONFIG_PORTS_MAX    8u
 #define NODE_CONFIG_NETWORKS_MAX 4u /* data addresses of a node */
 #define NODE_CONFIG_NAME_MAX     32u
@@ -120,6 +121,9 @@ struct node_config {
 	bool is_log_volatile; /* the log area is RAM; only superblocks are on the devices */
 	uint32_t device_count;
 	struct node_config_device devices[NODE_CONFIG_DEVICES_MAX];
+	/* Blank devices of the size of the others, to take the place of one that failed. */
+	uint32_t spare_count;
+	struct node_config_device spares[NODE_CONFIG_SPARES_MAX];
 	uint32_t parity; /* m: so many of them may be lost; the others are k */
 
 	/* From the profile, or the node file. */
@@ -140,8 +144,8 @@ struct node_config {
 	struct {
 		enum disk_durability durability;
 		enum disk_iopoll iopoll; /* needs poll.mode = busy */
-		uint32_t queue_depth; /* requests in flight a device */
-		uint64_t hang_ns;     /* with parity: who takes longer for one has failed */
+		uint32_t queue_depth;    /* requests in flight a device */
+		uint64_t hang_ns;        /* with parity: who takes longer for one has failed */
 		/* What a rebuild and a scrub may take of the devices, bytes a second. */
 		uint64_t rebuild_bytes_s, scrub_bytes_s;
 		uint64_t scrub_interval_ns; /* between two scrubs; 0: only on request */
@@ -188,6 +192,14 @@ node_config_load(const char *path, struct node_config *config, char *text, size_
  * IO: @text says what failed. */
 TERN_CHECKED enum tern_err node_config_write(const char *path, const struct node_config *config,
 					     char *text, size_t text_bytes);
+
+/* Writes the list of spares into the node file at @path, in place of the one that it has, and
+ * leaves everything else of the file as it is. The file is checked before it takes the old one's
+ * place. CONFIG: it would not be good, or the list stands in another file (@include); IO; @text
+ * says why, and the file is as before. */
+TERN_CHECKED enum tern_err
+node_config_write_spares(const char *path, const struct node_config *config, char *text,
+			 size_t text_bytes);
 
 /* 1 to 16 hexadecimal digits, not zero. */
 bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);

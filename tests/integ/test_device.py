@@ -156,6 +156,30 @@ def in_use(case, name):
     require([one['path'] for one in everything][:3] == paths, everything)
 
 
+def spares(case, name):
+    case.step('spares: into the node file, and out of it')
+    config = os.path.join(case.cluster.dir, name, 'node.conf')
+    paths = [device['path'] for device in case.cluster.status()[name]['pool']['devices']]
+    with open(config, encoding='utf-8') as handle:
+        before = handle.read()
+    spare = case.path('spare')
+    added = bare(case, 'device', 'add', spare, '--config', config)
+    require(added['path'] == spare and added['spares'] == 1, added)
+    require(os.path.getsize(spare) == os.path.getsize(paths[0]), 'as long as the others')
+    for device in (spare, paths[0]):
+        bare(case, 'device', 'add', device, '--config', config, code=5)
+    bare(case, 'device', 'remove', paths[0], '--config', config, code=5)
+    bare(case, 'device', 'remove', case.path('none'), '--config', config, code=2)
+    bare(case, 'config', 'check', config)
+    with open(config, encoding='utf-8') as handle:
+        require(handle.read().startswith(before), 'the rest of the file is as it was')
+    bare(case, 'device', 'remove', spare, '--config', config)
+    bare(case, 'device', 'add', spare, '--config', config, code=5)
+    bare(case, 'device', 'add', spare, '--config', config, '--wipe', spare)
+    bare(case, 'device', 'remove', spare, '--config', config)
+    require(os.path.exists(spare), 'what a spare holds is left alone')
+
+
 def test(case):
     cluster = case.cluster
     cluster.ec = '2+1'
@@ -169,6 +193,7 @@ def test(case):
     look(case, master)
     take_out(case, replica)
     in_use(case, master)
+    spares(case, replica)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     come_back(case, replica)

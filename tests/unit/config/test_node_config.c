@@ -238,6 +238,13 @@ static const struct wrong wrongs[] = {
 	  "disk.lossy: allowed only with node.dev = true" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { durability = \"none\"; };\n" NODES PORT,
 	  "disk.durability: \"none\" allowed only with node.dev = true" },
+	{ MINIMAL "spares = ( { path = \"s\"; } );\n", "spares: only with parity" },
+	{ MINIMAL "parity = 1; devices = ( { path = \"d0\"; }, { path = \"d1\"; } );\n"
+		  "spares = ( { path = \"s\"; }, { path = \"s\"; } );\n",
+	  "spares[].path: " },
+	{ MINIMAL "parity = 1; devices = ( { path = \"d0\"; }, { path = \"d1\"; } );\n"
+		  "spares = ( { path = \"d1\"; } );\n",
+	  "is named twice" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"on\"; };\n" NODES PORT,
 	  "node.conf:2: disk.iopoll: \"on\" allowed only with poll.mode = \"busy\"" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"yes\"; };\n" NODES PORT,
@@ -517,6 +524,96 @@ written_file_reads_back_equal(void **unused)
 			 TERN_ERR_IO);
 }
 
+static const char *
+content_of(const char *path)
+{
+	static char bytes[4096];
+	FILE *stream = fopen(path, "r");
+
+	assert_non_null(stream);
+	bytes[fread(bytes, 1, sizeof(bytes) - 1, stream)] = 0;
+	assert_int_equal(fclose(stream), 0);
+	return bytes;
+}
+
+#define POOL "parity = 1; devices = ( { path = \"d0\"; }, { path = \"d1\"; } );\n"
+
+static void
+spares_are_edited_in_place(void **unused)
+{
+	/* Words and parentheses in comments and strings are none. */
+	static const char *const heads[] = {
+		"",
+		"# spares = (\n",
+		"// spares = ( }\n",
+		"/* spares\n = ( */\n",
+	};
+	static const char *const lists[] = {
+		"",
+		"spares = ();",
+		"spares\n = /* ) */ ( { path = \"s) \\\"x\"; } # )\n);",
+	};
+	static char full[4096];
+
+	(void)unused;
+	for (size_t h = 0; h < sizeof(heads) / sizeof(heads[0]); h++) {
+		for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+			(void)snprintf(full, sizeof(full), "%s" MINIMAL POOL "%s// end\n", heads[h],
+				       lists[l]);
+			if (load(full) != TERN_OK)
+				fail_msg("%zu %zu: %s", h, l, text);
+			assert_int_equal(config.spare_count, l == 2);
+			config.spare_count = 2;
+			(void)snprintf(config.spares[0].path, sizeof(config.spares[0].path),
+				       "/dev/one \"q\"");
+			(void)snprintf(config.spares[1].path, sizeof(config.spares[1].path),
+				       "/dev/two");
+			if (node_config_write_spares(config.file, &config, text, sizeof(text)) !=
+			    TERN_OK)
+				fail_msg("%zu %zu: %s", h, l, text);
+			const char *now = content_of(config.file);
+			assert_memory_equal(now, full, strlen(heads[h]) + strlen(MINIMAL POOL));
+			assert_non_null(strstr(now, "// end"));
+			static struct node_config again;
+			assert_int_equal(node_config_load(config.file, &again, text, sizeof(text)),
+					 TERN_OK);
+			assert_int_equal(again.spare_count, 2);
+			assert_string_equal(again.spares[0].path, "/dev/one \"q\"");
+			assert_string_equal(again.spares[1].path, "/dev/two");
+			assert_int_equal(again.spares[1].bytes, again.devices[0].bytes);
+			again.spare_count = 0;
+			assert_int_equal(
+			    node_config_write_spares(config.file, &again, text, sizeof(text)),
+			    TERN_OK);
+			assert_int_equal(node_config_load(config.file, &again, text, sizeof(text)),
+					 TERN_OK);
+			assert_int_equal(again.spare_count, 0);
+		}
+	}
+}
+
+static void
+spares_that_would_be_wrong_are_not_written(void **unused)
+{
+	(void)unused;
+	assert_int_equal(load(MINIMAL POOL), TERN_OK);
+	config.spare_count = 1;
+	memcpy(config.spares[0].path, config.devices[1].path, sizeof(config.spares[0].path));
+	assert_int_equal(node_config_write_spares(config.file, &config, text, sizeof(text)),
+			 TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "named twice"));
+	assert_string_equal(content_of(config.file), MINIMAL POOL);
+	/* A list that is included from elsewhere is somebody else's. */
+	(void)file_named("more.conf", "spares = ( { path = \"s\"; } );\n");
+	assert_int_equal(load(MINIMAL POOL "@include \"more.conf\"\n"), TERN_OK);
+	assert_int_equal(config.spare_count, 1);
+	config.spare_count = 0;
+	assert_int_equal(node_config_write_spares(config.file, &config, text, sizeof(text)),
+			 TERN_ERR_CONFIG);
+	if (!strstr(text, "by hand"))
+		fail_msg("%s", text);
+}
+
 static void
 witness_needs_no_port(void **unused)
 {
@@ -537,7 +634,8 @@ make_dir(void **unused)
 static int
 remove_dir(void **unused)
 {
-	static const char *const names[] = { "node.conf", "p.conf", "part.conf", "again.conf" };
+	static const char *const names[] = { "node.conf", "p.conf", "part.conf", "again.conf",
+					     "more.conf" };
 	char path[256];
 
 	(void)unused;
@@ -565,6 +663,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(include_keeps_file_and_line),
 		cmocka_unit_test(shipped_profiles_load),
 		cmocka_unit_test(written_file_reads_back_equal),
+		cmocka_unit_test(spares_are_edited_in_place),
+		cmocka_unit_test(spares_that_would_be_wrong_are_not_written),
 		cmocka_unit_test(witness_needs_no_port),
 	};
 

@@ -41,7 +41,7 @@ _tern() {
 	done
 	case $path in
 	"") words="status device job node config cluster log backup dev bench version commands completion man" ;;
-	"device") words="scan list show can-remove fail iostat replace" ;;
+	"device") words="scan list show can-remove add remove fail iostat replace" ;;
 	"job") words="list show wait cancel" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
@@ -56,6 +56,8 @@ _tern() {
 	"device list"*) words="--help --output --dir --node-file --timeout" ;;
 	"device show"*) words="--help --output --dir --node-file --timeout" ;;
 	"device can-remove"*) words="--help --output --dir --node-file --timeout" ;;
+	"device add"*) words="--help --output --config --wipe" ;;
+	"device remove"*) words="--help --output --config" ;;
 	"device fail"*) words="--help --output --dir --node-file --timeout" ;;
 	"device iostat"*) words="--help --output --dir --node-file --timeout --interval --count" ;;
 	"device replace"*) words="--help --output --config --wipe" ;;
