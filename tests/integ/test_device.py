@@ -106,6 +106,22 @@ def come_back(case, name):
     verb(case, 'device', 'list')
 
 
+def cancel(case, name):
+    case.step(f'a scrub of {name} is listed, waited for, cancelled')
+    verb(case, 'device', 'scrub', 'rate', '4KiB', name)
+    verb(case, 'device', 'scrub', 'start', name)
+    scrubs = [job for job in verb(case, 'job', 'list')['jobs']
+              if job['kind'] == 'scrub' and job['node'] == name]
+    require(len(scrubs) == 1 and scrubs[0]['state'] == 'running' and scrubs[0]['device'] is None,
+            scrubs)
+    job = scrubs[0]['job']
+    verb(case, 'job', 'wait', job, '--timeout', '300ms', code=6)
+    require(verb(case, 'job', 'cancel', job)['job']['state'] == 'cancelled', 'it is')
+    verb(case, 'job', 'show', job, code=3)
+    verb(case, 'job', 'wait', job, code=3)
+    verb(case, 'job', 'cancel', job, code=5)
+
+
 def content(path):
     with open(path, 'rb') as handle:
         return hashlib.sha256(handle.read()).hexdigest()
@@ -191,6 +207,7 @@ def test(case):
     master = cluster.wait_master()
     replica = cluster.other(master)
     look(case, master)
+    cancel(case, master)
     take_out(case, replica)
     in_use(case, master)
     spares(case, replica)

@@ -41,7 +41,9 @@ _tern() {
 	done
 	case $path in
 	"") words="status device job node config cluster log backup dev bench version commands completion man" ;;
-	"device") words="scan list show can-remove add remove fail iostat replace" ;;
+	"device") words="scan list show can-remove add remove fail iostat replace scrub rebuild" ;;
+	"device scrub") words="start pause resume cancel rate status" ;;
+	"device rebuild") words="rate status" ;;
 	"job") words="list show wait cancel" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
@@ -61,6 +63,14 @@ _tern() {
 	"device fail"*) words="--help --output --dir --node-file --timeout" ;;
 	"device iostat"*) words="--help --output --dir --node-file --timeout --interval --count" ;;
 	"device replace"*) words="--help --output --config --wipe" ;;
+	"device scrub start"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scrub pause"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scrub resume"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scrub cancel"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scrub rate"*) words="--help --output --dir --node-file --timeout" ;;
+	"device scrub status"*) words="--help --output --dir --node-file --timeout" ;;
+	"device rebuild rate"*) words="--help --output --dir --node-file --timeout" ;;
+	"device rebuild status"*) words="--help --output --dir --node-file --timeout" ;;
 	"job list"*) words="--help --output --dir --node-file --timeout" ;;
 	"job show"*) words="--help --output --dir --node-file --timeout" ;;
 	"job wait"*) words="--help --output --dir --node-file --timeout" ;;
