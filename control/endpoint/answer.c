@@ -107,6 +107,8 @@ outcome_of(const struct submit_completion *completion)
 	switch ((enum submit_outcome)completion->outcome) {
 	case SUBMIT_DONE:
 		return NATIVE_DONE;
+	case SUBMIT_ACCEPTED:
+		return NATIVE_ACCEPTED;
 	case SUBMIT_REFUSED_NOT_MASTER:
 		return NATIVE_NOT_MASTER;
 	case SUBMIT_REFUSED_LOG_FULL:
@@ -170,7 +172,9 @@ complete_flight(struct endpoint *endpoint, const struct submit_completion *compl
 		.what = flight->is_open ? NATIVE_WHAT_OPEN : NATIVE_WHAT_WRITE,
 		.outcome = outcome_of(completion),
 		.id = flight->id,
+		.term = completion->term,
 		.log_index = completion->log_index,
+		.slot = completion->slot,
 		.reply = completion->reply,
 		.copies = completion->copies,
 		.is_memory = completion->class_ == COMMAND_MEMORY,

@@ -68,8 +68,7 @@ is_offered(const struct command *command)
 			      command->op == COMMAND_SESSION_CLOSE;
 
 	/* Outside a session a datagram that comes twice would run twice. */
-	return is_write && command->client_id != 0 && command->class_ != COMMAND_ASYNC &&
-	       (command->flags & COMMAND_GET_OLD) == 0;
+	return is_write && command->client_id != 0 && (command->flags & COMMAND_GET_OLD) == 0;
 }
 
 static void

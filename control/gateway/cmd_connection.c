@@ -95,23 +95,27 @@ cmd_readwrite(struct command_call *call)
 	resp_simple(call->out, "OK");
 }
 
-/* TERN.CLASS [durable | memory] */
+/* TERN.CLASS [durable | memory | async] */
 void
 cmd_tern_class(struct command_call *call)
 {
 	struct connection *conn = call->conn;
-	const bool is_memory = call->args_count == 2 && resp_is(call->args[1], "memory");
+	static const char *const names[] = { [COMMAND_DURABLE] = "durable",
+					     [COMMAND_MEMORY] = "memory",
+					     [COMMAND_ASYNC] = "async" };
 
 	if (call->args_count == 1) {
-		resp_text(call->out, conn->is_memory ? "memory" : "durable");
+		resp_text(call->out, names[conn->class_]);
 		return;
 	}
-	if (call->args_count != 2 || (!is_memory && !resp_is(call->args[1], "durable"))) {
-		resp_error(call->out, "ERR syntax: TERN.CLASS [durable | memory]");
+	for (uint8_t i = COMMAND_DURABLE; i <= COMMAND_ASYNC && call->args_count == 2; i++) {
+		if (!resp_is(call->args[1], names[i]))
+			continue;
+		conn->class_ = i;
+		resp_simple(call->out, "OK");
 		return;
 	}
-	conn->is_memory = is_memory;
-	resp_simple(call->out, "OK");
+	resp_error(call->out, "ERR syntax: TERN.CLASS [durable | memory | async]");
 }
 
 void
@@ -123,7 +127,8 @@ cmd_reset(struct command_call *call)
 	conn->reply_mode = CONNECTION_REPLY_ON;
 	connection_unsubscribe(conn);
 	multi_drop(conn);
-	conn->is_readonly = conn->is_memory = false;
+	conn->is_readonly = false;
+	conn->class_ = COMMAND_DURABLE;
 	conn->stale_ns_max = 0;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");

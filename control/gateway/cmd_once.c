@@ -17,6 +17,9 @@ cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 	if (!resp_i64(call->args[1], &client_id) || !resp_i64(call->args[2], &seq) ||
 	    client_id < 1 || seq < 1)
 		return TEXT_NUMBER;
+	if (call->conn->class_ == COMMAND_ASYNC)
+		return "CLASS TERN.ONCE is for who wants to know, and async has no result: "
+		       "TERN.CLASS durable or memory";
 	if (inner == NULL || inner->kind != GATEWAY_WRITE || inner->plan == cmd_tern_once_plan ||
 	    inner->plan == cmd_tern_session_plan)
 		return "ERR TERN.ONCE takes a command that writes";

@@ -161,7 +161,7 @@ static const struct gateway_command commands[] = {
 	  .run = cmd_reset },
 	{ NAME("tern.class"), .arity = -1, .kind = GATEWAY_LOCAL, .is_fast = true,
 	  .group = "connection",
-	  .summary = "The class of this connection's requests: durable or memory.",
+	  .summary = "The class of this connection's requests: durable, memory or async.",
 	  .run = cmd_tern_class },
 	{ NAME("wait"), .arity = 3, .kind = GATEWAY_LOCAL, .group = "generic",
 	  .summary = "Returns how many replicas hold this connection's last write.",
@@ -389,15 +389,19 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 		resp_error(out, "ERR the command was refused as malformed");
 		return;
 	case SUBMIT_REFUSED_CLASS:
-		resp_error(out,
-			   "CLASS the log is volatile here, nothing can be durable: TERN.CLASS "
-			   "memory");
+		resp_error(out, slot->class_ == COMMAND_ASYNC
+				    ? "CLASS this command needs its result, and async has none: "
+				      "TERN.CLASS durable or memory"
+				    : "CLASS the log is volatile here, nothing can be durable: "
+				      "TERN.CLASS memory");
 		return;
 	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
 	case SUBMIT_REFUSED_JOB:
 	case SUBMIT_DONE:
+	case SUBMIT_ACCEPTED:
 	case SUBMIT_UNKNOWN:
 		break;
 	}
+	INVARIANT(slot->outcome != SUBMIT_ACCEPTED);
 	INVARIANT(slot->outcome != SUBMIT_DONE && slot->outcome != SUBMIT_UNKNOWN);
 }

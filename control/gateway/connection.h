@@ -40,14 +40,16 @@ struct slot {
 	bool is_ready;   /* the lcore has answered: what follows is set */
 	uint8_t outcome; /* enum submit_outcome */
 	uint16_t master_id, copies;
-	uint64_t log_index;
-	uint64_t stream_at; /* READ: where its request begins in the input stream */
+	uint64_t term, log_index;
+	uint32_t position_slot; /* ACCEPTED: with term and log_index, where it stands */
+	uint64_t stream_at;     /* READ: where its request begins in the input stream */
 	const struct gateway_command *command;
 	struct reply reply; /* WRITE; the bytes of its data are the slot's */
 	bool is_silent;     /* CLIENT REPLY: its reply is not sent */
 	bool is_exec;       /* its answer ends the connection's transaction */
 	bool is_local;      /* READ: a replica answers it from what it has applied */
 	bool is_forwarded;  /* WRITE: at another node */
+	uint8_t class_;     /* enum command_class that was asked for */
 };
 
 enum connection_reply {
@@ -95,8 +97,8 @@ struct connection {
 	uint64_t last_write_index; /* highest log_index of an answered write */
 	uint16_t last_write_copies;
 	bool has_written;
-	bool is_memory;        /* its writes and reads are of class memory */
-	bool is_readonly;      /* a replica may answer its reads from what it has applied */
+	uint8_t class_;   /* enum command_class of its writes; reads: memory, or else durable */
+	bool is_readonly; /* a replica may answer its reads from what it has applied */
 	uint64_t stale_ns_max; /* if that is no older; 0: any, as far as the node allows */
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];

@@ -2,6 +2,8 @@
 /* Replies leave in the order of the requests, as far as the lcore has answered. */
 #include "control/gateway/connection_internal.h"
 
+#include <stdio.h>
+
 #include "dataplane/base/bits.h"
 
 static void
@@ -15,6 +17,23 @@ answer_write(struct connection *conn, const struct slot *slot)
 		gateway_close(conn->gateway, conn);
 	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
 	conn->last_write_copies = slot->copies;
+	conn->has_written |= !slot->is_forwarded;
+}
+
+/* Where it stands is all that is known of it, and no copy is counted. What this connection reads
+ * waits until the block has committed. */
+static void
+answer_accepted(struct connection *conn, const struct slot *slot)
+{
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "ACCEPTED %llu %llu %u", (unsigned long long)slot->term,
+		       (unsigned long long)slot->log_index, slot->position_slot);
+	resp_simple(&conn->out, text);
+	if (conn->out.is_full)
+		gateway_close(conn->gateway, conn);
+	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
+	conn->last_write_copies = 0;
 	conn->has_written |= !slot->is_forwarded;
 }
 
@@ -48,7 +67,9 @@ connection_answer(struct connection *conn)
 			gateway_count(&gateway->counters.unknown_closes, 1);
 			break;
 		}
-		if (slot->outcome != SUBMIT_DONE) {
+		if (slot->outcome == SUBMIT_ACCEPTED) {
+			answer_accepted(conn, slot);
+		} else if (slot->outcome != SUBMIT_DONE) {
 			gateway_refusal(gateway, &conn->out, slot);
 			gateway_count(&gateway->counters.refusals, 1);
 			note_refusal(conn, slot);

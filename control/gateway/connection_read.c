@@ -109,7 +109,33 @@ answer_memory_read(struct connection *conn, const struct slot *slot, uint64_t ne
 static bool
 is_memory_read(const struct connection *conn, const struct slot *slot)
 {
-	return conn->is_memory && slot->log_index != 0 && slot->command->run != cmd_watch;
+	return conn->class_ == COMMAND_MEMORY && slot->log_index != 0 &&
+	       slot->command->run != cmd_watch;
+}
+
+/* A replica has not yet applied a write of this connection's that went to the master; one that
+ * follows nobody any more might never. A node that is master no more may never commit what this
+ * connection wrote in class async or memory. */
+static bool
+is_given_up(struct connection *conn, const struct slot *slot)
+{
+	struct node_status status;
+	const char *wrong = NULL;
+
+	if (slot->is_local) {
+		if (connection_read_is_local(conn, &wrong) && wrong != NULL)
+			resp_error(&conn->out, wrong);
+		return wrong != NULL;
+	}
+	status_read(conn->gateway->status, &status);
+	if (status.role == CORE_MASTER)
+		return false;
+	const struct slot refusal = { .kind = SLOT_READ,
+				      .outcome = SUBMIT_REFUSED_NOT_MASTER,
+				      .master_id = status.master_id };
+	gateway_refusal(conn->gateway, &conn->out, &refusal);
+	conn->is_leaving |= conn->was_master || conn->has_written;
+	return true;
 }
 
 /* False: the state is not as far as the read needs it. */
@@ -134,13 +160,8 @@ answer_read(struct connection *conn, const struct slot *slot, struct read_view *
 		run_read(conn, slot);
 		return true;
 	}
-	/* A replica has not yet applied a write of this connection's that went to the master. One
-	 * that follows nobody any more might never. */
-	const char *wrong = NULL;
-	if (slot->is_local && connection_read_is_local(conn, &wrong) && wrong != NULL) {
-		resp_error(&conn->out, wrong);
+	if (is_given_up(conn, slot))
 		return true;
-	}
 	answer_later(conn);
 	return false;
 }

@@ -128,6 +128,7 @@ take_write(struct connection *conn, const struct gateway_command *command,
 	slot->command = command;
 	slot->is_silent = reply_is_silent(conn);
 	slot->is_exec = plan->op == COMMAND_MULTI;
+	slot->class_ = (uint8_t)gateway_plan_class(conn, plan);
 	if (slot->is_exec)
 		multi_sent(conn);
 	return true;

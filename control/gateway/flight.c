@@ -63,6 +63,14 @@ gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan 
 	return (plan->flags & COMMAND_GET_OLD) != 0 ? gateway->value_bytes_max : plan->reply_bytes;
 }
 
+enum command_class
+gateway_plan_class(const struct connection *conn, const struct write_plan *plan)
+{
+	if (plan->is_memory)
+		return COMMAND_MEMORY;
+	return conn == NULL ? COMMAND_DURABLE : (enum command_class)conn->class_;
+}
+
 void
 gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes)
 {
@@ -100,8 +108,7 @@ gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 		return FLIGHT_NO_ROOM;
 
 	gateway_plan_encode(plan, record + sizeof(struct submit_request), (uint32_t)need);
-	if (plan->is_memory || (conn != NULL && conn->is_memory))
-		command_set_class(record + sizeof(struct submit_request), COMMAND_MEMORY);
+	command_set_class(record + sizeof(struct submit_request), gateway_plan_class(conn, plan));
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];
 	flight->is_read = false;
@@ -267,7 +274,9 @@ complete_slot(struct gateway *gateway, struct connection *conn, uint64_t sequenc
 	slot->outcome = (uint8_t)completion->outcome;
 	slot->master_id = completion->master_id;
 	slot->copies = completion->copies;
+	slot->term = completion->term;
 	slot->log_index = completion->log_index;
+	slot->position_slot = completion->slot;
 	if (slot->kind == SLOT_WRITE &&
 	    !connection_slot_reply(conn, slot, &completion->reply, submit_reply_data(completion))) {
 		/* It was done, and there is no memory to say so: this connection gives way. */

@@ -159,10 +159,14 @@ completed(void *context, const struct tern_result *result)
 						.copies = (uint16_t)result->copies,
 						/* It passes: try again, here. */
 						.master_id = entry->gateway->node_id,
-						.log_index = result->log_index };
+						.term = result->term,
+						.log_index = result->log_index,
+						.slot = result->slot };
 
 	if (result->status == TERN_UNKNOWN) {
 		completion.outcome = SUBMIT_UNKNOWN;
+	} else if (result->status == TERN_ACCEPTED) {
+		completion.outcome = SUBMIT_ACCEPTED;
 	} else if (reply == NULL) {
 		completion.outcome = outcome_of_refusal(result->reason);
 	} else {
@@ -191,8 +195,7 @@ forward_write(struct gateway *gateway, const struct connection *conn, const stru
 	if (forward->entries_free == NONE)
 		return FLIGHT_NO_ROOM;
 	gateway_plan_encode(plan, forward->command, (uint32_t)bytes);
-	if (conn->is_memory || plan->is_memory)
-		command_set_class(forward->command, COMMAND_MEMORY);
+	command_set_class(forward->command, gateway_plan_class(conn, plan));
 	struct forward_entry *entry = &forward->entries[forward->entries_free];
 	const int failed = client_submit_command(forward->client, forward->command, (uint32_t)bytes,
 						 completed, entry);

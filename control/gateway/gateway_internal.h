@@ -195,6 +195,8 @@ void gateway_flights_init(struct gateway *gateway);
 /* @plan as one command: its bytes, the most that its reply may bring beside them, and itself. */
 uint64_t gateway_plan_bytes(const struct write_plan *plan);
 uint64_t gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan);
+/* @conn NULL: nobody's. */
+enum command_class gateway_plan_class(const struct connection *conn, const struct write_plan *plan);
 void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes);
 /* Submits @plan for @slot, the next slot of @conn; @conn NULL: a TICK, for nobody. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,

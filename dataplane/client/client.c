@@ -457,7 +457,7 @@ tern_add(struct tern_client *client, const void *key, uint32_t key_bytes, int64_
 const char *
 tern_status_text(enum tern_status status)
 {
-	static const char *const texts[] = { "none", "done", "refused", "unknown" };
+	static const char *const texts[] = { "none", "done", "refused", "unknown", "accepted" };
 
 	return (unsigned)status < sizeof(texts) / sizeof(texts[0]) ? texts[status] : "?";
 }

@@ -79,7 +79,7 @@ call_begin(struct engine *engine, struct call *call, uint64_t now_ns)
 {
 	call->state = CALL_OPEN;
 	call->is_log_full = false;
-	call->is_command = false;
+	call->is_command = call->is_async = false;
 	call->id = call->is_read ? engine->next_read++ : engine->next_seq++;
 	call->send_ns = now_ns;
 	call->tries = call->backoff = 0;
@@ -103,12 +103,16 @@ engine_submit(struct engine *engine, const struct tern_request *request, uint64_
 		return failed;
 	const enum tern_class class_ =
 	    request->class_ != TERN_CLASS_DEFAULT ? request->class_ : engine->class_;
-	if (class_ < TERN_CLASS_DEFAULT || class_ > TERN_CLASS_MEMORY)
+	if (class_ < TERN_CLASS_DEFAULT || class_ > TERN_CLASS_ASYNC ||
+	    (is_read && request->class_ == TERN_CLASS_ASYNC))
 		return -EINVAL;
 	call->is_memory = is_read && class_ == TERN_CLASS_MEMORY;
 	if (!is_read && class_ == TERN_CLASS_MEMORY)
 		command_set_class(call->memory, COMMAND_MEMORY);
+	if (!is_read && class_ == TERN_CLASS_ASYNC)
+		command_set_class(call->memory, COMMAND_ASYNC);
 	call_begin(engine, call, now_ns);
+	call->is_async = !is_read && class_ == TERN_CLASS_ASYNC;
 	call->deadline_ns = now_ns + (request->deadline_ms != 0 ? request->deadline_ms * 1000000ull
 								: engine->deadline_ns);
 	call->done = request->done;
@@ -131,6 +135,7 @@ engine_submit_command(struct engine *engine, const uint8_t *command, uint32_t by
 	call->bytes = bytes;
 	call_begin(engine, call, now_ns);
 	call->is_command = true;
+	call->is_async = command[offsetof(struct command_hdr_le, class_)] == COMMAND_ASYNC;
 	call->reply = (struct reply){ 0 };
 	call->deadline_ns = now_ns + engine->deadline_ns;
 	call->done = done;

@@ -31,9 +31,10 @@ struct call {
 	enum call_state state;
 	bool is_read, is_log_full; /* is_log_full: what was last heard of it */
 	bool is_memory;            /* is_read: of class memory */
-	bool is_command;           /* by engine_submit_command */
-	struct reply reply;        /* is_command; kind 0: none came */
-	uint64_t id;               /* seq, or the read's number */
+	bool is_async;
+	bool is_command;    /* by engine_submit_command */
+	struct reply reply; /* is_command; kind 0: none came */
+	uint64_t id;        /* seq, or the read's number */
 	uint64_t deadline_ns, send_ns;
 	uint32_t tries, backoff; /* datagrams; and those since the master was found */
 	uint32_t bytes;          /* of the command or the key, later of the value */

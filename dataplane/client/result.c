@@ -139,6 +139,21 @@ read_done(struct engine *engine, struct call *call, const struct native_reply *r
 	engine_finish(engine, call, TERN_DONE, TERN_REASON_NONE);
 }
 
+/* Nobody believes it of a command that was not async: it would end a write that is still open. */
+static void
+write_accepted(struct engine *engine, struct call *call, const struct native_reply *reply)
+{
+	struct tern_result *result = &call->result;
+
+	if (!call->is_async)
+		return;
+	result->class_ = TERN_CLASS_ASYNC;
+	result->term = reply->term;
+	result->log_index = reply->log_index;
+	result->slot = reply->slot;
+	engine_finish(engine, call, TERN_ACCEPTED, TERN_REASON_NONE);
+}
+
 /* Not executed by this datagram; an earlier or later copy of it may be. */
 static void
 refused(struct engine *engine, struct call *call, enum native_outcome outcome, bool is_from_master,
@@ -153,7 +168,8 @@ refused(struct engine *engine, struct call *call, enum native_outcome outcome, b
 		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_MALFORMED);
 		return;
 	case NATIVE_CLASS:
-		/* Logs are volatile on all nodes or on none. */
+		/* Logs are volatile on all nodes or on none, and what async needs is the same on
+		 * all. */
 		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_CLASS);
 		return;
 	case NATIVE_NOT_MASTER:
@@ -166,6 +182,7 @@ refused(struct engine *engine, struct call *call, enum native_outcome outcome, b
 		break;
 	case NATIVE_BUSY:
 	case NATIVE_DONE:
+	case NATIVE_ACCEPTED:
 		break;
 	}
 	call->send_ns = now_ns + engine_pause_ns(engine, call->backoff);
@@ -207,7 +224,9 @@ engine_answered(struct engine *engine, const struct native_reply *reply, bool is
 	struct call *call = &engine->calls[reply->id % TERN_WINDOW + (is_read ? TERN_WINDOW : 0)];
 	if (call->state != CALL_OPEN || call->id != reply->id || call->tries == 0)
 		return;
-	if (reply->outcome != NATIVE_DONE)
+	if (reply->outcome == NATIVE_ACCEPTED && !is_read)
+		write_accepted(engine, call, reply);
+	else if (reply->outcome != NATIVE_DONE)
 		refused(engine, call, reply->outcome, is_from_master, now_ns);
 	else if (is_read)
 		read_done(engine, call, reply);

@@ -44,17 +44,22 @@ struct tern_client;
  * received by them, so that it survives any one crash or cut; faster, and a weaker promise. With a
  * single copy left MEMORY waits for its flush. A read of class DURABLE shows what is durable, one
  * of class MEMORY all that was answered in either class: so who writes in class memory and reads
- * what it wrote reads in class memory as well. */
-enum tern_class { TERN_CLASS_DEFAULT = 0, TERN_CLASS_DURABLE, TERN_CLASS_MEMORY };
+ * what it wrote reads in class memory as well.
+ *
+ * ASYNC, of writes only: answered TERN_ACCEPTED as soon as the master has given it a position in
+ * its log, before anybody else holds it, and without a result: whether it will be executed is not
+ * known, only that it will not be twice. Refused for a request that needs its result (bounds). */
+enum tern_class { TERN_CLASS_DEFAULT = 0, TERN_CLASS_DURABLE, TERN_CLASS_MEMORY, TERN_CLASS_ASYNC };
 
 struct tern_options {
 	/* "host:port[,host:port...]": `client` addresses of data nodes, numeric; IPv6 in
 	 * brackets. One is enough to begin with, as long as it answers. */
 	const char *addresses;
-	uint32_t deadline_ms;   /* of a request that names none; 0: 10 s */
-	uint32_t retry_min_ms;  /* before a request is sent again; 0: 50 ms, doubling up to */
-	uint32_t retry_max_ms;  /* 0: 500 ms */
-	enum tern_class class_; /* of a request that names none; default: durable */
+	uint32_t deadline_ms;  /* of a request that names none; 0: 10 s */
+	uint32_t retry_min_ms; /* before a request is sent again; 0: 50 ms, doubling up to */
+	uint32_t retry_max_ms; /* 0: 500 ms */
+	enum tern_class
+	    class_; /* of a request that names none; default: durable. ASYNC: of writes */
 };
 
 /* Opens a socket; talks to nobody yet. On an error *client is NULL and @why (may be NULL) says what
@@ -78,6 +83,8 @@ enum tern_status {
 	TERN_REFUSED,  /* was not and will not be executed; reason says why */
 	TERN_UNKNOWN,  /* not known: reason says why. Only after the request's own deadline, or when
 			* the cluster has closed the session. */
+	TERN_ACCEPTED, /* class ASYNC: it stands at (term, log_index, slot) of a master's log, and
+			* is executed at or before that position if this part of the log commits */
 };
 
 enum tern_reason {
@@ -109,6 +116,8 @@ struct tern_result {
 	enum tern_class class_; /* DONE, a write: what is met, at least what was asked for; a read:
 				 * MEMORY if it may show what is not durable yet */
 	uint32_t copies;        /* DONE, a write: nodes that hold it as class_ says; 0: not known */
+	uint64_t term;          /* ACCEPTED */
+	uint32_t slot;          /* ACCEPTED */
 };
 
 /* Called from tern_poll and from synchronous calls, once for every request that tern_submit took.

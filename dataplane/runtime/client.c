@@ -149,8 +149,31 @@ client_awaits_bytes(const struct runtime *rt, uint64_t log_index)
 }
 
 void
+client_sealed(struct runtime *rt, uint64_t log_index, uint64_t term)
+{
+	for (uint64_t i = 0; i < rt->accept_count; i++) {
+		const struct pending_accept *accept = &rt->accepts[i];
+		const struct submit_completion completion = {
+			.tag = accept->tag,
+			.outcome = SUBMIT_ACCEPTED,
+			.master_id = rt->config.node_id,
+			.term = term,
+			.log_index = log_index,
+			.slot = accept->slot,
+			.class_ = COMMAND_ASYNC,
+		};
+		INVARIANT(accept->log_index == log_index);
+		complete(rt, accept->channel, &completion);
+	}
+	rt->accept_count = 0;
+}
+
+void
 client_fail_writes(struct runtime *rt)
 {
+	for (uint64_t i = 0; i < rt->accept_count; i++)
+		refuse(rt, rt->accepts[i].channel, rt->accepts[i].tag, SUBMIT_REFUSED_NOT_MASTER);
+	rt->accept_count = 0;
 	for (; rt->held_head != rt->held_tail; rt->held_head++) {
 		const struct held_write *held = &rt->held[rt->held_head % rt->writes_max];
 		refuse(rt, held->channel, held->completion.tag, SUBMIT_UNKNOWN);
@@ -163,10 +186,17 @@ client_fail_writes(struct runtime *rt)
 
 /* Where logs are volatile no flush survives a power cut: durable would be a lie (P5). */
 static bool
-is_class_offered(const struct runtime *rt, enum command_class class_)
+is_class_offered(const struct runtime *rt, const struct command *command)
 {
-	return class_ == COMMAND_MEMORY ||
-	       (class_ == COMMAND_DURABLE && !core_view(rt->core)->is_volatile);
+	switch (command->class_) {
+	case COMMAND_DURABLE:
+		return !core_view(rt->core)->is_volatile;
+	case COMMAND_MEMORY:
+		return true;
+	case COMMAND_ASYNC:
+		return command_fits_async(command);
+	}
+	return false;
 }
 
 /* What is not known to have a reply of fixed length is taken for one that has not. */
@@ -182,6 +212,16 @@ may_reply_bytes(const struct command *command)
 	return !is_fixed || (command->flags & COMMAND_GET_OLD) != 0;
 }
 
+/* It is not among the writes that wait for apply: nobody wants to know what becomes of it. */
+static void
+note_accept(struct runtime *rt, uint32_t channel, uint64_t tag, struct state_position at)
+{
+	INVARIANT(rt->accept_count < rt->writes_max);
+	rt->accepts[rt->accept_count++] = (struct pending_accept){
+		.tag = tag, .log_index = at.log_index, .slot = at.slot, .channel = channel
+	};
+}
+
 static void
 note_write(struct runtime *rt, uint32_t channel, const struct submit_request *request,
 	   const struct command *command, struct state_position at)
@@ -189,6 +229,10 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	const bool is_memory = command->class_ == COMMAND_MEMORY;
 	const bool has_bytes_reply = !is_memory && may_reply_bytes(command);
 
+	if (command->class_ == COMMAND_ASYNC) {
+		note_accept(rt, channel, request->tag, at);
+		return;
+	}
 	INVARIANT(rt->write_tail - rt->write_head < rt->writes_max);
 	rt->writes[rt->write_tail++ % rt->writes_max] = (struct pending_write){
 		.log_index = at.log_index,
@@ -224,7 +268,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_MALFORMED);
 		return true;
 	}
-	if (!is_class_offered(rt, command.class_)) {
+	if (!is_class_offered(rt, &command)) {
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_CLASS);
 		return true;
 	}

@@ -59,6 +59,7 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 		return err;
 	rt->blocks_sealed++;
 	rt->has_worked = true;
+	client_sealed(rt, event.block.log_index, event.block.term);
 	struct membership next, preceding;
 	if (kind == BLOCK_CONFIG) {
 		const uint8_t *block = cmdlog_resident(rt->log, event.block.log_index);

@@ -100,8 +100,8 @@ take_blocks(struct runtime *rt)
 			event.before = &preceding;
 		}
 		/* Verified, and of a fixed place in every block. */
-		if (bytes[PAGE_PAYLOAD_OFFSET + offsetof(struct block_hdr_le, class_)] ==
-		    COMMAND_MEMORY)
+		if (bytes[PAGE_PAYLOAD_OFFSET + offsetof(struct block_hdr_le, class_)] !=
+		    COMMAND_DURABLE)
 			rt->memory_ns = rt->now_ns;
 		if (dispatch(rt, &event) != TERN_OK)
 			rt->link.drops.core_refused++;

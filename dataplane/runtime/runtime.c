@@ -107,7 +107,8 @@ runtime_bytes(const struct runtime_config *config)
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
 	       heal_groups_max(config) * sizeof(struct heal_group) +
-	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write)) +
+	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
+					sizeof(struct pending_accept)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
 }
 
@@ -143,6 +144,7 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->entries = arena_take(arena, config->log_pages_max * cmdlog_entry_bytes(), 64);
 	rt->writes = arena_take(arena, rt->writes_max * sizeof(*rt->writes), 64);
 	rt->held = arena_take(arena, rt->writes_max * sizeof(*rt->held), 64);
+	rt->accepts = arena_take(arena, rt->writes_max * sizeof(*rt->accepts), 64);
 	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
 	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
 	rt->boot.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
@@ -150,9 +152,9 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
-	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->reads == NULL ||
-	    rt->scratch == NULL || rt->boot.buffer == NULL || rt->checkpoint.buffer == NULL ||
-	    rt->source.buffer == NULL || memory == NULL ||
+	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->accepts == NULL ||
+	    rt->reads == NULL || rt->scratch == NULL || rt->boot.buffer == NULL ||
+	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL || memory == NULL ||
 	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);

@@ -46,6 +46,12 @@ struct pending_write { /* a command sealed here and not applied, in log order */
 	bool has_bytes_reply; /* it may: such bytes are lent only until the next command */
 };
 
+/* A command of class async in the open block. An open request is in one of these rings at most. */
+struct pending_accept {
+	uint64_t tag, log_index;
+	uint32_t slot, channel;
+};
+
 /* A durable command that was applied ahead of its commit: its answer waits for it, in log order. An
  * open request is in one of the two rings, so each has room for all of them. */
 struct held_write {
@@ -175,6 +181,8 @@ struct runtime {
 	uint64_t write_head, write_tail, writes_max;
 	struct held_write *held;
 	uint64_t held_head, held_tail;
+	struct pending_accept *accepts; /* writes_max */
+	uint64_t accept_count;
 	struct pending_read *reads;
 	uint64_t read_head, read_tail, read_op_id;
 	uint8_t *scratch; /* gathers a command that straddles pages */
@@ -260,7 +268,10 @@ void client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot,
 void client_release_held(struct runtime *rt);
 /* Block @log_index holds a durable command of this node's clients whose reply may carry bytes. */
 bool client_awaits_bytes(const struct runtime *rt, uint64_t log_index);
-/* Mastership is over: sealed commands become UNKNOWN. */
+/* The open block became block @log_index: commands of class async in it are answered. */
+void client_sealed(struct runtime *rt, uint64_t log_index, uint64_t term);
+/* Mastership is over: sealed commands become UNKNOWN, those of class async that were not sealed,
+ * and never will be, are refused. */
 void client_fail_writes(struct runtime *rt);
 void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index);
 void client_read_failed(struct runtime *rt, uint64_t op_id);

@@ -11,13 +11,17 @@
  * Classes (protocol section 10): a write is answered DONE once its own class is met, durable at
  * commit_index, memory at memory_commit_index; class_ of the completion says which one is met, so
  * a memory command that was flushed by then says durable. A class that cannot be met is refused:
- * async, and durable where logs are volatile. Where one copy is counted (SOLO), memory waits for
- * the flush. Durable commands between memory commands are executed ahead of their commit and
- * answered at it.
+ * durable where logs are volatile, async for a command that needs its result
+ * (command_fits_async). Where one copy is counted (SOLO), memory waits for the flush. Durable
+ * commands between memory commands are executed ahead of their commit and answered at it.
  *
- * What an outcome means to a client: DONE: executed and committed. REFUSED_*: was not and will not
- * be executed; an error reply is right. UNKNOWN: sealed into a block whose fate this node does not
- * know: a RESP connection must be closed without a reply.
+ * A command of class async is answered ACCEPTED when its block is sealed: it stands in this node's
+ * log at (term, log_index, slot), and nowhere else yet. Whether it is executed is never said: it is
+ * when a block of that index and term commits.
+ *
+ * What an outcome means to a client: DONE: executed and committed. ACCEPTED: as above. REFUSED_*:
+ * was not and will not be executed; an error reply is right. UNKNOWN: sealed into a block whose
+ * fate this node does not know: a RESP connection must be closed without a reply.
  */
 #ifndef TERN_RUNTIME_SUBMIT_H
 #define TERN_RUNTIME_SUBMIT_H
@@ -78,6 +82,7 @@ struct submit_request {
 
 enum submit_outcome {
 	SUBMIT_DONE = 1,
+	SUBMIT_ACCEPTED,           /* WRITE of class async: never DONE */
 	SUBMIT_REFUSED_NOT_MASTER, /* master_id says who is, 0: unknown */
 	SUBMIT_REFUSED_LOG_FULL,
 	SUBMIT_REFUSED_TOO_LARGE,
@@ -118,7 +123,7 @@ struct submit_completion {
 	uint16_t copies; /* DONE, WRITE: copies that its class counted */
 	uint64_t term, log_index;
 	uint32_t slot;
-	uint16_t class_;    /* DONE, WRITE: enum command_class, what is met */
+	uint16_t class_;    /* DONE, ACCEPTED, WRITE: enum command_class, what is met */
 	uint16_t change;    /* REFUSED_CHANGE: enum submit_change_refusal; REFUSED_JOB */
 	struct reply reply; /* WRITE, DONE. With data: reply.bytes bytes follow this structure */
 };

@@ -91,6 +91,18 @@ command_set_class(uint8_t *command, enum command_class class_)
 	command[offsetof(struct command_hdr_le, class_)] = (uint8_t)class_;
 }
 
+bool
+command_fits_async(const struct command *command)
+{
+	const uint8_t fit = COMMAND_EXPIRE_IN | COMMAND_EXPIRE_AT | COMMAND_KEEP_EXPIRY;
+	const bool is_plain = command->op == COMMAND_SET || command->op == COMMAND_MSET ||
+			      command->op == COMMAND_DELETE || command->op == COMMAND_ADD ||
+			      command->op == COMMAND_APPEND || command->op == COMMAND_EXPIRE ||
+			      command->op == COMMAND_PERSIST;
+
+	return is_plain && (command->flags & ~fit) == 0;
+}
+
 uint32_t
 command_bytes_peek(const uint8_t *data)
 {

@@ -50,7 +50,8 @@ enum command_op {
 enum command_class {
 	COMMAND_DURABLE = 0, /* flushed on every copy that the quorum rule counts */
 	COMMAND_MEMORY = 1,  /* received by them: survives any one crash or cut */
-	COMMAND_ASYNC = 2,   /* reserved */
+	COMMAND_ASYNC =
+	    2, /* stands in the master's log: answered by its position, without a result */
 };
 
 enum command_flags {
@@ -121,6 +122,11 @@ command_end(struct command_writer *writer, enum command_op op, uint8_t flags, ui
 
 /* Puts a class into an encoded command; command_end wrote durable. */
 void command_set_class(uint8_t *command, enum command_class class_);
+
+/* Whether @command makes sense without its result: it returns no value, rests on no condition and
+ * no bound, and is no transaction and no command of a session table. Only such a one can be async.
+ */
+bool command_fits_async(const struct command *command);
 
 /* Length of the command whose first 4 bytes lie at @data; 0 when it cannot be one. */
 uint32_t command_bytes_peek(const uint8_t *data);

@@ -129,6 +129,10 @@ native_add_reply(struct native_writer *writer, const struct native_reply *reply)
 		.log_index = le64_make(reply->log_index),
 	};
 
+	if (reply->outcome == NATIVE_ACCEPTED) {
+		le.value = le64_make(reply->term);
+		le.delta = le64_make(reply->slot);
+	}
 	if (reply->outcome != NATIVE_DONE)
 		return add(writer, &le, sizeof(le), NULL, 0);
 	if (reply->what == NATIVE_WHAT_READ) {
@@ -276,6 +280,13 @@ native_next_read(struct native_cursor *cursor, struct native_read *read)
 	return true;
 }
 
+static bool
+accepted_fits(const struct reply_le *le)
+{
+	return le->what == NATIVE_WHAT_WRITE && le64_get(le->log_index) != 0 &&
+	       le64_get(le->delta) <= UINT32_MAX && le64_get(le->bound) == 0;
+}
+
 /* Whether a reply says nothing beyond what its kind has to say. */
 static bool
 reply_fits(const struct reply_le *le)
@@ -284,11 +295,12 @@ reply_fits(const struct reply_le *le)
 	const bool is_read = le->what == NATIVE_WHAT_READ;
 
 	if (le->what < NATIVE_WHAT_OPEN || le->what > NATIVE_WHAT_READ ||
-	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_CLASS ||
+	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_ACCEPTED ||
 	    (le->flags & ~(FLAG_IS_MAX | FLAG_IS_REPEAT | FLAG_IS_MEMORY)) != 0)
 		return false;
 	if (le->outcome != NATIVE_DONE)
-		return le->kind == 0 && le->flags == 0 && le32_get(le->extent) == 0 && !has_numbers;
+		return le->kind == 0 && le->flags == 0 && le32_get(le->extent) == 0 &&
+		       (le->outcome == NATIVE_ACCEPTED ? accepted_fits(le) : !has_numbers);
 	if (!is_read)
 		return le->kind >= REPLY_OK && le32_get(le->extent) <= NATIVE_NODES_MAX;
 	if (le->kind > NATIVE_VALUE_INTEGER || (le->flags & ~FLAG_IS_MEMORY) != 0 ||
@@ -319,6 +331,10 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 		.id = le64_get(le.id),
 		.log_index = le64_get(le.log_index),
 	};
+	if (reply->outcome == NATIVE_ACCEPTED) {
+		reply->term = le64_get(le.value);
+		reply->slot = (uint32_t)le64_get(le.delta);
+	}
 	if (reply->outcome != NATIVE_DONE)
 		return true;
 	reply->is_memory = (le.flags & FLAG_IS_MEMORY) != 0;

@@ -78,7 +78,7 @@ struct native_read {
 enum native_what { NATIVE_WHAT_OPEN = 1, NATIVE_WHAT_WRITE, NATIVE_WHAT_READ };
 
 /* As submit_outcome. Only DONE is the last word on a write: what is refused here may have been sent
- * before and still be on its way. */
+ * before and still be on its way. ACCEPTED is all that is ever said of one of class async. */
 enum native_outcome {
 	NATIVE_DONE = 1,
 	NATIVE_NOT_MASTER,
@@ -87,7 +87,8 @@ enum native_outcome {
 	NATIVE_BUSY,
 	NATIVE_MALFORMED,
 	NATIVE_UNKNOWN,
-	NATIVE_CLASS, /* the command's class cannot be met */
+	NATIVE_CLASS,    /* the command's class cannot be met */
+	NATIVE_ACCEPTED, /* WRITE: it stands at (term, log_index, slot) of the master's log */
 };
 
 enum native_value { NATIVE_VALUE_NONE = 0, NATIVE_VALUE_BYTES, NATIVE_VALUE_INTEGER };
@@ -97,6 +98,8 @@ struct native_reply {
 	enum native_outcome outcome;
 	uint64_t id; /* OPEN: its number; WRITE: seq; READ: its id */
 	uint64_t log_index;
+	uint64_t term;      /* ACCEPTED */
+	uint32_t slot;      /* ACCEPTED */
 	struct reply reply; /* OPEN, WRITE: DONE */
 	uint16_t copies;    /* the same: nodes that hold it, as its class says; 0: not known */
 	bool is_memory;     /* DONE: met in class memory, not flushed yet; READ: may show that */

@@ -29,6 +29,9 @@ sim_client_create(struct sim *sim)
 
 	sim->client = client;
 	client->command = sim_take(COMMAND_BYTES);
+	prng_seed(&client->async_prng, sim->seed ^ 0x6173796e63);
+	if (prng_below(&client->async_prng, 2) == 0)
+		client->async_ppm = (uint32_t)prng_between(&client->async_prng, 20000, 500000);
 	client->slot_count = sim->swarm.slots;
 	client->session_count = 1 + (uint32_t)prng_below(&sim->prng, SESSIONS_MAX);
 	for (uint32_t i = 0; i < client->session_count; i++) {
@@ -115,6 +118,7 @@ slot_send(struct sim *sim, struct slot *slot)
 	entry->session = slot->session;
 	entry->op_kind = slot->op_kind;
 	entry->is_memory = slot->is_memory;
+	entry->is_async = slot->is_async;
 	slot->is_sent = true;
 	slot->sent_ns = sim->now_ns;
 	if (slot->attempts++ != 0 && slot->op_kind == OP_COUNTER)
@@ -247,6 +251,12 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 			slot_over(sim, slot);
 		else
 			slot_refused(sim, slot, completion);
+		return;
+	}
+	if (completion->outcome == SUBMIT_ACCEPTED) {
+		op_on_accepted(sim, node, entry, completion);
+		if (is_current)
+			slot_over(sim, slot);
 		return;
 	}
 	const bool has_session = entry->op_kind == OP_COUNTER || entry->op_kind == OP_OPEN;

@@ -41,7 +41,14 @@ enum op_kind {
 	OP_READ_MORTAL,
 };
 
-enum outcome { OUTCOME_OPEN = 0, OUTCOME_ACKED, OUTCOME_REFUSED, OUTCOME_UNKNOWN };
+/* ACCEPTED, in class async: nothing is acknowledged, but where it is if it is anywhere. */
+enum outcome {
+	OUTCOME_OPEN = 0,
+	OUTCOME_ACKED,
+	OUTCOME_REFUSED,
+	OUTCOME_UNKNOWN,
+	OUTCOME_ACCEPTED
+};
 
 /* Every write without a session; its number is its value. */
 struct op {
@@ -51,7 +58,7 @@ struct op {
 	bool is_memory; /* ACKED, in class memory: the block may be lost, and the write with it */
 	uint32_t value_bytes;
 	struct state_position at;
-	uint64_t chain; /* is_memory: of the block */
+	uint64_t chain; /* is_memory, ACCEPTED: of the block */
 };
 
 /* What was known of a shared key: nothing that starts later may see less. What was known in class
@@ -77,7 +84,7 @@ struct slot {
 	enum slot_kind kind;
 	uint32_t session, target;
 	bool is_busy; /* an operation is open */
-	bool is_memory;
+	bool is_memory, is_async;
 	bool is_sent; /* and its newest attempt is with a node */
 	enum op_kind op_kind;
 	uint64_t serial; /* of the operation; rises */
@@ -90,7 +97,7 @@ struct slot {
 };
 
 struct entry { /* one request with one node */
-	bool is_used, is_memory;
+	bool is_used, is_memory, is_async;
 	uint32_t slot, generation;
 	uint64_t serial, seq, op;
 	enum op_kind op_kind;
@@ -110,6 +117,9 @@ struct sim_client {
 	struct floor gone[MORTALS]; /* up to there they were read as absent: they had expired */
 	uint32_t hot_register;      /* written last */
 	bool is_draining;
+	/* Of its own, so that the other classes' seeds stay what they are. */
+	struct prng async_prng;
+	uint32_t async_ppm; /* of the writes that may be async */
 	uint8_t *command;
 };
 
@@ -125,6 +135,9 @@ bool op_is_read(enum op_kind kind);
 bool op_on_done(struct sim *sim, struct sim_node *node, const struct entry *entry,
 		struct slot *slot, const struct submit_completion *completion);
 void op_on_refused(struct sim *sim, const struct slot *slot);
+/* A write of class async stands in the log of @node; its slot may have given it up. */
+void op_on_accepted(struct sim *sim, struct sim_node *node, const struct entry *entry,
+		    const struct submit_completion *completion);
 /* The answer to a write without a session that its slot had given up. */
 void op_on_late(struct sim *sim, struct sim_node *node, uint64_t op,
 		const struct submit_completion *completion);

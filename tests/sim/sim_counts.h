@@ -42,6 +42,9 @@
 	X(memory_reads, ON_MANY)              \
 	X(memory_reads_failed, 0)             \
 	X(applied_ahead, ON_MANY)             \
+	X(async_accepts, ON_ALL)              \
+	X(async_committed, ON_ALL)            \
+	X(async_lost, ON_MANY)                \
 	X(rollbacks, ON_2W_WHOLE)             \
 	X(class_refusals, ON_MANY)            \
 	X(forgetful_boots, ON_MANY)           \

@@ -12,6 +12,7 @@
 
 #define SESSION_WINDOW 16u
 #define SAMPLE_COUNT   64u
+#define SMALL_CAPACITY (1u << 20) /* less is run over by some seeds */
 
 struct key {
 	char text[24];
@@ -141,6 +142,19 @@ value_bytes_draw(struct sim *sim)
 	return (uint32_t)prng_between(&sim->prng, 8, room);
 }
 
+/* A write that nobody waits for, or, of a balance, one whose class has to be refused. A pair as a
+ * MULTI is left alone. */
+static bool
+is_async_drawn(struct sim *sim, const struct slot *slot)
+{
+	struct sim_client *client = sim->client;
+	const bool is_offered = slot->op_kind == OP_UNIQUE || slot->op_kind == OP_CHURN ||
+				slot->op_kind == OP_REGISTER || slot->op_kind == OP_BALANCE;
+
+	return is_offered && client->async_ppm != 0 &&
+	       prng_below(&client->async_prng, 1000000) < client->async_ppm;
+}
+
 bool
 op_begin(struct sim *sim, struct slot *slot)
 {
@@ -150,12 +164,14 @@ op_begin(struct sim *sim, struct slot *slot)
 	slot->key = 0;
 	slot->floor = slot->memory_floor = (struct floor){ 0 };
 	slot->is_memory = sim_chance(sim, sim->swarm.memory_ppm);
+	slot->is_async = false;
 	if (slot->kind == SLOT_SESSION)
 		return begin_session(sim, slot);
 	if (slot->kind == SLOT_UNIQUE) {
 		slot->op_kind = die < 80 ? OP_UNIQUE : OP_CHURN;
 		slot->key = (uint32_t)prng_below(&sim->prng, CHURN_KEYS);
 		slot->op = op_take(sim, slot->op_kind, value_bytes_draw(sim));
+		slot->is_async = is_async_drawn(sim, slot);
 		return true;
 	}
 	if (die < 40) {
@@ -181,7 +197,8 @@ op_begin(struct sim *sim, struct slot *slot)
 	slot->memory_floor = *floor_of(client, slot->op_kind, slot->key, true);
 	if (!op_is_read(slot->op_kind))
 		slot->op = op_take(sim, slot->op_kind, 8);
-	else if (sim_chance(sim, 200000))
+	slot->is_async = is_async_drawn(sim, slot);
+	if (op_is_read(slot->op_kind) && sim_chance(sim, 200000))
 		slot->target = (uint32_t)prng_below(&sim->prng, sim->data_count);
 	return true;
 }
@@ -316,7 +333,9 @@ op_encode(struct sim *sim, const struct slot *slot)
 	if (command_end(&writer, op, flags, client_id, seq, (uint16_t)(seq == 0 ? 0 : seq - lowest),
 			&bytes) != TERN_OK)
 		sim_fail(sim, "sim", "a command does not fit its buffer");
-	if (slot->is_memory)
+	if (slot->is_async)
+		command_set_class(client->command, COMMAND_ASYNC);
+	else if (slot->is_memory)
 		command_set_class(client->command, COMMAND_MEMORY);
 	return bytes;
 }
@@ -451,6 +470,9 @@ static void
 check_class(struct sim *sim, struct sim_node *node, const struct entry *entry,
 	    const struct submit_completion *completion)
 {
+	if (entry->is_async)
+		sim_fail(sim, "I5", "node %u acknowledged block %llu, and it was asked for async",
+			 node->id, (unsigned long long)completion->log_index);
 	if (completion->class_ == COMMAND_MEMORY && entry->is_memory) {
 		(void)sim_memory_answered(node, completion->log_index);
 		return;
@@ -489,6 +511,25 @@ op_on_done(struct sim *sim, struct sim_node *node, const struct entry *entry, st
 		balance_done(sim, &completion->reply);
 	write_acked(sim, node, slot, completion);
 	return true;
+}
+
+void
+op_on_accepted(struct sim *sim, struct sim_node *node, const struct entry *entry,
+	       const struct submit_completion *completion)
+{
+	struct op *op = &sim->client->ops[entry->op];
+	struct block_meta meta;
+
+	sim_count(sim, SIM_COUNT_async_accepts);
+	if (!entry->is_async || entry->op_kind == OP_BALANCE || completion->reply.kind != 0 ||
+	    completion->class_ != COMMAND_ASYNC)
+		sim_fail(sim, "async", "node %u accepted write %llu, which was not to be", node->id,
+			 (unsigned long long)entry->op);
+	op->outcome = OUTCOME_ACCEPTED;
+	op->at = (struct state_position){ completion->log_index, completion->slot };
+	if (runtime_block_meta(node->runtime, completion->log_index, &meta) &&
+	    meta.term == completion->term)
+		op->chain = meta.chain.low;
 }
 
 void
@@ -664,6 +705,30 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 
 /* ---- final checks ---- */
 
+/* It is where it was said to be, if that is what was committed there; otherwise it is nowhere. Over
+ * the capacity it was refused when it was executed, and nobody heard of it. */
+static void
+verify_accepted(struct sim *sim, struct sim_node *node, uint64_t number)
+{
+	const struct op *op = &sim->client->ops[number];
+	const bool is_lost = sim_check_is_lost(sim, op->at.log_index, op->chain);
+	const struct seen seen = seen_of(node, 'u', number);
+	const bool is_there = seen.value.type != STATE_NONE;
+
+	sim_count(sim, is_lost ? SIM_COUNT_async_lost : SIM_COUNT_async_committed);
+	if (is_lost != is_there &&
+	    (!is_there ||
+	     (seen.number == number && seen.value.bytes == op->value_bytes &&
+	      !is_older(seen.value.version, op->at) && !is_older(op->at, seen.value.version))))
+		return;
+	if (!is_lost && !is_there && sim->swarm.state_capacity < SMALL_CAPACITY)
+		return;
+	sim_fail(sim, "async",
+		 "node %u: write %llu was accepted at (%llu,%u), which was %s; it is %s", node->id,
+		 (unsigned long long)number, (unsigned long long)op->at.log_index, op->at.slot,
+		 is_lost ? "lost" : "committed", is_there ? "elsewhere" : "nowhere");
+}
+
 static void
 verify_op(struct sim *sim, struct sim_node *node, uint64_t number)
 {
@@ -671,6 +736,10 @@ verify_op(struct sim *sim, struct sim_node *node, uint64_t number)
 
 	if (op->kind != OP_UNIQUE || op->outcome == OUTCOME_OPEN)
 		return;
+	if (op->outcome == OUTCOME_ACCEPTED) {
+		verify_accepted(sim, node, number);
+		return;
+	}
 	/* Whether it might be lost is judged by sim_memory.c. */
 	if (op->is_memory && sim_check_is_lost(sim, op->at.log_index, op->chain))
 		return;

@@ -12,7 +12,7 @@
 
 struct tally {
 	struct fake_cluster *cluster;
-	uint64_t submitted, done, refused, unknown, with_integer;
+	uint64_t submitted, done, refused, unknown, accepted, with_integer;
 	enum tern_reason reason;
 	enum tern_class class_;
 	int64_t last;
@@ -34,6 +34,7 @@ count(void *context, const struct tern_result *result)
 	tally->done += result->status == TERN_DONE;
 	tally->refused += result->status == TERN_REFUSED;
 	tally->unknown += result->status == TERN_UNKNOWN;
+	tally->accepted += result->status == TERN_ACCEPTED;
 	tally->with_integer += result->status == TERN_DONE && result->has_integer;
 	tally->reason = result->reason;
 	tally->class_ = result->class_;
@@ -181,7 +182,7 @@ test_class(void **context)
 	assert_int_equal(submit(&tally, request), 0);
 	fake_finish(cluster, SECOND_NS);
 	assert_int_equal(tally.class_, TERN_CLASS_DURABLE);
-	request.class_ = (enum tern_class)3;
+	request.class_ = (enum tern_class)4;
 	assert_int_equal(submit(&tally, request), -EINVAL);
 	assert_int_equal(tally.done, 4);
 	assert_int_equal(tally.last, 4);
@@ -194,7 +195,7 @@ test_class(void **context)
 	assert_int_equal(submit(&tally, request), 0);
 	fake_finish(cluster, SECOND_NS);
 	assert_int_equal(tally.class_, TERN_CLASS_DURABLE);
-	request.class_ = (enum tern_class)3;
+	request.class_ = TERN_CLASS_ASYNC;
 	assert_int_equal(submit(&tally, request), -EINVAL);
 	cluster_end(cluster);
 }
@@ -410,6 +411,42 @@ test_quiet_and_deaf(void **context)
 	cluster_end(cluster);
 }
 
+/* Only a write that was async ends by being accepted. */
+static void
+test_accepted(void **context)
+{
+	struct fake_cluster *cluster = cluster_make(10);
+	struct tally tally = { .cluster = cluster };
+	struct tern_request request = { .op = TERN_ADD, .key = "a", .key_bytes = 1, .delta = 1 };
+	struct native_reply reply = { .what = NATIVE_WHAT_WRITE,
+				      .outcome = NATIVE_ACCEPTED,
+				      .log_index = 7,
+				      .term = 3,
+				      .slot = 2 };
+	(void)context;
+
+	add_one(&tally);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.done, 1);
+	reply.id = cluster->engine->next_seq;
+	assert_int_equal(submit(&tally, request), 0);
+	engine_turn(cluster->engine, cluster->now_ns);
+	engine_answered(cluster->engine, &reply, true, cluster->now_ns);
+	assert_null(engine_take(cluster->engine));
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.done, 2);
+	request.class_ = TERN_CLASS_ASYNC;
+	reply.id = cluster->engine->next_seq;
+	assert_int_equal(submit(&tally, request), 0);
+	engine_turn(cluster->engine, cluster->now_ns);
+	engine_answered(cluster->engine, &reply, true, cluster->now_ns);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally.accepted, 1);
+	assert_int_equal(tally.done, 2);
+	assert_int_equal(tally.class_, TERN_CLASS_ASYNC);
+	cluster_end(cluster);
+}
+
 int
 main(void)
 {
@@ -418,6 +455,7 @@ main(void)
 		cmocka_unit_test(test_window),         cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_session_lost),
 		cmocka_unit_test(test_quiet_and_deaf), cmocka_unit_test(test_class),
+		cmocka_unit_test(test_accepted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

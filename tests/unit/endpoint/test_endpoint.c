@@ -73,6 +73,14 @@ take_one(struct node *node, const struct submit_request *request)
 		state_publish(node->state, node->log_index);
 		completion.copies = 2;
 		completion.class_ = (uint16_t)command.class_;
+		if (command.class_ == COMMAND_ASYNC) {
+			completion.outcome =
+			    command_fits_async(&command) ? SUBMIT_ACCEPTED : SUBMIT_REFUSED_CLASS;
+			completion.term = 5;
+			completion.slot = 3;
+			completion.copies = 0;
+			completion.reply = (struct reply){ 0 };
+		}
 		if (command.class_ != COMMAND_MEMORY) {
 			state_commit(node->state, node->log_index);
 			node->committed_index = node->log_index;
@@ -377,6 +385,46 @@ test_class_memory(void **context)
 	node_stop(&node);
 }
 
+/* Accepted, where it stands, without a result; what needs one is refused. */
+static void
+test_class_async(void **context)
+{
+	const int64_t min = 0;
+	struct tern_request add = {
+		.op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1, .class_ = TERN_CLASS_ASYNC
+	};
+	struct tern_request get = {
+		.op = TERN_GET, .key = "n", .key_bytes = 1, .class_ = TERN_CLASS_ASYNC
+	};
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	assert_int_equal(result.status, TERN_ACCEPTED);
+	assert_int_equal(result.class_, TERN_CLASS_ASYNC);
+	assert_int_equal(result.term, 5);
+	assert_int_equal(result.log_index, node.log_index);
+	assert_int_equal(result.slot, 3);
+	assert_int_equal(result.copies, 0);
+	assert_false(result.has_integer);
+	add.has_min = true;
+	add.min = min;
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	assert_int_equal(result.status, TERN_REFUSED);
+	assert_int_equal(result.reason, TERN_REASON_CLASS);
+	assert_int_equal(tern_submit(client, &get), -EINVAL);
+	/* Numbers go on behind it. */
+	add.class_ = TERN_CLASS_DURABLE;
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	assert_int_equal(result.status, TERN_DONE);
+	assert_string_equal(tern_status_text(TERN_ACCEPTED), "accepted");
+	tern_close(client);
+	node_stop(&node);
+}
+
 static void
 count_done(void *context, const struct tern_result *result)
 {
@@ -521,9 +569,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),        cmocka_unit_test(test_class_memory),
-		cmocka_unit_test(test_more_than_fits), cmocka_unit_test(test_outcomes),
-		cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_library),     cmocka_unit_test(test_class_memory),
+		cmocka_unit_test(test_class_async), cmocka_unit_test(test_more_than_fits),
+		cmocka_unit_test(test_outcomes),    cmocka_unit_test(test_datagrams),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,9 @@ take_write(struct fake_node *node, const struct submit_request *request,
 	    TERN_OK)
 		abort();
 	completion->outcome = outcome_of(node, &command);
+	if (completion->outcome == SUBMIT_DONE && command.class_ == COMMAND_ASYNC &&
+	    !command_fits_async(&command))
+		completion->outcome = SUBMIT_REFUSED_CLASS;
 	if (completion->outcome == SUBMIT_DONE) {
 		const uint64_t now_ns = wall_ns() + node->time_ahead_ns;
 		node->log_index++;
@@ -126,6 +129,7 @@ take_write(struct fake_node *node, const struct submit_request *request,
 			    node->time_ns, &command, &completion->reply);
 		reply_copy(&completion->reply);
 		completion->class_ = (uint16_t)command.class_;
+		completion->term = 5;
 		node->is_memory_tail = command.class_ == COMMAND_MEMORY;
 		if (node->is_memory_tail) {
 			state_publish(node->state, node->log_index);
@@ -136,6 +140,12 @@ take_write(struct fake_node *node, const struct submit_request *request,
 		}
 		completion->log_index = node->log_index;
 		completion->copies = 2;
+	}
+	if (completion->outcome == SUBMIT_DONE && command.class_ == COMMAND_ASYNC) {
+		free((void *)(uintptr_t)completion->reply.data);
+		completion->reply = (struct reply){ 0 };
+		completion->outcome = SUBMIT_ACCEPTED;
+		completion->copies = 0;
 	}
 	node->writes_taken++;
 }

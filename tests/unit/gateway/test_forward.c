@@ -53,6 +53,18 @@ answer(struct master *master, struct native_writer *writer, const struct command
 		reply.reply = (struct reply){ .kind = REPLY_OK };
 	else
 		reply.reply = (struct reply){ .kind = REPLY_INTEGER, .value = 1 };
+	if (command->class_ == COMMAND_ASYNC) {
+		reply =
+		    (struct native_reply){ .what = NATIVE_WHAT_WRITE,
+					   .outcome = command_fits_async(command) ? NATIVE_ACCEPTED
+										  : NATIVE_CLASS,
+					   .id = command->seq };
+		if (reply.outcome == NATIVE_ACCEPTED) {
+			reply.log_index = 8;
+			reply.term = 3;
+			reply.slot = 2;
+		}
+	}
 	if (master->manner == FORGET)
 		reply.reply = (struct reply){ .kind = REPLY_DONE, .value = 1 };
 	assert_true(native_add_reply(writer, &reply));
@@ -215,6 +227,11 @@ test_replies(void **context)
 	client_send(fd, "TERN.CLASS memory\r\nSET k v\r\n");
 	client_expect(fd, "+OK\r\n+OK\r\n");
 	assert_int_equal(master->classes[9], COMMAND_MEMORY);
+	client_send(fd, "TERN.CLASS async\r\nINCR n\r\nSET k v NX\r\n");
+	client_expect(fd, "+OK\r\n+ACCEPTED 3 8 2\r\n"
+			  "-CLASS this command needs its result, and async has none: "
+			  "TERN.CLASS durable or memory\r\n");
+	assert_int_equal(master->classes[10], COMMAND_ASYNC);
 	close(fd);
 }
 

@@ -355,7 +355,8 @@ ask(struct alone *alone, enum submit_kind kind, const void *bytes, uint32_t coun
 }
 
 static uint64_t
-set(struct alone *alone, const char *key, uint32_t value_bytes)
+set_as(struct alone *alone, const char *key, uint32_t value_bytes, enum command_class class_,
+       uint8_t flags)
 {
 	static uint8_t buffer[4 * COMMAND_MAX];
 	static const uint8_t value[2 * COMMAND_MAX];
@@ -365,8 +366,15 @@ set(struct alone *alone, const char *key, uint32_t value_bytes)
 	command_begin(&writer, buffer, sizeof(buffer));
 	command_add_arg(&writer, key, (uint32_t)strlen(key));
 	command_add_arg(&writer, value, value_bytes);
-	assert_int_equal(command_end(&writer, COMMAND_SET, 0, 0, 0, 0, &bytes), TERN_OK);
+	assert_int_equal(command_end(&writer, COMMAND_SET, flags, 0, 0, 0, &bytes), TERN_OK);
+	command_set_class(buffer, class_);
 	return ask(alone, SUBMIT_WRITE, buffer, bytes);
+}
+
+static uint64_t
+set(struct alone *alone, const char *key, uint32_t value_bytes)
+{
+	return set_as(alone, key, value_bytes, COMMAND_DURABLE, 0);
 }
 
 /* The next completion, which has to be that of @tag. */
@@ -516,6 +524,86 @@ test_sealed_commands_are_unknown_after_a_fall(void **context)
 	assert_int_not_equal(runtime_view(alone->runtime)->role, CORE_MASTER);
 }
 
+/* Where it stands is said at once, without a result; it is executed there, when that commits. */
+static void
+test_async_is_accepted_at_a_position(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	alone->device->is_held = true;
+	const uint64_t last = runtime_view(alone->runtime)->last_index;
+	const uint64_t durable = set(alone, "durable", 1);
+	const uint64_t first = set_as(alone, "a", 1, COMMAND_ASYNC, 0);
+	const uint64_t second = set_as(alone, "b", 1, COMMAND_ASYNC, 0);
+	const struct submit_completion one = answer(alone, first), two = answer(alone, second);
+	assert_int_equal(one.outcome, SUBMIT_ACCEPTED);
+	assert_int_equal(two.outcome, SUBMIT_ACCEPTED);
+	assert_int_equal(one.class_, COMMAND_ASYNC);
+	assert_int_equal(one.reply.kind, 0);
+	assert_int_equal(one.copies, 0);
+	assert_int_equal(one.term, runtime_view(alone->runtime)->term);
+	assert_int_equal(one.log_index, last + 1);
+	assert_int_equal(one.slot, 1);
+	assert_int_equal(two.slot, 2);
+	turns(alone, 20);
+	assert_int_equal(state_stats(alone->state).keys, 0);
+	assert_true(ring_is_empty(&alone->channel.completions));
+	alone->device->is_held = false;
+	const struct submit_completion done = answer(alone, durable);
+	assert_int_equal(done.outcome, SUBMIT_DONE);
+	assert_int_equal(done.log_index, one.log_index);
+	struct state_reader *reader = state_reader_open(alone->state);
+	assert_true(state_read_begin(reader) >= one.log_index);
+	const struct state_value value = state_read_get(reader, "b", 1);
+	assert_int_equal(value.version.log_index, two.log_index);
+	assert_int_equal(value.version.slot, two.slot);
+	state_read_end(reader);
+	state_reader_close(reader);
+	turns(alone, 20);
+	assert_true(ring_is_empty(&alone->channel.completions)); /* one answer each */
+}
+
+/* They are open no longer than until they are accepted: there may be more of them than requests. */
+static void
+test_async_holds_no_place(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	alone->device->is_held = true;
+	for (uint32_t block = 0; block < 2; block++) {
+		const uint64_t first = alone->tag + 1;
+		for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++)
+			set_as(alone, "k", 8, COMMAND_ASYNC, 0);
+		for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++)
+			expect(alone, first + i, SUBMIT_ACCEPTED);
+	}
+	assert_int_equal(state_stats(alone->state).keys, 0);
+	alone->device->is_held = false;
+	expect(alone, set(alone, "k", 8), SUBMIT_DONE);
+}
+
+static void
+test_what_async_cannot_be(void **context)
+{
+	static const uint8_t flags[] = { COMMAND_IF_ABSENT, COMMAND_IF_PRESENT, COMMAND_GET_OLD };
+	struct alone *alone = *context;
+	uint8_t open[COMMAND_HDR_BYTES];
+	struct command_writer writer;
+	uint32_t bytes;
+
+	become_master(alone);
+	const uint64_t last = runtime_view(alone->runtime)->last_index;
+	for (size_t i = 0; i < sizeof(flags); i++)
+		expect(alone, set_as(alone, "k", 1, COMMAND_ASYNC, flags[i]), SUBMIT_REFUSED_CLASS);
+	command_begin(&writer, open, sizeof(open));
+	assert_int_equal(command_end(&writer, COMMAND_SESSION_OPEN, 0, 0, 0, 0, &bytes), TERN_OK);
+	command_set_class(open, COMMAND_ASYNC);
+	expect(alone, ask(alone, SUBMIT_WRITE, open, bytes), SUBMIT_REFUSED_CLASS);
+	assert_int_equal(runtime_view(alone->runtime)->last_index, last);
+}
+
 int
 main(void)
 {
@@ -527,6 +615,9 @@ main(void)
 		TEST(test_full_queues_wait),
 		TEST(test_a_full_log_refuses_writes_only),
 		TEST(test_sealed_commands_are_unknown_after_a_fall),
+		TEST(test_async_is_accepted_at_a_position),
+		TEST(test_async_holds_no_place),
+		TEST(test_what_async_cannot_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,12 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 		  .is_memory = true,
 		  .type = NATIVE_VALUE_INTEGER,
 		  .integer = -815 },
+		{ .what = NATIVE_WHAT_WRITE,
+		  .outcome = NATIVE_ACCEPTED,
+		  .id = 817,
+		  .log_index = 818,
+		  .term = 819,
+		  .slot = 820 },
 	};
 
 	switch (kind) {

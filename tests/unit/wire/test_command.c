@@ -492,6 +492,46 @@ test_integers(void **context)
 		check_integer(values[i]);
 }
 
+/* What is of use without its result. */
+static void
+test_async(void **context)
+{
+	static const struct {
+		enum command_op op;
+		uint8_t flags;
+		bool fits;
+	} cases[] = {
+		{ COMMAND_SET, 0, true },
+		{ COMMAND_SET, COMMAND_EXPIRE_IN, true },
+		{ COMMAND_SET, COMMAND_KEEP_EXPIRY, true },
+		{ COMMAND_SET, COMMAND_IF_ABSENT, false },
+		{ COMMAND_SET, COMMAND_IF_PRESENT, false },
+		{ COMMAND_SET, COMMAND_GET_OLD, false },
+		{ COMMAND_MSET, 0, true },
+		{ COMMAND_MSET, COMMAND_IF_ABSENT, false },
+		{ COMMAND_DELETE, 0, true },
+		{ COMMAND_DELETE, COMMAND_GET_OLD, false },
+		{ COMMAND_ADD, 0, true },
+		{ COMMAND_ADD, COMMAND_HAS_MIN, false },
+		{ COMMAND_ADD, COMMAND_HAS_MAX, false },
+		{ COMMAND_APPEND, 0, true },
+		{ COMMAND_EXPIRE, COMMAND_EXPIRE_AT, true },
+		{ COMMAND_EXPIRE, COMMAND_EXPIRE_IN | COMMAND_IF_LATER, false },
+		{ COMMAND_PERSIST, 0, true },
+		{ COMMAND_SESSION_OPEN, 0, false },
+		{ COMMAND_SESSION_CLOSE, 0, false },
+		{ COMMAND_MULTI, 0, false },
+		{ COMMAND_GET, 0, false },
+		{ COMMAND_TICK, 0, false },
+	};
+	(void)context;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct command command = { .op = cases[i].op, .flags = cases[i].flags };
+		assert_int_equal(command_fits_async(&command), cases[i].fits);
+	}
+}
+
 int
 main(void)
 {
@@ -500,6 +540,7 @@ main(void)
 		cmocka_unit_test(test_set_expiry),    cmocka_unit_test(test_encoded_arguments),
 		cmocka_unit_test(test_reply_list),    cmocka_unit_test(test_lengths_and_padding),
 		cmocka_unit_test(test_writer_limits), cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_async),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
