@@ -74,6 +74,20 @@ state_read_begin(struct state_reader *reader)
 	return stamp_index(reader->view);
 }
 
+bool
+view_begin_at(struct state_reader *reader, uint64_t stamp, _Atomic uint64_t *keeper)
+{
+	view_open(reader, false);
+	atomic_store(&reader->pin, stamp);
+	/* The keeper's pin stood after this one was there, so the writer has seen one of them. */
+	if (atomic_load(keeper) != stamp) {
+		view_close(reader, false);
+		return false;
+	}
+	reader->view = stamp;
+	return true;
+}
+
 void
 state_read_end(struct state_reader *reader)
 {

@@ -17,7 +17,23 @@ floor_stamp(const struct state *state)
 
 	for (uint32_t i = 0; i < state->config.readers_max; i++)
 		floor = min_u64(floor, atomic_load(&state->readers[i].pin));
+	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++)
+		floor = min_u64(floor, atomic_load(&state->holds[i].pin));
 	return floor;
+}
+
+/* Up to where versions may be reclaimed now. Positions can be taken hold of that are older than any
+ * pin as long as nothing of them is gone: so it is said first, and pins are looked at once more. */
+static uint64_t
+reclaim_floor(struct state *state)
+{
+	const uint64_t floor = floor_stamp(state);
+
+	if (state->queue_head == NULL || state->queue_head->stamp > floor)
+		return floor;
+	if (floor > atomic_load_explicit(&state->reclaimed, memory_order_relaxed))
+		atomic_store(&state->reclaimed, floor);
+	return min_u64(floor, floor_stamp(state));
 }
 
 void
@@ -176,12 +192,18 @@ crowd_turn(struct state *state, uint64_t floor)
 		if (atomic_load(&reader->pin) == floor && !atomic_exchange(&reader->is_ended, true))
 			state->views_ended++;
 	}
+	/* Nobody stands on what a hold alone keeps: it is simply taken back. */
+	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++) {
+		uint64_t pin = floor;
+		if (atomic_compare_exchange_strong(&state->holds[i].pin, &pin, UINT64_MAX))
+			state->views_ended++;
+	}
 }
 
 void
 state_reclaim_turn(struct state *state, bool has_readers)
 {
-	const uint64_t floor = floor_stamp(state);
+	const uint64_t floor = reclaim_floor(state);
 
 	INVARIANT(floor <= state->committed_stamp);
 	INVARIANT(state->committed_stamp <= state->published_stamp);
@@ -223,7 +245,7 @@ state_has_room(const struct state *state, uint64_t block_bytes)
 void
 reclaim_urgent(struct state *state)
 {
-	queue_turn(state, floor_stamp(state), UINT64_MAX);
+	queue_turn(state, reclaim_floor(state), UINT64_MAX);
 	release_turn(state, UINT64_MAX);
 	retired_turn(state);
 	release_turn(state, UINT64_MAX);

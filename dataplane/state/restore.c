@@ -230,6 +230,7 @@ state_restore_finish(struct state *state)
 	state->published_hash = state->hash_sum;
 	atomic_store_explicit(&state->expiry_next_ns, expiry_next_ns(state), memory_order_relaxed);
 	state->committed_stamp = state->published_stamp;
+	atomic_store(&state->reclaimed, state->committed_stamp);
 	atomic_store(&state->committed, state->committed_stamp);
 	restore->phase = RESTORE_NONE;
 	return TERN_OK;

@@ -99,6 +99,8 @@ state_init(const struct state_config *config, struct state **out)
 		atomic_init(&state->readers[i].pin, UINT64_MAX);
 		state->readers[i].state = state;
 	}
+	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++)
+		atomic_init(&state->holds[i].pin, UINT64_MAX);
 	atomic_init(&state->expiry_next_ns, UINT64_MAX);
 	state->client_id_next = 1;
 	state->has_readers = true;

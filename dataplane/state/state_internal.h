@@ -11,10 +11,10 @@
  *
  * What keeps lock-free readers safe, in three rules:
  *
- *	versions  A reader pins the stamp of its view. `floor` is the oldest pinned view, or what is
- *		  committed when there is none older. A reader at a view >= floor stops at the
- *		  newest version with stamp <= view and never looks behind it, so everything behind
- *		  the newest version at or below the floor may be reused at once.
+ *	versions  A reader pins the stamp of its view. `floor` is the oldest pinned view or held
+ *		  position, or what is committed when there is none older. A reader at a view >= floor
+ *stops at the newest version with stamp <= view and never looks behind it, so everything behind the
+ *newest version at or below the floor may be reused at once.
  *
  *	entries	  An entry whose newest version is a tombstone at or below the floor is unlinked; a
  *		  reader may stand on it, so it is reused only after a grace period.
@@ -37,6 +37,7 @@
 
 #include "dataplane/state/arena.h"
 #include "dataplane/state/checkpoint_internal.h"
+#include "dataplane/state/hold.h"
 #include "dataplane/state/rcu.h"
 #include "dataplane/state/state.h"
 #include "dataplane/state/version.h"
@@ -108,6 +109,12 @@ struct state_reader {
 	uint64_t view, hash, key_count, time_ns, expiry_count;
 };
 
+/* A position that is held; the numbers that belong to it are its owner's. */
+struct hold {
+	_Alignas(64) _Atomic uint64_t pin; /* a stamp; UINT64_MAX: none, or taken back */
+	_Atomic bool is_taken;
+};
+
 struct state {
 	struct state_config config;
 	struct arena arena;
@@ -149,6 +156,9 @@ struct state {
 	_Alignas(64) _Atomic uint64_t published, committed; /* stamps */
 	_Atomic uint64_t expiry_next_ns;                    /* as published; UINT64_MAX: none */
 	_Atomic uint64_t expired_count;
+	/* A stamp: nothing that views at it or later need was reclaimed. Said before it is done. */
+	_Atomic uint64_t reclaimed;
+	struct hold holds[STATE_HOLDS_MAX];
 	struct publication publications[STATE_PUBLISHED_KEPT];
 	_Alignas(64) _Atomic(struct version *) handed; /* writer -> control thread */
 	_Alignas(64) _Atomic(struct version *) done;   /* control thread -> writer */
@@ -177,6 +187,11 @@ entry_key(struct entry *entry)
 {
 	return (uint8_t *)(entry->tower + entry->height);
 }
+
+/* read.c */
+/* Opens a view at @stamp, which somebody else keeps pinned in *@keeper. False: not any more. The
+ * numbers of the reader are left to the caller. */
+bool view_begin_at(struct state_reader *reader, uint64_t stamp, _Atomic uint64_t *keeper);
 
 /* hash.c */
 uint64_t state_index_hash(const struct state *state, enum state_space space, const void *key,

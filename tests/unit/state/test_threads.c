@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One writer, two readers and a thread for grace periods, all at once. Accounts are moved in pairs,
- * each pair one command, and come and go; in every view the sum is the same and the scan agrees
- * with the published hash.
+ * One writer, two readers, one that holds positions, and a thread for grace periods, all at once.
+ * Accounts are moved in pairs, each pair one command, and come and go; in every view the sum is the
+ * same and the scan agrees with the published hash.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "dataplane/base/prng.h"
+#include "dataplane/state/hold.h"
 #include "tests/unit/state/machine.h"
 
 #define ACCOUNTS  64u
@@ -22,7 +23,7 @@
 struct shared {
 	struct machine machine;
 	_Atomic bool is_over;
-	_Atomic uint32_t views, failures;
+	_Atomic uint32_t views, held_views, failures;
 };
 
 static void
@@ -80,6 +81,42 @@ reader_main(void *arg)
 	return NULL;
 }
 
+/* The same of positions that are held over many blocks. */
+static void *
+holder_main(void *arg)
+{
+	struct shared *shared = arg;
+	struct state *state = shared->machine.state;
+	struct state_reader *reader = state_reader_open(state);
+	const struct timespec pause = { .tv_nsec = 300000 };
+	struct state_hold hold;
+
+	while (reader != NULL && !atomic_load(&shared->is_over)) {
+		bool is_good = state_hold_begin(state, 0, &hold) == TERN_OK;
+		for (uint32_t i = 0; is_good && i < 3; i++) {
+			uint64_t index = 0;
+			nanosleep(&pause, NULL);
+			if (!state_read_begin_held(reader, &hold))
+				break;
+			const uint64_t hash = state_read_hash(reader, &index);
+			is_good = index == state_hold_index(&hold) &&
+				  (index == 0 || sum_accounts(reader) == TOTAL ||
+				   state_read_is_ended(reader)) &&
+				  (state_hash_scan(reader) == hash || state_read_is_ended(reader));
+			state_read_end(reader);
+			atomic_fetch_add(&shared->held_views, 1);
+		}
+		state_hold_end(state, &hold);
+		if (!is_good)
+			atomic_fetch_add(&shared->failures, 1);
+	}
+	if (reader == NULL)
+		atomic_fetch_add(&shared->failures, 1);
+	else
+		state_reader_close(reader);
+	return NULL;
+}
+
 static void *
 grace_main(void *arg)
 {
@@ -124,7 +161,7 @@ test_views_while_writing(void **context)
 {
 	struct shared *shared = calloc(1, sizeof(*shared));
 	int64_t balances[ACCOUNTS];
-	pthread_t threads[3];
+	pthread_t threads[4];
 	struct prng prng;
 	uint64_t seq = 0;
 	(void)context;
@@ -145,9 +182,11 @@ test_views_while_writing(void **context)
 	pthread_create(&threads[0], NULL, reader_main, shared);
 	pthread_create(&threads[1], NULL, reader_main, shared);
 	pthread_create(&threads[2], NULL, grace_main, shared);
+	pthread_create(&threads[3], NULL, holder_main, shared);
 	uint32_t blocks = 0;
 	const struct timespec pause = { .tv_nsec = 50000 };
-	while (blocks < BLOCKS || atomic_load(&shared->views) < VIEWS_MIN) {
+	while (blocks < BLOCKS || atomic_load(&shared->views) < VIEWS_MIN ||
+	       atomic_load(&shared->held_views) < VIEWS_MIN) {
 		state_reclaim_turn(m->state, true);
 		if (!state_has_room(m->state, 4096)) {
 			nanosleep(&pause, NULL);
@@ -159,7 +198,7 @@ test_views_while_writing(void **context)
 		blocks++;
 	}
 	atomic_store(&shared->is_over, true);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(atomic_load(&shared->failures), 0);
 	assert_in_range(atomic_load(&shared->views), VIEWS_MIN, UINT32_MAX);
