@@ -68,6 +68,7 @@ cmd_readonly(struct command_call *call)
 		resp_error(call->out, "ERR READONLY takes 1 to 3600000 milliseconds, or nothing");
 		return;
 	}
+	gateway_reads_reset(call->conn);
 	call->conn->is_readonly = true;
 	call->conn->stale_ns_max = (uint64_t)stale_ms * 1000000;
 	resp_simple(call->out, "OK");
@@ -90,8 +91,7 @@ cmd_tern_stale(struct command_call *call)
 void
 cmd_readwrite(struct command_call *call)
 {
-	call->conn->is_readonly = false;
-	call->conn->stale_ns_max = 0;
+	gateway_reads_reset(call->conn);
 	resp_simple(call->out, "OK");
 }
 
@@ -127,9 +127,8 @@ cmd_reset(struct command_call *call)
 	conn->reply_mode = CONNECTION_REPLY_ON;
 	connection_unsubscribe(conn);
 	multi_drop(conn);
-	conn->is_readonly = false;
+	gateway_reads_reset(conn);
 	conn->class_ = COMMAND_DURABLE;
-	conn->stale_ns_max = 0;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
 }

@@ -81,6 +81,11 @@ gateway_error(struct resp_writer *out, const char *format, ...);
 void gateway_printable(struct resp_arg arg, char *text, uint32_t room);
 /* The reply to a write that was executed. */
 void gateway_write_reply(struct resp_writer *out, const struct reply *reply);
+/* cmd_position.c: reads are linearizable again. */
+void gateway_reads_reset(struct connection *conn);
+/* Errors of reads at a position. @here: what this node has committed. */
+void gateway_position_missing(struct resp_writer *out, uint64_t here, uint64_t position);
+void gateway_snapshot_gone(struct resp_writer *out, uint64_t position);
 /* The reply to a request that the lcore refused. */
 void gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct slot *slot);
 void gateway_unknown_command(const struct command_call *call);
@@ -110,6 +115,8 @@ void cmd_subscribe(struct command_call *call);
 void cmd_tern_class(struct command_call *call);
 void cmd_readonly(struct command_call *call);
 void cmd_tern_stale(struct command_call *call);
+void cmd_tern_position(struct command_call *call);
+void cmd_tern_read(struct command_call *call);
 void cmd_readwrite(struct command_call *call);
 
 const char *cmd_scan_check(const struct command_call *call);

@@ -62,6 +62,7 @@ connection_free(struct connection *conn)
 
 	connection_unsubscribe(conn);
 	multi_drop(conn);
+	gateway_hold_drop(conn);
 	close(conn->fd);
 	gateway_resize(gateway, conn->in, conn->in_capacity, 0);
 	gateway_resize(gateway, conn->out.data, conn->out.capacity, 0);

@@ -42,6 +42,7 @@ struct slot {
 	uint16_t master_id, copies;
 	uint64_t term, log_index;
 	uint32_t position_slot; /* ACCEPTED: with term and log_index, where it stands */
+	uint64_t taken_ns;      /* READ, is_local */
 	uint64_t stream_at;     /* READ: where its request begins in the input stream */
 	const struct gateway_command *command;
 	struct reply reply; /* WRITE; the bytes of its data are the slot's */
@@ -63,6 +64,14 @@ enum connection_end {
 	CONNECTION_DRAINING,  /* nothing more is understood or answered: flush, then linger */
 	CONNECTION_LINGERING, /* our side is shut: wait until the client has read it all */
 	CONNECTION_DEAD,      /* to be freed at the end of the round */
+};
+
+/* What TERN.READ chose. Bounded age is LINEARIZABLE with is_readonly. */
+enum connection_reads {
+	CONNECTION_READS_LINEARIZABLE = 0,
+	CONNECTION_READS_SESSION,  /* of what this node has committed, at read_position or later */
+	CONNECTION_READS_SNAPSHOT, /* at exactly the position of a hold */
+	CONNECTION_READS_DIRTY,    /* the newest that this node has executed */
 };
 
 struct connection {
@@ -100,6 +109,11 @@ struct connection {
 	uint8_t class_;   /* enum command_class of its writes; reads: memory, or else durable */
 	bool is_readonly; /* a replica may answer its reads from what it has applied */
 	uint64_t stale_ns_max; /* if that is no older; 0: any, as far as the node allows */
+	uint8_t reads;         /* enum connection_reads */
+	uint8_t hold;          /* of the gateway's; SNAPSHOT */
+	uint64_t read_position, read_wait_ns; /* SESSION; and how long a read may wait for it */
+	/* Positions that reads have shown: the highest but for DIRTY, and the last. */
+	uint64_t seen_index, read_index;
 	uint64_t linger_end_ns;
 	char name[CONNECTION_NAME_BYTES_MAX];
 	/* Its node was master when it began, or has written for it: such a client is let go once

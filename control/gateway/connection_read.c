@@ -10,6 +10,8 @@ connection_read_is_local(struct connection *conn, const char **wrong)
 {
 	struct node_status status;
 
+	if (conn->reads != CONNECTION_READS_LINEARIZABLE)
+		return true; /* whoever is master */
 	if (!conn->is_readonly)
 		return false;
 	status_read(conn->gateway->status, &status);
@@ -86,42 +88,42 @@ answer_later(struct connection *conn)
 	gateway_dirty(conn->gateway, conn);
 }
 
-/* Class memory: a view of its own for each, for it may fail. */
-static bool
-answer_memory_read(struct connection *conn, const struct slot *slot, uint64_t need)
+static void
+note_shown(struct connection *conn, uint64_t log_index)
 {
-	struct gateway *gateway = conn->gateway;
-	const size_t mark = conn->out.used;
-	const bool is_there = state_read_begin_provisional(gateway->reader) >= need;
-
-	if (is_there)
-		run_read(conn, slot);
-	const bool is_good = state_read_end_provisional(gateway->reader);
-	if ((is_there && is_good) || conn->end != CONNECTION_OPEN)
-		return true;
-	conn->out.used = mark;
-	answer_later(conn);
-	return false;
+	conn->read_index = log_index;
+	if (conn->reads != CONNECTION_READS_DIRTY)
+		conn->seen_index = max_u64(conn->seen_index, log_index);
 }
 
-/* Replicas show what is durable: no read point stands before it. So does WATCH, on which more rests
- * than an answer: after a rollback another write may have the position of one that is gone. */
+/* A provisional view shows what may be rolled back: class memory, dirty. But on WATCH more rests
+ * than an answer: after a rollback another write may have the position of one that is gone. Under
+ * READONLY a replica shows what is durable: no read point stands before it. */
 static bool
-is_memory_read(const struct connection *conn, const struct slot *slot)
+is_provisional_read(const struct connection *conn, const struct slot *slot)
 {
-	return conn->class_ == COMMAND_MEMORY && slot->log_index != 0 &&
-	       slot->command->run != cmd_watch;
+	const bool has_point = slot->log_index != 0 || conn->reads == CONNECTION_READS_SESSION;
+
+	return slot->command->run != cmd_watch && (conn->reads == CONNECTION_READS_DIRTY ||
+						   (conn->class_ == COMMAND_MEMORY && has_point));
 }
 
-/* A replica has not yet applied a write of this connection's that went to the master; one that
- * follows nobody any more might never. A node that is master no more may never commit what this
- * connection wrote in class async or memory. */
+/* The state is @here, before what the read needs. In a session there is a time for that. A replica
+ * has not yet applied a write of this connection's that went to the master; one that follows nobody
+ * any more might never. A node that is master no more may never commit what this connection wrote
+ * in class async or memory. True: the read is refused. */
 static bool
-is_given_up(struct connection *conn, const struct slot *slot)
+is_given_up(struct connection *conn, const struct slot *slot, uint64_t here, uint64_t need)
 {
 	struct node_status status;
 	const char *wrong = NULL;
 
+	if (conn->reads == CONNECTION_READS_SESSION) {
+		if (conn->gateway->now_ns - slot->taken_ns < conn->read_wait_ns)
+			return false;
+		gateway_position_missing(&conn->out, here, need);
+		return true;
+	}
 	if (slot->is_local) {
 		if (connection_read_is_local(conn, &wrong) && wrong != NULL)
 			resp_error(&conn->out, wrong);
@@ -138,29 +140,86 @@ is_given_up(struct connection *conn, const struct slot *slot)
 	return true;
 }
 
+/* A view of its own for each, for it may fail. */
+static bool
+answer_provisional(struct connection *conn, const struct slot *slot, uint64_t need)
+{
+	struct gateway *gateway = conn->gateway;
+	const size_t mark = conn->out.used;
+	const uint64_t index = state_read_begin_provisional(gateway->reader);
+
+	if (index >= need)
+		run_read(conn, slot);
+	const bool is_good = state_read_end_provisional(gateway->reader);
+	if (conn->end != CONNECTION_OPEN)
+		return true;
+	if (index >= need && is_good) {
+		note_shown(conn, index);
+		return true;
+	}
+	conn->out.used = mark;
+	if (index < need && is_given_up(conn, slot, index, need))
+		return true;
+	answer_later(conn);
+	return false;
+}
+
+static void
+answer_snapshot(struct connection *conn, const struct slot *slot)
+{
+	const uint64_t index = gateway_hold_index(conn);
+
+	if (!gateway_hold_read(conn)) {
+		gateway_snapshot_gone(&conn->out, index);
+		return;
+	}
+	run_read(conn, slot);
+	state_read_end(conn->gateway->reader);
+	note_shown(conn, index);
+}
+
+/* At or after which position. */
+static uint64_t
+need_of(const struct connection *conn, const struct slot *slot)
+{
+	const uint64_t own = max_u64(slot->log_index, conn->last_write_index);
+
+	if (conn->reads == CONNECTION_READS_DIRTY)
+		return 0;
+	if (conn->reads == CONNECTION_READS_SESSION)
+		return max_u64(max_u64(conn->read_position, conn->seen_index), own);
+	return own;
+}
+
 /* False: the state is not as far as the read needs it. */
 static bool
 answer_read(struct connection *conn, const struct slot *slot, struct read_view *view)
 {
 	struct gateway *gateway = conn->gateway;
-	const uint64_t need = max_u64(slot->log_index, conn->last_write_index);
-	const bool is_memory = is_memory_read(conn, slot);
+	const uint64_t need = need_of(conn, slot);
+	const bool is_snapshot = conn->reads == CONNECTION_READS_SNAPSHOT;
+	const bool is_provisional = is_provisional_read(conn, slot);
 
-	if (view->is_open && (is_memory || view->applied_index < need)) {
+	if (view->is_open && (is_snapshot || is_provisional || view->applied_index < need)) {
 		state_read_end(gateway->reader);
 		view->is_open = false;
 	}
-	if (is_memory)
-		return answer_memory_read(conn, slot, need);
+	if (is_snapshot) {
+		answer_snapshot(conn, slot);
+		return true;
+	}
+	if (is_provisional)
+		return answer_provisional(conn, slot, need);
 	if (!view->is_open) {
 		view->applied_index = state_read_begin(gateway->reader);
 		view->is_open = true;
 	}
 	if (view->applied_index >= need) {
 		run_read(conn, slot);
+		note_shown(conn, view->applied_index);
 		return true;
 	}
-	if (is_given_up(conn, slot))
+	if (is_given_up(conn, slot, view->applied_index, need))
 		return true;
 	answer_later(conn);
 	return false;
@@ -169,7 +228,9 @@ answer_read(struct connection *conn, const struct slot *slot, struct read_view *
 bool
 connection_read(struct connection *conn, const struct slot *slot, struct read_view *view)
 {
-	return (slot->is_local && is_too_stale(conn, view)) || answer_read(conn, slot, view);
+	const bool has_bound = slot->is_local && conn->reads == CONNECTION_READS_LINEARIZABLE;
+
+	return (has_bound && is_too_stale(conn, view)) || answer_read(conn, slot, view);
 }
 
 void

@@ -86,6 +86,7 @@ take_local_read(struct connection *conn, const struct gateway_command *command)
 	slot->outcome = SUBMIT_DONE;
 	slot->is_ready = true;
 	slot->is_local = true;
+	slot->taken_ns = conn->gateway->now_ns;
 	gateway_count(&conn->gateway->counters.reads, 1);
 	return true;
 }

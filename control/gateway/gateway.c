@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define SNAPSHOT_NS 60000000000ull
 #define _GNU_SOURCE
 #include "control/gateway/gateway.h"
 
@@ -143,6 +144,7 @@ take_config(struct gateway *gateway, const struct gateway_config *config, char *
 	gateway->endpoint_stats = config->endpoint_stats;
 	gateway->node_id = config->node_id;
 	gateway->stale_ns_max = config->stale_ns_max;
+	gateway->snapshot_ns = config->snapshot_ns != 0 ? config->snapshot_ns : SNAPSHOT_NS;
 	gateway->connections_max = or_default(config->connections_max, 1000);
 	gateway->in_flight_max = or_default(config->in_flight_max, config->channel->in_flight_max);
 	gateway->buffers_bytes_max =

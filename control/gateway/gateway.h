@@ -57,6 +57,7 @@ struct gateway_config {
 	uint32_t output_bytes_max;  /* 16 MiB: one reply, and what a slow client may leave unread */
 	uint64_t buffers_bytes_max; /* 256 MiB: all connections together */
 	uint64_t stale_ns_max;      /* 0: any; age of what READONLY is answered at a replica */
+	uint64_t snapshot_ns;       /* 60 s: how long TERN.READ SNAPSHOT keeps a position */
 	/* "host:port,..." of the data nodes' native front ends, to which writes are forwarded while
 	 * this node is not master. NULL: they are refused. */
 	const char *forward_addresses;

@@ -13,6 +13,7 @@
 #include "control/gateway/connection.h"
 #include "control/gateway/gateway.h"
 #include "control/gateway/sentinel.h"
+#include "dataplane/state/hold.h"
 
 #ifdef TERN_TINY_LIMITS
 #define READ_BATCHES_MAX 2u
@@ -56,6 +57,14 @@ struct peer {
 	char host[GATEWAY_HOST_BYTES];
 };
 
+/* A position that connections read at, on TERN.READ SNAPSHOT. */
+struct gateway_hold {
+	uint32_t users;
+	bool is_over; /* its time is: there is nothing behind it any more */
+	uint64_t until_ns;
+	struct state_hold hold;
+};
+
 struct connection_entry {
 	struct connection *conn;
 	uint32_t generation, next_free;
@@ -91,7 +100,7 @@ struct gateway {
 	char refusal[GATEWAY_ERROR_BYTES]; /* a text with numbers, until it is written out */
 	struct resp_arg plan_args[2];      /* of a plan whose arguments come in another order */
 	uint32_t connections_max, in_flight_max;
-	uint64_t buffers_bytes_max, stale_ns_max;
+	uint64_t buffers_bytes_max, stale_ns_max, snapshot_ns;
 	struct peer peers[GATEWAY_PEERS_MAX];
 	uint32_t peers_count;
 	uint16_t node_id, port;
@@ -125,6 +134,8 @@ struct gateway {
 	uint64_t tick_next_ns, log_look_ns;
 	bool has_published; /* the lcore is woken at the end of the round */
 	bool needs_retry;   /* a read point's block is not visible yet: look again soon */
+
+	struct gateway_hold holds[STATE_HOLDS_MAX];
 
 	struct connection *dirty_first, *dirty_last;
 	struct connection *parked_first, *parked_last;
@@ -201,6 +212,16 @@ void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t b
 /* Submits @plan for @slot, the next slot of @conn; @conn NULL: a TICK, for nobody. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 					const struct write_plan *plan);
+
+/* holds.c. They are bounded by STATE_HOLDS_MAX and snapshot_ns, and shared by connections that
+ * read at one position. As state_hold_begin; on TERN_OK @conn, which has none, has one. */
+TERN_CHECKED enum tern_err gateway_hold_take(struct connection *conn, uint64_t log_index);
+void gateway_hold_drop(struct connection *conn); /* if it has one */
+uint64_t gateway_hold_index(const struct connection *conn);
+/* Opens the view; false: it is kept no longer. */
+TERN_CHECKED bool gateway_hold_read(struct connection *conn);
+/* Ends those whose time is over. */
+void gateway_holds_tick(struct gateway *gateway);
 
 /* tick.c: while this node is master and a key has expired, time has to move for readers to see it,
  * and sometimes the log's other copies have to hear where they may begin. */

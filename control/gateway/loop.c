@@ -297,6 +297,7 @@ turn(struct gateway *gateway)
 		handle_event(gateway, &events[i], now_ns);
 	advance_dirty(gateway, now_ns);
 	gateway_tick(gateway);
+	gateway_holds_tick(gateway);
 	gateway_publish(gateway);
 	forward_turn(gateway);
 	tick(gateway, now_ns);

@@ -12,9 +12,10 @@
  * What keeps lock-free readers safe, in three rules:
  *
  *	versions  A reader pins the stamp of its view. `floor` is the oldest pinned view or held
- *		  position, or what is committed when there is none older. A reader at a view >= floor
- *stops at the newest version with stamp <= view and never looks behind it, so everything behind the
- *newest version at or below the floor may be reused at once.
+ *		  position, or what is committed when there is none older. A reader at a view >=
+ *		  floor stops at the newest version with stamp <= view and never looks behind it,
+ *		  so everything behind the newest version at or below the floor may be reused at
+ *		  once.
  *
  *	entries	  An entry whose newest version is a tombstone at or below the floor is unlinked; a
  *		  reader may stand on it, so it is reused only after a grace period.

@@ -20,6 +20,7 @@
 #include "dataplane/runtime/status.h"
 #include "dataplane/runtime/submit.h"
 #include "dataplane/runtime/witness_node.h"
+#include "dataplane/state/hold.h"
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_aim.h"
 #include "tests/sim/sim_check.h"
@@ -147,6 +148,8 @@ struct sim_node {
 	struct runtime *runtime;
 	struct state *state;
 	struct state_reader *reader;
+	struct state_hold hold; /* has_hold */
+	bool has_hold;
 	struct status_cell *status;
 	struct wake wake;
 	struct submit_channel channel;

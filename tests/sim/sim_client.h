@@ -115,6 +115,7 @@ struct sim_client {
 	struct floor registers[REGISTERS], pairs[PAIRS], balances[BALANCES], mortals[MORTALS];
 	struct floor memory_registers[REGISTERS], memory_pairs[PAIRS], memory_balances[BALANCES];
 	struct floor gone[MORTALS]; /* up to there they were read as absent: they had expired */
+	uint64_t looks;             /* of sim_session.c */
 	uint32_t hot_register;      /* written last */
 	bool is_draining;
 	/* Of its own, so that the other classes' seeds stay what they are. */
@@ -122,6 +123,12 @@ struct sim_client {
 	uint32_t async_ppm; /* of the writes that may be async */
 	uint8_t *command;
 };
+
+/* ---- sim_session.c ---- */
+
+/* @floor of register @key is known in class durable: what one of the nodes shows must not
+ * contradict it. */
+void sim_session_look(struct sim *sim, uint32_t key, const struct floor *floor);
 
 /* ---- sim_op.c ---- */
 

@@ -45,6 +45,8 @@
 	X(async_accepts, ON_ALL)              \
 	X(async_committed, ON_ALL)            \
 	X(async_lost, ON_MANY)                \
+	X(session_reads, ON_ALL)              \
+	X(snapshots, ON_ALL)                  \
 	X(rollbacks, ON_2W_WHOLE)             \
 	X(class_refusals, ON_MANY)            \
 	X(forgetful_boots, ON_MANY)           \

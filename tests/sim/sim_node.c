@@ -176,6 +176,7 @@ start_state(struct sim_node *node)
 	if (state_init(&config, &node->state) != TERN_OK)
 		sim_fail(sim, "boot", "state_init refused its configuration");
 	node->reader = state_reader_open(node->state);
+	node->has_hold = false;
 	if (node->reader == NULL)
 		sim_fail(sim, "boot", "state_reader_open refused the first reader");
 }

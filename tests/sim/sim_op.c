@@ -700,6 +700,8 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 	if (seen.value.type != STATE_NONE)
 		floor_note(node, floor_of(sim->client, slot->op_kind, slot->key, slot->is_memory),
 			   at, slot->is_memory);
+	if (letter == 'r')
+		sim_session_look(sim, slot->key, &sim->client->registers[slot->key]);
 	return true;
 }
 

@@ -339,6 +339,7 @@ fake_try_start(struct fake_node *node, char *why, size_t why_bytes)
 		.output_bytes_max = node->output_bytes_max,
 		.buffers_bytes_max = node->buffers_bytes_max,
 		.stale_ns_max = node->stale_ns_max,
+		.snapshot_ns = node->snapshot_ns,
 		.forward_addresses = node->forward_addresses,
 		.forward_deadline_ms = node->forward_deadline_ms,
 		.channel = &node->channel,

@@ -21,7 +21,7 @@ struct fake_node {
 	/* Set before fake_start; zero takes a default. */
 	uint32_t in_flight_max, connections_max, value_bytes_max, command_bytes_max;
 	uint32_t output_bytes_max, request_ring_bytes;
-	uint64_t stale_ns_max;
+	uint64_t stale_ns_max, snapshot_ns;
 	const char *forward_addresses;
 	uint32_t forward_deadline_ms;
 	uint64_t buffers_bytes_max, shuffle_seed; /* != 0: completions come in random order */

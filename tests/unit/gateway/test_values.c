@@ -285,8 +285,9 @@ test_class(void **context)
 	const int fast = client_open(node), safe = client_open(node);
 
 	client_send(fast, "TERN.CLASS\r\nTERN.CLASS none\r\nTERN.CLASS memory x\r\n");
-	client_expect(fast, "$7\r\ndurable\r\n-ERR syntax: TERN.CLASS [durable | memory]\r\n"
-			    "-ERR syntax: TERN.CLASS [durable | memory]\r\n");
+	client_expect(fast,
+		      "$7\r\ndurable\r\n-ERR syntax: TERN.CLASS [durable | memory | async]\r\n"
+		      "-ERR syntax: TERN.CLASS [durable | memory | async]\r\n");
 	client_send(fast, "SET c 1\r\nTERN.CLASS memory\r\nTERN.CLASS\r\nSET c 2\r\nGET c\r\n");
 	client_expect(fast, "+OK\r\n+OK\r\n$6\r\nmemory\r\n+OK\r\n$1\r\n2\r\n");
 	client_send(safe, "GET c\r\n");
