@@ -57,16 +57,21 @@ is_group(const char *group)
 static const char *
 group_of(int argc, char **argv, int *words)
 {
-	static const char *const groups[] = { "node", "config", "cluster", "log divergent", "log",
-					      "dev",  "device", "bench",   "backup" };
+	static const char *const groups[] = {
+		"node", "config", "cluster",      "log",   "log divergent", "dev",
+		"job",  "device", "device scrub", "bench", "backup",        "device rebuild"
+	};
+	const char *longest = "";
 
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		*words = path_match(groups[i], argc, argv);
-		if (*words > 0 && is_group(groups[i]))
-			return groups[i];
-	}
 	*words = 0;
-	return "";
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		const int count = path_match(groups[i], argc, argv);
+		if (count > *words && is_group(groups[i])) {
+			*words = count;
+			longest = groups[i];
+		}
+	}
+	return longest;
 }
 
 static const char *
