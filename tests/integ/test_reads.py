@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Positions on a whole cluster. A client writes at the master, durably and in class async, and takes
+each position to a replica: a read there in a session of that position has it. A snapshot at the
+replica does not change while all of its keys do. The master is killed under writes that are
+accepted only: every one is at the position that was named or nowhere, and on both nodes alike."""
+import threading
+
+from case import main, require
+
+ROUNDS = 200
+
+
+class Acceptor(threading.Thread):
+    """Writes keys of its own in class async until its master is gone."""
+
+    def __init__(self, client):
+        super().__init__(daemon=True)
+        self.client = client
+        self.accepted = {}
+
+    def run(self):
+        number = 0
+        while True:
+            try:
+                reply = self.client.call('SET', f'a-{number}', number)
+            except OSError:
+                return
+            if not isinstance(reply, str) or not reply.startswith('ACCEPTED '):
+                return
+            self.accepted[number] = reply
+            number += 1
+
+
+def follow(writer, reader):
+    for number in range(ROUNDS):
+        verb = 'SET' if number % 2 else 'INCRBY'
+        key = f'{verb}-key'
+        writer.call('TERN.CLASS', 'async' if number % 3 == 0 else 'durable')
+        reply = writer.call(verb, key, number)
+        if number % 3 == 0:
+            require(reply.startswith('ACCEPTED '), f'async: {reply}')
+        position = writer.call('TERN.POSITION')
+        require(reader.call('TERN.READ', 'SESSION', position, 10000) == 'OK', 'TERN.READ SESSION')
+        found = reader.call('GET', key)
+        want = number if verb == 'SET' else sum(range(0, number + 1, 2))
+        require(found == str(want), f'{key} at position {position}: {found}, and {want} was written')
+        require(reader.call('TERN.POSITION') >= position, 'a position before the token')
+    writer.call('TERN.CLASS', 'durable')
+
+
+def snapshot(writer, reader):
+    keys = [f's-{i}' for i in range(100)]
+    for key in keys:
+        require(writer.call('SET', key, 'before') == 'OK', 'SET')
+    reader.call('TERN.READ', 'SESSION', writer.call('TERN.POSITION'), 10000)
+    require(reader.call('GET', keys[-1]) == 'before', 'a session read')
+    held = reader.call('TERN.READ', 'SNAPSHOT')
+    require(isinstance(held, int), f'SNAPSHOT: {held}')
+    for key in keys:
+        require(writer.call('SET', key, 'after') == 'OK', 'SET')
+    require(set(reader.call('MGET', *keys)) == {'before'}, 'a snapshot has changed')
+    require(reader.call('TERN.READ') == ['snapshot', held, held], 'what TERN.READ says')
+    reader.call('TERN.READ', 'SESSION', writer.call('TERN.POSITION'), 10000)
+    require(set(reader.call('MGET', *keys)) == {'after'}, 'a session behind it')
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    master = cluster.wait_master()
+    writer, reader = cluster.client(master), cluster.client(cluster.other(master))
+    case.step('positions from one node to the other')
+    follow(writer, reader)
+    case.step('a snapshot at the replica')
+    snapshot(writer, reader)
+    late = reader.call('TERN.READ', 'SESSION', 1 << 40, 50)
+    require(late == 'OK' and reader.call('GET', 'SET-key').text.startswith('POSITION '),
+            'a position that is not there')
+
+    case.step('the master dies under accepted writes')
+    client = cluster.client(master)
+    client.call('TERN.CLASS', 'async')
+    acceptor = Acceptor(client)
+    acceptor.start()
+    while len(acceptor.accepted) < ROUNDS:
+        acceptor.join(0.01)
+    cluster.dev('kill', master)
+    acceptor.join(30)
+    cluster.wait('another one to serve', cluster.serves_without([master]))
+    cluster.dev('start', master)
+    cluster.wait_duplex()
+    now = cluster.client(cluster.wait_master())
+    there = [number for number in acceptor.accepted
+             if now.call('GET', f'a-{number}') == str(number)]
+    print(f'   {len(acceptor.accepted)} accepted, {len(there)} executed')
+    require(there == list(range(len(there))), 'a later one was executed, an earlier one was not')
+    require(now.call('GET', f'a-{len(acceptor.accepted) + 1}') is None, 'nobody wrote that')
+    cluster.settle()
+
+
+main(test)
