@@ -257,13 +257,14 @@ entries_reply(const struct multi *multi, struct resp_writer *out, struct reply_s
 void
 multi_reply(const struct connection *conn, struct resp_writer *out, const struct reply *reply)
 {
-	struct reply_source source = { .list = { reply->data, reply->data + reply->bytes } };
+	struct reply_source source = { 0 };
 
 	INVARIANT(conn->multi.is_sent);
 	if (reply->kind != REPLY_ARRAY) {
 		gateway_write_reply(out, reply);
 		return;
 	}
+	source.list = (struct reply_cursor){ reply->data, reply->data + reply->bytes };
 	entries_reply(&conn->multi, out, &source);
 	INVARIANT(out->is_full || source.list.at == source.list.end);
 }
