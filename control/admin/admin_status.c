@@ -152,6 +152,38 @@ device_state(const struct status_pool *pool, uint32_t device)
 	return ((pool->failed | pool->suspect) >> device & 1) != 0 ? "failed" : "ok";
 }
 
+static const char *
+drive_path(const struct node_config *config, uint32_t drive)
+{
+	const uint32_t spare = drive - config->device_count;
+
+	return drive < config->device_count  ? config->devices[drive].path
+	       : spare < config->spare_count ? config->spares[spare].path
+					     : "?";
+}
+
+static json_t *
+spares_json(const struct node_config *config, const struct status_pool *pool)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		const uint32_t drive = config->device_count + i;
+		json_t *object = json_object();
+		put_text(object, "path", config->spares[i].path);
+		put_text(object, "state",
+			 (pool->spares >> drive & 1) != 0 ? "ready" : "not usable");
+		for (uint32_t k = 0; k < config->device_count; k++) {
+			if (pool->drives[k] != drive)
+				continue;
+			put_text(object, "state", "in use");
+			put(object, "position", k);
+		}
+		(void)json_array_append_new(list, object);
+	}
+	return list;
+}
+
 static json_t *
 device_json(const struct node_config *config, const struct status_pool *pool, uint32_t device)
 {
@@ -159,7 +191,7 @@ device_json(const struct node_config *config, const struct status_pool *pool, ui
 	json_t *object = json_object();
 
 	put(object, "position", device);
-	put_text(object, "path", config->devices[device].path);
+	put_text(object, "path", drive_path(config, pool->drives[device]));
 	put_text(object, "state", device_state(pool, device));
 	put_flag(object, "recorded", (pool->failed >> device & 1) != 0);
 	put(object, "bytes", config->devices[device].bytes);
@@ -184,6 +216,8 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	for (uint32_t i = 0; i < config->device_count; i++)
 		(void)json_array_append_new(devices, device_json(config, pool, i));
 	(void)json_object_set_new(object, "devices", devices);
+	(void)json_object_set_new(object, "spares", spares_json(config, pool));
+	put(object, "spares_taken", pool->spares_taken);
 	put(object, "groups_degraded", pool->groups_degraded);
 	put(object, "reads_degraded", pool->reads_degraded);
 	put(object, "read_errors", pool->read_errors);

@@ -178,6 +178,10 @@ enum admin_exit node_birth_empty(const struct node_config *config, uint64_t clus
  * cluster, or a process has it; @text says which, and it is untouched. */
 enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
 				 size_t text_bytes);
+/* A blank device that may take the place of any of the node's: a file is made, a block device has
+ * to be blank. */
+enum admin_exit node_spare_birth(const struct node_config *config, const char *path, bool *is_file,
+				 char *text, size_t text_bytes);
 /* A blank device in place of one that is recorded as failed, while the node is stopped. REFUSED: it
  * is not, or the node runs. */
 enum admin_exit

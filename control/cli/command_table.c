@@ -144,14 +144,17 @@ const struct cli_command cli_commands[] = {
 	  WHERE | CLI_BIT(CLI_INTERVAL) | CLI_BIT(CLI_COUNT),
 	  verb_device_iostat },
 	{ "device replace",
-	  "make a blank device in place of one that failed",
-	  "While the node is stopped: a new file, or a block device that is blank. The node fills "
-	  "it in "
-	  "the background from its next start on. Exit code 5: the device is not recorded as "
-	  "failed, "
-	  "or the node runs.",
-	  { { "DEVICE", false, "its position, from 0" } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
+	  "put a blank device in the place of one that failed",
+	  "With PATH, while the node runs: a new file or a blank block device, which the node "
+	  "fills "
+	  "at once; the failed one is out for good. Without, while the node is stopped: a blank "
+	  "device at the same path, filled from the next start on. Exit code 5: the device is not "
+	  "recorded as failed, or the node runs (without PATH); 7: it does not (with PATH); 8: "
+	  "what "
+	  "is there is not blank.",
+	  { { "DEVICE", false, "its position, from 0" },
+	    { "PATH", true, "the new device, of a node that runs" } },
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT) | CLI_BIT(CLI_TIMEOUT),
 	  verb_device_replace },
 	{ "device scrub start",
 	  "verify all that the devices hold",

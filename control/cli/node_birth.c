@@ -247,6 +247,29 @@ device_birth(const struct node_config *config, uint32_t number, uint64_t cluster
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
+enum admin_exit
+node_spare_birth(const struct node_config *config, const char *path, bool *is_file, char *text,
+		 size_t text_bytes)
+{
+	struct node_config *one = malloc(sizeof(*one));
+	enum admin_exit code = ADMIN_EXIT_FAILED;
+
+	(void)snprintf(text, text_bytes, "out of memory");
+	if (!one)
+		return code;
+	*one = *config;
+	(void)snprintf(one->devices[0].path, sizeof(one->devices[0].path), "%s", path);
+	code = prepare_device(one, 0, is_file, text, text_bytes);
+	if (!code && *is_file && checkpoint_bytes(config) != 0 &&
+	    nvme_reserve_file(path, one->devices[0].bytes + checkpoint_bytes(config), text,
+			      text_bytes)) {
+		(void)unlink(path);
+		code = ADMIN_EXIT_CONFIG;
+	}
+	free(one);
+	return code;
+}
+
 /* All or nothing: every device is looked at before the first is written to, and files that were
  * made for a pool that did not come to be are removed. */
 static enum admin_exit
@@ -263,6 +286,15 @@ pool_birth(const struct node_config *config, uint64_t cluster_id, enum superbloc
 		code =
 		    device_birth(config, made, cluster_id, join, &is_file[made], text, text_bytes);
 		made += !code;
+	}
+	/* One that is there already was made by `device add`, or is a block device that has to be
+	 * blank when it is needed. */
+	for (uint32_t i = 0; i < config->spare_count && !code; i++) {
+		bool is_spare_file;
+		if (access(config->spares[i].path, F_OK) == 0)
+			continue;
+		code = node_spare_birth(config, config->spares[i].path, &is_spare_file, text,
+					text_bytes);
 	}
 	for (uint32_t i = 0; code && i < made; i++)
 		if (is_file[i])

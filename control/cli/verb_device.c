@@ -3,12 +3,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
 #include "control/cli/device_look.h"
 #include "control/config/node_config.h"
 
-#define WORN_PCT 90u
+#define WORN_PCT           90u
+#define REPLACE_TIMEOUT_MS 10000u
 
 static const char *
 text_of(const json_t *object, const char *key)
@@ -368,11 +371,68 @@ verb_device_can_remove(struct cli *cli)
 	return code;
 }
 
+/* While the node runs: @path takes the place of the device. */
+static enum admin_exit
+replace_hot(struct cli *cli, const struct node_config *config, unsigned long number,
+	    const char *path, char *text, size_t text_bytes)
+{
+	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : REPLACE_TIMEOUT_MS;
+	bool is_file = false, is_known = false;
+	enum admin_exit code = ADMIN_EXIT_OK;
+	json_t *result = NULL;
+
+	for (uint32_t i = 0; i < config->spare_count; i++)
+		is_known = is_known || strcmp(config->spares[i].path, path) == 0;
+	if (path[0] != '/') {
+		(void)snprintf(text, text_bytes, "\"%.200s\": an absolute path is needed", path);
+		return ADMIN_EXIT_USAGE;
+	}
+	/* Before anything is made: is there somebody who takes it? */
+	code =
+	    admin_call(config->admin_socket, "status", NULL, timeout_ms, &result, text, text_bytes);
+	json_decref(result);
+	result = NULL;
+	if (!code && !is_known)
+		code = node_spare_birth(config, path, &is_file, text, text_bytes);
+	if (code)
+		return code;
+	json_t *arguments = json_pack("{s:I,s:s}", "device", (json_int_t)number, "path", path);
+	code = admin_call(config->admin_socket, "device-replace", arguments, timeout_ms, &result,
+			  text, text_bytes);
+	json_decref(arguments);
+	json_decref(result);
+	/* A refused file does not stay in the way of the next try. */
+	if (code && code != ADMIN_EXIT_UNKNOWN && code != ADMIN_EXIT_UNREACHABLE && is_file)
+		(void)unlink(path);
+	return code;
+}
+
+static void
+print_replaced(struct cli *cli, const struct node_config *config, unsigned long number,
+	       const char *path, bool is_hot)
+{
+	if (cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:s,s:b}", "api", "device-replace/v1",
+					      "node", config->name, "device", (int)number, "path",
+					      path, "running", (int)is_hot));
+	else if (is_hot)
+		(void)fprintf(cli->out,
+			      "%s is device %lu now and is being filled: tern device rebuild "
+			      "status\nname it in the node file in place of %s\n",
+			      path, number, config->devices[number].path);
+	else
+		(void)fprintf(cli->out,
+			      "%s is blank; the node fills it in the background from its next "
+			      "start on: tern device list\n",
+			      path);
+}
+
 enum admin_exit
 verb_device_replace(struct cli *cli)
 {
 	struct node_config *config = malloc(sizeof(*config));
 	char text[NODE_CONFIG_PATH_MAX + 512], *end;
+	const char *path = cli->arguments[1];
 	enum admin_exit code = ADMIN_EXIT_OK;
 
 	if (!config)
@@ -397,19 +457,14 @@ verb_device_replace(struct cli *cli)
 			(void)cli_fail(cli, code, "%s", text);
 	}
 	if (!code) {
-		code = node_device_birth(config, (uint32_t)number, text, sizeof(text));
+		code = path ? replace_hot(cli, config, number, path, text, sizeof(text))
+			    : node_device_birth(config, (uint32_t)number, text, sizeof(text));
 		if (code)
 			(void)cli_fail(cli, code, "%s", text);
 	}
-	if (!code && cli->is_json)
-		cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:s}", "api", "device-replace/v1",
-					      "node", config->name, "device", (int)number, "path",
-					      config->devices[number].path));
-	else if (!code)
-		(void)fprintf(cli->out,
-			      "%s is blank; the node fills it in the background from its next "
-			      "start on: tern device list\n",
-			      config->devices[number].path);
+	if (!code)
+		print_replaced(cli, config, number, path ? path : config->devices[number].path,
+			       path != NULL);
 	free(config);
 	return code;
 }

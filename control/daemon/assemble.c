@@ -171,7 +171,8 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 {
 	const struct node_config *config = &node->config;
 	struct nvme_config nvme = {
-		.device_count = config->device_count,
+		.device_count = config->device_count + config->spare_count,
+		.spare_count = config->spare_count,
 		.queue_depth =
 		    min_u32(config->disk.queue_depth * config->device_count, NVME_QUEUE_DEPTH_MAX),
 		.absent_max = config->parity,
@@ -190,6 +191,8 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		return TERN_ERR_CONFIG;
 	for (uint32_t i = 0; i < config->device_count; i++)
 		nvme.paths[i] = config->devices[i].path;
+	for (uint32_t i = 0; i < config->spare_count; i++)
+		nvme.paths[config->device_count + i] = config->spares[i].path;
 	switch (config->disk.durability) {
 	case DISK_DURABILITY_AUTO:
 		nvme.durability = NVME_DURABILITY_AUTO;
@@ -411,6 +414,34 @@ units_per_frame(const struct node_config *config)
 	return units;
 }
 
+/* What is there of the node's devices, and of the spare ones behind them. */
+static void
+fill_devices(const struct ternd *node, struct runtime_config *runtime)
+{
+	const struct node_config *config = &node->config;
+
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		const char *reason;
+		runtime->device_bytes[i] = nvme_device_bytes(node->nvme, i, &reason);
+		if (runtime->device_bytes[i] == 0)
+			platform_diag(PLATFORM_WARNING, "device_absent node=%s device=%u why=%s",
+				      config->name, i, reason);
+	}
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		const char *reason;
+		const uint32_t drive = config->device_count + i;
+		runtime->device_bytes[drive] = nvme_device_bytes(node->nvme, drive, &reason);
+		if (runtime->device_bytes[drive] == 0)
+			platform_diag(PLATFORM_WARNING, "spare_absent node=%s path=%s why=%s",
+				      config->name, config->spares[i].path, reason);
+	}
+	/* Places for those that come while the node runs. */
+	runtime->spare_count = config->parity == 0 ? 0 : STRIPE_SPARES_MAX;
+	/* A log in RAM lies behind what the device holds. */
+	if (config->is_log_volatile)
+		runtime->device_bytes[0] = UINT64_MAX;
+}
+
 static enum tern_err
 make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes)
 {
@@ -453,16 +484,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.status = node->status,
 	};
 
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		const char *reason;
-		runtime.device_bytes[i] = nvme_device_bytes(node->nvme, i, &reason);
-		if (runtime.device_bytes[i] == 0)
-			platform_diag(PLATFORM_WARNING, "device_absent node=%s device=%u why=%s",
-				      config->name, i, reason);
-	}
-	/* A log in RAM lies behind what the device holds. */
-	if (config->is_log_volatile)
-		runtime.device_bytes[0] = UINT64_MAX;
+	fill_devices(node, &runtime);
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);

@@ -266,7 +266,9 @@ columns_read(const struct ternd *node, const struct divergent_record *record,
 	     struct stripe_image *image)
 {
 	const struct stripe_layout *layout = &image->layout;
+	struct node_status status;
 
+	status_read(node->status, &status);
 	for (uint32_t column = 0; column < stripe_devices(record->geometry); column++) {
 		const size_t bytes = (size_t)stripe_column_pages(layout, column) * PAGE_BYTES;
 		if (bytes == 0)
@@ -274,7 +276,10 @@ columns_read(const struct ternd *node, const struct divergent_record *record,
 		const struct stripe_place place = stripe_cell_place(
 		    record->geometry, stripe_cell_at(layout, column, 0), record->log_pages);
 		const off_t at = (off_t)((record->log_first_page + place.page) * PAGE_BYTES);
-		const int fd = nvme_device_fd(node->nvme, place.device);
+		/* Before the first status a spare is not known to stand there: it is decoded. */
+		const uint32_t drive =
+		    status.pool.k == 0 ? place.device : status.pool.drives[place.device];
+		const int fd = nvme_device_fd(node->nvme, drive);
 		if (fd < 0 ||
 		    pread(fd, stripe_image_page(image, column, 0), bytes, at) != (ssize_t)bytes)
 			image->absent |= STRIPE_BIT(column);

@@ -334,6 +334,24 @@ tell_scrub(const struct ternd *node, const struct node_status *status, uint64_t 
 	*told = lost;
 }
 
+/* A device is out for good, and another one in its place. */
+static void
+tell_spares(const struct ternd *node, const struct node_status *status, uint64_t *told)
+{
+	if (status->pool.spares_taken > *told) {
+		spares_save(&node->config);
+		platform_diag(
+		    PLATFORM_WARNING,
+		    "spare_taken node=%s count=%llu failed=%x rebuilding=%x spares_left=%d "
+		    "term=%llu log_index=%llu",
+		    node->config.name, (unsigned long long)status->pool.spares_taken,
+		    status->pool.failed, status->pool.rebuilding,
+		    __builtin_popcount(status->pool.spares), (unsigned long long)status->term,
+		    (unsigned long long)status->last_index);
+	}
+	*told = status->pool.spares_taken;
+}
+
 /* The main thread's work until a signal, or until the lcore gives up. False: this node must not
  * stay in its cluster. */
 static bool
@@ -344,7 +362,7 @@ supervise(struct ternd *node, int signals)
 	uint8_t role = 0, mode = 0;
 	uint32_t told_log_use = 0;
 	struct told_damage told_damage = { 0 };
-	uint64_t told_unrepairable = 0;
+	uint64_t told_unrepairable = 0, told_spares = 0;
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {
@@ -363,6 +381,7 @@ supervise(struct ternd *node, int signals)
 		tell_checkpoints(node, &status, &told_checkpoints);
 		tell_damage(node, &status, &told_damage);
 		tell_scrub(node, &status, &told_unrepairable);
+		tell_spares(node, &status, &told_spares);
 		if (status.is_log_mixed)
 			return false;
 		if (status.role != role || status.mode != mode) {
@@ -466,6 +485,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "ternd: %s\n", why);
 		return ADMIN_EXIT_CONFIG;
 	}
+	spares_load(&node->config);
 	if (node->config.kind != NODE_DATA)
 		return fail(node, ADMIN_EXIT_CONFIG,
 			    "this node file is a witness's; start tern-witness with it");

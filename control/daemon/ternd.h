@@ -113,6 +113,8 @@ bool ternd_submit_and_wait(struct ternd *node, const struct submit_request *requ
 
 /* ---- verbs_job.c ---- */
 
+/* What a refusal of a job is to an operator. */
+json_t *ternd_job_refused(const struct submit_completion *completion);
 json_t *ternd_verb_scrub(void *context, const json_t *request);
 json_t *ternd_verb_rebuild_rate(void *context, const json_t *request);
 
@@ -122,6 +124,14 @@ json_t *ternd_verb_device_io(void *context, const json_t *request);
 json_t *ternd_verb_device_fail(void *context, const json_t *request);
 /* Adds to the devices of @status what each was asked since the start. */
 void ternd_device_io_add(const struct ternd *node, json_t *status);
+
+/* ---- spares.c ---- */
+
+/* Adds the devices that came in while an earlier start ran to those of the node file. */
+void spares_load(struct node_config *config);
+/* One of them is in use now, whatever the node file says at the next start. */
+void spares_save(const struct node_config *config);
+json_t *ternd_verb_device_replace(void *context, const json_t *request);
 
 /* ---- divergent.c ---- */
 

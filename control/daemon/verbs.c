@@ -363,6 +363,7 @@ const struct admin_verb ternd_verbs[] = {
 	{ "rebuild-rate", ternd_verb_rebuild_rate },
 	{ "device-io", ternd_verb_device_io },
 	{ "device-fail", ternd_verb_device_fail },
+	{ "device-replace", ternd_verb_device_replace },
 #ifdef TERN_TEST_STATE_FLIP
 	{ "state-flip", verb_state_flip },
 #endif

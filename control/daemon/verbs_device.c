@@ -41,6 +41,16 @@ unpolled_why(const struct ternd *node)
 	return atomic_load(&node->lcore.phase) == LCORE_RUNNING ? nvme_iopoll_why(node->nvme) : "";
 }
 
+/* The disk port's device at a position of the pool. */
+static uint32_t
+drive_of(const struct ternd *node, uint32_t device)
+{
+	struct node_status status;
+
+	status_read(node->status, &status);
+	return status.pool.k == 0 ? device : status.pool.drives[device];
+}
+
 void
 ternd_device_io_add(const struct ternd *node, json_t *status)
 {
@@ -50,7 +60,7 @@ ternd_device_io_add(const struct ternd *node, json_t *status)
 	struct io_counts io;
 
 	for (uint32_t i = 0; i < json_array_size(devices); i++) {
-		nvme_device_io(node->nvme, i, &io);
+		nvme_device_io(node->nvme, drive_of(node, i), &io);
 		(void)json_object_set_new(json_array_get(devices, i), "io", io_json(&io));
 	}
 }
@@ -79,7 +89,7 @@ ternd_verb_device_io(void *context, const json_t *request)
 
 	(void)request;
 	for (uint32_t i = 0; i < node->config.device_count; i++) {
-		nvme_device_io(node->nvme, i, &io);
+		nvme_device_io(node->nvme, drive_of(node, i), &io);
 		json_t *object = io_json(&io);
 		put(object, "position", i);
 		(void)json_object_set_new(object, "path",

@@ -6,8 +6,8 @@
 
 #define KIB 1024
 
-static json_t *
-job_refused(const struct submit_completion *completion)
+json_t *
+ternd_job_refused(const struct submit_completion *completion)
 {
 	if (completion->outcome != SUBMIT_REFUSED_JOB)
 		return admin_refuse(ADMIN_EXIT_FAILED, "the data thread refused");
@@ -25,6 +25,13 @@ job_refused(const struct submit_completion *completion)
 	case SUBMIT_JOB_NOT_BORNE: /* only to who takes devices out: verbs_device.c */
 	case SUBMIT_JOB_RANGE:
 		return admin_refuse(ADMIN_EXIT_USAGE, "a rate is at least 1KiB a second");
+	case SUBMIT_JOB_NOT_FAILED:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "the device is not, or not yet, recorded as failed; see `tern "
+				    "device list`");
+	case SUBMIT_JOB_SMALL:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "the new device is smaller than the others, or in use already");
 	}
 	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
 }
@@ -44,7 +51,7 @@ job_ask(struct ternd *node, enum submit_job what, uint64_t bytes_s)
 		return admin_refuse(ADMIN_EXIT_UNKNOWN,
 				    "the data thread did not answer; see `tern status`");
 	if (completion.outcome != SUBMIT_DONE)
-		return job_refused(&completion);
+		return ternd_job_refused(&completion);
 	return json_pack("{s:s, s:I}", "node", node->config.name, "job",
 			 (json_int_t)completion.log_index);
 }

@@ -121,6 +121,37 @@ rebuild_end(struct runtime *rt)
 	return true;
 }
 
+enum tern_err
+heal_replace(struct runtime *rt, uint32_t device, uint32_t drive, uint64_t bytes)
+{
+	struct healer *heal = &rt->heal;
+	const enum tern_err err = stripe_store_replace(rt->store, device, drive, bytes);
+
+	if (err == TERN_OK) {
+		heal->left |= STRIPE_BIT(device);
+		heal->spares_taken++;
+	}
+	return err;
+}
+
+/* A spare for each device that is durably recorded as failed, and that nobody makes whole. */
+static bool
+spares_turn(struct runtime *rt)
+{
+	struct healer *heal = &rt->heal;
+	const uint32_t spares = stripe_store_spares(rt->store);
+
+	if (spares == 0 || !repair_may_take(rt))
+		return false;
+	const struct stripe_store_stats stats = stripe_store_stats(rt->store);
+	const uint32_t out = stats.failed_devices & ~stats.rebuilding_devices & ~heal->left;
+	if (out == 0)
+		return false;
+	const uint32_t drive = (uint32_t)__builtin_ctz(spares);
+	return heal_replace(rt, (uint32_t)__builtin_ctz(out), drive,
+			    rt->config.device_bytes[drive]) == TERN_OK;
+}
+
 static bool
 rebuild_turn(struct runtime *rt)
 {
@@ -234,10 +265,12 @@ bool
 heal_turn(struct runtime *rt)
 {
 	struct healer *heal = &rt->heal;
-	struct heal_walk *walk = walk_next(heal);
 
 	if (heal->busy != NULL)
 		return false;
+	if (!rt->is_storage_failed && spares_turn(rt))
+		return true;
+	struct heal_walk *walk = walk_next(heal);
 	if (heal->is_scrub_over) {
 		scrub_stop(rt, STATUS_JOB_CANCELLED);
 		return true;

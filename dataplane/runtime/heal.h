@@ -4,11 +4,11 @@
  * through all that is stored: first the write groups, the superseded ones too, because a scan reads
  * them; then the checkpoints that the superblock names.
  *
- *	rebuild  of a device that was recorded as failed and is there again, or is replaced. From
- *	         the beginning it takes part in all writes; at the end of the walk it counts again.
- *	         After a crash the next start begins anew
- *	scrub    reads every page of every device that counts, the superblocks last, and makes good
- *	         what is not what it must be
+ *	rebuild  of a device that was recorded as failed and is there again, or of one that takes
+ *	         its place: a spare, as soon as the record is durable, or what an operator names.
+ *From the beginning it takes part in all writes; at the end of the walk it counts again. After a
+ *crash the next start begins anew scrub    reads every page of every device that counts, the
+ *superblocks last, and makes good what is not what it must be
  *
  * One of them moves at a time, the rebuild first; each at no more than its rate. What both do to a
  * group or a chunk is one repair: read all, verify, write again what is wrong and nothing else.
@@ -75,6 +75,7 @@ struct healer {
 
 	uint32_t device, left;        /* rebuild. left: mask of those that are still to be done */
 	uint64_t rebuilt, unreadable; /* devices, and groups on the way */
+	uint64_t spares_taken;
 
 	bool is_scrub_over;                  /* cancelled; ends when its request is done */
 	uint64_t scrub_interval_ns;          /* 0: by hand only */
@@ -96,6 +97,11 @@ void heal_on_completion(struct runtime *rt, enum tern_err err);
 void heal_set_rate(struct heal_walk *walk, uint64_t bytes_s);
 /* Of enum submit_job, one that steers the scrub. @id: of the job that it is about. 0: done. */
 enum submit_job_refusal heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id);
+
+/* The port's device @drive, a spare of @bytes, takes the place of @device, which is recorded as
+ * failed, and is rebuilt. Errors as of stripe_store_replace. */
+TERN_CHECKED enum tern_err
+heal_replace(struct runtime *rt, uint32_t device, uint32_t drive, uint64_t bytes);
 
 /* ---- heal_walk.c ---- */
 

@@ -85,7 +85,7 @@ heal_walk_on_completion(struct runtime *rt, struct heal_walk *walk, enum tern_er
 		walk->job->repaired += repaired - walk->repaired;
 		walk->job->unrepairable += unrepairable - walk->unrepairable;
 	}
-	if (walk->phase == HEAL_SUPER)
+	if (walk->phase == HEAL_SUPER && err != TERN_ERR_BUSY)
 		walk->phase = HEAL_END;
 	if (walk->phase == HEAL_LOG)
 		walk->next++;

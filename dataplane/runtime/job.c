@@ -85,13 +85,28 @@ device_fail(struct runtime *rt, uint32_t device)
 	return err != TERN_OK ? SUBMIT_JOB_RANGE : 0;
 }
 
+static enum submit_job_refusal
+replace_take(struct runtime *rt, const struct submit_request *request)
+{
+	if (request->node >= stripe_devices(runtime_geometry(rt)))
+		return SUBMIT_JOB_RANGE;
+	if (rt->is_storage_failed || !repair_may_take(rt))
+		return SUBMIT_JOB_NOT_NOW;
+	const enum tern_err err =
+	    heal_replace(rt, request->node, request->flags >> 8, (uint64_t)request->value << 20);
+	return err == TERN_OK           ? 0
+	       : err == TERN_ERR_CONFIG ? SUBMIT_JOB_NOT_FAILED
+	       : err == TERN_ERR_BUSY   ? SUBMIT_JOB_NOT_NOW
+					: SUBMIT_JOB_SMALL;
+}
+
 struct submit_completion
 job_take(struct runtime *rt, const struct submit_request *request)
 {
 	struct submit_completion completion = { .tag = request->tag, .outcome = SUBMIT_DONE };
 	enum submit_job_refusal refusal = 0;
 
-	switch ((enum submit_job)request->flags) {
+	switch ((enum submit_job)(request->flags & 0xff)) {
 	case SUBMIT_JOB_REBUILD_RATE:
 		if (request->value == 0)
 			refusal = SUBMIT_JOB_RANGE;
@@ -113,6 +128,9 @@ job_take(struct runtime *rt, const struct submit_request *request)
 	case SUBMIT_JOB_SCRUB_CANCEL:
 		refusal =
 		    heal_scrub_steer(rt, (enum submit_job)request->flags, &completion.log_index);
+		break;
+	case SUBMIT_JOB_REPLACE:
+		refusal = replace_take(rt, request);
 		break;
 	}
 	if (refusal != 0) {

@@ -62,6 +62,7 @@ store_config_of(const struct runtime_config *config)
 							   : RUNTIME_READS_DEVICES_MAX,
 		.scan_rows = max_u32(rows, RUNTIME_SCAN_ROWS),
 		.device_hang_ns = config->device_hang_ns,
+		.spare_count = config->spare_count,
 	};
 
 	memcpy(store.device_bytes, config->device_bytes, sizeof(store.device_bytes));
@@ -345,10 +346,14 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 		.rebuilt = rt->heal.rebuilt,
 		.rebuild_done = rt->heal.rebuild.next - rt->heal.rebuild.begun_at,
 		.rebuild_total = rt->heal.rebuild.end - rt->heal.rebuild.begun_at,
+		.spares_taken = rt->heal.spares_taken,
 		.scrubs = rt->heal.scrubs,
 		.scrub_unrepairable = rt->heal.scrub.job != NULL ? rt->heal.scrub.job->unrepairable
 								 : rt->heal.scrub_unrepairable,
 	};
+	pool->spares = stripe_store_spares(rt->store);
+	for (uint32_t i = 0; i < stripe_devices(rt->config.geometry); i++)
+		pool->drives[i] = (uint8_t)stripe_store_drive(rt->store, i);
 	const struct stripe_device_stats *devices = stripe_store_device_stats(rt->store);
 	for (uint32_t i = 0; i < stripe_devices(rt->config.geometry); i++)
 		pool->devices[i] = (struct status_device){

@@ -50,7 +50,10 @@ struct runtime_config {
 	struct net_port data_net, mgmt_net;
 	struct disk_port disk;
 	struct stripe_geometry geometry;
-	uint64_t device_bytes[STRIPE_DEVICES_MAX]; /* 0: it is not there */
+	/* The pool's positions, then spare ones, as the disk port numbers them. 0: it is not there.
+	 */
+	uint64_t device_bytes[STRIPE_DRIVES_MAX];
+	uint32_t spare_count;
 	uint64_t device_hang_ns; /* a request that takes longer fails its device; 0: never */
 	uint64_t rebuild_bytes_s, scrub_bytes_s; /* of all devices together; 0: as limits.h says */
 	uint64_t scrub_interval_ns; /* from the end of one to the next; 0: only on request */

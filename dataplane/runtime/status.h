@@ -19,19 +19,20 @@
 #define STATUS_IDLE_NS   4000000u /* after turns that found nothing to do */
 
 /* Reasons for which the runtime drops a frame, counted one by one. */
-#define STATUS_DROPS(X)                                                                        \
-	X(malformed)                                                                           \
-	X(version)                                                                             \
-	X(foreign_cluster)                                                                     \
-	X(stale_generation)                                                                    \
-	X(wrong_receiver)                                                                      \
-	X(wrong_shard)                                                                         \
-	X(unknown_sender)                                                                      \
-	X(stale_boot)                                                                          \
-	X(stale_term)                                                                          \
-	X(fragment_duplicate)                                                                  \
-	X(fragment_old) X(fragment_ahead) X(fragment_refused) X(block_corrupt) X(tx_no_buffer) \
-	    X(core_refused) X(part_unwanted)
+#define STATUS_DROPS(X)       \
+	X(malformed)          \
+	X(version)            \
+	X(foreign_cluster)    \
+	X(stale_generation)   \
+	X(wrong_receiver)     \
+	X(wrong_shard)        \
+	X(unknown_sender)     \
+	X(stale_boot)         \
+	X(stale_term)         \
+	X(fragment_duplicate) \
+	X(fragment_old)       \
+	X(fragment_ahead)     \
+	X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused) X(part_unwanted)
 
 struct status_drops {
 #define X(name) uint64_t name;
@@ -74,6 +75,10 @@ struct status_pool {
 	uint64_t scrubs;                      /* that went through all, since the start */
 	uint64_t scrub_unrepairable;          /* pages, of the one under way or the last one */
 	struct status_device devices[STATUS_DEVICES_MAX];
+	/* The disk port's device at each position, and a mask of those that wait as spares. */
+	uint8_t drives[STATUS_DEVICES_MAX];
+	uint32_t spares;
+	uint64_t spares_taken; /* since the start */
 };
 
 /* Work in the background that people want to see, steer and wait for. Those that ended stay in the

@@ -282,7 +282,8 @@ storage_poll(struct runtime *rt)
 			break;
 		case USER_HEAL:
 			heal_on_completion(rt, completion->err);
-			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
+			is_good = is_good || completion->err == TERN_ERR_CORRUPT ||
+				  completion->err == TERN_ERR_BUSY;
 			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion->err);

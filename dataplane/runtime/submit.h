@@ -57,7 +57,11 @@ enum submit_job {
 	SUBMIT_JOB_SCRUB_RATE,   /* value: KiB a second */
 	SUBMIT_JOB_REBUILD_RATE, /* the same */
 	SUBMIT_JOB_DEVICE_FAIL,  /* value: a position. No job: the device is taken out */
+	/* The device at position node, which is recorded as failed, is replaced by the disk port's
+	 * device in the upper half of flags, of value MiB. */
+	SUBMIT_JOB_REPLACE,
 };
+#define SUBMIT_JOB_REPLACE_BY(drive) ((uint16_t)(SUBMIT_JOB_REPLACE | (drive) << 8))
 
 enum submit_change {
 	SUBMIT_CHANGE_ADD_LEARNER = 1,
@@ -114,6 +118,8 @@ enum submit_job_refusal {
 	SUBMIT_JOB_NOT_NOW,     /* the log is damaged, or storage failed */
 	SUBMIT_JOB_RANGE,       /* no such rate, no such device */
 	SUBMIT_JOB_NOT_BORNE,   /* the node would not bear the loss of the device */
+	SUBMIT_JOB_NOT_FAILED,  /* the device counts: it has to be recorded as failed first */
+	SUBMIT_JOB_SMALL,       /* the new device is too small, or in use */
 };
 
 struct submit_completion {

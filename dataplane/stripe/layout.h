@@ -33,6 +33,8 @@
 #define STRIPE_K_MAX       16u
 #define STRIPE_M_MAX       4u
 #define STRIPE_DEVICES_MAX (STRIPE_K_MAX + STRIPE_M_MAX)
+#define STRIPE_SPARES_MAX  4u /* devices besides, to take the place of one that failed */
+#define STRIPE_DRIVES_MAX  (STRIPE_DEVICES_MAX + STRIPE_SPARES_MAX)
 #define STRIPE_PAGES_MAX   65535u
 /* At 100 GB/s the log comes here after a thousand years. */
 #define STRIPE_CELL_END (UINT64_C(1) << 60)

@@ -21,7 +21,7 @@ is_config_sound(const struct stripe_store_config *config)
 	if (!stripe_geometry_is_valid(geometry) || config->group_pages_max < 1 ||
 	    config->group_pages_max > STRIPE_PAGES_MAX || config->groups_max < 1 ||
 	    config->groups_max > STRIPE_GROUPS_MAX || config->reads_max < 1 ||
-	    config->reads_max > STRIPE_READS_MAX)
+	    config->reads_max > STRIPE_READS_MAX || config->spare_count > STRIPE_SPARES_MAX)
 		return false;
 	/* A window of the scan holds the largest group wherever it begins. */
 	const uint32_t rows =
@@ -40,7 +40,8 @@ static uint32_t
 requests_of(const struct stripe_store_config *config)
 {
 	return (config->groups_max + 1 + read_slots_of(config) + 2) *
-	       stripe_devices(config->geometry);
+		   stripe_devices(config->geometry) +
+	       config->spare_count;
 }
 
 static size_t
@@ -68,7 +69,7 @@ stripe_store_bytes(const struct stripe_store_config *config)
 	return align_up_u64(sizeof(struct stripe_store), PAGE_BYTES) +
 	       align_up_u64(stripe_code_bytes(), PAGE_BYTES) +
 	       align_up_u64(requests_of(config) * sizeof(struct stripe_request), PAGE_BYTES) +
-	       2 * (size_t)devices * SUPERBLOCK_COPIES * PAGE_BYTES +
+	       (2 * (size_t)devices + config->spare_count) * SUPERBLOCK_COPIES * PAGE_BYTES +
 	       (size_t)devices * config->scan_rows * PAGE_BYTES +
 	       (config->groups_max + 2) * parity_bytes_of(config) +
 	       (read_slots_of(config) + 1) * image_bytes_of(config);
@@ -109,8 +110,11 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 	for (uint32_t i = 0; i < store->request_count; i++)
 		store->requests[i].next = i + 1 < store->request_count ? i + 1 : STRIPE_NONE;
 	store->wait_head = store->wait_tail = STRIPE_NONE;
-	store->super.pages =
-	    arena_take(&arena, (size_t)store->devices * SUPERBLOCK_COPIES * PAGE_BYTES, PAGE_BYTES);
+	for (uint32_t i = 0; i < STRIPE_DRIVES_MAX; i++)
+		store->drive[i] = i;
+	store->super.pages = arena_take(
+	    &arena, ((size_t)store->devices + config->spare_count) * SUPERBLOCK_COPIES * PAGE_BYTES,
+	    PAGE_BYTES);
 	store->check.pages =
 	    arena_take(&arena, (size_t)store->devices * SUPERBLOCK_COPIES * PAGE_BYTES, PAGE_BYTES);
 	store->scan.windows =
@@ -141,6 +145,7 @@ stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t ind
 	store->free_head = request->next;
 	*request = (struct stripe_request){
 		.disk = *disk,
+		.drive = store->drive[disk->device],
 		.index = index,
 		.next = STRIPE_NONE,
 		.owner = owner,
@@ -403,7 +408,9 @@ stripe_requests_push(struct stripe_store *store)
 
 	while (store->wait_head != STRIPE_NONE) {
 		struct stripe_request *request = &store->requests[store->wait_head];
-		if (disk->ops->queue(disk->disk, &request->disk) != TERN_OK)
+		struct disk_request asked = request->disk;
+		asked.device = request->drive;
+		if (disk->ops->queue(disk->disk, &asked) != TERN_OK)
 			break; /* full: after the next completions */
 		request->is_sent = true;
 		request->since_ns = store->patience_ns;

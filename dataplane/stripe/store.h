@@ -15,11 +15,11 @@
  *	           failed on all the others. The same holds of a superblock update.
  *	failed     a device that fails or hangs (config.device_hang_ns) is recorded as failed, pool
  *	           generation + 1, on every remaining device. It is never asked again, and returns
- *only by a rebuild. More than m failed: the store stops, completes everything with IO. start at
- *least k devices not recorded as failed are readable, and more than m are present or every absent
- *one is recorded as failed. What is absent and not recorded is recorded before the store is ready.
- *	cells      a group goes behind everything that was ever seen on any device, also torn
- *groups.
+ *only by a rebuild, of itself or of a spare in its place. More than m failed: the store stops,
+ *completes everything with IO. start at least k devices not recorded as failed are readable, and
+ *more than m are present or every absent one is recorded as failed. What is absent and not recorded
+ *is recorded before the store is ready. cells      a group goes behind everything that was ever
+ *seen on any device, also torn groups.
  *
  * Memory of reads: a read goes into the store's own memory and is copied when it is good, so that a
  * device that hangs can never write into what the caller has reused; a buffer with an unfinished
@@ -56,12 +56,14 @@ struct stripe_store_config {
 	struct stripe_geometry geometry;
 	uint64_t cluster_id; /* 0: whatever the devices say, if they agree */
 	uint16_t node_id;
-	uint64_t device_bytes[STRIPE_DEVICES_MAX]; /* 0: the device is absent */
-	uint32_t group_pages_max;                  /* of the largest group */
-	uint32_t groups_max;                       /* in flight, 1..STRIPE_GROUPS_MAX */
-	uint32_t reads_max;                        /* in flight, 1..STRIPE_READS_MAX */
-	uint32_t scan_rows;      /* pages of each device that the scan reads at once */
-	uint64_t device_hang_ns; /* T_dev; 0: devices may take as long as they like */
+	/* The port's devices: the pool's positions, then spare ones. 0: it is absent. */
+	uint64_t device_bytes[STRIPE_DRIVES_MAX];
+	uint32_t spare_count;     /* 0..STRIPE_SPARES_MAX; absent ones may come later */
+	uint32_t group_pages_max; /* of the largest group */
+	uint32_t groups_max;      /* in flight, 1..STRIPE_GROUPS_MAX */
+	uint32_t reads_max;       /* in flight, 1..STRIPE_READS_MAX */
+	uint32_t scan_rows;       /* pages of each device that the scan reads at once */
+	uint64_t device_hang_ns;  /* T_dev; 0: devices may take as long as they like */
 };
 
 /* Bytes of memory for this configuration; 0: it is out of range. */
@@ -94,6 +96,11 @@ const char *stripe_start_text(enum stripe_start verdict);
 /* Devices that are recorded as failed and were there at the start all the same: blank, or what they
  * were in this pool. A mask. */
 uint32_t stripe_store_returned(const struct stripe_store *store);
+
+/* The port's device at a position: itself, or one that replaced it. */
+uint32_t stripe_store_drive(const struct stripe_store *store, uint32_t device);
+/* Spare devices that are there, blank and unused: a mask of the port's devices. */
+uint32_t stripe_store_spares(const struct stripe_store *store);
 
 /* Reads the superblocks, decides who counts, and brings every device that counts up to the newest
  * one. Call until it is not MORE; it polls the port. A verdict but READY is final. */

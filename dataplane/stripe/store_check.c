@@ -41,6 +41,7 @@ stripe_store_super_check(struct stripe_store *store, uint64_t user)
 	    store->super.is_dirty || store->super.rewrites != 0)
 		return TERN_ERR_BUSY;
 	check->is_reading = true;
+	check->is_void = false;
 	check->user = user;
 	check->unread = 0;
 	for (uint32_t device = 0; device < store->devices; device++) {
@@ -99,6 +100,9 @@ copies_end(struct stripe_store *store)
 	uint32_t bad = 0;
 
 	check->is_reading = false;
+	check->is_done = check->is_void;
+	if (check->is_void)
+		return;
 	for (uint32_t device = 0; device < store->devices; device++) {
 		const uint32_t bit = STRIPE_BIT(device);
 		if ((store->failed & bit) != 0)
@@ -143,7 +147,9 @@ stripe_check_collect(struct stripe_store *store, struct stripe_completion *compl
 		return false;
 	*completion = (struct stripe_completion){
 		.kind = STRIPE_DONE_SUPER,
-		.err = store->is_stopped ? TERN_ERR_IO : TERN_OK,
+		.err = store->is_stopped ? TERN_ERR_IO
+		       : check->is_void  ? TERN_ERR_BUSY
+					 : TERN_OK,
 		.user = check->user,
 	};
 	check->is_done = check->is_reading = check->is_rewriting = false;

@@ -37,6 +37,7 @@ enum stripe_owner {
 struct stripe_request {
 	struct disk_request disk;
 	uint64_t since_ns;   /* it was handed to the port, by the time that devices had */
+	uint32_t drive;      /* the port's device; disk.device is a position */
 	uint32_t index;      /* of the group or read slot */
 	uint32_t next;       /* in the list of free or of waiting ones */
 	uint32_t left_bytes; /* of a read that failed and is done again page by page: behind this
@@ -94,6 +95,7 @@ struct stripe_super {
 /* Superblock copies are read, then, if need be, written anew. */
 struct stripe_check {
 	bool is_reading, is_rewriting, is_done;
+	bool is_void;             /* an update began while it was reading */
 	uint32_t pending, unread; /* devices */
 	uint64_t user;
 	uint32_t bad[STRIPE_DEVICES_MAX]; /* copies, of what is being rewritten */
@@ -124,7 +126,9 @@ struct stripe_store {
 	struct stripe_store_config config;
 	struct stripe_code *code;
 	struct stripe_geometry geometry;
-	uint32_t devices; /* k + m */
+	uint32_t devices;                  /* k + m */
+	uint32_t drive[STRIPE_DRIVES_MAX]; /* the port's device at a position; spares: themselves */
+	uint32_t spares;                   /* mask of drives: blank and unused */
 	uint64_t now_ns, polled_ns;
 	uint64_t patience_ns, hang_checked_ns; /* by the time that devices had */
 	bool is_stopped;
@@ -178,6 +182,16 @@ stripe_writable(const struct stripe_store *store)
 {
 	return stripe_all_devices(store) & (~store->failed | store->rebuilding);
 }
+
+/* Of the device at a position. */
+static inline uint64_t
+stripe_device_bytes(const struct stripe_store *store, uint32_t device)
+{
+	return store->config.device_bytes[store->drive[device]];
+}
+
+/* Whether the log area fits on a device of @bytes. */
+bool stripe_area_fits(const struct superblock *superblock, uint64_t bytes);
 
 /* Queues a request; it is handed to the port at the end of the poll. */
 void stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t index,

@@ -163,6 +163,31 @@ stripe_blob_repair_begin(struct stripe_store *store, uint32_t index)
 }
 
 enum tern_err
+stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive, uint64_t bytes)
+{
+	const uint32_t bit = STRIPE_BIT(device);
+
+	INVARIANT(store->phase == START_DONE && device < store->devices);
+	if (drive < store->devices || drive >= store->devices + store->config.spare_count ||
+	    !stripe_area_fits(&store->super.wanted, bytes))
+		return TERN_ERR_NOT_FOUND;
+	for (uint32_t i = 0; i < store->devices; i++)
+		if (store->drive[i] == drive)
+			return TERN_ERR_NOT_FOUND;
+	if ((store->super.durable.failed_devices & store->failed & bit) == 0)
+		return TERN_ERR_CONFIG;
+	if ((store->rebuilding & bit) != 0)
+		return TERN_ERR_BUSY;
+	store->drive[device] = drive;
+	store->spares &= ~STRIPE_BIT(drive);
+	store->config.device_bytes[drive] = bytes;
+	store->next_copy[device] = 0;
+	store->super.wanted.failed_devices |= SUPERBLOCK_REPLACED(device);
+	store->super.is_dirty = true;
+	return TERN_OK;
+}
+
+enum tern_err
 stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 {
 	const uint32_t bit = STRIPE_BIT(device);
@@ -170,9 +195,7 @@ stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 
 	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
 	INVARIANT(device < store->devices);
-	if (store->config.device_bytes[device] / PAGE_BYTES < superblock->log_first_page ||
-	    store->config.device_bytes[device] / PAGE_BYTES - superblock->log_first_page <
-		superblock->log_pages)
+	if (!stripe_area_fits(superblock, stripe_device_bytes(store, device)))
 		return TERN_ERR_NOT_FOUND;
 	if ((store->super.durable.failed_devices & store->failed & bit) == 0)
 		return TERN_ERR_CONFIG;
@@ -180,7 +203,7 @@ stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 		return TERN_ERR_BUSY;
 	for (uint32_t i = 0; i < store->request_count; i++) {
 		if (store->requests[i].owner != OWNER_FREE &&
-		    store->requests[i].disk.device == device)
+		    store->requests[i].drive == store->drive[device])
 			return TERN_ERR_BUSY;
 	}
 	/* A group that was begun without it would be missed by whoever repairs what is complete. */
@@ -207,6 +230,8 @@ stripe_store_rebuild_end(struct stripe_store *store, uint32_t device)
 	store->rebuilding &= ~bit;
 	store->failed &= ~bit;
 	store->super.wanted.failed_devices &= ~(uint64_t)bit;
+	if (store->drive[device] == device)
+		store->super.wanted.failed_devices &= ~SUPERBLOCK_REPLACED(device);
 	store->super.wanted.pool_gen++;
 	store->super.is_dirty = true;
 	return TERN_OK;

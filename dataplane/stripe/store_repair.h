@@ -22,7 +22,8 @@ TERN_CHECKED enum tern_err
 stripe_store_blob_repair(struct stripe_store *store, const struct stripe_blob *blob,
 			 uint64_t now_ns);
 /* Reads the superblock copies of every device that counts; if one is not what it must be, all are
- * written anew. Completion STRIPE_DONE_SUPER. BUSY: an update is on its way, or another check. */
+ * written anew. Completion STRIPE_DONE_SUPER; BUSY: an update began meanwhile, which does not wait,
+ * so nothing was found out. BUSY: an update is on its way, or another check. */
 TERN_CHECKED enum tern_err stripe_store_super_check(struct stripe_store *store, uint64_t user);
 
 /* What these three saw on a device, in pages. */
@@ -37,6 +38,13 @@ const struct stripe_device_stats *stripe_store_device_stats(const struct stripe_
 /* The first cell of the oldest group that was begun and is not complete; UINT64_MAX: there is none.
  */
 uint64_t stripe_store_oldest_in_flight(const struct stripe_store *store);
+
+/* From now on the port's device @drive is the one at position @device, which is recorded as failed,
+ * for good: what was there is never asked again, and a later start knows. @bytes: of it. The
+ * rebuild begins it. NOT_FOUND: no such spare, or too small; CONFIG: @device is not recorded as
+ * failed; BUSY: it is being rebuilt. */
+TERN_CHECKED enum tern_err
+stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive, uint64_t bytes);
 
 /* Lets a device that is recorded as failed take part in writes again, without counting yet: it gets
  * superblocks, new groups, and what stripe_store_repair makes for it. What it held is of no

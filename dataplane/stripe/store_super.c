@@ -85,9 +85,10 @@ stripe_super_turn(struct stripe_store *store)
 {
 	struct stripe_super *super = &store->super;
 
-	if ((!super->is_dirty && super->rewrites == 0) || super->is_flying || store->is_stopped ||
-	    store->check.is_reading)
+	if ((!super->is_dirty && super->rewrites == 0) || super->is_flying || store->is_stopped)
 		return;
+	/* Nobody waits for a check: it begins again. */
+	store->check.is_void = store->check.is_reading;
 	super->is_dirty = false;
 	super->rewrites -= super->rewrites != 0;
 	super->wanted.sequence++;
@@ -179,7 +180,7 @@ static void
 superblocks_read(struct stripe_store *store)
 {
 	store->phase = START_READING;
-	for (uint32_t device = 0; device < store->devices; device++) {
+	for (uint32_t device = 0; device < store->devices + store->config.spare_count; device++) {
 		const struct disk_request request = {
 			.kind = DISK_READ,
 			.device = device,
@@ -217,7 +218,7 @@ newest_find(const struct stripe_store *store, const struct claim *claims)
 	const struct superblock *newest = NULL;
 	uint64_t cluster_id = store->config.cluster_id;
 
-	for (uint32_t device = 0; device < store->devices; device++) {
+	for (uint32_t device = 0; device < store->devices + store->config.spare_count; device++) {
 		const struct superblock *one = &claims[device].superblock;
 		if (claims[device].err != TERN_OK || !is_of_this_node(store, one, cluster_id))
 			continue;
@@ -233,7 +234,7 @@ static enum stripe_start
 device_judge(const struct stripe_store *store, const struct claim *claims, uint32_t device,
 	     const struct superblock *newest)
 {
-	const struct claim *claim = &claims[device];
+	const struct claim *claim = &claims[store->drive[device]];
 	const struct superblock *own = &claim->superblock;
 
 	if (claim->err != TERN_OK)
@@ -256,8 +257,7 @@ device_judge(const struct stripe_store *store, const struct claim *claims, uint3
 	}
 	if (own->sequence + 1 < newest->sequence)
 		return STRIPE_START_CLONED;
-	if (store->config.device_bytes[device] / PAGE_BYTES < own->log_first_page ||
-	    store->config.device_bytes[device] / PAGE_BYTES - own->log_first_page < own->log_pages)
+	if (!stripe_area_fits(own, stripe_device_bytes(store, device)))
 		return STRIPE_START_TOO_SMALL;
 	return STRIPE_START_READY;
 }
@@ -292,6 +292,38 @@ stripe_store_returned(const struct stripe_store *store)
 	return store->returned;
 }
 
+bool
+stripe_area_fits(const struct superblock *superblock, uint64_t bytes)
+{
+	return bytes / PAGE_BYTES >= superblock->log_first_page &&
+	       bytes / PAGE_BYTES - superblock->log_first_page >= superblock->log_pages;
+}
+
+uint32_t
+stripe_store_drive(const struct stripe_store *store, uint32_t device)
+{
+	INVARIANT(device < store->devices);
+	return store->drive[device];
+}
+
+uint32_t
+stripe_store_spares(const struct stripe_store *store)
+{
+	return store->spares;
+}
+
+/* Another device came into its place, and this one is no part of the pool any more. */
+static bool
+is_left_behind(const struct stripe_store *store, const struct claim *claim, uint32_t device,
+	       const struct superblock *newest)
+{
+	return store->drive[device] == device &&
+	       (newest->failed_devices & SUPERBLOCK_REPLACED(device)) != 0 &&
+	       claim->err == TERN_OK &&
+	       is_of_this_node(store, &claim->superblock, newest->cluster_id) &&
+	       claim->superblock.sequence + 1 < newest->sequence;
+}
+
 /* Whether a device that is recorded as failed may be written over: nothing of anybody else is on
  * it.
  */
@@ -299,19 +331,53 @@ static bool
 is_returned(const struct stripe_store *store, const struct claim *claim, uint32_t device,
 	    const struct superblock *newest)
 {
-	if ((store->unreadable & STRIPE_BIT(device)) != 0)
+	if ((store->unreadable & STRIPE_BIT(device)) != 0 ||
+	    is_left_behind(store, claim, device, newest))
 		return false;
 	return claim->err == TERN_ERR_BLANK ||
 	       (claim->err == TERN_OK && claim->superblock.device == device &&
 		is_of_this_node(store, &claim->superblock, newest->cluster_id));
 }
 
+/* Spare ones that took the place of a device stand there again; blank ones wait for such a case.
+ * From now on store->unreadable is of positions. */
+static void
+spares_place(struct stripe_store *store, const struct claim *claims,
+	     const struct superblock *newest)
+{
+	const uint32_t end = store->devices + store->config.spare_count;
+	uint32_t unreadable = 0;
+
+	store->spares = 0;
+	for (uint32_t drive = store->devices; drive < end; drive++) {
+		const struct superblock *own = &claims[drive].superblock;
+		if (claims[drive].err == TERN_ERR_BLANK &&
+		    stripe_area_fits(newest, store->config.device_bytes[drive]))
+			store->spares |= STRIPE_BIT(drive);
+		if (claims[drive].err != TERN_OK ||
+		    !is_of_this_node(store, own, newest->cluster_id) ||
+		    own->device >= store->devices)
+			continue;
+		const struct claim *other = &claims[store->drive[own->device]];
+		if (other->err != TERN_OK ||
+		    !is_of_this_node(store, &other->superblock, newest->cluster_id) ||
+		    superblock_is_newer(own, &other->superblock))
+			store->drive[own->device] = drive;
+	}
+	for (uint32_t device = 0; device < store->devices; device++)
+		if ((store->unreadable & STRIPE_BIT(store->drive[device])) != 0 ||
+		    ((newest->failed_devices & STRIPE_BIT(device)) == 0 &&
+		     is_left_behind(store, &claims[device], device, newest)))
+			unreadable |= STRIPE_BIT(device);
+	store->unreadable = unreadable;
+}
+
 static enum stripe_start
 devices_judge(struct stripe_store *store)
 {
-	struct claim claims[STRIPE_DEVICES_MAX] = { 0 };
+	struct claim claims[STRIPE_DRIVES_MAX] = { 0 };
 
-	for (uint32_t device = 0; device < store->devices; device++) {
+	for (uint32_t device = 0; device < store->devices + store->config.spare_count; device++) {
 		struct claim *claim = &claims[device];
 		claim->err = (store->unreadable & STRIPE_BIT(device)) != 0
 				 ? TERN_ERR_IO
@@ -321,6 +387,7 @@ devices_judge(struct stripe_store *store)
 	const struct superblock *newest = newest_find(store, claims);
 	if (newest == NULL)
 		return nothing_of_ours(store, claims);
+	spares_place(store, claims, newest);
 	/* What hung while it was read is absent, and recorded like all that are. */
 	store->super.wanted = *newest;
 	store->super.is_dirty = store->is_stopped = false;
@@ -328,7 +395,7 @@ devices_judge(struct stripe_store *store)
 	uint32_t readable = 0;
 	for (uint32_t device = 0; device < store->devices; device++) {
 		if ((store->failed & STRIPE_BIT(device)) != 0 &&
-		    is_returned(store, &claims[device], device, newest))
+		    is_returned(store, &claims[store->drive[device]], device, newest))
 			store->returned |= STRIPE_BIT(device);
 		if (((store->failed | store->unreadable) & STRIPE_BIT(device)) != 0)
 			continue;
@@ -336,9 +403,10 @@ devices_judge(struct stripe_store *store)
 		if (verdict != STRIPE_START_READY)
 			return refuse(store, verdict, device);
 		readable |= STRIPE_BIT(device);
-		store->sequence[device] = claims[device].superblock.sequence;
+		const uint32_t drive = store->drive[device];
+		store->sequence[device] = claims[drive].superblock.sequence;
 		store->next_copy[device] =
-		    superblock_next_copy(copies_of(store, device), &claims[device].superblock);
+		    superblock_next_copy(copies_of(store, drive), &claims[drive].superblock);
 	}
 	const uint32_t count = (uint32_t)__builtin_popcount(readable);
 	const uint32_t absent = stripe_all_devices(store) & ~readable & ~store->failed;

@@ -24,6 +24,8 @@
 #define SUPERBLOCK_CHECKPOINTS 2u
 #define SUPERBLOCK_FORMAT      2u
 
+#define SUPERBLOCK_REPLACED(device) (UINT64_C(1) << (32 + (device)))
+
 /* Where a checkpoint lies. All zero: none. */
 struct superblock_checkpoint {
 	uint64_t log_index, term, first_page, pages;
@@ -73,7 +75,9 @@ struct superblock {
 	uint32_t boot_no; /* of the running or last incarnation; 0 until the first start */
 	uint32_t pool_gen;
 	uint8_t k, m, device, reserved;
-	uint64_t failed_devices; /* mask; reserved */
+	/* Masks of positions. Replaced: by a device that came in while the node ran; what the node
+	 * file names at that position, if it is behind, is out for good. */
+	uint64_t failed_devices; /* bits 0..31; the others: replaced */
 	uint64_t log_first_page, log_pages;
 	uint64_t checkpoint_first_page, checkpoint_pages;
 	uint64_t tail_cell; /* a hint: the log holds nothing at or beyond it when it was written */

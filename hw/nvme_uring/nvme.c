@@ -19,7 +19,7 @@
 static void
 devices_close(struct nvme *nvme)
 {
-	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+	for (uint32_t i = 0; i < nvme->config.device_count + nvme->added_count; i++) {
 		struct nvme_device *device = &nvme->devices[i];
 		if (device->fd >= 0)
 			close(device->fd);
@@ -30,9 +30,8 @@ devices_close(struct nvme *nvme)
 }
 
 static enum tern_err
-device_open(struct nvme *nvme, uint32_t number, char *err_text, size_t err_bytes)
+device_open(struct nvme *nvme, uint32_t number, const char *path, char *err_text, size_t err_bytes)
 {
-	const char *path = nvme->config.paths[number];
 	struct nvme_device *device = &nvme->devices[number];
 	int claim_fd = -1;
 	enum tern_err err = nvme_device_claim(path, &claim_fd, err_text, err_bytes);
@@ -58,15 +57,17 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 {
 	uint32_t absent_count = 0;
 
-	for (uint32_t i = 0; i < nvme->config.device_count; i++)
+	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++)
 		nvme->devices[i].fd = nvme->devices[i].claim_fd = -1;
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
 		struct nvme_device *device = &nvme->devices[i];
-		const enum tern_err err = device_open(nvme, i, err_text, err_bytes);
+		const bool is_spare = i >= nvme->config.device_count - nvme->config.spare_count;
+		const enum tern_err err =
+		    device_open(nvme, i, nvme->config.paths[i], err_text, err_bytes);
 		if (err == TERN_OK)
 			continue;
 		/* Who holds it may be this very node. */
-		if (err == TERN_ERR_BUSY || ++absent_count > nvme->config.absent_max)
+		if (!is_spare && (err == TERN_ERR_BUSY || ++absent_count > nvme->config.absent_max))
 			return err;
 		device->is_absent = true;
 		device->bytes = 0;
@@ -161,6 +162,31 @@ nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, s
 	return TERN_OK;
 }
 
+enum tern_err
+nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t *bytes,
+		char *err_text, size_t err_bytes)
+{
+	*number = nvme->config.device_count + nvme->added_count;
+	if (*number == NVME_DEVICES_MAX) {
+		nvme_explain(err_text, err_bytes, "no room for one more device before a restart",
+			     path, 0);
+		return TERN_ERR_CONFIG;
+	}
+	struct nvme_device *device = &nvme->devices[*number];
+	const enum tern_err err = device_open(nvme, *number, path, err_text, err_bytes);
+	if (err == TERN_OK) {
+		nvme->added_count++;
+		*bytes = device->bytes;
+		return TERN_OK;
+	}
+	if (device->fd >= 0)
+		close(device->fd);
+	if (device->claim_fd >= 0)
+		close(device->claim_fd);
+	*device = (struct nvme_device){ .fd = -1, .claim_fd = -1 };
+	return err;
+}
+
 void
 nvme_close(struct nvme *nvme)
 {
@@ -178,14 +204,14 @@ nvme_close(struct nvme *nvme)
 int
 nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
-	INVARIANT(device < nvme->config.device_count);
+	INVARIANT(device < NVME_DEVICES_MAX);
 	return nvme->devices[device].fd;
 }
 
 uint64_t
 nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why)
 {
-	INVARIANT(device < nvme->config.device_count);
+	INVARIANT(device < NVME_DEVICES_MAX);
 	*why = nvme->devices[device].why;
 	return nvme->devices[device].bytes;
 }
@@ -193,7 +219,7 @@ nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why)
 void
 nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *counts)
 {
-	INVARIANT(device < nvme->config.device_count);
+	INVARIANT(device < NVME_DEVICES_MAX);
 	io_read(&nvme->io[device], counts);
 }
 
@@ -215,7 +241,10 @@ void
 nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
 {
 	const struct nvme_device *device = &nvme->devices[request->device];
-	const int fd = nvme->is_files_registered ? (int)request->device : device->fd;
+	/* What was added later is not among those that were registered. */
+	const bool is_registered =
+	    nvme->is_files_registered && request->device < nvme->config.device_count;
+	const int fd = is_registered ? (int)request->device : device->fd;
 	const int buffer = buffer_find(nvme, request);
 	const bool is_write = request->kind == DISK_WRITE;
 
@@ -231,7 +260,7 @@ nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct di
 		io_uring_prep_read(sqe, fd, request->bytes, request->length, request->offset);
 	if (is_write && is_dsync(nvme, device))
 		sqe->rw_flags = RWF_DSYNC;
-	if (nvme->is_files_registered)
+	if (is_registered)
 		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 }
 
@@ -248,7 +277,7 @@ nvme_write_is_forced(const void *disk, const struct disk_request *request)
 	const struct nvme *nvme = disk;
 	struct io_uring_sqe sqe = { 0 };
 
-	INVARIANT(request->kind == DISK_WRITE && request->device < nvme->config.device_count);
+	INVARIANT(request->kind == DISK_WRITE && request->device < NVME_DEVICES_MAX);
 	nvme_sqe_fill(nvme, &sqe, request);
 	return sqe_is_forced(&nvme->devices[request->device], &sqe);
 }
@@ -259,7 +288,7 @@ port_queue(void *disk, const struct disk_request *request)
 	struct nvme *nvme = disk;
 	bool is_forced = false;
 
-	INVARIANT(nvme->is_attached && request->device < nvme->config.device_count);
+	INVARIANT(nvme->is_attached && request->device < NVME_DEVICES_MAX);
 	INVARIANT(request->offset % DISK_PAGE_BYTES == 0 &&
 		  ((uintptr_t)request->bytes & (DISK_PAGE_BYTES - 1)) == 0);
 	INVARIANT(request->length != 0 && request->length % DISK_PAGE_BYTES == 0 &&

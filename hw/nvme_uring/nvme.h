@@ -30,7 +30,7 @@
 #include "hw/nvme_uring/io_count.h"
 #include "hw/seam/disk_ops.h"
 
-#define NVME_DEVICES_MAX       20u
+#define NVME_DEVICES_MAX       24u
 #define NVME_BUFFERS_MAX       4u
 #define NVME_QUEUE_DEPTH_MAX   1024u
 #define NVME_REQUEST_BYTES_MAX (2u * 1024u * 1024u)
@@ -56,6 +56,7 @@ struct nvme_config {
 	uint32_t device_count;
 	uint32_t queue_depth;     /* requests in flight on all devices; 1..NVME_QUEUE_DEPTH_MAX */
 	uint32_t absent_max;      /* so many may be missing or unusable; their requests fail */
+	uint32_t spare_count;     /* of device_count, the last ones: any of them may be missing */
 	bool is_volatile_allowed; /* take RAM devices and files on RAM file systems */
 	bool is_dev;
 	enum nvme_durability durability;
@@ -80,6 +81,11 @@ nvme_open(const struct nvme_config *config, struct nvme **nvme, char *err_text, 
 /* Makes the io_uring; the calling thread owns the port from now on. UNSUPPORTED: the kernel
  * refuses. */
 TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes);
+/* Opens and locks one more device while the port is in use, by any thread that is the only one to
+ * do so. Its owner may ask for it as @number when it was told so. Errors as nvme_open; CONFIG:
+ * there is no place left. */
+TERN_CHECKED enum tern_err nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number,
+					   uint64_t *bytes, char *err_text, size_t err_bytes);
 struct disk_port nvme_port(struct nvme *nvme);
 /* Why completions are not polled although that was to be tried; "": they are, or it was not. After
  * nvme_attach; lent until close. */

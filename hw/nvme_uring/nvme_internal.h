@@ -36,6 +36,7 @@ struct nvme {
 	struct nvme_config config;
 	size_t arena_bytes; /* of this structure and its slots */
 	struct nvme_device devices[NVME_DEVICES_MAX];
+	uint32_t added_count; /* behind config.device_count; of the thread that adds */
 	struct io_uring ring;
 	bool is_polled; /* the ring: without events */
 	char iopoll_why[192];

@@ -6,6 +6,7 @@ and states are equal. Then devices are replaced, or come back, are made whole un
 fail in their place.
 
 Devices fail at the storage seam of the running daemons (`tern dev fault`)."""
+import json
 import os
 import subprocess
 import time
@@ -177,6 +178,178 @@ def make_whole(case, journals):
     require(done.returncode == 5, f'can-remove {good}: {done}')
 
 
+# ---- while the nodes run ----
+
+def node_file(cluster, name):
+    return os.path.join(cluster.dir, name, 'node.conf')
+
+
+def tern_json(cluster, *words, code=(0,)):
+    done = subprocess.run([cluster.tern, *words, '--dir', cluster.dir, '-o', 'json'],
+                          capture_output=True, text=True, timeout=60)
+    require(done.returncode in code, f'{words}: {done}')
+    return json.loads(done.stdout)
+
+
+def hot_replace(case, name, device, code=0):
+    """A new file takes the place of a device that failed, for good."""
+    cluster = case.cluster
+    path = os.path.join(cluster.dir, name, f'new-{device}')
+    case.step(f'{name}: {path} in the place of device {device}')
+    done = subprocess.run([cluster.tern, 'device', 'replace', str(device), path, '--config',
+                           node_file(cluster, name)], capture_output=True, text=True, timeout=120)
+    require(done.returncode == code, f'replace: {done}')
+    return path
+
+
+def wait_device_ok(cluster, name, device):
+    def look(status):
+        node = status[name]
+        return node if 'pool' in node and device not in lost(node) else None
+    return cluster.wait(f'device {device} of {name} to be whole', look)
+
+
+def job(node, kind):
+    return [one for one in node['jobs'] if one['kind'] == kind][-1]
+
+
+def replace_hot(case, journals):
+    """Two devices of the master fail and are replaced under load; one is in its place when the
+    master is killed, and the next start knows it."""
+    cluster = case.cluster
+    master = cluster.wait_master()
+    replica = cluster.other(master)
+    journal, load = begin(case, 1)
+    time.sleep(0.3)
+    hot_replace(case, master, 0, code=5)
+    require(not os.path.exists(os.path.join(cluster.dir, master, 'new-0')), 'nothing is left')
+    fail(case, replica, 3)
+    fail(case, master, 0)
+    fail(case, master, 4, 'hang')
+    wait_lost(cluster, master, [0, 4])
+    path = hot_replace(case, master, 0)
+    node = wait_device_ok(cluster, master, 0)
+    require(node['pool']['devices'][0]['path'] == path, f'{master}: {node["pool"]}')
+    done = job(node, 'rebuild')
+    require((done['state'], done['device']) == ('done', 0) and
+            done['done_units'] == done['total_units'] > 0, f'{done}')
+    shown = tern_json(cluster, 'device', 'rebuild', 'status', master, code=(3,))
+    require(shown['nodes'][0]['job']['id'] == done['id'], f'{shown}')
+    case.step('kill the master, which rests on the new device')
+    cluster.dev('kill', master)
+    cluster.wait('the replica to serve', cluster.serves_without([master]))
+    time.sleep(0.5)
+    end(case, journals, journal, load)
+    cluster.dev('fault', master, '0=none')
+    cluster.dev('start', master)
+    cluster.settle()
+    node = wait_lost(cluster, master, [4])
+    require(node['pool']['devices'][0]['path'] == path, f'{master} after a start: {node["pool"]}')
+    journal, load = begin(case, 2)
+    hot_replace(case, master, 4)
+    cluster.wait(f'{master} to be whole', whole(master))
+    end(case, journals, journal, load)
+    return replica
+
+
+def take_a_spare(case, journals, name):
+    """A node that has lost a device is started with a spare in its node file; when another device
+    fails, there is none left."""
+    cluster = case.cluster
+    case.step(f'{name} gets a spare')
+    cluster.dev('kill', name)
+    devices = pool_of_file(node_file(cluster, name))
+    path = os.path.join(cluster.dir, name, 'spare')
+    size = os.stat(devices[0]).st_size
+    with open(path, 'wb') as spare:
+        spare.truncate(size)
+    with open(node_file(cluster, name), encoding='utf-8') as file:
+        text = file.read()
+    bytes_ = text.split('size = "')[1].split('"')[0]
+    with open(node_file(cluster, name), 'a', encoding='utf-8') as file:
+        file.write(f'spares = ( {{ path = "{path}"; size = "{bytes_}"; }} );\n')
+    journal, load = begin(case, 3)
+    cluster.dev('start', name)
+    node = cluster.wait(f'{name} to be whole', whole(name))
+    require(node['pool']['spares_taken'] == 1 and node['pool']['devices'][3]['path'] == path,
+            f'{name}: {node["pool"]}')
+    require(node['pool']['spares'][0]['state'] == 'in use', f'{name}: {node["pool"]}')
+    fail(case, name, 1)
+    wait_lost(cluster, name, [1])
+    end(case, journals, journal, load)
+
+
+def pool_of_file(path):
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    part = text[text.index('devices = ('):]
+    return [line.split('"')[1] for line in part[:part.index(');')].splitlines() if 'path' in line]
+
+
+def rot(node, device, pages):
+    """Flips a bit in pages of the log of a device, behind the node's back."""
+    path = node['pool']['devices'][device]['path']
+    with open(path, 'r+b') as file:
+        for page in pages:
+            at = (16 + page) * 4096 + 2000
+            file.seek(at)
+            byte = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte[0] ^ 0x10]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def scrub(case, name):
+    cluster = case.cluster
+    begun = tern_json(cluster, 'device', 'scrub', 'start', name)['nodes'][0]['job']
+
+    def look(status):
+        node = status[name]
+        one = job(node, 'scrub') if 'pool' in node else None
+        return node if one and one['id'] == begun and one['state'] == 'done' else None
+    return cluster.wait(f'scrub {begun} of {name}', look)
+
+
+def scrub_finds(case, journals, name):
+    """Pages of two devices rot; what a scrub finds it repairs, and the next one finds nothing."""
+    cluster = case.cluster
+    journal, load = begin(case, 4)
+    case.step(f'pages of {name} rot')
+    node = cluster.status()[name]
+    rot(node, 2, range(0, 40, 4))
+    rot(node, 5, range(0, 40, 5))
+    node = scrub(case, name)
+    found = job(node, 'scrub')
+    require(found['found'] >= 16 and found['repaired'] == found['found'] and
+            found['unrepairable'] == 0, f'{found}')
+    devices = node['pool']['devices']
+    require(devices[2]['pages_repaired'] > 0 and devices[5]['pages_repaired'] > 0 and
+            devices[2]['pages_verified'] > 40, f'{devices}')
+    require(job(scrub(case, name), 'scrub')['found'] == 0, 'nothing is left to find')
+    tern_json(cluster, 'device', 'scrub', 'rate', '4KiB', name)
+    tern_json(cluster, 'device', 'scrub', 'start', name)
+    tern_json(cluster, 'device', 'scrub', 'start', name, code=(5,))
+    tern_json(cluster, 'device', 'scrub', 'pause', name)
+    shown = tern_json(cluster, 'device', 'scrub', 'status', name)['nodes'][0]['job']
+    require(shown['state'] == 'paused' and shown['rate_max_bytes_s'] == 4096, f'{shown}')
+    tern_json(cluster, 'device', 'scrub', 'resume', name)
+    tern_json(cluster, 'device', 'scrub', 'cancel', name)
+
+    def cancelled(status):
+        return job(status[name], 'scrub')['state'] == 'cancelled'
+    cluster.wait('the scrub to end', cancelled)
+    end(case, journals, journal, load)
+
+
+def while_running(case, journals):
+    cluster = case.cluster
+    replica = replace_hot(case, journals)
+    take_a_spare(case, journals, replica)
+    cluster.settle()
+    scrub_finds(case, journals, cluster.other(replica))
+
+
 def test(case, part=''):
     cluster = case.cluster
     cluster.ec = '4+2'
@@ -188,6 +361,11 @@ def test(case, part=''):
         require((found['k'], found['m'], found['losses_left']) == (4, 2, 2), f'{name}: {found}')
         require(not found['degraded'] and len(found['devices']) == 6, f'{name}: {found}')
     journals = []
+    if part == 'hot':
+        while_running(case, journals)
+        case.restart_all_and_verify(journals)
+        cluster.wait_equal()
+        return
     dead, serving = kill_the_degraded_master(case, journals)
     hang_and_return(case, journals, dead, serving)
     one_too_many(case, journals)

@@ -25,7 +25,7 @@ port_queue(void *self, const struct disk_request *request)
 	const struct pool_device *device = &pool->devices[request->device];
 	uint32_t used = 0, slot = POOL_REQUESTS;
 
-	assert_true(request->device < stripe_devices(pool->geometry) && !device->is_absent);
+	assert_true(device->image != NULL && !device->is_absent);
 	assert_int_equal(request->offset % DISK_PAGE_BYTES, 0);
 	assert_int_equal((uintptr_t)request->bytes % DISK_PAGE_BYTES, 0);
 	assert_true(request->length != 0 && request->length % DISK_PAGE_BYTES == 0);
@@ -230,9 +230,24 @@ pool_make(struct pool *pool, struct stripe_geometry geometry, uint64_t seed)
 }
 
 void
+pool_add_spares(struct pool *pool, uint32_t count)
+{
+	const uint32_t first = stripe_devices(pool->geometry);
+
+	for (uint32_t i = first; i < first + count; i++) {
+		pool->devices[i].bytes = pool->devices[0].bytes;
+		pool->devices[i].image = take(pool->devices[i].bytes);
+		pool->devices[i].is_bad = take(pool->devices[i].bytes / PAGE_BYTES);
+	}
+	pool->config.spare_count = count;
+	free(pool->memory);
+	pool->memory = take(stripe_store_bytes(&pool->config));
+}
+
+void
 pool_free(struct pool *pool)
 {
-	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++) {
+	for (uint32_t device = 0; device < STRIPE_DRIVES_MAX; device++) {
 		free(pool->devices[device].image);
 		free(pool->devices[device].is_bad);
 	}
@@ -247,7 +262,7 @@ pool_start(struct pool *pool)
 {
 	enum stripe_start verdict = STRIPE_START_MORE;
 
-	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++)
+	for (uint32_t device = 0; device < STRIPE_DRIVES_MAX; device++)
 		pool->config.device_bytes[device] =
 		    pool->devices[device].is_absent ? 0 : pool->devices[device].bytes;
 	assert_int_equal(stripe_store_init(pool->memory, &pool->config, &pool->store), TERN_OK);
@@ -474,6 +489,7 @@ pool_read_run(struct pool *pool, uint64_t first_cell, uint32_t pages, uint8_t *b
 void
 pool_check_layout(struct pool *pool, uint32_t device)
 {
+	const uint32_t drive = stripe_store_drive(pool->store, device);
 	const uint32_t m = pool->geometry.m;
 
 	for (uint32_t i = 0; i < pool->group_count; i++) {
@@ -500,7 +516,7 @@ pool_check_layout(struct pool *pool, uint32_t device)
 					      stripe_cell_at(&image.layout, column, row),
 					      POOL_AREA_PAGES)
 				.page;
-			assert_memory_equal(pool->devices[device].image + page * PAGE_BYTES,
+			assert_memory_equal(pool->devices[drive].image + page * PAGE_BYTES,
 					    stripe_image_page(&image, column, row), PAGE_BYTES);
 		}
 		free(image.parity);
@@ -537,25 +553,10 @@ pool_scrub(struct pool *pool)
 }
 
 bool
-pool_replace(struct pool *pool, uint32_t device)
+pool_rebuild(struct pool *pool, uint32_t device)
 {
-	struct pool_device *one = &pool->devices[device];
 	enum tern_err err = TERN_ERR_BUSY;
 
-	one->is_failing = one->is_hung = false;
-	one->fail_at = 0;
-	/* A blank one, one full of something, or the old one again. */
-	const uint64_t kind = prng_below(&pool->prng, 3);
-	if (kind != 2) {
-		memset(one->image, kind == 0 ? 0 : 0x5a, one->bytes);
-		memset(one->is_bad, 0, one->bytes / PAGE_BYTES);
-	}
-	if (kind == 1) { /* with a superblock that is newer than ours, of somebody else */
-		struct superblock superblock = pool_superblock(pool, device);
-		superblock.cluster_id++;
-		superblock.sequence = 100000;
-		pool_superblock_write(pool, device, &superblock);
-	}
 	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
 		pool_turn(pool);
 		err = stripe_store_rebuild_begin(pool->store, device);
@@ -578,6 +579,28 @@ pool_replace(struct pool *pool, uint32_t device)
 	     turn++)
 		pool_turn(pool);
 	return err == TERN_OK && !stripe_store_stats(pool->store).is_stopped;
+}
+
+bool
+pool_replace(struct pool *pool, uint32_t device)
+{
+	struct pool_device *one = &pool->devices[device];
+
+	one->is_failing = one->is_hung = false;
+	one->fail_at = 0;
+	/* A blank one, one full of something, or the old one again. */
+	const uint64_t kind = prng_below(&pool->prng, 3);
+	if (kind != 2) {
+		memset(one->image, kind == 0 ? 0 : 0x5a, one->bytes);
+		memset(one->is_bad, 0, one->bytes / PAGE_BYTES);
+	}
+	if (kind == 1) { /* with a superblock that is newer than ours, of somebody else */
+		struct superblock superblock = pool_superblock(pool, device);
+		superblock.cluster_id++;
+		superblock.sequence = 100000;
+		pool_superblock_write(pool, device, &superblock);
+	}
+	return pool_rebuild(pool, device);
 }
 
 bool

@@ -53,7 +53,7 @@ struct pool_group {
 struct pool {
 	struct prng prng;
 	struct stripe_geometry geometry;
-	struct pool_device devices[STRIPE_DEVICES_MAX];
+	struct pool_device devices[STRIPE_DRIVES_MAX];
 	struct pool_request requests[POOL_REQUESTS];
 	uint32_t queue_max; /* requests that the port takes */
 	uint64_t now_ns;
@@ -71,6 +71,8 @@ struct pool {
 
 /* Devices with superblocks, as a birth leaves them. */
 void pool_make(struct pool *pool, struct stripe_geometry geometry, uint64_t seed);
+/* Blank ones besides, before the first start. */
+void pool_add_spares(struct pool *pool, uint32_t count);
 void pool_free(struct pool *pool);
 /* The superblock of a new device. */
 struct superblock pool_superblock(const struct pool *pool, uint32_t device);
@@ -109,6 +111,8 @@ void pool_scrub(struct pool *pool);
 /* Another device, with anything on it, in the place of a failed one; rebuilds it. False: it failed
  * again, or the store has stopped. */
 bool pool_replace(struct pool *pool, uint32_t device);
+/* Rebuilds what stands at that position. False: as above. */
+bool pool_rebuild(struct pool *pool, uint32_t device);
 /* The newest superblock of a device, as a start would see it. */
 struct superblock pool_newest(const struct pool *pool, uint32_t device);
 /* Devices that all others record as failed. */

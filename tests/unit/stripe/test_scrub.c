@@ -309,6 +309,125 @@ test_rebuilt_is_equal(void **state)
 	}
 }
 
+/* ---- spares ---- */
+
+static void
+lose(struct pool *pool, uint32_t device)
+{
+	pool->devices[device].is_failing = true;
+	write_some(pool, 4);
+	for (uint32_t turn = 0; turn < 5000 && (stripe_store_stats(pool->store).failed_devices &
+						STRIPE_BIT(device)) == 0;
+	     turn++)
+		pool_turn(pool);
+	assert_true((stripe_store_stats(pool->store).failed_devices & STRIPE_BIT(device)) != 0);
+}
+
+/* A spare in the place of a device: whole at the end, known at the next start, and the old device,
+ * well again, is nobody's any more. Without the spare the position is absent, not a copy. */
+static void
+test_spare(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		const uint32_t devices = stripe_devices(geometries[i]);
+		if (geometries[i].k < 2)
+			continue; /* one half of a mirror does not go on alone */
+		for (uint32_t device = 0; device < devices; device++) {
+			struct pool pool;
+			pool_make(&pool, geometries[i], device);
+			pool_add_spares(&pool, 2);
+			pool_up(&pool);
+			assert_int_equal(stripe_store_spares(pool.store), 3u << devices);
+			write_some(&pool, 10);
+			assert_int_equal(stripe_store_replace(pool.store, device, devices + 1,
+							      pool.devices[0].bytes),
+					 TERN_ERR_CONFIG);
+			lose(&pool, device);
+			assert_int_equal(
+			    stripe_store_replace(pool.store, device, devices + 1, PAGE_BYTES),
+			    TERN_ERR_NOT_FOUND);
+			assert_int_equal(stripe_store_replace(pool.store, device, devices + 1,
+							      pool.devices[0].bytes),
+					 TERN_OK);
+			assert_int_equal(stripe_store_replace(pool.store, device, devices + 1,
+							      pool.devices[0].bytes),
+					 TERN_ERR_NOT_FOUND);
+			assert_true(pool_rebuild(&pool, device));
+			pool_drain(&pool);
+			pool_check_layout(&pool, device);
+			pool_crash(&pool);
+			/* The old one is back, as it was. */
+			pool.devices[device].is_failing = false;
+			pool_up(&pool);
+			assert_int_equal(stripe_store_drive(pool.store, device), devices + 1);
+			assert_int_equal(stripe_store_returned(pool.store), 0);
+			assert_int_equal(stripe_store_stats(pool.store).failed_devices, 0);
+			assert_int_equal(stripe_store_spares(pool.store), 1u << devices);
+			write_some(&pool, 10);
+			for (uint32_t k = 0; k < devices; k++)
+				pool_check_layout(&pool, k);
+			pool_read_all(&pool);
+			pool_crash(&pool);
+			/* Now only the old one is there. */
+			pool.devices[devices + 1].is_absent = true;
+			pool_up(&pool);
+			assert_int_equal(stripe_store_stats(pool.store).failed_devices,
+					 STRIPE_BIT(device));
+			assert_int_equal(stripe_store_returned(pool.store), 0);
+			pool_read_all(&pool);
+			write_some(&pool, 4);
+			pool_free(&pool);
+		}
+	}
+}
+
+/* The process ends at any request of the taking of a spare and its rebuild: the next start goes on
+ * with the spare or begins anew, and nothing is lost. */
+static void
+test_spare_and_crash(void **state)
+{
+	(void)state;
+	for (uint64_t steps = 1; steps < 60; steps += 2) {
+		struct pool pool;
+		pool_make(&pool, (struct stripe_geometry){ 2, 1 }, steps);
+		pool_add_spares(&pool, 1);
+		pool_up(&pool);
+		write_some(&pool, 6);
+		lose(&pool, 1);
+		const uint64_t end = pool.steps + steps;
+		assert_int_equal(stripe_store_replace(pool.store, 1, 3, pool.devices[0].bytes),
+				 TERN_OK);
+		enum tern_err err = TERN_ERR_BUSY;
+		for (uint32_t k = 0; k < 5000 && err == TERN_ERR_BUSY && pool.steps < end; k++) {
+			pool_turn(&pool);
+			err = stripe_store_rebuild_begin(pool.store, 1);
+		}
+		for (uint32_t k = 0; err == TERN_OK && pool.steps < end && k < pool.group_count;
+		     k++) {
+			assert_int_equal(stripe_store_repair(pool.store, pool.groups[k].address, 77,
+							     pool.now_ns),
+					 TERN_OK);
+			assert_int_equal(pool_answer(&pool), TERN_OK);
+		}
+		pool_crash(&pool);
+		pool.devices[1].is_failing = false;
+		pool_up(&pool);
+		/* The record of the failure is durable; whoever stands there is not whole. */
+		assert_int_equal(stripe_store_stats(pool.store).failed_devices, STRIPE_BIT(1));
+		pool_read_all(&pool);
+		if (stripe_store_drive(pool.store, 1) != 3)
+			assert_int_equal(
+			    stripe_store_replace(pool.store, 1, 3, pool.devices[0].bytes), TERN_OK);
+		else
+			assert_int_equal(stripe_store_returned(pool.store), STRIPE_BIT(1));
+		assert_true(pool_rebuild(&pool, 1));
+		pool_drain(&pool);
+		pool_check_layout(&pool, 1);
+		pool_free(&pool);
+	}
+}
+
 int
 main(void)
 {
@@ -318,6 +437,8 @@ main(void)
 		cmocka_unit_test(test_blob),
 		cmocka_unit_test(test_superblocks),
 		cmocka_unit_test(test_rebuilt_is_equal),
+		cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_spare_and_crash),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

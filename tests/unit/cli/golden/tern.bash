@@ -62,7 +62,7 @@ _tern() {
 	"device remove"*) words="--help --output --config" ;;
 	"device fail"*) words="--help --output --dir --node-file --timeout" ;;
 	"device iostat"*) words="--help --output --dir --node-file --timeout --interval --count" ;;
-	"device replace"*) words="--help --output --config --wipe" ;;
+	"device replace"*) words="--help --output --timeout --config --wipe" ;;
 	"device scrub start"*) words="--help --output --dir --node-file --timeout" ;;
 	"device scrub pause"*) words="--help --output --dir --node-file --timeout" ;;
 	"device scrub resume"*) words="--help --output --dir --node-file --timeout" ;;
