@@ -253,8 +253,8 @@ def replace_hot(case, journals):
 
 
 def take_a_spare(case, journals, name):
-    """A node that has lost a device is started with a spare in its node file; when another device
-    fails, there is none left."""
+    """A node that has lost a device is started with a spare; when another device fails, there is none
+    left."""
     cluster = case.cluster
     case.step(f'{name} gets a spare')
     cluster.dev('kill', name)
@@ -263,11 +263,9 @@ def take_a_spare(case, journals, name):
     size = os.stat(devices[0]).st_size
     with open(path, 'wb') as spare:
         spare.truncate(size)
-    with open(node_file(cluster, name), encoding='utf-8') as file:
-        text = file.read()
-    bytes_ = text.split('size = "')[1].split('"')[0]
-    with open(node_file(cluster, name), 'a', encoding='utf-8') as file:
-        file.write(f'spares = ( {{ path = "{path}"; size = "{bytes_}"; }} );\n')
+    # `dev start` writes node files anew; what a start finds there it treats like `spares` of one.
+    with open(os.path.join(cluster.dir, name, 'storage', 'spares'), 'w', encoding='utf-8') as file:
+        file.write(path + '\n')
     journal, load = begin(case, 3)
     cluster.dev('start', name)
     node = cluster.wait(f'{name} to be whole', whole(name))
