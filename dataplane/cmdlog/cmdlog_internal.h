@@ -8,6 +8,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/cmdlog/mend.h"
 #include "dataplane/wire/bytes.h"
 
 #define CMDLOG_GROUPS_MAX 16u
@@ -44,6 +45,18 @@ struct cmdlog_turn {
 	uint64_t group_seq;
 };
 
+/* The end of what was read, over all holes; and the groups that were seen from there on. */
+struct cmdlog_mend {
+	bool is_off;     /* not on one device without parity */
+	bool is_closed;  /* what is missing behind the holes is not known */
+	bool is_crowded; /* more groups were seen than there is room for */
+	uint64_t index, page_end, end_cell;
+	struct hash128 chain;
+	uint32_t seen_count, hole_count;
+	struct page_identity seen[CMDLOG_PIECES_MAX];
+	struct cmdlog_hole holes[CMDLOG_HOLES_MAX];
+};
+
 struct cmdlog_scan {
 	bool is_running;
 	struct page_identity group; /* the one under way, or the last one */
@@ -59,6 +72,7 @@ struct cmdlog_scan {
 	bool is_cut_pending; /* the block at `page` supersedes a tail, and is not yet of the log */
 	struct block_hdr superseding;
 	struct cmdlog_recovery found;
+	struct cmdlog_mend mend;
 };
 
 struct cmdlog {
@@ -170,5 +184,12 @@ void cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128
  * page, header, cluster, shard. Not its place in the log, nor its content hash. */
 TERN_CHECKED enum tern_err cmdlog_block_verify(const struct cmdlog *log, const uint8_t *bytes,
 					       uint32_t pages, struct block_hdr *hdr);
+
+/* mend.c: what the scan tells it. A group that was entered; a block that became the last of the
+ * log; one that chains onto nothing. */
+void mend_begin(struct cmdlog *log);
+void mend_group(struct cmdlog *log, const struct page_identity *group);
+void mend_pushed(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
+void mend_orphan(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
 
 #endif

@@ -22,6 +22,7 @@ cmdlog_scan_begin(struct cmdlog *log)
 		const struct cmdlog_entry *base = cmdlog_entry_at(log, log->base_index);
 		log->scan.chained = (struct cmdlog_turn){ base->boot_no, base->group_seq };
 	}
+	mend_begin(log);
 }
 
 static bool
@@ -57,6 +58,7 @@ group_enter(struct cmdlog *log, const struct page_identity *group, bool has_byte
 	if (group->boot_no >= log->config.boot_no)
 		scan->is_from_later_boot = true;
 	scan->found.groups_torn += !has_bytes;
+	mend_group(log, group);
 	return true;
 }
 
@@ -118,11 +120,12 @@ is_branch_missing(const struct cmdlog *log)
 /* A whole block that does not chain onto the log. Writes of one branch that were cut short leave
  * holes, and what was acknowledged of them shows in acked_floor. */
 static void
-orphan_judge(struct cmdlog *log, const struct block_hdr *hdr)
+orphan_judge(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block)
 {
 	struct cmdlog_scan *scan = &log->scan;
 
 	scan->found.blocks_orphaned++;
+	mend_orphan(log, hdr, block_chain(block + PAGE_PAYLOAD_OFFSET));
 	if (scan->group.branch_group != 0 ? is_branch_missing(log)
 					  : is_branch_missing_by_cells(log, hdr)) {
 		scan->is_branch_lost = true;
@@ -154,7 +157,9 @@ block_push(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block
 
 	if (hdr->log_index - 1 < log->last_index)
 		block_supersede(log, hdr->log_index - 1);
-	cmdlog_push(log, hdr, block_chain(block + PAGE_PAYLOAD_OFFSET), &scan->group, scan->page);
+	const struct hash128 chain = block_chain(block + PAGE_PAYLOAD_OFFSET);
+	cmdlog_push(log, hdr, chain, &scan->group, scan->page);
+	mend_pushed(log, hdr, chain);
 	scan->has_chained = true;
 	scan->chained = turn_of(&scan->group);
 	scan->chained_end_cell = scan->group.first_cell + scan->page + hdr->pages;
@@ -198,7 +203,7 @@ block_take(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block
 		return true;
 	}
 	if (!is_chained(log, hdr)) {
-		orphan_judge(log, hdr);
+		orphan_judge(log, hdr, block);
 		return true;
 	}
 	if (hdr->log_index - 1 < log->last_index) {

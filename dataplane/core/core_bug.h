@@ -37,6 +37,7 @@ enum core_bug {
 	CORE_BUG_INSTALL_EARLY = 1 << 27,     /* runtime: names a checkpoint before it is there */
 	CORE_BUG_INSTALL_UNCHECKED = 1 << 28, /* runtime: whatever came for a chunk */
 	CORE_BUG_REJOIN_VOTES = 1 << 29,      /* core: a node with new storage is a voter at once */
+	CORE_BUG_NO_MEND = 1 << 30,           /* runtime: lost blocks are not asked for */
 };
 
 /* The same of the membership (protocol section 12). */

@@ -374,6 +374,7 @@ checkpoint_superblock_done(struct runtime *rt)
 		cmdlog_reclaim(rt->log, c->base_index);
 		heal_release(rt, rt->superblock.shards[0].base.next_cell);
 		core_reclaim(rt->core, c->base_index);
+		repair_reclaimed(rt, c->base_index);
 		c->base_index = 0;
 	}
 	if (c->is_name_written) {
@@ -391,20 +392,27 @@ checkpoint_superblock_done(struct runtime *rt)
 
 /* ---- the log before it ---- */
 
+/* A block of the log cannot be read any more, so nobody is given the log that it is in. */
+static bool
+is_lost(const struct runtime *rt)
+{
+	return rt->repair.lost_index > cmdlog_stats(rt->log).base_index;
+}
+
 static uint64_t
 reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
 {
 	const struct checkpointer *c = &rt->checkpoint;
 	uint64_t limit = 0;
 
-	if (stats->used_pages > stats->area_pages / 4 * 3)
+	if (stats->used_pages > stats->area_pages / 4 * 3 || is_lost(rt))
 		limit = c->newest_index;
 	else if (stats->used_pages > stats->area_pages / 2)
 		limit = c->older_index;
 	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
 	    !ring_is_empty(rt->config.divergent))
 		limit = 0;
-	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT)
+	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT && !is_lost(rt))
 		/* A master need not have told it in a block: where the log is full, nobody writes
 		 * one. */
 		limit = min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
@@ -419,7 +427,9 @@ is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
 {
 	const uint64_t gain = base->next_cell - rt->superblock.shards[0].base.next_cell;
 
-	return gain >= stats->area_pages / 16 || stats->used_pages > stats->area_pages / 10 * 9;
+	return gain >= stats->area_pages / 16 ||
+	       (is_lost(rt) && base->meta.log_index >= rt->repair.lost_index) ||
+	       stats->used_pages > stats->area_pages / 10 * 9;
 }
 
 /* Names a later base in the superblock; when that is durable the log before it goes. */
@@ -465,7 +475,12 @@ overdue_turn(struct runtime *rt)
 	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
 	const uint64_t log_index = state_committed_index(rt->config.state);
 
-	if (stats.used_pages <= stats.area_pages / 10 * 9 || log_index <= stats.base_index ||
+	const bool is_wanted =
+	    stats.used_pages > stats.area_pages / 10 * 9 ||
+	    (is_lost(rt) && rt->checkpoint.newest_index < rt->repair.lost_index &&
+	     log_index >= rt->repair.lost_index);
+
+	if (!is_wanted || log_index <= stats.base_index ||
 	    log_index <= rt->checkpoint.newest_index || rt->checkpoint.base_index != 0 ||
 	    transfer_is_active(rt) || source_is_serving(rt) || rt->members.config_index > log_index)
 		return false;

@@ -189,6 +189,7 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		on_accept(rt, effect);
 		break;
 	case CORE_EFFECT_ACCEPT_STOP:
+		repair_accept_stop(rt);
 		assembly_stop(rt->assembly);
 		break;
 	case CORE_EFFECT_CUT:

@@ -55,11 +55,11 @@ is_next(const struct runtime *rt, const struct reader_part *part,
 	       next->first_cell % rt->superblock.log_pages != 0;
 }
 
-/* Blocks from @first on that one read gives. Returns the last one; 0: the first is not in the
- * store. */
+/* Blocks from @first on that one read gives; @is_narrow: only that one. Returns the last one; 0:
+ * the first is not in the store. */
 static uint64_t
-part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct stripe_address *at,
-	  struct reader_part *part)
+part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, bool is_narrow,
+	  struct stripe_address *at, struct reader_part *part)
 {
 	struct cmdlog_location next;
 	uint64_t last = first;
@@ -69,7 +69,7 @@ part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, struct s
 		return 0;
 	*at = (struct stripe_address){ next.first_cell, next.group_pages };
 	*part = (struct reader_part){ next.first_cell, next.page, next.pages };
-	while (cmdlog_locate(rt->log, last + 1, &next) && is_next(rt, part, &next) &&
+	while (!is_narrow && cmdlog_locate(rt->log, last + 1, &next) && is_next(rt, part, &next) &&
 	       part->pages + next.pages <= pages_max) {
 		part->pages += next.pages;
 		last++;
@@ -93,7 +93,7 @@ room_for(const struct runtime *rt, uint32_t pages, uint64_t log_index)
 
 enum tern_err
 reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
-	  uint8_t *bytes, uint64_t user)
+		 uint8_t *bytes, uint64_t user)
 {
 	const struct stripe_group_read read = {
 		.address = at,
@@ -131,10 +131,14 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 		struct reader_part *part = &window->parts[window->part_count];
 		struct stripe_address at;
 		const uint64_t first = window->last_index + (window->part_count != 0);
-		const uint64_t last = part_make(rt, first, room_for(rt, pages, first), &at, part);
+		const bool is_narrow = first <= reader->narrow_index;
+		if (is_narrow && window->part_count != 0)
+			break;
+		const uint64_t last =
+		    part_make(rt, first, room_for(rt, pages, first), is_narrow, &at, part);
 		if (last == 0 ||
 		    reader_part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
-			      storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
+				     storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 			break;
 		pages += part->pages;
 		window->part_count++;
@@ -189,6 +193,16 @@ seek(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log
 		stripe_store_submit(rt->store);
 }
 
+/* What was read is not block @log_index. It may have been read amiss. */
+static void
+block_bad(struct runtime *rt, struct reader *reader, uint64_t log_index)
+{
+	reader->narrow_index = max_u64(reader->narrow_index, log_index);
+	if (reader->retried_index == log_index)
+		repair_found(rt, log_index);
+	reader->retried_index = log_index;
+}
+
 const uint8_t *
 reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index)
 {
@@ -197,10 +211,10 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 
 	if (resident != NULL)
 		return resident;
-	if (rt->is_storage_failed || !cmdlog_locate(rt->log, log_index, &location) ||
-	    location.first_cell == UINT64_MAX)
+	if (rt->is_storage_failed || log_index == rt->repair.lost_index ||
+	    !cmdlog_locate(rt->log, log_index, &location) || location.first_cell == UINT64_MAX)
 		return NULL;
-	const struct reader_window *window = NULL;
+	struct reader_window *window = NULL;
 	const uint8_t *bytes = NULL;
 	for (uint32_t i = 0; i < RUNTIME_READER_WINDOWS && bytes == NULL; i++) {
 		window = &reader->windows[i];
@@ -211,7 +225,8 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	if (bytes == NULL || window->state == WINDOW_READING)
 		return NULL;
 	if (cmdlog_check_read(rt->log, log_index, bytes) != TERN_OK) {
-		storage_fail(rt);
+		window->state = WINDOW_EMPTY;
+		block_bad(rt, reader, log_index);
 		return NULL;
 	}
 	read_ahead(rt, reader, reader_id, log_index);
@@ -227,9 +242,14 @@ reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t number, en
 
 	INVARIANT(window->state == WINDOW_READING && window->pending != 0);
 	window->is_bad |= err != TERN_OK;
-	if (--window->pending == 0)
-		window->state = window->is_bad ? WINDOW_EMPTY : WINDOW_READY;
+	if (--window->pending != 0)
+		return err == TERN_OK || err == TERN_ERR_CORRUPT;
+	window->state = window->is_bad ? WINDOW_EMPTY : WINDOW_READY;
 	/* What lies before the base may have been written over meanwhile. */
-	return err == TERN_OK ||
-	       (err == TERN_ERR_CORRUPT && window->first_index <= cmdlog_stats(rt->log).base_index);
+	if (window->is_bad && window->last_index > cmdlog_stats(rt->log).base_index) {
+		if (window->first_index == window->last_index)
+			block_bad(rt, reader, window->first_index);
+		reader->narrow_index = max_u64(reader->narrow_index, window->last_index);
+	}
+	return err == TERN_OK || err == TERN_ERR_CORRUPT;
 }

@@ -33,16 +33,20 @@ struct reader_window {
 struct reader {
 	struct reader_window windows[RUNTIME_READER_WINDOWS];
 	uint64_t ahead_index; /* the first block that no window was read for */
+	/* Up to there some block could not be read, so they are read one by one; and the one that
+	 * was tried again. */
+	uint64_t narrow_index, retried_index;
 };
 
-/* The block's bytes, from the ring or read back; NULL: a read is under way, ask again. */
+/* The block's bytes, from the ring or read back; NULL: a read is under way, ask again; or it cannot
+ * be read, see repair_found. */
 const uint8_t *
 reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
 /* Reads what the part names, of the group at @at: one completion for @user. */
 TERN_CHECKED enum tern_err
 reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
 		 uint8_t *bytes, uint64_t user);
-/* False: a block that the log still needs cannot be read. */
+/* False: the store has stopped. */
 bool
 reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, enum tern_err err);
 

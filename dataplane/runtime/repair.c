@@ -10,6 +10,8 @@
  * taken the superblock says that this node is forgetful, and where its log begins. If there is
  * none, because this node alone held the newest commits, its device stays what it is: whoever makes
  * it readable again, and starts the node, has a whole one.
+ *
+ * Before that, blocks that are lost one by one are got back one by one: see mend.h.
  */
 #include "dataplane/runtime/runtime_internal.h"
 
@@ -52,6 +54,9 @@ repair_accept(struct runtime *rt)
 
 	if (!rt->is_damaged || rt->repair.is_saved)
 		return;
+	rt->repair.is_accept_wanted = mend_is_hopeful(rt);
+	if (rt->repair.is_accept_wanted)
+		return;
 	shard->join = SUPERBLOCK_FORGETFUL;
 	if (rt->repair.is_rebased)
 		shard->base = rt->repair.base;
@@ -59,10 +64,53 @@ repair_accept(struct runtime *rt)
 	rt->transfer.is_dirty = true;
 }
 
+void
+repair_accept_stop(struct runtime *rt)
+{
+	rt->repair.is_accept_wanted = false;
+}
+
 bool
 repair_may_take(const struct runtime *rt)
 {
 	return !rt->is_damaged || rt->repair.is_saved;
+}
+
+/* Who has applied the block needs it only for others: they are given a checkpoint that covers it,
+ * and the log begins behind that. Who has not ends, and begins anew with a damaged log, which
+ * others help to make whole. A node alone has nobody to help it: its storage has failed. */
+void
+repair_found(struct runtime *rt, uint64_t log_index)
+{
+	struct repair *repair = &rt->repair;
+
+	repair->blocks_found++;
+	if (log_index <= rt->applied_index && checkpoint_is_possible(rt)) {
+		repair->lost_index = max_u64(repair->lost_index, log_index);
+		return;
+	}
+	repair->is_restart_wanted =
+	    !is_pow2_u64(rt->superblock.shards[0].voters) && !rt->config.is_log_volatile;
+	storage_fail(rt);
+}
+
+void
+repair_reclaimed(struct runtime *rt, uint64_t base_index)
+{
+	if (rt->repair.lost_index <= base_index)
+		rt->repair.lost_index = 0;
+}
+
+bool
+repair_turn(struct runtime *rt)
+{
+	/* Nothing is promised or given any more, so what is begun comes to its end. */
+	if (!rt->repair.is_restart_wanted || cmdlog_groups_in_flight(rt->log) != 0 ||
+	    rt->meta.is_writing || rt->heal.busy != NULL || rt->checkpoint.is_writing ||
+	    rt->transfer.is_in_flight || rt->mend.is_in_flight)
+		return false;
+	rt->is_over = true;
+	return true;
 }
 
 void

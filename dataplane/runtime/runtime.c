@@ -107,7 +107,7 @@ runtime_bytes(const struct runtime_config *config)
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
-	       heal_groups_max(config) * sizeof(struct heal_group) +
+	       CMDLOG_HOLE_BYTES_MAX + heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
 					sizeof(struct pending_accept)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
@@ -151,11 +151,13 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->boot.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
+	rt->mend.buffer = arena_take(arena, CMDLOG_HOLE_BYTES_MAX, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->accepts == NULL ||
 	    rt->reads == NULL || rt->scratch == NULL || rt->boot.buffer == NULL ||
-	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL || memory == NULL ||
+	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL ||
+	    rt->mend.buffer == NULL || memory == NULL ||
 	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
@@ -440,7 +442,7 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || transfer_is_busy(rt) || rt->flow.is_held ||
+	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || rt->flow.is_held ||
 	    rt->read_head != rt->read_tail || rt->write_head != rt->write_tail ||
 	    rt->is_barrier_wanted || rt->cut.is_pending || view->commit_index < view->last_index ||
 	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
@@ -512,6 +514,9 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= checkpoint_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);
+	rt->has_worked |= repair_turn(rt);
+	rt->has_worked |= mend_turn(rt);
+	rt->has_worked |= mend_source_turn(rt);
 	rt->has_worked |= heal_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
 	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
@@ -560,7 +565,8 @@ runtime_deadline_ns(const struct runtime *rt)
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
 	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)),
-		       min_u64(transfer_deadline_ns(rt), heal_deadline_ns(rt)));
+		       min_u64(transfer_deadline_ns(rt),
+			       min_u64(heal_deadline_ns(rt), mend_deadline_ns(rt))));
 }
 
 uint64_t
@@ -627,6 +633,16 @@ uint64_t
 runtime_base_index(const struct runtime *rt)
 {
 	return cmdlog_stats(rt->log).base_index;
+}
+
+struct runtime_damage
+runtime_damage(const struct runtime *rt)
+{
+	return (struct runtime_damage){
+		.holes_mended = rt->mend.filled,
+		.blocks_found = rt->repair.blocks_found,
+		.is_restarting = rt->repair.is_restart_wanted && rt->is_over,
+	};
 }
 
 bool

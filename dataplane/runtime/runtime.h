@@ -105,8 +105,9 @@ enum runtime_turn {
 	RUNTIME_WAITING,    /* storage, commits or reads are in flight: poll on, but yield */
 	RUNTIME_IDLE,    /* nothing in flight: may sleep until runtime_deadline_ns or a wake-up */
 	RUNTIME_RESTART, /* it is durable that log and state begin at a checkpoint of another node,
-			  * or what a node with new storage was told: end this incarnation and
-			  * start the next one. Every further turn says so again */
+			  * or what a node with new storage was told, or blocks that the log had
+			  * lost: end this incarnation and start the next one. Every further
+			  * turn says so again */
 };
 /* Does a bounded amount of work. */
 enum runtime_turn runtime_turn(struct runtime *runtime);
@@ -140,6 +141,13 @@ void runtime_set_data_port(struct runtime *runtime, bool is_up);
 const struct core_view *runtime_view(const struct runtime *runtime);
 /* For checkers: meta of a block of this node's log, which begins behind its base. */
 uint64_t runtime_base_index(const struct runtime *runtime);
+/* What this incarnation knows of damage of its log. */
+struct runtime_damage {
+	uint32_t holes_mended; /* with blocks of other nodes */
+	uint64_t blocks_found; /* that could not be read while it ran */
+	bool is_restarting;    /* because of one of them */
+};
+struct runtime_damage runtime_damage(const struct runtime *runtime);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
 struct runtime_healing {
 	bool is_under_way;        /* a scrub or a rebuild, paused or not */

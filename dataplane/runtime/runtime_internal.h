@@ -10,6 +10,8 @@
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	recover.c   the start from a checkpoint
  *	repair.c    a log that lost acknowledged blocks
+ *	mend.c      single blocks of it, got back from any node
+ *	mend_source.c blocks for other nodes' holes
  *	transfer.c  a checkpoint of another node
  *	source.c    own checkpoints for other nodes
  *	heal.c      devices made whole in the background, and the scrub
@@ -31,6 +33,7 @@
 #include "dataplane/runtime/job.h"
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
+#include "dataplane/runtime/mend.h"
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/runtime.h"
@@ -144,6 +147,8 @@ struct runtime {
 	struct meta_writer meta;
 	struct checkpointer checkpoint;
 	struct repair repair;
+	struct mend mend;
+	struct mend_source mend_source;
 	struct transfer transfer;
 	struct transfer_source source;
 	struct flow flow;

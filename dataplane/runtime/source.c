@@ -75,6 +75,10 @@ source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *bo
 		rt->link.drops.malformed++;
 		return;
 	}
+	if (ask.id.part == PART_OF_BLOCK) {
+		mend_source_on_ask(rt, hdr, &ask);
+		return;
+	}
 	const uint32_t slot = slot_of(rt, &ask.id);
 	const bool is_other = source->node != hdr->sender && is_asked_lately(rt);
 	if (view->role != CORE_MASTER || hdr->term != view->term ||

@@ -57,7 +57,8 @@ bool
 storage_is_busy(const struct runtime *rt)
 {
 	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
-	       rt->heal.busy != NULL || checkpoint_is_busy(rt) || rt->transfer.is_in_flight;
+	       rt->heal.busy != NULL || checkpoint_is_busy(rt) || rt->transfer.is_in_flight ||
+	       rt->mend.is_in_flight || rt->mend_source.is_reading;
 }
 
 /* ---- the superblock: term and vote, and checkpoints ---- */
@@ -284,6 +285,14 @@ storage_poll(struct runtime *rt)
 			heal_on_completion(rt, completion->err);
 			is_good = is_good || completion->err == TERN_ERR_CORRUPT ||
 				  completion->err == TERN_ERR_BUSY;
+			break;
+		case USER_MEND:
+			if (is_good)
+				mend_on_written(rt);
+			break;
+		case USER_MEND_SOURCE:
+			mend_source_on_read(rt, completion->err);
+			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
 			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion->err);

@@ -22,6 +22,8 @@ enum storage_user {
 	USER_TRANSFER,
 	USER_SOURCE,
 	USER_HEAL,
+	USER_MEND,
+	USER_MEND_SOURCE,
 };
 static inline uint64_t
 storage_user_make(enum storage_user user, uint32_t a, uint32_t b)

@@ -93,6 +93,9 @@ transfer_install(struct runtime *rt, const struct core_effect *effect)
 		t->refused++;
 		return;
 	}
+	/* Told again as long as it is wanted. */
+	if (mend_is_hopeful(rt))
+		return;
 	if (t->phase != TRANSFER_NONE && is_same(&t->meta, &effect->block)) {
 		t->node = effect->node; /* another master has it as well */
 		return;
@@ -171,6 +174,10 @@ transfer_on_part(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t 
 
 	if (part_hdr_decode(body, hdr->body_bytes, &part) != TERN_OK) {
 		rt->link.drops.malformed++;
+		return;
+	}
+	if (part.id.part == PART_OF_BLOCK) {
+		mend_on_part(rt, hdr, &part, body + PART_HDR_BYTES);
 		return;
 	}
 	if (t->phase != TRANSFER_FETCH || t->is_in_flight || hdr->sender != t->node ||

@@ -29,6 +29,10 @@ struct part_id {
 	uint32_t part;
 };
 
+/* As a part: the pages of block log_index itself, see runtime/mend.h. Any data node may be asked.
+ */
+#define PART_OF_BLOCK UINT32_MAX
+
 struct part_ask { /* FRAME_PART_ASK */
 	struct part_id id;
 	uint32_t unit_first, unit_count; /* at least 1 */

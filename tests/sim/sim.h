@@ -158,9 +158,11 @@ struct sim_node {
 	struct witness_node witness;
 	uint8_t *core_memory;
 
-	struct core_view view, before;  /* after and before the last turn; zero while down */
-	struct block_meta durable;      /* last seen durable; stands while the node is down */
-	struct block_meta durable_lost; /* and went with a volatile log */
+	struct core_view view, before;    /* after and before the last turn; zero while down */
+	struct block_meta durable;        /* last seen durable; stands while the node is down */
+	uint64_t blocks_found;            /* by this incarnation, damaged */
+	struct block_meta rotten_durable; /* before its log came to harm; log_index 0: is whole */
+	struct block_meta durable_lost;   /* and went with a volatile log */
 	uint64_t counted[5]; /* of view: elections, solo, duplex, truncations, rollbacks */
 	uint64_t laps, parts_sent, parts_found, parts_bad;
 	uint64_t hash_checked; /* applied_index of the last comparison of hashes */

@@ -461,6 +461,9 @@ sim_check_turn(struct sim_node *node)
 	if (node->was_forgetful && !view->is_forgetful) {
 		sim_count(node->sim, SIM_COUNT_forgetful_returns);
 		node->has_lost_storage = false;
+		node->rotten_durable = (struct block_meta){ 0 };
+		if (node->disk.rot.is_for_good)
+			node->disk.rot.is_on = node->disk.rot.is_for_good = false;
 	}
 	node->was_forgetful = view->is_forgetful;
 	if (view->is_serving && !before->is_serving)
@@ -506,6 +509,7 @@ sim_check_ready(struct sim_node *node)
 		if (node->durable.log_index > node->durable_lost.log_index)
 			node->durable_lost = node->durable;
 		node->has_lost_storage = true;
+		node->rotten_durable = node->durable;
 	} else if (!is_durable_kept(node))
 		sim_fail(node->sim, "P5",
 			 "node %u had block %llu of (%llu,%u) durable and recovered a log that "
@@ -518,6 +522,14 @@ sim_check_ready(struct sim_node *node)
 			 node->id, llu(view->commit_index), llu(node->sim->check->commit_max));
 	check_new_blocks(node, runtime_base_index(node->runtime) + 1);
 	check_commits(node, runtime_base_index(node->runtime) + 1);
+	if (!view->is_forgetful) {
+		/* Made whole, without a master. */
+		if (node->rotten_durable.log_index != 0)
+			node->has_lost_storage = false;
+		node->rotten_durable = (struct block_meta){ 0 };
+		if (node->disk.rot.is_for_good)
+			node->disk.rot.is_on = node->disk.rot.is_for_good = false;
+	}
 	node->durable = meta_at(node, view->durable_index);
 	sim_member_ready(node);
 }

@@ -118,6 +118,12 @@
 	X(rot_below_floor, ON_ALL)            \
 	X(rot_refused, ON_1)                  \
 	X(rot_repaired, ON_MANY)              \
+	X(rot_mended, ON_MANY)                \
+	X(holes_mended, ON_MANY)              \
+	X(rot_of_all, ON_MANY)                \
+	X(rot_live, ON_ALL)                   \
+	X(rot_found_live, 0)                  \
+	X(damage_restarts, 0)                 \
 	X(rot_above_floor, ON_ALL)            \
 	X(rot_superblock, ON_ALL)             \
 	X(clock_drifts, ON_ALL)               \

@@ -30,6 +30,7 @@ struct sim_undo { /* lying disk: what a completed write replaced */
 
 struct sim_rot { /* a page of the log that came to harm at rest */
 	bool is_on;
+	bool is_for_good; /* nobody puts it back */
 	uint32_t device;
 	uint64_t offset;
 	uint8_t sound[DISK_PAGE_BYTES], rotten[DISK_PAGE_BYTES];

@@ -294,8 +294,8 @@ is_of_crashes(uint32_t class_)
 {
 	return class_ == SIM_FAULT_CRASH_DATA || class_ == SIM_FAULT_CRASH_WITNESS ||
 	       class_ == SIM_FAULT_CRASH_ALL || class_ == SIM_FAULT_STOP ||
-	       class_ == SIM_HAZARD_CRASH_TWO || class_ == SIM_HAZARD_RESTART_LOOP ||
-	       class_ == SIM_HAZARD_RESTART;
+	       class_ == SIM_HAZARD_CRASH_TWO || class_ == SIM_HAZARD_ROT_ALL ||
+	       class_ == SIM_HAZARD_RESTART_LOOP || class_ == SIM_HAZARD_RESTART;
 }
 
 void

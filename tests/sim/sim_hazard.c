@@ -37,10 +37,30 @@ sim_hazard_rot_page(struct sim *sim, uint8_t *page)
 		    (uint8_t)(1u << prng_below(&sim->prng, 8));
 }
 
+static bool
+is_own(const struct sim_disk *disk, uint32_t device, uint64_t page, struct page_identity *identity)
+{
+	return page_identity_decode(sim_disk_at(disk, device, page * PAGE_BYTES), identity) ==
+	       TERN_OK;
+}
+
+/* What is lost there is known by the groups before and behind it. */
+static bool
+is_between(const struct sim_disk *disk, uint32_t device, uint64_t page)
+{
+	struct page_identity before, own, behind;
+
+	return page > FIRST_PAGE && (page + 2) * PAGE_BYTES <= disk->written_bytes[device] &&
+	       is_own(disk, device, page - 1, &before) && is_own(disk, device, page, &own) &&
+	       is_own(disk, device, page + 1, &behind) && before.own_cell + 1 == own.own_cell &&
+	       own.own_cell + 1 == behind.own_cell && before.boot_no == behind.boot_no;
+}
+
 /* A page of @device, of a block that was acknowledged, and that the floor covers. 0: there is none.
  */
 static uint64_t
-pick_page(struct sim *sim, const struct sim_node *node, uint32_t device)
+pick_page(struct sim *sim, const struct sim_node *node, uint32_t device, uint64_t not_index,
+	  bool is_plain)
 {
 	const struct sim_disk *disk = &node->disk;
 	const uint64_t end = disk->written_bytes[device] / PAGE_BYTES;
@@ -54,7 +74,8 @@ pick_page(struct sim *sim, const struct sim_node *node, uint32_t device)
 		struct page_content content;
 		if (page_content_open(sim_disk_at(disk, device, page * PAGE_BYTES), &content) ==
 			TERN_OK &&
-		    content.log_index != 0 && content.log_index <= floor)
+		    content.log_index != 0 && content.log_index <= floor &&
+		    content.log_index != not_index && (!is_plain || is_between(disk, device, page)))
 			return page;
 	}
 	return 0;
@@ -70,33 +91,56 @@ is_any_rotten(const struct sim *sim)
 }
 
 static void
+rot_set(struct sim *sim, struct sim_node *node, uint32_t device, uint64_t page)
+{
+	uint8_t *bytes = sim_disk_at(&node->disk, device, page * PAGE_BYTES);
+	struct sim_rot *rot = &node->disk.rot;
+	struct page_content content;
+	struct page_identity identity;
+
+	rot->is_on = true;
+	rot->is_for_good = false;
+	rot->device = device;
+	rot->offset = page * PAGE_BYTES;
+	memcpy(rot->sound, bytes, PAGE_BYTES);
+	/* Until it shows: what lies behind the used bytes of a page harms nobody. */
+	while (page_content_open(bytes, &content) == TERN_OK &&
+	       page_identity_decode(bytes, &identity) == TERN_OK)
+		sim_hazard_rot_page(sim, bytes);
+	memcpy(rot->rotten, bytes, PAGE_BYTES);
+}
+
+static void
 rot_below_begin(struct sim *sim, struct sim_episode *episode)
 {
 	struct sim_node *node = &sim->nodes[episode->node];
-	struct sim_rot *rot = &node->disk.rot;
 
 	sim_node_crash(node);
 	const uint32_t device =
 	    node->disk.device_count == 1
 		? 0
 		: (uint32_t)prng_below(&sim->fault_prng, node->disk.device_count);
-	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node, device);
+	const uint64_t page = is_any_rotten(sim) ? 0 : pick_page(sim, node, device, 0, false);
 	if (page != 0) {
-		uint8_t *bytes = sim_disk_at(&node->disk, device, page * PAGE_BYTES);
-		struct page_content content;
-		struct page_identity identity;
-		rot->is_on = true;
-		rot->device = device;
-		rot->offset = page * PAGE_BYTES;
-		memcpy(rot->sound, bytes, PAGE_BYTES);
-		/* Until it shows: what lies behind the used bytes of a page harms nobody. */
-		while (page_content_open(bytes, &content) == TERN_OK &&
-		       page_identity_decode(bytes, &identity) == TERN_OK)
-			sim_hazard_rot_page(sim, bytes);
-		memcpy(rot->rotten, bytes, PAGE_BYTES);
+		rot_set(sim, node, device, page);
 		sim_count(sim, SIM_COUNT_rot_below_floor);
 	}
 	sim_node_start(node);
+}
+
+/* The node goes on, for what it has applied it does not need; until it is to be read for others. */
+static void
+rot_live_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+	const uint64_t page = is_any_rotten(sim) || node->disk.device_count != 1
+				  ? 0
+				  : pick_page(sim, node, 0, 0, false);
+
+	if (page == 0)
+		return;
+	rot_set(sim, node, 0, page);
+	sim_count(sim, SIM_COUNT_rot_live);
 }
 
 static void
@@ -105,7 +149,7 @@ rot_below_end(struct sim *sim, struct sim_episode *episode)
 	struct sim_node *node = &sim->nodes[episode->node];
 	struct sim_rot *rot = &node->disk.rot;
 
-	if (rot->is_on) {
+	if (rot->is_on && !rot->is_for_good) {
 		uint8_t *bytes = sim_disk_at(&node->disk, rot->device, rot->offset);
 		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
 			sim_node_crash(node);
@@ -114,6 +158,60 @@ rot_below_end(struct sim *sim, struct sim_episode *episode)
 		rot->is_on = false;
 	}
 	sim_node_start(node);
+}
+
+/* All data nodes hold it, so whoever loses it can get it from another one. */
+static uint64_t
+common_floor(const struct sim *sim)
+{
+	uint64_t common = sim_check_commit_max(sim);
+
+	for (uint32_t i = 0; i < sim->data_count; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		if (node->is_log_volatile || node->disk.device_count != 1)
+			return 0;
+		common = min_u64(common, min_u64(node->disk.floor, node->durable.log_index));
+	}
+	return common;
+}
+
+/* The power goes, and all data nodes lose a block, each another one. Nobody puts them back: none of
+ * the nodes has a vote, and they have to help each other. */
+static void
+rot_all_begin(struct sim *sim, struct sim_episode *episode)
+{
+	const uint64_t common = common_floor(sim);
+	uint64_t not_index = 0;
+	const bool is_possible = common != 0 && !is_any_rotten(sim);
+
+	(void)episode;
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		sim_node_crash(&sim->nodes[i]);
+	for (uint32_t i = 0; is_possible && i < sim->data_count; i++) {
+		struct sim_node *node = &sim->nodes[i];
+		const uint64_t page = pick_page(sim, node, 0, not_index, true);
+		struct page_content content;
+		if (page == 0 ||
+		    page_content_open(sim_disk_at(&node->disk, 0, page * PAGE_BYTES), &content) !=
+			TERN_OK ||
+		    content.log_index > common)
+			break;
+		not_index = content.log_index;
+		rot_set(sim, node, 0, page);
+		node->disk.rot.is_for_good = true;
+		if (i + 1 == sim->data_count)
+			sim_count(sim, SIM_COUNT_rot_of_all);
+	}
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		sim_node_start(&sim->nodes[i]);
+}
+
+static void
+rot_all_end(struct sim *sim, struct sim_episode *episode)
+{
+	(void)episode;
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		sim_node_start(&sim->nodes[i]);
 }
 
 static void
@@ -533,6 +631,10 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 	[SIM_HAZARD_ROT_BELOW] = { .begin = rot_below_begin,
 				   .end = rot_below_end,
 				   .is_of_log = true },
+	[SIM_HAZARD_ROT_LIVE] = { .begin = rot_live_begin,
+				  .end = rot_below_end,
+				  .is_of_log = true },
+	[SIM_HAZARD_ROT_ALL] = { .begin = rot_all_begin, .end = rot_all_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_ABOVE] = { .begin = rot_above_begin, .end = crash_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_SUPERBLOCK] = { .begin = rot_superblock_begin, .end = crash_end },
 	[SIM_HAZARD_LOSE_STORAGE] = { .begin = lose_storage_begin,

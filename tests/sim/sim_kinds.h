@@ -37,6 +37,9 @@
 	X(TORN_WRITE, "torn-write")   /* half written, and reported as failed */     \
 	X(NO_SPACE, "no-space")       /* every write fails until it ends */          \
 	X(ROT_BELOW, "rot-below-floor")                                              \
+	X(ROT_LIVE, "latent-error") /* while the node runs: found when it is read */ \
+	/* Of all data nodes, each at another place, and for good. */                \
+	X(ROT_ALL, "rot-all")                                                        \
 	X(ROT_ABOVE, "rot-above-floor")                                              \
 	X(ROT_SUPERBLOCK, "rot-superblock") /* of one copy */                        \
 	/* All of a device that others do not need; the node comes back with a new   \

@@ -326,6 +326,7 @@ sim_node_crash(struct sim_node *node)
 	memset(&node->before, 0, sizeof(node->before));
 	memset(node->counted, 0, sizeof(node->counted));
 	node->hash_checked = node->parts_sent = node->parts_found = node->parts_bad = 0;
+	node->blocks_found = 0;
 }
 
 /* ---- turns ---- */
@@ -453,10 +454,23 @@ count_laps(struct sim_node *node)
 static void
 restart(struct sim_node *node)
 {
-	sim_say(node->sim, "node %u begins anew", node->id);
-	sim_count(node->sim,
-		  node->view.is_rejoining ? SIM_COUNT_rejoined : SIM_COUNT_checkpoints_installed);
-	if (!node->view.is_rejoining &&
+	const struct runtime_damage damage = runtime_damage(node->runtime);
+	const uint32_t mended = damage.holes_mended;
+	const bool is_of_damage = mended != 0 || damage.is_restarting;
+
+	sim_say(node->sim, "node %u begins anew, %u holes mended", node->id, mended);
+	if (damage.is_restarting)
+		sim_count(node->sim, SIM_COUNT_damage_restarts);
+	if (!is_of_damage)
+		sim_count(node->sim, node->view.is_rejoining ? SIM_COUNT_rejoined
+							     : SIM_COUNT_checkpoints_installed);
+	node->sim->counts.of[SIM_COUNT_holes_mended] += mended;
+	/* It has to find the log that it had before it came to harm. */
+	if (mended != 0 && node->rotten_durable.log_index != 0) {
+		sim_count(node->sim, SIM_COUNT_rot_mended);
+		node->durable = node->rotten_durable;
+	}
+	if (!is_of_damage && !node->view.is_rejoining &&
 	    node->durable.log_index >= sim_node_status(node)->transfer_index)
 		sim_count(node->sim, SIM_COUNT_installed_over_tails);
 	const bool is_rejoined = node->view.is_rejoining;
@@ -473,6 +487,10 @@ count_transfers(struct sim_node *node)
 {
 	const struct node_status *status = sim_node_status(node);
 
+	const uint64_t found = runtime_damage(node->runtime).blocks_found;
+	if (found > node->blocks_found)
+		sim_count(node->sim, SIM_COUNT_rot_found_live);
+	node->blocks_found = found;
 	if (status->transfer_parts_sent != 0 && node->parts_sent == 0)
 		sim_count(node->sim, SIM_COUNT_checkpoints_sent);
 	node->sim->counts.of[SIM_COUNT_chunks_found] +=

@@ -95,8 +95,8 @@ is_possible(const struct sim *sim, uint32_t class_)
 	       class_ != SIM_FAULT_ONE_WAY && class_ != SIM_FAULT_ISOLATE &&
 	       class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_FAULT_LOSE_TAIL &&
 	       class_ != SIM_FAULT_LOSE_MASTER && class_ != SIM_HAZARD_CRASH_TWO &&
-	       class_ != SIM_HAZARD_LOSE_STORAGE && class_ != SIM_HAZARD_BURST &&
-	       class_ != SIM_HAZARD_FLAP;
+	       class_ != SIM_HAZARD_LOSE_STORAGE && class_ != SIM_HAZARD_ROT_ALL &&
+	       class_ != SIM_HAZARD_BURST && class_ != SIM_HAZARD_FLAP;
 }
 
 /* Some seeds have a few classes, some most of them: rare ones meet each other, and common ones are

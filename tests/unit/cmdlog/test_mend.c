@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Holes of a damaged log: for every page, and every short run of pages, that is lost of a log of
+ * several boots, what the scan names is put back from a copy, and the next scan finds the log that
+ * was there.
+ */
+#include "tests/unit/cmdlog/rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/cmdlog/mend.h"
+
+#define MAX    16384u
+#define AREA   160u
+#define BLOCKS 400u
+
+struct fixture {
+	struct rig rig;
+	struct prng prng;
+	uint64_t first_cell, end_cell;
+	struct block_meta metas[BLOCKS];
+	uint8_t *copy; /* of the area */
+	uint64_t damaged, mended, holes, pages, wrapped, inferred;
+};
+
+/* A boot more, with a few blocks, in groups of one or several. */
+static void
+boot_write(struct fixture *fix, uint32_t blocks, uint64_t term)
+{
+	static const uint32_t sizes[] = { 10, 100, 1500, 6000 };
+	struct rig *rig = &fix->rig;
+
+	for (uint32_t i = 0; i < blocks; i++) {
+		const uint64_t acked = cmdlog_stats(rig->log).durable_index;
+		(void)rig_block(rig, term, i, sizes[prng_below(&fix->prng, 4)]);
+		if (prng_below(&fix->prng, 3) != 0 || i + 1 == blocks)
+			rig_flush(rig, acked);
+	}
+}
+
+/* What lies before the last third of the area is reclaimed, so that the log goes on at its begin.
+ */
+static void
+wrap(struct fixture *fix)
+{
+	struct rig *rig = &fix->rig;
+	const uint64_t keep = cmdlog_stats(rig->log).last_index - 12;
+
+	cmdlog_set_applied(rig->log, keep);
+	rig->base = log_image_base(&rig->image, rig->log, keep);
+	(void)rig_recover(rig, 0);
+}
+
+static void
+fixture_make(struct fixture *fix, uint64_t seed, bool is_wrapped)
+{
+	struct rig *rig = &fix->rig;
+
+	rig_make(rig, MAX, 512, AREA);
+	memset(fix->metas, 0, sizeof(fix->metas));
+	prng_seed(&fix->prng, seed);
+	for (uint64_t boot = 1; boot <= 3; boot++) {
+		boot_write(fix, 18, boot);
+		(void)rig_recover(rig, 0);
+	}
+	if (is_wrapped) {
+		while (cmdlog_stats(rig->log).end_cell < AREA - 18)
+			boot_write(fix, 1, 4);
+		wrap(fix);
+		boot_write(fix, 24, 5);
+	}
+	boot_write(fix, 6, 6);
+	rig_flush(rig, cmdlog_stats(rig->log).durable_index);
+	const struct cmdlog_recovery found = rig_recover(rig, 0);
+	assert_false(found.is_damaged);
+	assert_true(found.last_index < BLOCKS);
+	fix->first_cell = rig->base.next_cell;
+	fix->end_cell = cmdlog_stats(rig->log).end_cell;
+	for (uint64_t i = cmdlog_stats(rig->log).base_index + 1; i <= found.last_index; i++)
+		assert_true(cmdlog_meta(rig->log, i, &fix->metas[i]));
+	fix->copy = malloc(AREA * PAGE_BYTES);
+	for (uint64_t page = 0; page < AREA; page++)
+		memcpy(fix->copy + page * PAGE_BYTES, rig_cell(rig, page), PAGE_BYTES);
+}
+
+static void
+fixture_free(struct fixture *fix)
+{
+	rig_free(&fix->rig);
+	free(fix->copy);
+	fix->copy = NULL;
+}
+
+static void
+restore(struct fixture *fix)
+{
+	for (uint64_t page = 0; page < AREA; page++)
+		memcpy(rig_cell(&fix->rig, page), fix->copy + page * PAGE_BYTES, PAGE_BYTES);
+}
+
+/* As another node would give them: everything but the identity part. */
+static void
+piece_fill(struct fixture *fix, const struct cmdlog_piece *piece)
+{
+	struct page_identity identity = piece->group;
+
+	assert_true(piece->pages >= 1 && piece->page + piece->pages <= identity.group_pages);
+	for (uint32_t i = 0; i < piece->pages; i++) {
+		const uint64_t cell = identity.first_cell + piece->page + i;
+		const uint8_t *sound = fix->copy + cell % AREA * PAGE_BYTES;
+		uint8_t *page = rig_cell(&fix->rig, cell);
+		struct page_identity was;
+		assert_int_equal(page_identity_decode(sound, &was), TERN_OK);
+		fix->inferred += was.group_seq != identity.group_seq;
+		assert_int_equal(was.own_cell, cell);
+		identity.own_cell = cell;
+		identity.column = 0;
+		memcpy(page, sound, PAGE_BYTES);
+		page_identity_encode(page, &identity);
+		fix->pages++;
+	}
+}
+
+static void
+holes_fill(struct fixture *fix)
+{
+	const struct cmdlog *log = fix->rig.log;
+
+	for (uint32_t i = 0; i < cmdlog_hole_count(log); i++) {
+		const struct cmdlog_hole *hole = cmdlog_hole(log, i);
+		uint32_t pages = 0;
+		assert_true(hole->after_index < hole->last_index);
+		assert_true(hash128_equal(hole->last_chain, fix->metas[hole->last_index].chain));
+		for (uint32_t p = 0; p < hole->piece_count; p++) {
+			piece_fill(fix, &hole->pieces[p]);
+			pages += hole->pieces[p].pages;
+		}
+		assert_int_equal(pages, hole->pages);
+		fix->holes++;
+		fix->wrapped += hole->pieces[0].group.first_cell / AREA !=
+				hole->pieces[hole->piece_count - 1].group.first_cell / AREA;
+	}
+}
+
+/* Cells [first, first + count) are lost, and @also, if it is one. */
+static void
+lose_and_mend(struct fixture *fix, uint64_t first, uint64_t count, uint64_t also)
+{
+	struct rig *rig = &fix->rig;
+	const struct block_meta *last = NULL;
+
+	for (uint64_t i = 0; i < BLOCKS; i++)
+		if (fix->metas[i].log_index != 0)
+			last = &fix->metas[i];
+	restore(fix);
+	for (uint64_t i = 0; i < count; i++)
+		memset(rig_cell(rig, first + i), 0, PAGE_BYTES);
+	if (also != UINT64_MAX)
+		memset(rig_cell(rig, also), 0xa5, PAGE_BYTES);
+	struct cmdlog_recovery found = rig_recover(rig, 0);
+	if (!found.is_damaged)
+		return;
+	fix->damaged++;
+	if (cmdlog_hole_count(rig->log) == 0)
+		return;
+	holes_fill(fix);
+	found = rig_recover(rig, 0);
+	/* The rest of a group that was known by lost pages only may show another hole now. */
+	if (found.is_damaged && cmdlog_hole_count(rig->log) != 0) {
+		holes_fill(fix);
+		found = rig_recover(rig, 0);
+	}
+	if (found.is_damaged)
+		return;
+	assert_int_equal(found.last_index, last->log_index);
+	assert_true(hash128_equal(cmdlog_stats(rig->log).last_chain, last->chain));
+	fix->mended++;
+}
+
+static void
+test_every_page(void **state)
+{
+	struct fixture fix = { 0 };
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		fixture_make(&fix, seed, seed % 2 == 0);
+		for (uint64_t cell = fix.first_cell; cell < fix.end_cell; cell++)
+			lose_and_mend(&fix, cell, 1, UINT64_MAX);
+		fixture_free(&fix);
+	}
+	print_message("%llu damaged, %llu mended, %llu holes, %llu pages, %llu inferred\n",
+		      (unsigned long long)fix.damaged, (unsigned long long)fix.mended,
+		      (unsigned long long)fix.holes, (unsigned long long)fix.pages,
+		      (unsigned long long)fix.inferred);
+	assert_true(fix.damaged > 300);
+	assert_int_equal(fix.mended, fix.damaged);
+}
+
+static void
+test_runs_and_two_places(void **state)
+{
+	struct fixture fix = { 0 };
+
+	(void)state;
+	for (uint64_t seed = 11; seed <= 16; seed++) {
+		fixture_make(&fix, seed, seed % 2 == 0);
+		for (uint64_t cell = fix.first_cell; cell + 6 < fix.end_cell; cell++) {
+			const uint64_t count = 1 + prng_below(&fix.prng, 4);
+			/* Not the last blocks, which would be taken for torn. */
+			const uint64_t span = fix.end_cell - fix.first_cell - 6;
+			const uint64_t also = fix.first_cell + prng_below(&fix.prng, span);
+			lose_and_mend(&fix, cell, count, also);
+		}
+		fixture_free(&fix);
+	}
+	print_message("%llu damaged, %llu mended, %llu holes, %llu pages, %llu inferred\n",
+		      (unsigned long long)fix.damaged, (unsigned long long)fix.mended,
+		      (unsigned long long)fix.holes, (unsigned long long)fix.pages,
+		      (unsigned long long)fix.inferred);
+	assert_true(fix.damaged > 300);
+	assert_int_equal(fix.mended, fix.damaged);
+	assert_true(fix.holes > fix.mended && fix.inferred != 0);
+}
+
+static void
+test_across_the_end(void **state)
+{
+	struct fixture fix = { 0 };
+
+	(void)state;
+	for (uint64_t seed = 32; seed <= 40; seed += 2) {
+		fixture_make(&fix, seed, true);
+		for (uint64_t before = 1; before <= 8; before++)
+			for (uint64_t behind = 0; behind <= 4; behind++)
+				lose_and_mend(&fix, AREA - before, before + behind, UINT64_MAX);
+		fixture_free(&fix);
+	}
+	print_message("%llu damaged, %llu mended, %llu across the end\n",
+		      (unsigned long long)fix.damaged, (unsigned long long)fix.mended,
+		      (unsigned long long)fix.wrapped);
+	assert_true(fix.wrapped > 100);
+	assert_int_equal(fix.mended, fix.damaged);
+}
+
+/* A node finds what it holds by index and chain: of its log, and behind its own holes. */
+static void
+test_found_by_chain(void **state)
+{
+	struct fixture fix = { 0 };
+	struct cmdlog_location at;
+	struct block_hdr hdr;
+
+	(void)state;
+	fixture_make(&fix, 21, false);
+	struct rig *rig = &fix.rig;
+	const uint64_t last = cmdlog_stats(rig->log).last_index;
+	assert_true(cmdlog_locate(rig->log, 9, &at));
+	memset(rig_cell(rig, at.first_cell + at.page), 0, PAGE_BYTES);
+	assert_true(rig_recover(rig, 0).is_damaged);
+	assert_int_equal(cmdlog_stats(rig->log).last_index, 8);
+	uint64_t count = 0;
+	for (uint64_t i = 1; i <= last; i++) {
+		const struct hash128 chain = fix.metas[i].chain;
+		const struct hash128 other = { chain.low ^ 1, chain.high };
+		assert_false(cmdlog_find(rig->log, i, other, &at));
+		if (!cmdlog_find(rig->log, i, chain, &at))
+			continue;
+		count++;
+		assert_int_equal(
+		    cmdlog_check_block(rig->log, i, chain, rig_block_at(rig, &at), at.pages, &hdr),
+		    TERN_OK);
+		assert_int_equal(
+		    cmdlog_check_block(rig->log, i, other, rig_block_at(rig, &at), at.pages, &hdr),
+		    TERN_ERR_CORRUPT);
+		assert_int_equal(cmdlog_check_block(rig->log, i + 1, chain, rig_block_at(rig, &at),
+						    at.pages, &hdr),
+				 TERN_ERR_CORRUPT);
+	}
+	assert_int_equal(count, last - 1);
+	assert_false(cmdlog_find(rig->log, 0, fix.metas[1].chain, &at));
+	fixture_free(&fix);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_page),
+		cmocka_unit_test(test_runs_and_two_places),
+		cmocka_unit_test(test_across_the_end),
+		cmocka_unit_test(test_found_by_chain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
