@@ -517,6 +517,8 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put_text(node, "poll_mode", s->poll_mode);
 	put_flag(node, "storage_failed", s->is_storage_failed);
 	put_flag(node, "damaged", s->is_damaged);
+	(void)json_object_set_new(node, "log_blocks_unreadable",
+				  json_integer((json_int_t)s->blocks_found));
 	put_flag(node, "log_volatile", s->is_log_volatile);
 	put_flag(node, "forgetful", s->is_forgetful);
 	put_flag(node, "rejoining", s->is_rejoining);

@@ -57,6 +57,7 @@ enum cli_option_id {
 	CLI_WIPE,
 	CLI_INTERVAL,
 	CLI_COUNT,
+	CLI_DEEP,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -206,6 +207,7 @@ enum admin_exit verb_cluster_promote(struct cli *cli);
 enum admin_exit verb_cluster_demote(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);
 enum admin_exit verb_log_verify(struct cli *cli);
+enum admin_exit verb_log_deep(struct cli *cli); /* log verify --deep */
 enum admin_exit verb_log_divergent_list(struct cli *cli);
 enum admin_exit verb_log_divergent_export(struct cli *cli);
 enum admin_exit verb_dev_up(struct cli *cli);

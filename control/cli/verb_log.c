@@ -135,8 +135,10 @@ verb_log_verify(struct cli *cli)
 	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : VERIFY_TIMEOUT_MS;
 	struct cluster cluster;
 	struct verdict verdict;
-	enum admin_exit code = cluster_find(cli, &cluster);
 
+	if (cli->values[CLI_DEEP])
+		return verb_log_deep(cli);
+	enum admin_exit code = cluster_find(cli, &cluster);
 	if (code)
 		return code;
 	json_t *nodes = verify_once(&cluster, timeout_ms, &verdict);

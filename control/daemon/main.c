@@ -427,6 +427,24 @@ mixed_text(const struct ternd *node)
 		     "data nodes have one kind; say volatile = true and make its storage anew";
 }
 
+/* What the next incarnation does not know any more. The data thread has ended. */
+static void
+tell_mended(const struct ternd *node)
+{
+	const struct runtime_damage damage = runtime_damage(node->runtime);
+
+	if (damage.is_restarting)
+		platform_diag(PLATFORM_ERROR,
+			      "log_damage_found node=%s blocks=%llu: begins anew to repair it",
+			      node->config.name, (unsigned long long)damage.blocks_found);
+	if (damage.holes_mended != 0)
+		platform_diag(
+		    PLATFORM_WARNING,
+		    "log_mended node=%s holes=%u: blocks that could not be read came from "
+		    "another node; look at the device",
+		    node->config.name, damage.holes_mended);
+}
+
 static int
 run(struct ternd *node, int signals)
 {
@@ -460,6 +478,7 @@ run(struct ternd *node, int signals)
 	admin_stop(node->admin);
 	while (divergent_turn(node))
 		;
+	tell_mended(node);
 	platform_diag(PLATFORM_INFO,
 		      atomic_load(&node->lcore.phase) == LCORE_OVER ? "begins_anew node=%s"
 								    : "stopped node=%s",

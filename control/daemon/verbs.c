@@ -55,18 +55,23 @@ verb_status(void *context, const json_t *request)
 	return object;
 }
 
-bool
-ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
-		      struct submit_completion *completion)
+/* Hands one request to the lcore, with command_bytes at @payload, and waits for its completion.
+ * False: none came in time. */
+static bool
+submit_with_payload(struct ternd *node, const struct submit_request *request, const void *payload,
+		    struct submit_completion *completion)
 {
 	struct submit_channel *channel = &node->admin_channel;
-	struct submit_request *out = ring_reserve(&channel->requests, sizeof(*out));
+	struct submit_request *out =
+	    ring_reserve(&channel->requests, (uint32_t)sizeof(*out) + request->command_bytes);
 	const uint64_t until_ns = platform_monotonic_ns() + COMPLETION_WAIT_NS;
 	uint32_t bytes;
 
 	if (out == NULL)
 		return false;
 	*out = *request;
+	if (request->command_bytes != 0)
+		memcpy(out + 1, payload, request->command_bytes);
 	ring_publish(&channel->requests);
 	wake_up(channel->lcore_wake);
 	while (platform_monotonic_ns() < until_ns) {
@@ -85,6 +90,13 @@ ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
 			return true;
 	}
 	return false;
+}
+
+bool
+ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
+		      struct submit_completion *completion)
+{
+	return submit_with_payload(node, request, NULL, completion);
 }
 
 /* The other data node, when there is exactly one. */
@@ -280,6 +292,58 @@ positive(const json_t *request, const char *key)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
+static json_t *
+deep_json(const struct ternd *node, const struct status_deep *deep)
+{
+	static const char *const states[] = { [STATUS_DEEP_NONE] = "none",
+					      [STATUS_DEEP_LOG] = "log",
+					      [STATUS_DEEP_CHECKPOINT] = "checkpoint",
+					      [STATUS_DEEP_DONE] = "done" };
+	json_t *bad = json_array();
+	char high[17], low[17], chain[33];
+
+	for (uint32_t i = 0; i < deep->bad_count && i < STATUS_DEEP_BAD_MAX; i++)
+		(void)json_array_append_new(bad, json_integer((json_int_t)deep->bad[i]));
+	admin_hex64(deep->end_chain.high, high);
+	admin_hex64(deep->end_chain.low, low);
+	(void)snprintf(chain, sizeof(chain), "%s%s", high, low);
+	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:b, s:I, s:o}",
+			 "name", node->config.name, "number", (json_int_t)deep->number, "state",
+			 states[deep->state], "first_index", (json_int_t)deep->first_index,
+			 "next_index", (json_int_t)deep->next_index, "end_index",
+			 (json_int_t)deep->end_index, "chain", chain, "blocks",
+			 (json_int_t)deep->blocks, "bytes", (json_int_t)(deep->pages * PAGE_BYTES),
+			 "checkpoint_index", (json_int_t)deep->checkpoint_index, "checkpoint_bad",
+			 (int)deep->is_checkpoint_bad, "damaged", (json_int_t)deep->bad_count,
+			 "damaged_blocks", bad);
+}
+
+/* {"end":N}: begins to read everything back, up to block N. Without: how it goes. */
+static json_t *
+verb_log_deep(void *context, const json_t *request)
+{
+	struct ternd *node = context;
+	const uint64_t end_index = positive(request, "end");
+	const struct submit_request wanted = {
+		.tag = ++node->admin_tag,
+		.kind = SUBMIT_DEEP,
+		.command_bytes = sizeof(end_index),
+	};
+	struct submit_completion completion;
+	struct node_status status;
+
+	if (end_index == 0) {
+		status_read(node->status, &status);
+		return deep_json(node, &status.deep);
+	}
+	if (!submit_with_payload(node, &wanted, &end_index, &completion) ||
+	    completion.outcome != SUBMIT_DONE)
+		return admin_refuse(ADMIN_EXIT_UNKNOWN,
+				    "the data thread did not answer; see `tern status`");
+	return json_pack("{s:s, s:I}", "name", node->config.name, "number",
+			 (json_int_t)completion.log_index);
+}
+
 /* A number that does not fit becomes one that is out of every range. */
 static uint32_t
 positive_u32(const json_t *request, const char *key)
@@ -364,6 +428,7 @@ const struct admin_verb ternd_verbs[] = {
 	{ "device-io", ternd_verb_device_io },
 	{ "device-fail", ternd_verb_device_fail },
 	{ "device-replace", ternd_verb_device_replace },
+	{ "log-deep", verb_log_deep },
 #ifdef TERN_TEST_STATE_FLIP
 	{ "state-flip", verb_state_flip },
 #endif

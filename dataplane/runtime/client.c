@@ -500,6 +500,21 @@ take_job(struct runtime *rt, uint32_t channel, const struct submit_request *requ
 	complete(rt, channel, &completion);
 }
 
+static void
+take_deep(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	struct submit_completion completion = { .tag = request->tag, .outcome = SUBMIT_DONE };
+	uint64_t end_index;
+
+	if (request->command_bytes != sizeof(end_index)) {
+		refuse(rt, channel, request->tag, SUBMIT_REFUSED_MALFORMED);
+		return;
+	}
+	memcpy(&end_index, request + 1, sizeof(end_index));
+	completion.log_index = deep_start(rt, end_index);
+	complete(rt, channel, &completion);
+}
+
 /* Takes @requests_max requests, or as many more as fill the open block: a block that is closed
  * because a turn has its end, and not because nothing waits, costs as much as a full one. */
 static bool
@@ -539,6 +554,9 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 			break;
 		case SUBMIT_JOB:
 			take_job(rt, number, request);
+			break;
+		case SUBMIT_DEEP:
+			take_deep(rt, number, request);
 			break;
 		}
 		ring_consume(&channel->requests);

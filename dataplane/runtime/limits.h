@@ -66,6 +66,8 @@
 /* What making a device whole, and a scrub, take of the devices unless they are told otherwise. */
 #define RUNTIME_REBUILD_BYTES_S (256u << 20)
 #define RUNTIME_SCRUB_BYTES_S   (64u << 20)
+/* What a deep verify may read. */
+#define RUNTIME_DEEP_BYTES_PER_S (128u << 20)
 
 /* Bytes of requests that make a full block, whatever they are. */
 #define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)

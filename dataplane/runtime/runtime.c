@@ -43,6 +43,13 @@ window_pages(const struct runtime_config *config)
 	return max_u32(RUNTIME_READER_PAGES, block_pages_max(config));
 }
 
+/* A block, or a chunk of a checkpoint. */
+static size_t
+deep_bytes(const struct runtime_config *config)
+{
+	return (size_t)max_u32(window_pages(config), CHECKPOINT_CHUNK_PAGES) * PAGE_BYTES;
+}
+
 static struct stripe_store_config
 store_config_of(const struct runtime_config *config)
 {
@@ -107,7 +114,8 @@ runtime_bytes(const struct runtime_config *config)
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
-	       CMDLOG_HOLE_BYTES_MAX + heal_groups_max(config) * sizeof(struct heal_group) +
+	       CMDLOG_HOLE_BYTES_MAX + deep_bytes(config) +
+	       heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
 					sizeof(struct pending_accept)) +
 	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
@@ -151,13 +159,14 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->boot.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
+	rt->deep.buffer = arena_take(arena, deep_bytes(config), PAGE_BYTES);
 	rt->mend.buffer = arena_take(arena, CMDLOG_HOLE_BYTES_MAX, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->accepts == NULL ||
 	    rt->reads == NULL || rt->scratch == NULL || rt->boot.buffer == NULL ||
-	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL ||
-	    rt->mend.buffer == NULL || memory == NULL ||
+	    rt->checkpoint.buffer == NULL || rt->source.buffer == NULL || rt->mend.buffer == NULL ||
+	    rt->deep.buffer == NULL || memory == NULL ||
 	    !take_windows(rt, arena, &rt->apply_reader))
 		return false;
 	assembly_init(memory, &assembly, &rt->assembly);
@@ -416,6 +425,8 @@ publish_status(struct runtime *rt)
 	fill_status(rt, &status);
 	fill_status_transfer(rt, &status);
 	fill_status_pool(rt, &status.pool);
+	status.deep = rt->deep.told;
+	status.blocks_found = rt->repair.blocks_found;
 	fill_status_members(rt, &status);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
@@ -515,6 +526,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);
 	rt->has_worked |= repair_turn(rt);
+	rt->has_worked |= deep_turn(rt);
 	rt->has_worked |= mend_turn(rt);
 	rt->has_worked |= mend_source_turn(rt);
 	rt->has_worked |= heal_turn(rt);
@@ -564,9 +576,10 @@ runtime_deadline_ns(const struct runtime *rt)
 {
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
-	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)),
-		       min_u64(transfer_deadline_ns(rt),
-			       min_u64(heal_deadline_ns(rt), mend_deadline_ns(rt))));
+	const uint64_t background_ns = min_u64(
+	    transfer_deadline_ns(rt),
+	    min_u64(heal_deadline_ns(rt), min_u64(mend_deadline_ns(rt), deep_deadline_ns(rt))));
+	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)), background_ns);
 }
 
 uint64_t
@@ -643,6 +656,12 @@ runtime_damage(const struct runtime *rt)
 		.blocks_found = rt->repair.blocks_found,
 		.is_restarting = rt->repair.is_restart_wanted && rt->is_over,
 	};
+}
+
+uint64_t
+runtime_deep_start(struct runtime *rt, uint64_t end_index)
+{
+	return deep_start(rt, end_index);
 }
 
 bool

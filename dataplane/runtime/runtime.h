@@ -148,6 +148,8 @@ struct runtime_damage {
 	bool is_restarting;    /* because of one of them */
 };
 struct runtime_damage runtime_damage(const struct runtime *runtime);
+/* What SUBMIT_DEEP asks for. The loop's thread. */
+uint64_t runtime_deep_start(struct runtime *runtime, uint64_t end_index);
 bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struct block_meta *meta);
 struct runtime_healing {
 	bool is_under_way;        /* a scrub or a rebuild, paused or not */

@@ -10,6 +10,7 @@
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	recover.c   the start from a checkpoint
  *	repair.c    a log that lost acknowledged blocks
+ *	deep.c      the whole log read back and checked
  *	mend.c      single blocks of it, got back from any node
  *	mend_source.c blocks for other nodes' holes
  *	transfer.c  a checkpoint of another node
@@ -28,6 +29,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/runtime/checkpoint.h"
+#include "dataplane/runtime/deep.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/heal.h"
 #include "dataplane/runtime/job.h"
@@ -148,6 +150,7 @@ struct runtime {
 	struct checkpointer checkpoint;
 	struct repair repair;
 	struct mend mend;
+	struct deep deep;
 	struct mend_source mend_source;
 	struct transfer transfer;
 	struct transfer_source source;

@@ -110,6 +110,26 @@ struct status_job {
 };
 #define STATUS_JOB_ALL_DEVICES UINT8_MAX
 
+/* A run of `tern log verify --deep`, see deep.h. */
+enum status_deep_state {
+	STATUS_DEEP_NONE = 0, /* since the start */
+	STATUS_DEEP_LOG,
+	STATUS_DEEP_CHECKPOINT,
+	STATUS_DEEP_DONE,
+};
+#define STATUS_DEEP_BAD_MAX 16u
+struct status_deep {
+	uint64_t number; /* of the run, since the start */
+	uint8_t state;   /* enum status_deep_state */
+	bool is_checkpoint_bad;
+	uint32_t bad_count; /* blocks that are not what they must be */
+	uint64_t bad[STATUS_DEEP_BAD_MAX];
+	uint64_t first_index, next_index, end_index;
+	struct hash128 end_chain;  /* of the last block that was good, recomputed */
+	uint64_t blocks, pages;    /* read; the pages of checkpoints, too */
+	uint64_t checkpoint_index; /* of the one that was read; 0: there is none */
+};
+
 struct node_status {
 	uint64_t cluster_id;
 	uint32_t cluster_gen, boot_no;
@@ -161,6 +181,8 @@ struct node_status {
 	struct status_drops drops;
 	struct status_pool pool;
 	struct status_job jobs[STATUS_JOBS_MAX]; /* in no order */
+	struct status_deep deep;
+	uint64_t blocks_found; /* of the log, that could not be read, since the start */
 	struct disk_facts disk_facts;
 	struct disk_stats disk;
 	struct net_stats data_net, mgmt_net;

@@ -294,6 +294,10 @@ storage_poll(struct runtime *rt)
 			mend_source_on_read(rt, completion->err);
 			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
 			break;
+		case USER_DEEP:
+			deep_on_read(rt, completion->err);
+			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
+			break;
 		case USER_BOOT:
 			boot_on_completion(rt, completion->err);
 			break;

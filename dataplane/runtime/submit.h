@@ -47,6 +47,10 @@ enum submit_kind {
 	/* Steer work in the background: DONE when it is as asked; log_index is the job's id, 0 when
 	 * it is about none. */
 	SUBMIT_JOB,
+	/* Begin to read the whole log and the newest checkpoint back (deep.h), up to the log_index
+	 * that follows the header, 8 bytes. DONE when it has begun: log_index is the number of the
+	 * run, and status tells how it goes. */
+	SUBMIT_DEEP,
 };
 
 enum submit_job {
@@ -77,7 +81,7 @@ enum submit_change {
 struct submit_request {
 	uint64_t tag; /* the front end's, returned in the completion */
 	uint32_t kind;
-	uint32_t command_bytes; /* WRITE: that many bytes follow this header */
+	uint32_t command_bytes; /* WRITE, DEEP: that many bytes follow this header */
 	uint16_t node;          /* TRANSFER, CHANGE */
 	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change. JOB: enum
 				 * submit_job */

@@ -122,7 +122,8 @@
 	X(holes_mended, ON_MANY)              \
 	X(rot_of_all, ON_MANY)                \
 	X(rot_live, ON_ALL)                   \
-	X(rot_found_live, 0)                  \
+	X(rot_found_live, ON_MANY)            \
+	X(deep_verifies, ON_ALL)              \
 	X(damage_restarts, 0)                 \
 	X(rot_above_floor, ON_ALL)            \
 	X(rot_superblock, ON_ALL)             \

@@ -141,6 +141,12 @@ rot_live_begin(struct sim *sim, struct sim_episode *episode)
 		return;
 	rot_set(sim, node, 0, page);
 	sim_count(sim, SIM_COUNT_rot_live);
+	if (node->life != SIM_NODE_UP || prng_below(&sim->fault_prng, 2) == 0)
+		return;
+	/* Somebody looks. */
+	(void)runtime_deep_start(node->runtime, UINT64_MAX);
+	sim_node_wake(node, sim->now_ns);
+	sim_count(sim, SIM_COUNT_deep_verifies);
 }
 
 static void

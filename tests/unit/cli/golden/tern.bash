@@ -84,7 +84,7 @@ _tern() {
 	"cluster promote"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster demote"*) words="--help --output --dir --node-file --timeout" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;
-	"log verify"*) words="--help --output --dir --node-file --timeout" ;;
+	"log verify"*) words="--help --output --dir --node-file --timeout --deep" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
 	"log divergent export"*) words="--help --output --dir --node-file --timeout --to" ;;
 	"backup create"*) words="--help --output --timeout --config --to --ec" ;;
