@@ -139,8 +139,10 @@ log_turn(struct runtime *rt)
 	const struct reader_part part = { at.first_cell, at.page, at.pages };
 	const struct stripe_address address = { at.first_cell, at.group_pages };
 	if (reader_part_read(rt, &part, address, deep->buffer,
-			     storage_user_make(USER_DEEP, 0, 0)) != TERN_OK)
+			     storage_user_make(USER_DEEP, 0, 0)) != TERN_OK) {
+		deep->pause_until_ns = rt->now_ns + RUNTIME_DEEP_RETRY_NS;
 		return false;
+	}
 	deep->index = deep->told.next_index;
 	read_begun(rt, at.pages);
 	return true;
@@ -206,8 +208,10 @@ part_read(struct runtime *rt)
 					       part_first_page(deep->part), deep->buffer, pages);
 
 	blob.user = storage_user_make(USER_DEEP, 0, 0);
-	if (stripe_store_blob_read(rt->store, &blob, deep->distrust, rt->now_ns) != TERN_OK)
+	if (stripe_store_blob_read(rt->store, &blob, deep->distrust, rt->now_ns) != TERN_OK) {
+		deep->pause_until_ns = rt->now_ns + RUNTIME_DEEP_RETRY_NS;
 		return false;
+	}
 	read_begun(rt, pages);
 	return true;
 }

@@ -68,6 +68,7 @@
 #define RUNTIME_SCRUB_BYTES_S   (64u << 20)
 /* What a deep verify may read. */
 #define RUNTIME_DEEP_BYTES_PER_S (128u << 20)
+#define RUNTIME_DEEP_RETRY_NS    1000000u /* when all reads are taken */
 
 /* Bytes of requests that make a full block, whatever they are. */
 #define RUNTIME_FULL_BLOCK_WAITING (2u * CMDLOG_BLOCK_BYTES_TARGET)

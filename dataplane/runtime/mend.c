@@ -45,9 +45,12 @@ mend_is_hopeful(const struct runtime *rt)
 uint64_t
 mend_deadline_ns(const struct runtime *rt)
 {
-	if (!has_holes(rt))
+	const struct mend *mend = &rt->mend;
+
+	/* Otherwise nothing is waited for, or a completion is. */
+	if (!has_holes(rt) || mend->asked_ns == 0 || mend->is_written_to || transfer_is_active(rt))
 		return UINT64_MAX;
-	return rt->mend.asked_ns + rt->config.resend_ns;
+	return mend->asked_ns + rt->config.resend_ns;
 }
 
 /* ---- asking ---- */

@@ -124,6 +124,7 @@
 	X(rot_live, ON_ALL)                   \
 	X(rot_found_live, ON_MANY)            \
 	X(deep_verifies, ON_ALL)              \
+	X(misdirected_reads, ON_ALL)          \
 	X(damage_restarts, 0)                 \
 	X(rot_above_floor, ON_ALL)            \
 	X(rot_superblock, ON_ALL)             \

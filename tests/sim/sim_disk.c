@@ -335,6 +335,34 @@ write_elsewhere(struct sim_disk *disk, const struct disk_request *request)
 	write_apply(disk, &elsewhere, 0, elsewhere.length);
 }
 
+/* Of the log, by a node that runs: what a start reads amiss is damage to it. */
+static bool
+is_misread(struct sim_disk *disk, const struct disk_request *request)
+{
+	const uint64_t log_end =
+	    LOG_OFFSET + (uint64_t)disk->node->sim->swarm.log_pages * DISK_PAGE_BYTES;
+
+	if (disk->misread_next == 0 || disk->node->life != SIM_NODE_UP || disk->device_count != 1 ||
+	    request->offset < LOG_OFFSET || request->offset + request->length > log_end ||
+	    disk->written_bytes[0] < LOG_OFFSET + 2 * (uint64_t)request->length)
+		return false;
+	disk->misread_next--;
+	return true;
+}
+
+static void
+read_elsewhere(struct sim_disk *disk, const struct disk_request *request)
+{
+	struct sim *sim = disk->node->sim;
+	struct disk_request elsewhere = *request;
+	const uint64_t pages =
+	    (disk->written_bytes[0] - LOG_OFFSET - request->length) / DISK_PAGE_BYTES;
+
+	elsewhere.offset = LOG_OFFSET + prng_below(&sim->prng, pages + 1) * DISK_PAGE_BYTES;
+	sim_count(sim, SIM_COUNT_misdirected_reads);
+	read_apply(disk, &elsewhere);
+}
+
 /* A device that hangs, or failed another write, is given up: what it still takes does not matter.
  */
 static bool
@@ -378,7 +406,10 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 		disk->stats.durable_writes++;
 		disk->stats.write_bytes += request->length;
 	} else if (slot->err == TERN_OK) {
-		read_apply(disk, request);
+		if (is_misread(disk, request))
+			read_elsewhere(disk, request);
+		else
+			read_apply(disk, request);
 		disk->stats.reads++;
 		disk->stats.read_bytes += request->length;
 	}

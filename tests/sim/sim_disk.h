@@ -62,8 +62,10 @@ struct sim_disk {
 	bool is_full, has_bad_sectors;
 	bool rots_in_flight; /* a crash leaves rubbish of what it was writing */
 	struct sim_rot rot;
+	bool was_rotten;         /* since the node's last start */
 	uint64_t floor;          /* that a write of the log which completed must have carried */
 	uint32_t misdirect_next; /* so many writes of the log go elsewhere */
+	uint32_t misread_next;   /* so many reads of the log come from elsewhere */
 	uint8_t *old_image;      /* what it will show again */
 	uint64_t old_bytes[SIM_DEVICES_MAX];
 	bool is_superblock_rotten; /* one copy, since the last start */

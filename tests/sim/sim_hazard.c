@@ -98,7 +98,7 @@ rot_set(struct sim *sim, struct sim_node *node, uint32_t device, uint64_t page)
 	struct page_content content;
 	struct page_identity identity;
 
-	rot->is_on = true;
+	rot->is_on = node->disk.was_rotten = true;
 	rot->is_for_good = false;
 	rot->device = device;
 	rot->offset = page * PAGE_BYTES;
@@ -128,6 +128,17 @@ rot_below_begin(struct sim *sim, struct sim_episode *episode)
 	sim_node_start(node);
 }
 
+/* An operator has the whole log read back. */
+static void
+look(struct sim *sim, struct sim_node *node)
+{
+	if (node->life != SIM_NODE_UP)
+		return;
+	(void)runtime_deep_start(node->runtime, UINT64_MAX);
+	sim_node_wake(node, sim->now_ns);
+	sim_count(sim, SIM_COUNT_deep_verifies);
+}
+
 /* The node goes on, for what it has applied it does not need; until it is to be read for others. */
 static void
 rot_live_begin(struct sim *sim, struct sim_episode *episode)
@@ -141,12 +152,25 @@ rot_live_begin(struct sim *sim, struct sim_episode *episode)
 		return;
 	rot_set(sim, node, 0, page);
 	sim_count(sim, SIM_COUNT_rot_live);
-	if (node->life != SIM_NODE_UP || prng_below(&sim->fault_prng, 2) == 0)
-		return;
-	/* Somebody looks. */
-	(void)runtime_deep_start(node->runtime, UINT64_MAX);
-	sim_node_wake(node, sim->now_ns);
-	sim_count(sim, SIM_COUNT_deep_verifies);
+	if (prng_below(&sim->fault_prng, 2) == 0)
+		look(sim, node);
+}
+
+/* Once, and what was meant is there the next time. */
+static void
+misread_begin(struct sim *sim, struct sim_episode *episode)
+{
+	struct sim_node *node = &sim->nodes[episode->node];
+
+	node->disk.misread_next = 1;
+	look(sim, node);
+}
+
+static void
+misread_end(struct sim *sim, struct sim_episode *episode)
+{
+	sim->nodes[episode->node].disk.misread_next = 0;
+	sim_node_start(&sim->nodes[episode->node]);
 }
 
 static void
@@ -640,6 +664,7 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 	[SIM_HAZARD_ROT_LIVE] = { .begin = rot_live_begin,
 				  .end = rot_below_end,
 				  .is_of_log = true },
+	[SIM_HAZARD_MISREAD] = { .begin = misread_begin, .end = misread_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_ALL] = { .begin = rot_all_begin, .end = rot_all_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_ABOVE] = { .begin = rot_above_begin, .end = crash_end, .is_of_log = true },
 	[SIM_HAZARD_ROT_SUPERBLOCK] = { .begin = rot_superblock_begin, .end = crash_end },

@@ -26,31 +26,32 @@
 	X(LOSE_MASTER, "lose-master")
 
 /* Episodes of sim_hazard.c: what devices, clocks, processes and links do besides. */
-#define SIM_HAZARDS(X)                                                               \
-	X(CRASH_TWO, "crash-two")                                                    \
-	X(RESTART_LOOP, "restart-loop")                                              \
-	X(RESTART, "restart") /* at once: what it promised in memory is forgotten */ \
-	X(BURST, "burst-loss")                                                       \
-	X(FLAP, "flapping-link")                                                     \
-	X(READ_ERROR, "read-error")   /* latent: found at the next start */          \
-	X(FLUSH_ERROR, "flush-error") /* written, and reported as failed */          \
-	X(TORN_WRITE, "torn-write")   /* half written, and reported as failed */     \
-	X(NO_SPACE, "no-space")       /* every write fails until it ends */          \
-	X(ROT_BELOW, "rot-below-floor")                                              \
-	X(ROT_LIVE, "latent-error") /* while the node runs: found when it is read */ \
-	/* Of all data nodes, each at another place, and for good. */                \
-	X(ROT_ALL, "rot-all")                                                        \
-	X(ROT_ABOVE, "rot-above-floor")                                              \
-	X(ROT_SUPERBLOCK, "rot-superblock") /* of one copy */                        \
-	/* All of a device that others do not need; the node comes back with a new   \
-	 * one. */                                                                   \
-	X(LOSE_STORAGE, "lose-storage")                                              \
-	/* Beyond what can be survived; only with --beyond. */                       \
-	X(OLD_IMAGE, "old-image")           /* the device shows what it once was */  \
-	X(MISDIRECTED, "misdirected-write") /* a write goes elsewhere in the log */  \
-	X(CLOCK_DRIFT, "clock-drift")                                                \
-	X(CLOCK_FROZEN, "clock-frozen")                                              \
-	X(WALL_STEP, "wall-step")                                                    \
+#define SIM_HAZARDS(X)                                                                  \
+	X(CRASH_TWO, "crash-two")                                                       \
+	X(RESTART_LOOP, "restart-loop")                                                 \
+	X(RESTART, "restart") /* at once: what it promised in memory is forgotten */    \
+	X(BURST, "burst-loss")                                                          \
+	X(FLAP, "flapping-link")                                                        \
+	X(READ_ERROR, "read-error")   /* latent: found at the next start */             \
+	X(FLUSH_ERROR, "flush-error") /* written, and reported as failed */             \
+	X(TORN_WRITE, "torn-write")   /* half written, and reported as failed */        \
+	X(NO_SPACE, "no-space")       /* every write fails until it ends */             \
+	X(ROT_BELOW, "rot-below-floor")                                                 \
+	X(ROT_LIVE, "latent-error")    /* while the node runs: found when it is read */ \
+	X(MISREAD, "misdirected-read") /* one, of a node that runs */                   \
+	/* Of all data nodes, each at another place, and for good. */                   \
+	X(ROT_ALL, "rot-all")                                                           \
+	X(ROT_ABOVE, "rot-above-floor")                                                 \
+	X(ROT_SUPERBLOCK, "rot-superblock") /* of one copy */                           \
+	/* All of a device that others do not need; the node comes back with a new      \
+	 * one. */                                                                      \
+	X(LOSE_STORAGE, "lose-storage")                                                 \
+	/* Beyond what can be survived; only with --beyond. */                          \
+	X(OLD_IMAGE, "old-image")           /* the device shows what it once was */     \
+	X(MISDIRECTED, "misdirected-write") /* a write goes elsewhere in the log */     \
+	X(CLOCK_DRIFT, "clock-drift")                                                   \
+	X(CLOCK_FROZEN, "clock-frozen")                                                 \
+	X(WALL_STEP, "wall-step")                                                       \
 	X(DEVICE_GONE, "device-gone") /* for good; with --ec */
 
 #define SIM_NOISES(X)                           \

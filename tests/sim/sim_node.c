@@ -254,6 +254,7 @@ sim_node_start(struct sim_node *node)
 	node->incarnation++;
 	node->worked_in_a_row = 0;
 	node->disk.has_failed = node->disk.has_hung = node->disk.is_waited_for = false;
+	node->disk.was_rotten = node->disk.rot.is_on;
 	sim_disk_replace(&node->disk);
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
@@ -488,8 +489,13 @@ count_transfers(struct sim_node *node)
 	const struct node_status *status = sim_node_status(node);
 
 	const uint64_t found = runtime_damage(node->runtime).blocks_found;
-	if (found > node->blocks_found)
+	if (found > node->blocks_found) {
 		sim_count(node->sim, SIM_COUNT_rot_found_live);
+		if (!node->disk.was_rotten && node->sim->swarm.geometry.m == 0 &&
+		    !node->sim->options.is_beyond && !node->sim->options.is_lying_disk)
+			sim_fail(node->sim, "damage", "node %u found damage where there is none",
+				 node->id);
+	}
 	node->blocks_found = found;
 	if (status->transfer_parts_sent != 0 && node->parts_sent == 0)
 		sim_count(node->sim, SIM_COUNT_checkpoints_sent);
