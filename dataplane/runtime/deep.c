@@ -21,6 +21,8 @@ deep_start(struct runtime *rt, uint64_t end_index)
 	};
 	deep->has_before = false;
 	deep->pause_until_ns = rt->now_ns;
+	/* What is under way is of the run before. */
+	deep->is_stale = deep->is_reading;
 	deep->is_read = deep->is_retried = false;
 	return number;
 }
@@ -56,7 +58,8 @@ deep_on_read(struct runtime *rt, enum tern_err err)
 
 	INVARIANT(deep->is_reading);
 	deep->is_reading = false;
-	deep->is_read = true;
+	deep->is_read = !deep->is_stale;
+	deep->is_stale = false;
 	deep->is_read_bad = err != TERN_OK;
 }
 

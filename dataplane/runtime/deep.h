@@ -24,7 +24,7 @@ struct runtime;
 struct deep {
 	uint8_t *buffer; /* a block, or a chunk */
 	struct status_deep told;
-	bool is_reading, is_read, is_read_bad, is_retried;
+	bool is_reading, is_stale, is_read, is_read_bad, is_retried;
 	uint64_t pause_until_ns;
 	uint64_t index;        /* of the block that is read */
 	struct hash128 before; /* the chain hash of the block before it, as it was read */
