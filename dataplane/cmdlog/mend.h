@@ -23,7 +23,7 @@
 
 #define CMDLOG_HOLES_MAX      8u /* of one scan; the next one finds others */
 #define CMDLOG_PIECES_MAX     6u /* groups that a hole lies in */
-#define CMDLOG_HOLE_BYTES_MAX (4u * CMDLOG_GROUP_BYTES_MAX)
+#define CMDLOG_HOLE_BYTES_MAX (8u * CMDLOG_GROUP_BYTES_MAX)
 #define CMDLOG_HOLE_PAGES_MAX (CMDLOG_HOLE_BYTES_MAX / PAGE_BYTES)
 
 /* Pages [page, page + pages) of a group. */

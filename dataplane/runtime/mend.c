@@ -98,7 +98,8 @@ has_unit(const struct mend *mend, uint32_t unit)
 static uint32_t
 units_max(const struct mend *mend)
 {
-	return part_units(mend->pages != 0 ? mend->pages : min_u32(mend->end_page, PART_PAGES_MAX));
+	return part_units(mend->pages != 0 ? mend->pages
+					   : min_u32(mend->end_page, PART_BLOCK_PAGES_MAX));
 }
 
 static bool

@@ -39,7 +39,7 @@ struct mend {
 	uint32_t end_page;
 	uint32_t peer; /* that is asked, by stream */
 	uint32_t pages, have_count;
-	uint64_t have[(PART_UNITS_MAX + 63) / 64];
+	uint64_t have[(PART_BLOCK_UNITS_MAX + 63) / 64];
 	uint64_t asked_ns, heard_ns; /* asked_ns 0: not yet */
 	uint32_t asked_end;
 	bool is_written_to; /* all of the hole is here */

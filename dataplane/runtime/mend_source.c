@@ -20,7 +20,7 @@ mend_source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const struct
 
 	if (runtime_node_slot(rt, hdr->sender) == UINT32_MAX || is_other ||
 	    !cmdlog_find(rt->log, ask->id.log_index, ask->id.chain, &at) ||
-	    at.pages > PART_PAGES_MAX || rt->is_storage_failed) {
+	    at.pages > PART_BLOCK_PAGES_MAX || rt->is_storage_failed) {
 		rt->link.drops.part_unwanted++;
 		return;
 	}

@@ -45,7 +45,7 @@ window_pages(const struct runtime_config *config)
 
 /* A block, or a chunk of a checkpoint. */
 static size_t
-deep_bytes(const struct runtime_config *config)
+item_bytes(const struct runtime_config *config)
 {
 	return (size_t)max_u32(window_pages(config), CHECKPOINT_CHUNK_PAGES) * PAGE_BYTES;
 }
@@ -114,7 +114,7 @@ runtime_bytes(const struct runtime_config *config)
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
-	       CMDLOG_HOLE_BYTES_MAX + deep_bytes(config) +
+	       CMDLOG_HOLE_BYTES_MAX + 2 * item_bytes(config) +
 	       heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
 					sizeof(struct pending_accept)) +
@@ -156,10 +156,10 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->accepts = arena_take(arena, rt->writes_max * sizeof(*rt->accepts), 64);
 	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
 	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
-	rt->boot.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
+	rt->boot.buffer = arena_take(arena, item_bytes(config), PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
-	rt->deep.buffer = arena_take(arena, deep_bytes(config), PAGE_BYTES);
+	rt->deep.buffer = arena_take(arena, item_bytes(config), PAGE_BYTES);
 	rt->mend.buffer = arena_take(arena, CMDLOG_HOLE_BYTES_MAX, PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||

@@ -70,8 +70,10 @@ part_ask_decode(const uint8_t *body, uint32_t body_bytes, struct part_ask *ask)
 		.unit_first = le32_get(le.unit_first),
 		.unit_count = le32_get(le.unit_count),
 	};
-	if (ask->id.log_index == 0 || ask->unit_count == 0 || ask->unit_first >= PART_UNITS_MAX ||
-	    ask->unit_count > PART_UNITS_MAX - ask->unit_first ||
+	const uint32_t units_max =
+	    ask->id.part == PART_OF_BLOCK ? PART_BLOCK_UNITS_MAX : PART_UNITS_MAX;
+	if (ask->id.log_index == 0 || ask->unit_count == 0 || ask->unit_first >= units_max ||
+	    ask->unit_count > units_max - ask->unit_first ||
 	    !bytes_are_zero(le.reserved, sizeof(le.reserved)))
 		return TERN_ERR_MALFORMED;
 	return TERN_OK;
@@ -108,7 +110,9 @@ part_hdr_decode(const uint8_t *body, uint32_t body_bytes, struct part_hdr *hdr)
 		.unit = le32_get(le.unit),
 		.bytes = le32_get(le.bytes),
 	};
-	if (hdr->id.log_index == 0 || hdr->pages == 0 || hdr->pages > PART_PAGES_MAX ||
+	const uint32_t pages_max =
+	    hdr->id.part == PART_OF_BLOCK ? PART_BLOCK_PAGES_MAX : PART_PAGES_MAX;
+	if (hdr->id.log_index == 0 || hdr->pages == 0 || hdr->pages > pages_max ||
 	    (hdr->id.part == 0 && hdr->pages != 1) || hdr->unit >= part_units(hdr->pages) ||
 	    hdr->bytes != part_unit_bytes(hdr->pages, hdr->unit) ||
 	    body_bytes != sizeof(le) + hdr->bytes)

@@ -31,7 +31,10 @@ struct part_id {
 
 /* As a part: the pages of block log_index itself, see runtime/mend.h. Any data node may be asked.
  */
-#define PART_OF_BLOCK UINT32_MAX
+#define PART_OF_BLOCK        UINT32_MAX
+#define PART_BLOCK_PAGES_MAX 512u
+#define PART_BLOCK_UNITS_MAX \
+	((PART_BLOCK_PAGES_MAX * PAGE_BYTES + PART_UNIT_BYTES - 1) / PART_UNIT_BYTES)
 
 struct part_ask { /* FRAME_PART_ASK */
 	struct part_id id;
@@ -40,7 +43,7 @@ struct part_ask { /* FRAME_PART_ASK */
 
 struct part_hdr { /* FRAME_PART: before the bytes of one unit */
 	struct part_id id;
-	uint32_t pages; /* of the part, 1..PART_PAGES_MAX */
+	uint32_t pages; /* of the part, 1..PART_PAGES_MAX; of a block, 1..PART_BLOCK_PAGES_MAX */
 	uint32_t unit, bytes;
 };
 
