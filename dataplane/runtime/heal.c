@@ -184,8 +184,12 @@ scrub_stop(struct runtime *rt, enum status_job_state state)
 	heal->scrub_unrepairable = heal->scrub.job->unrepairable;
 	heal->scrubs += state == STATUS_JOB_DONE;
 	heal->scrub_due_ns = rt->now_ns + heal->scrub_interval_ns;
-	heal->is_scrub_over = false;
+	/* What is under way goes on to its end, and is nobody's. */
+	const enum heal_phase phase = heal->scrub.phase;
 	heal_walk_end(rt, &heal->scrub, state);
+	heal->is_scrub_over = heal->busy == &heal->scrub;
+	if (heal->is_scrub_over)
+		heal->scrub.phase = phase;
 }
 
 static bool
@@ -220,13 +224,13 @@ heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
 	struct heal_walk *scrub = &rt->heal.scrub;
 
 	if (what == SUBMIT_JOB_SCRUB_START) {
-		if (scrub->job != NULL)
+		if (scrub->phase != HEAL_IDLE)
 			return SUBMIT_JOB_RUNNING;
 		if (rt->is_storage_failed || !repair_may_take(rt))
 			return SUBMIT_JOB_NOT_NOW;
 		heal_walk_begin(rt, scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
 	}
-	if (scrub->job == NULL || rt->heal.is_scrub_over)
+	if (scrub->job == NULL)
 		return SUBMIT_JOB_NONE;
 	*id = scrub->job->id;
 	/* What is under way is finished first, and then nothing more is begun. */
@@ -235,7 +239,7 @@ heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
 	else if (what == SUBMIT_JOB_SCRUB_RESUME && is_paused(scrub))
 		job_go_on(rt, scrub->job);
 	else if (what == SUBMIT_JOB_SCRUB_CANCEL)
-		rt->heal.is_scrub_over = true;
+		scrub_stop(rt, STATUS_JOB_CANCELLED);
 	return 0;
 }
 
@@ -272,8 +276,8 @@ heal_turn(struct runtime *rt)
 		return true;
 	struct heal_walk *walk = walk_next(heal);
 	if (heal->is_scrub_over) {
-		scrub_stop(rt, STATUS_JOB_CANCELLED);
-		return true;
+		heal->scrub.phase = HEAL_IDLE;
+		heal->is_scrub_over = false;
 	}
 	if (rt->is_storage_failed || rt->now_ns < walk->pause_until_ns)
 		return false;

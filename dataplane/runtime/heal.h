@@ -77,7 +77,7 @@ struct healer {
 	uint64_t rebuilt, unreadable; /* devices, and groups on the way */
 	uint64_t spares_taken;
 
-	bool is_scrub_over;                  /* cancelled; ends when its request is done */
+	bool is_scrub_over;                  /* cancelled; its request is not yet done */
 	uint64_t scrub_interval_ns;          /* 0: by hand only */
 	uint64_t scrub_due_ns;               /* when the next one begins by itself */
 	uint64_t scrubs, scrub_unrepairable; /* that ended; pages, of the newest */
