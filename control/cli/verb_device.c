@@ -407,6 +407,31 @@ replace_hot(struct cli *cli, const struct node_config *config, unsigned long num
 	return code;
 }
 
+/* What --wipe names: what stands at the device's path while the node is stopped, or at @path. */
+static enum admin_exit
+replace_wipe(const struct cli *cli, const struct node_config *config, uint32_t number,
+	     const char *path, char *text, size_t text_bytes)
+{
+	struct node_config *one = path ? malloc(sizeof(*one)) : NULL;
+	enum admin_exit code = ADMIN_EXIT_OK;
+
+	if (!path) {
+		code = node_device_refuse(config, number, text, text_bytes);
+		return code ? code
+			    : device_wipe(config, number, 1, cli->values[CLI_WIPE], false, text,
+					  text_bytes);
+	}
+	if (!one) {
+		(void)snprintf(text, text_bytes, "out of memory");
+		return ADMIN_EXIT_FAILED;
+	}
+	*one = *config;
+	(void)snprintf(one->devices[0].path, sizeof(one->devices[0].path), "%s", path);
+	code = device_wipe(one, 0, 1, cli->values[CLI_WIPE], true, text, text_bytes);
+	free(one);
+	return code;
+}
+
 static void
 print_replaced(struct cli *cli, const struct node_config *config, unsigned long number,
 	       const char *path, bool is_hot)
@@ -449,10 +474,7 @@ verb_device_replace(struct cli *cli)
 				cli->arguments[0],
 				config->device_count == 0 ? 0 : config->device_count - 1);
 	if (!code && cli->values[CLI_WIPE]) {
-		code = node_device_refuse(config, (uint32_t)number, text, sizeof(text));
-		if (!code)
-			code = device_wipe(config, (uint32_t)number, 1, cli->values[CLI_WIPE],
-					   false, text, sizeof(text));
+		code = replace_wipe(cli, config, (uint32_t)number, path, text, sizeof(text));
 		if (code)
 			(void)cli_fail(cli, code, "%s", text);
 	}

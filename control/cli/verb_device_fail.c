@@ -19,32 +19,45 @@ node_named(const struct cluster *cluster, const char *name)
 	return NULL;
 }
 
-/* The superblocks of the others say so: no start of the node will take it for whole. */
-static bool
-is_recorded(const struct cluster_node *node, unsigned long device)
+/* A new reference; NULL: it does not answer. */
+static json_t *
+device_ask(const struct cluster_node *node, unsigned long device)
 {
 	json_t *status = NULL;
 	char text[256];
 
 	if (admin_call(node->admin_socket, "status", NULL, LOOK_MS * 20, &status, text,
 		       sizeof(text)))
-		return false;
-	const json_t *devices = json_object_get(json_object_get(status, "pool"), "devices");
-	const json_t *one = json_array_get(devices, device);
-	const char *state = json_string_value(json_object_get(one, "state"));
-	const bool is_out = state != NULL && strcmp(state, "failed") == 0 &&
-			    json_is_true(json_object_get(one, "recorded"));
+		return NULL;
+	json_t *one =
+	    json_array_get(json_object_get(json_object_get(status, "pool"), "devices"), device);
+	json_incref(one);
 	json_decref(status);
+	return one;
+}
+
+/* The superblocks of the others say so, so no start of the node takes it for whole; or a spare
+ * stands in its place already, which comes after that. */
+static bool
+is_recorded(const struct cluster_node *node, unsigned long device, const char *path)
+{
+	json_t *one = device_ask(node, device);
+	const char *now = json_string_value(json_object_get(one, "path"));
+	const bool is_out = one && (json_is_true(json_object_get(one, "recorded")) ||
+				    (now && path && strcmp(now, path) != 0));
+
+	json_decref(one);
 	return is_out;
 }
 
 static bool
-wait_recorded(const struct cluster_node *node, unsigned long device, uint32_t timeout_ms)
+wait_recorded(const struct cluster_node *node, unsigned long device, const char *path,
+	      uint32_t timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
 
 	for (uint32_t waited = 0; waited < timeout_ms; waited += LOOK_MS) {
-		if (is_recorded(node, device))
+		if (is_recorded(node, device, path))
 			return true;
 		(void)nanosleep(&pause, NULL);
 	}
@@ -72,14 +85,20 @@ verb_device_fail(struct cli *cli)
 	if (end == cli->arguments[1] || *end != 0)
 		return cli_fail(cli, ADMIN_EXIT_USAGE, "device \"%.32s\": a position, from 0",
 				cli->arguments[1]);
+	json_t *before = device_ask(node, device);
+	const char *path = json_string_value(json_object_get(before, "path"));
 	json_t *arguments = json_pack("{s:I}", "device", (json_int_t)device);
 	code = admin_call(node->admin_socket, "device-fail", arguments, timeout_ms, &result, text,
 			  sizeof(text));
 	json_decref(arguments);
 	json_decref(result);
-	if (code)
+	if (code) {
+		json_decref(before);
 		return cli_fail(cli, code, "%s", text);
-	if (!wait_recorded(node, device, timeout_ms))
+	}
+	const bool is_known = wait_recorded(node, device, path, timeout_ms);
+	json_decref(before);
+	if (!is_known)
 		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
 				"device %lu of %s is out, but that is not recorded on the others "
 				"yet; `tern device list` shows it",
@@ -89,8 +108,9 @@ verb_device_fail(struct cli *cli)
 					      node->name, "device", (json_int_t)device));
 	else
 		(void)fprintf(cli->out,
-			      "device %lu of %s is out and may be pulled; if it is still there at "
-			      "the node's next start, it is made whole again\n",
+			      "device %lu of %s is out and may be pulled; a spare takes its "
+			      "place, or itself, made whole, if it is there at the node's next "
+			      "start\n",
 			      device, node->name);
 	return ADMIN_EXIT_OK;
 }

@@ -152,8 +152,10 @@ check_durability(const struct node_config *config, char *why, size_t why_bytes)
 	char reason[DEVICE_WHY_MAX];
 	struct device_facts facts;
 
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		const char *path = config->devices[i].path;
+	for (uint32_t i = 0; i < config->device_count + config->spare_count; i++) {
+		const char *path = i < config->device_count
+				       ? config->devices[i].path
+				       : config->spares[i - config->device_count].path;
 		if (config->disk.durability != DISK_DURABILITY_AUTO ||
 		    device_facts_read("", path, &facts) != TERN_OK)
 			continue; /* what is not there, nvme_open tells */

@@ -172,6 +172,13 @@ nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t 
 			     path, 0);
 		return TERN_ERR_CONFIG;
 	}
+	if (nvme->is_polled) {
+		nvme_explain(err_text, err_bytes,
+			     "no device is added while completions are polled (disk.iopoll), for "
+			     "it was not tried; list it under `spares` and start the node again",
+			     path, 0);
+		return TERN_ERR_CONFIG;
+	}
 	struct nvme_device *device = &nvme->devices[*number];
 	const enum tern_err err = device_open(nvme, *number, path, err_text, err_bytes);
 	if (err == TERN_OK) {
