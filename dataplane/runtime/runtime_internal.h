@@ -2,19 +2,13 @@
 /*
  * The loop's own structures; private to dataplane/runtime.
  *
- *	boot.c      superblock, boot number, recovery scan
+ *	boot.c, recover.c, repair.c    the start; from a checkpoint; with a damaged log
  *	dispatch.c  events into the core, its effects out to the other files
- *	receive.c   frames in
- *	send.c      streams and repair requests out
+ *	receive.c, send.c              frames in; streams and repair requests out
  *	storage.c   write groups, superblock updates, completions of the store
  *	checkpoint.c checkpoints in the background, and what of the log they make free
- *	recover.c   the start from a checkpoint
- *	repair.c    a log that lost acknowledged blocks
- *	deep.c      the whole log read back and checked
- *	mend.c      single blocks of it, got back from any node
- *	mend_source.c blocks for other nodes' holes
- *	transfer.c  a checkpoint of another node
- *	source.c    own checkpoints for other nodes
+ *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
+ *	transfer.c, source.c           a checkpoint of another node; own ones for others
  *	heal.c      devices made whole in the background, and the scrub
  *	heal_walk.c through all that is stored, for both
  *	job.c       work in the background as people see it
