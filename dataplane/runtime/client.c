@@ -454,6 +454,11 @@ change_enter(struct runtime *rt, const struct membership *next)
 static void
 take_change(struct runtime *rt, uint32_t channel, const struct submit_request *request)
 {
+	/* Judged at the very time at which it is taken: a peer may have fallen silent since the
+	 * last step. */
+	const struct core_event tick = { .kind = CORE_EVENT_TICK, .now_ns = rt->now_ns };
+	if (dispatch(rt, &tick) != TERN_OK)
+		rt->link.drops.core_refused++;
 	const struct membership before = core_view(rt->core)->members;
 	struct membership next = before;
 	const enum submit_change_refusal wanted = change_wanted(request, &next);
