@@ -398,6 +398,8 @@ membership_json(const struct node_config *config, const struct node_status *s)
 	put_flag(object, "committed", s->config_index <= s->commit_index);
 	(void)json_object_set_new(object, "voters", names_json(config, s->voters));
 	(void)json_object_set_new(object, "learners", names_json(config, s->learners));
+	put(object, "witness_gen", s->witness_gen & ~MEMBERSHIP_WITNESS_OUT);
+	put_flag(object, "witness_out", (s->witness_gen & MEMBERSHIP_WITNESS_OUT) != 0);
 	return object;
 }
 
@@ -417,6 +419,8 @@ put_identity(json_t *node, const struct node_config *config, const struct node_s
 	put_text(node, "mode", is_spare(config, s) ? "SPARE" : admin_mode_name(s->mode));
 	if (config->kind == NODE_DATA)
 		(void)json_object_set_new(node, "membership", membership_json(config, s));
+	else
+		put(node, "witness_gen", s->witness_gen);
 	put_flag(node, "serving", s->is_serving);
 	put_text(node, "master", master ? master->name : "");
 	put_text(node, "resp", self ? self->resp.text : "");

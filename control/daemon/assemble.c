@@ -453,7 +453,6 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 		.node_id = config->id,
 		.data_nodes = config->known_nodes,
 		.witness_id = config->witness_id,
-		.witness_gen = config->witness_id == 0 ? 0 : 1,
 		.timers = config->timers,
 		.solo_isolated_stop = config->policy.solo_isolated_stop,
 		.min_copies = config->policy.min_copies,

@@ -205,6 +205,15 @@ change_refused(const struct node_config_node *target, const struct submit_comple
 				    "%s lacks too much of the log: commits would wait for it; try "
 				    "again when `tern status` shows it near the master",
 				    target->name);
+	case SUBMIT_CHANGE_OUT:
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "the witness is being replaced; `tern cluster replace-witness` "
+				    "has to end that first");
+	case SUBMIT_CHANGE_AGAIN:
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "the witness has its vote, or another master had begun to replace "
+		    "it: begin again with `tern cluster replace-witness`");
 	case SUBMIT_CHANGE_ENTERING:
 		/* No refusal: whoever asks again finds it done. */
 		return json_pack("{s:b}", "entering", 1);
@@ -224,7 +233,7 @@ verb_change(void *context, const json_t *request)
 	    name != NULL ? node_config_find_name(&node->config, name) : NULL;
 	struct submit_completion completion;
 
-	if (target == NULL || target->kind != NODE_DATA)
+	if (target == NULL)
 		return admin_refuse(
 		    ADMIN_EXIT_REFUSED,
 		    "the master's node file has no data node \"%.32s\"; add it there "
@@ -233,14 +242,22 @@ verb_change(void *context, const json_t *request)
 	static const char *const names[] = { [SUBMIT_CHANGE_ADD_LEARNER] = "add-learner",
 					     [SUBMIT_CHANGE_REMOVE] = "remove",
 					     [SUBMIT_CHANGE_PROMOTE] = "promote",
-					     [SUBMIT_CHANGE_DEMOTE] = "demote" };
+					     [SUBMIT_CHANGE_DEMOTE] = "demote",
+					     [SUBMIT_CHANGE_WITNESS_OUT] = "witness-out",
+					     [SUBMIT_CHANGE_WITNESS_IN] = "witness-in" };
+	const bool is_witness = target->kind == NODE_WITNESS;
 	uint16_t flags = 0;
-	for (uint16_t i = SUBMIT_CHANGE_ADD_LEARNER; i <= SUBMIT_CHANGE_DEMOTE; i++)
-		if (change != NULL && strcmp(change, names[i]) == 0)
+	for (uint16_t i = SUBMIT_CHANGE_ADD_LEARNER; i <= SUBMIT_CHANGE_LAST; i++)
+		if (is_witness == (i >= SUBMIT_CHANGE_WITNESS_OUT) && change != NULL &&
+		    strcmp(change, names[i]) == 0)
 			flags = i;
 	if (flags == 0)
 		return admin_refuse(ADMIN_EXIT_USAGE,
-				    "change: allowed add-learner, remove, promote, demote");
+				    is_witness
+					? "change: allowed of the witness witness-out, "
+					  "witness-in"
+					: "change: allowed of a data node add-learner, remove, "
+					  "promote, demote");
 	const struct submit_request wanted = {
 		.tag = ++node->admin_tag,
 		.kind = SUBMIT_CHANGE,

@@ -21,6 +21,8 @@ enum core_change {
 	CORE_CHANGE_SILENT,      /* a node that would be needed does not answer, or is not well */
 	CORE_CHANGE_BEHIND,      /* the node lacks too much of the log */
 	CORE_CHANGE_ENTERING,    /* the witness has to be told first: CORE_EVENT_ENTER */
+	CORE_CHANGE_WITNESS_OUT, /* the witness is being replaced: first it has to come in */
+	CORE_CHANGE_AGAIN,       /* this master did not allot the witness's generation */
 };
 /* Whether the master may append a CONFIG block with @next now (protocol section 12). The block is
  * to be sealed and reported as APPENDED before any other event. */

@@ -163,6 +163,7 @@ struct core {
 	/* What the witness is to be told, and has said that it knows: see master_send_duty. */
 	uint64_t enter_voters, retired_index;
 	bool is_entered;
+	uint32_t allotted_gen, enter_boot_no; /* in this term, and who may take it; 0: none */
 
 	struct core_read reads[CORE_READS_MAX];
 	uint32_t reads_head, reads_count;

@@ -212,7 +212,7 @@ election_is_hopeless(const struct core *core)
 {
 	for (uint32_t i = 0; i < core->rule_count; i++) {
 		const struct core_rule *rule = &core->rules[i];
-		if (rule->count % 2 == 0
+		if (core_rule_has_witness(rule)
 			? (rule->data & core->log_refusals) != 0
 			: core_count(rule->voters & ~core->log_refusals) < rule->quorum)
 			return true;

@@ -239,14 +239,32 @@ master_send_register(struct core *core)
 	msg->register_.chain = history_chain(core, core->barrier_index);
 }
 
+/* Which incarnation answers to ENTER. Two registers may have been made one after the other in place
+ * of a lost one: only one of them may take a generation, for the other one would grant by what it
+ * was told first. */
+static void
+master_meet_witness(struct core *core, const struct msg *msg)
+{
+	const struct msg_register_ack *ack = &msg->register_ack;
+
+	if (core->allotted_gen == core->members.witness_gen && ack->what == MSG_REGISTER_ENTER &&
+	    core->enter_voters != 0 && core->enter_boot_no == 0 && ack->epoch == core->epoch &&
+	    ack->config_index == core->committed_members.config_index)
+		core->enter_boot_no = msg->boot_no;
+}
+
 /* P2: nothing of this epoch commits before the witness has its record durably. */
 void
 master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg)
 {
 	const struct msg_register_ack *ack = &msg->register_ack;
 
-	if (!peer->is_witness || !ack->is_accepted)
+	if (!peer->is_witness)
 		return;
+	if (!ack->is_accepted) {
+		master_meet_witness(core, msg);
+		return;
+	}
 	if (ack->what == MSG_REGISTER_RETIRE && ack->config_index > core->retired_index)
 		core->retired_index = ack->config_index;
 	if (ack->epoch != core->epoch)
@@ -269,11 +287,17 @@ master_enter(struct core *core, const struct membership *next)
 		return TERN_ERR_NOT_MASTER;
 	if (members_pair(core) != NULL || core_is_joint(core) || core->is_barrier_pending ||
 	    core->transfer_id != 0 || core->members.witness_id == 0 ||
-	    core_count(next->voters) % 2 != 0 || (next->voters & ~core->data) != 0)
+	    (next->voters & ~core->data) != 0 ||
+	    (core_count(next->voters) % 2 != 0 && next->voters != core->members.voters))
+		return TERN_ERR_BUSY;
+	if ((core->members.witness_gen & MEMBERSHIP_WITNESS_OUT) != 0 &&
+	    (core->members.witness_gen != core->allotted_gen ||
+	     next->voters != core->members.voters))
 		return TERN_ERR_BUSY;
 	if (core->enter_voters == next->voters)
 		return TERN_OK;
 	core->enter_voters = next->voters;
+	core->enter_boot_no = 0;
 	core->is_entered = false;
 	master_set_epoch(core, core->epoch + 1, CORE_PHASE_NORMAL, core->data);
 	return TERN_OK;
@@ -296,17 +320,19 @@ master_send_duty(struct core *core)
 		msg = &core_send(core, witness, MSG_REGISTER)->register_;
 		msg->what = MSG_REGISTER_ENTER;
 		msg->rset = core->enter_voters;
+		msg->peer_boot_no = core->enter_boot_no;
 	} else {
 		/* Without the chain of that block it stays as it is: then its vote is of no use to
 		 * whoever lacks the block, and who holds it needs the new voters too. */
-		if (index == 0 || index < core->base_index || core->retired_index >= index)
+		if (index == 0 || index < core->base_index || core->retired_index >= index ||
+		    (core->members.witness_gen & MEMBERSHIP_WITNESS_OUT) != 0)
 			return;
 		msg = &core_send(core, witness, MSG_REGISTER)->register_;
 		msg->what = MSG_REGISTER_RETIRE;
 		msg->config_chain = history_chain(core, index);
 	}
 	msg->config_index = index;
-	msg->witness_gen = core->members.witness_gen;
+	msg->witness_gen = core->members.witness_gen & ~MEMBERSHIP_WITNESS_OUT;
 	msg->epoch = core->epoch;
 	if (core->barrier_index < core->base_index)
 		return;
@@ -436,6 +462,8 @@ master_start_round(struct core *core)
 		msg->heartbeat.echo_ns = peer->stamp_ns;
 		msg->heartbeat.echo_boot_no = peer->stamp_ns != 0 ? peer->boot_no : 0;
 		msg->heartbeat.confirmed_age_ns = confirmed_age_ns;
+		if (peer->is_witness)
+			msg->heartbeat.witness_gen = core->members.witness_gen;
 		if (peer->probe_round == 0) {
 			peer->probe_round = core->round;
 			peer->probe_ns = core->now_ns;
@@ -514,6 +542,7 @@ master_begin(struct core *core)
 	core->transfer_id = 0;
 	core->enter_voters = core->retired_index = 0;
 	core->is_entered = false;
+	core->allotted_gen = core->enter_boot_no = 0;
 	/* Blocks above commit_index that this node applied as an earlier master stay applied: its
 	 * log still holds them. */
 	memory_settle(core);

@@ -23,7 +23,7 @@
 uint64_t
 members_voters(const struct membership *members)
 {
-	if (core_count(members->voters) % 2 != 0)
+	if (!membership_has_witness(members))
 		return members->voters;
 	return members->voters | core_bit(members->witness_id);
 }
@@ -60,7 +60,7 @@ const struct core_rule *
 members_pair(const struct core *core)
 {
 	for (uint32_t i = 0; i < core->rule_count; i++)
-		if (core->rules[i].count % 2 == 0)
+		if (core_rule_has_witness(&core->rules[i]))
 			return &core->rules[i];
 	return NULL;
 }
@@ -100,6 +100,17 @@ members_is_guest(const struct core *core)
 	return core->members.config_index == 0 && !core_is_voter(core, core->config.node_id);
 }
 
+/* One change at a time: of the learners and of one voter, or of the witness. */
+static bool
+membership_is_step(const struct membership *next, const struct membership *before)
+{
+	if (next->witness_gen != before->witness_gen)
+		return membership_is_witness_out(next, before) ||
+		       membership_is_witness_in(next, before);
+	return core_count(next->voters ^ before->voters) <= 1 &&
+	       next->witness_id == before->witness_id;
+}
+
 enum tern_err
 members_check(const struct core *core, const struct block_meta *block,
 	      const struct membership *next, const struct membership *before)
@@ -122,10 +133,7 @@ members_check(const struct core *core, const struct block_meta *block,
 		return TERN_ERR_MALFORMED;
 	if (!membership_equal(before, &core->members) && !members_is_guest(core))
 		return TERN_ERR_MALFORMED;
-	if (core_count(next->voters ^ before->voters) > 1 ||
-	    next->witness_id != before->witness_id || next->witness_gen != before->witness_gen)
-		return TERN_ERR_MALFORMED;
-	return TERN_OK;
+	return membership_is_step(next, before) ? TERN_OK : TERN_ERR_MALFORMED;
 }
 
 /* A node that enters begins anew; one that leaves is sent nothing any more. */
@@ -163,8 +171,11 @@ members_take(struct core *core, const struct membership *next, const struct memb
 	replicas = core->data | core->members.learners;
 	core->members = *next;
 	members_derive(core);
-	if (core->role == CORE_MASTER)
-		members_meet(core, replicas);
+	if (core->role != CORE_MASTER)
+		return;
+	members_meet(core, replicas);
+	if (membership_is_witness_out(next, before))
+		core->allotted_gen = next->witness_gen;
 }
 
 void
@@ -199,6 +210,7 @@ members_commit(struct core *core)
 		core->is_registered = false;
 	core->is_entered = false;
 	core->enter_voters = 0;
+	core->enter_boot_no = 0;
 }
 
 /* ---- whether a change may begin ---- */
@@ -262,6 +274,8 @@ members_judge_voters(const struct core *core, const struct membership *next)
 	const uint64_t now = core->members.voters;
 	const uint64_t entering = next->voters & ~now, leaving = now & ~next->voters;
 
+	if ((core->members.witness_gen & MEMBERSHIP_WITNESS_OUT) != 0)
+		return CORE_CHANGE_WITNESS_OUT;
 	if (core->phase != CORE_PHASE_NORMAL)
 		return CORE_CHANGE_DEGRADED;
 	if (core_count(now) == 2 && core_count(entering) == 1 && leaving == 0)
@@ -269,6 +283,33 @@ members_judge_voters(const struct core *core, const struct membership *next)
 	if (core_count(now) == 3 && core_count(leaving) == 1 && entering == 0)
 		return members_judge_exit(core, next->voters);
 	return CORE_CHANGE_VOTERS;
+}
+
+/* Both steps are changes of one vote, so a quorum of before and one of after have a data node in
+ * common. All copies have to be there: until the next witness has entered nothing commits without
+ * either of a pair. */
+static enum core_change
+members_judge_witness(const struct core *core, const struct membership *next)
+{
+	if (core->phase != CORE_PHASE_NORMAL)
+		return CORE_CHANGE_DEGRADED;
+	if (core->commit_index < core->barrier_index)
+		return CORE_CHANGE_NOT_MASTER;
+	for (uint32_t i = 0; i < core->peer_count; i++)
+		if (core_count(core->data) == 2 && core_is_voter(core, core->peers[i].id) &&
+		    !members_is_well(core, &core->peers[i]))
+			return CORE_CHANGE_SILENT;
+	if (membership_is_witness_out(next, &core->members))
+		return CORE_CHANGE_ALLOWED;
+	if (!membership_is_witness_in(next, &core->members))
+		return CORE_CHANGE_VOTERS;
+	/* Another master may have had a register enter by that generation. */
+	if (core->members.witness_gen != core->allotted_gen)
+		return CORE_CHANGE_AGAIN;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_REGISTER_LATE))
+		return CORE_CHANGE_ALLOWED;
+	return core->is_entered && core->enter_voters == next->voters ? CORE_CHANGE_ALLOWED
+								      : CORE_CHANGE_ENTERING;
 }
 
 enum core_change
@@ -285,9 +326,10 @@ core_judge_change(const struct core *core, const struct membership *next)
 		return CORE_CHANGE_NOTHING;
 	if (((next->voters | next->learners) & ~core->config.known_nodes) != 0)
 		return CORE_CHANGE_UNKNOWN;
-	if (!membership_is_sound(next) || next->witness_id != now->witness_id ||
-	    next->witness_gen != now->witness_gen)
+	if (!membership_is_sound(next) || next->witness_id != now->witness_id)
 		return CORE_CHANGE_VOTERS;
+	if (next->witness_gen != now->witness_gen)
+		return members_judge_witness(core, next);
 	return next->voters == now->voters ? CORE_CHANGE_ALLOWED : members_judge_voters(core, next);
 }
 

@@ -32,7 +32,7 @@ static uint64_t
 rejoin_missing(const struct core *core)
 {
 	const struct core_rejoin *rejoin = &core->rejoin;
-	uint64_t needed = core->voters;
+	uint64_t needed = core->voters, answered = rejoin->answered;
 
 	if (rejoin->members.voters != 0)
 		needed = members_voters(&rejoin->members);
@@ -44,7 +44,11 @@ rejoin_missing(const struct core *core)
 	/* With another witness than its node file's it would not start. */
 	if (rejoin->members.voters != 0 && rejoin->members.witness_id != core->config.witness_id)
 		needed |= core_bit(rejoin->members.witness_id);
-	return needed & ~core_bit(core->config.node_id) & ~rejoin->answered;
+	/* A register that was replaced does not know what its successor was told. */
+	if (membership_has_witness(&rejoin->members) &&
+	    rejoin->witness_gen != rejoin->members.witness_gen)
+		answered &= ~core_bit(rejoin->members.witness_id);
+	return needed & ~core_bit(core->config.node_id) & ~answered;
 }
 
 void
@@ -83,6 +87,8 @@ rejoin_take_members(struct core *core, const struct core_peer *peer,
 	if (ack->voters == 0) {
 		if (peer->is_witness && ack->config_index > rejoin->told_index)
 			rejoin->told_index = ack->config_index;
+		if (peer->is_witness)
+			rejoin->witness_gen = ack->witness_gen;
 		rejoin->next_voters[peer - core->peers] = ack->next_voters;
 		return TERN_OK;
 	}
@@ -130,6 +136,7 @@ rejoin_tell_members(const struct core *core, struct msg_rejoin_ack *ack)
 	 * one. */
 	if (core->role == CORE_WITNESS) {
 		ack->config_index = core->reg.config_index;
+		ack->witness_gen = core->config.witness_gen;
 		ack->next_voters = core->reg.rset;
 		return;
 	}
@@ -155,7 +162,8 @@ rejoin_message(struct core *core, struct core_peer *peer, const struct msg *msg)
 		return core->config.is_rejoining ? rejoin_answered(core, peer, msg) : TERN_OK;
 	if (peer->is_witness)
 		return TERN_ERR_MALFORMED;
-	if (core->config.is_rejoining || core->config.is_amnesiac || core->is_forgetful)
+	if (core->config.is_rejoining || core->config.is_amnesiac || core->is_forgetful ||
+	    (core->role == CORE_WITNESS && core->config.witness_gen == 0))
 		return TERN_OK;
 	ack = core_send(core, peer, MSG_REJOIN_ACK);
 	ack->rejoin_ack.nonce = msg->rejoin.nonce;

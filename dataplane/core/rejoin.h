@@ -14,6 +14,7 @@ struct core_rejoin {
 	uint32_t boot_no;
 	struct membership members; /* the newest committed one; voters 0: none was named */
 	uint64_t told_index;       /* the witness was told of that one: no older one will do */
+	uint32_t witness_gen;      /* of the register that answered */
 	/* By peer, of one that it holds behind the newest that it knows to be committed: mask. */
 	uint64_t next_voters[CORE_NODES_MAX];
 };

@@ -269,7 +269,7 @@ replicate_is_countable(const struct core *core, uint64_t index)
 static uint64_t
 replicate_agreed(const struct core *core, const struct core_rule *rule, bool is_durable)
 {
-	const bool is_degraded = rule->count % 2 == 0 && core->phase == CORE_PHASE_DEGRADED;
+	const bool is_degraded = core_rule_has_witness(rule) && core->phase == CORE_PHASE_DEGRADED;
 	const uint64_t nodes = is_degraded ? rule->data & core->rset : rule->data;
 	const uint32_t copies = is_degraded ? rule->count / 2 : rule->count / 2 + 1;
 

@@ -3,6 +3,7 @@
 #ifndef TERN_CORE_RULE_H
 #define TERN_CORE_RULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What one configuration asks for. */
@@ -12,5 +13,11 @@ struct core_rule {
 	uint32_t count;  /* of data */
 	uint32_t quorum; /* votes of V */
 };
+
+static inline bool
+core_rule_has_witness(const struct core_rule *rule)
+{
+	return rule->voters != rule->data;
+}
 
 #endif

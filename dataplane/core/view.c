@@ -12,7 +12,7 @@ view_mode(const struct core *core)
 	if (core->role == CORE_WITNESS)
 		return CORE_MODE_WITNESS;
 	if (core->role == CORE_MASTER) {
-		if (members_pair(core) == NULL)
+		if (members_pair(core) == NULL && core->rules[0].count != 2)
 			return core->rules[0].count == 1 ? CORE_MODE_SOLO : CORE_MODE_MAJORITY;
 		if (core->phase == CORE_PHASE_NORMAL)
 			return CORE_MODE_DUPLEX;
@@ -163,6 +163,7 @@ view_refresh(struct core *core)
 	view->copies = view_copies(core);
 	view->is_quarantined = core->is_quarantined;
 	if (core->role == CORE_WITNESS) {
+		view->members.witness_gen = core->config.witness_gen;
 		view->rset = core->reg.rset;
 		view->last_term = core->reg.last_term;
 		view->last_epoch = core->reg.last_epoch;

@@ -73,8 +73,44 @@ witness_tell(const struct core *core, struct msg *ack)
 static void
 witness_note_gen(struct core *core, uint32_t witness_gen)
 {
-	if (witness_gen > core->config.witness_gen)
+	/* One that is only allotted may never come to be. */
+	if (witness_gen > core->config.witness_gen && core->config.witness_gen != 0 &&
+	    (witness_gen & MEMBERSHIP_WITNESS_OUT) == 0 &&
+	    !core_has_member_bug(core, CORE_MEMBER_BUG_ANY_WITNESS))
 		core->config.is_amnesiac = true;
+}
+
+/* A new generation for this register, whatever it was before: see witness_judge_entry. */
+static bool
+witness_is_entry(const struct core *core, const struct msg *msg)
+{
+	const uint32_t gen = msg->register_.witness_gen;
+
+	return msg->kind == MSG_REGISTER && msg->register_.what == MSG_REGISTER_ENTER &&
+	       gen > core->config.witness_gen && gen < MEMBERSHIP_WITNESS_OUT;
+}
+
+/* Nothing that a register of another generation says counts, not even that it lives: who has the
+ * right one may have elected another master meanwhile. */
+static bool
+witness_is_meant(struct core *core, const struct msg *msg)
+{
+	if (witness_is_entry(core, msg))
+		return true;
+	if (msg->kind == MSG_VOTE || msg->kind == MSG_PREVOTE) {
+		witness_note_gen(core, msg->vote.witness_gen);
+		return true; /* the answer says it */
+	}
+	if (msg->kind == MSG_REGISTER)
+		witness_note_gen(core, msg->register_.witness_gen);
+	if (msg->kind == MSG_HEARTBEAT) {
+		witness_note_gen(core, msg->heartbeat.witness_gen);
+		if (msg->heartbeat.witness_gen != core->config.witness_gen &&
+		    !core_has_member_bug(core, CORE_MEMBER_BUG_ANY_WITNESS))
+			return false;
+	}
+	/* Made in place of a register that was lost, and not entered yet. */
+	return !core->config.is_amnesiac && core->config.witness_gen != 0;
 }
 
 static enum msg_vote_refusal
@@ -82,7 +118,10 @@ witness_judge(const struct core *core, const struct msg *msg)
 {
 	const struct msg_vote *vote = &msg->vote;
 
-	if (core->config.is_amnesiac || vote->witness_gen != core->config.witness_gen)
+	if (core->config.is_amnesiac || core->config.witness_gen == 0)
+		return MSG_VOTE_REFUSED_WITNESS;
+	if (vote->witness_gen != core->config.witness_gen &&
+	    !core_has_member_bug(core, CORE_MEMBER_BUG_ANY_WITNESS))
 		return MSG_VOTE_REFUSED_WITNESS;
 	if (!witness_has_vote(core))
 		return MSG_VOTE_REFUSED_WITNESS;
@@ -177,6 +216,17 @@ witness_judge_epoch(const struct core *core, const struct msg *msg)
 	return is_same ? WITNESS_HAS_IT : WITNESS_REFUSES;
 }
 
+/* What it held was of another generation and counts no more. Its new one it has for itself: the
+ * master that allotted it gives it to this incarnation only, see master_meet_witness. */
+static enum witness_verdict
+witness_judge_entry(const struct core *core, const struct msg_register *want)
+{
+	return want->peer_boot_no == core->config.boot_no ||
+		       core_has_member_bug(core, CORE_MEMBER_BUG_ANY_REGISTER)
+		   ? WITNESS_TAKES_IT
+		   : WITNESS_REFUSES;
+}
+
 /* Of two changes the later one counts, whichever is heard last. */
 static enum witness_verdict
 witness_judge_register(const struct core *core, const struct msg *msg)
@@ -184,6 +234,8 @@ witness_judge_register(const struct core *core, const struct msg *msg)
 	const struct msg_register *want = &msg->register_;
 	const struct witness_register *reg = &core->reg;
 
+	if (witness_is_entry(core, msg))
+		return witness_judge_entry(core, want);
 	if (want->witness_gen != core->config.witness_gen)
 		return WITNESS_REFUSES;
 	switch (want->what) {
@@ -216,6 +268,8 @@ witness_take_register(struct core *core, const struct msg *msg)
 	}
 	if (want->what == MSG_REGISTER_RETIRE)
 		return;
+	core->config.witness_gen = reg->witness_gen = want->witness_gen;
+	core->config.is_amnesiac = core->has_told_amnesia = false;
 	reg->last_term = msg->term;
 	reg->last_epoch = want->epoch;
 	reg->rset = want->rset;
@@ -295,11 +349,7 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 	if (peer->is_witness)
 		return TERN_ERR_MALFORMED;
 	/* P4: a witness that lost its register must never answer as if it held an empty one. */
-	if (msg->kind == MSG_VOTE || msg->kind == MSG_PREVOTE)
-		witness_note_gen(core, msg->vote.witness_gen);
-	if (msg->kind == MSG_REGISTER)
-		witness_note_gen(core, msg->register_.witness_gen);
-	if (core->config.is_amnesiac && msg->kind != MSG_VOTE && msg->kind != MSG_PREVOTE)
+	if (!witness_is_meant(core, msg))
 		return TERN_OK;
 	switch (msg->kind) {
 	case MSG_PREVOTE:

@@ -58,12 +58,12 @@ boot_on_completion(struct runtime *rt, enum tern_err err)
 }
 
 bool
-boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id, uint32_t witness_gen)
+boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id)
 {
 	const struct runtime_config *config = &rt->config;
 
 	return voters != 0 && (voters & ~config->data_nodes) == 0 &&
-	       witness_id == config->witness_id && witness_gen == config->witness_gen;
+	       witness_id == config->witness_id;
 }
 
 static bool
@@ -73,7 +73,7 @@ is_ours(const struct runtime *rt, const struct superblock *superblock)
 	const struct shard_record *shard = &superblock->shards[0];
 
 	return superblock->shard_count == 1 && shard->shard == config->shard &&
-	       boot_knows(rt, shard->voters, shard->witness_id, shard->witness_gen) &&
+	       boot_knows(rt, shard->voters, shard->witness_id) &&
 	       superblock->log_pages <= config->log_pages_max / config->geometry.k;
 }
 

@@ -404,6 +404,8 @@ change_refusal(enum core_change change)
 		[CORE_CHANGE_SILENT] = SUBMIT_CHANGE_SILENT,
 		[CORE_CHANGE_BEHIND] = SUBMIT_CHANGE_BEHIND,
 		[CORE_CHANGE_ENTERING] = SUBMIT_CHANGE_ENTERING,
+		[CORE_CHANGE_WITNESS_OUT] = SUBMIT_CHANGE_OUT,
+		[CORE_CHANGE_AGAIN] = SUBMIT_CHANGE_AGAIN,
 	};
 
 	INVARIANT(refusals[change] != 0);
@@ -416,6 +418,7 @@ change_wanted(const struct submit_request *request, struct membership *next)
 {
 	const uint64_t bit = UINT64_C(1) << (request->node & 63u);
 	const bool is_voter = (next->voters & bit) != 0;
+	uint32_t gen;
 
 	switch ((enum submit_change)request->flags) {
 	case SUBMIT_CHANGE_ADD_LEARNER:
@@ -433,6 +436,15 @@ change_wanted(const struct submit_request *request, struct membership *next)
 	case SUBMIT_CHANGE_DEMOTE:
 		next->learners |= is_voter ? bit : 0;
 		next->voters &= ~bit;
+		return 0;
+	case SUBMIT_CHANGE_WITNESS_OUT:
+		gen = (next->witness_gen & ~MEMBERSHIP_WITNESS_OUT) + 1;
+		next->witness_gen = gen | MEMBERSHIP_WITNESS_OUT;
+		return next->witness_id != 0 ? 0 : SUBMIT_CHANGE_VOTERS;
+	case SUBMIT_CHANGE_WITNESS_IN:
+		if ((next->witness_gen & MEMBERSHIP_WITNESS_OUT) == 0)
+			return SUBMIT_CHANGE_AGAIN;
+		next->witness_gen &= ~MEMBERSHIP_WITNESS_OUT;
 		return 0;
 	}
 	return SUBMIT_CHANGE_NOTHING;
@@ -473,7 +485,7 @@ take_change(struct runtime *rt, uint32_t channel, const struct submit_request *r
 		refuse(rt, channel, request->tag, SUBMIT_REFUSED_NOT_MASTER);
 		return;
 	}
-	if (change == CORE_CHANGE_ENTERING)
+	if (wanted == 0 && change == CORE_CHANGE_ENTERING)
 		change_enter(rt, &next);
 	if (wanted != 0)
 		completion.change = (uint16_t)wanted;

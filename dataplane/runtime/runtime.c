@@ -384,6 +384,7 @@ fill_status_members(const struct runtime *rt, struct node_status *status)
 	status->learners = members->learners;
 	status->config_index = members->config_index;
 	status->witness_id = members->witness_id;
+	status->witness_gen = members->witness_gen;
 }
 
 static void

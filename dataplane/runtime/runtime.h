@@ -37,7 +37,6 @@ struct runtime_config {
 	 * or learners say the superblock and the log. */
 	uint64_t data_nodes;
 	uint16_t witness_id;
-	uint32_t witness_gen;
 	struct core_timers timers;
 	bool solo_isolated_stop;
 	uint32_t min_copies;

@@ -152,6 +152,7 @@ struct node_status {
 	/* The effective configuration; committed once commit_index has reached config_index. */
 	uint64_t voters, learners, config_index;
 	uint16_t witness_id;
+	uint32_t witness_gen; /* a witness's: of its register; 0: not entered */
 	uint32_t epoch, copies;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
 	    applied_index;

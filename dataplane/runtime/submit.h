@@ -72,7 +72,12 @@ enum submit_change {
 	SUBMIT_CHANGE_REMOVE,  /* a learner */
 	SUBMIT_CHANGE_PROMOTE, /* a learner becomes a voter */
 	SUBMIT_CHANGE_DEMOTE,  /* a voter becomes a learner */
+	/* One witness in the place of another, in two steps: the present one has no vote any more
+	 * and a new generation is allotted; what was made in its place has one. */
+	SUBMIT_CHANGE_WITNESS_OUT,
+	SUBMIT_CHANGE_WITNESS_IN,
 };
+#define SUBMIT_CHANGE_LAST SUBMIT_CHANGE_WITNESS_IN
 
 /* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
  * how large the blocks are that they measure. */
@@ -114,6 +119,8 @@ enum submit_change_refusal {
 	SUBMIT_CHANGE_SILENT,          /* a node that would be needed does not answer */
 	SUBMIT_CHANGE_BEHIND,          /* the learner lacks too much of the log */
 	SUBMIT_CHANGE_ENTERING,        /* the witness is being told: ask again */
+	SUBMIT_CHANGE_OUT,             /* the witness is being replaced: that comes first */
+	SUBMIT_CHANGE_AGAIN,           /* WITNESS_IN: begin with WITNESS_OUT */
 };
 
 enum submit_job_refusal {

@@ -282,7 +282,7 @@ take_header(struct runtime *rt)
 	}
 	/* It would not start with voters that it does not know. */
 	if (storage_blob_end(rt, checkpoint_pages(hdr->stream_bytes)) > rt->checkpoint.slot_pages ||
-	    !boot_knows(rt, hdr->voters, hdr->witness_id, hdr->witness_gen) ||
+	    !boot_knows(rt, hdr->voters, hdr->witness_id) ||
 	    hdr->machine_version > CMDLOG_MACHINE_VERSION ||
 	    !state_restore_fits(rt->config.state, &hdr->state)) {
 		t->refused_index = t->meta.log_index;

@@ -113,6 +113,7 @@ publish(struct witness_node *node)
 		.cluster_gen = node->link.cluster_gen,
 		.boot_no = node->link.boot_no,
 		.node_id = node->link.node_id,
+		.witness_gen = view->members.witness_gen,
 		.master_id = view->master_id,
 		.role = (uint8_t)view->role,
 		.mode = (uint8_t)view->mode,

@@ -18,7 +18,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/le.h"
 
-#define FRAME_VERSION   4u
+#define FRAME_VERSION   5u
 #define FRAME_HDR_BYTES 64u
 #define NODE_ID_MAX     63u /* node ids are 1..63, so that a set of nodes is one 64-bit mask */
 

@@ -56,6 +56,38 @@ membership_is_sound(const struct membership *membership)
 	       (is_odd || witness != 0);
 }
 
+bool
+membership_has_witness(const struct membership *membership)
+{
+	return __builtin_popcountll(membership->voters) % 2 == 0 && membership->witness_id != 0 &&
+	       (membership->witness_gen & MEMBERSHIP_WITNESS_OUT) == 0;
+}
+
+static bool
+is_other_gen(const struct membership *next, const struct membership *before, uint32_t gen)
+{
+	struct membership wanted = *before;
+
+	wanted.witness_gen = gen;
+	return before->witness_id != 0 && membership_equal(next, &wanted);
+}
+
+bool
+membership_is_witness_out(const struct membership *next, const struct membership *before)
+{
+	const uint32_t gen = (before->witness_gen & ~MEMBERSHIP_WITNESS_OUT) + 1;
+
+	return gen < MEMBERSHIP_WITNESS_OUT &&
+	       is_other_gen(next, before, gen | MEMBERSHIP_WITNESS_OUT);
+}
+
+bool
+membership_is_witness_in(const struct membership *next, const struct membership *before)
+{
+	return (before->witness_gen & MEMBERSHIP_WITNESS_OUT) != 0 &&
+	       is_other_gen(next, before, before->witness_gen & ~MEMBERSHIP_WITNESS_OUT);
+}
+
 static struct set_le
 set_encode(const struct membership *membership)
 {

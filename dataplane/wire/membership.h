@@ -27,11 +27,21 @@ struct membership {
 	uint32_t witness_gen;
 };
 
+/* A bit of witness_gen: the generation is allotted to a register that shall enter, and until it has
+ * no witness has a vote, and no other may take that number (protocol section 12). */
+#define MEMBERSHIP_WITNESS_OUT 0x80000000u
+
 /* Equal but for config_index. */
 bool membership_equal(const struct membership *a, const struct membership *b);
 /* Voters there are; nobody is voter and learner, and the witness neither; an even number of voters
  * has a witness; ids are 1..63. */
 bool membership_is_sound(const struct membership *membership);
+/* Its voters are of an even number, and the register of its generation has entered. */
+bool membership_has_witness(const struct membership *membership);
+/* The two steps in which one witness is put in the place of another: nothing but the generation
+ * changes; out: to the next one, allotted; in: that one has a vote. */
+bool membership_is_witness_out(const struct membership *next, const struct membership *before);
+bool membership_is_witness_in(const struct membership *next, const struct membership *before);
 
 /* @out: MEMBERSHIP_BYTES. next->config_index is not written: it is the block's log_index. Both are
  * sound (INVARIANT). */

@@ -45,6 +45,7 @@ static const struct field heartbeat_fields[] = {
 	U64(heartbeat.commit_index), HASH(heartbeat.commit_chain),
 	U64(heartbeat.round),        U64(heartbeat.echo_ns),
 	U32(heartbeat.echo_boot_no), U64(heartbeat.confirmed_age_ns),
+	U32(heartbeat.witness_gen),
 };
 static const struct field heartbeat_ack_fields[] = {
 	U32(heartbeat_ack.epoch),         U32(heartbeat_ack.health),
@@ -89,6 +90,7 @@ static const struct field register_fields[] = {
 	HASH(register_.chain),
 	U64(register_.config_index),
 	HASH(register_.config_chain),
+	U32(register_.peer_boot_no),
 };
 static const struct field register_ack_fields[] = {
 	ENUM(register_ack.what, MSG_REGISTER_RETIRE),

@@ -57,6 +57,10 @@ struct msg_heartbeat {
 	/* Since the newest round was sent that a quorum answered; MSG_AGE_UNKNOWN: there was none,
 	 * or commit_index may lack what earlier masters committed. */
 	uint64_t confirmed_age_ns;
+	/* To the witness, of the sender's configuration: no other register answers. 0 to data
+	 * nodes.
+	 */
+	uint32_t witness_gen;
 };
 #define MSG_AGE_UNKNOWN UINT64_MAX
 
@@ -147,6 +151,9 @@ struct msg_register {
 	struct hash128 chain;
 	uint64_t config_index;       /* ENTER, RETIRE: the sender's newest committed one */
 	struct hash128 config_chain; /* RETIRE: of that block */
+	/* ENTER: the incarnation that the sender has heard, and that alone may take a generation
+	 * for its own; 0: it has heard none yet. */
+	uint32_t peer_boot_no;
 };
 
 struct msg_register_ack {
@@ -186,7 +193,8 @@ struct msg_rejoin_ack { /* the term is the frame's, and durable */
 	uint64_t nonce;
 	uint32_t peer_boot_no; /* the highest heard of the node that asks */
 	/* The newest configuration that the sender knows to be committed; voters 0: it knows none.
-	 * Of a witness: it was told of that one, and does not know the voters. */
+	 * Of a witness: it was told of that one, and does not know the voters; and its own
+	 * witness_gen. */
 	uint64_t config_index, voters, learners;
 	uint32_t witness_id, witness_gen;
 	/* Of one behind it that may be committed: all that have a vote; 0: there is none. Of a

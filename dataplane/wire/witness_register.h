@@ -16,7 +16,8 @@
 struct witness_register {
 	uint64_t sequence; /* rises with every write; 1 at birth */
 	uint64_t cluster_id;
-	uint32_t cluster_gen, witness_gen;
+	uint32_t cluster_gen;
+	uint32_t witness_gen; /* 0: made in place of a lost one, and not entered yet */
 	uint16_t shard, witness_id;
 	uint32_t boot_no; /* of the running or last incarnation */
 	uint64_t term;

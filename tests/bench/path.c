@@ -398,7 +398,6 @@ make_data_node(struct cluster *cluster, uint32_t index)
 		.node_id = (uint16_t)(index + 1),
 		.data_nodes = DATA_MASK,
 		.witness_id = WITNESS,
-		.witness_gen = 1,
 		.timers = timers,
 		.min_copies = 1,
 		.prng_seed = index + 1,

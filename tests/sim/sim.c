@@ -147,6 +147,7 @@ world_create(struct sim *sim)
 	sim_memory_create(sim);
 	sim_stale_create(sim);
 	sim_member_create(sim);
+	sim_witness_create(sim);
 	sim_strike_create(sim);
 	sim_votes_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)

@@ -31,6 +31,7 @@
 #include "tests/sim/sim_options.h"
 #include "tests/sim/sim_stale.h"
 #include "tests/sim/sim_swarm.h"
+#include "tests/sim/sim_witness.h"
 
 #define SIM_DATA_MAX  3u
 #define SIM_NODES_MAX 4u
@@ -246,6 +247,7 @@ struct sim {
 	struct sim_check *check;
 	struct sim_memory *memory;
 	struct sim_member *member;
+	struct sim_witness *witness;
 	struct sim_strike *strike;
 	struct sim_votes *votes;
 	struct sim_stale *stale;

@@ -189,7 +189,7 @@ check_pair(struct sim_node *node, const struct block_meta *meta, uint64_t voters
 	struct sim *sim = node->sim;
 	const struct sim_node *one = &sim->nodes[__builtin_ctzll(voters) - 1];
 	const struct sim_node *two = &sim->nodes[__builtin_ctzll(voters & (voters - 1)) - 1];
-	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
+	const struct witness_register *reg = sim_witness_register(sim);
 
 	/* A node that is of the pair commits what it holds itself. */
 	if (two == node || !is_durable_on(node, one, meta)) {
@@ -629,7 +629,7 @@ sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain)
 bool
 sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 {
-	const struct witness_register *reg = &sim->nodes[sim->data_count].reg.durable;
+	const struct witness_register *reg = sim_witness_register(sim);
 	uint32_t whole = 0;
 
 	for (uint32_t i = 0; i < sim->data_count; i++) {
@@ -639,7 +639,7 @@ sim_check_is_electable(const struct sim *sim, const struct sim_node *without)
 		    (sim_voters(sim) >> node->id & 1) == 0)
 			continue;
 		whole++;
-		if (sim_bits(sim_voters(sim)) == 2 &&
+		if (sim_bits(sim_voters(sim)) == 2 && sim_witness_can_vote(sim) &&
 		    (is_position_before(reg->last_term, reg->last_epoch, node->view.last_term,
 					node->view.last_epoch) ||
 		     (!is_position_before(node->view.last_term, node->view.last_epoch,

@@ -7,13 +7,15 @@
 
 #include <stdint.h>
 
-#define ON_2W    1u
-#define ON_1     4u
-#define ON_MANY  3u
-#define ON_3     2u
-#define ON_ALL   7u
-#define ON_GUEST 24u
-#define ON_JOINT 16u
+#define ON_2W      1u
+#define ON_1       4u
+#define ON_MANY    3u
+#define ON_3       2u
+#define ON_ALL     7u
+#define ON_GUEST   24u
+#define ON_CHANGE  56u
+#define ON_JOINT   16u
+#define ON_WITNESS 32u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -158,11 +160,15 @@
 	X(log_laps, ON_ALL)                   \
 	X(rivals, ON_3)                       \
 	X(late_blocks, ON_3)                  \
-	X(changes_asked, ON_GUEST)            \
-	X(changes_refused, ON_GUEST)          \
-	X(changes_begun, ON_GUEST)            \
-	X(changes_committed, ON_GUEST)        \
-	X(changed_boots, ON_GUEST)            \
+	X(changes_asked, ON_CHANGE)           \
+	X(changes_refused, ON_CHANGE)         \
+	X(changes_begun, ON_CHANGE)           \
+	X(changes_committed, ON_CHANGE)       \
+	X(changed_boots, ON_CHANGE)           \
+	X(witnesses_lost, ON_WITNESS)         \
+	X(witnesses_returned, ON_WITNESS)     \
+	X(witnesses_replaced, ON_WITNESS)     \
+	X(witnesses_amnesiac, ON_WITNESS)     \
 	X(learners, ON_GUEST)                 \
 	X(voters_added, ON_JOINT)             \
 	X(voters_removed, ON_JOINT)           \

@@ -47,6 +47,13 @@ has_changes(const struct sim *sim)
 	return sim->options.topology == SIM_TOPOLOGY_2W_GUEST || is_joint(sim);
 }
 
+/* Or of the witness: see sim_witness.c. */
+static bool
+has_configs(const struct sim *sim)
+{
+	return has_changes(sim) || sim->options.topology == SIM_TOPOLOGY_WITNESS;
+}
+
 uint64_t
 sim_birth_voters(const struct sim *sim)
 {
@@ -65,7 +72,9 @@ sim_member_create(struct sim *sim)
 	sim->member = member;
 	prng_seed(&member->prng, (sim->seed + 7) * 0xd1342543de82ef95ULL);
 	member->is_born_three = is_joint(sim) && prng_below(&member->prng, 2) != 0;
-	member->committed[0] = (struct membership){ .voters = sim_birth_voters(sim) };
+	member->committed[0] = (struct membership){ .voters = sim_birth_voters(sim),
+						    .witness_id = sim_witness_id(sim),
+						    .witness_gen = 1 };
 	if (!has_changes(sim))
 		return;
 	member->is_wanted = prng_below(&member->prng, 3) != 0;
@@ -78,6 +87,12 @@ uint64_t
 sim_voters(const struct sim *sim)
 {
 	return sim->member->committed[sim->member->committed_index].voters;
+}
+
+uint32_t
+sim_member_witness_gen(const struct sim *sim)
+{
+	return sim->member->committed[sim->member->committed_index].witness_gen;
 }
 
 static uint64_t
@@ -119,7 +134,7 @@ sim_member_is_settled(struct sim *sim)
 	const struct sim_node *master = sim_master(sim);
 
 	if (!has_changes(sim))
-		return true;
+		return sim_witness_is_settled(sim);
 	return master != NULL &&
 	       master->view.members.config_index == sim->member->committed_index &&
 	       is_as_wanted(sim);
@@ -174,6 +189,11 @@ void
 sim_member_operate(struct sim *sim)
 {
 	struct sim_member *member = sim->member;
+
+	if (!has_changes(sim)) {
+		sim_witness_operate(sim);
+		return;
+	}
 	const bool is_odd = prng_below(&member->prng, 8) == 0 && !sim->faults.is_healed;
 	const uint32_t other = (uint32_t)prng_below(&member->prng, sim->data_count);
 	struct sim_node *node = sim_master(sim);
@@ -204,6 +224,10 @@ void
 sim_member_answered(struct sim *sim, const struct submit_request *request,
 		    const struct submit_completion *completion)
 {
+	if (!has_changes(sim)) {
+		sim_witness_answered(sim, request, completion);
+		return;
+	}
 	if (completion->outcome == SUBMIT_REFUSED_CHANGE)
 		sim_count(sim, SIM_COUNT_changes_refused);
 	/* The witness is being told: he asks again soon. */
@@ -255,7 +279,13 @@ static void
 note_committed(struct sim *sim, const struct membership *mine)
 {
 	const uint64_t before = sim_member_before(sim, mine->config_index);
+	const struct membership *last =
+	    &sim->member->committed[committed_at(sim, mine->config_index - 1)];
 
+	if (mine->witness_gen != last->witness_gen && !membership_is_witness_out(mine, last) &&
+	    !membership_is_witness_in(mine, last))
+		sim_fail(sim, "I14", "configuration %llu has witness generation %x after %x",
+			 llu(mine->config_index), mine->witness_gen, last->witness_gen);
 	sim->member->committed[mine->config_index] = *mine;
 	sim_count(sim, SIM_COUNT_changes_committed);
 	if (mine->config_index > sim->member->committed_index)
@@ -362,7 +392,7 @@ sim_member_turn(struct sim_node *node, uint64_t from)
 {
 	const struct core_view *view = &node->view, *before = &node->before;
 
-	if (!has_changes(node->sim))
+	if (!has_configs(node->sim))
 		return;
 	check_committed(node);
 	check_learner(node, from);
@@ -380,7 +410,7 @@ sim_member_turn(struct sim_node *node, uint64_t from)
 void
 sim_member_ready(struct sim_node *node)
 {
-	if (!has_changes(node->sim))
+	if (!has_configs(node->sim))
 		return;
 	if (node->view.committed_members.config_index != 0)
 		sim_count(node->sim, SIM_COUNT_changed_boots);

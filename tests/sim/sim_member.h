@@ -28,6 +28,7 @@ void sim_member_turn(struct sim_node *node, uint64_t from);
 void sim_member_ready(struct sim_node *node);
 /* Voters of the newest committed configuration: mask of node ids. */
 uint64_t sim_voters(const struct sim *sim);
+uint32_t sim_member_witness_gen(const struct sim *sim);
 /* Of the one that was committed before configuration @config_index. */
 uint64_t sim_member_before(const struct sim *sim, uint64_t config_index);
 /* What storage is made with. */

@@ -208,7 +208,6 @@ config_of(struct sim_node *node)
 		.node_id = node->id,
 		.data_nodes = sim_data_mask(sim),
 		.witness_id = sim_witness_id(sim),
-		.witness_gen = WITNESS_GEN,
 		.timers = swarm->timers,
 		.solo_isolated_stop = swarm->solo_isolated_stop,
 		.min_copies = 1,
@@ -307,6 +306,8 @@ sim_node_crash(struct sim_node *node)
 	node->paused_until_ns = 0;
 	node->deaf_until_ns = 0;
 	if (!sim_node_is_data(node)) {
+		if (node->witness.alarms[CORE_ALARM_WITNESS_AMNESIA] != 0)
+			sim_count(node->sim, SIM_COUNT_witnesses_amnesiac);
 		sim_register_crash(&node->reg);
 		release(&node->core_memory, core_bytes());
 		return;

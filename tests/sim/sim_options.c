@@ -42,11 +42,14 @@ static const struct {
 	{ "EMPTY_VOTES", CORE_MEMBER_BUG_EMPTY_VOTES },
 	{ "SCRUB_SKIPS", CORE_MEMBER_BUG_SCRUB_SKIPS },
 	{ "REBUILD_SKIPS", CORE_MEMBER_BUG_REBUILD_SKIPS },
+	{ "ANY_WITNESS", CORE_MEMBER_BUG_ANY_WITNESS },
+	{ "ANY_REGISTER", CORE_MEMBER_BUG_ANY_REGISTER },
 };
 
 static const char *const topologies[] = {
-	[SIM_TOPOLOGY_2W] = "2+w",         [SIM_TOPOLOGY_3] = "3",         [SIM_TOPOLOGY_1] = "1",
-	[SIM_TOPOLOGY_2W_GUEST] = "2+w+1", [SIM_TOPOLOGY_JOINT] = "joint",
+	[SIM_TOPOLOGY_2W] = "2+w",      [SIM_TOPOLOGY_3] = "3",
+	[SIM_TOPOLOGY_1] = "1",         [SIM_TOPOLOGY_2W_GUEST] = "2+w+1",
+	[SIM_TOPOLOGY_JOINT] = "joint", [SIM_TOPOLOGY_WITNESS] = "witness",
 };
 
 static const char *const classes[SIM_CLASSES] = {

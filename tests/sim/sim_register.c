@@ -11,6 +11,7 @@ register_apply(struct sim_register *reg)
 	reg->durable = reg->flying;
 	sim_count(reg->node->sim, SIM_COUNT_register_updates);
 	sim_check_register(reg->node->sim, &before, &reg->durable);
+	sim_witness_written(reg->node->sim, &reg->durable);
 }
 
 static enum tern_err

@@ -60,6 +60,7 @@ draw_topology(struct sim *sim)
 {
 	switch (sim->options.topology) {
 	case SIM_TOPOLOGY_2W:
+	case SIM_TOPOLOGY_WITNESS:
 		sim->data_count = 2;
 		sim->node_count = 3;
 		break;
@@ -315,7 +316,7 @@ is_whole(struct sim *sim)
 	static const enum core_mode modes[] = {
 		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,    [SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
 		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,       [SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
-		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX, [SIM_TOPOLOGY_WITNESS] = CORE_MODE_DUPLEX,
 	};
 	const struct sim_node *master = sim_master(sim);
 	enum core_mode mode = modes[sim->options.topology];

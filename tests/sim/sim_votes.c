@@ -84,7 +84,7 @@ static void
 check_quorum(struct sim_node *node, const struct membership *members)
 {
 	const uint64_t witness =
-	    sim_bits(members->voters) % 2 == 0 ? UINT64_C(1) << members->witness_id : 0;
+	    membership_has_witness(members) ? UINT64_C(1) << members->witness_id : 0;
 	const uint64_t voters = members->voters | witness;
 	const uint64_t votes = *votes_of(node->sim, node, node->view.term);
 
@@ -106,5 +106,7 @@ sim_votes_turn(struct sim_node *node)
 	    (before->role == CORE_MASTER && before->term == view->term))
 		return;
 	check_quorum(node, &view->members);
-	check_quorum(node, &view->committed_members);
+	/* A step of the witness is a change of one vote, and not joint. */
+	if (view->is_joint)
+		check_quorum(node, &view->committed_members);
 }

@@ -134,7 +134,7 @@ rig_heartbeat(uint16_t sender, uint64_t term, uint64_t round)
 			     .sender = sender,
 			     .boot_no = 1,
 			     .term = term,
-			     .heartbeat = { .round = round } };
+			     .heartbeat = { .round = round, .witness_gen = 1 } };
 }
 
 struct msg

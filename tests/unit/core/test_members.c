@@ -1,156 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration as a function of the log, and learners: single steps. */
-#include "dataplane/core/change.h"
-#include "tests/unit/core/rig.h"
-
-#define GUEST 4
-
-static struct core_config
-config_of(struct rig *rig, uint16_t self)
-{
-	struct core_config config = rig_config_of(rig);
-
-	config.node_id = self;
-	config.known_nodes = 1u << SELF | 1u << PEER | 1u << GUEST;
-	config.term = 1;
-	return config;
-}
-
-static struct membership
-members(uint64_t index, uint64_t learners)
-{
-	return (struct membership){ .config_index = index,
-				    .voters = 1u << SELF | 1u << PEER,
-				    .learners = learners,
-				    .witness_id = WITNESS,
-				    .witness_gen = 1 };
-}
-
-/* ---- a master ---- */
-
-static enum tern_err
-append(struct rig *rig, enum block_kind kind, const struct membership *next,
-       const struct membership *before)
-{
-	const struct core_view *view = core_view(rig->core);
-	const uint64_t index = view->last_index + 1;
-
-	return rig_step(rig, (struct core_event){ .kind = CORE_EVENT_APPENDED,
-						  .block = { index, view->term, view->epoch, kind,
-							     rig_chain_of(index, view->term) },
-						  .next = next,
-						  .before = before });
-}
-
-static void
-answer(struct rig *rig, uint16_t sender, enum msg_append_status status, uint64_t probe_index,
-       uint64_t index)
-{
-	const struct msg ack = { .kind = MSG_APPEND_ACK,
-				 .sender = sender,
-				 .boot_no = 1,
-				 .term = 2,
-				 .append_ack = { .status = status,
-						 .probe_index = probe_index,
-						 .received_index = index,
-						 .durable_index = index,
-						 .last_index = index } };
-
-	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
-}
-
-static void
-answer_round(struct rig *rig, uint16_t sender)
-{
-	const struct msg *beat = rig_sent(rig, MSG_HEARTBEAT);
-	struct msg ack = { .kind = MSG_HEARTBEAT_ACK, .sender = sender, .boot_no = 1, .term = 2 };
-
-	assert_non_null(beat);
-	ack.heartbeat_ack.round = beat->heartbeat.round;
-	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
-}
-
-/* Until a round begins. */
-static void
-beat(struct rig *rig)
-{
-	do
-		rig_tick(rig, MS);
-	while (rig_sent(rig, MSG_HEARTBEAT) == NULL);
-}
-
-/* Of term 2, its barrier is block 1; PEER is matched and has said that it forgot nothing. */
-static struct rig *
-master_unserving(void)
-{
-	struct rig *rig = rig_new();
-	const struct core_config config = config_of(rig, SELF);
-	struct msg ack = { .kind = MSG_PREVOTE_ACK, .sender = PEER, .boot_no = 1, .term = 1 };
-
-	rig_start(rig, &config);
-	for (int i = 0; i < 100 && rig_sent(rig, MSG_PREVOTE) == NULL; i++)
-		rig_tick(rig, MS);
-	ack.vote_ack.for_term = 2;
-	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
-	rig_persist(rig);
-	ack.kind = MSG_VOTE_ACK;
-	ack.term = 2;
-	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
-	answer_round(rig, PEER);
-	assert_int_equal(append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
-	answer(rig, PEER, MSG_APPEND_MATCHED, 0, 0);
-	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
-	return rig;
-}
-
-static void
-durable(struct rig *rig, uint64_t index)
-{
-	assert_int_equal(
-	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_DURABLE, .index = index }),
-	    TERN_OK);
-}
-
-static void
-commit(struct rig *rig, uint64_t index)
-{
-	durable(rig, index);
-	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, index);
-	assert_int_equal(core_view(rig->core)->commit_index, index);
-}
-
-static struct rig *
-master(void)
-{
-	struct rig *rig = master_unserving();
-
-	commit(rig, 1);
-	assert_true(core_view(rig->core)->is_serving);
-	return rig;
-}
-
-static bool
-is_sent_to(const struct rig *rig, uint16_t node, enum msg_kind kind)
-{
-	for (uint32_t i = 0; i < rig->effects.count; i++) {
-		const struct core_effect *effect = &rig->effects.list[i];
-		if (effect->kind == CORE_EFFECT_SEND && effect->node == node &&
-		    effect->msg.kind == kind)
-			return true;
-	}
-	return false;
-}
+#include "tests/unit/core/members_rig.h"
 
 static void
 test_judgement(void **state)
 {
-	struct rig *rig = master_unserving();
-	const struct membership birth = members(0, 0), with = members(0, 1u << GUEST);
-	struct membership wrong = members(0, 1u << 9);
+	struct rig *rig = members_master_unserving();
+	const struct membership birth = members_of(0, 0), with = members_of(0, 1u << GUEST);
+	struct membership wrong = members_of(0, 1u << 9);
 
 	(void)state;
 	assert_int_equal(core_judge_change(rig->core, &with), CORE_CHANGE_NOT_MASTER);
-	commit(rig, 1);
+	members_commit_blocks(rig, 1);
 	assert_int_equal(core_judge_change(rig->core, &with), CORE_CHANGE_ALLOWED);
 	assert_int_equal(core_judge_change(rig->core, &birth), CORE_CHANGE_NOTHING);
 	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_UNKNOWN);
@@ -168,27 +29,27 @@ test_judgement(void **state)
 static void
 test_a_change_is_effective_when_appended(void **state)
 {
-	struct rig *rig = master();
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
-	const struct membership away = members(3, 0);
+	struct rig *rig = members_master();
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
+	const struct membership away = members_of(3, 0);
 
 	(void)state;
-	assert_int_equal(append(rig, BLOCK_CONFIG, NULL, NULL), TERN_ERR_MALFORMED);
-	assert_int_equal(append(rig, BLOCK_COMMANDS, &with, &birth), TERN_ERR_MALFORMED);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &away, &birth), TERN_ERR_MALFORMED);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &with, &with), TERN_ERR_MALFORMED);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
-	assert_true(is_sent_to(rig, GUEST, MSG_APPEND));
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, NULL, NULL), TERN_ERR_MALFORMED);
+	assert_int_equal(members_append(rig, BLOCK_COMMANDS, &with, &birth), TERN_ERR_MALFORMED);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &away, &birth), TERN_ERR_MALFORMED);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &with, &with), TERN_ERR_MALFORMED);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
+	assert_true(members_is_sent_to(rig, GUEST, MSG_APPEND));
 	assert_int_equal(core_view(rig->core)->members.config_index, 2);
 	assert_int_equal(core_view(rig->core)->committed_members.config_index, 0);
 	/* One at a time. */
 	assert_int_equal(core_judge_change(rig->core, &away), CORE_CHANGE_IN_PROGRESS);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &away, &with), TERN_ERR_MALFORMED);
-	commit(rig, 2);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &away, &with), TERN_ERR_MALFORMED);
+	members_commit_blocks(rig, 2);
 	assert_int_equal(core_view(rig->core)->committed_members.learners, 1u << GUEST);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &away, &with), TERN_OK);
-	beat(rig);
-	assert_false(is_sent_to(rig, GUEST, MSG_HEARTBEAT));
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &away, &with), TERN_OK);
+	members_beat(rig);
+	assert_false(members_is_sent_to(rig, GUEST, MSG_HEARTBEAT));
 	rig_free(rig);
 }
 
@@ -196,37 +57,37 @@ test_a_change_is_effective_when_appended(void **state)
 static void
 test_a_learner_counts_for_nothing(void **state)
 {
-	struct rig *rig = master();
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+	struct rig *rig = members_master();
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 
 	(void)state;
-	assert_int_equal(append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
 	assert_int_equal(rig_sent(rig, MSG_APPEND)->append.prev_index, 1);
-	answer(rig, GUEST, MSG_APPEND_CONFLICT, 1, 0);
+	members_answer(rig, GUEST, MSG_APPEND_CONFLICT, 1, 0);
 	assert_int_equal(rig_sent(rig, MSG_APPEND)->append.prev_index, 0);
-	answer(rig, GUEST, MSG_APPEND_MATCHED, 0, 0);
+	members_answer(rig, GUEST, MSG_APPEND_MATCHED, 0, 0);
 	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_STREAM_START)->node, GUEST);
 	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_STREAM_START)->index, 1);
 	assert_int_equal(core_stream_index(rig->core, GUEST), 1);
 	assert_int_equal(core_stream_index(rig->core, PEER), 2);
-	beat(rig);
-	assert_true(is_sent_to(rig, GUEST, MSG_HEARTBEAT));
-	answer_round(rig, GUEST);
-	durable(rig, 2);
-	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 2);
+	members_beat(rig);
+	assert_true(members_is_sent_to(rig, GUEST, MSG_HEARTBEAT));
+	members_answer_round(rig, GUEST);
+	members_durable(rig, 2);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 2);
 	assert_int_equal(core_view(rig->core)->commit_index, 1);
 	assert_int_equal(core_view(rig->core)->memory_commit_index, 1);
 	assert_int_equal(
 	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_TRANSFER, .node = GUEST }),
 	    TERN_ERR_BUSY);
-	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 2);
+	members_answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 2);
 	assert_int_equal(core_view(rig->core)->commit_index, 2);
 	assert_int_equal(core_stream_index(rig->core, GUEST), 2);
 	/* Its silence is nobody's loss. */
 	for (int i = 0; i < 100; i++) {
 		rig_tick(rig, 3 * MS);
 		if (rig_sent(rig, MSG_HEARTBEAT) != NULL)
-			answer_round(rig, PEER);
+			members_answer_round(rig, PEER);
 	}
 	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
 	rig_free(rig);
@@ -261,15 +122,15 @@ static void
 test_a_cut_takes_the_configuration_along(void **state)
 {
 	struct rig *rig = rig_new();
-	const struct core_config config = config_of(rig, SELF);
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+	const struct core_config config = members_config_of(rig, SELF);
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 
 	(void)state;
 	follower(&config, rig);
 	assert_int_equal(receive(rig, 1, BLOCK_BARRIER, NULL, NULL), TERN_OK);
 	assert_int_equal(receive(rig, 1, BLOCK_CONFIG, &with, &birth), TERN_OK);
 	assert_int_equal(core_view(rig->core)->members.learners, 1u << GUEST);
-	durable(rig, 2);
+	members_durable(rig, 2);
 	assert_int_equal(rig_deliver(rig, rig_heartbeat(PEER, 2, 1)), TERN_OK);
 	rig_persist(rig);
 	assert_int_equal(rig_deliver(rig, rig_probe(2, 1, 1, 2, 2)), TERN_OK);
@@ -286,9 +147,9 @@ static void
 test_the_change_before_is_committed(void **state)
 {
 	struct rig *rig = rig_new();
-	const struct core_config config = config_of(rig, SELF);
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
-	const struct membership away = members(3, 0);
+	const struct core_config config = members_config_of(rig, SELF);
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
+	const struct membership away = members_of(3, 0);
 
 	(void)state;
 	follower(&config, rig);
@@ -307,10 +168,10 @@ static void
 test_a_node_that_forgot_is_given_it_again(void **state)
 {
 	struct rig *rig = rig_new();
-	struct core_config config = config_of(rig, SELF);
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
-	const struct membership away = members(3, 0), other = members(3, 1u << GUEST);
-	const struct membership late = members(4, 1u << GUEST);
+	struct core_config config = members_config_of(rig, SELF);
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
+	const struct membership away = members_of(3, 0), other = members_of(3, 1u << GUEST);
+	const struct membership late = members_of(4, 1u << GUEST);
 
 	(void)state;
 	config.is_forgetful = true;
@@ -328,7 +189,7 @@ test_a_node_that_forgot_is_given_it_again(void **state)
 	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_QUIET);
 	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 0);
 	/* A cut below it leaves it, for it is committed. */
-	durable(rig, 2);
+	members_durable(rig, 2);
 	assert_int_equal(rig_deliver(rig, rig_heartbeat(PEER, 2, 1)), TERN_OK);
 	rig_persist(rig);
 	assert_int_equal(rig_deliver(rig, rig_probe(2, 1, 1, 2, 9)), TERN_OK);
@@ -356,7 +217,7 @@ static void
 test_no_voter_never_stands(void **state)
 {
 	struct rig *rig = rig_new();
-	const struct core_config config = config_of(rig, GUEST);
+	const struct core_config config = members_config_of(rig, GUEST);
 
 	(void)state;
 	follower(&config, rig);
@@ -386,8 +247,8 @@ static void
 test_a_guest_learns_of_the_birth(void **state)
 {
 	struct rig *rig = rig_new();
-	struct core_config config = config_of(rig, GUEST);
-	struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+	struct core_config config = members_config_of(rig, GUEST);
+	struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 
 	(void)state;
 	birth.witness_gen = with.witness_gen = 7;
@@ -397,7 +258,7 @@ test_a_guest_learns_of_the_birth(void **state)
 	assert_int_equal(core_view(rig->core)->committed_members.witness_gen, 7);
 	rig_free(rig);
 	rig = rig_new();
-	config = config_of(rig, SELF);
+	config = members_config_of(rig, SELF);
 	follower(&config, rig);
 	assert_int_equal(receive(rig, 1, BLOCK_BARRIER, NULL, NULL), TERN_OK);
 	assert_int_equal(receive(rig, 1, BLOCK_CONFIG, &with, &birth), TERN_ERR_MALFORMED);
@@ -408,8 +269,8 @@ static void
 test_recovery(void **state)
 {
 	struct rig *rig = rig_new();
-	struct core_config config = config_of(rig, SELF);
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+	struct core_config config = members_config_of(rig, SELF);
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 	const struct block_meta first = { 1, 1, 0, BLOCK_BARRIER, rig_chain_of(1, 1) };
 	const struct block_meta second = { 2, 1, 0, BLOCK_CONFIG, rig_chain_of(2, 1) };
 
@@ -445,7 +306,7 @@ test_recovery(void **state)
 static struct membership
 three(uint64_t index)
 {
-	struct membership all = members(index, 0);
+	struct membership all = members_of(index, 0);
 
 	all.voters |= 1u << GUEST;
 	return all;
@@ -455,15 +316,15 @@ three(uint64_t index)
 static struct rig *
 master_with_learner(void)
 {
-	struct rig *rig = master();
-	const struct membership birth = members(0, 0), with = members(2, 1u << GUEST);
+	struct rig *rig = members_master();
+	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 
-	assert_int_equal(append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
-	answer(rig, GUEST, MSG_APPEND_CONFLICT, 1, 0);
-	answer(rig, GUEST, MSG_APPEND_MATCHED, 0, 0);
-	beat(rig);
-	answer_round(rig, GUEST);
-	commit(rig, 2);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
+	members_answer(rig, GUEST, MSG_APPEND_CONFLICT, 1, 0);
+	members_answer(rig, GUEST, MSG_APPEND_MATCHED, 0, 0);
+	members_beat(rig);
+	members_answer_round(rig, GUEST);
+	members_commit_blocks(rig, 2);
 	return rig;
 }
 
@@ -471,29 +332,29 @@ static void
 test_a_joint_commit_needs_both(void **state)
 {
 	struct rig *rig = master_with_learner();
-	const struct membership with = members(2, 1u << GUEST), all = three(3);
+	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
 	struct msg ack = { .kind = MSG_REGISTER_ACK, .sender = WITNESS, .boot_no = 1, .term = 2 };
 	const struct msg *sent;
 
 	(void)state;
 	assert_int_equal(core_judge_change(rig->core, &all), CORE_CHANGE_ALLOWED);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
 	assert_true(core_view(rig->core)->is_joint);
 	assert_int_equal(core_stream_index(rig->core, GUEST), 3);
-	durable(rig, 3);
-	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	members_durable(rig, 3);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
 	assert_int_equal(core_view(rig->core)->commit_index, 2); /* three would do */
-	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
+	members_answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
 	assert_int_equal(core_view(rig->core)->commit_index, 3);
 	assert_false(core_view(rig->core)->is_joint);
 	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_MAJORITY);
 	/* Now any two of three. */
-	assert_int_equal(append(rig, BLOCK_COMMANDS, NULL, NULL), TERN_OK);
-	durable(rig, 4);
-	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 4);
+	assert_int_equal(members_append(rig, BLOCK_COMMANDS, NULL, NULL), TERN_OK);
+	members_durable(rig, 4);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 4);
 	assert_int_equal(core_view(rig->core)->commit_index, 4);
 	/* The witness is told until it has said that it knows. */
-	beat(rig);
+	members_beat(rig);
 	sent = rig_sent(rig, MSG_REGISTER);
 	assert_non_null(sent);
 	assert_int_equal(sent->register_.what, MSG_REGISTER_RETIRE);
@@ -515,19 +376,19 @@ static void
 test_the_witness_enters_first(void **state)
 {
 	struct rig *rig = master_with_learner();
-	const struct membership with = members(2, 1u << GUEST), all = three(3);
-	struct membership two = members(0, 1u << GUEST);
+	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
+	struct membership two = members_of(0, 1u << GUEST);
 	struct msg ack = { .kind = MSG_REGISTER_ACK, .sender = WITNESS, .boot_no = 1, .term = 2 };
 	const struct msg *sent;
 
 	(void)state;
-	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
-	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
-	commit(rig, 3);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	members_commit_blocks(rig, 3);
 	two.voters = 1u << PEER | 1u << GUEST;
 	two.learners = 0;
 	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_SELF);
-	two = members(5, 1u << GUEST);
+	two = members_of(5, 1u << GUEST);
 	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_ENTERING);
 	assert_int_equal(
 	    rig_step(rig, (struct core_event){ .kind = CORE_EVENT_ENTER, .next = &two }), TERN_OK);
@@ -536,9 +397,9 @@ test_the_witness_enters_first(void **state)
 							    .block = { 4, 2, 1, BLOCK_BARRIER,
 								       rig_chain_of(4, 2) } }),
 			 TERN_OK);
-	beat(rig);
+	members_beat(rig);
 	assert_null(rig_sent(rig, MSG_REGISTER)); /* its barrier has not committed */
-	commit(rig, 4);
+	members_commit_blocks(rig, 4);
 	for (int i = 0; i < 10 && rig_sent(rig, MSG_REGISTER) == NULL; i++)
 		rig_tick(rig, MS);
 	sent = rig_sent(rig, MSG_REGISTER);
@@ -554,11 +415,11 @@ test_the_witness_enters_first(void **state)
 	ack.register_ack.rset = sent->register_.rset;
 	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
 	assert_int_equal(core_judge_change(rig->core, &two), CORE_CHANGE_ALLOWED);
-	assert_int_equal(append(rig, BLOCK_CONFIG, &two, &all), TERN_OK);
-	durable(rig, 5);
-	answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 5);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &two, &all), TERN_OK);
+	members_durable(rig, 5);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 5);
 	assert_int_equal(core_view(rig->core)->commit_index, 4);
-	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 5);
+	members_answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 5);
 	assert_int_equal(core_view(rig->core)->commit_index, 5);
 	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
 	rig_free(rig);
@@ -569,14 +430,14 @@ static struct rig *
 candidate(uint16_t self)
 {
 	struct rig *rig = rig_new();
-	struct core_config config = config_of(rig, self);
-	struct membership birth = members(0, 1u << GUEST), all = three(2);
+	struct core_config config = members_config_of(rig, self);
+	struct membership birth = members_of(0, 1u << GUEST), all = three(2);
 
 	config.learners = 1u << GUEST;
 	follower(&config, rig);
 	assert_int_equal(receive(rig, 1, BLOCK_BARRIER, NULL, NULL), TERN_OK);
 	assert_int_equal(receive(rig, 1, BLOCK_CONFIG, &all, &birth), TERN_OK);
-	durable(rig, 2);
+	members_durable(rig, 2);
 	for (int i = 0; i < 200 && rig_sent(rig, MSG_PREVOTE) == NULL; i++)
 		rig_tick(rig, MS);
 	assert_non_null(rig_sent(rig, MSG_PREVOTE));
@@ -634,12 +495,12 @@ test_who_is_not_of_the_pair_asks_late(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		is_asked = is_asked || is_sent_to(rig, WITNESS, MSG_PREVOTE);
+		is_asked = is_asked || members_is_sent_to(rig, WITNESS, MSG_PREVOTE);
 		rig_tick(rig, MS);
 	}
 	assert_false(is_asked);
 	pre_vote(rig, SELF, MSG_VOTE_REFUSED_QUIET, 0, (struct hash128){ 0, 0 });
-	assert_false(is_sent_to(rig, WITNESS, MSG_PREVOTE));
+	assert_false(members_is_sent_to(rig, WITNESS, MSG_PREVOTE));
 	rig_free(rig);
 }
 
@@ -665,7 +526,7 @@ test_who_is_not_of_the_pair_gives_way(void **state)
 	(void)state;
 	vote.vote_ack.for_term = 2;
 	pre_vote(rig, PEER, MSG_VOTE_GRANTED, 0, none);
-	for (int i = 0; i < 20 && !is_sent_to(rig, WITNESS, MSG_PREVOTE); i++)
+	for (int i = 0; i < 20 && !members_is_sent_to(rig, WITNESS, MSG_PREVOTE); i++)
 		rig_tick(rig, MS);
 	pre_vote(rig, WITNESS, MSG_VOTE_GRANTED, 0, none);
 	rig_persist(rig);
@@ -674,16 +535,16 @@ test_who_is_not_of_the_pair_gives_way(void **state)
 	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
 	assert_int_equal(core_view(rig->core)->role, CORE_MASTER);
 	answer_beat(rig, PEER, 1);
-	assert_int_equal(append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
-	answer(rig, PEER, MSG_APPEND_MATCHED, 2, 2);
-	durable(rig, 3);
-	answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(members_append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	members_answer(rig, PEER, MSG_APPEND_MATCHED, 2, 2);
+	members_durable(rig, 3);
+	members_answer(rig, PEER, MSG_APPEND_PROGRESS, 0, 3);
 	assert_int_equal(core_view(rig->core)->commit_index, 0); /* not both of the pair hold it */
 	for (int i = 0; i < 200 && !is_asked; i++) {
 		const struct msg *beat;
 		rig_tick(rig, MS);
-		is_asked = is_sent_to(rig, PEER, MSG_TRANSFER_NOW);
-		assert_false(is_sent_to(rig, SELF, MSG_TRANSFER_NOW));
+		is_asked = members_is_sent_to(rig, PEER, MSG_TRANSFER_NOW);
+		assert_false(members_is_sent_to(rig, SELF, MSG_TRANSFER_NOW));
 		beat = rig_sent(rig, MSG_HEARTBEAT);
 		if (beat == NULL)
 			continue;
@@ -701,9 +562,9 @@ test_who_is_not_of_the_pair_gives_way(void **state)
 static uint32_t
 epoch_without_peer(struct rig *rig, bool is_guest_there)
 {
-	const struct membership with = members(2, 1u << GUEST), all = three(3);
+	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
 
-	assert_int_equal(append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
 	while (core_view(rig->core)->role == CORE_MASTER) {
 		const struct msg *beat;
 		rig_tick(rig, MS);
@@ -728,8 +589,8 @@ test_a_joint_change_goes_on_degraded(void **state)
 
 	(void)state;
 	assert_int_equal(epoch_without_peer(rig, true), 1);
-	assert_int_equal(append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
-	durable(rig, 4);
+	assert_int_equal(members_append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	members_durable(rig, 4);
 	for (int i = 0; i < 10 && rig_sent(rig, MSG_REGISTER) == NULL; i++)
 		rig_tick(rig, MS);
 	sent = rig_sent(rig, MSG_REGISTER);
@@ -743,40 +604,6 @@ test_a_joint_change_goes_on_degraded(void **state)
 	rig_free(rig);
 }
 
-static enum msg_vote_refusal
-asked(struct rig *rig, uint64_t granted, uint64_t last_term, uint32_t last_epoch)
-{
-	struct msg vote = rig_vote(MSG_PREVOTE, PEER, 2, 9, last_term, 7);
-
-	vote.vote.votes_granted = granted;
-	vote.vote.last_epoch = last_epoch;
-	rig_tick(rig, 200 * MS);
-	assert_int_equal(rig_deliver(rig, vote), TERN_OK);
-	return rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal;
-}
-
-static bool
-is_taken(struct rig *rig, enum msg_register_what what, uint32_t epoch, uint64_t rset,
-	 uint64_t config_index)
-{
-	const struct msg request = { .kind = MSG_REGISTER,
-				     .sender = SELF,
-				     .boot_no = 1,
-				     .term = 2,
-				     .register_ = { .what = what,
-						    .witness_gen = 1,
-						    .epoch = epoch,
-						    .rset = rset,
-						    .config_index = config_index,
-						    .config_chain = { config_index, 5 } } };
-
-	assert_int_equal(rig_deliver(rig, request), TERN_OK);
-	if (rig_effect_of(rig, CORE_EFFECT_PERSIST_REGISTER) != NULL)
-		rig_persist(rig);
-	return rig_sent(rig, MSG_REGISTER_ACK) != NULL &&
-	       rig_sent(rig, MSG_REGISTER_ACK)->register_ack.is_accepted;
-}
-
 static void
 test_the_witness_retires_and_enters(void **state)
 {
@@ -787,22 +614,23 @@ test_the_witness_retires_and_enters(void **state)
 	(void)state;
 	config.reg.term = 2;
 	rig_start(rig, &config);
-	assert_int_equal(asked(rig, 1u << PEER, 1, 0), MSG_VOTE_GRANTED);
-	assert_true(is_taken(rig, MSG_REGISTER_EPOCH, 1, 1u << SELF | 1u << WITNESS, 0));
-	assert_true(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4));
-	assert_true(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4)); /* a copy */
-	assert_int_equal(asked(rig, 1u << PEER, 2, 9), MSG_VOTE_REFUSED_WITNESS);
+	assert_int_equal(members_asked(rig, 1u << PEER, 1, 0), MSG_VOTE_GRANTED);
+	assert_true(members_is_taken(rig, MSG_REGISTER_EPOCH, 1, 1u << SELF | 1u << WITNESS, 0));
+	assert_true(members_is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4));
+	assert_true(members_is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 4)); /* a copy */
+	assert_int_equal(members_asked(rig, 1u << PEER, 2, 9), MSG_VOTE_REFUSED_WITNESS);
 	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 4);
 	assert_true(hash128_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_chain,
 				  (struct hash128){ 4, 5 }));
-	assert_false(is_taken(rig, MSG_REGISTER_EPOCH, 2, 1u << SELF | 1u << WITNESS, 0));
-	assert_false(is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 3));
-	assert_false(is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 3)); /* of before it retired */
-	assert_true(is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 4));
-	assert_false(is_taken(rig, MSG_REGISTER_RETIRE, 2, 0, 4)); /* a late copy */
-	assert_int_equal(asked(rig, 1u << PEER, 2, 1), MSG_VOTE_REFUSED_LOG);
-	assert_int_equal(asked(rig, 1u << PEER, 2, 2), MSG_VOTE_GRANTED);
-	assert_int_equal(asked(rig, 0, 2, 2), MSG_VOTE_REFUSED_LOG); /* no votes */
+	assert_false(members_is_taken(rig, MSG_REGISTER_EPOCH, 2, 1u << SELF | 1u << WITNESS, 0));
+	assert_false(members_is_taken(rig, MSG_REGISTER_RETIRE, 1, 0, 3));
+	assert_false(
+	    members_is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 3)); /* of before it retired */
+	assert_true(members_is_taken(rig, MSG_REGISTER_ENTER, 2, pair, 4));
+	assert_false(members_is_taken(rig, MSG_REGISTER_RETIRE, 2, 0, 4)); /* a late copy */
+	assert_int_equal(members_asked(rig, 1u << PEER, 2, 1), MSG_VOTE_REFUSED_LOG);
+	assert_int_equal(members_asked(rig, 1u << PEER, 2, 2), MSG_VOTE_GRANTED);
+	assert_int_equal(members_asked(rig, 0, 2, 2), MSG_VOTE_REFUSED_LOG); /* no votes */
 	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.config_index, 0);
 	rig_free(rig);
 }

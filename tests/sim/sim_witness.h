@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topology witness: registers that are lost, replaced, and that come back. */
+#ifndef TERN_TESTS_SIM_SIM_WITNESS_H
+#define TERN_TESTS_SIM_SIM_WITNESS_H
+
+#include <stdbool.h>
+
+#include "dataplane/wire/witness_register.h"
+
+struct sim;
+struct submit_completion;
+struct submit_request;
+
+void sim_witness_create(struct sim *sim);
+/* The operator comes by. */
+void sim_witness_operate(struct sim *sim);
+void sim_witness_answered(struct sim *sim, const struct submit_request *request,
+			  const struct submit_completion *completion);
+/* A register was written. */
+void sim_witness_written(struct sim *sim, const struct witness_register *reg);
+/* What has been written by the newest generation, though it may be lost, or lie aside. */
+const struct witness_register *sim_witness_register(const struct sim *sim);
+/* The one on the machine has a vote. */
+bool sim_witness_can_vote(const struct sim *sim);
+/* The right register is on the machine, and has a vote. */
+bool sim_witness_is_settled(struct sim *sim);
+
+#endif
