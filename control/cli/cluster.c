@@ -438,6 +438,36 @@ learner_warnings(const json_t *nodes, json_t *warnings)
 	}
 }
 
+/* Between the two steps of `tern cluster replace-witness`; and a register that nobody goes by.
+ * True: there is nothing to say. */
+static bool
+witness_warnings(const json_t *nodes, const json_t *master, json_t *warnings)
+{
+	const json_t *membership = json_object_get(master, "membership");
+	const json_t *gen = json_object_get(membership, "witness_gen");
+	const bool is_out = json_is_true(json_object_get(membership, "witness_out"));
+	bool is_good = !is_out;
+
+	if (is_out)
+		(void)json_array_append_new(
+		    warnings, json_string("no witness has a vote: no fault of a data node is "
+					  "survived until `tern cluster replace-witness` is done"));
+	for (size_t i = 0; !is_out && gen && i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const json_t *own = json_object_get(entry, "witness_gen");
+		if (!is_text(entry, "kind", "witness") || !own ||
+		    json_integer_value(own) == json_integer_value(gen))
+			continue;
+		is_good = false;
+		(void)json_array_append_new(
+		    warnings,
+		    json_string("the witness's register is not the one that the data nodes go by: "
+				"it grants nothing; `tern cluster replace-witness` puts it in the "
+				"other's place"));
+	}
+	return is_good;
+}
+
 /* Spare nodes and learners are not counted on. */
 static bool
 is_node_whole(const json_t *entry)
@@ -462,7 +492,9 @@ cluster_judge(json_t *status)
 	mark_removed(nodes, master);
 	add_cluster_warnings(nodes, warnings);
 	mixed_warnings(nodes, warnings);
-	bool is_whole = json_array_size(warnings) == 0; /* limits, clusters, logs agree */
+	const bool has_witness = witness_warnings(nodes, master, warnings);
+	bool is_whole =
+	    json_array_size(warnings) == 0 && has_witness; /* limits, clusters, logs agree */
 	log_warnings(nodes, warnings);
 	checkpoint_warnings(nodes, warnings);
 	const bool is_alone = count_data(nodes) == 1;

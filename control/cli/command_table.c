@@ -311,6 +311,16 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", false, "name of the voter" } },
 	  WHERE,
 	  verb_cluster_demote },
+	{ "cluster replace-witness",
+	  "put the witness's new register in the place of the lost one",
+	  "First `tern node rejoin` on the witness's machine, and tern-witness started. In two "
+	  "steps, each committed by both data nodes: the old register has no vote any more, and "
+	  "the new one, which is told of the newest epoch first, has it. Until then no fault is "
+	  "survived. Whatever comes back of the old one grants nothing. Exit code 5: refused, and "
+	  "why (a copy is away, the witness does not answer); asked again, it goes on.",
+	  { { NULL, false, NULL } },
+	  WHERE,
+	  verb_cluster_replace_witness },
 	{ "log status",
 	  "show the log of every data node",
 	  "Indexes, use of the log area, chain.",

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/cli/cli.h"
@@ -458,16 +459,49 @@ refuse_storage(const struct node_config *config, const char *path, char *text, s
 		      path);
 }
 
+/* What the lost register held nobody knows: so the new one is of no generation, and grants nothing
+ * before a master has let it enter (`tern cluster replace-witness`). Data nodes drop what an
+ * earlier start of a node sent, so its boot numbers begin above all that a lost one can have had.
+ */
+static enum admin_exit
+witness_again(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+{
+	struct timespec now = { 0 };
+	struct witness_register fresh = {
+		.sequence = 1,
+		.cluster_id = cluster_id,
+		.cluster_gen = 1,
+		.witness_id = config->id,
+	};
+
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec <= 0 || now.tv_sec > INT32_MAX)
+		return refuse(text, text_bytes, "%s: the clock of this machine is not set",
+			      config->register_file);
+	fresh.boot_no = (uint32_t)now.tv_sec;
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	const enum tern_err err = register_store_create(config->register_file, &fresh);
+	if (err == TERN_ERR_BUSY)
+		return refuse(
+		    text, text_bytes,
+		    "%s is there: start tern-witness with it. Only if tern-witness says "
+		    "that it is damaged, or if it is a copy, move it away and keep it, and "
+		    "try again",
+		    config->register_file);
+	if (err)
+		(void)snprintf(text, text_bytes, "%s cannot be created: %s", config->register_file,
+			       tern_err_text(err));
+	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+}
+
 enum admin_exit
 node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes)
 {
 	text[0] = 0;
-	if (config->kind == NODE_WITNESS)
-		return refuse(text, text_bytes,
-			      "%s is a witness's: what its register held nobody else knows, and a "
-			      "witness that forgot could elect a node that lacks commits",
-			      config->register_file);
-	if (is_pow2_u64(config->data_nodes))
+	if (config->kind == NODE_DATA && is_pow2_u64(config->data_nodes))
 		return refuse(text, text_bytes,
 			      "%s held the only copy of the data: there is nobody to take it from",
 			      config->devices[0].path);
@@ -479,6 +513,8 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, s
 {
 	enum admin_exit code = node_rejoin_refuse(config, text, text_bytes);
 
+	if (!code && config->kind == NODE_WITNESS)
+		return witness_again(config, cluster_id, text, text_bytes);
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
 	if (code)

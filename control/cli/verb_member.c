@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`. */
+/* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`, `replace-witness`.
+ */
 #include <string.h>
 #include <time.h>
 
@@ -61,7 +62,7 @@ wait_committed(const struct cluster *cluster, json_int_t index, uint32_t timeout
 
 struct wanted {
 	const char *change; /* as the daemon calls it */
-	const char *done;   /* said of the node when it is so */
+	const char *done;   /* said of the node when it is so; NULL: another step follows */
 };
 
 /* Asks the master, again while it still has to tell the witness. @index: of the CONFIG block. */
@@ -88,13 +89,14 @@ ask(const char *socket, const char *name, const char *change, uint32_t timeout_m
 	if (!is_entering)
 		return code;
 	(void)snprintf(text, text_bytes,
-		       "the witness was not heard to take its new place; see `tern status`");
+		       "the witness was not heard to take its new place: is it started, and does "
+		       "`tern status` reach it? Then try again");
 	return ADMIN_EXIT_REFUSED;
 }
 
 static enum admin_exit
 change(struct cli *cli, const struct cluster *cluster, const char *master, const char *name,
-       const struct wanted *wanted)
+       const struct wanted *wanted, json_int_t *config_index)
 {
 	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : CHANGE_TIMEOUT_MS;
 	json_int_t index = 0;
@@ -117,17 +119,46 @@ change(struct cli *cli, const struct cluster *cluster, const char *master, const
 		    cli, ADMIN_EXIT_UNKNOWN,
 		    "the change stands in the log, and its commit was not seen in time; "
 		    "see `tern status`");
-	if (cli->is_json)
-		cli_print_json(cli,
-			       json_pack("{s:s,s:s,s:s,s:I}", "api", "cluster-change/v1", "node",
-					 name, "change", wanted->change, "config_index", index));
-	else
-		(void)fprintf(cli->out, "%s %s\n", name, wanted->done);
+	*config_index = index;
 	return ADMIN_EXIT_OK;
 }
 
+/* One after the other. What was done is told when all of it is. */
 static enum admin_exit
-run_change(struct cli *cli, const struct wanted *wanted)
+change_all(struct cli *cli, const struct cluster *cluster, const char *master, const char *name,
+	   const struct wanted *steps)
+{
+	enum admin_exit code = ADMIN_EXIT_OK;
+	json_int_t index = 0;
+
+	for (;; steps++) {
+		code = change(cli, cluster, master, name, steps, &index);
+		if (code || steps->done)
+			break;
+	}
+	if (code)
+		return code;
+	if (cli->is_json)
+		cli_print_json(cli,
+			       json_pack("{s:s,s:s,s:s,s:I}", "api", "cluster-change/v1", "node",
+					 name, "change", steps->change, "config_index", index));
+	else
+		(void)fprintf(cli->out, "%s %s\n", name, steps->done);
+	return ADMIN_EXIT_OK;
+}
+
+static const struct cluster_node *
+find_witness(const struct cluster *cluster)
+{
+	for (uint32_t i = 0; i < cluster->node_count; i++)
+		if (cluster->nodes[i].is_witness)
+			return &cluster->nodes[i];
+	return NULL;
+}
+
+/* @is_witness: of the witness; otherwise of the data node that the first argument names. */
+static enum admin_exit
+run_change(struct cli *cli, const struct wanted *steps, bool is_witness)
 {
 	struct cluster cluster;
 	enum admin_exit health;
@@ -137,7 +168,8 @@ run_change(struct cli *cli, const struct wanted *wanted)
 		return code;
 	json_t *status = cluster_status(&cluster, 0, &health);
 	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
-	const struct cluster_node *target = find_named(&cluster, cli->arguments[0]);
+	const struct cluster_node *target =
+	    is_witness ? find_witness(&cluster) : find_named(&cluster, cli->arguments[0]);
 	if (!master)
 		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
 				"no master serves, so nothing can be changed; see `tern status`");
@@ -146,14 +178,17 @@ run_change(struct cli *cli, const struct wanted *wanted)
 				"the master \"%s\" is not in the list of nodes; the node files "
 				"disagree",
 				master);
-	else if (!target || target->is_witness)
+	else if (is_witness && !target)
+		code = cli_fail(cli, ADMIN_EXIT_REFUSED,
+				"the node files name no witness: there is none to be replaced");
+	else if (!target || target->is_witness != is_witness)
 		code =
 		    cli_fail(cli, ADMIN_EXIT_USAGE,
 			     "\"%.32s\" is no data node of this cluster; a new node has to stand "
 			     "in the node files first, as a spare one",
 			     cli->arguments[0]);
 	else
-		code = change(cli, &cluster, master, target->name, wanted);
+		code = change_all(cli, &cluster, master, target->name, steps);
 	json_decref(status);
 	return code;
 }
@@ -167,7 +202,7 @@ verb_cluster_add(struct cli *cli)
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
 				"--learner is missing: a node comes in as a learner, and `tern "
 				"cluster promote` makes a voter of it");
-	return run_change(cli, &add);
+	return run_change(cli, &add, false);
 }
 
 enum admin_exit
@@ -175,7 +210,7 @@ verb_cluster_remove(struct cli *cli)
 {
 	static const struct wanted gone = { "remove", "is no part of the cluster any more" };
 
-	return run_change(cli, &gone);
+	return run_change(cli, &gone, false);
 }
 
 enum admin_exit
@@ -183,7 +218,7 @@ verb_cluster_promote(struct cli *cli)
 {
 	static const struct wanted promote = { "promote", "is a voter now" };
 
-	return run_change(cli, &promote);
+	return run_change(cli, &promote, false);
 }
 
 enum admin_exit
@@ -191,5 +226,16 @@ verb_cluster_demote(struct cli *cli)
 {
 	static const struct wanted demote = { "demote", "is a learner now" };
 
-	return run_change(cli, &demote);
+	return run_change(cli, &demote, false);
+}
+
+enum admin_exit
+verb_cluster_replace_witness(struct cli *cli)
+{
+	static const struct wanted steps[] = {
+		{ "witness-out", NULL },
+		{ "witness-in", "is the witness now; no register of before counts any more" },
+	};
+
+	return run_change(cli, steps, true);
 }

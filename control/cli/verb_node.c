@@ -107,10 +107,14 @@ verb_node_rejoin(struct cli *cli)
 		cli_print_json(cli, json_pack("{s:s,s:s,s:s}", "api", "node-rejoin/v1", "name",
 					      config->name, "storage", config->storage_dir));
 	else
-		(void)fprintf(cli->out,
-			      "new storage of %s created in %s: start ternd; all other voters must "
-			      "be up\n",
-			      config->name, config->storage_dir);
+		(void)fprintf(
+		    cli->out,
+		    config->kind == NODE_WITNESS
+			? "a new register of %s created in %s, which grants nothing yet: "
+			  "start tern-witness, then `tern cluster replace-witness`\n"
+			: "new storage of %s created in %s: start ternd; all other voters "
+			  "must be up\n",
+		    config->name, config->storage_dir);
 	free(config);
 	return code;
 }

@@ -153,7 +153,8 @@ open_register(struct witness *witness, char *why, size_t why_bytes)
 	if (err == TERN_ERR_NOT_FOUND || err == TERN_ERR_BLANK) {
 		snprintf(why, why_bytes,
 			 "%s: there is no register; a new cluster's is made by `tern node init`, a "
-			 "lost one must not be made anew: the witness has to be replaced",
+			 "lost one's place takes `tern node rejoin`, and then `tern cluster "
+			 "replace-witness`",
 			 path);
 		return err;
 	}
@@ -162,7 +163,9 @@ open_register(struct witness *witness, char *why, size_t why_bytes)
 		return err;
 	}
 	if (err != TERN_OK) {
-		snprintf(why, why_bytes, "%s: the register is %s; the witness has to be replaced",
+		snprintf(why, why_bytes,
+			 "%s: the register is %s; move it away and keep it, then "
+			 "`tern node rejoin` and `tern cluster replace-witness`",
 			 path, tern_err_text(err));
 		return err;
 	}
