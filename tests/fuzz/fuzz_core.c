@@ -560,6 +560,17 @@ fill_checkpoint(const struct node *node, struct fuzz_input *in, struct msg_check
 }
 
 static void
+fill_register(const struct node *node, struct fuzz_input *in, struct msg_register *reg)
+{
+	reg->witness_gen = pick_u32(node->config.witness_gen, in);
+	reg->epoch = pick_u32(1, in);
+	reg->rset = fuzz_u8(in);
+	reg->last_index = pick_index(node, in);
+	reg->peer_boot_no = pick_u32(node->config.boot_no, in);
+	reg->what = (enum msg_register_what)(fuzz_u8(in) % 3);
+}
+
+static void
 fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 {
 	const struct msg *sent = node->sent[msg->sender];
@@ -574,6 +585,7 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		msg->heartbeat.echo_ns = fuzz_take(in, 2) * 1000;
 		msg->heartbeat.echo_boot_no = fuzz_u8(in) % 4;
 		msg->heartbeat.confirmed_age_ns = fuzz_take(in, 2) * 1000;
+		msg->heartbeat.witness_gen = pick_u32(node->config.witness_gen, in);
 		break;
 	case MSG_HEARTBEAT_ACK:
 		msg->heartbeat_ack.health = fuzz_u8(in) < 224 ? 0 : fuzz_u8(in);
@@ -598,10 +610,7 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		fill_vote_ack(node, in, msg);
 		break;
 	case MSG_REGISTER:
-		msg->register_.witness_gen = pick_u32(node->config.witness_gen, in);
-		msg->register_.epoch = pick_u32(1, in);
-		msg->register_.rset = fuzz_u8(in);
-		msg->register_.last_index = pick_index(node, in);
+		fill_register(node, in, &msg->register_);
 		break;
 	case MSG_REGISTER_ACK:
 		msg->register_ack.epoch = pick_u32(sent[MSG_REGISTER].register_.epoch, in);
