@@ -151,17 +151,9 @@ verb_switchover(void *context, const json_t *request)
 
 /* Why the configuration stays as it is, and what can be done. */
 static json_t *
-change_refused(const struct node_config_node *target, const struct submit_completion *completion)
+change_refusal(const struct node_config_node *target, enum submit_change_refusal refusal)
 {
-	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER)
-		return admin_refuse(ADMIN_EXIT_REFUSED,
-				    "this node is not the master, or cannot take a change now: its "
-				    "mode changes, or it hands over; try again");
-	if (completion->outcome == SUBMIT_REFUSED_LOG_FULL)
-		return admin_refuse(ADMIN_EXIT_REFUSED, "the log is full; see `tern log status`");
-	if (completion->outcome != SUBMIT_REFUSED_CHANGE)
-		return admin_refuse(ADMIN_EXIT_REFUSED, "the log ring is full; try again");
-	switch ((enum submit_change_refusal)completion->change) {
+	switch (refusal) {
 	case SUBMIT_CHANGE_IN_PROGRESS:
 		return admin_refuse(ADMIN_EXIT_REFUSED,
 				    "an earlier change has not committed yet; wait until `tern "
@@ -209,6 +201,12 @@ change_refused(const struct node_config_node *target, const struct submit_comple
 		return admin_refuse(ADMIN_EXIT_REFUSED,
 				    "the witness is being replaced; `tern cluster replace-witness` "
 				    "has to end that first");
+	case SUBMIT_CHANGE_THERE:
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "%s is there: only a node that is lost, while the other one goes "
+		    "on alone (mode SOLO), can be replaced so",
+		    target->name);
 	case SUBMIT_CHANGE_AGAIN:
 		return admin_refuse(
 		    ADMIN_EXIT_REFUSED,
@@ -219,6 +217,20 @@ change_refused(const struct node_config_node *target, const struct submit_comple
 		return json_pack("{s:b}", "entering", 1);
 	}
 	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
+}
+
+static json_t *
+change_refused(const struct node_config_node *target, const struct submit_completion *completion)
+{
+	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER)
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "this node is not the master, or cannot take a change now: its "
+				    "mode changes, or it hands over; try again");
+	if (completion->outcome == SUBMIT_REFUSED_LOG_FULL)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "the log is full; see `tern log status`");
+	if (completion->outcome != SUBMIT_REFUSED_CHANGE)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "the log ring is full; try again");
+	return change_refusal(target, (enum submit_change_refusal)completion->change);
 }
 
 /* {"node":NAME,"change":...} -> the log_index of the block that says so, or "entering": the witness
@@ -243,6 +255,7 @@ verb_change(void *context, const json_t *request)
 					     [SUBMIT_CHANGE_REMOVE] = "remove",
 					     [SUBMIT_CHANGE_PROMOTE] = "promote",
 					     [SUBMIT_CHANGE_DEMOTE] = "demote",
+					     [SUBMIT_CHANGE_DROP] = "drop",
 					     [SUBMIT_CHANGE_WITNESS_OUT] = "witness-out",
 					     [SUBMIT_CHANGE_WITNESS_IN] = "witness-in" };
 	const bool is_witness = target->kind == NODE_WITNESS;

@@ -22,6 +22,7 @@ enum core_change {
 	CORE_CHANGE_BEHIND,      /* the node lacks too much of the log */
 	CORE_CHANGE_ENTERING,    /* the witness has to be told first: CORE_EVENT_ENTER */
 	CORE_CHANGE_WITNESS_OUT, /* the witness is being replaced: first it has to come in */
+	CORE_CHANGE_THERE,       /* the voter that would be dropped is there */
 	CORE_CHANGE_AGAIN,       /* this master did not allot the witness's generation */
 };
 /* Whether the master may append a CONFIG block with @next now (protocol section 12). The block is

@@ -287,7 +287,7 @@ master_enter(struct core *core, const struct membership *next)
 		return TERN_ERR_NOT_MASTER;
 	if (members_pair(core) != NULL || core_is_joint(core) || core->is_barrier_pending ||
 	    core->transfer_id != 0 || core->members.witness_id == 0 ||
-	    (next->voters & ~core->data) != 0 ||
+	    (next->voters & ~(core->data | core->members.learners)) != 0 ||
 	    (core_count(next->voters) % 2 != 0 && next->voters != core->members.voters))
 		return TERN_ERR_BUSY;
 	if ((core->members.witness_gen & MEMBERSHIP_WITNESS_OUT) != 0 &&

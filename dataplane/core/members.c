@@ -268,6 +268,43 @@ members_judge_exit(const struct core *core, uint64_t staying)
 								 : CORE_CHANGE_ENTERING;
 }
 
+/* One of two voters is dead for good, and the other one is registered as the only copy. It is so
+ * already that nobody else is electable and nothing else counted; from the commit on it is by the
+ * configuration. */
+static enum core_change
+members_judge_loss(const struct core *core, const struct membership *next, uint64_t leaving)
+{
+	if (leaving == core_bit(core->config.node_id))
+		return CORE_CHANGE_SELF;
+	if ((next->learners & leaving) != 0)
+		return CORE_CHANGE_VOTERS;
+	if (core->phase == CORE_PHASE_NORMAL)
+		return CORE_CHANGE_THERE;
+	return core->is_registered && (core->rset & leaving) == 0 &&
+		       core->commit_index >= core->barrier_index
+		   ? CORE_CHANGE_ALLOWED
+		   : CORE_CHANGE_DEGRADED;
+}
+
+/* One voter and a learner become a pair, and the witness has a vote. */
+static enum core_change
+members_judge_second(const struct core *core, const struct membership *next, uint64_t entering)
+{
+	const struct core_peer *witness = members_peer(core, core->members.witness_id);
+	const enum core_change entry = members_judge_entry(core, entering);
+
+	if (witness == NULL)
+		return CORE_CHANGE_VOTERS;
+	if (entry != CORE_CHANGE_ALLOWED)
+		return entry;
+	if (master_is_silent(core, witness, master_patience_ns(core, witness)))
+		return CORE_CHANGE_SILENT;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_REGISTER_LATE))
+		return CORE_CHANGE_ALLOWED;
+	return core->is_entered && core->enter_voters == next->voters ? CORE_CHANGE_ALLOWED
+								      : CORE_CHANGE_ENTERING;
+}
+
 static enum core_change
 members_judge_voters(const struct core *core, const struct membership *next)
 {
@@ -276,8 +313,12 @@ members_judge_voters(const struct core *core, const struct membership *next)
 
 	if ((core->members.witness_gen & MEMBERSHIP_WITNESS_OUT) != 0)
 		return CORE_CHANGE_WITNESS_OUT;
+	if (core_count(now) == 2 && core_count(leaving) == 1 && entering == 0)
+		return members_judge_loss(core, next, leaving);
 	if (core->phase != CORE_PHASE_NORMAL)
 		return CORE_CHANGE_DEGRADED;
+	if (core_count(now) == 1 && core_count(entering) == 1 && leaving == 0)
+		return members_judge_second(core, next, entering);
 	if (core_count(now) == 2 && core_count(entering) == 1 && leaving == 0)
 		return members_judge_entry(core, entering);
 	if (core_count(now) == 3 && core_count(leaving) == 1 && entering == 0)

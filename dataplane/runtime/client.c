@@ -405,6 +405,7 @@ change_refusal(enum core_change change)
 		[CORE_CHANGE_BEHIND] = SUBMIT_CHANGE_BEHIND,
 		[CORE_CHANGE_ENTERING] = SUBMIT_CHANGE_ENTERING,
 		[CORE_CHANGE_WITNESS_OUT] = SUBMIT_CHANGE_OUT,
+		[CORE_CHANGE_THERE] = SUBMIT_CHANGE_THERE,
 		[CORE_CHANGE_AGAIN] = SUBMIT_CHANGE_AGAIN,
 	};
 
@@ -435,6 +436,11 @@ change_wanted(const struct submit_request *request, struct membership *next)
 		return 0;
 	case SUBMIT_CHANGE_DEMOTE:
 		next->learners |= is_voter ? bit : 0;
+		next->voters &= ~bit;
+		return 0;
+	case SUBMIT_CHANGE_DROP:
+		if (__builtin_popcountll(next->voters) != 2)
+			return is_voter ? SUBMIT_CHANGE_VOTERS : SUBMIT_CHANGE_NOTHING;
 		next->voters &= ~bit;
 		return 0;
 	case SUBMIT_CHANGE_WITNESS_OUT:

@@ -72,6 +72,7 @@ enum submit_change {
 	SUBMIT_CHANGE_REMOVE,  /* a learner */
 	SUBMIT_CHANGE_PROMOTE, /* a learner becomes a voter */
 	SUBMIT_CHANGE_DEMOTE,  /* a voter becomes a learner */
+	SUBMIT_CHANGE_DROP,    /* one of two voters, which is dead for good, is none any more */
 	/* One witness in the place of another, in two steps: the present one has no vote any more
 	 * and a new generation is allotted; what was made in its place has one. */
 	SUBMIT_CHANGE_WITNESS_OUT,
@@ -120,6 +121,7 @@ enum submit_change_refusal {
 	SUBMIT_CHANGE_BEHIND,          /* the learner lacks too much of the log */
 	SUBMIT_CHANGE_ENTERING,        /* the witness is being told: ask again */
 	SUBMIT_CHANGE_OUT,             /* the witness is being replaced: that comes first */
+	SUBMIT_CHANGE_THERE,           /* DROP: the node is there */
 	SUBMIT_CHANGE_AGAIN,           /* WITNESS_IN: begin with WITNESS_OUT */
 };
 

@@ -7,15 +7,17 @@
 
 #include <stdint.h>
 
-#define ON_2W      1u
-#define ON_1       4u
-#define ON_MANY    3u
-#define ON_3       2u
-#define ON_ALL     7u
-#define ON_GUEST   24u
-#define ON_CHANGE  56u
-#define ON_JOINT   16u
-#define ON_WITNESS 32u
+#define ON_2W       1u
+#define ON_1        4u
+#define ON_MANY     3u
+#define ON_3        2u
+#define ON_ALL      7u
+#define ON_GUEST    24u
+#define ON_CHANGE   120u
+#define ON_JOINT    16u
+#define ON_WITNESS  32u
+#define ON_EXCHANGE 64u
+#define ON_VOTERS   80u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -170,14 +172,14 @@
 	X(witnesses_replaced, ON_WITNESS)     \
 	X(witnesses_amnesiac, ON_WITNESS)     \
 	X(learners, ON_GUEST)                 \
-	X(voters_added, ON_JOINT)             \
-	X(voters_removed, ON_JOINT)           \
-	X(joint_masters, ON_JOINT)            \
+	X(voters_added, ON_VOTERS)            \
+	X(voters_removed, ON_VOTERS)          \
+	X(joint_masters, ON_VOTERS)           \
 	X(joint_elections, ON_JOINT)          \
 	X(joint_solo, 0)                      \
 	X(masters_removed, 0)                 \
-	X(witness_entries, ON_JOINT)          \
-	X(witness_retirements, ON_JOINT)      \
+	X(witness_entries, ON_VOTERS)         \
+	X(witness_retirements, ON_VOTERS)     \
 	X(aimed_faults, ON_JOINT)             \
 	X(aimed_cuts, ON_JOINT)               \
 	X(boots, ON_ALL)                      \

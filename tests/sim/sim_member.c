@@ -42,9 +42,15 @@ is_joint(const struct sim *sim)
 }
 
 static bool
+is_exchange(const struct sim *sim)
+{
+	return sim->options.topology == SIM_TOPOLOGY_EXCHANGE;
+}
+
+static bool
 has_changes(const struct sim *sim)
 {
-	return sim->options.topology == SIM_TOPOLOGY_2W_GUEST || is_joint(sim);
+	return sim->options.topology == SIM_TOPOLOGY_2W_GUEST || is_joint(sim) || is_exchange(sim);
 }
 
 /* Or of the witness: see sim_witness.c. */
@@ -123,6 +129,8 @@ is_as_wanted(struct sim *sim)
 {
 	const struct sim_node *out = outsider(sim);
 
+	if (is_exchange(sim))
+		return sim_bits(sim_voters(sim)) == 2;
 	if (is_joint(sim))
 		return (out == NULL) == sim->member->is_wanted;
 	return sim_is_member(sim, out) == sim->member->is_wanted;
@@ -162,6 +170,30 @@ pick_voter(struct sim *sim, const struct sim_node *master, bool is_careful)
 	return sim->nodes[first].id;
 }
 
+/* A voter that is lost is dropped when another node has its log; one voter alone takes another. */
+static struct submit_request
+choose_exchange(struct sim *sim, const struct sim_node *master)
+{
+	const uint64_t others = sim_data_mask(sim) & ~sim_voters(sim);
+	const uint64_t lost = sim_voters(sim) & ~(UINT64_C(1) << master->id);
+	struct submit_request request = { .kind = SUBMIT_CHANGE };
+	uint32_t pick = (uint32_t)prng_below(&sim->member->prng, sim_bits(others));
+
+	for (uint64_t left = others; left != 0; left &= left - 1)
+		if (pick-- == 0)
+			request.node = (uint16_t)__builtin_ctzll(left);
+	const bool is_learner = (learners(sim) >> request.node & 1) != 0;
+	request.flags = is_learner ? SUBMIT_CHANGE_PROMOTE : SUBMIT_CHANGE_ADD_LEARNER;
+	if (is_learner && sim_bits(sim_voters(sim)) == 2) {
+		request.flags = SUBMIT_CHANGE_REMOVE;
+		if (prng_below(&sim->member->prng, 8) != 0) {
+			request.node = (uint16_t)__builtin_ctzll(lost);
+			request.flags = SUBMIT_CHANGE_DROP;
+		}
+	}
+	return request;
+}
+
 static struct submit_request
 choose(struct sim *sim, const struct sim_node *master, bool is_careful)
 {
@@ -169,6 +201,8 @@ choose(struct sim *sim, const struct sim_node *master, bool is_careful)
 	const uint64_t die = prng_below(&sim->member->prng, 10);
 	struct submit_request request = { .kind = SUBMIT_CHANGE };
 
+	if (is_exchange(sim))
+		return choose_exchange(sim, master);
 	if (out == NULL) {
 		request.node = pick_voter(sim, master, is_careful);
 		request.flags = SUBMIT_CHANGE_DEMOTE;
@@ -212,8 +246,8 @@ sim_member_operate(struct sim *sim)
 	if (is_odd) {
 		request.node = (uint16_t)prng_between(&member->prng, 1, 9);
 		request.flags = (uint16_t)prng_between(&member->prng, SUBMIT_CHANGE_ADD_LEARNER,
-						       SUBMIT_CHANGE_DEMOTE);
-		if (!is_joint(sim) && request.flags >= SUBMIT_CHANGE_PROMOTE)
+						       SUBMIT_CHANGE_DROP);
+		if (!is_joint(sim) && !is_exchange(sim) && request.flags >= SUBMIT_CHANGE_PROMOTE)
 			request.flags = SUBMIT_CHANGE_REMOVE;
 	}
 	sim_count(sim, SIM_COUNT_changes_asked);
@@ -249,11 +283,12 @@ sim_member_again(struct sim *sim, uint16_t target)
 {
 	const struct submit_request request = { .kind = SUBMIT_CHANGE,
 						.node = target,
-						.flags = SUBMIT_CHANGE_DEMOTE };
+						.flags = is_exchange(sim) ? SUBMIT_CHANGE_PROMOTE
+									  : SUBMIT_CHANGE_DEMOTE };
 	struct sim_node *node = sim_master(sim);
 
 	sim->member->is_entering = false;
-	if (node != NULL && outsider(sim) == NULL &&
+	if (node != NULL && (is_exchange(sim) || outsider(sim) == NULL) &&
 	    (sim->phase != SIM_PHASE_ONE_FAULT || sim_strike_is_open(sim)))
 		sim_client_change(sim, node, &request);
 }
@@ -290,7 +325,8 @@ note_committed(struct sim *sim, const struct membership *mine)
 	sim_count(sim, SIM_COUNT_changes_committed);
 	if (mine->config_index > sim->member->committed_index)
 		sim->member->committed_index = mine->config_index;
-	if (sim_bits(before ^ mine->voters) > 1 || (!is_joint(sim) && before != mine->voters))
+	if (sim_bits(before ^ mine->voters) > 1 ||
+	    (!is_joint(sim) && !is_exchange(sim) && before != mine->voters))
 		sim_fail(sim, "I14", "configuration %llu has voters %llx after %llx",
 			 llu(mine->config_index), llu(mine->voters), llu(before));
 	if (before != mine->voters)

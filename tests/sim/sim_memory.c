@@ -51,7 +51,8 @@ sim_memory_is_fault(const struct sim *sim, uint32_t class_)
 {
 	if (class_ == SIM_FAULT_LOSE_MASTER || class_ == SIM_FAULT_DISK_SLOW)
 		return sim_bits(sim_birth_voters(sim)) != 2 ||
-		       sim->options.topology == SIM_TOPOLOGY_JOINT;
+		       sim->options.topology == SIM_TOPOLOGY_JOINT ||
+		       sim->options.topology == SIM_TOPOLOGY_EXCHANGE;
 	return class_ != SIM_FAULT_SWITCHOVER && class_ != SIM_HAZARD_WALL_STEP &&
 	       class_ != SIM_HAZARD_CLOCK_DRIFT;
 }

@@ -47,9 +47,13 @@ static const struct {
 };
 
 static const char *const topologies[] = {
-	[SIM_TOPOLOGY_2W] = "2+w",      [SIM_TOPOLOGY_3] = "3",
-	[SIM_TOPOLOGY_1] = "1",         [SIM_TOPOLOGY_2W_GUEST] = "2+w+1",
-	[SIM_TOPOLOGY_JOINT] = "joint", [SIM_TOPOLOGY_WITNESS] = "witness",
+	[SIM_TOPOLOGY_2W] = "2+w",
+	[SIM_TOPOLOGY_3] = "3",
+	[SIM_TOPOLOGY_1] = "1",
+	[SIM_TOPOLOGY_2W_GUEST] = "2+w+1",
+	[SIM_TOPOLOGY_JOINT] = "joint",
+	[SIM_TOPOLOGY_WITNESS] = "witness",
+	[SIM_TOPOLOGY_EXCHANGE] = "exchange",
 };
 
 static const char *const classes[SIM_CLASSES] = {

@@ -23,8 +23,9 @@ enum sim_topology {
 	SIM_TOPOLOGY_3,
 	SIM_TOPOLOGY_1,
 	SIM_TOPOLOGY_2W_GUEST,
-	SIM_TOPOLOGY_JOINT,   /* two voters or three, born as either, and back and forth */
-	SIM_TOPOLOGY_WITNESS, /* 2+w, and the witness's register is lost, and comes back */
+	SIM_TOPOLOGY_JOINT,    /* two voters or three, born as either, and back and forth */
+	SIM_TOPOLOGY_WITNESS,  /* 2+w, and the witness's register is lost, and comes back */
+	SIM_TOPOLOGY_EXCHANGE, /* 2+w, a lost voter is dropped and another node promoted */
 };
 
 #define SIM_EPISODES_MAX   256u /* numbers of scheduled episodes */

@@ -73,6 +73,7 @@ draw_topology(struct sim *sim)
 		break;
 	case SIM_TOPOLOGY_2W_GUEST:
 	case SIM_TOPOLOGY_JOINT:
+	case SIM_TOPOLOGY_EXCHANGE:
 		sim->data_count = 3;
 		sim->node_count = 4;
 		break;
@@ -169,7 +170,8 @@ draw_classes(struct sim *sim)
 		return;
 	swarm->memory_ppm = 980000;
 	swarm->volatile_mask = 1 + (uint32_t)prng_below(&sim->prng, (1u << sim->data_count) - 1);
-	if (sim->options.topology == SIM_TOPOLOGY_JOINT)
+	if (sim->options.topology == SIM_TOPOLOGY_JOINT ||
+	    sim->options.topology == SIM_TOPOLOGY_EXCHANGE)
 		swarm->volatile_mask = 0;
 }
 
@@ -314,9 +316,13 @@ static bool
 is_whole(struct sim *sim)
 {
 	static const enum core_mode modes[] = {
-		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,    [SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
-		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,       [SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
-		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX, [SIM_TOPOLOGY_WITNESS] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_2W] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_3] = CORE_MODE_MAJORITY,
+		[SIM_TOPOLOGY_1] = CORE_MODE_SOLO,
+		[SIM_TOPOLOGY_2W_GUEST] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_WITNESS] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_EXCHANGE] = CORE_MODE_DUPLEX,
 	};
 	const struct sim_node *master = sim_master(sim);
 	enum core_mode mode = modes[sim->options.topology];

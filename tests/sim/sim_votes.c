@@ -49,9 +49,11 @@ check_witness(struct sim *sim, const struct sim_node *witness, const struct sim_
 	const struct core_view *view = &candidate->view;
 	const uint64_t named = reg->rset & sim_data_mask(sim);
 
-	if (sim->options.topology != SIM_TOPOLOGY_JOINT || candidate->life != SIM_NODE_UP ||
-	    view->role != CORE_CANDIDATE || view->term != term || reg->last_term == 0 ||
-	    view->last_term != reg->last_term || view->last_epoch != reg->last_epoch)
+	if ((sim->options.topology != SIM_TOPOLOGY_JOINT &&
+	     sim->options.topology != SIM_TOPOLOGY_EXCHANGE) ||
+	    candidate->life != SIM_NODE_UP || view->role != CORE_CANDIDATE || view->term != term ||
+	    reg->last_term == 0 || view->last_term != reg->last_term ||
+	    view->last_epoch != reg->last_epoch)
 		return;
 	if ((*votes_of(sim, candidate, term) & named) == 0)
 		sim_fail(

@@ -19,7 +19,7 @@ test_judgement(void **state)
 	wrong.voters |= 1u << GUEST; /* no learner */
 	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_BEHIND);
 	wrong.voters = 1u << SELF;
-	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_VOTERS);
+	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_THERE);
 	wrong = birth;
 	wrong.witness_gen = 2;
 	assert_int_equal(core_judge_change(rig->core, &wrong), CORE_CHANGE_VOTERS);

@@ -232,6 +232,77 @@ test_a_new_register_grants_nothing(void **state)
 	rig_free(rig);
 }
 
+/* ---- a dead node of a pair ---- */
+
+/* The epoch of the one that is alone: block 2 is its barrier, which the witness has acknowledged.
+ */
+static struct rig *
+alone(void)
+{
+	struct rig *rig = members_master();
+	const struct membership self = { .voters = 1u << SELF,
+					 .witness_id = WITNESS,
+					 .witness_gen = 1 };
+	const struct msg ack = { .kind = MSG_REGISTER_ACK,
+				 .sender = WITNESS,
+				 .boot_no = 1,
+				 .term = 2,
+				 .register_ack = { .epoch = 1, .is_accepted = true } };
+
+	assert_int_equal(core_judge_change(rig->core, &self), CORE_CHANGE_THERE);
+	for (int i = 0; i < 200 && core_view(rig->core)->mode == CORE_MODE_DUPLEX; i++) {
+		rig_tick(rig, MS);
+		if (rig_sent(rig, MSG_HEARTBEAT) != NULL)
+			members_answer_round(rig, WITNESS);
+	}
+	assert_int_equal(members_append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	members_durable(rig, 2);
+	assert_int_equal(core_view(rig->core)->commit_index, 1);
+	assert_int_equal(core_judge_change(rig->core, &self), CORE_CHANGE_DEGRADED);
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(core_view(rig->core)->commit_index, 2);
+	return rig;
+}
+
+static void
+test_who_is_alone_drops_the_lost_one(void **state)
+{
+	const struct membership birth = generation(0, 1);
+	struct rig *rig = alone();
+	struct membership next = {
+		.config_index = 3, .voters = 1u << PEER, .witness_id = WITNESS, .witness_gen = 1
+	};
+
+	(void)state;
+	assert_int_equal(core_judge_change(rig->core, &next), CORE_CHANGE_SELF);
+	next.voters = 1u << SELF;
+	next.learners = 1u << PEER;
+	assert_int_equal(core_judge_change(rig->core, &next), CORE_CHANGE_VOTERS);
+	next.learners = 0;
+	assert_int_equal(core_judge_change(rig->core, &next), CORE_CHANGE_ALLOWED);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &next, &birth), TERN_OK);
+	assert_true(core_view(rig->core)->is_joint);
+	members_durable(rig, 3);
+	assert_int_equal(core_view(rig->core)->commit_index, 3);
+	assert_false(core_view(rig->core)->is_joint);
+	/* A new epoch, by the rule of one copy. */
+	rig->effects.count = 0;
+	for (int i = 0; i < 10 && rig_effect_of(rig, CORE_EFFECT_APPEND_BARRIER) == NULL; i++)
+		rig_tick(rig, MS);
+	assert_int_equal(core_view(rig->core)->epoch, 2);
+	assert_int_equal(members_append(rig, BLOCK_BARRIER, NULL, NULL), TERN_OK);
+	members_durable(rig, 4);
+	assert_int_equal(core_view(rig->core)->commit_index, 4);
+	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_SOLO);
+	assert_int_equal(core_view(rig->core)->copies, 1);
+	/* The lost one hears nothing any more, and takes no one's place without being a learner. */
+	members_beat(rig);
+	assert_false(members_is_sent_to(rig, PEER, MSG_HEARTBEAT));
+	next = birth;
+	assert_int_equal(core_judge_change(rig->core, &next), CORE_CHANGE_BEHIND);
+	rig_free(rig);
+}
+
 int
 main(void)
 {
@@ -240,6 +311,7 @@ main(void)
 		cmocka_unit_test(test_no_witness_is_replaced_alone),
 		cmocka_unit_test(test_a_new_master_begins_again),
 		cmocka_unit_test(test_a_new_register_grants_nothing),
+		cmocka_unit_test(test_who_is_alone_drops_the_lost_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
