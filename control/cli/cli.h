@@ -205,6 +205,7 @@ enum admin_exit verb_cluster_add(struct cli *cli);
 enum admin_exit verb_cluster_remove(struct cli *cli);
 enum admin_exit verb_cluster_promote(struct cli *cli);
 enum admin_exit verb_cluster_demote(struct cli *cli);
+enum admin_exit verb_cluster_replace(struct cli *cli);
 enum admin_exit verb_cluster_replace_witness(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);
 enum admin_exit verb_log_verify(struct cli *cli);

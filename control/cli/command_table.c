@@ -311,6 +311,19 @@ const struct cli_command cli_commands[] = {
 	  { { "NODE", false, "name of the voter" } },
 	  WHERE,
 	  verb_cluster_demote },
+	{ "cluster replace",
+	  "put another node in the place of a dead one of two",
+	  "While the other one goes on alone (mode SOLO). NEW becomes a learner and takes the log; "
+	  "when it is near, OLD ceases to be a voter, the master alone is the configuration for a "
+	  "moment, the witness is told, and NEW becomes a voter. OLD grants and gets no vote "
+	  "again, "
+	  "whatever it holds: switch it off. Exit code 5: refused, and why (OLD is there, NEW "
+	  "lacks "
+	  "too much of the log, the witness does not answer); asked again, it goes on.",
+	  { { "OLD", false, "name of the dead node" },
+	    { "NEW", false, "name of the node in its place" } },
+	  WHERE,
+	  verb_cluster_replace },
 	{ "cluster replace-witness",
 	  "put the witness's new register in the place of the lost one",
 	  "First `tern node rejoin` on the witness's machine, and tern-witness started. In two "

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`, `replace-witness`.
- */
+/* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`, `replace`,
+ * `replace-witness`. */
 #include <string.h>
 #include <time.h>
 
@@ -63,6 +63,7 @@ wait_committed(const struct cluster *cluster, json_int_t index, uint32_t timeout
 struct wanted {
 	const char *change; /* as the daemon calls it */
 	const char *done;   /* said of the node when it is so; NULL: another step follows */
+	bool is_patient;    /* what is refused is asked for again, for a while */
 };
 
 /* Asks the master, again while it still has to tell the witness. @index: of the CONFIG block. */
@@ -99,11 +100,18 @@ change(struct cli *cli, const struct cluster *cluster, const char *master, const
        const struct wanted *wanted, json_int_t *config_index)
 {
 	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : CHANGE_TIMEOUT_MS;
+	const struct timespec pause = { .tv_nsec = 20000000 };
 	json_int_t index = 0;
 	char text[512];
-	const enum admin_exit code = ask(find_named(cluster, master)->admin_socket, name,
-					 wanted->change, timeout_ms, &index, text, sizeof(text));
+	enum admin_exit code;
 
+	for (uint32_t waited_ms = 0;; waited_ms += 20) {
+		code = ask(find_named(cluster, master)->admin_socket, name, wanted->change,
+			   timeout_ms, &index, text, sizeof(text));
+		if (code != ADMIN_EXIT_REFUSED || !wanted->is_patient || waited_ms > timeout_ms)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
 	if (code == ADMIN_EXIT_UNREACHABLE)
 		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
 				"the master did not answer (%s); see `tern status`", text);
@@ -196,7 +204,7 @@ run_change(struct cli *cli, const struct wanted *steps, bool is_witness)
 enum admin_exit
 verb_cluster_add(struct cli *cli)
 {
-	static const struct wanted add = { "add-learner", "is a learner now" };
+	static const struct wanted add = { "add-learner", "is a learner now", false };
 
 	if (!cli->values[CLI_LEARNER])
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
@@ -208,7 +216,7 @@ verb_cluster_add(struct cli *cli)
 enum admin_exit
 verb_cluster_remove(struct cli *cli)
 {
-	static const struct wanted gone = { "remove", "is no part of the cluster any more" };
+	static const struct wanted gone = { "remove", "is no part of the cluster any more", false };
 
 	return run_change(cli, &gone, false);
 }
@@ -216,7 +224,7 @@ verb_cluster_remove(struct cli *cli)
 enum admin_exit
 verb_cluster_promote(struct cli *cli)
 {
-	static const struct wanted promote = { "promote", "is a voter now" };
+	static const struct wanted promote = { "promote", "is a voter now", false };
 
 	return run_change(cli, &promote, false);
 }
@@ -224,17 +232,128 @@ verb_cluster_promote(struct cli *cli)
 enum admin_exit
 verb_cluster_demote(struct cli *cli)
 {
-	static const struct wanted demote = { "demote", "is a learner now" };
+	static const struct wanted demote = { "demote", "is a learner now", false };
 
 	return run_change(cli, &demote, false);
+}
+
+/* ---- a dead node of a pair, and another one ---- */
+
+#define NEAR_BLOCKS 64
+
+static bool
+is_named(const json_t *status, const char *list, const char *name)
+{
+	const json_t *membership = json_object_get(cluster_master(status), "membership");
+	const json_t *names = json_object_get(membership, list);
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *here = json_string_value(json_array_get(names, i));
+		if (here && strcmp(here, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether @name follows, and lacks next to nothing of the master's log. */
+static bool
+is_near(const json_t *status, const char *name)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	const json_int_t commit = integer(cluster_master(status), "commit_index");
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *here = json_string_value(json_object_get(entry, "name"));
+		const char *mode = json_string_value(json_object_get(entry, "mode"));
+		if (here && strcmp(here, name) == 0)
+			return mode && strcmp(mode, "LEARNER") == 0 &&
+			       integer(entry, "durable_index") + NEAR_BLOCKS >= commit;
+	}
+	return false;
+}
+
+static bool
+wait_near(const struct cluster *cluster, const char *name, uint32_t timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	enum admin_exit health;
+	bool is_there = false;
+
+	for (uint32_t waited_ms = 0; !is_there && waited_ms <= timeout_ms; waited_ms += 20) {
+		json_t *status = cluster_status(cluster, 500, &health);
+		is_there = is_near(status, name);
+		json_decref(status);
+		if (!is_there)
+			(void)nanosleep(&pause, NULL);
+	}
+	return is_there;
+}
+
+/* The new one first as a learner, so that one copy alone is the configuration for a moment only.
+ * What was done in an earlier attempt is not done again. */
+static enum admin_exit
+replace_node(struct cli *cli, const struct cluster *cluster, const json_t *status,
+	     const char *old_name, const char *new_name)
+{
+	static const struct wanted add = { "add-learner", NULL, false },
+				   drop = { "drop", NULL, false };
+	static const struct wanted promote = { "promote", "is a voter now", true };
+	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
+	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : CHANGE_TIMEOUT_MS;
+	enum admin_exit code = ADMIN_EXIT_OK;
+	json_int_t index = 0;
+
+	if (is_named(status, "voters", new_name))
+		return cli_fail(cli, ADMIN_EXIT_REFUSED, "%s is a voter already", new_name);
+	if (!is_named(status, "learners", new_name))
+		code = change(cli, cluster, master, new_name, &add, &index);
+	if (!code && !wait_near(cluster, new_name, timeout_ms))
+		code =
+		    cli_fail(cli, ADMIN_EXIT_REFUSED,
+			     "%s is a learner and does not hold all of the log yet; nothing else "
+			     "was changed: ask again when `tern status` shows it near the master",
+			     new_name);
+	if (!code && is_named(status, "voters", old_name))
+		code = change(cli, cluster, master, old_name, &drop, &index);
+	return code ? code : change_all(cli, cluster, master, new_name, &promote);
+}
+
+enum admin_exit
+verb_cluster_replace(struct cli *cli)
+{
+	const char *old_name = cli->arguments[0], *new_name = cli->arguments[1];
+	struct cluster cluster;
+	enum admin_exit health;
+	enum admin_exit code = cluster_find(cli, &cluster);
+
+	if (code)
+		return code;
+	json_t *status = cluster_status(&cluster, 0, &health);
+	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
+	const struct cluster_node *from = find_named(&cluster, old_name);
+	const struct cluster_node *to = find_named(&cluster, new_name);
+	if (!master || !find_named(&cluster, master))
+		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
+				"no master serves, so nothing can be changed; see `tern status`");
+	else if (!from || !to || from->is_witness || to->is_witness || from == to)
+		code =
+		    cli_fail(cli, ADMIN_EXIT_USAGE,
+			     "two data nodes are wanted: the one that is dead, and one that stands "
+			     "in the node files as a spare one");
+	else
+		code = replace_node(cli, &cluster, status, from->name, to->name);
+	json_decref(status);
+	return code;
 }
 
 enum admin_exit
 verb_cluster_replace_witness(struct cli *cli)
 {
 	static const struct wanted steps[] = {
-		{ "witness-out", NULL },
-		{ "witness-in", "is the witness now; no register of before counts any more" },
+		{ "witness-out", NULL, false },
+		{ "witness-in", "is the witness now; no register of before counts any more",
+		  false },
 	};
 
 	return run_change(cli, steps, true);

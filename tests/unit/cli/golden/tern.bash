@@ -47,7 +47,7 @@ _tern() {
 	"job") words="list show wait cancel" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
-	"cluster") words="switchover add remove promote demote replace-witness" ;;
+	"cluster") words="switchover add remove promote demote replace replace-witness" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"backup") words="create list verify restore" ;;
@@ -83,6 +83,7 @@ _tern() {
 	"cluster remove"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster promote"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster demote"*) words="--help --output --dir --node-file --timeout" ;;
+	"cluster replace"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster replace-witness"*) words="--help --output --dir --node-file --timeout" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;
 	"log verify"*) words="--help --output --dir --node-file --timeout --deep" ;;

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One of two data nodes dies for good, and a third machine takes its place under load, while the other one goes
+on alone: refused while the dead one is there; then the new one is a voter, takes over when the master dies,
+and what the dead one knew is of no use to it when it comes back. Nothing acknowledged is lost."""
+import time
+
+from case import main, require
+
+
+def refused(cluster, words, *args):
+    done = cluster.run('cluster', *args, check=False)
+    require(done.returncode == 5 and words in done.stderr,
+            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {words!r}')
+
+
+def replace(case, old, new):
+    """What is refused for a moment's sake is asked for again: it goes on."""
+    cluster = case.cluster
+
+    def look(_):
+        done = cluster.run('cluster', 'replace', old, new, check=False)
+        require(done.returncode in (0, 5, 6), done.stderr)
+        if done.returncode != 0:
+            print('   ' + done.stderr.strip(), flush=True)
+        return done.returncode == 0
+    cluster.wait(f'cluster replace {old} {new}', look)
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    journal = case.path('journal')
+    load = cluster.load_start(journal, 'replace')
+    case.step('who is there is not replaced')
+    master = cluster.wait_duplex()
+    dead = cluster.other(master)
+    refused(cluster, 'is there', 'replace', dead, 'c')
+    refused(cluster, 'is a voter already', 'replace', dead, master)
+    case.step(f'{dead} dies, and c takes its place')
+    cluster.dev('kill', dead)
+    cluster.wait('SOLO', lambda s: s[master]['mode'] == 'SOLO' and s[master]['serving'])
+    refused(cluster, 'is the master', 'replace', master, 'c')
+    replace(case, dead, 'c')
+    cluster.spares = [dead]
+    names = sorted([master, 'c'])
+    cluster.wait('two voters', lambda s: all(
+        s[name].get('membership', {}).get('voters') == names and
+        s[name]['membership']['committed'] for name in names))
+    cluster.wait_duplex()
+    case.step('the master dies: c and the witness')
+    cluster.dev('kill', master)
+    cluster.wait('service by c', cluster.serves_without([master, dead]))
+    case.step('the dead one comes back, and knows nothing of it')
+    cluster.dev('start', dead)
+    time.sleep(1)
+    require(cluster.master() == 'c', cluster.brief(cluster.status()))
+    cluster.dev('kill', 'c')
+    time.sleep(2)
+    status = cluster.status()
+    require(not any(node.get('serving') for node in status.values()),
+            f'somebody serves who lacks commits: {cluster.brief(status)}')
+    cluster.dev('start', 'c')
+    cluster.wait('service by c', cluster.serves_without([master, dead]))
+    cluster.dev('start', master)
+    cluster.wait_duplex()
+    case.step('all die')
+    for name in cluster.nodes:
+        cluster.dev('kill', name)
+    for name in cluster.nodes:
+        cluster.dev('start', name)
+    cluster.wait_duplex()
+    totals = cluster.load_stop(load)
+    require(totals['acknowledged'] > 100, f'load: {totals}')
+    cluster.settle()
+    case.verify([journal])
+
+
+main(test)
