@@ -239,9 +239,9 @@ master_send_register(struct core *core)
 	msg->register_.chain = history_chain(core, core->barrier_index);
 }
 
-/* Which incarnation answers to ENTER. Two registers may have been made one after the other in place
- * of a lost one: only one of them may take a generation, for the other one would grant by what it
- * was told first. */
+/* It refuses, and what that says. Which incarnation answers to ENTER: two registers may have been
+ * made one after the other in place of a lost one: only one of them may take a generation, for the
+ * other one would grant by what it was told first. */
 static void
 master_meet_witness(struct core *core, const struct msg *msg)
 {
@@ -251,6 +251,12 @@ master_meet_witness(struct core *core, const struct msg *msg)
 	    core->enter_voters != 0 && core->enter_boot_no == 0 && ack->epoch == core->epoch &&
 	    ack->config_index == core->committed_members.config_index)
 		core->enter_boot_no = msg->boot_no;
+	/* It entered behind that configuration, and the change that it entered for did not come:
+	 * nobody who goes by three asks it, and whoever goes by two of before is behind what it
+	 * holds. It would say the same again. */
+	if (ack->what == MSG_REGISTER_RETIRE &&
+	    ack->config_index == core->committed_members.config_index)
+		core->retired_index = ack->config_index;
 }
 
 /* P2: nothing of this epoch commits before the witness has its record durably. */
