@@ -57,9 +57,9 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_SCRUB_SKIPS = 1 << 11,   /* runtime: a scrub passes over some groups */
 	CORE_MEMBER_BUG_REBUILD_SKIPS = 1 << 12, /* runtime: so does a rebuild */
 	CORE_MEMBER_BUG_EMPTY_VOTES = 1 << 10, /* the witness is asked without a vote of the pair */
-	CORE_MEMBER_BUG_ANY_WITNESS = 1 << 11, /* a register that was replaced votes and answers */
+	CORE_MEMBER_BUG_ANY_WITNESS = 1 << 20, /* a register that was replaced votes and answers */
 	CORE_MEMBER_BUG_ANY_REGISTER =
-	    1 << 12, /* whatever was made in its place takes the generation, twice too */
+	    1 << 21, /* whatever was made in its place takes the generation, twice too */
 };
 
 #endif

@@ -177,7 +177,7 @@ struct node_status {
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t effective_hear_ns; /* how long the master may be silent now */
 	uint64_t turns, idle_turns, sleeps;
-	uint64_t held_turns;          /* in which requests waited for a copy that comes back */
+	uint64_t held_turns; /* in which requests waited for a copy that comes back */
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
 	struct status_drops drops;
 	struct status_pool pool;
