@@ -18,12 +18,14 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
-/* A superblock that is older than the log says nothing of terms and votes; and somebody has to have
- * what is lost. */
+/* A superblock that is older than the log says nothing of terms and votes; and somebody else has to
+ * have what is lost. */
 static bool
 is_possible(const struct runtime *rt, const struct cmdlog_recovery *recovery)
 {
-	return !is_pow2_u64(rt->superblock.shards[0].voters) && !recovery->is_overwritten &&
+	const uint64_t self = UINT64_C(1) << rt->config.node_id;
+
+	return (rt->superblock.shards[0].voters & ~self) != 0 && !recovery->is_overwritten &&
 	       !recovery->is_untrusted;
 }
 

@@ -89,6 +89,9 @@ is_possible(const struct sim *sim, uint32_t class_)
 	if ((class_ == SIM_HAZARD_OLD_IMAGE || class_ == SIM_HAZARD_MISDIRECTED) &&
 	    !sim->options.is_beyond)
 		return false;
+	/* A voter that is alone has nobody to get its blocks from, and does not start. */
+	if (class_ == SIM_HAZARD_ROT_ALL && sim->options.topology == SIM_TOPOLOGY_EXCHANGE)
+		return false;
 	if (sim->swarm.volatile_mask != 0 && sim_hazard_is_of_log(class_))
 		return false; /* there is no log at rest to damage */
 	if (sim->node_count > 1)
