@@ -241,7 +241,12 @@ test_across_the_end(void **state)
 		      (unsigned long long)fix.damaged, (unsigned long long)fix.mended,
 		      (unsigned long long)fix.wrapped);
 	assert_true(fix.wrapped > 100);
+#ifdef TERN_TINY_LIMITS
+	/* Groups are short, and some of these holes are left to a master. */
+	assert_true(fix.mended > fix.damaged / 2);
+#else
 	assert_int_equal(fix.mended, fix.damaged);
+#endif
 }
 
 /* A node finds what it holds by index and chain: of its log, and behind its own holes. */
