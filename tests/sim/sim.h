@@ -166,7 +166,8 @@ struct sim_node {
 	struct block_meta durable_lost;   /* and went with a volatile log */
 	uint64_t counted[5]; /* of view: elections, solo, duplex, truncations, rollbacks */
 	uint64_t laps, parts_sent, parts_found, parts_bad;
-	uint64_t hash_checked; /* applied_index of the last comparison of hashes */
+	uint64_t hash_checked;  /* applied_index of the last comparison of hashes */
+	uint64_t out_of_memory; /* of its state's statistics, when looked at last */
 	bool is_log_volatile, was_forgetful;
 	bool is_restarting;     /* by itself: no fault */
 	bool has_lost_storage;  /* and does not yet hold everything again */

@@ -37,6 +37,7 @@ struct checkpoint_seen { /* one that some node wrote */
 struct sim_check {
 	struct checkpoint_seen checkpoints[CHECKPOINTS_MAX];
 	struct committed committed[COMMITS_MAX];
+	bool is_over_capacity[SIM_BLOCKS_MAX]; /* by log_index: when it was applied, perhaps */
 	uint64_t commit_max, term_max;
 	uint64_t masters[TERMS_MAX]; /* by term: node id and incarnation */
 	struct seen seen[SEEN_SLOTS];
@@ -329,6 +330,27 @@ check_master_complete(struct sim_node *node)
 
 /* ---- state ---- */
 
+/* Which of the blocks of this turn held the command, nobody says. What is rolled back is not
+ * committed: nothing that was applied in it lies before both indexes. */
+static void
+note_capacity(struct sim_node *node, uint64_t applied)
+{
+	const uint64_t count = state_stats(node->state).out_of_memory;
+	const uint64_t from = min_u64(node->before.commit_index, node->before.applied_index);
+
+	if (count == node->out_of_memory)
+		return;
+	node->out_of_memory = count;
+	for (uint64_t i = from + 1; i <= applied && i < SIM_BLOCKS_MAX; i++)
+		node->sim->check->is_over_capacity[i] = true;
+}
+
+bool
+sim_check_was_over_capacity(const struct sim *sim, uint64_t log_index)
+{
+	return log_index < SIM_BLOCKS_MAX && sim->check->is_over_capacity[log_index];
+}
+
 static void
 check_state(struct sim_node *node)
 {
@@ -337,6 +359,7 @@ check_state(struct sim_node *node)
 
 	const bool is_rolled_back = node->view.rollbacks != node->before.rollbacks;
 
+	note_capacity(node, applied);
 	if (applied == node->hash_checked && !is_rolled_back)
 		return;
 	if ((applied < node->hash_checked && !is_rolled_back) ||

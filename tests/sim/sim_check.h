@@ -16,6 +16,8 @@ void sim_check_ready(struct sim_node *node); /* a data node has booted */
 void sim_check_register(struct sim *sim, const struct witness_register *before,
 			const struct witness_register *after);
 uint64_t sim_check_commit_max(const struct sim *sim);
+/* Some node counted a command over the capacity in the turn in which it applied that block. */
+bool sim_check_was_over_capacity(const struct sim *sim, uint64_t log_index);
 /* All data nodes hold the same. */
 bool sim_check_is_converged(struct sim *sim);
 void sim_check_final(struct sim *sim);

@@ -49,6 +49,7 @@
 	X(async_accepts, ON_ALL)              \
 	X(async_committed, ON_ALL)            \
 	X(async_lost, ON_MANY)                \
+	X(async_over_capacity, 0)             \
 	X(session_reads, ON_ALL)              \
 	X(snapshots, ON_ALL)                  \
 	X(rollbacks, ON_2W_WHOLE)             \

@@ -327,6 +327,7 @@ sim_node_crash(struct sim_node *node)
 	memset(&node->view, 0, sizeof(node->view));
 	memset(&node->before, 0, sizeof(node->before));
 	memset(node->counted, 0, sizeof(node->counted));
+	node->out_of_memory = 0;
 	node->hash_checked = node->parts_sent = node->parts_found = node->parts_bad = 0;
 	node->blocks_found = 0;
 }
