@@ -27,19 +27,28 @@ core_emit(struct core *core, enum core_effect_kind kind)
 }
 
 struct msg *
-core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind)
+core_send_early(struct core *core, const struct core_peer *peer, enum msg_kind kind)
 {
 	struct core_effect *effect = core_emit(core, CORE_EFFECT_SEND);
 	const bool is_mgmt_only = peer->is_witness || core->config.is_witness;
 
-	INVARIANT(!core->is_meta_pending);
 	effect->node = peer->id;
 	effect->paths = is_mgmt_only ? CORE_PATH_MGMT : CORE_PATH_DATA | CORE_PATH_MGMT;
 	effect->msg.kind = kind;
 	effect->msg.sender = core->config.node_id;
 	effect->msg.boot_no = core->config.boot_no;
-	effect->msg.term = core->term;
+	effect->msg.term = core->durable_term;
 	return &effect->msg;
+}
+
+struct msg *
+core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind)
+{
+	struct msg *msg = core_send_early(core, peer, kind);
+
+	INVARIANT(!core->is_meta_pending);
+	msg->term = core->term;
+	return msg;
 }
 
 void
@@ -231,8 +240,11 @@ core_message(struct core *core, const struct msg *msg)
 		return TERN_ERR_MALFORMED;
 	if (msg->boot_no > peer->heard_boot_no)
 		peer->heard_boot_no = msg->boot_no;
-	if (core_is_deaf(core))
+	if (core_is_deaf(core)) {
+		if (msg->kind == MSG_PREVOTE || msg->kind == MSG_VOTE)
+			election_request_early(core, peer, msg);
 		return TERN_OK;
+	}
 	if (msg->kind == MSG_REJOIN || msg->kind == MSG_REJOIN_ACK)
 		return rejoin_message(core, peer, msg);
 	if (core->config.is_rejoining)
@@ -305,6 +317,7 @@ core_meta_durable(struct core *core, uint64_t op_id)
 	if (!core->is_meta_pending || op_id != core->op_id)
 		return TERN_ERR_MALFORMED;
 	core->is_meta_pending = false;
+	core->durable_term = core->term;
 	if (core->has_reply) {
 		core->has_reply = false;
 		peer = core_peer(core, core->reply_node);

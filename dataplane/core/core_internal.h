@@ -4,7 +4,8 @@
  * matter; core.c calls them and knows nothing of their rules.
  *
  * Invariants beside those of core.h:
- *	nothing is sent while is_meta_pending: a term is durable before anybody hears of it
+ *	nothing is sent while is_meta_pending, for a term is durable before anybody hears of it;
+ *	but that a candidate lacks blocks is said under the term that is durable
  *	role == CORE_MASTER implies master_id == node_id and !is_meta_pending
  *	match == CORE_MATCH_DONE implies that the whole log is a prefix of the log of term's master
  *	reads_head, reads_count describe a ring of CORE_READS_MAX
@@ -102,7 +103,8 @@ struct core {
 	uint16_t voted_for;
 	struct witness_register reg;
 	bool is_meta_pending;
-	bool has_reply; /* sent when the pending write is durable */
+	uint64_t durable_term; /* term, or while is_meta_pending the one before */
+	bool has_reply;        /* sent when the pending write is durable */
 	uint16_t reply_node;
 	struct msg reply;
 	uint64_t op_id, meta_since_ns;
@@ -181,6 +183,8 @@ core_has_bug(const struct core *core, enum core_bug bug)
 struct core_effect *core_emit(struct core *core, enum core_effect_kind kind);
 /* A SEND effect whose msg carries kind, sender, boot_no and term; the caller fills in the rest. */
 struct msg *core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind);
+/* Under the durable term, at any time: for what is true whatever is being written. */
+struct msg *core_send_early(struct core *core, const struct core_peer *peer, enum msg_kind kind);
 void core_alarm(struct core *core, enum core_alarm alarm, uint16_t node);
 struct core_peer *core_peer(struct core *core, uint16_t node_id);
 bool core_has_room(const struct core *core, uint32_t effects);
@@ -216,6 +220,8 @@ void election_begin_vote(struct core *core, bool is_hand_over);
 void election_meta_durable(struct core *core);
 TERN_CHECKED enum tern_err
 election_request(struct core *core, struct core_peer *peer, const struct msg *msg);
+/* The same while a term is being written: refused by the log, or no answer. */
+void election_request_early(struct core *core, const struct core_peer *peer, const struct msg *msg);
 void election_farewell(struct core *core, const struct core_peer *peer);
 void election_answer(struct core *core, struct core_peer *peer, const struct msg *msg);
 

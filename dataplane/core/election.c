@@ -310,24 +310,36 @@ election_is_left_to_others(const struct core *core, const struct msg_vote *vote)
 	return memory_is_unsure(core) && (others & ~vote->votes_granted) != 0;
 }
 
+static bool
+election_is_mute(const struct core *core)
+{
+	return core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful;
+}
+
+static bool
+election_is_behind(const struct core *core, const struct msg_vote *vote)
+{
+	const struct block_meta last = election_own_last(core);
+
+	return vote->last_term < last.term ||
+	       (vote->last_term == last.term && vote->last_index < last.log_index);
+}
+
 static enum msg_vote_refusal
 election_judge(const struct core *core, const struct msg *msg)
 {
 	const struct msg_vote *vote = &msg->vote;
-	const struct block_meta last = election_own_last(core);
 
 	if (vote->for_term < core->term)
 		return MSG_VOTE_REFUSED_TERM;
-	if (core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful ||
-	    election_is_left_to_others(core, vote))
+	if (election_is_mute(core) || election_is_left_to_others(core, vote))
 		return MSG_VOTE_REFUSED_QUIET;
 	if (core_has_member_bug(core, CORE_MEMBER_BUG_NAMED_ONLY) &&
 	    !core_is_voter(core, core->config.node_id))
 		return MSG_VOTE_REFUSED_QUIET;
 	if (!vote->is_hand_over && election_master_lives(core, msg->sender))
 		return MSG_VOTE_REFUSED_MASTER;
-	if (vote->last_term < last.term ||
-	    (vote->last_term == last.term && vote->last_index < last.log_index))
+	if (election_is_behind(core, vote))
 		return MSG_VOTE_REFUSED_LOG;
 	if (vote->for_term == core->term && core->voted_for != 0 && core->voted_for != msg->sender)
 		return MSG_VOTE_REFUSED_VOTED;
@@ -399,4 +411,20 @@ election_request(struct core *core, struct core_peer *peer, const struct msg *ms
 	else
 		election_fill_ack(core, core_send(core, peer, MSG_PREVOTE_ACK), msg, refusal);
 	return TERN_OK;
+}
+
+/* The disk may take its time, or hang. Silence would open the way to the witness for a candidate
+ * that restarted and lacks what only this node still holds. The refusal promises nothing. */
+void
+election_request_early(struct core *core, const struct core_peer *peer, const struct msg *msg)
+{
+	const bool is_vote = msg->kind == MSG_VOTE;
+
+	if (core->role == CORE_WITNESS || peer->is_witness || core->is_storage_failed ||
+	    core->is_leaving || core->config.is_rejoining || election_is_mute(core) ||
+	    (is_vote && msg->vote.for_term != msg->term) || !election_is_behind(core, &msg->vote))
+		return;
+	election_fill_ack(core,
+			  core_send_early(core, peer, is_vote ? MSG_VOTE_ACK : MSG_PREVOTE_ACK),
+			  msg, MSG_VOTE_REFUSED_LOG);
 }

@@ -114,7 +114,7 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		core->is_forgetful = true;
 	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
 	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
-	core->term = config->term;
+	core->term = core->durable_term = config->term;
 	core->voted_for = core_has_bug(core, CORE_BUG_VOTE_FORGOTTEN) ? 0 : config->voted_for;
 	if (config->is_witness) {
 		core->reg = config->reg;
@@ -122,7 +122,7 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 			core->reg.last_term = core->reg.last_epoch = 0;
 			core->reg.rset = 0;
 		}
-		core->term = config->reg.term;
+		core->term = core->durable_term = config->reg.term;
 		core->voted_for = config->reg.voted_for;
 	} else {
 		election_arm(core);

@@ -202,6 +202,39 @@ test_log_rule(void **state)
 	rig_free(rig);
 }
 
+/* Its own vote hangs on its disk: whoever lacks its blocks must not take it for dead. */
+static void
+test_log_rule_while_a_term_is_written(void **state)
+{
+	struct rig *rig = rig_new();
+	struct core_config config = rig_config_of(rig);
+	struct msg ack = { .kind = MSG_PREVOTE_ACK, .sender = WITNESS, .boot_no = 1, .term = 3 };
+
+	(void)state;
+	config.term = 3;
+	rig_start(rig, &config);
+	rig_recover(rig, 5, 3);
+	rig_tick(rig, 85 * MS);
+	ack.vote_ack.for_term = 4;
+	ack.vote_ack.refusal = MSG_VOTE_GRANTED;
+	assert_int_equal(rig_deliver(rig, ack), TERN_OK);
+	assert_int_equal(rig_effect_of(rig, CORE_EFFECT_PERSIST_META)->term, 4);
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_PREVOTE, PEER, 2, 3, 3, 4)), TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_LOG);
+	/* Nobody hears of a term that may be gone after a crash. */
+	assert_int_equal(rig_sent(rig, MSG_PREVOTE_ACK)->term, 3);
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_VOTE, PEER, 5, 5, 3, 4)), TERN_OK);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_LOG);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->term, 3);
+	assert_int_equal(core_view(rig->core)->term, 4);
+	/* Whatever else there is to say waits for the disk. */
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_PREVOTE, PEER, 3, 4, 3, 5)), TERN_OK);
+	assert_null(rig_sent(rig, MSG_PREVOTE_ACK));
+	assert_int_equal(rig_deliver(rig, rig_vote(MSG_VOTE, PEER, 5, 5, 3, 5)), TERN_OK);
+	assert_null(rig_sent(rig, MSG_VOTE_ACK));
+	rig_free(rig);
+}
+
 static void
 test_quiet_period_and_live_master(void **state)
 {
@@ -745,6 +778,7 @@ main(void)
 		cmocka_unit_test(test_nonsense_is_refused),
 		cmocka_unit_test(test_vote_is_durable_before_it_is_given),
 		cmocka_unit_test(test_log_rule),
+		cmocka_unit_test(test_log_rule_while_a_term_is_written),
 		cmocka_unit_test(test_quiet_period_and_live_master),
 		cmocka_unit_test(test_farewell_clears_the_master),
 		cmocka_unit_test(test_candidate_learns_the_commit_index),
