@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step function: dispatch, effects, what every role shares. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
 
 #include <string.h>

@@ -212,19 +212,6 @@ uint64_t history_first_of_term(const struct core *core, uint64_t index);
 TERN_CHECKED enum tern_err history_append(struct core *core, const struct block_meta *meta);
 void history_cut(struct core *core, uint64_t keep_index);
 
-/* election.c: data nodes */
-void election_arm(struct core *core);
-bool election_is_able(const struct core *core);
-void election_poll(struct core *core);
-void election_begin_vote(struct core *core, bool is_hand_over);
-void election_meta_durable(struct core *core);
-TERN_CHECKED enum tern_err
-election_request(struct core *core, struct core_peer *peer, const struct msg *msg);
-/* The same while a term is being written: refused by the log, or no answer. */
-void election_request_early(struct core *core, const struct core_peer *peer, const struct msg *msg);
-void election_farewell(struct core *core, const struct core_peer *peer);
-void election_answer(struct core *core, struct core_peer *peer, const struct msg *msg);
-
 /* master.c */
 void master_begin(struct core *core);
 void master_step_down(struct core *core);

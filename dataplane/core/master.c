@@ -5,6 +5,7 @@
  */
 #include "dataplane/core/change.h"
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
 
 #define PATIENCE_MAX  4u   /* times T_solo */

@@ -4,6 +4,7 @@
  * taking blocks and acknowledging them (protocol section 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/election.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start: the configuration is checked, the recovered log taken in. */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
 
 #include <string.h>

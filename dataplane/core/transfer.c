@@ -6,6 +6,7 @@
  * which the master is none of the pair and one of the pair is lost.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
 
 /* While a change is joint, a master may be none of the pair: it cannot go degraded. */
