@@ -29,7 +29,7 @@ struct node {
 	struct block_meta log[BLOCKS_MAX];     /* the command log's */
 	uint64_t now_ns, last_index, persist_index, durable_index, commit_index, applied_index,
 	    memory_index;
-	uint64_t term;
+	uint64_t term, durable_term;
 	struct witness_register reg;
 	bool has_meta, is_storage_failed, is_ring_full, is_accepting;
 	uint64_t meta_op, read_op, read_answered;
@@ -95,11 +95,17 @@ on_send(struct node *node, const struct core_effect *effect)
 	uint8_t body[MSG_BYTES_MAX];
 	struct msg again = { 0 };
 
-	REQUIRE(!node->has_meta);
 	REQUIRE(is_data_peer(node, effect->node) ||
 		(effect->node == node->config.witness_id && !node->config.is_witness));
 	REQUIRE(effect->msg.sender == node->config.node_id);
-	REQUIRE(effect->msg.term == core_view(node->core)->term);
+	/* Under a term that is being written nothing is said; but that a candidate lacks blocks is
+	 * true whatever is being written, and goes out under the one before. */
+	if (node->has_meta) {
+		REQUIRE(effect->msg.kind == MSG_VOTE_ACK || effect->msg.kind == MSG_PREVOTE_ACK);
+		REQUIRE(effect->msg.vote_ack.refusal == MSG_VOTE_REFUSED_LOG);
+	}
+	REQUIRE(effect->msg.term ==
+		(node->has_meta ? node->durable_term : core_view(node->core)->term));
 	REQUIRE(effect->paths != 0);
 	REQUIRE(msg_decode(body, msg_encode(body, &effect->msg), &again) == TERN_OK);
 	node->sent[effect->node][effect->msg.kind] = effect->msg;
@@ -350,6 +356,7 @@ make_meta_durable(struct node *node)
 	if (!node->has_meta || node->is_storage_failed)
 		return;
 	node->has_meta = false;
+	node->durable_term = node->term;
 	const struct core_event event = { .kind = CORE_EVENT_META_DURABLE, .op_id = node->meta_op };
 	REQUIRE(step(node, event) == TERN_OK);
 }
@@ -707,7 +714,7 @@ start(struct node *node, struct fuzz_input *in)
 		.history_count = BLOCKS_MAX,
 	};
 	node->reg = node->config.reg;
-	node->term = is_witness ? 0 : 4;
+	node->term = node->durable_term = is_witness ? 0 : 4;
 	REQUIRE(core_bytes() <= sizeof(node->memory));
 	REQUIRE(core_init(node->memory, &node->config, &node->core) == TERN_OK);
 	for (uint32_t i = 0; !is_witness && i < recovered % 8; i++) {
