@@ -27,11 +27,24 @@ slot_of(const struct runtime *rt, const struct part_id *id)
 	return slot;
 }
 
+/* Who fetched it has begun anew from it, and acknowledges the log behind it. */
+static bool
+is_installed(const struct runtime *rt)
+{
+	const uint32_t slot = runtime_node_slot(rt, rt->source.node);
+
+	if (slot == UINT32_MAX)
+		return false;
+	const uint32_t at = slot + (rt->source.node > rt->config.node_id);
+	return core_view(rt->core)->peer_durable_index[at] >=
+	       record_of(rt, rt->source.slot)->log_index;
+}
+
 bool
 source_is_serving(const struct runtime *rt)
 {
 	return rt->source.asked_ns != 0 &&
-	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_HOLD_NS;
+	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_HOLD_NS && !is_installed(rt);
 }
 
 static bool
