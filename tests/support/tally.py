@@ -22,7 +22,18 @@ with open(sys.argv[2], encoding='utf-8') as handle:
                 continue
             expected[name.removesuffix(NOT_ROOT)] = reason.strip()
 
-SHOWN = 15
+SHOWN = 10
+SHOWN_LINES = 12  # of what a failed test printed
+
+
+def tail(test):
+    """The end of what a failed test printed, without the tests that passed."""
+    text = test.get('stdout', '') + test.get('stderr', '')
+    lines = [line for line in text.splitlines()
+             if line.strip() and not line.startswith(('[ RUN', '[       OK'))]
+    return lines[-SHOWN_LINES:]
+
+
 passed, failed, skipped = 0, broken, 0
 durations = []
 for path in sys.argv[3:]:
@@ -44,7 +55,8 @@ for path in sys.argv[3:]:
                     print(f'FAILED {name}: skipped, and tests/expected-skips does not allow it')
             else:
                 failed += 1
-                print(f'FAILED {name} ({result}) in {path}')
+                print(f'FAILED {name} ({result}) in {build}')
+                print(*(f'    {line}' for line in tail(test)), sep='\n')
 durations.sort(reverse=True)
 print(f'tests took {sum(seconds for seconds, _, _ in durations):.0f} s in all, the longest:')
 for seconds, name, build in durations[:SHOWN]:
