@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out a schedule of faults on a local cluster, and undoes each when its time is over."""
+"""Carries out a schedule of faults on a local cluster, and undoes each when its time is over.
+
+What is stored is damaged on one node at a time, never on the last one that has it: see damage.py."""
 import heapq
 import itertools
 import json
@@ -9,16 +11,20 @@ import subprocess
 import time
 
 from cluster import require
+from damage import Damage
 
 VERB_S = 90  # no verb takes so long
 WAKE_CUT_S = 0.5  # cut off after waking
+MOMENT_S = 8  # so long a moment is looked for in which all copies are whole
+TAKE_OVER_S = 3  # so long another copy has to serve before this one's is damaged
 
 
 class Saboteur:
     """One thread. A node is `busy` while a fault of its own process lasts: no second one then."""
 
-    def __init__(self, cluster, faults, say):
+    def __init__(self, cluster, faults, seed, say):
         self.cluster, self.faults, self.say = cluster, faults, say
+        self.damage = Damage(cluster, seed, say)
         self.busy = set()
         self.cuts = {}  # (from, to): by how many faults
         self.starting = {}  # node: the process of `tern dev start`
@@ -77,11 +83,18 @@ class Saboteur:
             self.kill_all(fault)
             return
         name = self.resolve(fault.target)
-        if name is None or (fault.kind == 'cut' and name == fault.other):
+        now_s = time.monotonic() - self.began
+        if fault.kind in ('rot', 'wipe') and not self.may_damage(name) and \
+                now_s < fault.at_s + MOMENT_S:
+            self.at(now_s + 0.2, self.begin, fault)
+            return
+        if name is None or (fault.kind == 'cut' and name == fault.other) or \
+                (fault.kind in ('rot', 'wipe') and not self.may_damage(name)) or \
+                (fault.kind == 'device' and not self.damage.bears_loss(name)):
             self.say(f'{fault.kind} {fault.target}: not now')
             return
         self.counts[fault.kind] = self.counts.get(fault.kind, 0) + 1
-        end_s = time.monotonic() - self.began + fault.seconds
+        end_s = now_s + fault.seconds
         if fault.kind == 'kill':
             self.busy.add(name)
             self.verb('kill', name)
@@ -99,6 +112,14 @@ class Saboteur:
             self.say(f'terminate {name}')
             os.kill(self.states()[name][1], signal.SIGTERM)
             self.at(end_s, self.terminated, name, time.monotonic() + 30)
+        elif fault.kind in ('rot', 'wipe'):
+            self.busy.add(name)
+            self.verb('kill', name)
+            self.at(time.monotonic() - self.began, self.spoil, fault.kind, name,
+                    time.monotonic() + TAKE_OVER_S)
+        elif fault.kind == 'device':
+            position = self.damage.fail_device(name)
+            self.at(end_s, self.restore_device, name, position)
         elif fault.kind == 'switchover':
             self.switchover(name)
         else:
@@ -161,6 +182,34 @@ class Saboteur:
             return
         require(time.monotonic() < until, f'{name} does not end on SIGTERM')
         self.start(name)
+
+    def may_damage(self, name):
+        """No node is away or cut off, all copies are in sync, and none of them is spoilt: what this
+        one has is there once more, and will be as long as no other one's is damaged."""
+        return not self.busy and not any(self.cuts.values()) and self.damage.may_hit(name)
+
+    def spoil(self, kind, name, until):
+        """Not before another one serves: it alone knows what is committed from then on."""
+        if self.damage.is_served_without(name):
+            if kind == 'rot':
+                self.damage.rot(name)
+            else:
+                self.damage.wipe(name)
+        elif time.monotonic() < until:
+            self.at(time.monotonic() - self.began + 0.1, self.spoil, kind, name, until)
+            return
+        else:
+            self.say(f'{kind} {name}: nobody has taken over')
+            self.counts[kind] -= 1
+        self.start(name)
+
+    def restore_device(self, name, position):
+        """It answers again, and is seen when the node starts the next time."""
+        self.damage.heal_device(name, position)
+        if name not in self.busy:
+            self.busy.add(name)
+            self.verb('kill', name)
+            self.start(name)
 
     def switchover(self, name):
         done = self.cluster.run('cluster', 'switchover', name, '--timeout', '2s', check=False)
