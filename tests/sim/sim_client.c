@@ -32,6 +32,7 @@ sim_client_create(struct sim *sim)
 	prng_seed(&client->async_prng, sim->seed ^ 0x6173796e63);
 	if (prng_below(&client->async_prng, 2) == 0)
 		client->async_ppm = (uint32_t)prng_between(&client->async_prng, 20000, 500000);
+	sim_bank_create(sim);
 	client->slot_count = sim->swarm.slots;
 	client->session_count = 1 + (uint32_t)prng_below(&sim->prng, SESSIONS_MAX);
 	for (uint32_t i = 0; i < client->session_count; i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clients' memory of what they asked for and what they were told; private to sim_client.c
- * (slots, channels, retries) and sim_op.c (commands, and what an answer has to look like).
+ * (slots, channels, retries), sim_op.c (commands, and what an answer has to look like) and
+ * sim_bank.c (transfers).
  *
  * A slot is one thread of a client: it does one thing at a time. Slots without a session never
  * repeat a write; slots of a session repeat it, with the same sequence number, until it is done.
@@ -9,6 +10,7 @@
 #ifndef TERN_TESTS_SIM_SIM_CLIENT_H
 #define TERN_TESTS_SIM_SIM_CLIENT_H
 
+#include "dataplane/wire/command.h"
 #include "tests/sim/sim.h"
 
 #define SLOTS_MAX     24u
@@ -19,6 +21,7 @@
 #define BALANCES      3u
 #define MORTALS       3u
 #define CHURN_KEYS    12u
+#define SIM_ACCOUNTS  4u
 #define BALANCE_MAX   1000
 #define SESSION_SEQS  65536u
 #define NO_SLOT       UINT32_MAX
@@ -35,6 +38,8 @@ enum op_kind {
 	OP_MORTAL,     /* SET with a short time to live */
 	OP_COUNTER,    /* ADD 1 in a session */
 	OP_OPEN,       /* open the session */
+	OP_ACCOUNT,    /* open an account */
+	OP_TRANSFER,   /* MULTI of two ADDs that are nothing together */
 	OP_READ_REGISTER,
 	OP_READ_PAIR,
 	OP_READ_BALANCE,
@@ -105,6 +110,13 @@ struct entry { /* one request with one node */
 	struct submit_request change; /* of CHANGE_SLOT */
 };
 
+/* Of its own generator, as async_prng. */
+struct sim_bank {
+	struct prng prng;
+	uint32_t ppm; /* of what would be a balance's write */
+	bool is_open[SIM_ACCOUNTS];
+};
+
 struct sim_client {
 	struct slot slots[SLOTS_MAX];
 	uint32_t slot_count, session_count;
@@ -121,6 +133,7 @@ struct sim_client {
 	/* Of its own, so that the other classes' seeds stay what they are. */
 	struct prng async_prng;
 	uint32_t async_ppm; /* of the writes that may be async */
+	struct sim_bank bank;
 	uint8_t *command;
 };
 
@@ -129,6 +142,19 @@ struct sim_client {
 /* @floor of register @key is known in class durable: what one of the nodes shows must not
  * contradict it. */
 void sim_session_look(struct sim *sim, uint32_t key, const struct floor *floor);
+
+/* ---- sim_bank.c ---- */
+
+void sim_bank_create(struct sim *sim);
+/* True: the slot's operation has become one of accounts. */
+bool sim_bank_begin(struct sim *sim, struct slot *slot);
+/* Adds the arguments. */
+enum command_op
+sim_bank_encode(struct sim *sim, struct command_writer *writer, const struct slot *slot);
+void
+sim_bank_done(struct sim *sim, const struct slot *slot, const struct submit_completion *completion);
+/* @node's reader shows committed position @view. */
+void sim_bank_look(struct sim *sim, struct sim_node *node, uint64_t view);
 
 /* ---- sim_op.c ---- */
 

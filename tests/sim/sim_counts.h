@@ -46,6 +46,8 @@
 	X(memory_reads, ON_MANY)              \
 	X(memory_reads_failed, 0)             \
 	X(applied_ahead, ON_MANY)             \
+	X(transfers, ON_ALL)                  \
+	X(balances_taken, ON_ALL)             \
 	X(async_accepts, ON_ALL)              \
 	X(async_committed, ON_ALL)            \
 	X(async_lost, ON_MANY)                \

@@ -76,6 +76,8 @@ floor_of(struct sim_client *client, enum op_kind kind, uint32_t key, bool is_mem
 	case OP_CHURN:
 	case OP_COUNTER:
 	case OP_OPEN:
+	case OP_ACCOUNT:
+	case OP_TRANSFER:
 		break;
 	}
 	return NULL;
@@ -192,6 +194,10 @@ op_begin(struct sim *sim, struct slot *slot)
 		slot->op_kind = die < 95 ? OP_BALANCE : OP_READ_BALANCE;
 		slot->key = (uint32_t)prng_below(&sim->prng, BALANCES);
 	}
+	if (slot->op_kind == OP_BALANCE && sim_bank_begin(sim, slot)) {
+		slot->op = op_take(sim, slot->op_kind, 8);
+		return true;
+	}
 	slot->floor = *floor_of(client, slot->op_kind, slot->key, false);
 	slot->memory_floor = *floor_of(client, slot->op_kind, slot->key, true);
 	if (!op_is_read(slot->op_kind))
@@ -268,6 +274,10 @@ encode_args(struct sim *sim, struct command_writer *writer, const struct slot *s
 		[OP_UNIQUE] = 'u',  [OP_REGISTER] = 'r', [OP_PAIR] = 'p',
 		[OP_BALANCE] = 'b', [OP_MORTAL] = 'm',   [OP_COUNTER] = 's'
 	};
+	if (slot->op_kind == OP_ACCOUNT || slot->op_kind == OP_TRANSFER) {
+		*op = sim_bank_encode(sim, writer, slot);
+		return 0;
+	}
 	const uint64_t number = slot->op_kind == OP_UNIQUE    ? slot->op
 				: slot->op_kind == OP_COUNTER ? slot->session
 							      : slot->key;
@@ -447,6 +457,7 @@ write_acked(struct sim *sim, struct sim_node *node, struct slot *slot,
 		return;
 	}
 	op_acked(node, op, completion);
+	sim_bank_done(sim, slot, completion);
 	if (floor == NULL)
 		return;
 	if (!is_older(slot->floor.at, at) ||
@@ -671,6 +682,8 @@ op_read(struct sim *sim, struct sim_node *node, const struct slot *slot)
 	if (letter == 'p')
 		twin = seen_of(node, 'q', slot->key);
 	if (!slot->is_memory) {
+		if (letter == 'b')
+			sim_bank_look(sim, node, view);
 		state_read_end(node->reader);
 	} else if (!state_read_end_provisional(node->reader)) {
 		sim_count(sim, SIM_COUNT_memory_reads_failed);
@@ -782,7 +795,8 @@ sim_client_verify(struct sim *sim, struct sim_node *node)
 {
 	struct sim_client *client = sim->client;
 
-	state_read_begin(node->reader);
+	const uint64_t view = state_read_begin(node->reader);
+	sim_bank_look(sim, node, view);
 	for (uint64_t i = 0; i < client->op_count; i++)
 		verify_op(sim, node, i);
 	for (uint32_t i = 0; i < client->session_count; i++)
@@ -796,6 +810,7 @@ sim_client_sample(struct sim *sim, struct sim_node *node)
 	const uint64_t count = sim->client->op_count;
 
 	const uint64_t view = state_read_begin(node->reader);
+	sim_bank_look(sim, node, view);
 	for (uint64_t i = count > SAMPLE_COUNT ? count - SAMPLE_COUNT : 0; i < count; i++)
 		if (sim->client->ops[i].at.log_index <= view)
 			verify_op(sim, node, i);
