@@ -13,7 +13,7 @@
 
 #include "control/admin/admin_client.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct fixture {
 	char dir[32], path[64], text[512];

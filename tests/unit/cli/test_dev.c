@@ -17,7 +17,7 @@
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct fixture {
 	char dir[64], sink[80];

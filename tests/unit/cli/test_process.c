@@ -12,7 +12,7 @@
 
 #include "control/cli/process.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static char log_path[] = "/tmp/tern-process-XXXXXX";
 static char text[512];

@@ -65,7 +65,6 @@ test_a_read_behind_async_ends(void **context)
 	fake_publish_role(node, false, 2);
 	client_expect(fd, "-MOVED 0 10.0.0.2:7002\r\n");
 	client_expect_end(fd);
-	close(fd);
 }
 
 /* ---- what reads are answered from ---- */

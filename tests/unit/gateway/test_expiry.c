@@ -166,7 +166,7 @@ test_idle(void **context)
 	client_expect(fd, "+OK\r\n+OK\r\n");
 	do {
 		usleep(1000);
-		assert_in_range(reads, 0, 20000);
+		assert_in_range(reads, 0, 60000);
 		reads++;
 	} while (integer(fd, "EXISTS k") == 1);
 	client_send(fd, "EXISTS l\r\n");
@@ -184,7 +184,7 @@ test_idle(void **context)
 	fake_publish_role(node, true, 1);
 	for (reads = 0; integer(fd, "EXISTS k") == 1; reads++) {
 		usleep(1000);
-		assert_in_range(reads, 0, 20000);
+		assert_in_range(reads, 0, 60000);
 	}
 	close(fd);
 }
@@ -203,7 +203,7 @@ test_news_of_the_log(void **context)
 	status_read(&node->cell, &status);
 	status.has_log_news = true;
 	status_publish(&node->cell, &status);
-	for (int i = 0; i < 20000 && node->writes_taken == before; i++)
+	for (int i = 0; i < 60000 && node->writes_taken == before; i++)
 		usleep(1000);
 	assert_int_not_equal(node->writes_taken, before);
 	status.has_log_news = false;

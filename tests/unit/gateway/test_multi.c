@@ -438,7 +438,7 @@ bytes_when_all_are_gone(struct fake_node *node)
 {
 	struct gateway_stats stats;
 
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		gateway_stats(node->gateway, &stats);
 		if (stats.connections_now == 0)
 			break;

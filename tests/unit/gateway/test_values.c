@@ -77,7 +77,7 @@ test_values_wait_for_room(void **context)
 	const int other = client_open(node);
 	client_send(other, "PING\r\n");
 	client_expect(other, "+PONG\r\n");
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		gateway_stats(node->gateway, &stats);
 		if (stats.connections_now == 1)
 			break;

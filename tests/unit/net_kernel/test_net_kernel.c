@@ -9,7 +9,7 @@
 #include "tests/support/check.h"
 
 #define LOOPBACK 0x7f000001u
-#define WAIT_MS  5000
+#define WAIT_MS  60000
 
 /* Three nodes on one address that differ by port. */
 struct trio {

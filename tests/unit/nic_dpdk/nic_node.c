@@ -121,6 +121,7 @@ node_data_thread(void *arg)
 			net.ops->stats(net.net, &stats);
 			atomic_store(&run->page->port, stats.nodes[run->peer].port);
 		}
+		atomic_store(&run->page->turns, turn + 1);
 		if (!run->is_heavy)
 			(void)sched_yield();
 	}
@@ -345,6 +346,23 @@ pair_wait_traffic(struct node_pair *pair, uint64_t frames)
 {
 	for (uint32_t ms = 0; ms < WAIT_MS_MAX; ms++) {
 		if (hears(pair, NODE_A, frames) && hears(pair, NODE_B, frames))
+			return true;
+		if (!pair_is_alive(pair, NODE_A) || !pair_is_alive(pair, NODE_B))
+			return false;
+		pair_sleep_ms(1);
+	}
+	return false;
+}
+
+bool
+pair_wait_turns(struct node_pair *pair, uint64_t turns)
+{
+	const uint64_t a = atomic_load(&pair->pages[NODE_A]->turns);
+	const uint64_t b = atomic_load(&pair->pages[NODE_B]->turns);
+
+	for (uint32_t ms = 0; ms < WAIT_MS_MAX; ms++) {
+		if (atomic_load(&pair->pages[NODE_A]->turns) >= a + turns &&
+		    atomic_load(&pair->pages[NODE_B]->turns) >= b + turns)
 			return true;
 		if (!pair_is_alive(pair, NODE_A) || !pair_is_alive(pair, NODE_B))
 			return false;

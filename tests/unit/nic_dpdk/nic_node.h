@@ -22,6 +22,7 @@ struct node_page {
 	_Atomic bool is_stopping;     /* test -> node */
 	_Atomic bool is_silent;       /* test -> node: send nothing */
 	_Atomic bool is_up;           /* what the seam says of the peer */
+	_Atomic uint64_t turns;       /* in each it looked for frames, and sent if it may */
 	_Atomic uint32_t port;        /* the one in use for the peer */
 	_Atomic uint64_t received;    /* good frames of the peer's current incarnation */
 	_Atomic uint64_t received_of; /* that incarnation */
@@ -57,6 +58,8 @@ bool pair_is_alive(struct node_pair *pair, uint32_t node);
 /* Waits until both hear @frames good frames of each other's present incarnation. False: a process
  * ended, or it took longer than a minute. */
 bool pair_wait_traffic(struct node_pair *pair, uint64_t frames);
+/* Waits until both have taken @turns more turns, at most a minute. */
+bool pair_wait_turns(struct node_pair *pair, uint64_t turns);
 void pair_sleep_ms(uint32_t ms);
 /* Ends the test program with 77 when this machine's DPDK has no memif driver. */
 void pair_need_memif(void);

@@ -19,6 +19,7 @@
 #define TOTAL     64000
 #define BLOCKS    4000u
 #define VIEWS_MIN 50u
+#define WRONG     (-1) /* no sum: a scan and a look-up differ */
 
 struct shared {
 	struct machine machine;
@@ -46,7 +47,7 @@ sum_accounts(struct state_reader *reader)
 	       memcmp(key, "account-", 8) == 0) {
 		const struct state_value point = state_read_get(reader, key, bytes);
 		if (point.data != value.data || point.bytes != value.bytes || value.bytes > 31)
-			return -1;
+			return WRONG;
 		memcpy(text, value.data, value.bytes);
 		text[value.bytes] = '\0';
 		sum += strtoll(text, NULL, 10);
@@ -65,12 +66,16 @@ reader_main(void *arg)
 		const uint64_t view = state_read_begin(reader);
 		const uint64_t hash = state_read_hash(reader, &index);
 		bool is_good = view >= last && index == view;
-		is_good = is_good && (view == 0 || sum_accounts(reader) == TOTAL);
+		const int64_t sum = view == 0 ? TOTAL : sum_accounts(reader);
+		const uint64_t scanned = state_hash_scan(reader);
+		/* Who holds a view for long is told to end it, and scans end early. */
+		const bool is_whole = !state_read_is_ended(reader);
 		is_good =
-		    is_good && (state_hash_scan(reader) == hash || state_read_is_ended(reader));
+		    is_good && sum != WRONG && (!is_whole || (sum == TOTAL && scanned == hash));
 		state_read_end(reader);
 		last = view;
-		atomic_fetch_add(&shared->views, 1);
+		if (is_whole)
+			atomic_fetch_add(&shared->views, 1);
 		if (!is_good)
 			atomic_fetch_add(&shared->failures, 1);
 	}
@@ -99,10 +104,11 @@ holder_main(void *arg)
 			if (!state_read_begin_held(reader, &hold))
 				break;
 			const uint64_t hash = state_read_hash(reader, &index);
-			is_good = index == state_hold_index(&hold) &&
-				  (index == 0 || sum_accounts(reader) == TOTAL ||
-				   state_read_is_ended(reader)) &&
-				  (state_hash_scan(reader) == hash || state_read_is_ended(reader));
+			const int64_t sum = index == 0 ? TOTAL : sum_accounts(reader);
+			const uint64_t scanned = state_hash_scan(reader);
+			is_good =
+			    index == state_hold_index(&hold) && sum != WRONG &&
+			    ((sum == TOTAL && scanned == hash) || state_read_is_ended(reader));
 			state_read_end(reader);
 			atomic_fetch_add(&shared->held_views, 1);
 		}
