@@ -77,7 +77,7 @@ def datagrams(case, cluster, master):
 def ask(path, data, close=False):
     """What the admin socket answers to @data, by lines."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect(path)
         try:
             client.sendall(data)
@@ -125,7 +125,7 @@ def admin(case, cluster):
             except BlockingIOError:  # not yet taken from the queue of the kernel
                 return False
             return bool(found and 'too many admin connections' in found[0]['error'])
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not is_busy():
             require(time.monotonic() < until, 'the seventeenth connection is told so')
         for client in held:

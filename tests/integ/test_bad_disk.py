@@ -165,12 +165,11 @@ def failing(case, role):
     with failing_device(case, os.path.join(cluster.dir, 'b', 'storage', 'device0')) as fail:
         cluster.up()
         cluster.settle()
-        if cluster.wait_duplex() != ('b' if role == 'master' else 'a'):
-            cluster.run('cluster', 'switchover')
-            cluster.settle()
+        cluster.switchover('b' if role == 'master' else 'a')
+        cluster.settle()
         journal = case.path(f'journal-{role}')
         load = cluster.load_start(journal, role, connections=8)
-        time.sleep(0.5)
+        cluster.load_goes_on(journal)
         fail()
         cluster.wait('the other node to serve', cluster.serves_without(['b']))
         # What the disk no longer takes is told, and who is left goes on.
@@ -180,7 +179,7 @@ def failing(case, role):
         require(re.search(r'^b: its storage failed; it promises nothing until it is replaced$',
                           text, re.M), text)
         require(cluster.run('status', check=False).returncode == 3, 'degraded')
-        time.sleep(0.5)
+        cluster.load_goes_on(journal)
         totals = cluster.load_stop(load)
         require(totals['acknowledged'] > 100, f'load: {totals}')
         found = cluster.verify(journal)

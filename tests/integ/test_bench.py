@@ -96,7 +96,7 @@ def test_failover(case):
     time.sleep(2)
     cluster.dev('kill', master)
     killed_ns = time.monotonic_ns()
-    out, _ = load.communicate(timeout=60)
+    out, _ = load.communicate(timeout=120)
     require(load.returncode == 0, out)
     report = json.loads(out)
     require(report['void'] != [], 'a failover makes a run void as a measurement')
@@ -156,7 +156,7 @@ def test_disk(case):
 
 def ask(path, **request):
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect(path)
         client.sendall(json.dumps({'api': 'admin/v1', **request}).encode() + b'\n')
         return json.loads(client.makefile().readline())

@@ -2,8 +2,6 @@
 """Checkpoints and the log behind them: several times the log's size is written, the log is used
 round and round, nodes are killed while checkpoints are being written, and start from one; nothing
 acknowledged is lost, and all data nodes hold the same state."""
-import time
-
 from case import main, require
 
 LOG_BYTES = 32 << 20
@@ -30,9 +28,9 @@ def kill_while_writing(case, journals, number):
     journal = case.path(f'journal-{number}')
     load = cluster.load_start(journal, f'load{number}')
     cluster.overwrite(LOG_BYTES // 2 + number * 1234567, f'big{number}')
-    cluster.dev('kill', victim)
+    cluster.kill_in_sync(victim)
     cluster.wait('service without it', cluster.serves_without([victim]))
-    time.sleep(0.3)
+    cluster.load_goes_on(journal)
     cluster.load_stop(load)
     cluster.dev('start', victim)
     cluster.settle()
@@ -72,8 +70,7 @@ def test(case):
     case.verify(journals)
     require(cluster.client().call('GET', 'before') == 'all of it', 'GET')
     case.step('kill the master')
-    master = cluster.wait_master()
-    cluster.dev('kill', master)
+    master = cluster.kill_master()
     other = cluster.wait('another node to serve', cluster.serves_without([master]))
     require(cluster.client(other).call('GET', 'before') == 'all of it', 'GET')
     case.verify(journals)

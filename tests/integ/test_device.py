@@ -211,6 +211,7 @@ def test(case):
     take_out(case, replica)
     in_use(case, master)
     spares(case, replica)
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     come_back(case, replica)

@@ -32,7 +32,8 @@ def kill_both(case, name, is_honest):
     cluster.settle()
     journal = case.path(f'journal-{name}')
     load = cluster.load_start(journal, name)
-    time.sleep(1.5)
+    time.sleep(1)
+    cluster.load_goes_on(journal, 500)
     for node in cluster.data_names():
         cluster.dev('kill', node)
     time.sleep(0.1)

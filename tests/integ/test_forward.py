@@ -7,7 +7,7 @@ import os
 import threading
 import time
 
-from case import main, require
+from case import WAIT_S, main, require
 
 WRITERS = 8
 KILLS = 3
@@ -83,7 +83,7 @@ def one_failover(case, where):
     master = cluster.wait_master()
     where[0] = cluster.other(master)  # from here on they write at the replica
     time.sleep(1)
-    cluster.dev('kill', master)
+    cluster.kill_in_sync(master)
     cluster.wait('another one to serve', cluster.serves_without([master]))
     time.sleep(0.5)
     cluster.dev('start', master)
@@ -123,7 +123,9 @@ def test(case):
     for number in range(KILLS):
         case.step(f'the master is killed under them, {number + 1}')
         one_failover(case, where)
-    time.sleep(1)
+    until = time.monotonic() + WAIT_S
+    while min(writer.answered for writer in writers) <= 100 and time.monotonic() < until:
+        time.sleep(0.05)
     for writer in writers:
         writer.stop.set()
     for writer in writers:

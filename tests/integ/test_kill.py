@@ -18,7 +18,7 @@ def kill_one(case, kind, number):
     victim = victim_of(cluster, kind)
     journal = case.path(f'journal-{number}')
     load = cluster.load_start(journal, f'{kind}{number}')
-    time.sleep(0.7)
+    cluster.load_goes_on(journal)
     if kind == 'master':
         victim = cluster.kill_master()
     else:
@@ -29,7 +29,7 @@ def kill_one(case, kind, number):
         require(cluster.master(status) is not None, 'the data nodes must go on')
     else:
         cluster.wait('service without it', cluster.serves_without([victim]))
-    time.sleep(0.7)
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     case.verify([journal])
@@ -51,7 +51,7 @@ def test(case):
     case.step('kill all under load')
     journal = case.path('journal-all')
     load = cluster.load_start(journal, 'all')
-    time.sleep(0.7)
+    cluster.load_goes_on(journal)
     for name in cluster.nodes:
         cluster.dev('kill', name)
     time.sleep(0.2)

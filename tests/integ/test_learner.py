@@ -87,8 +87,7 @@ def test(case):
     case.step('it comes in under load')
     solo = sum(cluster.status()[name]['solo_entries'] for name in 'ab')
     held = {name: cluster.status()[name]['held_turns'] for name in 'ab'}
-    cluster.run('cluster', 'add', 'c', '--learner')
-    cluster.wait('a learner', is_learner)
+    cluster.until(is_learner, 'a learner', 'add', 'c', '--learner')
     master = cluster.wait_duplex()
     require(cluster.status()['c']['log_base_index'] > 0, 'by a checkpoint')
     found = cluster.status()[master]['membership']
@@ -131,13 +130,12 @@ def test(case):
     cluster.wait('a learner', is_learner)
     require(cluster.status()['c']['log_base_index'] > last, 'by a checkpoint')
     case.step('it goes, and comes again')
-    cluster.run('cluster', 'remove', 'c')
-    last = cluster.wait('a spare node', lambda s: s['c']['role'] == 'spare' and
-                        s['c']['last_index'])
+    cluster.until(lambda s: s['c'].get('role') == 'spare', 'a spare node', 'remove', 'c')
+    last = cluster.status()['c']['last_index']
     time.sleep(0.5)
     require(cluster.status()['c']['last_index'] == last, 'it is sent nothing any more')
-    cluster.run('cluster', 'add', 'c', '--learner')
-    cluster.wait('a learner', is_learner)
+    cluster.until(is_learner, 'a learner', 'add', 'c', '--learner')
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     cluster.settle()

@@ -6,7 +6,6 @@ comes back with one link of two."""
 import json
 import os
 import subprocess
-import time
 
 from case import main, require
 
@@ -94,7 +93,7 @@ def lose_links(case, journal):
     require('USED FOR' in table and table.count('net_af_packet1') == len(cluster.data_names()),
             table)
     load = cluster.load_start(journal, 'links')
-    time.sleep(0.5)
+    cluster.load_goes_on(journal)
     clean = attempts = takeovers = 0
     while clean < 4:
         attempts += 1
@@ -106,6 +105,7 @@ def lose_links(case, journal):
         case.step(f'link {link} between {master} and {replica} goes down under load')
         clean += lose_link(case, master, replica, link)
         takeovers += used_link(cluster, master, replica)[1] - before
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     require(takeovers >= 4, f'{takeovers} times another port took over')
@@ -155,6 +155,7 @@ def come_back_with_one(case, journal):
         cluster.wait_duplex()
         cluster.wait('both links', lambda s: all(s[name].get('ports') and port['up'] for name in
                                                  ('a', 'b') for port in s[name].get('ports', [])))
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
 

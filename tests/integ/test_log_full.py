@@ -58,7 +58,7 @@ def test(case):
     with open(os.path.join(cluster.dir, master, 'log'), encoding='utf-8') as handle:
         require(handle.read().count('log_area_reserve') == 1, 'the daemon says it, once')
     case.step('kill the master')
-    cluster.dev('kill', master)
+    master = cluster.kill_master()
     other = cluster.wait('another node to serve', cluster.serves_without([master]))
     client = memory_client(cluster, other)
     require(client.call('GET', 'before') == '1', 'reads at the new master')

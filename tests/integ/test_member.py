@@ -20,23 +20,13 @@ def voters(status, names):
                status[name]['membership']['committed'] for name in names)
 
 
-def again(cluster, *args):
-    """What is refused for a moment's sake is asked for again."""
-    def look(_):
-        done = cluster.run('cluster', *args, check=False)
-        require(done.returncode in (0, 5, 6), f'{args}: {done.stderr}')
-        return done.returncode != 5
-    cluster.wait(f'cluster {" ".join(args)}', look)
-
-
 def grow(case):
     cluster = case.cluster
     case.step('a learner')
     refused(cluster, 'is no learner', 'promote', 'c')
     refused(cluster, 'is so already', 'promote', 'a')
     refused(cluster, 'nothing else', 'demote', cluster.other(cluster.wait_duplex()))
-    cluster.run('cluster', 'add', 'c', '--learner')
-    cluster.wait('a learner', lambda s: s['c']['mode'] == 'LEARNER')
+    cluster.until(lambda s: s['c']['mode'] == 'LEARNER', 'a learner', 'add', 'c', '--learner')
     case.step('while a copy is away voters stay')
     master = cluster.wait_duplex()
     other = cluster.other(master)
@@ -46,9 +36,8 @@ def grow(case):
     cluster.dev('start', other)
     cluster.wait_duplex()
     case.step('it becomes a voter')
-    again(cluster, 'promote', 'c')
+    cluster.until(lambda s: voters(s, ['a', 'b', 'c']), 'three voters', 'promote', 'c')
     cluster.spares = []
-    cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
     cluster.wait_duplex()
 
 
@@ -57,8 +46,7 @@ def lose(case):
     cluster = case.cluster
     case.step('a voter loses its storage, and asks the third one too')
     if cluster.wait_duplex() == 'c':
-        cluster.run('cluster', 'switchover', 'a')
-        cluster.wait('a to serve', lambda s: cluster.master(s) == 'a')
+        cluster.switchover('a')
     victim = 'b' if cluster.wait_duplex() == 'a' else 'a'
     cluster.lose_storage(victim)
     done = cluster.rejoin(victim)
@@ -78,7 +66,7 @@ def shrink(case):
     cluster = case.cluster
     case.step('a voter becomes a learner')
     if cluster.wait_duplex() == 'c':
-        cluster.run('cluster', 'switchover', 'a')
+        cluster.switchover('a')
     master = cluster.wait_duplex()
     refused(cluster, 'is the master', 'demote', master)
     refused(cluster, 'is a voter', 'remove', 'c')
@@ -87,9 +75,8 @@ def shrink(case):
     time.sleep(0.3)
     refused(cluster, 'does not answer', 'demote', 'c')
     cluster.dev('start', 'w')
-    again(cluster, 'demote', 'c')
+    cluster.until(lambda s: voters(s, ['a', 'b']), 'two voters', 'demote', 'c')
     cluster.spares = ['c']
-    cluster.wait('two voters', lambda s: voters(s, ['a', 'b']))
     cluster.wait_duplex()
 
 
@@ -125,12 +112,12 @@ def test(case):
     lose(case)
     shrink(case)
     case.step('the witness decides again')
-    master = cluster.wait_duplex()
-    cluster.dev('kill', master)
+    master = cluster.kill_master()
     cluster.wait('SOLO by the witness', cluster.serves_without([master]))
     cluster.dev('start', master)
     cluster.wait_duplex()
-    cluster.run('cluster', 'remove', 'c')
+    cluster.until(lambda s: s['c']['mode'] == 'SPARE', 'c to be no part of it', 'remove', 'c')
+    cluster.load_goes_on(journal)
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')
     cluster.settle()

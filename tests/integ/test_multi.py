@@ -47,7 +47,7 @@ def test(case):
             cluster.wait('the other one to serve', lambda s, other=other: s[other].get('serving'))
             cluster.dev('start', victim)
             cluster.wait_duplex()
-        out, _ = process.communicate(timeout=WAIT_S + SECONDS)
+        out, _ = process.communicate(timeout=2 * WAIT_S + SECONDS)
     finally:
         process.kill()
         process.wait(timeout=30)

@@ -20,7 +20,7 @@ def killed(case, number):
     case.step('kill it under load')
     journal = case.path(f'journal-{number}')
     load = cluster.load_start(journal, f'one{number}')
-    time.sleep(0.7)
+    cluster.load_goes_on(journal)
     cluster.dev('kill', 'a')
     time.sleep(0.2)
     totals = cluster.load_stop(load)

@@ -32,6 +32,7 @@ def test(case):
     cluster.settle()
     journal = case.path('journal')
     load = cluster.load_start(journal, 'replace')
+    cluster.load_goes_on(journal)  # later the master may be one that it knows nothing of
     case.step('who is there is not replaced')
     master = cluster.wait_duplex()
     dead = cluster.other(master)
@@ -49,7 +50,7 @@ def test(case):
         s[name]['membership']['committed'] for name in names))
     cluster.wait_duplex()
     case.step('the master dies: c and the witness')
-    cluster.dev('kill', master)
+    cluster.kill_in_sync(master)
     cluster.wait('service by c', cluster.serves_without([master, dead]))
     case.step('the dead one comes back, and knows nothing of it')
     cluster.dev('start', dead)

@@ -38,7 +38,7 @@ def test(case):
     require(node['last_index'] > behind['last_index'], f'clients wrote meanwhile: {node}')
     require(node['held_turns'] > 0, f'and had to wait: {node}')
     full.terminate()
-    full.wait(timeout=30)
+    full.wait(timeout=60)
     cluster.load_stop(load)
     cluster.wait_equal()
     case.verify([journal])

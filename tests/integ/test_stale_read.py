@@ -3,19 +3,19 @@
 socket; the new master takes a write to the key; the old one is continued: it may answer anything
 but the old value. 200 rounds; in every other one the old master is continued behind a cut, so that
 it cannot hear of the new one before it looks at the GET. A build without the read round must fail
-this within 20."""
+this soon."""
 import socket
 import time
 
 from case import main, require
 
 ROUNDS = 200
-ROUNDS_OF_BROKEN = 20
+ROUNDS_OF_BROKEN = 200  # at most: the first stale read is enough
 
 
 def write_beside(cluster, old, value, until):
     """Writes k at whichever data node becomes master beside @old. False: none did in time."""
-    clients = [cluster.client(name) for name in cluster.others(old)]
+    clients = [cluster.client(name, timeout=10) for name in cluster.others(old)]
     try:
         while time.monotonic() < until:
             for client in clients:
@@ -32,7 +32,7 @@ def one_round(cluster, number, is_cut):
     """What the old master answered to the GET that waited in its socket; None: the round could not
     begin, because the master had gone SOLO or was another just before."""
     old = cluster.wait_duplex()
-    client = cluster.client(old)
+    client = cluster.client(old, timeout=10)
     try:
         has_begun = client.call('SET', 'k', f'old-{number}') == 'OK'
     except ConnectionError:
@@ -42,7 +42,7 @@ def one_round(cluster, number, is_cut):
         return None
     cluster.dev('stop', old)
     client.send('GET', 'k')
-    has_moved = write_beside(cluster, old, f'new-{number}', time.monotonic() + 5)
+    has_moved = write_beside(cluster, old, f'new-{number}', time.monotonic() + 10)
     if is_cut:
         cluster.isolate(old)
     cluster.dev('cont', old)
@@ -75,10 +75,10 @@ def test(case, rounds=str(ROUNDS)):
 
     case.step('a build without it is found out')
     case.another(ternd='control/daemon/ternd-no-read-round')
-    stale = sum(one_round(case.cluster, number, True) == f'old-{number}'
-                for number in range(ROUNDS_OF_BROKEN))
-    print(f'   stale reads of the broken build: {stale} of {ROUNDS_OF_BROKEN}')
-    require(stale > 0, 'the test does not see stale reads')
+    found = next((number for number in range(ROUNDS_OF_BROKEN)
+                  if one_round(case.cluster, number, True) == f'old-{number}'), None)
+    print(f'   stale read of the broken build: in round {found}')
+    require(found is not None, 'the test does not see stale reads')
 
 
 main(test)

@@ -33,7 +33,7 @@ class Reply:
 class Client:
     """One RESP connection. Closed by the server: ConnectionError."""
 
-    def __init__(self, address, timeout=10):
+    def __init__(self, address, timeout=WAIT_S):
         host, port = address.rsplit(':', 1)
         self.socket = socket.create_connection((host.strip('[]'), int(port)), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -97,7 +97,7 @@ class Follower:
         while time.monotonic() < until:
             try:
                 if self.client is None:
-                    self.client = self.cluster.client()
+                    self.client = self.cluster.client(timeout=10)
                 reply = self.client.call(*args)
                 if not getattr(reply, 'text', '').startswith(self.MOVES):
                     return reply
@@ -227,24 +227,61 @@ class Cluster:
         return self.lone_mode != self.whole_mode and \
             bool(roles) and f'mode={self.lone_mode} ' in roles[-1]
 
-    def kill_master(self):
-        """SIGKILL of the master while all copies are in sync; its name. On a starved host it may have
-        gone SOLO just before: that is a second fault, after which nobody else may be elected. Then it
-        is started again, and another moment is taken."""
+    def kill_in_sync(self, name=None):
+        """SIGKILL of data node @name, or of the master, while all copies are in sync; its name. On a
+        starved host it may have gone SOLO just before: that is a second fault, after which nobody else
+        may be elected. Then it is started again, and another moment is taken."""
         for _ in range(20):
-            master = self.wait_duplex()
-            self.dev('kill', master)
-            if not self.was_alone(master):
-                return master
-            print(f'   {master} was SOLO when it was killed: once more', flush=True)
-            self.dev('start', master)
-        raise Failure('the master was alone whenever it was killed')
+            victim = name or self.wait_duplex()
+            self.wait_duplex()
+            self.dev('kill', victim)
+            if not self.was_alone(victim):
+                return victim
+            print(f'   {victim} was SOLO when it was killed: once more', flush=True)
+            self.dev('start', victim)
+        raise Failure(f'{name or "the master"} was alone whenever it was killed')
+
+    def kill_master(self):
+        return self.kill_in_sync()
+
+    def undisturbed(self, what, attempt):
+        """@attempt shows that something has no effect: it returns a standing (mode, term...) before
+        and after. On a busy host that may change for other reasons; once it has not."""
+        for _ in range(8):
+            before, after = attempt()
+            if before == after:
+                return
+            print(f'   {what}: {before} became {after}: once more', flush=True)
+            self.wait_duplex()
+        raise Failure(f'{what}: no effect expected, and every time {before} became {after}')
+
+    def standing(self, name):
+        """What a fault that @name bears does not change."""
+        node = self.status()[name]
+        return [node.get(key) for key in ('role', 'mode', 'term', 'epoch')]
 
     def isolate(self, name, verb='cut'):
         """Cuts (or heals) every link of @name; that to a witness first. It alone has no effect, while
         a master that has lost the other copy only would register with the witness before the cut."""
         for other in sorted(self.rest(name), key=lambda other: self.nodes[other]['kind'] == 'data'):
             self.dev(verb, name, other)
+
+    def until(self, goal, what, *args):
+        """Runs a verb of `tern cluster` until status shows @goal. On a busy host it may be refused for a
+        moment's sake, find no master, or end before its end is known."""
+        def look(status):
+            if goal(status):
+                return True
+            done = self.run('cluster', *args, check=False)
+            require(done.returncode in (0, 4, 5, 6), f'{args}: {done.returncode} {done.stderr}')
+            if done.returncode != 0:
+                print('   ' + done.stderr.strip(), flush=True)
+            return False
+        self.wait(what, look)
+
+    def switchover(self, target):
+        self.until(lambda status: self.master(status) == target, f'{target} to be master',
+                   'switchover', target)
 
     @property
     def whole_mode(self):
@@ -337,7 +374,7 @@ class Cluster:
     def resp(self, name):
         return self.nodes[name]['resp']
 
-    def client(self, name=None, timeout=10):
+    def client(self, name=None, timeout=WAIT_S):
         return Client(self.resp(name or self.wait_master()), timeout)
 
     def follower(self):
@@ -369,8 +406,21 @@ class Cluster:
     @staticmethod
     def load_stop(process):
         process.terminate()
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=WAIT_S)
         return json.loads(out)
+
+    def load_goes_on(self, journal, count=150):
+        """Waits until so many further writes of the load are acknowledged, however slow the host."""
+        def acknowledged():
+            try:
+                with open(journal, encoding='ascii') as handle:
+                    return sum(line[0] == 'A' for line in handle)
+            except FileNotFoundError:
+                return 0
+        first, until = acknowledged(), time.monotonic() + WAIT_S
+        while acknowledged() < first + count:
+            require(time.monotonic() < until, f'waited {WAIT_S} s for {count} writes')
+            time.sleep(0.05)
 
     def verify(self, journal):
         done = subprocess.run([self.load, 'verify', *self.addresses(), '--journal', journal],
