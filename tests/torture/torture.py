@@ -271,6 +271,8 @@ def run_episode(options, number, seed, seconds):
 
 
 def on_signal(_number, _frame):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut short what cleans up
     sys.exit(1)  # through every `finally`
 
 
