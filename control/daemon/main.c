@@ -183,6 +183,7 @@ start_endpoint(struct ternd *node, char *why, size_t why_bytes)
 		.status = node->status,
 		.nodes = nodes,
 		.node_id = config->id,
+		.stale_ns_max = config->gateway.stale_ns_max,
 	};
 
 	if (self->client.text[0] == '\0')

@@ -33,10 +33,11 @@ client_port_json(const struct endpoint *endpoint)
 	struct endpoint_stats s;
 
 	endpoint_stats(endpoint, &s);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "frames", (json_int_t)s.frames,
-			 "malformed", (json_int_t)s.malformed, "foreign", (json_int_t)s.foreign,
-			 "opens", (json_int_t)s.opens, "writes", (json_int_t)s.writes, "reads",
-			 (json_int_t)s.reads, "duplicates", (json_int_t)s.duplicates, "busy",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "frames",
+			 (json_int_t)s.frames, "malformed", (json_int_t)s.malformed, "foreign",
+			 (json_int_t)s.foreign, "opens", (json_int_t)s.opens, "writes",
+			 (json_int_t)s.writes, "reads", (json_int_t)s.reads, "local_reads",
+			 (json_int_t)s.local_reads, "duplicates", (json_int_t)s.duplicates, "busy",
 			 (json_int_t)s.busy, "send_drops", (json_int_t)s.send_drops);
 }
 

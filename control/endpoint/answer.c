@@ -31,12 +31,6 @@ out_send(struct endpoint *endpoint, struct out_frame *out, enum native_kind kind
 	out->writer.frame = NULL;
 }
 
-static bool
-is_same_peer(const struct peer_name *a, const struct peer_name *b)
-{
-	return a->port == b->port && a->token == b->token && inet_addr_equal(&a->ip, &b->ip);
-}
-
 /* The frame for @peer under way, or a new one. */
 static struct out_frame *
 out_for(struct endpoint *endpoint, const struct peer_name *peer)
@@ -47,7 +41,7 @@ out_for(struct endpoint *endpoint, const struct peer_name *peer)
 		struct out_frame *out = &endpoint->outs[i];
 		if (out->writer.frame == NULL)
 			unused = unused == NULL ? out : unused;
-		else if (is_same_peer(&out->peer, peer))
+		else if (peer_name_equal(&out->peer, peer))
 			return out;
 	}
 	if (unused == NULL) {
@@ -189,9 +183,8 @@ complete_flight(struct endpoint *endpoint, const struct submit_completion *compl
 	endpoint->flights_used--;
 }
 
-/* What the reader's view holds; bytes are borrowed from it. */
-static struct native_reply
-reply_of(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t applied_index)
+struct native_reply
+endpoint_read_reply(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t index)
 {
 	const struct state_value value =
 	    state_read_get(endpoint->reader, waiter->key, waiter->key_bytes);
@@ -199,7 +192,7 @@ reply_of(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t a
 		.what = NATIVE_WHAT_READ,
 		.outcome = NATIVE_DONE,
 		.id = waiter->id,
-		.log_index = applied_index,
+		.log_index = index,
 		.is_memory = waiter->is_memory,
 	};
 
@@ -222,19 +215,21 @@ reply_of(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t a
 	return reply;
 }
 
-/* Class memory: a view of its own, for what it shows may be rolled back while it is read. So the
- * value is copied, and told only if the view was good to its end. */
-static bool
-answer_memory_read(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t need)
+/* A view of its own, for what it shows may be rolled back while it is read. So the value is copied,
+ * and told only if the view was good to its end. */
+bool
+endpoint_answer_provisional(struct endpoint *endpoint, const struct read_waiter *waiter,
+			    uint64_t need, uint64_t age_ns)
 {
-	const uint64_t applied_index = state_read_begin_provisional(endpoint->reader);
-	struct native_reply reply = reply_of(endpoint, waiter, applied_index);
+	const uint64_t index = state_read_begin_provisional(endpoint->reader);
+	struct native_reply reply = endpoint_read_reply(endpoint, waiter, index);
 
+	reply.age_ns = age_ns;
 	if (reply.outcome == NATIVE_DONE && reply.type == NATIVE_VALUE_BYTES) {
 		memcpy(endpoint->value, reply.value, reply.value_bytes);
 		reply.value = endpoint->value;
 	}
-	if (!state_read_end_provisional(endpoint->reader) || applied_index < need)
+	if (!state_read_end_provisional(endpoint->reader) || index < need)
 		return false;
 	endpoint_reply(endpoint, &waiter->peer, &reply);
 	return true;
@@ -255,13 +250,14 @@ answer_reads(struct endpoint *endpoint, const struct read_batch *batch)
 			if (is_open)
 				state_read_end(endpoint->reader);
 			is_open = false;
-			is_good = answer_memory_read(endpoint, waiter, need);
+			is_good = endpoint_answer_provisional(endpoint, waiter, need, 0);
 		} else {
 			if (!is_open)
 				applied_index = state_read_begin(endpoint->reader);
 			is_open = true;
 			is_good = applied_index >= need;
-			const struct native_reply reply = reply_of(endpoint, waiter, applied_index);
+			const struct native_reply reply =
+			    endpoint_read_reply(endpoint, waiter, applied_index);
 			if (is_good)
 				endpoint_reply(endpoint, &waiter->peer, &reply);
 		}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/endpoint/endpoint_internal.h"
@@ -18,6 +19,16 @@
 
 #define SOCKET_BUFFER_BYTES (4 << 20)
 #define RETRY_MS            1
+#define SNAPSHOT_IDLE_NS    10000000000ull
+
+uint64_t
+endpoint_now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
 
 static int
 receive(struct endpoint *endpoint)
@@ -55,11 +66,13 @@ turn(struct endpoint *endpoint)
 
 	wake_prepare(&endpoint->channel->front_wake);
 	if (ring_is_empty(&endpoint->channel->completions))
-		(void)poll(fds, 3, endpoint->needs_retry ? RETRY_MS : -1);
+		(void)poll(fds, 3,
+			   endpoint->needs_retry ? RETRY_MS : endpoint_local_wait_ms(endpoint));
 	wake_done(&endpoint->channel->front_wake);
 	endpoint->needs_retry = false;
 	status_read(endpoint->cell, &endpoint->status);
 	endpoint_complete(endpoint);
+	endpoint_local_turn(endpoint);
 	if (receive(endpoint) == (int)ENDPOINT_BURST)
 		endpoint->needs_retry = true;
 	endpoint_publish(endpoint);
@@ -79,6 +92,7 @@ endpoint_main(void *context)
 		return NULL;
 	while (!atomic_load_explicit(&endpoint->is_stopping, memory_order_acquire))
 		turn(endpoint);
+	endpoint_local_end(endpoint);
 	state_reader_close(endpoint->reader);
 	return NULL;
 }
@@ -122,11 +136,12 @@ take_memory(struct endpoint *endpoint)
 
 	endpoint->flights = calloc(in_flight_max, sizeof(*endpoint->flights));
 	endpoint->waiters = calloc(ENDPOINT_READS_MAX, sizeof(*endpoint->waiters));
+	endpoint->waiting = calloc(ENDPOINT_WAITING_MAX, sizeof(*endpoint->waiting));
 	endpoint->outs = calloc(ENDPOINT_OUT_MAX, sizeof(*endpoint->outs));
 	endpoint->in = malloc((size_t)ENDPOINT_BURST * NATIVE_FRAME_BYTES_MAX);
 	endpoint->value = malloc(NATIVE_VALUE_BYTES_MAX);
-	if (endpoint->flights == NULL || endpoint->waiters == NULL || endpoint->outs == NULL ||
-	    endpoint->in == NULL || endpoint->value == NULL)
+	if (endpoint->flights == NULL || endpoint->waiters == NULL || endpoint->waiting == NULL ||
+	    endpoint->outs == NULL || endpoint->in == NULL || endpoint->value == NULL)
 		return false;
 	for (uint32_t i = 0; i < in_flight_max; i++)
 		endpoint->flights[i].next = i + 1 < in_flight_max ? i + 1 : ENDPOINT_NONE;
@@ -171,6 +186,7 @@ release(struct endpoint *endpoint)
 		close(endpoint->stop_fd);
 	free(endpoint->flights);
 	free(endpoint->waiters);
+	free(endpoint->waiting);
 	free(endpoint->outs);
 	free(endpoint->in);
 	free(endpoint->value);
@@ -200,6 +216,9 @@ endpoint_start(const struct endpoint_config *config, struct endpoint **out, char
 	endpoint->state = config->state;
 	endpoint->cell = config->status;
 	endpoint->node_id = config->node_id;
+	endpoint->stale_ns_max = config->stale_ns_max;
+	endpoint->snapshot_idle_ns =
+	    config->snapshot_idle_ns != 0 ? config->snapshot_idle_ns : SNAPSHOT_IDLE_NS;
 	endpoint->node_count = config->node_count;
 	memcpy(endpoint->nodes, config->nodes, config->node_count * sizeof(config->nodes[0]));
 	enum tern_err err = TERN_ERR_NO_MEMORY;
@@ -247,6 +266,7 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *stats)
 		.opens = atomic_load_explicit(&c->opens, memory_order_relaxed),
 		.writes = atomic_load_explicit(&c->writes, memory_order_relaxed),
 		.reads = atomic_load_explicit(&c->reads, memory_order_relaxed),
+		.local_reads = atomic_load_explicit(&c->local_reads, memory_order_relaxed),
 		.duplicates = atomic_load_explicit(&c->duplicates, memory_order_relaxed),
 		.busy = atomic_load_explicit(&c->busy, memory_order_relaxed),
 		.send_drops = atomic_load_explicit(&c->send_drops, memory_order_relaxed),

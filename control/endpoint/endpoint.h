@@ -4,13 +4,15 @@
  * address, over a kernel UDP socket, on one thread of its own.
  *
  * Promises: a write is answered DONE after the quorum rule has committed it; a read is
- * linearizable; what a node does not know is answered UNKNOWN, and the client asks again under the
- * same sequence number, here or at the next master. Nothing is kept for a client beyond its
- * requests in flight.
+ * linearizable, unless it says otherwise: then it is answered from what this node has, whoever is
+ * master, at or after the position that it asks for. What a node does not know is answered UNKNOWN,
+ * and the client asks again under the same sequence number, here or at the next master. Nothing is
+ * kept for a client beyond its requests in flight, and the positions of snapshots for a while.
  *
- * Bounds: in_flight_max requests at the lcore, ENDPOINT_READS_MAX reads waiting; what is beyond is
- * answered BUSY. A reply that the socket does not take is dropped and counted: the client asks
- * again. A write that is in flight already is not submitted twice.
+ * Bounds: in_flight_max requests at the lcore, ENDPOINT_READS_MAX reads waiting for read points and
+ * ENDPOINT_WAITING_MAX for positions, STATE_HOLDS_MAX snapshots (the gateway's included); what is
+ * beyond is answered BUSY. A reply that the socket does not take is dropped and counted: the client
+ * asks again. A write that is in flight already is not submitted twice.
  *
  * The thread owns everything behind struct endpoint; it talks to the lcore through the channel
  * only.
@@ -38,6 +40,8 @@ struct endpoint_config {
 	const struct native_node *nodes; /* the data nodes, this one included */
 	uint32_t node_count;
 	uint16_t node_id;
+	uint64_t stale_ns_max;     /* age of what a replica answers to STALE reads; 0: any */
+	uint64_t snapshot_idle_ns; /* 10 s: how long a snapshot is kept after a read at it */
 };
 
 struct endpoint;
@@ -54,6 +58,7 @@ uint16_t endpoint_port(const struct endpoint *endpoint);
 struct endpoint_stats {
 	uint64_t frames, malformed, foreign;
 	uint64_t opens, writes, reads; /* submitted */
+	uint64_t local_reads;          /* that asked nobody */
 	uint64_t duplicates;           /* in flight already */
 	uint64_t busy, send_drops;
 };

@@ -11,15 +11,18 @@
 #include <sys/socket.h>
 
 #include "control/endpoint/endpoint.h"
+#include "dataplane/state/hold.h"
 #include "hw/net_kernel/net_sockaddr.h"
 
 #ifdef TERN_TINY_LIMITS
 #define ENDPOINT_READS_MAX   8u
+#define ENDPOINT_WAITING_MAX 4u
 #define ENDPOINT_BATCHES_MAX 2u
 #define ENDPOINT_OUT_MAX     2u
 #define ENDPOINT_BURST       2u
 #else
-#define ENDPOINT_READS_MAX   1024u /* a power of two, as the next */
+#define ENDPOINT_READS_MAX   1024u /* a power of two, as that of batches */
+#define ENDPOINT_WAITING_MAX 256u
 #define ENDPOINT_BATCHES_MAX 8u
 #define ENDPOINT_OUT_MAX     32u
 #define ENDPOINT_BURST       64u
@@ -44,10 +47,19 @@ struct flight {
 	uint64_t client_id, id; /* id: seq, or the number of the opening */
 };
 
+static inline bool
+peer_name_equal(const struct peer_name *a, const struct peer_name *b)
+{
+	return a->port == b->port && a->token == b->token && inet_addr_equal(&a->ip, &b->ip);
+}
+
 struct read_waiter {
 	struct peer_name peer;
 	uint64_t id;
 	bool is_memory;
+	enum native_reads reads;
+	uint64_t position, until_ns; /* SESSION, SNAPSHOT; until_ns: waits so long for it */
+	uint64_t stale_ns_max;       /* STALE */
 	uint32_t key_bytes;
 	uint8_t key[COMMAND_KEY_BYTES_MAX];
 };
@@ -57,6 +69,17 @@ struct read_batch {
 	uint64_t waiter_end;
 	bool is_answered;
 	struct submit_completion completion;
+};
+
+/* A position that SNAPSHOT reads are answered at: kept until snapshot_idle_ns after the last of
+ * them, HOLD_NS at most. */
+struct endpoint_hold {
+	bool is_used;
+	uint64_t idle_ns, end_ns; /* when it is given back, the earlier of the two */
+	/* Who asked for the newest position: asked again, the answer is the same. */
+	struct peer_name peer;
+	uint64_t id;
+	struct state_hold hold;
 };
 
 /* Openings of late, so that one that is asked for again does not become a second session. */
@@ -91,6 +114,11 @@ struct endpoint {
 	uint64_t waiter_first, waiter_submitted, waiter_end;
 	struct read_batch batches[ENDPOINT_BATCHES_MAX];
 	uint64_t batch_first, batch_end;
+	struct read_waiter *waiting; /* for a position, in no order */
+	uint32_t waiting_count;
+	struct endpoint_hold holds[STATE_HOLDS_MAX];
+	uint64_t stale_ns_max; /* 0: any */
+	uint64_t snapshot_idle_ns;
 
 	bool has_published, needs_retry;
 	struct out_frame *outs;
@@ -103,8 +131,8 @@ struct endpoint {
 	sem_t started;
 	pthread_t thread;
 	struct endpoint_counters {
-		_Atomic uint64_t frames, malformed, foreign, opens, writes, reads, duplicates, busy,
-		    send_drops;
+		_Atomic uint64_t frames, malformed, foreign, opens, writes, reads, local_reads,
+		    duplicates, busy, send_drops;
 	} counters;
 };
 
@@ -122,6 +150,8 @@ endpoint_bucket(uint64_t client_id, uint64_t seq)
 	return (uint32_t)((client_id * 0x9e3779b97f4a7c15ull + seq) % ENDPOINT_BUCKETS);
 }
 
+uint64_t endpoint_now_ns(void); /* monotonic */
+
 /* request.c: one datagram */
 void endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,
 		   const union net_sockaddr *from);
@@ -132,9 +162,25 @@ void endpoint_publish(struct endpoint *endpoint);
 void endpoint_reply(struct endpoint *endpoint, const struct peer_name *peer,
 		    const struct native_reply *reply);
 void endpoint_send_master(struct endpoint *endpoint, const struct peer_name *peer);
+/* What the reader's view, which is at @index, holds; bytes are borrowed from it. */
+struct native_reply
+endpoint_read_reply(struct endpoint *endpoint, const struct read_waiter *waiter, uint64_t index);
+/* The same out of a provisional view of its own, answered. False: the state is not at @need, or the
+ * view has failed. */
+bool endpoint_answer_provisional(struct endpoint *endpoint, const struct read_waiter *waiter,
+				 uint64_t need, uint64_t age_ns);
 /* Answers what the lcore has completed. */
 void endpoint_complete(struct endpoint *endpoint);
 /* Sends the answers that were gathered. */
 void endpoint_flush(struct endpoint *endpoint);
+
+/* local.c: reads that ask nobody. Answers @waiter, or keeps it until the state is as far. */
+void endpoint_read_local(struct endpoint *endpoint, const struct read_waiter *waiter);
+/* Answers those that waited, as far as that is possible now; gives holds back whose time is over.
+ */
+void endpoint_local_turn(struct endpoint *endpoint);
+/* How long the thread may sleep, as poll(2) wants it. */
+int endpoint_local_wait_ms(const struct endpoint *endpoint);
+void endpoint_local_end(struct endpoint *endpoint);
 
 #endif

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "control/endpoint/endpoint_internal.h"
+#include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+
+#define LIMIT_MS_MAX 3600000u
 
 static void
 answer_early(struct endpoint *endpoint, const struct peer_name *peer, enum native_what what,
@@ -156,19 +159,48 @@ take_open(struct endpoint *endpoint, const struct peer_name *peer, uint64_t numb
 }
 
 static void
+waiter_make(const struct endpoint *endpoint, const struct peer_name *peer,
+	    const struct native_read *read, struct read_waiter *waiter)
+{
+	const uint64_t limit_ns = min_u32(read->limit_ms, LIMIT_MS_MAX) * 1000000ull;
+
+	waiter->peer = *peer;
+	waiter->id = read->id;
+	waiter->is_memory = read->is_memory;
+	waiter->reads = read->reads;
+	waiter->position = read->position;
+	waiter->until_ns = endpoint_now_ns() + limit_ns;
+	/* 0, no bound, is the largest of all. */
+	waiter->stale_ns_max = min_u64(limit_ns - 1, endpoint->stale_ns_max - 1) + 1;
+	waiter->key_bytes = read->key_bytes;
+	memcpy(waiter->key, read->key, read->key_bytes);
+}
+
+/* A master has nobody who tells it how old its state is: it makes sure. */
+static bool
+is_local(const struct endpoint *endpoint, const struct native_read *read)
+{
+	return read->reads != NATIVE_READS_LINEARIZABLE &&
+	       (read->reads != NATIVE_READS_STALE || endpoint->status.role != CORE_MASTER);
+}
+
+static void
 take_read(struct endpoint *endpoint, const struct peer_name *peer, const struct native_read *read)
 {
+	struct read_waiter local;
+
+	if (is_local(endpoint, read)) {
+		waiter_make(endpoint, peer, read, &local);
+		endpoint_read_local(endpoint, &local);
+		endpoint_count(&endpoint->counters.local_reads);
+		return;
+	}
 	if (endpoint->waiter_end - endpoint->waiter_first == ENDPOINT_READS_MAX) {
 		answer_early(endpoint, peer, NATIVE_WHAT_READ, read->id, NATIVE_BUSY);
 		return;
 	}
-	struct read_waiter *waiter =
-	    &endpoint->waiters[endpoint->waiter_end++ % ENDPOINT_READS_MAX];
-	waiter->peer = *peer;
-	waiter->id = read->id;
-	waiter->is_memory = read->is_memory;
-	waiter->key_bytes = read->key_bytes;
-	memcpy(waiter->key, read->key, read->key_bytes);
+	waiter_make(endpoint, peer, read,
+		    &endpoint->waiters[endpoint->waiter_end++ % ENDPOINT_READS_MAX]);
 	endpoint_count(&endpoint->counters.reads);
 }
 

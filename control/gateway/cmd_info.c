@@ -181,7 +181,8 @@ info_endpoint(struct gateway *gateway, const struct node_status *status, struct 
 	    LLU(stats.reads));
 	add(text, "tern_endpoint_duplicates:%llu\r\ntern_endpoint_busy:%llu\r\n",
 	    LLU(stats.duplicates), LLU(stats.busy));
-	add(text, "tern_endpoint_send_drops:%llu\r\n", LLU(stats.send_drops));
+	add(text, "tern_endpoint_local_reads:%llu\r\ntern_endpoint_send_drops:%llu\r\n",
+	    LLU(stats.local_reads), LLU(stats.send_drops));
 }
 
 /* The same on all nodes of a cluster in one term: that is what tools compare it for. */

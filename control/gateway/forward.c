@@ -141,6 +141,9 @@ outcome_of_refusal(enum tern_reason reason)
 	case TERN_REASON_NONE:
 	case TERN_REASON_BOUND:
 	case TERN_REASON_NOT_INTEGER:
+	case TERN_REASON_POSITION: /* of reads */
+	case TERN_REASON_SNAPSHOT:
+	case TERN_REASON_STALE:
 	case TERN_REASON_OVERFLOW:
 	case TERN_REASON_OUT_OF_MEMORY:
 	case TERN_REASON_REPEAT:

@@ -299,6 +299,12 @@ tern_pending(const struct tern_client *client)
 	return client->engine.pending_count;
 }
 
+uint64_t
+tern_position(const struct tern_client *client)
+{
+	return client->engine.seen_index;
+}
+
 int
 tern_poll(struct tern_client *client, int timeout_ms)
 {
@@ -417,13 +423,20 @@ tern_set(struct tern_client *client, const void *key, uint32_t key_bytes, const 
 }
 
 int
+tern_read(struct tern_client *client, const struct tern_request *request, void *value,
+	  uint32_t room, struct tern_result *result)
+{
+	return run(client, request,
+		   &(struct waiting){ .value = value, .room = room, .result = result });
+}
+
+int
 tern_get(struct tern_client *client, const void *key, uint32_t key_bytes, void *value,
 	 uint32_t room, struct tern_result *result)
 {
 	const struct tern_request request = { .op = TERN_GET, .key = key, .key_bytes = key_bytes };
 
-	return run(client, &request,
-		   &(struct waiting){ .value = value, .room = room, .result = result });
+	return tern_read(client, &request, value, room, result);
 }
 
 int
@@ -466,9 +479,9 @@ const char *
 tern_reason_text(enum tern_reason reason)
 {
 	static const char *const texts[] = {
-		"none",          "bound",     "not an integer", "overflow",
-		"out of memory", "too large", "malformed",      "refused before",
-		"deadline",      "log full",  "session",        "class",
+		"none",      "bound",     "not an integer", "overflow", "out of memory",
+		"too large", "malformed", "refused before", "deadline", "log full",
+		"session",   "class",     "position",       "snapshot", "stale",
 	};
 
 	return (unsigned)reason < sizeof(texts) / sizeof(texts[0]) ? texts[reason] : "?";

@@ -12,6 +12,7 @@
 #define TURN_BYTES_MAX  262144u         /* sent in one turn, so that no socket buffer overflows */
 #define TURN_AGAIN_NS   1000000u
 #define OPEN_BACKOFFS   10u
+#define NS_PER_MS       1000000u
 
 static uint64_t
 random_number(struct engine *engine)
@@ -26,7 +27,7 @@ engine_init(struct engine *engine)
 	INVARIANT(engine->retry_min_ns > 0 && engine->retry_min_ns <= engine->retry_max_ns);
 	prng_seed(&engine->prng, engine->seed);
 	engine->token = random_number(engine);
-	engine->master = ENGINE_NONE;
+	engine->master = engine->reader = ENGINE_NONE;
 	engine->low = engine->next_seq = engine->next_read = 1;
 	engine->due_ns = UINT64_MAX;
 	for (uint32_t i = 0; i < ENGINE_CALLS; i++) {
@@ -78,7 +79,7 @@ static void
 call_begin(struct engine *engine, struct call *call, uint64_t now_ns)
 {
 	call->state = CALL_OPEN;
-	call->is_log_full = false;
+	call->late_reason = TERN_REASON_DEADLINE;
 	call->is_command = call->is_async = false;
 	call->id = call->is_read ? engine->next_read++ : engine->next_seq++;
 	call->send_ns = now_ns;
@@ -87,6 +88,7 @@ call_begin(struct engine *engine, struct call *call, uint64_t now_ns)
 	if (engine->open_count++ == 0)
 		engine->heard_ns = max_u64(engine->heard_ns, now_ns);
 	engine->pending_count++;
+	engine->local_count += call->is_local;
 	engine->due_ns = 0;
 }
 
@@ -107,6 +109,9 @@ engine_submit(struct engine *engine, const struct tern_request *request, uint64_
 	    (is_read && request->class_ == TERN_CLASS_ASYNC))
 		return -EINVAL;
 	call->is_memory = is_read && class_ == TERN_CLASS_MEMORY;
+	call->is_local = false;
+	if (is_read && engine_local_begin(engine, call, request) != 0)
+		return -EINVAL;
 	if (!is_read && class_ == TERN_CLASS_MEMORY)
 		command_set_class(call->memory, COMMAND_MEMORY);
 	if (!is_read && class_ == TERN_CLASS_ASYNC)
@@ -133,6 +138,7 @@ engine_submit_command(struct engine *engine, const uint8_t *command, uint32_t by
 		return -EAGAIN;
 	memcpy(call->memory, command, bytes);
 	call->bytes = bytes;
+	call->is_local = false;
 	call_begin(engine, call, now_ns);
 	call->is_command = true;
 	call->is_async = command[offsetof(struct command_hdr_le, class_)] == COMMAND_ASYNC;
@@ -195,7 +201,7 @@ engine_receive(struct engine *engine, const struct inet_addr *ip, uint16_t port,
 		return;
 	struct native_cursor cursor = native_items(frame, &hdr);
 	while (native_next_reply(&cursor, &reply))
-		engine_answered(engine, &reply, is_from_master, now_ns);
+		engine_answered(engine, node, &reply, is_from_master, now_ns);
 }
 
 /* ---- sending ---- */
@@ -215,22 +221,54 @@ expire(struct engine *engine, uint64_t now_ns)
 		/* A read changes nothing, and what was never sent is executed by nobody. */
 		engine_finish(engine, call,
 			      call->is_read || call->tries == 0 ? TERN_REFUSED : TERN_UNKNOWN,
-			      call->is_log_full ? TERN_REASON_LOG_FULL : TERN_REASON_DEADLINE);
+			      call->late_reason);
 	}
 }
 
+/* Calls that one datagram after another carries: writes, or reads, to one node. */
+struct lane {
+	enum native_kind kind;
+	uint32_t node;
+	bool is_local;
+};
+
 static void
-emit_gathered(struct engine *engine, struct native_writer *writer, enum native_kind kind)
+emit_gathered(struct engine *engine, struct native_writer *writer, const struct lane *lane)
 {
 	if (writer->item_count != 0)
-		engine_emit(engine, engine->master, writer, kind);
+		engine_emit(engine, lane->node, writer, lane->kind);
 	native_begin(writer, engine->frame, sizeof(engine->frame));
 }
 
-static bool
-add_call(struct engine *engine, struct native_writer *writer, struct call *call)
+/* The node waits for a position not quite as long as this client does before it asks again. */
+static uint32_t
+limit_ms(const struct call *call, uint64_t pause_ns)
 {
-	const struct native_read read = { call->id, call->memory, call->bytes, call->is_memory };
+	switch (call->reads) {
+	case NATIVE_READS_SESSION:
+	case NATIVE_READS_SNAPSHOT:
+		return max_u32((uint32_t)(pause_ns / 2 / NS_PER_MS), 1);
+	case NATIVE_READS_STALE:
+		return call->stale_ms_max;
+	case NATIVE_READS_LINEARIZABLE:
+	case NATIVE_READS_DIRTY:
+		break;
+	}
+	return 0;
+}
+
+static bool
+add_call(struct engine *engine, struct native_writer *writer, struct call *call, uint64_t pause_ns)
+{
+	const struct native_read read = {
+		.id = call->id,
+		.key = call->memory,
+		.key_bytes = call->bytes,
+		.is_memory = call->is_memory,
+		.reads = call->reads,
+		.position = call->position,
+		.limit_ms = limit_ms(call, pause_ns),
+	};
 
 	if (call->is_read)
 		return native_add_read(writer, &read);
@@ -238,18 +276,26 @@ add_call(struct engine *engine, struct native_writer *writer, struct call *call)
 	return native_add_command(writer, call->memory, call->bytes);
 }
 
-/* Sends the calls [@first, @first + TERN_WINDOW) that are due, up to what is left of @budget. */
-static void
-send_due(struct engine *engine, uint32_t first, uint64_t oldest_id, uint64_t now_ns,
-	 uint32_t *budget)
+static bool
+is_in_lane(const struct call *call, const struct lane *lane)
 {
-	const enum native_kind kind = first == 0 ? NATIVE_SUBMIT : NATIVE_READ;
+	return call->state == CALL_OPEN && call->is_local == lane->is_local &&
+	       (!lane->is_local || call->node == lane->node);
+}
+
+/* Sends the calls of @lane that are due, up to what is left of @budget. */
+static void
+send_due(struct engine *engine, const struct lane *lane, uint64_t now_ns, uint32_t *budget)
+{
+	const bool is_read = lane->kind == NATIVE_READ;
+	const uint32_t first = is_read ? TERN_WINDOW : 0;
+	const uint64_t oldest_id = is_read ? engine->next_read : engine->low;
 	struct native_writer writer;
 
 	native_begin(&writer, engine->frame, sizeof(engine->frame));
 	for (uint32_t i = 0; i < TERN_WINDOW; i++) {
 		struct call *call = &engine->calls[first + (oldest_id + i) % TERN_WINDOW];
-		if (call->state != CALL_OPEN)
+		if (!is_in_lane(call, lane))
 			continue;
 		if (call->send_ns > now_ns) {
 			engine->due_ns = min_u64(engine->due_ns, call->send_ns);
@@ -262,16 +308,29 @@ send_due(struct engine *engine, uint32_t first, uint64_t oldest_id, uint64_t now
 		*budget -= call->bytes;
 		if (writer.item_count != 0 &&
 		    writer.used + NATIVE_READ_BYTES + call->bytes > NATIVE_PACK_BYTES)
-			emit_gathered(engine, &writer, kind);
-		const bool has_room = add_call(engine, &writer, call);
+			emit_gathered(engine, &writer, lane);
+		const uint64_t pause_ns = engine_pause_ns(engine, call->backoff++);
+		const bool has_room = add_call(engine, &writer, call, pause_ns);
 		INVARIANT(has_room);
 		engine->stats.sends++;
 		engine->stats.resends += call->tries != 0;
 		call->tries++;
-		call->send_ns = now_ns + engine_pause_ns(engine, call->backoff++);
+		call->send_ns = now_ns + pause_ns;
 		engine->due_ns = min_u64(engine->due_ns, call->send_ns);
 	}
-	emit_gathered(engine, &writer, kind);
+	emit_gathered(engine, &writer, lane);
+}
+
+static void
+send_local(struct engine *engine, uint64_t now_ns, uint32_t *budget)
+{
+	const uint32_t nodes = engine_aim(engine, now_ns);
+
+	for (uint32_t node = 0; node < engine->node_count; node++) {
+		const struct lane lane = { NATIVE_READ, node, true };
+		if ((nodes >> node & 1) != 0)
+			send_due(engine, &lane, now_ns, budget);
+	}
 }
 
 static void
@@ -304,7 +363,7 @@ ask_around(struct engine *engine, uint64_t now_ns)
 {
 	const uint64_t silent_ns = engine->heard_ns + SILENCE_NS;
 
-	if (engine->master != ENGINE_NONE && now_ns < silent_ns) {
+	if (engine->master != ENGINE_NONE && now_ns < silent_ns && !engine->is_node_unknown) {
 		engine->due_ns = min_u64(engine->due_ns, silent_ns);
 		return;
 	}
@@ -325,18 +384,25 @@ engine_turn(struct engine *engine, uint64_t now_ns)
 	low_advance(engine);
 	if (engine->open_count == 0)
 		return;
+	engine->is_node_unknown = false;
+	if (engine->local_count != 0)
+		send_local(engine, now_ns, &budget);
+	if (engine->open_count == engine->local_count && !engine->is_node_unknown)
+		return;
 	ask_around(engine, now_ns);
 	if (engine->master == ENGINE_NONE)
 		return;
+	const struct lane writes = { NATIVE_SUBMIT, engine->master, false };
+	const struct lane reads = { NATIVE_READ, engine->master, false };
 	if (engine->low != engine->next_seq) {
 		if (engine->client_id == 0) {
 			open_session(engine, now_ns);
 		} else {
 			engine->used_ns = now_ns;
-			send_due(engine, 0, engine->low, now_ns, &budget);
+			send_due(engine, &writes, now_ns, &budget);
 		}
 	}
-	send_due(engine, TERN_WINDOW, engine->next_read, now_ns, &budget);
+	send_due(engine, &reads, now_ns, &budget);
 }
 
 uint64_t

@@ -7,7 +7,8 @@
  * within a session. A write is sent again under its number until a node answers DONE or its
  * deadline passes: no refusal but a deterministic one ends it, for an earlier copy may still be on
  * its way. Only a node's own word makes it the master: every claim carries its term, and the
- * highest wins.
+ * highest wins. Reads other than linearizable ones go to a node of their own choice, and the next
+ * one when it does not answer.
  *
  * Owner: whoever owns the client. Memory is the caller's; sending is a call back to the owner.
  */
@@ -29,8 +30,16 @@ enum call_state { CALL_FREE = 0, CALL_OPEN, CALL_DONE };
 
 struct call {
 	enum call_state state;
-	bool is_read, is_log_full; /* is_log_full: what was last heard of it */
-	bool is_memory;            /* is_read: of class memory */
+	bool is_read;
+	enum tern_reason late_reason; /* of its end by the deadline: what was last heard of it */
+	bool is_memory;               /* is_read: of class memory */
+	/* is_read: any but linearizable ones, at the node of that index; ENGINE_NONE: to be chosen.
+	 * node_wanted: by id; 0: any. */
+	bool is_local;
+	enum native_reads reads;
+	uint16_t node_wanted;
+	uint32_t node, stale_ms_max;
+	uint64_t position;
 	bool is_async;
 	bool is_command;    /* by engine_submit_command */
 	struct reply reply; /* is_command; kind 0: none came */
@@ -69,8 +78,12 @@ struct engine {
 	uint64_t client_id, open_number; /* 0: no session; 0: none is being opened */
 	uint64_t open_send_ns, open_backoff, used_ns;
 	uint64_t low, next_seq, next_read;
-	uint32_t open_count, pending_count;
-	uint64_t due_ns; /* nothing has to be done before */
+	uint32_t open_count, pending_count, local_count; /* local_count: of the open ones */
+	/* Where local reads go that name no node, and since when; ENGINE_NONE: to be chosen. */
+	uint32_t reader;
+	uint64_t reader_ns, seen_index; /* seen_index: highest position written or read */
+	bool is_node_unknown;           /* a local read waits for a node to be learnt */
+	uint64_t due_ns;                /* nothing has to be done before */
 	struct call calls[ENGINE_CALLS];
 	struct call *done_first, *done_last;
 	struct tern_stats stats;
@@ -107,11 +120,20 @@ void engine_probe(struct engine *engine, uint64_t now_ns);
 void engine_emit(struct engine *engine, uint32_t node, struct native_writer *writer,
 		 enum native_kind kind);
 
+/* local.c: reads that go to any node */
+/* Takes what @request says of its reads. 0, -EINVAL. */
+int
+engine_local_begin(struct engine *engine, struct call *call, const struct tern_request *request);
+/* Chooses nodes for those that are due; a mask of the nodes to send to. */
+uint32_t engine_aim(struct engine *engine, uint64_t now_ns);
+void engine_local_refused(struct engine *engine, struct call *call,
+			  const struct native_reply *reply, uint64_t now_ns);
+
 /* result.c: what a reply means */
 void engine_finish(struct engine *engine, struct call *call, enum tern_status status,
 		   enum tern_reason reason);
-void engine_answered(struct engine *engine, const struct native_reply *reply, bool is_from_master,
-		     uint64_t now_ns);
+void engine_answered(struct engine *engine, uint32_t node, const struct native_reply *reply,
+		     bool is_from_master, uint64_t now_ns);
 /* Pause before a request is sent again, the longer the more often that was. */
 uint64_t engine_pause_ns(struct engine *engine, uint32_t tries);
 

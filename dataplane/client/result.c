@@ -7,6 +7,7 @@
 #include "dataplane/client/engine.h"
 
 #define BACKOFF_SHIFT_MAX 10u
+#define NS_PER_US         1000u
 
 uint64_t
 engine_pause_ns(struct engine *engine, uint32_t tries)
@@ -33,6 +34,7 @@ engine_finish(struct engine *engine, struct call *call, enum tern_status status,
 		engine->done_last->next_done = call;
 	engine->done_last = call;
 	engine->open_count--;
+	engine->local_count -= call->is_local;
 }
 
 /* Nothing of this session is executed any more; what was, is not known. */
@@ -110,6 +112,7 @@ write_done(struct engine *engine, struct call *call, const struct native_reply *
 		 * not believed, and asked again. */
 		return;
 	}
+	engine->seen_index = max_u64(engine->seen_index, reply->log_index);
 	engine_finish(engine, call, status, status == TERN_DONE ? TERN_REASON_NONE : reason);
 }
 
@@ -119,6 +122,10 @@ read_done(struct engine *engine, struct call *call, const struct native_reply *r
 	struct tern_result *result = &call->result;
 
 	result->log_index = reply->log_index;
+	if (call->reads != NATIVE_READS_DIRTY)
+		engine->seen_index = max_u64(engine->seen_index, reply->log_index);
+	result->age_us_max =
+	    reply->age_ns == UINT64_MAX ? UINT64_MAX : div_up_u64(reply->age_ns, NS_PER_US);
 	result->class_ = reply->is_memory ? TERN_CLASS_MEMORY : TERN_CLASS_DURABLE;
 	result->is_found = reply->type != NATIVE_VALUE_NONE;
 	result->value = call->memory;
@@ -151,6 +158,7 @@ write_accepted(struct engine *engine, struct call *call, const struct native_rep
 	result->term = reply->term;
 	result->log_index = reply->log_index;
 	result->slot = reply->slot;
+	engine->seen_index = max_u64(engine->seen_index, reply->log_index);
 	engine_finish(engine, call, TERN_ACCEPTED, TERN_REASON_NONE);
 }
 
@@ -178,11 +186,14 @@ refused(struct engine *engine, struct call *call, enum native_outcome outcome, b
 			engine_lose_master(engine, now_ns);
 		break;
 	case NATIVE_LOG_FULL:
-		call->is_log_full = true;
+		call->late_reason = TERN_REASON_LOG_FULL;
 		break;
 	case NATIVE_BUSY:
 	case NATIVE_DONE:
 	case NATIVE_ACCEPTED:
+	case NATIVE_POSITION: /* only local reads are told so */
+	case NATIVE_GONE:
+	case NATIVE_STALE:
 		break;
 	}
 	call->send_ns = now_ns + engine_pause_ns(engine, call->backoff);
@@ -212,8 +223,8 @@ session_answered(struct engine *engine, const struct native_reply *reply, bool i
 }
 
 void
-engine_answered(struct engine *engine, const struct native_reply *reply, bool is_from_master,
-		uint64_t now_ns)
+engine_answered(struct engine *engine, uint32_t node, const struct native_reply *reply,
+		bool is_from_master, uint64_t now_ns)
 {
 	const bool is_read = reply->what == NATIVE_WHAT_READ;
 
@@ -224,8 +235,11 @@ engine_answered(struct engine *engine, const struct native_reply *reply, bool is
 	struct call *call = &engine->calls[reply->id % TERN_WINDOW + (is_read ? TERN_WINDOW : 0)];
 	if (call->state != CALL_OPEN || call->id != reply->id || call->tries == 0)
 		return;
+	call->result.node = engine->nodes[node].node_id;
 	if (reply->outcome == NATIVE_ACCEPTED && !is_read)
 		write_accepted(engine, call, reply);
+	else if (reply->outcome != NATIVE_DONE && call->is_local)
+		engine_local_refused(engine, call, reply, now_ns);
 	else if (reply->outcome != NATIVE_DONE)
 		refused(engine, call, reply->outcome, is_from_master, now_ns);
 	else if (is_read)

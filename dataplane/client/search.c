@@ -82,11 +82,12 @@ follow(struct engine *engine, uint32_t node, uint64_t term, uint64_t now_ns)
 	engine->probe_gap_ns = 0;
 	engine->open_send_ns = 0;
 	engine->open_backoff = 0;
+	engine->reader = ENGINE_NONE;
 	engine->due_ns = 0;
 	/* Whatever the last one was told, this one may not know. */
 	for (uint32_t i = 0; i < ENGINE_CALLS; i++) {
 		struct call *call = &engine->calls[i];
-		if (call->state != CALL_OPEN)
+		if (call->state != CALL_OPEN || call->is_local)
 			continue;
 		call->send_ns = now_ns;
 		call->backoff = 0;

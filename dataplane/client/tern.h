@@ -70,8 +70,27 @@ TERN_API int tern_open(const struct tern_options *options, struct tern_client **
  * session as well as one datagram can. NULL is allowed. */
 TERN_API void tern_close(struct tern_client *client);
 
+/* What a TERN_GET is answered from. LINEARIZABLE, the default, is answered by the master. The
+ *others ask nobody: any data node answers them from what it has, whoever is master, also while none
+ *is.
+ *
+ * SESSION: what is committed there, at or behind `position` and everything that this client has
+ *	written and read. The node waits for that; so a client's reads never go back, on whichever
+ *	node, and a position that another client has told (tern_position) is a token.
+ * STALE: what is committed there, if it is at most stale_ms_max old; a master makes sure of it.
+ * SNAPSHOT: exactly at `position`, which the node keeps for 10 s after the last read at it, 60 s at
+ *	most. Position 0: the newest one; the result says which, and at which node it is kept.
+ * DIRTY: the newest that the node has executed; it may be rolled back. */
+enum tern_reads {
+	TERN_READS_LINEARIZABLE = 0,
+	TERN_READS_SESSION,
+	TERN_READS_STALE,
+	TERN_READS_SNAPSHOT,
+	TERN_READS_DIRTY,
+};
+
 enum tern_op {
-	TERN_GET = 1, /* key; linearizable, under the promise of its class */
+	TERN_GET = 1, /* key; see enum tern_reads; under the promise of its class */
 	TERN_SET,     /* key, value */
 	TERN_MSET,    /* pairs: all keys at one position */
 	TERN_DELETE,  /* pairs: their keys; answers how many were there */
@@ -98,8 +117,12 @@ enum tern_reason {
 	TERN_REASON_REPEAT,        /* refused when it was executed; why is no longer kept */
 	TERN_REASON_DEADLINE,      /* no answer in time */
 	TERN_REASON_LOG_FULL,      /* no answer in time, the last one: the log is full */
-	TERN_REASON_SESSION, /* the cluster has closed the session; the next write opens one */
-	TERN_REASON_CLASS,   /* this cluster cannot meet the class: durable, with volatile logs */
+	TERN_REASON_SESSION,  /* the cluster has closed the session; the next write opens one */
+	TERN_REASON_CLASS,    /* this cluster cannot meet the class: durable, with volatile logs */
+	TERN_REASON_POSITION, /* SESSION, SNAPSHOT: no node was as far in time; log_index says how
+			       * far the last one was */
+	TERN_REASON_SNAPSHOT, /* the node does not keep the position any more */
+	TERN_REASON_STALE,    /* age_us_max says how old */
 };
 
 struct tern_result {
@@ -118,6 +141,10 @@ struct tern_result {
 	uint32_t copies;        /* DONE, a write: nodes that hold it as class_ says; 0: not known */
 	uint64_t term;          /* ACCEPTED */
 	uint32_t slot;          /* ACCEPTED */
+	uint16_t node;          /* DONE: the id of the node that has answered */
+	/* DONE, a read: how old what was read was at most when it was answered; 0: linearizable,
+	 * UINT64_MAX: not known. STALE. */
+	uint64_t age_us_max;
 };
 
 /* Called from tern_poll and from synchronous calls, once for every request that tern_submit took.
@@ -140,7 +167,14 @@ struct tern_request {
 	uint32_t deadline_ms; /* from now; 0: the client's */
 	tern_callback *done;  /* NULL: nobody wants to know */
 	void *context;
-	enum tern_class class_;
+	enum tern_class class_; /* of a read: SNAPSHOT is durable, DIRTY of no class */
+	/* GET: */
+	enum tern_reads reads;
+	uint64_t position;     /* SESSION, SNAPSHOT */
+	uint32_t stale_ms_max; /* STALE: at least 1 */
+	/* Not LINEARIZABLE: the id of the node that is to answer; 0: any, one that is not master if
+	 * it will do, another one when it does not. A SNAPSHOT at a position names its node. */
+	uint16_t node;
 };
 
 /* Takes a copy of the request; it is sent by the next tern_poll. 0, -EAGAIN, -EINVAL, -EMSGSIZE. */
@@ -155,6 +189,10 @@ TERN_API int tern_fd(const struct tern_client *client);
 TERN_API int tern_wait_ms(const struct tern_client *client);
 /* Requests taken whose callbacks have not been called. */
 TERN_API uint32_t tern_pending(const struct tern_client *client);
+/* The highest position that this client has written or, but for DIRTY, read; 0: none. A SESSION
+ * read of another client that is given it sees all of that. A position in class memory or async may
+ * be lost and be somebody else's then: the token promises order, the class how much survives. */
+TERN_API uint64_t tern_position(const struct tern_client *client);
 
 /* ---- one request at a time: submit, then poll until it is done ----
  *
@@ -167,6 +205,9 @@ TERN_API int tern_set(struct tern_client *client, const void *key, uint32_t key_
  * how long the value is. */
 TERN_API int tern_get(struct tern_client *client, const void *key, uint32_t key_bytes, void *value,
 		      uint32_t room, struct tern_result *result);
+/* The same for any TERN_GET. */
+TERN_API int tern_read(struct tern_client *client, const struct tern_request *request, void *value,
+		       uint32_t room, struct tern_result *result);
 TERN_API int tern_delete(struct tern_client *client, const void *key, uint32_t key_bytes,
 			 struct tern_result *result);
 /* @min, @max: NULL for no bound. */

@@ -16,21 +16,23 @@ struct node_le {
 	le16 node_id, port;
 	le32 ipv4; /* 0: 16 bytes of IPv6 follow */
 };
-static_assert(sizeof(struct node_le) == 8, "frozen by version 2");
+static_assert(sizeof(struct node_le) == 8, "frozen by version 3");
 
 struct read_le {
-	le64 id;
-	le32 key_bytes, class_; /* class_: enum command_class, durable or memory */
+	le64 id, position;
+	le32 limit_ms;
+	le16 key_bytes;
+	uint8_t class_, reads; /* enum command_class, durable or memory; enum native_reads */
 };
-static_assert(sizeof(struct read_le) == NATIVE_READ_BYTES, "frozen by version 2");
+static_assert(sizeof(struct read_le) == NATIVE_READ_BYTES, "frozen by version 3");
 
 struct reply_le {
 	le64 id;
-	uint8_t what, outcome, kind, flags; /* kind: enum reply_kind, READ: enum native_value */
-	le32 extent;                        /* READ: bytes of the value; otherwise copies */
-	le64 log_index, value, delta, bound;
+	uint8_t what, outcome, kind, flags;  /* kind: enum reply_kind, READ: enum native_value */
+	le32 extent;                         /* READ: bytes of the value; otherwise copies */
+	le64 log_index, value, delta, bound; /* READ: delta is age_ns */
 };
-static_assert(sizeof(struct reply_le) == NATIVE_REPLY_BYTES, "frozen by version 2");
+static_assert(sizeof(struct reply_le) == NATIVE_REPLY_BYTES, "frozen by version 3");
 
 /* ---- writing ---- */
 
@@ -96,9 +98,11 @@ bool
 native_add_read(struct native_writer *writer, const struct native_read *read)
 {
 	const struct read_le le = { .id = le64_make(read->id),
-				    .key_bytes = le32_make(read->key_bytes),
-				    .class_ = le32_make(read->is_memory ? COMMAND_MEMORY
-									: COMMAND_DURABLE) };
+				    .position = le64_make(read->position),
+				    .limit_ms = le32_make(read->limit_ms),
+				    .key_bytes = le16_make((uint16_t)read->key_bytes),
+				    .class_ = read->is_memory ? COMMAND_MEMORY : COMMAND_DURABLE,
+				    .reads = (uint8_t)read->reads };
 
 	INVARIANT(read->key_bytes >= 1 && read->key_bytes <= COMMAND_KEY_BYTES_MAX);
 	return add(writer, &le, sizeof(le), read->key, read->key_bytes);
@@ -109,6 +113,12 @@ has_value(const struct native_reply *reply)
 {
 	return reply->what == NATIVE_WHAT_READ && reply->outcome == NATIVE_DONE &&
 	       reply->type == NATIVE_VALUE_BYTES;
+}
+
+static bool
+has_age(enum native_outcome outcome)
+{
+	return outcome == NATIVE_DONE || outcome == NATIVE_STALE;
 }
 
 uint32_t
@@ -133,6 +143,8 @@ native_add_reply(struct native_writer *writer, const struct native_reply *reply)
 		le.value = le64_make(reply->term);
 		le.delta = le64_make(reply->slot);
 	}
+	if (reply->what == NATIVE_WHAT_READ && has_age(reply->outcome))
+		le.delta = le64_make(reply->age_ns);
 	if (reply->outcome != NATIVE_DONE)
 		return add(writer, &le, sizeof(le), NULL, 0);
 	if (reply->what == NATIVE_WHAT_READ) {
@@ -260,6 +272,34 @@ native_next_command(struct native_cursor *cursor, const uint8_t **command, uint3
 	return *command != NULL;
 }
 
+/* Whether a read says nothing beyond what its kind has to say. */
+static bool
+read_fits(const struct read_le *le)
+{
+	const uint32_t key_bytes = le16_get(le->key_bytes);
+	const bool has_position = le64_get(le->position) != 0;
+	const bool has_limit = le32_get(le->limit_ms) != 0,
+		   is_durable = le->class_ == COMMAND_DURABLE;
+
+	if (key_bytes < 1 || key_bytes > COMMAND_KEY_BYTES_MAX ||
+	    (!is_durable && le->class_ != COMMAND_MEMORY))
+		return false;
+	switch (le->reads) {
+	case NATIVE_READS_LINEARIZABLE:
+		return !has_position && !has_limit;
+	case NATIVE_READS_SESSION:
+		return true;
+	case NATIVE_READS_STALE:
+		return !has_position && has_limit;
+	case NATIVE_READS_SNAPSHOT:
+		return is_durable;
+	case NATIVE_READS_DIRTY:
+		return !has_position && !has_limit && is_durable;
+	default:
+		return false;
+	}
+}
+
 bool
 native_next_read(struct native_cursor *cursor, struct native_read *read)
 {
@@ -268,15 +308,19 @@ native_next_read(struct native_cursor *cursor, struct native_read *read)
 	if (cursor->end - cursor->at < (ptrdiff_t)sizeof(le))
 		return false;
 	memcpy(&le, cursor->at, sizeof(le));
-	const uint32_t key_bytes = le32_get(le.key_bytes), class_ = le32_get(le.class_);
-	if (key_bytes < 1 || key_bytes > COMMAND_KEY_BYTES_MAX ||
-	    (class_ != COMMAND_DURABLE && class_ != COMMAND_MEMORY))
+	const uint32_t key_bytes = le16_get(le.key_bytes);
+	if (!read_fits(&le))
 		return false;
 	const uint8_t *at = take(cursor, sizeof(le), key_bytes);
 	if (at == NULL)
 		return false;
-	*read = (struct native_read){ le64_get(le.id), at + sizeof(le), key_bytes,
-				      class_ == COMMAND_MEMORY };
+	*read = (struct native_read){ .id = le64_get(le.id),
+				      .key = at + sizeof(le),
+				      .key_bytes = key_bytes,
+				      .is_memory = le.class_ == COMMAND_MEMORY,
+				      .reads = (enum native_reads)le.reads,
+				      .position = le64_get(le.position),
+				      .limit_ms = le32_get(le.limit_ms) };
 	return true;
 }
 
@@ -287,27 +331,41 @@ accepted_fits(const struct reply_le *le)
 	       le64_get(le->delta) <= UINT32_MAX && le64_get(le->bound) == 0;
 }
 
-/* Whether a reply says nothing beyond what its kind has to say. */
+/* Of a refusal: what it says beyond the outcome. */
 static bool
-reply_fits(const struct reply_le *le)
+refusal_fits(const struct reply_le *le)
 {
 	const bool has_numbers = !bytes_are_zero(&le->value, 3 * sizeof(le64));
 	const bool is_read = le->what == NATIVE_WHAT_READ;
 
+	if (le->kind != 0 || le->flags != 0 || le32_get(le->extent) != 0)
+		return false;
+	if (le->outcome == NATIVE_ACCEPTED)
+		return accepted_fits(le);
+	if (le->outcome == NATIVE_STALE)
+		return is_read && le64_get(le->value) == 0 && le64_get(le->bound) == 0;
+	return !has_numbers && (is_read || le->outcome < NATIVE_ACCEPTED);
+}
+
+/* Whether a reply says nothing beyond what its kind has to say. */
+static bool
+reply_fits(const struct reply_le *le)
+{
+	const bool is_read = le->what == NATIVE_WHAT_READ;
+
 	if (le->what < NATIVE_WHAT_OPEN || le->what > NATIVE_WHAT_READ ||
-	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_ACCEPTED ||
+	    le->outcome < NATIVE_DONE || le->outcome > NATIVE_STALE ||
 	    (le->flags & ~(FLAG_IS_MAX | FLAG_IS_REPEAT | FLAG_IS_MEMORY)) != 0)
 		return false;
 	if (le->outcome != NATIVE_DONE)
-		return le->kind == 0 && le->flags == 0 && le32_get(le->extent) == 0 &&
-		       (le->outcome == NATIVE_ACCEPTED ? accepted_fits(le) : !has_numbers);
+		return refusal_fits(le);
 	if (!is_read)
 		return le->kind >= REPLY_OK && le32_get(le->extent) <= NATIVE_NODES_MAX;
 	if (le->kind > NATIVE_VALUE_INTEGER || (le->flags & ~FLAG_IS_MEMORY) != 0 ||
 	    (le->kind != NATIVE_VALUE_BYTES && le32_get(le->extent) != 0))
 		return false;
-	return le->kind == NATIVE_VALUE_INTEGER ? bytes_are_zero(&le->delta, 2 * sizeof(le64))
-						: !has_numbers;
+	return le64_get(le->bound) == 0 &&
+	       (le->kind == NATIVE_VALUE_INTEGER || le64_get(le->value) == 0);
 }
 
 bool
@@ -335,6 +393,8 @@ native_next_reply(struct native_cursor *cursor, struct native_reply *reply)
 		reply->term = le64_get(le.value);
 		reply->slot = (uint32_t)le64_get(le.delta);
 	}
+	if (reply->what == NATIVE_WHAT_READ && has_age(reply->outcome))
+		reply->age_ns = le64_get(le.delta);
 	if (reply->outcome != NATIVE_DONE)
 		return true;
 	reply->is_memory = (le.flags & FLAG_IS_MEMORY) != 0;

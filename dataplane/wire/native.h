@@ -21,10 +21,10 @@
 #include "dataplane/wire/command.h"
 #include "dataplane/wire/inet_addr.h"
 
-#define NATIVE_VERSION         2u
+#define NATIVE_VERSION         3u
 #define NATIVE_HDR_BYTES       40u
 #define NATIVE_REPLY_BYTES     48u
-#define NATIVE_READ_BYTES      16u
+#define NATIVE_READ_BYTES      24u
 #define NATIVE_FRAME_BYTES_MAX 61440u /* of a UDP datagram */
 #define NATIVE_BODY_BYTES_MAX  (NATIVE_FRAME_BYTES_MAX - NATIVE_HDR_BYTES)
 #define NATIVE_VALUE_BYTES_MAX (NATIVE_BODY_BYTES_MAX - NATIVE_REPLY_BYTES)
@@ -38,7 +38,7 @@ enum native_kind {
 	NATIVE_MASTER,            /* node: master in the header; items: the data nodes */
 	NATIVE_OPEN,              /* client: one item, a random number of this opening */
 	NATIVE_SUBMIT,            /* client: items: encoded commands of sessions (command.h) */
-	NATIVE_READ,              /* client: items: linearizable reads of one key each */
+	NATIVE_READ,              /* client: items: reads of one key each */
 	NATIVE_REPLY,             /* node: items: what became of OPEN, SUBMIT and READ items */
 };
 
@@ -53,7 +53,7 @@ struct native_hdr_le {
 	le64 token;      /* random, the client's; the node returns it */
 	le64 term;       /* node: its current term */
 };
-static_assert(sizeof(struct native_hdr_le) == NATIVE_HDR_BYTES, "frozen by version 2");
+static_assert(sizeof(struct native_hdr_le) == NATIVE_HDR_BYTES, "frozen by version 3");
 
 struct native_hdr {
 	enum native_kind kind;
@@ -68,11 +68,24 @@ struct native_node {
 	struct inet_addr ip;
 };
 
+/* What a read is answered from. All but LINEARIZABLE ask nobody: any data node answers them. */
+enum native_reads {
+	NATIVE_READS_LINEARIZABLE = 0,
+	NATIVE_READS_SESSION,  /* what is committed here, at position or later */
+	NATIVE_READS_STALE,    /* what is committed here, if it is no older than limit_ms */
+	NATIVE_READS_SNAPSHOT, /* at exactly position, which is kept for a while; 0: the newest */
+	NATIVE_READS_DIRTY,    /* the newest that the node has executed */
+};
+
 struct native_read {
 	uint64_t id;
 	const uint8_t *key; /* borrowed from the frame */
 	uint32_t key_bytes; /* 1..COMMAND_KEY_BYTES_MAX */
-	bool is_memory;     /* shows what was answered in class memory, too */
+	/* Shows what was answered in class memory, too. LINEARIZABLE, SESSION, STALE. */
+	bool is_memory;
+	enum native_reads reads;
+	uint64_t position; /* SESSION, SNAPSHOT */
+	uint32_t limit_ms; /* STALE: at least 1; SESSION, SNAPSHOT: how long the node may wait */
 };
 
 enum native_what { NATIVE_WHAT_OPEN = 1, NATIVE_WHAT_WRITE, NATIVE_WHAT_READ };
@@ -89,6 +102,10 @@ enum native_outcome {
 	NATIVE_UNKNOWN,
 	NATIVE_CLASS,    /* the command's class cannot be met */
 	NATIVE_ACCEPTED, /* WRITE: it stands at (term, log_index, slot) of the master's log */
+	/* READ, of this node: */
+	NATIVE_POSITION, /* its state is at log_index, before the position that is asked for */
+	NATIVE_GONE,     /* the position is not kept any more */
+	NATIVE_STALE,    /* its state may be age_ns old */
 };
 
 enum native_value { NATIVE_VALUE_NONE = 0, NATIVE_VALUE_BYTES, NATIVE_VALUE_INTEGER };
@@ -107,6 +124,7 @@ struct native_reply {
 	const uint8_t *value;   /* READ, BYTES: borrowed */
 	uint32_t value_bytes;   /* READ, BYTES */
 	int64_t integer;        /* READ, INTEGER */
+	uint64_t age_ns;        /* READ, DONE and STALE: how old at most; UINT64_MAX: not known */
 };
 
 /* ---- writing: begin, add..., seal ---- */

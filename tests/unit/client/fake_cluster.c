@@ -113,14 +113,42 @@ answer_command(struct fake_cluster *cluster, uint32_t node, const uint8_t *bytes
 	return !chance(cluster, cluster->silent_percent);
 }
 
+/* What a node has to say of a read that any may answer; DONE: it is as far. */
+static enum native_outcome
+local_outcome(struct fake_cluster *cluster, uint32_t node, const struct native_read *read)
+{
+	const uint64_t here = cluster->log_index - cluster->behind[node];
+
+	cluster->last_read = *read;
+	cluster->last_read.key = NULL;
+	if (read->reads == NATIVE_READS_STALE && cluster->is_stale[node])
+		return NATIVE_STALE;
+	if (read->reads == NATIVE_READS_SNAPSHOT && cluster->is_gone[node])
+		return NATIVE_GONE;
+	if (read->position > here)
+		return NATIVE_POSITION;
+	cluster->local_reads[node]++;
+	return NATIVE_DONE;
+}
+
 static void
 answer_read(struct fake_cluster *cluster, uint32_t node, const struct native_read *read,
 	    struct native_reply *out)
 {
-	out->outcome = node == cluster->master ? NATIVE_DONE : NATIVE_NOT_MASTER;
-	if (node != cluster->master)
+	const bool is_local = read->reads != NATIVE_READS_LINEARIZABLE;
+
+	if (is_local)
+		out->outcome = local_outcome(cluster, node, read);
+	else
+		out->outcome = node == cluster->master ? NATIVE_DONE : NATIVE_NOT_MASTER;
+	if (out->outcome == NATIVE_STALE)
+		out->age_ns = UINT64_MAX;
+	if (out->outcome == NATIVE_POSITION)
+		out->log_index = cluster->log_index - cluster->behind[node];
+	if (out->outcome != NATIVE_DONE)
 		return;
-	out->log_index = state_read_begin(cluster->reader);
+	out->log_index = state_read_begin(cluster->reader) - (is_local ? cluster->behind[node] : 0);
+	out->age_ns = is_local ? 1500 : 0;
 	out->is_memory = read->is_memory;
 	const struct state_value value =
 	    state_read_get(cluster->reader, read->key, read->key_bytes);
@@ -145,6 +173,8 @@ node_take(struct fake_cluster *cluster, uint32_t node, const uint8_t *frame, uin
 
 	assert_int_equal(native_open(frame, bytes, &hdr), TERN_OK);
 	assert_true(hdr.cluster_id == 0 || hdr.cluster_id == 77);
+	if (cluster->is_deaf[node])
+		return;
 	native_begin(&writer, room, sizeof(room));
 	if (hdr.kind == NATIVE_WHO_IS_MASTER) {
 		for (uint32_t i = 0; i < FAKE_NODES; i++)

@@ -33,6 +33,12 @@ struct fake_cluster {
 	/* Of commands: executed without an answer, refused as unknown, busy. */
 	uint32_t silent_percent, unknown_percent, busy_percent;
 	bool is_log_full, is_foreign;
+	/* Of reads that are not linearizable: a node's position is so far behind, it is deaf, it
+	 * finds its state too old, it keeps no snapshot; and how many each has answered. */
+	uint64_t behind[FAKE_NODES];
+	bool is_deaf[FAKE_NODES], is_stale[FAKE_NODES], is_gone[FAKE_NODES];
+	uint64_t local_reads[FAKE_NODES];
+	struct native_read last_read; /* without its key */
 
 	void *arena;
 	struct state *state;

@@ -19,6 +19,8 @@ struct tally {
 	char value[64];
 	uint32_t value_bytes;
 	bool is_found;
+	uint16_t node;
+	uint64_t log_index, age_us_max;
 	uint64_t goal; /* submits on from the callback up to so many */
 	bool is_bounded;
 	uint32_t deadline_ms;
@@ -40,6 +42,9 @@ count(void *context, const struct tern_result *result)
 	tally->class_ = result->class_;
 	tally->last = result->integer;
 	tally->is_found = result->is_found;
+	tally->node = result->node;
+	tally->log_index = result->log_index;
+	tally->age_us_max = result->age_us_max;
 	tally->value_bytes = result->value_bytes;
 	if (result->value != NULL && result->value_bytes <= sizeof(tally->value))
 		memcpy(tally->value, result->value, result->value_bytes);
@@ -431,7 +436,7 @@ test_accepted(void **context)
 	reply.id = cluster->engine->next_seq;
 	assert_int_equal(submit(&tally, request), 0);
 	engine_turn(cluster->engine, cluster->now_ns);
-	engine_answered(cluster->engine, &reply, true, cluster->now_ns);
+	engine_answered(cluster->engine, 0, &reply, true, cluster->now_ns);
 	assert_null(engine_take(cluster->engine));
 	fake_finish(cluster, SECOND_NS);
 	assert_int_equal(tally.done, 2);
@@ -439,12 +444,223 @@ test_accepted(void **context)
 	reply.id = cluster->engine->next_seq;
 	assert_int_equal(submit(&tally, request), 0);
 	engine_turn(cluster->engine, cluster->now_ns);
-	engine_answered(cluster->engine, &reply, true, cluster->now_ns);
+	engine_answered(cluster->engine, 0, &reply, true, cluster->now_ns);
 	fake_finish(cluster, SECOND_NS);
 	assert_int_equal(tally.accepted, 1);
 	assert_int_equal(tally.done, 2);
 	assert_int_equal(tally.class_, TERN_CLASS_ASYNC);
 	cluster_end(cluster);
+}
+
+static const struct tern_request session_get = {
+	.op = TERN_GET, .key = "sum", .key_bytes = 3, .reads = TERN_READS_SESSION
+};
+
+/* One write, so that there is a position; the other node is learnt by it. The master is node 1. */
+static struct fake_cluster *
+written_cluster(uint64_t seed, struct tally *tally)
+{
+	struct fake_cluster *cluster = cluster_make(seed);
+
+	*tally = (struct tally){ .cluster = cluster };
+	add_one(tally);
+	fake_finish(cluster, SECOND_NS);
+	assert_int_equal(tally->done, 1);
+	assert_int_equal(tally->node, 1);
+	assert_int_equal(cluster->engine->seen_index, tally->log_index);
+	return cluster;
+}
+
+static void
+read_one(struct tally *tally, struct tern_request request)
+{
+	assert_int_equal(submit(tally, request), 0);
+	fake_finish(tally->cluster, 20 * SECOND_NS);
+}
+
+/* Local reads go to a node that is not master, and to the next one when it does not answer, is not
+ * as far, or too old. */
+static void
+test_local_targets(void **context)
+{
+	struct tern_request stale = session_get;
+	struct fake_cluster *cluster;
+	struct tally tally;
+	(void)context;
+
+	stale.reads = TERN_READS_STALE;
+	stale.stale_ms_max = 70;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		cluster = written_cluster(seed, &tally);
+		read_one(&tally, session_get);
+		assert_int_equal(tally.node, 2);
+		assert_int_equal(tally.last, 1);
+		assert_int_equal(tally.age_us_max, 2);
+		read_one(&tally, stale);
+		assert_int_equal(tally.node, 2);
+		assert_int_equal(cluster->last_read.limit_ms, 70);
+		cluster->is_stale[1] = true;
+		read_one(&tally, stale);
+		assert_int_equal(tally.node, 1);
+		/* Not for ever: the master has enough to do. */
+		cluster->is_stale[1] = false;
+		fake_run(cluster, cluster->now_ns + 2 * SECOND_NS);
+		read_one(&tally, stale);
+		assert_int_equal(tally.node, 2);
+		cluster->is_deaf[1] = true;
+		read_one(&tally, session_get);
+		assert_int_equal(tally.node, 1);
+		cluster->is_deaf[1] = false;
+		/* Nobody is master: nobody is asked who is. */
+		cluster->master = FAKE_NODES;
+		read_one(&tally, session_get);
+		assert_int_equal(tally.done, 7);
+		cluster_end(cluster);
+	}
+}
+
+/* What was written and read is part of the position, of a client's own and of one that is told. */
+static void
+test_local_position(void **context)
+{
+	struct tern_request get = session_get;
+	struct fake_cluster *cluster;
+	struct tally tally;
+	(void)context;
+
+	cluster = written_cluster(30, &tally);
+	cluster->behind[1] = 1;
+	read_one(&tally, get);
+	assert_int_equal(tally.node, 1);
+	assert_int_equal(tally.log_index, cluster->log_index);
+	assert_int_equal(cluster->last_read.position, cluster->log_index);
+	assert_true(cluster->last_read.limit_ms > 0);
+	/* By name it is refused in the end, and says how far that node is. */
+	get.node = 2;
+	tally.deadline_ms = 500;
+	read_one(&tally, get);
+	assert_int_equal(tally.refused, 1);
+	assert_int_equal(tally.reason, TERN_REASON_POSITION);
+	assert_int_equal(tally.log_index, cluster->log_index - 1);
+	cluster->behind[1] = 0;
+	get.position = cluster->log_index + 1;
+	read_one(&tally, get);
+	assert_int_equal(tally.refused, 2);
+	assert_int_equal(cluster->last_read.position, cluster->log_index + 1);
+	/* A dirty read shows what may be gone: it binds nobody. */
+	const uint64_t seen_index = cluster->engine->seen_index;
+	cluster->engine->seen_index = 0;
+	get.reads = TERN_READS_DIRTY;
+	read_one(&tally, get);
+	assert_int_equal(tally.node, 2);
+	assert_int_equal(cluster->last_read.position, 0);
+	assert_int_equal(cluster->engine->seen_index, 0);
+	get.reads = TERN_READS_SNAPSHOT;
+	get.position = 0;
+	read_one(&tally, get);
+	assert_int_equal(tally.log_index, cluster->log_index);
+	assert_int_equal(cluster->engine->seen_index, seen_index);
+	cluster_end(cluster);
+}
+
+static void
+test_local_refused(void **context)
+{
+	struct tern_request get = session_get;
+	struct fake_cluster *cluster;
+	struct tally tally;
+	(void)context;
+
+	cluster = written_cluster(31, &tally);
+	/* Both too old: until the deadline, and it says why. */
+	cluster->is_stale[0] = cluster->is_stale[1] = true;
+	get.reads = TERN_READS_STALE;
+	assert_int_equal(submit(&tally, get), -EINVAL);
+	get.stale_ms_max = 1;
+	tally.deadline_ms = 500;
+	const uint64_t sends = cluster->sends;
+	read_one(&tally, get);
+	assert_int_equal(tally.reason, TERN_REASON_STALE);
+	assert_int_equal(tally.age_us_max, UINT64_MAX);
+	assert_in_range(cluster->sends - sends, 4, 30); /* both at once, then with pauses */
+	/* By name: at once. */
+	get.node = 2;
+	tally.deadline_ms = 0;
+	const uint64_t before_ns = cluster->now_ns;
+	read_one(&tally, get);
+	assert_int_equal(tally.refused, 2);
+	assert_true(cluster->now_ns - before_ns < SECOND_NS / 10);
+	get.reads = TERN_READS_SNAPSHOT;
+	get.position = 1;
+	cluster->is_gone[1] = true;
+	read_one(&tally, get);
+	assert_int_equal(tally.refused, 3);
+	assert_int_equal(tally.reason, TERN_REASON_SNAPSHOT);
+	get.node = 0;
+	assert_int_equal(submit(&tally, get), -EINVAL);
+	/* A node that nobody knows. */
+	get = session_get;
+	get.node = 9;
+	tally.deadline_ms = 500;
+	read_one(&tally, get);
+	assert_int_equal(tally.refused, 4);
+	assert_int_equal(tally.reason, TERN_REASON_DEADLINE);
+	get.reads = TERN_READS_LINEARIZABLE;
+	assert_int_equal(submit(&tally, get), -EINVAL);
+	get.reads = (enum tern_reads)9;
+	assert_int_equal(submit(&tally, get), -EINVAL);
+	assert_int_equal(cluster->engine->local_count, 0);
+	cluster_end(cluster);
+}
+
+static void
+note_order(void *context, const struct tern_result *result)
+{
+	uint64_t *shown = context;
+
+	assert_int_equal(result->status, TERN_DONE);
+	assert_true(result->log_index >= *shown);
+	*shown = result->log_index;
+}
+
+/* One session read behind the other, while nodes fall back and come on, the master changes and
+ * datagrams are lost: the position never goes back. */
+static void
+test_local_storm(void **context)
+{
+	struct tern_request get = session_get;
+	struct prng prng;
+	(void)context;
+
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct tally tally;
+		uint64_t shown = 0;
+		struct fake_cluster *cluster = written_cluster(seed, &tally);
+		prng_seed(&prng, seed);
+		cluster->loss_percent = 10;
+		cluster->double_percent = 10;
+		for (int i = 0; i < 100; i++) {
+			add_one(&tally);
+			cluster->behind[0] = prng_below(&prng, 2) * prng_below(&prng, 3);
+			cluster->behind[1] = prng_below(&prng, 3);
+			if (prng_below(&prng, 10) == 0) {
+				cluster->master = (uint32_t)prng_below(&prng, FAKE_NODES + 1);
+				cluster->term++;
+			}
+			get.node = (uint16_t)prng_below(&prng, FAKE_NODES + 1);
+			get.done = note_order;
+			get.context = &shown;
+			assert_int_equal(engine_submit(cluster->engine, &get, cluster->now_ns), 0);
+			/* Nobody stays behind for ever. */
+			fake_run(cluster, cluster->now_ns + SECOND_NS / 2);
+			cluster->behind[0] = cluster->behind[1] = 0;
+			if (cluster->master == FAKE_NODES)
+				cluster->master = 0;
+			fake_finish(cluster, 20 * SECOND_NS);
+		}
+		assert_int_equal(tally.done, 101);
+		cluster_end(cluster);
+	}
 }
 
 int
@@ -455,7 +671,9 @@ main(void)
 		cmocka_unit_test(test_window),         cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_session_lost),
 		cmocka_unit_test(test_quiet_and_deaf), cmocka_unit_test(test_class),
-		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_accepted),       cmocka_unit_test(test_local_targets),
+		cmocka_unit_test(test_local_position), cmocka_unit_test(test_local_refused),
+		cmocka_unit_test(test_local_storm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

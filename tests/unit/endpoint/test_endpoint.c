@@ -15,6 +15,7 @@
 
 #include "control/endpoint/endpoint.h"
 #include "dataplane/client/tern.h"
+#include "dataplane/state/hold.h"
 #include "tests/support/check.h"
 
 #define ARENA_BYTES  ((size_t)64 << 20)
@@ -121,6 +122,34 @@ lcore_main(void *context)
 	return NULL;
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* A replica whose state was the newest @age_ns ago. */
+static void
+publish_replica(struct node *node, uint64_t age_ns)
+{
+	const struct node_status status = {
+		.cluster_id = CLUSTER_ID,
+		.node_id = 1,
+		.master_id = 2,
+		.role = CORE_FOLLOWER,
+		.mode = CORE_MODE_REPLICA,
+		.term = 5,
+		.fresh_ns = now_ns() - age_ns,
+		.echo_ns = now_ns(),
+		.effective_elect_min_ns = 3600000000000ull,
+	};
+
+	status_publish(&node->cell, &status);
+}
+
 static void
 publish_role(struct node *node, bool is_serving)
 {
@@ -129,6 +158,7 @@ publish_role(struct node *node, bool is_serving)
 		.node_id = 1,
 		.master_id = is_serving ? 1 : 2,
 		.is_serving = is_serving,
+		.role = is_serving ? CORE_MASTER : CORE_FOLLOWER,
 		.term = 5,
 	};
 
@@ -136,7 +166,7 @@ publish_role(struct node *node, bool is_serving)
 }
 
 static void
-node_start(struct node *node)
+node_start_idle(struct node *node, uint64_t snapshot_idle_ns)
 {
 	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(INADDR_LOOPBACK) } };
 	struct endpoint_config config = {
@@ -146,6 +176,7 @@ node_start(struct node *node)
 		.nodes = nodes,
 		.node_count = 1,
 		.node_id = 1,
+		.snapshot_idle_ns = snapshot_idle_ns,
 	};
 	char why[128] = "";
 
@@ -175,6 +206,12 @@ node_start(struct node *node)
 	assert_int_equal(pthread_create(&node->lcore, NULL, lcore_main, node), 0);
 	if (endpoint_start(&config, &node->endpoint, why, sizeof(why)) != TERN_OK)
 		fail_msg("%s", why);
+}
+
+static void
+node_start(struct node *node)
+{
+	node_start_idle(node, 3600000000000ull);
 }
 
 static void
@@ -626,13 +663,210 @@ test_datagrams(void **context)
 	node_stop(&node);
 }
 
+static struct tern_result
+read_for(struct tern_client *client, enum tern_reads reads, uint64_t position, uint32_t deadline_ms)
+{
+	const struct tern_request get = { .op = TERN_GET,
+					  .key = "n",
+					  .key_bytes = 1,
+					  .deadline_ms = deadline_ms,
+					  .reads = reads,
+					  .position = position,
+					  .stale_ms_max = 5000,
+					  .node = reads == TERN_READS_SNAPSHOT && position != 0 };
+	struct tern_result result;
+
+	assert_int_equal(tern_read(client, &get, NULL, 0, &result), 0);
+	return result;
+}
+
+static struct tern_result
+read_at(struct tern_client *client, enum tern_reads reads, uint64_t position)
+{
+	const struct tern_result result = read_for(client, reads, position, WAIT_SECONDS * 1000u);
+
+	assert_int_equal(result.status, TERN_DONE);
+	return result;
+}
+
+/* Until it is refused as it must be: the front end may not know yet what the node is now, and on a
+ * loaded machine a deadline may pass before the node is heard. */
+static struct tern_result
+read_refused(struct tern_client *client, enum tern_reads reads, uint64_t position,
+	     enum tern_reason want)
+{
+	struct tern_result result;
+	uint32_t deadline_ms = 100;
+
+	do {
+		result = read_for(client, reads, position, deadline_ms);
+		deadline_ms *= 2;
+	} while ((result.status != TERN_REFUSED || result.reason != want) &&
+		 deadline_ms < WAIT_SECONDS * 1000u);
+	assert_int_equal(result.status, TERN_REFUSED);
+	assert_int_equal(result.reason, want);
+	return result;
+}
+
+/* A replica answers from what it has; the lcore hears of none of it. */
+static void
+test_replica_reads(void **context)
+{
+	struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	struct endpoint_stats stats;
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *writer = client_of(&node, 0), *client = client_of(&node, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(tern_run(writer, &add, &result), 0);
+	const uint64_t position = tern_position(writer);
+	assert_int_equal(position, result.log_index);
+	publish_replica(&node, 2000000000);
+	do {
+		result = read_at(client, TERN_READS_SESSION, position);
+	} while (result.age_us_max == UINT64_MAX);
+	assert_int_equal(result.integer, 3);
+	assert_int_equal(result.log_index, position);
+	assert_int_equal(result.node, 1);
+	assert_true(result.age_us_max >= 2000000);
+	assert_int_equal(tern_position(client), position);
+	result = read_refused(client, TERN_READS_SESSION, position + 1, TERN_REASON_POSITION);
+	assert_int_equal(result.log_index, position);
+	result = read_at(client, TERN_READS_DIRTY, 0);
+	assert_int_equal(result.integer, 3);
+	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
+	/* How old it may be is told by the heartbeats; without them it is not known. */
+	publish_replica(&node, 1000000);
+	result = read_at(client, TERN_READS_STALE, 0);
+	assert_int_equal(result.integer, 3);
+	assert_in_range(result.age_us_max, 1000, 5000000);
+	publish_replica(&node, 60000000000ull);
+	result = read_refused(client, TERN_READS_STALE, 0, TERN_REASON_STALE);
+	assert_true(result.age_us_max >= 60000000u && result.age_us_max != UINT64_MAX);
+	publish_role(&node, false);
+	do {
+		result = read_refused(client, TERN_READS_STALE, 0, TERN_REASON_STALE);
+	} while (result.age_us_max != UINT64_MAX);
+	assert_int_equal(node.reads, 0);
+	endpoint_stats(node.endpoint, &stats);
+	assert_true(stats.local_reads >= 6);
+	/* The master makes sure. */
+	publish_role(&node, true);
+	while (node.reads == 0)
+		result = read_at(client, TERN_READS_STALE, 0);
+	assert_int_equal(result.integer, 3);
+	assert_int_equal(result.age_us_max, 0);
+	tern_close(client);
+	tern_close(writer);
+	node_stop(&node);
+}
+
+/* A session read waits for its position; one of class memory for what is not durable yet. */
+static void
+test_session_waits(void **context)
+{
+	struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	struct tern_request get = {
+		.op = TERN_GET, .key = "n", .key_bytes = 1, .reads = TERN_READS_SESSION
+	};
+	struct tern_result result;
+	struct node node;
+	uint32_t done = 0;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *writer = client_of(&node, 0), *client = client_of(&node, 0);
+	assert_int_equal(tern_run(writer, &add, &result), 0);
+	get.position = result.log_index + 1;
+	get.done = count_done;
+	get.context = &done;
+	for (uint32_t i = 0; i < 20; i++)
+		assert_int_equal(tern_submit(client, &get), 0);
+	for (uint32_t i = 0; i < 50; i++)
+		assert_int_equal(tern_poll(client, 1), 0);
+	/* Published, and not committed. */
+	add.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(tern_run(writer, &add, &result), 0);
+	assert_int_equal(result.log_index, get.position);
+	for (uint32_t i = 0; i < 50; i++)
+		assert_int_equal(tern_poll(client, 1), 0);
+	get.class_ = TERN_CLASS_MEMORY;
+	assert_int_equal(tern_read(client, &get, NULL, 0, &result), 0);
+	assert_int_equal(result.integer, 2);
+	assert_int_equal(result.class_, TERN_CLASS_MEMORY);
+	assert_int_equal(done, 0);
+	add.class_ = TERN_CLASS_DURABLE;
+	assert_int_equal(tern_run(writer, &add, &result), 0);
+	while (tern_pending(client) != 0)
+		assert_true(tern_poll(client, 1000) >= 0);
+	assert_int_equal(done, 20);
+	assert_int_equal(node.reads, 0);
+	tern_close(client);
+	tern_close(writer);
+	node_stop(&node);
+}
+
+/* A snapshot stays what it was while everything is written over; there are only so many; and one
+ * that nobody keeps is gone. */
+static void
+test_snapshots(void **context)
+{
+	struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	uint64_t positions[STATE_HOLDS_MAX];
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++) {
+		assert_int_equal(tern_run(client, &add, &result), 0);
+		const uint64_t newest = result.log_index;
+		result = read_at(client, TERN_READS_SNAPSHOT, 0);
+		assert_int_equal(result.integer, i + 1);
+		assert_int_equal(result.log_index, newest);
+		/* Two at one position are one. */
+		assert_int_equal(read_at(client, TERN_READS_SNAPSHOT, 0).log_index, newest);
+		positions[i] = newest;
+	}
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(tern_run(client, &add, &result), 0);
+	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++) {
+		result = read_at(client, TERN_READS_SNAPSHOT, positions[i]);
+		assert_int_equal(result.integer, i + 1);
+		assert_int_equal(result.log_index, positions[i]);
+		assert_true(result.age_us_max == UINT64_MAX);
+	}
+	(void)read_refused(client, TERN_READS_SNAPSHOT, 0, TERN_REASON_DEADLINE);
+	(void)read_refused(client, TERN_READS_SNAPSHOT, positions[0] + 1000, TERN_REASON_DEADLINE);
+	tern_close(client);
+	node_stop(&node);
+	/* Idle for long enough, it is given back. */
+	node_start_idle(&node, 1);
+	client = client_of(&node, 0);
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	positions[0] = read_at(client, TERN_READS_SNAPSHOT, 0).log_index;
+	assert_int_equal(positions[0], result.log_index);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(tern_run(client, &add, &result), 0);
+	(void)read_refused(client, TERN_READS_SNAPSHOT, positions[0], TERN_REASON_SNAPSHOT);
+	(void)read_refused(client, TERN_READS_SNAPSHOT, result.log_index + 1, TERN_REASON_POSITION);
+	tern_close(client);
+	node_stop(&node);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),     cmocka_unit_test(test_class_memory),
-		cmocka_unit_test(test_class_async), cmocka_unit_test(test_more_than_fits),
-		cmocka_unit_test(test_outcomes),    cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_library),       cmocka_unit_test(test_class_memory),
+		cmocka_unit_test(test_class_async),   cmocka_unit_test(test_more_than_fits),
+		cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_replica_reads), cmocka_unit_test(test_session_waits),
+		cmocka_unit_test(test_snapshots),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

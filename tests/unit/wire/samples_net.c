@@ -149,12 +149,38 @@ native_turn(uint8_t *data, uint32_t bytes)
 }
 
 static void
-native_add_sample_items(struct native_writer *writer, enum native_kind kind,
-			const struct sample *commands)
+add_sample_reads(struct native_writer *writer)
 {
-	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(0x7f000001) },
-					     { 2, 7302, inet_addr_v4(0x7f000002) } };
-	const struct native_read read = { 801, (const uint8_t *)"user:1", 6, true };
+	const uint8_t *key = (const uint8_t *)"user:1";
+	const struct native_read reads[] = {
+		{ .id = 801, .key = key, .key_bytes = 6, .is_memory = true },
+		{ .id = 821,
+		  .key = key,
+		  .key_bytes = 6,
+		  .is_memory = true,
+		  .reads = NATIVE_READS_SESSION,
+		  .position = 822,
+		  .limit_ms = 823 },
+		{ .id = 824,
+		  .key = key,
+		  .key_bytes = 6,
+		  .reads = NATIVE_READS_STALE,
+		  .limit_ms = 825 },
+		{ .id = 826,
+		  .key = key,
+		  .key_bytes = 6,
+		  .reads = NATIVE_READS_SNAPSHOT,
+		  .position = 827 },
+		{ .id = 828, .key = key, .key_bytes = 6, .reads = NATIVE_READS_DIRTY },
+	};
+
+	for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+		assert_true(native_add_read(writer, &reads[i]));
+}
+
+static void
+add_sample_replies(struct native_writer *writer)
+{
 	const struct native_reply replies[] = {
 		{ .what = NATIVE_WHAT_OPEN,
 		  .outcome = NATIVE_DONE,
@@ -187,14 +213,35 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 		  .log_index = 814,
 		  .is_memory = true,
 		  .type = NATIVE_VALUE_INTEGER,
-		  .integer = -815 },
+		  .integer = -815,
+		  .age_ns = 829 },
 		{ .what = NATIVE_WHAT_WRITE,
 		  .outcome = NATIVE_ACCEPTED,
 		  .id = 817,
 		  .log_index = 818,
 		  .term = 819,
 		  .slot = 820 },
+		{ .what = NATIVE_WHAT_READ,
+		  .outcome = NATIVE_POSITION,
+		  .id = 830,
+		  .log_index = 831 },
+		{ .what = NATIVE_WHAT_READ, .outcome = NATIVE_GONE, .id = 832 },
+		{ .what = NATIVE_WHAT_READ,
+		  .outcome = NATIVE_STALE,
+		  .id = 833,
+		  .age_ns = UINT64_MAX },
 	};
+
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+		assert_true(native_add_reply(writer, &replies[i]));
+}
+
+static void
+native_add_sample_items(struct native_writer *writer, enum native_kind kind,
+			const struct sample *commands)
+{
+	const struct native_node nodes[] = { { 1, 7301, inet_addr_v4(0x7f000001) },
+					     { 2, 7302, inet_addr_v4(0x7f000002) } };
 
 	switch (kind) {
 	case NATIVE_WHO_IS_MASTER:
@@ -211,11 +258,10 @@ native_add_sample_items(struct native_writer *writer, enum native_kind kind,
 			    native_add_command(writer, commands[2].data, commands[2].bytes));
 		break;
 	case NATIVE_READ:
-		assert_true(native_add_read(writer, &read));
+		add_sample_reads(writer);
 		break;
 	case NATIVE_REPLY:
-		for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
-			assert_true(native_add_reply(writer, &replies[i]));
+		add_sample_replies(writer);
 		break;
 	}
 }
