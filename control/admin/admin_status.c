@@ -307,7 +307,26 @@ path_json(const struct net_node_counters *counters)
 	return object;
 }
 
-/* {"b": {"data": {...}, "mgmt": {...}}, ...} */
+/* How a master takes the node's acknowledgements (protocol section 10), and after how long it is
+ * late. Of three voters nobody is waited for: a majority counts. */
+static void
+replica_add(json_t *object, const struct node_config *config, const struct node_status *s,
+	    uint16_t node_id)
+{
+	const int voters = __builtin_popcountll(s->voters);
+
+	if ((s->learners >> node_id & 1) != 0)
+		(void)json_object_set_new(object, "replica", json_string("async"));
+	if ((s->voters >> node_id & 1) == 0)
+		return;
+	(void)json_object_set_new(object, "replica",
+				  json_string(voters > 2                       ? "majority"
+					      : config->policy.min_copies >= 2 ? "sync"
+									       : "semi"));
+	put(object, "t_late_ns", core_late_ns(&config->timers, node_id));
+}
+
+/* {"b": {"data": {...}, "mgmt": {...}, "replica": "semi", "t_late_ns": 300000000}, ...} */
 static json_t *
 peers_json(const struct node_config *config, const struct node_status *s)
 {
@@ -320,6 +339,7 @@ peers_json(const struct node_config *config, const struct node_status *s)
 		json_t *paths = json_object();
 		(void)json_object_set_new(paths, "data", path_json(&s->data_net.nodes[node->id]));
 		(void)json_object_set_new(paths, "mgmt", path_json(&s->mgmt_net.nodes[node->id]));
+		replica_add(paths, config, s, node->id);
 		(void)json_object_set_new(object, node->name, paths);
 	}
 	return object;

@@ -12,6 +12,8 @@
 #include "hw/net_kernel/net_sockaddr.h"
 #include "hw/platform/pci.h"
 
+#define LATE_NS_MIN 1000000u
+
 static const config_setting_t *
 node_setting(const struct config_reader *reader, uint32_t index, const char *key)
 {
@@ -95,6 +97,12 @@ check_node(struct config_reader *reader, uint32_t index)
 	if (node->kind == NODE_WITNESS && node->is_spare)
 		return config_fail(reader, node_setting(reader, index, "spare"), "spare",
 				   "allowed only for a data node");
+	if (node->kind == NODE_WITNESS && node->late_ns != 0)
+		return config_fail(reader, node_setting(reader, index, "t_late"), "t_late",
+				   "allowed only for a data node");
+	if (node->late_ns != 0 && node->late_ns < LATE_NS_MIN)
+		return config_fail(reader, node_setting(reader, index, "t_late"), "t_late",
+				   "allowed 1ms to 600s, or 0ms: as timers.t_late");
 	for (uint32_t i = 0; i < 3; i++) {
 		const bool is_given = addresses[i]->port != 0;
 		if (node->kind == NODE_DATA && !is_given)
@@ -491,6 +499,8 @@ config_check(struct config_reader *reader)
 		err = check_dev(reader);
 	if (!err)
 		err = check_iopoll(reader);
+	for (uint32_t i = 0; i < c->node_count && !err; i++)
+		c->timers.node_late_ns[c->nodes[i].id] = c->nodes[i].late_ns;
 	/* Last, because the checks above find an entry's line by its place in the file. */
 	if (!err)
 		qsort(c->nodes, c->node_count, sizeof(c->nodes[0]), by_id);

@@ -117,6 +117,7 @@ const struct config_key config_node_keys[] = {
 	{ "id", CONFIG_COUNT, NODE(id), 1, NET_NODES_MAX - 1, NULL, NULL, false },
 	{ "kind", CONFIG_CHOICE, NODE(kind), 0, 0, "data", kinds, false },
 	{ "spare", CONFIG_FLAG, NODE(is_spare), 0, 0, "false", NULL, false },
+	{ "t_late", CONFIG_TIME, NODE(late_ns), 0, 600 * NS_PER_S, "0ms", NULL, false },
 	{ "data", CONFIG_ADDRESSES, NODE(data), 0, 0, "", NULL, false },
 	{ "mgmt", CONFIG_ADDRESS, NODE(mgmt), 0, 0, NULL, NULL, false },
 	{ "resp", CONFIG_ADDRESS, NODE(resp), 0, 0, "", NULL, false },

@@ -35,6 +35,15 @@ kind_name(enum node_kind kind)
 
 /* One address as a string, several as an array. */
 static void
+write_ns(FILE *stream, const char *indent, const char *key, uint64_t ns)
+{
+	char text[CONFIG_UNITS_TEXT_MAX];
+
+	config_format_ns(ns, text);
+	write_string(stream, indent, key, text);
+}
+
+static void
 write_data(FILE *stream, const struct node_config_node *node)
 {
 	if (node->data_count == 1)
@@ -56,6 +65,8 @@ write_nodes(FILE *stream, const struct node_config *config)
 		write_string(stream, "\t\t", "kind", kind_name(node->kind));
 		if (node->is_spare)
 			(void)fprintf(stream, "\t\tspare = true;\n");
+		if (node->late_ns != 0)
+			write_ns(stream, "\t\t", "t_late", node->late_ns);
 		write_data(stream, node);
 		write_given(stream, "\t\t", "mgmt", node->mgmt.text);
 		write_given(stream, "\t\t", "resp", node->resp.text);

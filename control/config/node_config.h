@@ -50,7 +50,8 @@ struct node_config_node {
 	char name[NODE_CONFIG_NAME_MAX];
 	uint16_t id; /* 1..NET_NODES_MAX - 1 */
 	enum node_kind kind;
-	bool is_spare; /* data nodes: the cluster's first configuration does not name it */
+	bool is_spare;    /* data nodes: the cluster's first configuration does not name it */
+	uint64_t late_ns; /* data nodes: T_late of this one; 0: timers.t_late */
 	/* Data nodes: UDP over the data ports; one address a network. */
 	uint32_t data_count;
 	struct node_address data[NODE_CONFIG_NETWORKS_MAX];

@@ -40,13 +40,13 @@ master_has_lost_contact(const struct core *core, const struct core_peer *peer)
 	return master_is_silent(core, peer, master_patience_ns(core, peer));
 }
 
-/* Blocks are outstanding and the acknowledged index has not moved for T_late. */
+/* Blocks are outstanding and the acknowledged index has not moved for this node's T_late. */
 bool
 master_is_late(const struct core *core, const struct core_peer *peer)
 {
 	INVARIANT(!peer->is_witness);
 	return peer->durable_index < core->last_index &&
-	       core->now_ns - peer->progress_ns > core->config.timers.late_ns;
+	       core->now_ns - peer->progress_ns > core_late_ns(&core->config.timers, peer->id);
 }
 
 bool

@@ -47,7 +47,7 @@ flow_holds(struct runtime *rt)
 	const uint64_t page = cmdlog_page_end(rt->log, stats.last_index);
 
 	if (!flow->is_active || flow->node != node || peer_page < flow->peer_page ||
-	    rt->now_ns - flow->progress_ns > rt->config.timers.late_ns) {
+	    rt->now_ns - flow->progress_ns > core_late_ns(&rt->config.timers, node)) {
 		flow->is_active = true;
 		flow->node = node;
 		flow->begin_ns = flow->progress_ns = rt->now_ns;

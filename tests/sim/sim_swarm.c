@@ -21,18 +21,49 @@ draw_ppm(struct sim *sim, uint32_t chance_ppm, uint32_t low, uint32_t octaves)
 	return scaled + (uint32_t)prng_below(&sim->prng, scaled);
 }
 
+/* T_late of each replica's own: some are given up sooner than others, some are waited for. */
+static void
+draw_late(struct sim *sim)
+{
+	struct core_timers *timers = &sim->swarm.timers;
+
+	for (uint32_t id = 1; id <= SIM_DATA_MAX; id++) {
+		/* By the seed itself: earlier seeds keep their worlds. */
+		const uint64_t dice = (sim->seed / 3 + id) % 6;
+		timers->node_late_ns[id] = dice == 0   ? timers->late_ns / 4
+					   : dice == 1 ? timers->late_ns * 4
+						       : 0;
+	}
+}
+
 static void
 draw_timers(struct sim *sim)
 {
 	static const struct core_timers profiles[3] = {
-		{ 3000000, 30000000, 300000000, 500000000, 50000000, 80000000 },
-		{ 1000000, 10000000, 80000000, 120000000, 20000000, 32000000 },
-		{ 500000, 4000000, 30000000, 40000000, 8000000, 14000000 },
+		{ .heartbeat_ns = 3000000,
+		  .solo_ns = 30000000,
+		  .late_ns = 300000000,
+		  .stall_ns = 500000000,
+		  .elect_min_ns = 50000000,
+		  .elect_max_ns = 80000000 },
+		{ .heartbeat_ns = 1000000,
+		  .solo_ns = 10000000,
+		  .late_ns = 80000000,
+		  .stall_ns = 120000000,
+		  .elect_min_ns = 20000000,
+		  .elect_max_ns = 32000000 },
+		{ .heartbeat_ns = 500000,
+		  .solo_ns = 4000000,
+		  .late_ns = 30000000,
+		  .stall_ns = 40000000,
+		  .elect_min_ns = 8000000,
+		  .elect_max_ns = 14000000 },
 	};
 	struct sim_swarm *swarm = &sim->swarm;
 
 	swarm->timers = profiles[prng_below(&sim->prng, 3)];
 	swarm->timer_ns = swarm->timers.elect_max_ns;
+	draw_late(sim);
 }
 
 static void

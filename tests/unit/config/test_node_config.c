@@ -440,6 +440,27 @@ node_file_wins_over_profile(void **unused)
 	assert_int_equal(config.ports[0].peer_count, 0);
 }
 
+/* T_late is one replica's own where its entry says so. */
+static void
+late_of_a_node(void **unused)
+{
+	char nodes[4096];
+	(void)unused;
+
+	assert_int_equal(load(MINIMAL "timers = { t_late = \"90ms\"; };\n"), TERN_OK);
+	assert_int_equal(core_late_ns(&config.timers, 2), 90000000);
+	const char *at = strstr(NODES, "id = 2;");
+	assert_non_null(at);
+	(void)snprintf(nodes, sizeof(nodes), "%s%.*s t_late = \"20ms\"; %s%s", NODE_A,
+		       (int)(at - NODES), NODES, at, PORT);
+	assert_int_equal(load(nodes), TERN_OK);
+	assert_int_equal(core_late_ns(&config.timers, 1), 300000000);
+	assert_int_equal(core_late_ns(&config.timers, 2), 20000000);
+	(void)snprintf(nodes, sizeof(nodes), "%s%.*s t_late = \"20us\"; %s%s", NODE_A,
+		       (int)(at - NODES), NODES, at, PORT);
+	assert_int_equal(load(nodes), TERN_ERR_CONFIG);
+}
+
 /* The profile names a device that this machine does not have; the message names its place. */
 static void
 machine_is_asked(void **unused)
@@ -658,6 +679,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(several_networks),
 		cmocka_unit_test(absent_file),
 		cmocka_unit_test(node_file_wins_over_profile),
+		cmocka_unit_test(late_of_a_node),
 		cmocka_unit_test(machine_is_asked),
 		cmocka_unit_test(profile_errors_name_the_profile),
 		cmocka_unit_test(include_keeps_file_and_line),

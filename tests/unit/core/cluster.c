@@ -622,6 +622,8 @@ cluster_start(struct cluster *cluster, uint16_t node_id)
 		.history = node->history,
 		.history_count = BLOCKS_MAX,
 	};
+	for (uint16_t i = 0; i < NODES; i++)
+		config.timers.node_late_ns[i] = cluster->late_ns[i];
 	struct core_event tick = { .kind = CORE_EVENT_TICK };
 
 	if (node->is_up)

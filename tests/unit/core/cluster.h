@@ -105,6 +105,7 @@ struct cluster {
 	uint64_t now_ns, seq;
 	uint32_t bugs;
 	uint32_t min_copies;
+	uint64_t late_ns[NODES]; /* 0: 120 ms */
 	bool solo_isolated_stop;
 	struct fake_node nodes[NODES];
 	struct fake_event *heap;

@@ -467,6 +467,46 @@ test_late_replica(void **state)
 	end_converged(pair);
 }
 
+/* T_late is the replica's own: the one that is waited for longer still holds its commits when the
+ * other one would be given up. */
+static void
+test_late_replicas_differ(void **state)
+{
+	struct pair pair = { .cluster = cluster_new(23, 0) };
+	const uint64_t late_ns[] = { [NODE_A] = 260 * MS, [NODE_B] = 60 * MS };
+
+	(void)state;
+	for (uint16_t i = NODE_A; i <= NODE_W; i++)
+		cluster_crash(pair.cluster, i);
+	for (uint16_t i = NODE_A; i <= NODE_B; i++)
+		pair.cluster->late_ns[i] = late_ns[i];
+	for (uint16_t i = NODE_A; i <= NODE_W; i++)
+		cluster_start(pair.cluster, i);
+	cluster_run(pair.cluster, SECOND);
+	for (int round = 0; round < 2; round++) {
+		pair.master = is_master(pair, NODE_A) ? NODE_A : NODE_B;
+		pair.other = (uint16_t)(NODE_A + NODE_B - pair.master);
+		assert_true(cluster_until(pair.cluster, pair.master, CORE_MODE_DUPLEX, SECOND));
+		const uint64_t commit = cluster_view(pair.cluster, pair.master)->commit_index;
+		cluster_hang(pair.cluster, pair.other, true);
+		assert_int_not_equal(cluster_write(pair.cluster, pair.master), 0);
+		cluster_run(pair.cluster, late_ns[pair.other] - 40 * MS);
+		assert_int_equal(cluster_view(pair.cluster, pair.master)->mode, CORE_MODE_DUPLEX);
+		assert_int_equal(cluster_view(pair.cluster, pair.master)->commit_index, commit);
+		assert_true(cluster_until(pair.cluster, pair.master, CORE_MODE_SOLO, 100 * MS));
+		write_some(pair, pair.master, 5);
+		cluster_hang(pair.cluster, pair.other, false);
+		assert_true(cluster_until(pair.cluster, pair.master, CORE_MODE_DUPLEX, SECOND));
+		/* The other way round. */
+		if (round == 0) {
+			cluster_crash(pair.cluster, pair.master);
+			cluster_run(pair.cluster, SECOND);
+			cluster_start(pair.cluster, pair.master);
+		}
+	}
+	end_converged(pair);
+}
+
 /* The data path alone is out: the other node is late, and the set does not flap. */
 static void
 test_data_path_is_cut(void **state)
@@ -634,6 +674,7 @@ main(void)
 		cmocka_unit_test(test_many_reads_are_bounded),
 		cmocka_unit_test(test_stalled_disk_of_the_master),
 		cmocka_unit_test(test_late_replica),
+		cmocka_unit_test(test_late_replicas_differ),
 		cmocka_unit_test(test_data_path_is_cut),
 		cmocka_unit_test(test_forgotten_acknowledgement),
 		cmocka_unit_test(test_witness_amnesia),
