@@ -21,6 +21,7 @@
 
 #define CLI_ARGUMENTS_MAX 2u
 #define CLI_WORDS_MAX     3u
+#define CLI_GROUP_MAX     64u
 
 enum cli_option_id {
 	CLI_OUTPUT = 0,
@@ -94,8 +95,9 @@ struct cli {
 	const char *values[CLI_OPTION_COUNT];     /* NULL: not given; flags: "" */
 	const char *arguments[CLI_ARGUMENTS_MAX]; /* NULL: not given */
 	bool is_json, is_help;
-	uint32_t timeout_ms;     /* 0: the verb's default */
-	const char *help_prefix; /* is_help without a command: the group, "" for all */
+	uint32_t timeout_ms;       /* 0: the verb's default */
+	char group[CLI_GROUP_MAX]; /* the words before the verb, as in the table */
+	const char *help_prefix;   /* is_help without a command: the group, "" for all */
 	FILE *out, *err;
 };
 

@@ -53,25 +53,22 @@ is_group(const char *group)
 	return false;
 }
 
-/* The longest group of commands that the words begin with, as part of the table. */
-static const char *
-group_of(int argc, char **argv, int *words)
+/* The longest group of commands that the words begin with goes to cli->group. Returns how many
+ * words it has. */
+static int
+group_find(struct cli *cli, int argc, char **argv)
 {
-	static const char *const groups[] = {
-		"node", "config", "cluster",      "log",   "log divergent", "dev",
-		"job",  "device", "device scrub", "bench", "backup",        "device rebuild"
-	};
-	const char *longest = "";
+	char longer[CLI_GROUP_MAX];
+	int words = 0;
 
-	*words = 0;
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		const int count = path_match(groups[i], argc, argv);
-		if (count > *words && is_group(groups[i])) {
-			*words = count;
-			longest = groups[i];
-		}
+	for (; words < argc && argv[words][0] != 0 && !strchr(argv[words], ' '); words++) {
+		const int bytes = snprintf(longer, sizeof(longer), "%s%s%s", cli->group,
+					   words > 0 ? " " : "", argv[words]);
+		if (bytes >= (int)sizeof(longer) || !is_group(longer))
+			break;
+		memcpy(cli->group, longer, sizeof(longer));
 	}
-	return longest;
+	return words;
 }
 
 static const char *
@@ -100,8 +97,8 @@ nearest_path(int argc, char **argv)
 static enum admin_exit
 no_command(int argc, char **argv, struct cli *cli, char *text, size_t text_bytes)
 {
-	int words = 0;
-	const char *group = group_of(argc, argv, &words);
+	const int words = group_find(cli, argc, argv);
+	const char *group = cli->group;
 	const char *next = words < argc ? argv[words] : NULL;
 
 	if (!next && words == 0)
