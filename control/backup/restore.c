@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "control/backup/backup.h"
-#include "control/backup/place.h"
 #include "control/backup/source.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/stripe/place.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/platform/platform.h"
 
@@ -192,7 +193,7 @@ static enum tern_err
 blob_write(struct restore *r, uint64_t page, uint8_t *bytes, uint32_t pages)
 {
 	const struct stripe_blob blob =
-	    backup_place_blob(r->geometry, r->superblock.checkpoint_first_page, page, bytes, pages);
+	    stripe_place_blob(r->geometry, r->superblock.checkpoint_first_page, page, bytes, pages);
 
 	if (stripe_store_blob_write(r->store, &blob, platform_monotonic_ns()) != TERN_OK)
 		return fail(r->text, r->text_bytes, TERN_ERR_IO, "a device of %s failed",
@@ -230,7 +231,7 @@ put_checkpoint(void *context, uint8_t *page, const struct checkpoint_hdr *hdr)
 {
 	struct restore *r = context;
 	const struct shard_record *shard = &r->superblock.shards[0];
-	const uint64_t pages = backup_place_end(r->geometry, checkpoint_pages(hdr->stream_bytes));
+	const uint64_t pages = stripe_place_end(r->geometry, checkpoint_pages(hdr->stream_bytes));
 	struct checkpoint_hdr mine = *hdr;
 
 	if (pages > r->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS)

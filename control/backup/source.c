@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "control/backup/device.h"
-#include "control/backup/place.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "dataplane/cmdlog/base_of.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/stripe/place.h"
 #include "dataplane/stripe/store.h"
 #include "hw/platform/platform.h"
 
@@ -117,7 +118,7 @@ part_read(struct source *source, const struct superblock_checkpoint *record, uin
 	  uint32_t number)
 {
 	struct stripe_blob blob =
-	    backup_place_blob(source->geometry, record->first_page, page, source->buffer, pages);
+	    stripe_place_blob(source->geometry, record->first_page, page, source->buffer, pages);
 	uint32_t distrust = 0;
 
 	do {
@@ -245,7 +246,7 @@ checkpoint_read(struct source *source)
 static struct cmdlog_base
 log_base(const struct source *source)
 {
-	struct cmdlog_base base = backup_place_base(&source->superblock.shards[0].base);
+	struct cmdlog_base base = cmdlog_base_of(&source->superblock.shards[0].base);
 
 	if (!source->limit->is_live || !source->has_checkpoint)
 		return base;

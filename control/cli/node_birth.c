@@ -12,6 +12,7 @@
 #include "control/cli/device_look.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/stripe/layout.h"
+#include "dataplane/stripe/place.h"
 #include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/superblock_update.h"
 #include "hw/file_store/register_store.h"
@@ -92,9 +93,7 @@ checkpoint_bytes(const struct node_config *config)
 
 	if (config->is_log_volatile)
 		return 0;
-	const uint64_t pages =
-	    1 + stripe_parts_rows(geometry_of(config), checkpoint_pages(stream) - 1,
-				  CHECKPOINT_CHUNK_PAGES);
+	const uint64_t pages = stripe_place_end(geometry_of(config), checkpoint_pages(stream));
 	return align_up_u64(SUPERBLOCK_CHECKPOINTS * pages * SUPERBLOCK_BYTES, 1u << 20);
 }
 

@@ -7,6 +7,7 @@
 #include "dataplane/runtime/runtime_internal.h"
 
 #include "dataplane/base/invariant.h"
+#include "dataplane/cmdlog/base_of.h"
 
 static enum runtime_boot
 give_up(struct runtime *rt, enum runtime_boot verdict)
@@ -137,23 +138,6 @@ store_start(struct runtime *rt)
 	return number_write(rt);
 }
 
-struct cmdlog_base
-boot_base_of(const struct superblock_base *base)
-{
-	return (struct cmdlog_base){
-		.meta = { .log_index = base->log_index,
-			  .term = base->term,
-			  .epoch = base->epoch,
-			  .kind = (enum block_kind)base->kind,
-			  .chain = base->chain },
-		.page_end = base->page_end,
-		.time_ns = base->time_ns,
-		.next_cell = base->next_cell,
-		.boot_no = base->boot_no,
-		.group_seq = base->group_seq,
-	};
-}
-
 static enum runtime_boot
 scan_begin(struct runtime *rt)
 {
@@ -180,7 +164,7 @@ scan_begin(struct runtime *rt)
 	if (shard->base.log_index != 0) {
 		if (!rt->boot.recover.is_restored)
 			return give_up(rt, RUNTIME_BOOT_DAMAGED);
-		const struct cmdlog_base base = boot_base_of(&shard->base);
+		const struct cmdlog_base base = cmdlog_base_of(&shard->base);
 		cmdlog_set_base(rt->log, &base);
 	}
 	cmdlog_scan_begin(rt->log);
@@ -322,7 +306,7 @@ static enum runtime_boot
 core_feed(struct runtime *rt)
 {
 	const struct boot *boot = &rt->boot;
-	const struct cmdlog_base base = boot_base_of(log_base(rt));
+	const struct cmdlog_base base = cmdlog_base_of(log_base(rt));
 
 	if (base.meta.log_index != 0 && core_recover_base(rt->core, &base.meta) != TERN_OK)
 		return RUNTIME_BOOT_CORRUPT;

@@ -17,6 +17,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "dataplane/cmdlog/base_of.h"
 
 /* A superblock that is older than the log says nothing of terms and votes; and somebody else has to
  * have what is lost. */
@@ -43,7 +44,7 @@ repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery)
 		return true;
 	repair->is_rebased = true;
 	repair->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
-	const struct cmdlog_base base = boot_base_of(&repair->base);
+	const struct cmdlog_base base = cmdlog_base_of(&repair->base);
 	cmdlog_rebase(rt->log, &base);
 	recovery->last_index = recovery->commit_floor = hdr->meta.log_index;
 	return true;

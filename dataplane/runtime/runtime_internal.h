@@ -237,7 +237,6 @@ uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_M
 bool boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t pages);
 /* What was read is not right: reads it again in another way. False: all ways were tried. */
 bool boot_read_again(struct runtime *rt);
-struct cmdlog_base boot_base_of(const struct superblock_base *base);
 /* A node may be none of the voters, but its node file has to name them, and the witness. */
 bool boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id);
 void boot_on_completion(struct runtime *rt, enum tern_err err);

@@ -2,29 +2,21 @@
 #include "dataplane/runtime/runtime_internal.h"
 
 #include "dataplane/base/invariant.h"
+#include "dataplane/stripe/place.h"
 
 #define GROUP_FADE 8u /* write groups until about half of what is known of them is new */
 
 uint64_t
 storage_blob_end(const struct runtime *rt, uint64_t pages)
 {
-	INVARIANT(pages >= 1);
-	return 1 + stripe_parts_rows(runtime_geometry(rt), pages - 1, CHECKPOINT_CHUNK_PAGES);
+	return stripe_place_end(runtime_geometry(rt), pages);
 }
 
 struct stripe_blob
 storage_blob(const struct runtime *rt, uint64_t first_page, uint64_t page, uint8_t *bytes,
 	     uint32_t pages)
 {
-	const uint64_t chunk = page == 0 ? 0 : (page - 1) / CHECKPOINT_CHUNK_PAGES + 1;
-
-	INVARIANT(page == 0 || (page - 1) % CHECKPOINT_CHUNK_PAGES == 0);
-	return (struct stripe_blob){
-		.first_page = first_page + (page == 0 ? 0 : storage_blob_end(rt, page)),
-		.pages = pages,
-		.turn = (uint32_t)chunk,
-		.bytes = bytes,
-	};
+	return stripe_place_blob(runtime_geometry(rt), first_page, page, bytes, pages);
 }
 
 uint64_t
