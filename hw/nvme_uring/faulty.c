@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hw/nvme_uring/faulty.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
+#include "hw/seam/disk_pass.h"
 
 #define FAULTY_REQUESTS_MAX 1024u
 
 struct faulty {
+	struct disk_pass pass; /* first */
 	const volatile uint8_t *cells;
-	struct disk_port inner;
 	/* Requests of devices that hang, in order, and completions of those that fail. */
 	struct disk_request held[FAULTY_REQUESTS_MAX];
 	uint32_t held_count;
@@ -19,6 +22,7 @@ struct faulty {
 	uint32_t failed_count;
 	uint64_t errors;
 };
+static_assert(offsetof(struct faulty, pass) == 0, "a disk_pass to its functions");
 
 enum tern_err
 faulty_open(const volatile uint8_t *cells, struct disk_port inner, struct faulty **out)
@@ -28,7 +32,7 @@ faulty_open(const volatile uint8_t *cells, struct disk_port inner, struct faulty
 	if (faulty == NULL)
 		return TERN_ERR_NO_MEMORY;
 	faulty->cells = cells;
-	faulty->inner = inner;
+	faulty->pass.inner = inner;
 	*out = faulty;
 	return TERN_OK;
 }
@@ -59,7 +63,7 @@ port_queue(void *disk, const struct disk_request *request)
 		return TERN_OK;
 	}
 	if (kind != FAULTY_EIO)
-		return faulty->inner.ops->queue(faulty->inner.disk, request);
+		return disk_pass_queue(&faulty->pass, request);
 	if (faulty->failed_count == FAULTY_REQUESTS_MAX)
 		return TERN_ERR_QUEUE_FULL;
 	faulty->failed[faulty->failed_count++] = (struct disk_completion){
@@ -71,14 +75,6 @@ port_queue(void *disk, const struct disk_request *request)
 	};
 	faulty->errors++;
 	return TERN_OK;
-}
-
-static void
-port_submit(void *disk)
-{
-	struct faulty *faulty = disk;
-
-	faulty->inner.ops->submit(faulty->inner.disk);
 }
 
 /* What was held goes on as if it came now. */
@@ -110,24 +106,7 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 		faulty->failed_count * sizeof(faulty->failed[0]));
 	if (count == max)
 		return count;
-	return count +
-	       faulty->inner.ops->poll(faulty->inner.disk, completions + count, max - count);
-}
-
-static int
-port_wait_fd(void *disk)
-{
-	struct faulty *faulty = disk;
-
-	return faulty->inner.ops->wait_fd(faulty->inner.disk);
-}
-
-static void
-port_facts(void *disk, struct disk_facts *facts)
-{
-	struct faulty *faulty = disk;
-
-	faulty->inner.ops->facts(faulty->inner.disk, facts);
+	return count + disk_pass_poll(&faulty->pass, completions + count, max - count);
 }
 
 static void
@@ -135,17 +114,17 @@ port_stats(void *disk, struct disk_stats *stats)
 {
 	const struct faulty *faulty = disk;
 
-	faulty->inner.ops->stats(faulty->inner.disk, stats);
+	disk_pass_stats(disk, stats);
 	stats->errors += faulty->errors;
 	stats->in_flight += faulty->held_count + faulty->failed_count;
 }
 
 static const struct disk_ops faulty_disk_ops = {
 	.queue = port_queue,
-	.submit = port_submit,
+	.submit = disk_pass_submit,
 	.poll = port_poll,
-	.wait_fd = port_wait_fd,
-	.facts = port_facts,
+	.wait_fd = disk_pass_wait_fd,
+	.facts = disk_pass_facts,
 	.stats = port_stats,
 };
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hw/nvme_uring/lossy.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
+#include "hw/seam/disk_pass.h"
 
 #define LOSSY_REQUESTS_MAX 1024u
 #define LOSSY_HELD_MAX     8192u
@@ -22,8 +25,8 @@ struct lossy_held {
 };
 
 struct lossy {
+	struct disk_pass pass; /* first */
 	struct lossy_config config;
-	struct disk_port inner;
 	size_t arena_bytes;
 
 	uint64_t held_head, held_tail; /* entries added, entries dropped */
@@ -41,6 +44,7 @@ struct lossy {
 	struct disk_stats stats;
 	uint8_t *memory;
 };
+static_assert(offsetof(struct lossy, pass) == 0, "a disk_pass to its functions");
 
 enum tern_err
 lossy_open(const struct lossy_config *config, struct disk_port inner, struct lossy **out)
@@ -53,7 +57,7 @@ lossy_open(const struct lossy_config *config, struct disk_port inner, struct los
 	if (lossy == NULL)
 		return TERN_ERR_NO_MEMORY;
 	lossy->config = *config;
-	lossy->inner = inner;
+	lossy->pass.inner = inner;
 	lossy->arena_bytes = header + config->held_bytes;
 	lossy->memory = (uint8_t *)lossy + header;
 	lossy->free_count = LOSSY_REQUESTS_MAX;
@@ -84,7 +88,7 @@ pass_on(struct lossy *lossy, const struct disk_request *request)
 	const uint32_t index = lossy->free_list[lossy->free_count - 1];
 	struct disk_request inner = *request;
 	inner.user = index;
-	const enum tern_err err = lossy->inner.ops->queue(lossy->inner.disk, &inner);
+	const enum tern_err err = disk_pass_queue(&lossy->pass, &inner);
 	if (err != TERN_OK)
 		return err;
 	lossy->free_count--;
@@ -141,7 +145,7 @@ port_queue(void *disk, const struct disk_request *request)
 	if (request->kind == DISK_READ)
 		return pass_on(lossy, request);
 	if (lossy->config.mode == LOSSY_LOSE_UNFLUSHED &&
-	    lossy->config.is_forced(lossy->inner.disk, request))
+	    lossy->config.is_forced(lossy->pass.inner.disk, request))
 		return pass_on(lossy, request);
 	return hold(lossy, request);
 }
@@ -166,7 +170,7 @@ flush_some(struct lossy *lossy)
 		.length = held->length,
 		.user = LOSSY_USER_FLUSH,
 	};
-	if (lossy->inner.ops->queue(lossy->inner.disk, &request) == TERN_OK)
+	if (disk_pass_queue(&lossy->pass, &request) == TERN_OK)
 		lossy->is_flushing = true;
 }
 
@@ -191,7 +195,7 @@ port_submit(void *disk)
 
 	drop_written(lossy);
 	flush_some(lossy);
-	lossy->inner.ops->submit(lossy->inner.disk);
+	disk_pass_submit(lossy);
 }
 
 /* Lays what is held over bytes that were read. */
@@ -244,7 +248,7 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 	while (count < max && lossy->done_tail != lossy->done_head)
 		completions[count++] = lossy->done[lossy->done_tail++ % LOSSY_REQUESTS_MAX];
 	const uint32_t want = min_u32(max - count, 64);
-	const uint32_t got = want == 0 ? 0 : lossy->inner.ops->poll(lossy->inner.disk, inner, want);
+	const uint32_t got = want == 0 ? 0 : disk_pass_poll(&lossy->pass, inner, want);
 	for (uint32_t i = 0; i < got; i++) {
 		if (inner[i].user == LOSSY_USER_FLUSH) {
 			/* A failure here has nobody to be told: the write was acknowledged long
@@ -259,20 +263,13 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 	return count;
 }
 
-static int
-port_wait_fd(void *disk)
-{
-	struct lossy *lossy = disk;
-	return lossy->inner.ops->wait_fd(lossy->inner.disk);
-}
-
 static void
 port_facts(void *disk, struct disk_facts *facts)
 {
 	struct lossy *lossy = disk;
 	const char *suffix = lossy->config.mode == LOSSY_LYING ? " LYING" : " LOSSY";
 
-	lossy->inner.ops->facts(lossy->inner.disk, facts);
+	disk_pass_facts(disk, facts);
 	const size_t have = strnlen(facts->mode, sizeof(facts->mode) - 1);
 	const size_t room = sizeof(facts->mode) - 1 - have;
 	const size_t part = min_u64(room, strlen(suffix));
@@ -294,7 +291,7 @@ static const struct disk_ops lossy_disk_ops = {
 	.queue = port_queue,
 	.submit = port_submit,
 	.poll = port_poll,
-	.wait_fd = port_wait_fd,
+	.wait_fd = disk_pass_wait_fd,
 	.facts = port_facts,
 	.stats = port_stats,
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hw/ram_disk/ram_disk.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <emmintrin.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +10,11 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
+#include "hw/seam/disk_pass.h"
 
 struct ram_disk {
+	struct disk_pass pass; /* first */
 	struct ram_disk_config config;
-	struct disk_port inner;
 	size_t arena_bytes;
 	uint32_t device_count;
 	bool is_failed[RAM_DISK_DEVICES_MAX]; /* the real port failed a write */
@@ -21,6 +24,7 @@ struct ram_disk {
 	struct disk_stats stats;
 	uint8_t *memory; /* the log areas, one after the other */
 };
+static_assert(offsetof(struct ram_disk, pass) == 0, "a disk_pass to its functions");
 
 static bool
 is_config_sound(const struct ram_disk_config *config, const struct disk_facts *inner)
@@ -54,7 +58,7 @@ ram_disk_open(const struct ram_disk_config *config, struct disk_port inner, stru
 		return TERN_ERR_NO_MEMORY;
 	}
 	ram->config = *config;
-	ram->inner = inner;
+	ram->pass.inner = inner;
 	ram->arena_bytes = bytes;
 	ram->device_count = facts.device_count;
 	ram->memory = (uint8_t *)ram + header;
@@ -94,20 +98,12 @@ port_queue(void *disk, const struct disk_request *request)
 		  ((uintptr_t)request->bytes & (DISK_PAGE_BYTES - 1)) == 0);
 	INVARIANT(request->length != 0 && request->length % DISK_PAGE_BYTES == 0);
 	if (!is_in_ram(ram, request))
-		return ram->inner.ops->queue(ram->inner.disk, request);
+		return disk_pass_queue(&ram->pass, request);
 	if (ram->head - ram->tail == ram->config.queue_depth)
 		return TERN_ERR_QUEUE_FULL;
 	ram->requests[ram->head++ % RAM_DISK_QUEUE_DEPTH_MAX] = *request;
 	ram->stats.in_flight_high = max_u64(ram->stats.in_flight_high, ram->head - ram->tail);
 	return TERN_OK;
-}
-
-static void
-port_submit(void *disk)
-{
-	struct ram_disk *ram = disk;
-
-	ram->inner.ops->submit(ram->inner.disk);
 }
 
 /* The log area is in no cache, and nobody looks at it soon: stores that go around the caches spare
@@ -162,7 +158,7 @@ static uint32_t
 port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 {
 	struct ram_disk *ram = disk;
-	uint32_t count = ram->inner.ops->poll(ram->inner.disk, completions, max);
+	uint32_t count = disk_pass_poll(&ram->pass, completions, max);
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -181,21 +177,13 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 	return count;
 }
 
-static int
-port_wait_fd(void *disk)
-{
-	struct ram_disk *ram = disk;
-
-	return ram->inner.ops->wait_fd(ram->inner.disk);
-}
-
 static void
 port_facts(void *disk, struct disk_facts *facts)
 {
 	const struct ram_disk *ram = disk;
 	struct disk_facts inner;
 
-	ram->inner.ops->facts(ram->inner.disk, &inner);
+	disk_pass_facts(disk, &inner);
 	*facts = (struct disk_facts){
 		.device_count = ram->device_count,
 		.device_bytes = ram->config.log_offset + ram->config.log_bytes,
@@ -212,7 +200,7 @@ port_stats(void *disk, struct disk_stats *stats)
 	const struct ram_disk *ram = disk;
 	struct disk_stats inner;
 
-	ram->inner.ops->stats(ram->inner.disk, &inner);
+	disk_pass_stats(disk, &inner);
 	*stats = (struct disk_stats){
 		.writes = ram->stats.writes + inner.writes,
 		.write_bytes = ram->stats.write_bytes + inner.write_bytes,
@@ -227,9 +215,9 @@ port_stats(void *disk, struct disk_stats *stats)
 
 static const struct disk_ops ram_disk_ops = {
 	.queue = port_queue,
-	.submit = port_submit,
+	.submit = disk_pass_submit,
 	.poll = port_poll,
-	.wait_fd = port_wait_fd,
+	.wait_fd = disk_pass_wait_fd,
 	.facts = port_facts,
 	.stats = port_stats,
 };
