@@ -6,11 +6,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -229,22 +227,6 @@ take_sockets(struct ternd *node, int argc, char **argv)
 		}
 	}
 	return argc % 2 == 1;
-}
-
-/* Blocks the signals that end the process and gives a descriptor for them: before any thread is
- * made, so that all inherit the mask. */
-static int
-signal_fd(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		return -1;
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /* Looks after the data ports; returns for how many milliseconds to wait. */
@@ -493,7 +475,7 @@ main(int argc, char **argv)
 	struct ternd *node = aligned_alloc(64, align_up_u64(sizeof(*node), 64));
 	char why[1024] = "";
 	struct again again;
-	const int signals = signal_fd();
+	const int signals = platform_signal_fd();
 
 	if (argc < 3 || strcmp(argv[1], "--config") != 0 || node == NULL || signals < 0)
 		return usage();

@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,26 +264,12 @@ serve(struct witness *witness, int signals)
 	}
 }
 
-static int
-signal_fd(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		return -1;
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 int
 main(int argc, char **argv)
 {
 	struct witness *witness = aligned_alloc(64, align_up_u64(sizeof(*witness), 64));
 	char why[1024] = "";
-	const int signals = signal_fd();
+	const int signals = platform_signal_fd();
 
 	if (witness != NULL)
 		memset(witness, 0, sizeof(*witness));

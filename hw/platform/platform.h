@@ -47,6 +47,10 @@ TERN_CHECKED enum tern_err platform_pin_thread(uint32_t cpu);
 /* CPUs that this process may use now; at least 1. */
 uint32_t platform_cpu_count(void);
 
+/* Blocks the signals that end a process, and gives a descriptor for them; SIGPIPE is ignored.
+ * Before any thread is made, so that all inherit the mask. -1: errno says why. */
+int platform_signal_fd(void);
+
 /* From the kernel's generator; for seeds, cluster ids. Ends the process when there is none. */
 uint64_t platform_random_u64(void);
 

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 
 #include "dataplane/base/invariant.h"
 
@@ -32,6 +34,20 @@ platform_cpu_count(void)
 		return 1;
 	const int count = CPU_COUNT(&set);
 	return count > 0 ? (uint32_t)count : 1;
+}
+
+int
+platform_signal_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -1;
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 uint64_t
