@@ -60,10 +60,8 @@ def test(case):
         kill_while_writing(case, journals, number)
     tell(cluster)
     case.step('kill all, start all')
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.kill_all()
+    cluster.start_all()
     cluster.settle()
     cluster.wait_equal()
     tell(cluster)

@@ -52,13 +52,11 @@ def test(case):
     journal = case.path('journal-all')
     load = cluster.load_start(journal, 'all')
     cluster.load_goes_on(journal)
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
+    cluster.kill_all()
     time.sleep(0.2)
     cluster.load_stop(load)
     case.step('start all')
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.start_all()
     cluster.settle()
     case.verify(journals + [journal])
 

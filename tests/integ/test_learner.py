@@ -26,12 +26,6 @@ def write_round(cluster, prefix):
     return cluster.status()[cluster.wait_master()]['log_base_index']
 
 
-def refused(cluster, code, words, *args):
-    done = cluster.run('cluster', *args, check=False)
-    require(done.returncode == code and words in done.stderr,
-            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {code}, {words!r}')
-
-
 def is_learner(status):
     return status['c'].get('role') == 'learner' and status['c']['mode'] == 'LEARNER'
 
@@ -79,11 +73,11 @@ def test(case):
     load = cluster.load_start(journal, 'learner')
     time.sleep(0.5)
     case.step('what is refused')
-    refused(cluster, 2, '--learner is missing', 'add', 'c')
-    refused(cluster, 2, 'no data node', 'add', 'nobody', '--learner')
-    refused(cluster, 2, 'no data node', 'add', 'w', '--learner')
-    refused(cluster, 5, 'is a voter', 'remove', 'a')
-    refused(cluster, 5, 'is so already', 'remove', 'c')
+    cluster.refused('--learner is missing', 'add', 'c', code=2)
+    cluster.refused('no data node', 'add', 'nobody', '--learner', code=2)
+    cluster.refused('no data node', 'add', 'w', '--learner', code=2)
+    cluster.refused('is a voter', 'remove', 'a')
+    cluster.refused('is so already', 'remove', 'c')
     case.step('it comes in under load')
     solo = sum(cluster.status()[name]['solo_entries'] for name in 'ab')
     held = {name: cluster.status()[name]['held_turns'] for name in 'ab'}
@@ -95,7 +89,7 @@ def test(case):
             f'membership {found}')
     require(held == {name: cluster.status()[name]['held_turns'] for name in 'ab'},
             'clients give way to voters only')
-    refused(cluster, 5, 'is so already', 'add', 'c', '--learner')
+    cluster.refused('is so already', 'add', 'c', '--learner')
     read_at_learner(cluster)
     case.step('it dies and comes back, and the pair does not notice')
     cluster.dev('kill', 'c')
@@ -115,10 +109,8 @@ def test(case):
     cluster.dev('start', master)
     cluster.wait_duplex()
     case.step('all die')
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.kill_all()
+    cluster.start_all()
     cluster.wait_duplex()
     cluster.wait('a learner', is_learner)
     case.step('the log leaves it behind')

@@ -8,12 +8,6 @@ import time
 from case import main, require
 
 
-def refused(cluster, words, *args):
-    done = cluster.run('cluster', *args, check=False)
-    require(done.returncode == 5 and words in done.stderr,
-            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {words!r}')
-
-
 def voters(status, names):
     """Every data node that answers goes by these voters, committed."""
     return all(status[name].get('membership', {}).get('voters') == names and
@@ -23,16 +17,16 @@ def voters(status, names):
 def grow(case):
     cluster = case.cluster
     case.step('a learner')
-    refused(cluster, 'is no learner', 'promote', 'c')
-    refused(cluster, 'is so already', 'promote', 'a')
-    refused(cluster, 'nothing else', 'demote', cluster.other(cluster.wait_duplex()))
+    cluster.refused('is no learner', 'promote', 'c')
+    cluster.refused('is so already', 'promote', 'a')
+    cluster.refused('nothing else', 'demote', cluster.other(cluster.wait_duplex()))
     cluster.until(lambda s: s['c']['mode'] == 'LEARNER', 'a learner', 'add', 'c', '--learner')
     case.step('while a copy is away voters stay')
     master = cluster.wait_duplex()
     other = cluster.other(master)
     cluster.dev('kill', other)
     cluster.wait('SOLO', lambda s: s[master]['mode'] == 'SOLO' and s[master]['serving'])
-    refused(cluster, 'a copy is away', 'promote', 'c')
+    cluster.refused('a copy is away', 'promote', 'c')
     cluster.dev('start', other)
     cluster.wait_duplex()
     case.step('it becomes a voter')
@@ -68,12 +62,12 @@ def shrink(case):
     if cluster.wait_duplex() == 'c':
         cluster.switchover('a')
     master = cluster.wait_duplex()
-    refused(cluster, 'is the master', 'demote', master)
-    refused(cluster, 'is a voter', 'remove', 'c')
+    cluster.refused('is the master', 'demote', master)
+    cluster.refused('is a voter', 'remove', 'c')
     cluster.dev('kill', 'w')
     cluster.wait('the witness to be gone', lambda s: s['w']['mode'] == 'DOWN')
     time.sleep(0.3)
-    refused(cluster, 'does not answer', 'demote', 'c')
+    cluster.refused('does not answer', 'demote', 'c')
     cluster.dev('start', 'w')
     cluster.until(lambda s: voters(s, ['a', 'b']), 'two voters', 'demote', 'c')
     cluster.spares = ['c']
@@ -103,10 +97,8 @@ def test(case):
     cluster.dev('start', 'w')
     cluster.wait_duplex()
     case.step('all die')
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.kill_all()
+    cluster.start_all()
     cluster.wait('three voters', lambda s: voters(s, ['a', 'b', 'c']))
     cluster.wait_duplex()
     lose(case)

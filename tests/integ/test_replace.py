@@ -7,25 +7,6 @@ import time
 from case import main, require
 
 
-def refused(cluster, words, *args):
-    done = cluster.run('cluster', *args, check=False)
-    require(done.returncode == 5 and words in done.stderr,
-            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {words!r}')
-
-
-def replace(case, old, new):
-    """What is refused for a moment's sake is asked for again: it goes on."""
-    cluster = case.cluster
-
-    def look(_):
-        done = cluster.run('cluster', 'replace', old, new, check=False)
-        require(done.returncode in (0, 5, 6), done.stderr)
-        if done.returncode != 0:
-            print('   ' + done.stderr.strip(), flush=True)
-        return done.returncode == 0
-    cluster.wait(f'cluster replace {old} {new}', look)
-
-
 def test(case):
     cluster = case.cluster
     cluster.up()
@@ -36,13 +17,13 @@ def test(case):
     case.step('who is there is not replaced')
     master = cluster.wait_duplex()
     dead = cluster.other(master)
-    refused(cluster, 'is there', 'replace', dead, 'c')
-    refused(cluster, 'is a voter already', 'replace', dead, master)
+    cluster.refused('is there', 'replace', dead, 'c')
+    cluster.refused('is a voter already', 'replace', dead, master)
     case.step(f'{dead} dies, and c takes its place')
     cluster.dev('kill', dead)
     cluster.wait('SOLO', lambda s: s[master]['mode'] == 'SOLO' and s[master]['serving'])
-    refused(cluster, 'is the master', 'replace', master, 'c')
-    replace(case, dead, 'c')
+    cluster.refused('is the master', 'replace', master, 'c')
+    cluster.persist('replace', dead, 'c', until=(0,))
     cluster.spares = [dead]
     names = sorted([master, 'c'])
     cluster.wait('two voters', lambda s: all(
@@ -66,10 +47,8 @@ def test(case):
     cluster.dev('start', master)
     cluster.wait_duplex()
     case.step('all die')
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.kill_all()
+    cluster.start_all()
     cluster.wait_duplex()
     totals = cluster.load_stop(load)
     require(totals['acknowledged'] > 100, f'load: {totals}')

@@ -10,13 +10,7 @@ import time
 from case import main, require
 
 
-def refused(cluster, words, *args):
-    done = cluster.run('cluster', *args, check=False)
-    require(done.returncode == 5 and words in done.stderr,
-            f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {words!r}')
-
-
-def generation(name):
+def generation(name='a'):
     def of(status):
         return status[name].get('membership', {}).get('witness_gen')
     return of
@@ -38,11 +32,7 @@ def replace(case, before):
     been done twice. Returns the generation that came after @before."""
     cluster = case.cluster
 
-    def look(_):
-        done = cluster.run('cluster', 'replace-witness', check=False)
-        require(done.returncode in (0, 5, 6), done.stderr)
-        return done.returncode == 0
-    cluster.wait('replace-witness', look)
+    cluster.persist('replace-witness', until=(0,))
 
     def new(status):
         now = status['w'].get('witness_gen')
@@ -108,10 +98,8 @@ def test(case):
     cluster.dev('start', master)
     cluster.wait_duplex()
     case.step('all die')
-    for name in cluster.nodes:
-        cluster.dev('kill', name)
-    for name in cluster.nodes:
-        cluster.dev('start', name)
+    cluster.kill_all()
+    cluster.start_all()
     cluster.wait_duplex()
     cluster.wait(f'generation {now}', lambda s: generation('b')(s) == now)
     case.step('a witness that is well may be replaced too')

@@ -367,6 +367,31 @@ class Cluster:
                                os.path.join(self.dir, name, 'node.conf'), '--cluster-id',
                                cluster_id], capture_output=True, text=True, timeout=120)
 
+    def refused(self, words, *args, code=5):
+        """`tern cluster ARGS` is refused, with these words."""
+        done = self.run('cluster', *args, check=False)
+        require(done.returncode == code and words in done.stderr,
+                f'{args}: exit {done.returncode}, {done.stderr!r}; wanted {code}, {words!r}')
+
+    def persist(self, *args, until=(0, 6)):
+        """`tern cluster ARGS`: what is refused for a moment's sake is asked for again. What has several
+        steps and goes on where it was also when its outcome is not known: until=(0,)."""
+        def look(_):
+            done = self.run('cluster', *args, check=False)
+            require(done.returncode in (0, 5, 6), f'{args}: {done.stderr}')
+            if done.returncode != 0:
+                print('   ' + done.stderr.strip(), flush=True)
+            return done.returncode in until
+        self.wait(f'cluster {" ".join(args)}', look)
+
+    def kill_all(self):
+        for name in self.nodes:
+            self.dev('kill', name)
+
+    def start_all(self):
+        for name in self.nodes:
+            self.dev('start', name)
+
     def driver(self):
         """What the data ports of this network have to be."""
         return {'memif': 'net_memif', 'veth': 'net_af_packet', 'veth-xdp': 'net_af_xdp'}[self.net]
