@@ -199,6 +199,33 @@ print_problems(FILE *out, const json_t *status)
 	}
 }
 
+/* Replicas whose T_late is their own, as their master has it. */
+static void
+print_late(FILE *out, const json_t *status)
+{
+	const json_t *nodes = json_object_get(status, "nodes");
+	json_t *peer;
+	const char *name;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *role = json_string_value(json_object_get(entry, "role"));
+		const json_int_t common = json_integer_value(
+		    json_object_get(json_object_get(entry, "timers"), "t_late_ns"));
+		if (!role || strcmp(role, "master") != 0)
+			continue;
+		json_object_foreach(json_object_get(entry, "peers"), name, peer)
+		{
+			const json_int_t own =
+			    json_integer_value(json_object_get(peer, "t_late_ns"));
+			if (own != 0 && own != common)
+				(void)fprintf(out, "%s: %s, late after %lld ms\n", name,
+					      json_string_value(json_object_get(peer, "replica")),
+					      (long long)own / 1000000);
+		}
+	}
+}
+
 /* " 3 foreign" for every counter of @keys in @counters that is not zero. */
 static void
 append_counts(char *text, size_t text_bytes, const json_t *counters, const char *const *keys,
@@ -277,6 +304,7 @@ verb_status(struct cli *cli)
 		      json_string_value(json_object_get(status, "health")));
 	print_columns(cli->out, status, heads, keys, sizeof(heads) / sizeof(heads[0]), false);
 	print_ports(cli->out, status);
+	print_late(cli->out, status);
 	print_problems(cli->out, status);
 	print_foreign(cli->out, status);
 	json_decref(status);

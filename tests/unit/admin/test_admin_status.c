@@ -125,6 +125,37 @@ ports(void **unused)
 	json_decref(node);
 }
 
+/* What a master makes of a peer's acknowledgements. */
+static void
+replicas(void **unused)
+{
+	(void)unused;
+	config.timers.late_ns = 300000000;
+	config.timers.node_late_ns[2] = 20000000;
+	status.voters = 1u << 1 | 1u << 2;
+	status.learners = 0;
+	json_t *node = admin_status_json(&config, &status);
+	assert_string_equal(json_string_value(at(node, "peers", "b", "replica")), "semi");
+	assert_int_equal(json_integer_value(at(node, "peers", "b", "t_late_ns")), 20000000);
+	json_decref(node);
+	config.policy.min_copies = 2;
+	config.timers.node_late_ns[2] = 0;
+	node = admin_status_json(&config, &status);
+	assert_string_equal(json_string_value(at(node, "peers", "b", "replica")), "sync");
+	assert_int_equal(json_integer_value(at(node, "peers", "b", "t_late_ns")), 300000000);
+	json_decref(node);
+	status.voters |= 1u << 3;
+	node = admin_status_json(&config, &status);
+	assert_string_equal(json_string_value(at(node, "peers", "b", "replica")), "majority");
+	json_decref(node);
+	status.voters = 1u << 1 | 1u << 3;
+	status.learners = 1u << 2;
+	node = admin_status_json(&config, &status);
+	assert_string_equal(json_string_value(at(node, "peers", "b", "replica")), "async");
+	assert_null(at(node, "peers", "b", "t_late_ns"));
+	json_decref(node);
+}
+
 static void
 names(void **unused)
 {
@@ -148,6 +179,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),
 		cmocka_unit_test(ports),
+		cmocka_unit_test(replicas),
 		cmocka_unit_test(names),
 	};
 
