@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/bits.h"
+
+#define REFUSALS_MAX  6u /* that count for a slot's pause */
 #define TRANSFER_SLOT (NO_SLOT - 1)
 #define CHANGE_SLOT   (NO_SLOT - 2)
 
@@ -14,6 +17,15 @@ pause_ns(struct sim *sim)
 	const uint64_t think_ns = sim->swarm.think_ns * sim->swarm.think_factor;
 
 	return think_ns / 2 + prng_below(&sim->prng, think_ns);
+}
+
+/* Where nobody serves there is nothing to be seen of clients that ask again and again. */
+static uint64_t
+slot_pause_ns(struct sim *sim, const struct slot *slot)
+{
+	const uint64_t ns = pause_ns(sim);
+
+	return max_u64(ns, min_u64(ns << slot->refusals, sim->swarm.timer_ns / 4));
 }
 
 static void
@@ -133,14 +145,14 @@ slot_over(struct sim *sim, struct slot *slot)
 	slot->is_busy = false;
 	slot->is_sent = false;
 	slot->serial++;
-	slot_later(sim, (uint32_t)(slot - sim->client->slots), pause_ns(sim));
+	slot_later(sim, (uint32_t)(slot - sim->client->slots), slot_pause_ns(sim, slot));
 }
 
 static void
 slot_again(struct sim *sim, struct slot *slot)
 {
 	slot->is_sent = false;
-	slot_later(sim, (uint32_t)(slot - sim->client->slots), pause_ns(sim));
+	slot_later(sim, (uint32_t)(slot - sim->client->slots), slot_pause_ns(sim, slot));
 }
 
 /* The outcome of the newest attempt is not known: its node crashed or said so. */
@@ -209,11 +221,13 @@ slot_refused(struct sim *sim, struct slot *slot, const struct submit_completion 
 		sim_count(sim, SIM_COUNT_log_full_refusals);
 		sim->swarm.think_factor = 40; /* asking again soon is no use */
 	}
-	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER)
+	if (completion->outcome == SUBMIT_REFUSED_NOT_MASTER) {
 		slot->target =
 		    completion->master_id != 0 && completion->master_id <= sim->data_count
 			? completion->master_id - 1u
 			: (slot->target + 1) % sim->data_count;
+		slot->refusals = min_u32(slot->refusals + 1, REFUSALS_MAX);
+	}
 	if (slot->op_kind == OP_COUNTER) {
 		slot_again(sim, slot);
 		return;
@@ -242,6 +256,8 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 		sim_stale_answered(sim, completion->log_index);
 	struct slot *slot = &client->slots[entry->slot];
 	const bool is_current = slot->is_busy && slot->serial == entry->serial;
+	if (completion->outcome == SUBMIT_DONE || completion->outcome == SUBMIT_ACCEPTED)
+		slot->refusals = 0;
 	if (op_is_read(entry->op_kind)) {
 		if (!is_current)
 			return;

@@ -97,6 +97,7 @@ struct slot {
 	uint64_t op;     /* index into ops */
 	uint64_t seq;    /* of the session */
 	uint32_t key, attempts;
+	uint32_t refusals; /* in a row, by nodes that are not master: it asks less often */
 	uint64_t sent_ns;
 	struct floor floor, memory_floor, gone;
 };

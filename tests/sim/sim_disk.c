@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "dataplane/base/bits.h"
-#include "dataplane/base/hash.h"
+#include "dataplane/base/crc32c.h"
 #include "dataplane/wire/superblock_update.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
@@ -201,7 +201,7 @@ disk_queue(void *self, const struct disk_request *request)
 			.state = SIM_SLOT_QUEUED,
 		};
 		if (request->kind == DISK_WRITE)
-			slot->hash = hash64(request->bytes, request->length);
+			slot->crc = crc32c(request->bytes, request->length);
 		slot->floor = disk->node->durable.log_index;
 		disk->queued++;
 		disk->stats.in_flight++;
@@ -387,7 +387,7 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	}
 	if (request->kind == DISK_WRITE) {
 		if (!is_given_up(disk, request) &&
-		    hash64(request->bytes, request->length) != slot->hash)
+		    crc32c(request->bytes, request->length) != slot->crc)
 			sim_fail(sim, "disk", "node %u: bytes at %llu changed while being written",
 				 disk->node->id, (unsigned long long)request->offset);
 		if (slot->err != TERN_OK)

@@ -16,7 +16,7 @@ struct sim_node;
 
 struct sim_disk_slot {
 	struct disk_request request;
-	uint64_t hash;  /* of a write's bytes when it was queued */
+	uint32_t crc;   /* of a write's bytes when it was queued */
 	uint64_t floor; /* what the node had durable then */
 	enum { SIM_SLOT_FREE = 0, SIM_SLOT_QUEUED, SIM_SLOT_FLYING, SIM_SLOT_DONE } state;
 	enum tern_err err;

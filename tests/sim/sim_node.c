@@ -21,8 +21,8 @@
 #define DIVERGENT_BYTES   (64u * 1024u)
 #define STATE_ARENA_BYTES (24u * 1024u * 1024u)
 #define WORKED_MAX        200000u /* turns in a row that found work: no loop is that busy here */
-#define POLL_NS           (100u * SIM_US) /* how often a waiting loop looks again */
-#define BACKLOG_NS        (10u * SIM_US)  /* frames wait that this turn did not take */
+#define POLLS             160u    /* of a waiting loop, in the longest T_elect */
+#define BACKLOG_NS        (10u * SIM_US) /* frames wait that this turn did not take */
 
 bool
 sim_node_is_data(const struct sim_node *node)
@@ -374,7 +374,7 @@ boot_turn(struct sim_node *node)
 
 	sim_check_divergent(node);
 	if (boot == RUNTIME_BOOT_MORE) {
-		sim_node_wake(node, node->sim->now_ns + POLL_NS);
+		sim_node_wake(node, node->sim->now_ns + node->sim->swarm.timer_ns / POLLS);
 		return;
 	}
 	if (boot == RUNTIME_BOOT_IO && node->disk.has_failed) {
@@ -430,7 +430,7 @@ schedule(struct sim_node *node, bool has_worked, bool is_waiting, uint64_t deadl
 	if (has_worked)
 		sim_node_wake(node, sim->now_ns);
 	if (is_waiting)
-		sim_node_wake(node, sim->now_ns + POLL_NS);
+		sim_node_wake(node, sim->now_ns + sim->swarm.timer_ns / POLLS);
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		if (node->ports[path].rx_count != 0)
 			sim_node_wake(node, sim->now_ns + BACKLOG_NS);
