@@ -15,7 +15,8 @@ admin_alarm_name(uint32_t core_alarm)
 					     "witness_amnesia",
 					     "storage_failed",
 					     "stalled",
-					     "memory_commits_lost" };
+					     "memory_commits_lost",
+					     "superseded" };
 
 	static_assert(sizeof(names) / sizeof(names[0]) == CORE_ALARM_LAST + 1, "one name each");
 	return core_alarm <= CORE_ALARM_LAST ? names[core_alarm] : "";

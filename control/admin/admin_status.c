@@ -27,6 +27,8 @@ admin_mode_name(uint8_t core_mode)
 		return "WITNESS";
 	case CORE_MODE_LEARNER:
 		return "LEARNER";
+	case CORE_MODE_SUPERSEDED:
+		return "SUPERSEDED";
 	}
 	return "DOWN";
 }
@@ -433,10 +435,19 @@ put_identity(json_t *node, const struct node_config *config, const struct node_s
 	put(node, "id", config->id);
 	put_text(node, "kind", config->kind == NODE_WITNESS ? "witness" : "data");
 	(void)json_object_set_new(node, "cluster_id", hex64(s->cluster_id));
-	put(node, "cluster_gen", s->cluster_gen);
+	char generation[GENERATION_TEXT_BYTES];
+	generation_print(&s->generation, generation);
+	put_text(node, "cluster_gen", generation);
+	put_flag(node, "superseded", s->superseded_by.number != 0);
+	if (s->superseded_by.number != 0) {
+		generation_print(&s->superseded_by, generation);
+		put_text(node, "superseded_by", generation);
+	}
 	put(node, "boot_no", s->boot_no);
 	put_text(node, "role", role_name(config, s));
-	put_text(node, "mode", is_spare(config, s) ? "SPARE" : admin_mode_name(s->mode));
+	put_text(node, "mode",
+		 is_spare(config, s) && s->mode != CORE_MODE_SUPERSEDED ? "SPARE"
+									: admin_mode_name(s->mode));
 	if (config->kind == NODE_DATA)
 		(void)json_object_set_new(node, "membership", membership_json(config, s));
 	else

@@ -83,7 +83,7 @@ superblocks_write(const struct subject *subject, char *text, size_t text_bytes)
 	struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = platform_random_u64() | 1, /* what earlier stores left is foreign */
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = NODE_ID,
 		.pool_gen = 1,
 		.k = (uint8_t)subject->geometry.k,

@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "control/admin/admin.h"
+#include "dataplane/wire/generation.h"
 
 #define CLI_ARGUMENTS_MAX 2u
 #define CLI_WORDS_MAX     3u
@@ -59,6 +60,8 @@ enum cli_option_id {
 	CLI_INTERVAL,
 	CLI_COUNT,
 	CLI_DEEP,
+	CLI_FORCE,
+	CLI_CLUSTER_GEN,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
@@ -164,12 +167,12 @@ json_t *cluster_master(const json_t *status);
 
 /* Creates the storage of the node that @config describes, exactly once. CONFIG (exit 8): it exists
  * or cannot be made; @text says what and the next step, and what existed is untouched. */
-enum admin_exit
-node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+enum admin_exit node_birth(const struct node_config *config, uint64_t cluster_id,
+			   const struct generation *generation, char *text, size_t text_bytes);
 /* Creates it anew for a node of a cluster that lives and whose own is lost. REFUSED (exit 5): it
  * would be unsafe; @text says why. */
-enum admin_exit
-node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes);
+enum admin_exit node_rejoin(const struct node_config *config, uint64_t cluster_id,
+			    const struct generation *generation, char *text, size_t text_bytes);
 /* What is in its way whatever the devices hold: a witness, or the only copy of the data. */
 enum admin_exit node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it for a restore to fill: nothing that is there is touched (CONFIG, exit 8), and no
@@ -209,6 +212,7 @@ enum admin_exit verb_cluster_promote(struct cli *cli);
 enum admin_exit verb_cluster_demote(struct cli *cli);
 enum admin_exit verb_cluster_replace(struct cli *cli);
 enum admin_exit verb_cluster_replace_witness(struct cli *cli);
+enum admin_exit verb_cluster_force_promote(struct cli *cli);
 enum admin_exit verb_log_status(struct cli *cli);
 enum admin_exit verb_log_verify(struct cli *cli);
 enum admin_exit verb_log_deep(struct cli *cli); /* log verify --deep */

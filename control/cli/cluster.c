@@ -412,6 +412,7 @@ mark_removed(json_t *nodes, const json_t *master)
 		json_t *entry = json_array_get(nodes, i);
 		const char *name = json_string_value(json_object_get(entry, "name"));
 		if (!is_text(entry, "kind", "data") || is_text(entry, "mode", "DOWN") ||
+		    is_text(entry, "mode", "SUPERSEDED") ||
 		    has_name(json_object_get(membership, "voters"), name) ||
 		    has_name(json_object_get(membership, "learners"), name))
 			continue;
@@ -468,6 +469,34 @@ witness_warnings(const json_t *nodes, const json_t *master, json_t *warnings)
 	return is_good;
 }
 
+/* What a person has to do for a node that was left behind. */
+static void
+generation_warnings(const json_t *nodes, json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *entry = json_array_get(nodes, i);
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const char *later = json_string_value(json_object_get(entry, "superseded_by"));
+		const json_t *drops = json_object_get(entry, "drops");
+		if (later)
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf(
+				"%s was left out when the cluster went on as generation %s: it "
+				"never "
+				"serves again; look through `tern log divergent list`, move its "
+				"storage away, then `tern node rejoin --cluster-gen`",
+				name ? name : "?", later));
+		if (integer(drops, "other_generation") != 0)
+			(void)json_array_append_new(
+			    warnings,
+			    json_sprintf(
+				"%s hears nodes of another branch of this cluster, forced "
+				"elsewhere: they are two clusters for ever; switch one off",
+				name ? name : "?"));
+	}
+}
+
 /* Spare nodes and learners are not counted on. */
 static bool
 is_node_whole(const json_t *entry)
@@ -476,6 +505,7 @@ is_node_whole(const json_t *entry)
 		return !json_is_true(json_object_get(entry, "storage_failed")) &&
 		       !json_is_true(json_object_get(entry, "damaged"));
 	return !is_text(entry, "mode", "DOWN") && !is_text(entry, "mode", "CATCHUP") &&
+	       !is_text(entry, "mode", "SUPERSEDED") &&
 	       !json_is_true(json_object_get(entry, "storage_failed")) &&
 	       !json_is_true(json_object_get(entry, "damaged")) &&
 	       !json_is_true(json_object_get(json_object_get(entry, "pool"), "degraded")) &&
@@ -511,6 +541,7 @@ cluster_judge(json_t *status)
 	pool_warnings(nodes, warnings);
 	scrub_warnings(nodes, warnings);
 	learner_warnings(nodes, warnings);
+	generation_warnings(nodes, warnings);
 	if (is_alone)
 		(void)json_array_append_new(
 		    warnings,

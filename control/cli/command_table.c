@@ -73,6 +73,15 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_COUNT] = { "count", 0, "N", "so many reports (default: one, or until interrupted)",
 			NULL },
 	[CLI_DEEP] = { "deep", 0, NULL, "read the whole log and the newest checkpoint back", NULL },
+	[CLI_FORCE] = { "i-know-what-may-be-lost", 0, "CLUSTER/NODE",
+			"the cluster id and the node's name, as a person's word that all others "
+			"are "
+			"off, stay off, and may take along what they alone held",
+			NULL },
+	[CLI_CLUSTER_GEN] = { "cluster-gen", 0, "GENERATION",
+			      "of the cluster, as `tern status -o json` says it (default "
+			      "1-00000000: nobody was ever forced)",
+			      NULL },
 	[CLI_POINTS] = { "points", 0, "TEXT", "only loads whose name has this in it", NULL },
 };
 
@@ -246,7 +255,8 @@ const struct cli_command cli_commands[] = {
 	  "unless "
 	  "somebody uses it or it is this node's own storage.",
 	  { { NULL, false, NULL } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_CLUSTER_GEN) |
+	      CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
 	  verb_node_init },
 	{ "node rejoin",
 	  "give new storage to a node whose storage is lost",
@@ -256,7 +266,8 @@ const struct cli_command cli_commands[] = {
 	  "takes all data from the master, and has no vote until it holds all of it. What it alone "
 	  "held is not coming back.",
 	  { { NULL, false, NULL } },
-	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
+	  CLI_BIT(CLI_CONFIG) | CLI_BIT(CLI_CLUSTER_ID) | CLI_BIT(CLI_CLUSTER_GEN) |
+	      CLI_BIT(CLI_WIPE) | CLI_BIT(CLI_OUTPUT),
 	  verb_node_rejoin },
 	{ "config check",
 	  "check a node file and the profile it names",
@@ -334,6 +345,19 @@ const struct cli_command cli_commands[] = {
 	  { { NULL, false, NULL } },
 	  WHERE,
 	  verb_cluster_replace_witness },
+	{ "cluster force-promote",
+	  "let one node go on alone, without a quorum: data may be lost",
+	  "For when the others are gone for good, or the witness refuses this node because it "
+	  "lacks "
+	  "what a dead master committed alone. Says what may be lost, as far as the node knows; "
+	  "does it only with --i-know-what-may-be-lost. The node begins a new generation of the "
+	  "cluster and is its only voter. Nothing of an earlier generation is heard any more: who "
+	  "was left out never votes nor serves again, keeps what it has beyond the common history "
+	  "as a divergent tail, and comes back by `tern node rejoin` only. Exit code 5: refused, "
+	  "and why (a master, or a quorum, is there; the word is missing).",
+	  { { "NODE", false, "name of the node, which runs on this machine" } },
+	  WHERE | CLI_BIT(CLI_FORCE),
+	  verb_cluster_force_promote },
 	{ "log status",
 	  "show the log of every data node",
 	  "Indexes, use of the log area, chain.",

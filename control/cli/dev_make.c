@@ -360,6 +360,7 @@ clear_unfinished(struct cli *cli, const struct dev *dev)
 static enum admin_exit
 make_storage(struct cli *cli, struct dev *dev, struct dev_node *node)
 {
+	static const struct generation birth = { 1, 0 };
 	char path[NODE_CONFIG_PATH_MAX], text[768];
 	struct node_config *config = malloc(sizeof(*config));
 
@@ -370,7 +371,7 @@ make_storage(struct cli *cli, struct dev *dev, struct dev_node *node)
 	if (node_config_load(path, config, text, sizeof(text)))
 		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
 	if (!code && !node->is_initialized) {
-		code = node_birth(config, dev->cluster_id, text, sizeof(text));
+		code = node_birth(config, dev->cluster_id, &birth, text, sizeof(text));
 		if (code)
 			(void)cli_fail(cli, code, "node %s: %s", node->name, text);
 		node->is_initialized = code == ADMIN_EXIT_OK;

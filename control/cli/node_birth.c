@@ -56,12 +56,13 @@ make_directories(const char *path)
 }
 
 static enum admin_exit
-witness_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+witness_birth(const struct node_config *config, uint64_t cluster_id,
+	      const struct generation *generation, char *text, size_t text_bytes)
 {
 	const struct witness_register birth = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
-		.cluster_gen = 1,
+		.generation = *generation,
 		.witness_gen = 1,
 		.witness_id = config->id,
 	};
@@ -114,7 +115,8 @@ node_device_bytes(const struct node_config *config)
 /* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
 fill_superblock(const struct node_config *config, uint32_t number, uint64_t cluster_id,
-		enum superblock_join join, bool is_file, struct superblock *superblock)
+		const struct generation *generation, enum superblock_join join, bool is_file,
+		struct superblock *superblock)
 {
 	const struct stripe_geometry geometry = geometry_of(config);
 	const uint64_t bytes = config->devices[number].bytes;
@@ -126,7 +128,7 @@ fill_superblock(const struct node_config *config, uint32_t number, uint64_t clus
 	*superblock = (struct superblock){
 		.sequence = 1,
 		.cluster_id = cluster_id,
-		.cluster_gen = 1,
+		.generation = *generation,
 		.node_id = config->id,
 		.pool_gen = 1,
 		.k = (uint8_t)geometry.k,
@@ -217,7 +219,8 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 
 static enum admin_exit
 device_birth(const struct node_config *config, uint32_t number, uint64_t cluster_id,
-	     enum superblock_join join, bool *is_file, char *text, size_t text_bytes)
+	     const struct generation *generation, enum superblock_join join, bool *is_file,
+	     char *text, size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
 	struct superblock superblock;
@@ -234,7 +237,8 @@ device_birth(const struct node_config *config, uint32_t number, uint64_t cluster
 	if (!err)
 		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
 	if (!err) {
-		fill_superblock(config, number, cluster_id, join, *is_file, &superblock);
+		fill_superblock(config, number, cluster_id, generation, join, *is_file,
+				&superblock);
 		err = superblock_write_all(fd, &superblock);
 		if (err)
 			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
@@ -273,8 +277,9 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 /* All or nothing: every device is looked at before the first is written to, and files that were
  * made for a pool that did not come to be are removed. */
 static enum admin_exit
-pool_birth(const struct node_config *config, uint64_t cluster_id, enum superblock_join join,
-	   char *text, size_t text_bytes)
+pool_birth(const struct node_config *config, uint64_t cluster_id,
+	   const struct generation *generation, enum superblock_join join, char *text,
+	   size_t text_bytes)
 {
 	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
 	enum admin_exit code = ADMIN_EXIT_OK;
@@ -283,8 +288,8 @@ pool_birth(const struct node_config *config, uint64_t cluster_id, enum superbloc
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = check_device(config, i, &is_file[i], text, text_bytes);
 	while (made < config->device_count && !code) {
-		code =
-		    device_birth(config, made, cluster_id, join, &is_file[made], text, text_bytes);
+		code = device_birth(config, made, cluster_id, generation, join, &is_file[made],
+				    text, text_bytes);
 		made += !code;
 	}
 	/* One that is there already was made by `device add`, or is a block device that has to be
@@ -377,7 +382,8 @@ node_device_birth(const struct node_config *config, uint32_t number, char *text,
 }
 
 enum admin_exit
-node_birth(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+node_birth(const struct node_config *config, uint64_t cluster_id,
+	   const struct generation *generation, char *text, size_t text_bytes)
 {
 	text[0] = 0;
 	if (!make_directories(config->storage_dir)) {
@@ -386,28 +392,30 @@ node_birth(const struct node_config *config, uint64_t cluster_id, char *text, si
 		return ADMIN_EXIT_CONFIG;
 	}
 	if (config->kind == NODE_WITNESS)
-		return witness_birth(config, cluster_id, text, text_bytes);
-	return pool_birth(config, cluster_id, SUPERBLOCK_MEMBER, text, text_bytes);
+		return witness_birth(config, cluster_id, generation, text, text_bytes);
+	return pool_birth(config, cluster_id, generation, SUPERBLOCK_MEMBER, text, text_bytes);
 }
 
 enum admin_exit
 node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
 		 size_t text_bytes)
 {
+	static const struct generation birth = { 1, 0 };
+
 	text[0] = 0;
 	if (!make_directories(config->storage_dir)) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return pool_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
+	return pool_birth(config, cluster_id, &birth, SUPERBLOCK_REJOINING, text, text_bytes);
 }
 
 /* ---- storage that was lost ---- */
 
 /* False: there is nothing, or nothing but zeros where a superblock goes. */
 static bool
-holds_storage(const char *path, bool *is_whole, uint16_t *node_id)
+holds_storage(const char *path, bool *is_whole, uint16_t *node_id, bool *is_superseded)
 {
 	struct superblock found;
 	uint32_t good_mask;
@@ -416,7 +424,7 @@ holds_storage(const char *path, bool *is_whole, uint16_t *node_id)
 	char why[256];
 	int fd;
 
-	*is_whole = false;
+	*is_whole = *is_superseded = false;
 	if (stat(path, &facts) != 0)
 		return false;
 	if (nvme_device_open(path, false, &fd, &bytes, why, sizeof(why)))
@@ -424,6 +432,7 @@ holds_storage(const char *path, bool *is_whole, uint16_t *node_id)
 	const enum tern_err err = superblock_read(fd, &found, &good_mask);
 	(void)close(fd);
 	*is_whole = err == TERN_OK;
+	*is_superseded = *is_whole && found.shards[0].join == SUPERBLOCK_SUPERSEDED;
 	*node_id = *is_whole ? found.node_id : 0;
 	return err != TERN_ERR_BLANK || !S_ISBLK(facts.st_mode);
 }
@@ -440,10 +449,17 @@ static enum admin_exit
 refuse_storage(const struct node_config *config, const char *path, char *text, size_t text_bytes)
 {
 	uint16_t node_id = 0;
-	bool is_whole;
+	bool is_whole, is_superseded;
 
-	if (!holds_storage(path, &is_whole, &node_id))
+	if (!holds_storage(path, &is_whole, &node_id, &is_superseded))
 		return ADMIN_EXIT_OK;
+	if (is_superseded)
+		return refuse(
+		    text, text_bytes,
+		    "%s holds what this node had when the cluster went on without it: move "
+		    "it away and keep it until nobody needs its divergent tail (`tern log "
+		    "divergent list`), and try again",
+		    path);
 	if (is_whole && node_id == config->id)
 		return refuse(
 		    text, text_bytes,
@@ -463,13 +479,14 @@ refuse_storage(const struct node_config *config, const char *path, char *text, s
  * earlier start of a node sent, so its boot numbers begin above all that a lost one can have had.
  */
 static enum admin_exit
-witness_again(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+witness_again(const struct node_config *config, uint64_t cluster_id,
+	      const struct generation *generation, char *text, size_t text_bytes)
 {
 	struct timespec now = { 0 };
 	struct witness_register fresh = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
-		.cluster_gen = 1,
+		.generation = *generation,
 		.witness_id = config->id,
 	};
 
@@ -508,12 +525,13 @@ node_rejoin_refuse(const struct node_config *config, char *text, size_t text_byt
 }
 
 enum admin_exit
-node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, size_t text_bytes)
+node_rejoin(const struct node_config *config, uint64_t cluster_id,
+	    const struct generation *generation, char *text, size_t text_bytes)
 {
 	enum admin_exit code = node_rejoin_refuse(config, text, text_bytes);
 
 	if (!code && config->kind == NODE_WITNESS)
-		return witness_again(config, cluster_id, text, text_bytes);
+		return witness_again(config, cluster_id, generation, text, text_bytes);
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
 	if (code)
@@ -523,7 +541,7 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id, char *text, s
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return pool_birth(config, cluster_id, SUPERBLOCK_REJOINING, text, text_bytes);
+	return pool_birth(config, cluster_id, generation, SUPERBLOCK_REJOINING, text, text_bytes);
 }
 
 /* ---- what an unfinished birth left ---- */

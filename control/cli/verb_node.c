@@ -60,6 +60,20 @@ take_options(struct cli *cli, struct node_config **config, uint64_t *cluster_id)
 	return load(cli, cli->values[CLI_CONFIG], config);
 }
 
+/* That of birth, or --cluster-gen. */
+static enum admin_exit
+take_generation(struct cli *cli, struct generation *generation)
+{
+	const char *given = cli->values[CLI_CLUSTER_GEN];
+
+	*generation = (struct generation){ 1, 0 };
+	if (given && !generation_parse(given, generation))
+		return cli_fail(
+		    cli, ADMIN_EXIT_USAGE,
+		    "--cluster-gen \"%.32s\": a generation is written as in \"2-0123abcd\"", given);
+	return ADMIN_EXIT_OK;
+}
+
 /* What --wipe names of the node's devices. */
 static enum admin_exit
 wipe(const struct cli *cli, const struct node_config *config, char *text, size_t text_bytes)
@@ -75,10 +89,14 @@ verb_node_rejoin(struct cli *cli)
 {
 	const char *given = cli->values[CLI_CLUSTER_ID];
 	struct node_config *config = NULL;
+	struct generation generation;
 	uint64_t cluster_id;
 	char text[768], why[256];
 	json_t *status = NULL;
-	enum admin_exit code = take_options(cli, &config, &cluster_id);
+	enum admin_exit code = take_generation(cli, &generation);
+
+	if (!code)
+		code = take_options(cli, &config, &cluster_id);
 
 	if (!code && !given && config->cluster_id == 0)
 		code =
@@ -100,7 +118,7 @@ verb_node_rejoin(struct cli *cli)
 	if (!code)
 		code = wipe(cli, config, text, sizeof(text));
 	if (!code)
-		code = node_rejoin(config, cluster_id, text, sizeof(text));
+		code = node_rejoin(config, cluster_id, &generation, text, sizeof(text));
 	if (code)
 		(void)cli_fail(cli, code, "%s", text);
 	else if (cli->is_json)
@@ -124,9 +142,13 @@ verb_node_init(struct cli *cli)
 {
 	const char *given = cli->values[CLI_CLUSTER_ID];
 	struct node_config *config = NULL;
+	struct generation generation;
 	uint64_t cluster_id;
 	char text[768], id[17];
-	enum admin_exit code = take_options(cli, &config, &cluster_id);
+	enum admin_exit code = take_generation(cli, &generation);
+
+	if (!code)
+		code = take_options(cli, &config, &cluster_id);
 
 	if (!code)
 		code = choose_cluster_id(cli, config, given, &cluster_id);
@@ -136,7 +158,7 @@ verb_node_init(struct cli *cli)
 	}
 	code = wipe(cli, config, text, sizeof(text));
 	if (!code)
-		code = node_birth(config, cluster_id, text, sizeof(text));
+		code = node_birth(config, cluster_id, &generation, text, sizeof(text));
 	admin_hex64(cluster_id, id);
 	if (code)
 		(void)cli_fail(cli, code, "%s", text);

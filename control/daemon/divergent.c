@@ -351,6 +351,9 @@ save(const struct ternd *node, const struct divergent_record *record, const stru
 	    (json_int_t)record->last_index, "cut_term", (json_int_t)record->cut_term, "blocks",
 	    (int)record->count, "commands", (int)written->commands);
 
+	if (record->committed_index >= record->first_index)
+		(void)json_object_set_new(header, "committed_index",
+					  json_integer((json_int_t)record->committed_index));
 	if (written->unreadable != 0)
 		(void)json_object_set_new(header, "unreadable",
 					  json_integer((json_int_t)written->unreadable));

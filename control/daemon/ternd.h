@@ -118,6 +118,10 @@ json_t *ternd_job_refused(const struct submit_completion *completion);
 json_t *ternd_verb_scrub(void *context, const json_t *request);
 json_t *ternd_verb_rebuild_rate(void *context, const json_t *request);
 
+/* ---- verbs_force.c ---- */
+
+json_t *ternd_verb_force_promote(void *context, const json_t *request);
+
 /* ---- verbs_device.c ---- */
 
 json_t *ternd_verb_device_io(void *context, const json_t *request);

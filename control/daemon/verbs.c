@@ -454,6 +454,7 @@ const struct admin_verb ternd_verbs[] = {
 	{ "load-start", verb_load_start },
 	{ "load-result", verb_load_result },
 	{ "change", verb_change },
+	{ "force-promote", ternd_verb_force_promote },
 	{ "scrub", ternd_verb_scrub },
 	{ "rebuild-rate", ternd_verb_rebuild_rate },
 	{ "device-io", ternd_verb_device_io },

@@ -117,6 +117,7 @@ outcome_of(const struct submit_completion *completion)
 		return NATIVE_CLASS;
 	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
 	case SUBMIT_REFUSED_JOB:
+	case SUBMIT_REFUSED_FORCE:
 	case SUBMIT_UNKNOWN:
 		break;
 	}

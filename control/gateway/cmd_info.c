@@ -287,6 +287,8 @@ mode_name(uint8_t mode)
 		return "MAJORITY";
 	case CORE_MODE_LEARNER:
 		return "LEARNER";
+	case CORE_MODE_SUPERSEDED:
+		return "SUPERSEDED";
 	}
 	return "?";
 }

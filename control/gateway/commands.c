@@ -404,6 +404,7 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 		return;
 	case SUBMIT_REFUSED_CHANGE: /* only to who asks for changes */
 	case SUBMIT_REFUSED_JOB:
+	case SUBMIT_REFUSED_FORCE:
 	case SUBMIT_DONE:
 	case SUBMIT_ACCEPTED:
 	case SUBMIT_UNKNOWN:

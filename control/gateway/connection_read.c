@@ -10,11 +10,13 @@ connection_read_is_local(struct connection *conn, const char **wrong)
 {
 	struct node_status status;
 
-	if (conn->reads != CONNECTION_READS_LINEARIZABLE)
-		return true; /* whoever is master */
-	if (!conn->is_readonly)
+	if (conn->reads == CONNECTION_READS_LINEARIZABLE && !conn->is_readonly)
 		return false;
 	status_read(conn->gateway->status, &status);
+	if (status.mode == CORE_MODE_SUPERSEDED)
+		*wrong = "MASTERDOWN This node was left out when the cluster went on without it.";
+	if (conn->reads != CONNECTION_READS_LINEARIZABLE)
+		return true; /* whoever is master */
 	if (status.role == CORE_MASTER)
 		return false;
 	if ((status.mode != CORE_MODE_REPLICA && status.mode != CORE_MODE_LEARNER) ||

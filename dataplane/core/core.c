@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step function: dispatch, effects, what every role shares. */
+#include "dataplane/core/bypass.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
@@ -166,10 +167,11 @@ core_health(const struct core *core)
 /* ---- events ---- */
 
 /* A term is durable before it is acted on; a node whose storage failed promises nothing more. */
-static bool
+bool
 core_is_deaf(const struct core *core)
 {
-	return core->is_meta_pending || core->is_storage_failed || core->is_leaving;
+	return core->is_meta_pending || core->is_storage_failed || core->is_leaving ||
+	       core->is_superseded;
 }
 
 static enum tern_err
@@ -241,6 +243,7 @@ core_message(struct core *core, const struct msg *msg)
 		return TERN_ERR_MALFORMED;
 	if (msg->boot_no > peer->heard_boot_no)
 		peer->heard_boot_no = msg->boot_no;
+	force_note(core, peer, msg);
 	if (core_is_deaf(core)) {
 		if (msg->kind == MSG_PREVOTE || msg->kind == MSG_VOTE)
 			election_request_early(core, peer, msg);
@@ -360,7 +363,7 @@ core_event_is_known(const struct core *core, enum core_event_kind kind)
 		return true;
 	return kind == CORE_EVENT_TICK || kind == CORE_EVENT_MESSAGE ||
 	       kind == CORE_EVENT_META_DURABLE || kind == CORE_EVENT_STORAGE_FAILED ||
-	       kind == CORE_EVENT_STOP;
+	       kind == CORE_EVENT_STOP || kind == CORE_EVENT_SUPERSEDED;
 }
 
 static enum tern_err
@@ -401,6 +404,11 @@ core_dispatch(struct core *core, const struct core_event *event)
 		return event->next == NULL ? TERN_ERR_MALFORMED : master_enter(core, event->next);
 	case CORE_EVENT_STOP:
 		transfer_stop_node(core);
+		return TERN_OK;
+	case CORE_EVENT_FORCE:
+		return force_take(core);
+	case CORE_EVENT_SUPERSEDED:
+		force_superseded(core);
 		return TERN_OK;
 	case CORE_EVENT_INSTALL:
 		return install_begin(core, &event->block);
@@ -446,6 +454,11 @@ core_poll(struct core *core, enum core_event_kind kind)
 	if (core->config.is_amnesiac && !core->has_told_amnesia) {
 		core->has_told_amnesia = true;
 		core_alarm(core, CORE_ALARM_WITNESS_AMNESIA, core->config.node_id);
+	}
+	if (core->is_superseded) {
+		if (core->role == CORE_WITNESS)
+			witness_supersede(core);
+		return;
 	}
 	if (core->config.is_rejoining) {
 		rejoin_poll(core);
@@ -498,6 +511,7 @@ core_step(struct core *core, const struct core_event *event, struct core_effects
 		effect->term = core->term;
 		effect->epoch = core->view.epoch;
 	}
+	force_note_master(core);
 	INVARIANT(core->applied_index <= core->memory_commit_index);
 	INVARIANT(core->commit_index <= core->memory_commit_index);
 	INVARIANT(core->memory_commit_index <= core->last_index);
@@ -511,7 +525,7 @@ core_deadline_ns(const struct core *core)
 {
 	uint64_t deadline_ns;
 
-	if (core->role == CORE_WITNESS || core->is_storage_failed)
+	if (core->role == CORE_WITNESS || core->is_storage_failed || core->is_superseded)
 		return read_has_work(core) ? core->now_ns : UINT64_MAX;
 	if (read_has_work(core))
 		return core->now_ns;

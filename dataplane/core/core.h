@@ -33,6 +33,7 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/core/core_alarm.h"
 #include "dataplane/core/core_bug.h"
 #include "dataplane/core/core_time.h"
 #include "dataplane/wire/membership.h"
@@ -60,8 +61,9 @@ enum core_mode {
 	CORE_MODE_REGISTERING, /* master on its way to SOLO: nothing commits */
 	CORE_MODE_SOLO, /* master, the witness has acknowledged this (term, epoch); or n = 1 */
 	CORE_MODE_WITNESS,
-	CORE_MODE_MAJORITY, /* master of three or more: a plain majority holds every commit */
-	CORE_MODE_LEARNER,  /* follows a master, log matched in this term, and is no voter */
+	CORE_MODE_MAJORITY,   /* master of three or more: a plain majority holds every commit */
+	CORE_MODE_LEARNER,    /* follows a master, log matched in this term, and is no voter */
+	CORE_MODE_SUPERSEDED, /* see force.h */
 };
 
 struct core_config {
@@ -71,8 +73,12 @@ struct core_config {
 	 * change it. A node that it does not name waits for one that does. */
 	uint64_t data_nodes; /* voters: mask of data node ids */
 	uint64_t learners;
-	uint64_t config_index; /* 0: birth; beyond the log only of a node that forgot */
-	uint16_t witness_id;   /* 0: none */
+	/* 0: birth; beyond the log only of a node that forgot, and, by one, of one that was forced
+	 * to begin its generation and has no GEN block yet. */
+	uint64_t config_index;
+	struct generation generation; /* number 0: of birth */
+	bool is_superseded;           /* see force.h */
+	uint16_t witness_id;          /* 0: none */
 	uint32_t witness_gen;
 	/* Data nodes that this one knows how to reach, itself included: a configuration may name no
 	 * others. 0: those above. */
@@ -140,10 +146,12 @@ enum core_event_kind {
 	CORE_EVENT_TRANSFER, /* node: hand mastership over; refused with NOT_MASTER / BUSY */
 	CORE_EVENT_ENTER,    /* next: tell the witness, see CORE_CHANGE_ENTERING; or the same */
 	CORE_EVENT_STOP,     /* graceful: stop campaigning and going degraded */
-	CORE_EVENT_INSTALL,  /* block: of the checkpoint that INSTALL named, which lies in its slot
-			      * now. OK: make it durable that log and state begin there, and start
-			      * anew; the core is silent from now on. BUSY: ask again. MALFORMED: it
-			      * is not wanted any more */
+	CORE_EVENT_FORCE, /* see force.h. OK: make it durable and start anew; silent from now on */
+	CORE_EVENT_SUPERSEDED, /* the cluster is of a later generation, without this node */
+	CORE_EVENT_INSTALL, /* block: of the checkpoint that INSTALL named, which lies in its slot
+			     * now. OK: make it durable that log and state begin there, and start
+			     * anew; the core is silent from now on. BUSY: ask again. MALFORMED: it
+			     * is not wanted any more */
 };
 
 enum core_path { CORE_PATH_DATA = 1 << 0, CORE_PATH_MGMT = 1 << 1 };
@@ -190,19 +198,6 @@ enum core_effect_kind {
 			      * term, vote, least boot_no and configuration, and start anew as a
 			      * forgetful node */
 };
-
-enum core_alarm {
-	CORE_ALARM_ACK_FORGOTTEN = 1, /* node reports less durable than it had acknowledged (P5) */
-	CORE_ALARM_CUT_BELOW_COMMIT,  /* a master asked for a cut at or below commit_index: refused,
-				       * and this node is quarantined */
-	CORE_ALARM_WITNESS_AMNESIA,   /* no register, or peers know a newer witness_gen (P4) */
-	CORE_ALARM_STORAGE_FAILED,
-	CORE_ALARM_STALLED,             /* gave up mastership: disk or apply stands still */
-	CORE_ALARM_MEMORY_COMMITS_LOST, /* index..index_to: blocks that were cut here after commands
-					 * of class memory in them were, or may have been, answered
-					 */
-};
-#define CORE_ALARM_LAST CORE_ALARM_MEMORY_COMMITS_LOST
 
 struct core_effect {
 	enum core_effect_kind kind;
@@ -268,7 +263,7 @@ struct core_view {
 	struct membership members, committed_members;
 	uint32_t copies; /* copies that a commit reaches now: 2 DUPLEX, 1 SOLO, 0 none */
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
-	uint64_t hear_ns; /* how long the master may be silent now, for this node */
+	uint64_t hear_ns;    /* how long the master may be silent now, for this node */
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
@@ -287,6 +282,7 @@ struct core_view {
 	 * when the newest heartbeat came that echoed an acknowledgement; 0: never in this term. See
 	 * core_stale_ns. */
 	uint64_t fresh_ns, echo_ns;
+	struct generation generation;
 	bool is_rejoining;
 	uint64_t rejoin_missing; /* then: mask of the voters that have not answered; by the node
 				  * file, as long as nobody has named them */

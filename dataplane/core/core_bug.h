@@ -58,6 +58,12 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_REBUILD_SKIPS = 1 << 12, /* runtime: so does a rebuild */
 	CORE_MEMBER_BUG_EMPTY_VOTES = 1 << 10, /* the witness is asked without a vote of the pair */
 	CORE_MEMBER_BUG_ANY_WITNESS = 1 << 20, /* a register that was replaced votes and answers */
+	CORE_MEMBER_BUG_FORCE_OLD_GEN = 1 << 22, /* link: frames of any generation are taken */
+	/* runtime: a forced node serves before the superblock says so */
+	CORE_MEMBER_BUG_FORCE_NOT_DURABLE = 1 << 23,
+	/* runtime: a node that is superseded forgets it */
+	CORE_MEMBER_BUG_FORCE_COMES_BACK = 1 << 24,
+	CORE_MEMBER_BUG_FORCE_ANY_TIME = 1 << 25, /* core: with a quorum, too */
 	CORE_MEMBER_BUG_ANY_REGISTER =
 	    1 << 21, /* whatever was made in its place takes the generation, twice too */
 };

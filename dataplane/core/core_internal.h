@@ -61,6 +61,9 @@ struct core_peer {
 	uint32_t boot_no;         /* 0: not heard of in this term */
 	uint32_t heard_boot_no;   /* the highest ever heard of it */
 	uint32_t health;
+	/* See force.h. */
+	uint64_t spoke_ns; /* 0: never */
+	uint32_t refusal;  /* enum msg_vote_refusal, of its newest answer to a candidacy */
 
 	/* As master, data nodes only: log matching and match[]. */
 	bool is_matched;
@@ -122,6 +125,9 @@ struct core {
 	/* See memory.c. */
 	bool is_forgetful;
 	uint64_t whole_index, whole_term; /* whole_term 0: not known yet what it has to hold */
+	bool is_superseded;
+	uint64_t led_ns;            /* the last time at which a master was known here */
+	uint64_t told_commit_index; /* the highest that a master or voter said is committed */
 	bool is_leaving; /* this node starts anew as soon as that is durable; silent until then */
 	struct block_meta checkpoint; /* the newest that is durable here; log_index 0: none */
 	struct core_rejoin rejoin;
@@ -190,6 +196,7 @@ struct core_peer *core_peer(struct core *core, uint16_t node_id);
 bool core_has_room(const struct core *core, uint32_t effects);
 void core_commit_to(struct core *core, uint64_t index);
 void core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain);
+bool core_is_deaf(const struct core *core);
 uint32_t core_health(const struct core *core);
 bool core_is_stalled(const struct core *core);
 /* Writes term and voted_for; one write at a time (INVARIANT). */

@@ -22,9 +22,10 @@ election_is_able(const struct core *core)
 {
 	return core_is_voter(core, core->config.node_id) && !core->is_leaving &&
 	       !core->is_stopping && !core->is_storage_failed && !core->is_meta_pending &&
-	       !core->is_quarantined && !core->is_forgetful && !memory_is_unsure(core) &&
-	       core->match != CORE_MATCH_CUTTING && core->now_ns >= core->quiet_until_ns &&
-	       core->durable_index == core->last_index && !core_is_stalled(core);
+	       !core->is_quarantined && !core->is_forgetful && !core->is_superseded &&
+	       !memory_is_unsure(core) && core->match != CORE_MATCH_CUTTING &&
+	       core->now_ns >= core->quiet_until_ns && core->durable_index == core->last_index &&
+	       !core_is_stalled(core);
 }
 
 /* ---- asking ---- */
@@ -314,7 +315,8 @@ election_is_left_to_others(const struct core *core, const struct msg_vote *vote)
 static bool
 election_is_mute(const struct core *core)
 {
-	return core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful;
+	return core->now_ns < core->quiet_until_ns || core->is_quarantined || core->is_forgetful ||
+	       core->is_superseded;
 }
 
 static bool

@@ -106,7 +106,7 @@ install_begin(struct core *core, const struct block_meta *meta)
 	struct core_effect *effect;
 
 	if (core->role != CORE_FOLLOWER || core->is_meta_pending || core->is_storage_failed ||
-	    core->is_leaving || core->match == CORE_MATCH_CUTTING)
+	    core->is_leaving || core->is_superseded || core->match == CORE_MATCH_CUTTING)
 		return TERN_ERR_BUSY;
 	if (!install_is_allowed(core, meta) ||
 	    (core->match == CORE_MATCH_DONE && !core_has_bug(core, CORE_BUG_INSTALL_OVER_TAIL)))

@@ -4,6 +4,7 @@
  * witness, check-quorum, stepping down (protocol section 6).
  */
 #include "dataplane/core/change.h"
+#include "dataplane/core/bypass.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
@@ -358,15 +359,18 @@ master_appended(struct core *core, const struct core_event *event)
 		return TERN_ERR_NOT_MASTER;
 	if (block->term != core->term || block->epoch > core->epoch)
 		return TERN_ERR_MALFORMED;
+	if (core_is_gen_due(core) && block->kind == BLOCK_BARRIER)
+		return TERN_ERR_MALFORMED;
 	/* Commands that were in the open block when the barrier was asked for belong to the epoch
 	 * before; the barrier itself opens the new one. */
+	const bool is_gen = force_is_gen(core, event);
 	if (core->is_barrier_pending !=
-	    (block->kind == BLOCK_BARRIER || block->epoch < core->epoch))
+	    (block->kind == BLOCK_BARRIER || block->epoch < core->epoch || is_gen))
 		return TERN_ERR_MALFORMED;
 	if (block->kind == BLOCK_BARRIER && block->epoch != core->epoch)
 		return TERN_ERR_MALFORMED;
 	if (members_check(core, block, event->next, event->before) != TERN_OK ||
-	    (block->kind == BLOCK_CONFIG &&
+	    (block->kind == BLOCK_CONFIG && !is_gen &&
 	     core_judge_change(core, event->next) != CORE_CHANGE_ALLOWED))
 		return TERN_ERR_MALFORMED;
 	err = history_append(core, block);
@@ -378,7 +382,7 @@ master_appended(struct core *core, const struct core_event *event)
 		if (core->peers[i].durable_index == before)
 			core->peers[i].progress_ns = core->now_ns;
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
-	if (block->kind == BLOCK_CONFIG)
+	if (block->kind == BLOCK_CONFIG && !is_gen)
 		members_take(core, event->next, event->before);
 	if (block->kind != BLOCK_BARRIER)
 		return TERN_OK;
@@ -539,6 +543,7 @@ master_begin(struct core *core)
 					    .is_witness = peer->is_witness,
 					    .worst_answer_ns = peer->worst_answer_ns,
 					    .heard_boot_no = peer->heard_boot_no,
+					    .spoke_ns = peer->spoke_ns,
 					    .progress_ns = core->now_ns };
 	}
 	core->role = CORE_MASTER;

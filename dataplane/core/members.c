@@ -102,8 +102,15 @@ members_is_guest(const struct core *core)
 
 /* One change at a time: of the learners and of one voter, or of the witness. */
 static bool
-membership_is_step(const struct membership *next, const struct membership *before)
+members_is_step(const struct core *core, const struct membership *next,
+		const struct membership *before)
 {
+	const struct generation *own = &core->config.generation;
+
+	/* A GEN block is of this generation, or of one that it descends from. */
+	if (next->begins.number != 0)
+		return membership_is_forced(next, before) &&
+		       (next->begins.number < own->number || generation_equal(&next->begins, own));
 	if (next->witness_gen != before->witness_gen)
 		return membership_is_witness_out(next, before) ||
 		       membership_is_witness_in(next, before);
@@ -133,7 +140,7 @@ members_check(const struct core *core, const struct block_meta *block,
 		return TERN_ERR_MALFORMED;
 	if (!membership_equal(before, &core->members) && !members_is_guest(core))
 		return TERN_ERR_MALFORMED;
-	return membership_is_step(next, before) ? TERN_OK : TERN_ERR_MALFORMED;
+	return members_is_step(core, next, before) ? TERN_OK : TERN_ERR_MALFORMED;
 }
 
 /* A node that enters begins anew; one that leaves is sent nothing any more. */
@@ -170,6 +177,9 @@ members_take(struct core *core, const struct membership *next, const struct memb
 	core->committed_members = *before;
 	replicas = core->data | core->members.learners;
 	core->members = *next;
+	/* That the block was a GEN block is not said by those that follow. */
+	core->members.begins = (struct generation){ 0, 0 };
+	core->members.parent_id = 0;
 	members_derive(core);
 	if (core->role != CORE_MASTER)
 		return;

@@ -46,7 +46,8 @@ start_config_ok(const struct core_config *config)
 		return false;
 	if (config->is_rejoining && (config->is_witness || data_count == 1))
 		return false; /* there is nobody who knows what it promised */
-	return config->boot_no != 0;
+	return config->boot_no != 0 &&
+	       (config->generation.number == 0 || generation_is_sound(&config->generation));
 }
 
 #define SOLO_FLOOR_NS 2000000u
@@ -100,6 +101,8 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 	memset(core, 0, sizeof(*core));
 	core->config = *config;
 	prng_seed(&core->prng, config->prng_seed);
+	if (config->generation.number == 0)
+		core->config.generation.number = 1;
 	if (config->known_nodes == 0)
 		core->config.known_nodes = config->data_nodes | config->learners;
 	members_begin(core);
@@ -115,6 +118,8 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		core->is_forgetful = true;
 	core->disk_progress_ns = core->apply_progress_ns = config->now_ns;
 	core->role = config->is_witness ? CORE_WITNESS : CORE_FOLLOWER;
+	core->is_superseded = config->is_superseded;
+	core->led_ns = config->now_ns;
 	core->term = core->durable_term = config->term;
 	core->voted_for = core_has_bug(core, CORE_BUG_VOTE_FORGOTTEN) ? 0 : config->voted_for;
 	if (config->is_witness) {
@@ -129,6 +134,7 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		election_arm(core);
 	}
 	core->view.node_id = config->node_id;
+	core->view.generation = core->config.generation;
 	core->view.known_nodes = core->config.known_nodes;
 	core->view.members = core->view.committed_members = core->members;
 	core->view.role = core->role;

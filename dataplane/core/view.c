@@ -9,6 +9,8 @@ view_mode(const struct core *core)
 {
 	struct block_meta last;
 
+	if (core->is_superseded)
+		return CORE_MODE_SUPERSEDED;
 	if (core->role == CORE_WITNESS)
 		return CORE_MODE_WITNESS;
 	if (core->role == CORE_MASTER) {

@@ -4,6 +4,7 @@
  * is durable before anything is answered that depends on it; while a write is under way every
  * message is dropped, for all senders repeat.
  */
+#include "dataplane/core/bypass.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
@@ -24,6 +25,19 @@ witness_persist(struct core *core)
 	effect = core_emit(core, CORE_EFFECT_PERSIST_REGISTER);
 	effect->op_id = ++core->op_id;
 	effect->reg = core->reg;
+}
+
+/* P13: what it granted stays granted in a generation that is over; it answers nothing more. */
+void
+witness_supersede(struct core *core)
+{
+	INVARIANT(core->role == CORE_WITNESS);
+	core->has_reply = false;
+	if (core->reg.duty == WITNESS_SUPERSEDED || core->is_meta_pending ||
+	    core->is_storage_failed)
+		return;
+	core->reg.duty = WITNESS_SUPERSEDED;
+	witness_persist(core);
 }
 
 /* P1, P3: position(candidate) > last, or equal and every vote granted is of the in-sync set. */

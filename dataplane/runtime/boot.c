@@ -190,6 +190,18 @@ is_forgetful(const struct runtime *rt)
 	return rt->is_damaged || rt->superblock.shards[0].join == SUPERBLOCK_FORGETFUL;
 }
 
+static struct membership
+members_named(const struct shard_record *shard)
+{
+	return (struct membership){
+		.config_index = shard->config_index,
+		.voters = shard->voters,
+		.learners = shard->learners,
+		.witness_id = shard->witness_id,
+		.witness_gen = shard->witness_gen,
+	};
+}
+
 /* The configuration at the position from which blocks will be applied. */
 static struct membership
 members_of(struct runtime *rt)
@@ -199,10 +211,14 @@ members_of(struct runtime *rt)
 
 	rt->boot.has_members = rt->boot.recover.is_restored;
 	if (rt->boot.recover.is_restored)
-		return (struct membership){ hdr->config_index, hdr->voters, hdr->learners,
-					    hdr->witness_id, hdr->witness_gen };
-	return (struct membership){ shard->config_index, shard->voters, shard->learners,
-				    shard->witness_id, shard->witness_gen };
+		return (struct membership){
+			.config_index = hdr->config_index,
+			.voters = hdr->voters,
+			.learners = hdr->learners,
+			.witness_id = hdr->witness_id,
+			.witness_gen = hdr->witness_gen,
+		};
+	return members_named(shard);
 }
 
 /* The record of a CONFIG block is wanted of those above what the superblock names; and of the first
@@ -284,12 +300,15 @@ records_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 	/* The configuration that the superblock names was durable in this log, and committed. A
 	 * node that forgot gets its block again. */
 	const bool has_it = shard->config_index <= recovery->last_index;
-	if (!has_it && !is_forgetful(rt) && !rt->config.is_log_volatile)
+	if (!has_it && !is_forgetful(rt) && !rt->config.is_log_volatile &&
+	    !force_is_gen_due(rt, recovery->last_index))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
 	rt->members = members_of(rt);
-	boot->newest = (struct membership){ shard->config_index, shard->voters, shard->learners,
-					    shard->witness_id, shard->witness_gen };
+	boot->newest = members_named(shard);
 	boot->committed = boot->newest;
+	/* The block that names it is yet to come. */
+	if (!has_it && !boot->has_members && force_is_gen_due(rt, recovery->last_index))
+		rt->members = rt->superblock.fork.before;
 	boot->next_index = log_base(rt)->log_index + 1;
 	boot->last_index = recovery->last_index;
 	boot->commit_floor = recovery->commit_floor;
@@ -350,6 +369,8 @@ core_begin(struct runtime *rt)
 		.is_first_boot = rt->superblock.boot_no == 1,
 		.is_rejoining = shard->join == SUPERBLOCK_REJOINING,
 		.is_forgetful = is_forgetful(rt),
+		.generation = rt->superblock.generation,
+		.is_superseded = force_is_superseded(rt),
 		.term = shard->term,
 		.voted_for = shard->voted_for,
 		.history = rt->history,
@@ -373,7 +394,7 @@ core_begin(struct runtime *rt)
 	rt->commit_index = core_view(rt->core)->commit_index;
 	rt->persist_index = rt->boot.last_index;
 	rt->link.cluster_id = rt->superblock.cluster_id;
-	rt->link.cluster_gen = rt->superblock.cluster_gen;
+	force_boot(rt);
 	rt->link.boot_no = core.is_rejoining ? 0 : rt->superblock.boot_no;
 	rt->boot.phase = BOOT_DONE;
 	heal_open(rt);

@@ -524,6 +524,21 @@ take_job(struct runtime *rt, uint32_t channel, const struct submit_request *requ
 }
 
 static void
+take_force(struct runtime *rt, uint32_t channel, const struct submit_request *request)
+{
+	const struct core_event tick = { .kind = CORE_EVENT_TICK, .now_ns = rt->now_ns };
+	struct submit_completion completion = { .tag = request->tag };
+
+	if (dispatch(rt, &tick) != TERN_OK)
+		rt->link.drops.core_refused++;
+	const enum core_force verdict = force_begin(rt, request->value);
+	completion.outcome = verdict == CORE_FORCE_ALLOWED ? SUBMIT_DONE : SUBMIT_REFUSED_FORCE;
+	completion.change = (uint16_t)verdict;
+	completion.log_index = cmdlog_stats(rt->log).last_index + 1;
+	complete(rt, channel, &completion);
+}
+
+static void
 take_deep(struct runtime *rt, uint32_t channel, const struct submit_request *request)
 {
 	struct submit_completion completion = { .tag = request->tag, .outcome = SUBMIT_DONE };
@@ -580,6 +595,9 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 			break;
 		case SUBMIT_DEEP:
 			take_deep(rt, number, request);
+			break;
+		case SUBMIT_FORCE:
+			take_force(rt, number, request);
 			break;
 		}
 		ring_consume(&channel->requests);

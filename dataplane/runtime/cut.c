@@ -49,6 +49,7 @@ export_some(struct runtime *rt, uint64_t first, uint64_t last, uint64_t cut_term
 		};
 	}
 	*record = (struct divergent_record){
+		.committed_index = rt->force.is_superseded ? core_view(rt->core)->commit_index : 0,
 		.first_index = first,
 		.last_index = first + count - 1,
 		.last_term = meta.term,

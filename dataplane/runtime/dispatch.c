@@ -78,6 +78,17 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 	return dispatch(rt, &event);
 }
 
+enum tern_err
+dispatch_barrier(struct runtime *rt)
+{
+	if (core_is_gen_due(rt->core)) {
+		const enum tern_err err = force_append_gen(rt);
+		if (err != TERN_OK)
+			return err;
+	}
+	return dispatch_seal(rt, BLOCK_BARRIER);
+}
+
 static void
 on_send(struct runtime *rt, const struct core_effect *effect)
 {
@@ -248,7 +259,7 @@ seal_barrier(struct runtime *rt)
 {
 	if (!rt->is_barrier_wanted)
 		return;
-	const enum tern_err err = dispatch_seal(rt, BLOCK_BARRIER);
+	const enum tern_err err = dispatch_barrier(rt);
 	INVARIANT(err == TERN_OK || err == TERN_ERR_QUEUE_FULL || err == TERN_ERR_LOG_FULL);
 }
 

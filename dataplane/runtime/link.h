@@ -18,7 +18,9 @@
 
 struct link {
 	uint64_t cluster_id, sequence;
-	uint32_t cluster_gen, boot_no;
+	struct generation generation;
+	struct generation_notice notice; /* that this node gives */
+	uint32_t boot_no;
 	uint16_t node_id, shard;
 	uint64_t peers;             /* mask of node ids that may talk to us */
 	struct net_port data, mgmt; /* ops NULL: this node has no such path */
@@ -27,10 +29,22 @@ struct link {
 	struct net_frame spares[NET_NODES_MAX]; /* by node: begun and not used; bytes NULL: none */
 	struct net_frame burst[NET_BURST_MAX];  /* bulk frames that are sealed and not yet sent */
 	uint32_t burst_count;
+
+	/* Between generations: who is to be told of this one (mask), and when it was told last; the
+	 * latest one that this node was told of, and what; number 0: none. */
+	uint64_t strangers, told_ns;
+	struct generation later;
+	struct generation_notice later_notice;
+	bool is_superseded;        /* it tells nobody any more */
+	bool takes_any_generation; /* tests only: P13 dropped */
 };
 
 /* Checks a received frame up to its header; a bad one is counted. True: use it. */
 bool link_accept(struct link *link, const struct net_frame *frame, struct frame_hdr *hdr);
+
+/* Tells those of other generations of this one, now and then: an earlier one learns that it is
+ * over, a later one that there is somebody who does not know. @term: of the frames. */
+void link_tell_strangers(struct link *link, uint64_t term, uint64_t now_ns);
 
 /* Encodes @msg into one frame for each path of @paths. Drops are counted. */
 void

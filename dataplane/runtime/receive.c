@@ -213,6 +213,8 @@ on_frame(struct runtime *rt, const struct net_frame *frame, enum core_path path)
 		rt->busy_count++;
 		transfer_on_part(rt, &hdr, body);
 		break;
+	case FRAME_GENERATION:
+		break; /* the link has read it */
 	}
 }
 

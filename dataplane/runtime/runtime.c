@@ -251,7 +251,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 
 	*status = (struct node_status){
 		.cluster_id = rt->superblock.cluster_id,
-		.cluster_gen = rt->superblock.cluster_gen,
+		.generation = rt->superblock.generation,
 		.boot_no = rt->superblock.boot_no,
 		.node_id = rt->config.node_id,
 		.master_id = view->master_id,
@@ -380,6 +380,9 @@ fill_status_members(const struct runtime *rt, struct node_status *status)
 {
 	const struct membership *members = &core_view(rt->core)->members;
 
+	status->superseded_by = rt->superblock.fork.superseded_by;
+	status->force_verdict = (uint8_t)core_judge_force(rt->core);
+	core_force_facts(rt->core, &status->force);
 	status->voters = members->voters;
 	status->learners = members->learners;
 	status->config_index = members->config_index;
@@ -510,7 +513,7 @@ runtime_turn(struct runtime *rt)
 	tick(rt);
 	rt->has_worked |= count_busy(rt, cut_turn(rt));
 	if (rt->is_barrier_wanted)
-		(void)!dispatch_seal(rt, BLOCK_BARRIER);
+		(void)!dispatch_barrier(rt);
 	(void)stage_enter(rt, STAGE_append);
 	rt->has_worked |= count_busy(rt, client_turn(rt));
 	/* Frames first: handing a write to the device takes 10 to 30 us of this thread, and the
@@ -524,6 +527,7 @@ runtime_turn(struct runtime *rt)
 	state_reclaim_turn(rt->config.state, rt->config.has_readers);
 	(void)stage_enter(rt, STAGE_checkpoint);
 	rt->has_worked |= checkpoint_turn(rt);
+	rt->has_worked |= force_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);
 	rt->has_worked |= repair_turn(rt);

@@ -169,6 +169,8 @@ bool runtime_group(const struct runtime *runtime, uint64_t number, struct stripe
  * process may have ended before it was exported: (last_index, last_term) says which tail it is
  * (equal ones hold equal blocks). The ring has to be emptied during the boot too. */
 struct divergent_record {
+	uint64_t committed_index; /* of a node that is superseded: it took them for committed up to
+				   * there; 0: a tail that was cut */
 	uint64_t first_index, last_index;
 	uint64_t last_term; /* of the block at last_index */
 	uint64_t cut_term;  /* the term in which the tail was cut; at a start: was superseded */

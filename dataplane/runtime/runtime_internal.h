@@ -9,13 +9,12 @@
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
  *	transfer.c, source.c           a checkpoint of another node; own ones for others
- *	heal.c      devices made whole in the background, and the scrub
- *	heal_walk.c through all that is stored, for both
+ *	heal.c, heal_walk.c            devices made whole in the background; the scrub
  *	job.c       work in the background as people see it
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
  *	client.c    submit channels: commands, reads, answers
- *	cut.c       rolling a divergent tail back
+ *	cut.c, force.c                 a divergent tail is rolled back; forced, left out
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
 #define TERN_RUNTIME_RUNTIME_INTERNAL_H
@@ -25,6 +24,7 @@
 #include "dataplane/runtime/checkpoint.h"
 #include "dataplane/runtime/deep.h"
 #include "dataplane/runtime/flow.h"
+#include "dataplane/runtime/force.h"
 #include "dataplane/runtime/heal.h"
 #include "dataplane/runtime/job.h"
 #include "dataplane/runtime/limits.h"
@@ -149,6 +149,7 @@ struct runtime {
 	struct transfer transfer;
 	struct transfer_source source;
 	struct flow flow;
+	struct force force;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */
 	struct healer heal;
 	struct jobs jobs;

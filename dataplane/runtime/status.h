@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "dataplane/core/core.h"
+#include "dataplane/core/force.h"
 #include "hw/seam/disk_ops.h"
 #include "hw/seam/net_ops.h"
 
@@ -24,6 +25,8 @@
 	X(version)            \
 	X(foreign_cluster)    \
 	X(stale_generation)   \
+	X(later_generation)   \
+	X(other_generation)   \
 	X(wrong_receiver)     \
 	X(wrong_shard)        \
 	X(unknown_sender)     \
@@ -132,7 +135,8 @@ struct status_deep {
 
 struct node_status {
 	uint64_t cluster_id;
-	uint32_t cluster_gen, boot_no;
+	struct generation generation;
+	uint32_t boot_no;
 	uint16_t node_id, master_id;
 	uint8_t role, mode; /* enum core_role, enum core_mode */
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
@@ -143,6 +147,10 @@ struct node_status {
 	 */
 	bool is_rejoining;
 	uint64_t rejoin_missing;
+	struct generation superseded_by; /* number 0: it is of the latest that it knows of */
+	/* What a person has to know who would force this node to serve: see core/force.h. */
+	struct core_force_facts force;
+	uint8_t force_verdict; /* enum core_force */
 	/* The checkpoint that it fetches, 0: none; parts that it has, of all. Refused: it has no
 	 * room for it. */
 	uint64_t transfer_index, transfer_parts, transfer_parts_all;
@@ -177,7 +185,7 @@ struct node_status {
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
 	uint64_t effective_hear_ns; /* how long the master may be silent now */
 	uint64_t turns, idle_turns, sleeps;
-	uint64_t held_turns; /* in which requests waited for a copy that comes back */
+	uint64_t held_turns;          /* in which requests waited for a copy that comes back */
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
 	struct status_drops drops;
 	struct status_pool pool;

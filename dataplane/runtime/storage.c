@@ -107,7 +107,7 @@ meta_start(struct runtime *rt)
 		rt->superblock.shards[0].voted_for = next->voted_for;
 	}
 	meta->is_writing = true;
-	stripe_store_update(rt->store, &rt->superblock, storage_user_make(USER_META, 0, 0));
+	stripe_store_update(rt->store, force_superblock(rt), storage_user_make(USER_META, 0, 0));
 	return true;
 }
 

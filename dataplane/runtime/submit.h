@@ -51,6 +51,9 @@ enum submit_kind {
 	 * that follows the header, 8 bytes. DONE when it has begun: log_index is the number of the
 	 * run, and status tells how it goes. */
 	SUBMIT_DEEP,
+	/* Promote this node by a person's word (force.h): DONE when it has begun; the node starts
+	 * anew. value: the id of the generation. */
+	SUBMIT_FORCE,
 };
 
 enum submit_job {
@@ -91,7 +94,7 @@ struct submit_request {
 	uint16_t node;          /* TRANSFER, CHANGE */
 	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change. JOB: enum
 				 * submit_job */
-	uint32_t value;         /* JOB */
+	uint32_t value;         /* JOB, FORCE */
 };
 
 enum submit_outcome {
@@ -105,6 +108,7 @@ enum submit_outcome {
 	SUBMIT_REFUSED_CLASS,  /* the command's class cannot be met here */
 	SUBMIT_REFUSED_CHANGE, /* change says why */
 	SUBMIT_REFUSED_JOB,    /* change says why: enum submit_job_refusal */
+	SUBMIT_REFUSED_FORCE,  /* change says why: enum core_force */
 	SUBMIT_UNKNOWN,
 };
 

@@ -28,6 +28,8 @@ witness_node_init(struct witness_node *node, const struct witness_node_config *c
 		.voted_for = reg->voted_for,
 		.reg = *reg,
 		.is_amnesiac = config->is_amnesiac,
+		.generation = reg->generation,
+		.is_superseded = reg->duty == WITNESS_SUPERSEDED,
 	};
 
 	memset(node, 0, sizeof(*node));
@@ -36,7 +38,9 @@ witness_node_init(struct witness_node *node, const struct witness_node_config *c
 	node->status = config->status;
 	node->link = (struct link){
 		.cluster_id = reg->cluster_id,
-		.cluster_gen = reg->cluster_gen,
+		.generation = reg->generation,
+		.is_superseded = reg->duty == WITNESS_SUPERSEDED,
+		.takes_any_generation = (config->member_bugs & CORE_MEMBER_BUG_FORCE_OLD_GEN) != 0,
 		.boot_no = reg->boot_no,
 		.node_id = reg->witness_id,
 		.shard = reg->shard,
@@ -103,6 +107,30 @@ on_frame(struct witness_node *node, const struct net_frame *frame, uint64_t now_
 	step(node, &event);
 }
 
+/* P13: the cluster goes on in a later generation. */
+static void
+meet_generation(struct witness_node *node, uint64_t now_ns)
+{
+	const struct core_event event = { .kind = CORE_EVENT_SUPERSEDED, .now_ns = now_ns };
+
+	link_tell_strangers(&node->link, core_view(node->core)->term, now_ns);
+	if (node->link.later.number == 0 || node->link.is_superseded)
+		return;
+	node->link.is_superseded = true;
+	step(node, &event);
+}
+
+/* By which one it does not remember after a start. */
+static struct generation
+superseded_by(const struct witness_node *node)
+{
+	const struct generation *own = &node->link.generation;
+
+	if (!node->link.is_superseded || node->link.later.number != 0)
+		return node->link.later;
+	return (struct generation){ own->number + 1, 0 };
+}
+
 static void
 publish(struct witness_node *node)
 {
@@ -110,7 +138,8 @@ publish(struct witness_node *node)
 	const struct net_port *mgmt = &node->link.mgmt;
 	struct node_status status = {
 		.cluster_id = node->link.cluster_id,
-		.cluster_gen = node->link.cluster_gen,
+		.generation = node->link.generation,
+		.superseded_by = superseded_by(node),
 		.boot_no = node->link.boot_no,
 		.node_id = node->link.node_id,
 		.witness_gen = view->members.witness_gen,
@@ -153,6 +182,7 @@ witness_node_turn(struct witness_node *node)
 	}
 	if (count != 0)
 		mgmt->ops->rx_release(mgmt->net, frames, count);
+	meet_generation(node, now_ns);
 	if (now_ns >= core_deadline_ns(node->core)) {
 		const struct core_event tick = { .kind = CORE_EVENT_TICK, .now_ns = now_ns };
 		step(node, &tick);

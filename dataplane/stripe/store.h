@@ -182,8 +182,8 @@ void stripe_store_release(struct stripe_store *store, uint64_t cell);
 
 /* ---- the superblock ---- */
 
-/* Makes durable on every device that counts: boot_no, tail hints and shard records of @superblock;
- * the store's own fields of it are ignored. One at a time (INVARIANT). */
+/* Makes durable on every device that counts: boot_no, generation and fork, tail hints and shard
+ * records of @superblock; the store's own fields of it are ignored. One at a time (INVARIANT). */
 void
 stripe_store_update(struct stripe_store *store, const struct superblock *superblock, uint64_t user);
 

@@ -105,6 +105,8 @@ stripe_store_update(struct stripe_store *store, const struct superblock *superbl
 	INVARIANT(store->phase == START_DONE && !super->has_update);
 	INVARIANT(superblock->boot_no >= super->wanted.boot_no);
 	super->wanted.boot_no = superblock->boot_no;
+	super->wanted.generation = superblock->generation;
+	super->wanted.fork = superblock->fork;
 	super->wanted.tail_cell = superblock->tail_cell;
 	super->wanted.tail_index = superblock->tail_index;
 	super->wanted.shard_count = superblock->shard_count;
@@ -242,8 +244,11 @@ device_judge(const struct stripe_store *store, const struct claim *claims, uint3
 		       : claim->err == TERN_ERR_FOREIGN ? STRIPE_START_FOREIGN
 		       : claim->err == TERN_ERR_VERSION ? STRIPE_START_VERSION
 							: STRIPE_START_CORRUPT;
+	/* A later generation that was being written when the node ended is on some only. */
+	const bool is_torn = own->generation.number < newest->generation.number &&
+			     own->sequence + 1 == newest->sequence;
 	if (!is_of_this_node(store, own, newest->cluster_id) ||
-	    own->cluster_gen != newest->cluster_gen)
+	    (!generation_equal(&own->generation, &newest->generation) && !is_torn))
 		return STRIPE_START_FOREIGN;
 	if (own->k != store->geometry.k || own->m != store->geometry.m ||
 	    own->log_first_page != newest->log_first_page || own->log_pages != newest->log_pages ||

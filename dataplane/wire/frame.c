@@ -15,16 +15,18 @@ frame_seal(uint8_t *frame, const struct frame_hdr *hdr, uint32_t covered_bytes)
 		.kind = (uint8_t)hdr->kind,
 		.body_bytes = le16_make((uint16_t)hdr->body_bytes),
 		.cluster_id = le64_make(hdr->cluster_id),
-		.cluster_gen = le32_make(hdr->cluster_gen),
+		.gen_id = le32_make(hdr->generation.id),
 		.sender = le16_make(hdr->sender),
 		.receiver = le16_make(hdr->receiver),
 		.shard = le16_make(hdr->shard),
+		.cluster_gen = le16_make((uint16_t)hdr->generation.number),
 		.boot_no = le32_make(hdr->boot_no),
 		.term = le64_make(hdr->term),
 		.sequence = le64_make(hdr->sequence),
 	};
 
 	INVARIANT(hdr->body_bytes <= UINT16_MAX);
+	INVARIANT(generation_is_sound(&hdr->generation));
 	INVARIANT(covered_bytes <= hdr->body_bytes);
 	memcpy(frame, &le, sizeof(le));
 	le.crc32c = le32_make(crc32c(frame + 4, FRAME_HDR_BYTES - 4 + covered_bytes));
@@ -50,13 +52,13 @@ frame_open(const uint8_t *frame, uint32_t bytes, struct frame_hdr *hdr)
 		return TERN_ERR_MALFORMED;
 	if (le.version != FRAME_VERSION)
 		return TERN_ERR_VERSION;
-	if (le.kind < FRAME_MESSAGE || le.kind > FRAME_KIND_LAST || le16_get(le.reserved) != 0)
+	if (le.kind < FRAME_MESSAGE || le.kind > FRAME_KIND_LAST)
 		return TERN_ERR_MALFORMED;
 	*hdr = (struct frame_hdr){
 		.kind = (enum frame_kind)le.kind,
 		.body_bytes = body_bytes,
 		.cluster_id = le64_get(le.cluster_id),
-		.cluster_gen = le32_get(le.cluster_gen),
+		.generation = { le16_get(le.cluster_gen), le32_get(le.gen_id) },
 		.sender = le16_get(le.sender),
 		.receiver = le16_get(le.receiver),
 		.shard = le16_get(le.shard),
@@ -65,7 +67,7 @@ frame_open(const uint8_t *frame, uint32_t bytes, struct frame_hdr *hdr)
 		.sequence = le64_get(le.sequence),
 	};
 	if (hdr->sender == 0 || hdr->sender > NODE_ID_MAX || hdr->receiver == 0 ||
-	    hdr->receiver > NODE_ID_MAX)
+	    hdr->receiver > NODE_ID_MAX || !generation_is_sound(&hdr->generation))
 		return TERN_ERR_MALFORMED;
 	return TERN_OK;
 }

@@ -17,8 +17,9 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/base/le.h"
+#include "dataplane/wire/generation.h"
 
-#define FRAME_VERSION   5u
+#define FRAME_VERSION   6u
 #define FRAME_HDR_BYTES 64u
 #define NODE_ID_MAX     63u /* node ids are 1..63, so that a set of nodes is one 64-bit mask */
 
@@ -28,17 +29,19 @@ enum frame_kind {
 	FRAME_FETCH = 3,    /* body: fetch_le, fragments that a receiver lacks */
 	FRAME_PART_ASK = 4, /* body: part_ask, units of a checkpoint that a receiver lacks */
 	FRAME_PART = 5,     /* body: part_hdr and the bytes of one unit */
+	/* Body: one notice of generation.h. Read across generations, as no other frame is. */
+	FRAME_GENERATION = 6,
 };
-#define FRAME_KIND_LAST FRAME_PART
+#define FRAME_KIND_LAST FRAME_GENERATION
 
 struct frame_hdr_le {
 	le32 crc32c; /* see above */
 	uint8_t version, kind;
 	le16 body_bytes;
 	le64 cluster_id;
-	le32 cluster_gen;
+	le32 gen_id;           /* with cluster_gen: see generation.h */
 	le16 sender, receiver; /* node ids */
-	le16 shard, reserved;
+	le16 shard, cluster_gen;
 	le32 boot_no;  /* the sender's; 0: it lost its storage and does not know (MSG_REJOIN) */
 	le64 term;     /* the sender's current term */
 	le64 sequence; /* rises with every frame of (sender, boot_no); for replay protection */
@@ -52,7 +55,8 @@ struct frame_hdr {
 	enum frame_kind kind;
 	uint32_t body_bytes;
 	uint64_t cluster_id;
-	uint32_t cluster_gen, boot_no;
+	struct generation generation;
+	uint32_t boot_no;
 	uint16_t sender, receiver, shard;
 	uint64_t term, sequence;
 };
@@ -64,7 +68,7 @@ void frame_seal(uint8_t *frame, const struct frame_hdr *hdr, uint32_t covered_by
 /* Checks a received frame and decodes its header. @bytes may exceed what the frame needs (Ethernet
  * padding). Borrows @frame until return.
  * Errors: MALFORMED (length, CRC, reserved bits, unknown kind, ids out of range), VERSION. The
- * caller compares cluster_id, cluster_gen, receiver and shard. */
+ * caller compares cluster_id, generation, receiver and shard. */
 TERN_CHECKED enum tern_err frame_open(const uint8_t *frame, uint32_t bytes, struct frame_hdr *hdr);
 
 #endif

@@ -9,7 +9,8 @@
 #include "dataplane/wire/command.h"
 #include "dataplane/wire/page.h"
 
-#define MEMBERSHIP_FORMAT 1u
+#define MEMBERSHIP_FORMAT     1u
+#define MEMBERSHIP_FORMAT_GEN 2u
 
 struct set_le {
 	le64 voters, learners;
@@ -24,7 +25,8 @@ struct membership_le {
 	le32 reserved2;
 	struct set_le next, before;
 	le64 before_index;
-	uint8_t reserved[24];
+	le32 cluster_gen, gen_id, parent_id; /* format 2 */
+	uint8_t reserved[12];
 };
 static_assert(sizeof(struct membership_le) == MEMBERSHIP_BYTES, "frozen by format 1");
 static_assert(offsetof(struct membership_le, next) == 16, "frozen by format 1");
@@ -88,6 +90,17 @@ membership_is_witness_in(const struct membership *next, const struct membership 
 	       is_other_gen(next, before, before->witness_gen & ~MEMBERSHIP_WITNESS_OUT);
 }
 
+bool
+membership_is_forced(const struct membership *next, const struct membership *before)
+{
+	const uint64_t voter = next->voters;
+
+	return next->begins.number > 1 && generation_is_sound(&next->begins) && voter != 0 &&
+	       (voter & (voter - 1)) == 0 && (voter & ~before->voters) == 0 &&
+	       next->learners == 0 && next->witness_id == before->witness_id &&
+	       next->witness_gen == (before->witness_gen & ~MEMBERSHIP_WITNESS_OUT);
+}
+
 static struct set_le
 set_encode(const struct membership *membership)
 {
@@ -116,13 +129,18 @@ membership_encode(uint8_t *out, const struct membership *next, const struct memb
 	const struct membership_le le = {
 		.bytes = le32_make(MEMBERSHIP_BYTES),
 		.class_ = COMMAND_DURABLE,
-		.format = le16_make(MEMBERSHIP_FORMAT),
+		.format =
+		    le16_make(next->begins.number == 0 ? MEMBERSHIP_FORMAT : MEMBERSHIP_FORMAT_GEN),
 		.next = set_encode(next),
 		.before = set_encode(before),
 		.before_index = le64_make(before->config_index),
+		.cluster_gen = le32_make(next->begins.number),
+		.gen_id = le32_make(next->begins.id),
+		.parent_id = le32_make(next->parent_id),
 	};
 
 	INVARIANT(membership_is_sound(next) && membership_is_sound(before));
+	INVARIANT(next->begins.number == 0 || membership_is_forced(next, before));
 	memcpy(out, &le, sizeof(le));
 }
 
@@ -138,7 +156,8 @@ membership_decode(const uint8_t *record, uint32_t bytes, struct membership *next
 	memcpy(&le, record, offsetof(struct membership_le, next));
 	if (le.op != 0 || le32_get(le.bytes) != bytes)
 		return TERN_ERR_MALFORMED;
-	if (le16_get(le.format) != MEMBERSHIP_FORMAT)
+	const bool is_gen = le16_get(le.format) == MEMBERSHIP_FORMAT_GEN;
+	if (!is_gen && le16_get(le.format) != MEMBERSHIP_FORMAT)
 		return TERN_ERR_VERSION;
 	if (bytes != MEMBERSHIP_BYTES)
 		return TERN_ERR_MALFORMED;
@@ -146,7 +165,13 @@ membership_decode(const uint8_t *record, uint32_t bytes, struct membership *next
 	*next = set_decode(&le.next);
 	*before = set_decode(&le.before);
 	before->config_index = le64_get(le.before_index);
-	if (!membership_is_sound(next) || !membership_is_sound(before))
+	if (is_gen) {
+		next->begins.number = le32_get(le.cluster_gen);
+		next->begins.id = le32_get(le.gen_id);
+		next->parent_id = le32_get(le.parent_id);
+	}
+	if (!membership_is_sound(next) || !membership_is_sound(before) ||
+	    (is_gen && !membership_is_forced(next, before)))
 		return TERN_ERR_MALFORMED;
 	/* What the encoder writes no field to must be zero. */
 	membership_encode(again, next, before);

@@ -9,6 +9,9 @@
  * from its append until its commit both count (protocol section 12), and a node that replays its
  * log from the beginning learns from the first record what the cluster was born with. It begins
  * like a command, so that the walk over a block's commands finds it, and is none.
+ *
+ * A GEN block is a CONFIG block whose record has format 2: one voter of before goes on alone, by
+ *the word of a person, in a new generation of the cluster.
  */
 #ifndef TERN_WIRE_MEMBERSHIP_H
 #define TERN_WIRE_MEMBERSHIP_H
@@ -17,6 +20,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "dataplane/wire/generation.h"
 
 #define MEMBERSHIP_BYTES 96u
 
@@ -25,13 +29,17 @@ struct membership {
 	uint64_t voters, learners; /* masks of data node ids */
 	uint16_t witness_id;       /* 0: none */
 	uint32_t witness_gen;
+	/* Of what a GEN block says (generation.h): the one that it begins, and from which. Number
+	 * 0: the block is an ordinary one. */
+	struct generation begins;
+	uint32_t parent_id;
 };
 
 /* A bit of witness_gen: the generation is allotted to a register that shall enter, and until it has
  * no witness has a vote, and no other may take that number (protocol section 12). */
 #define MEMBERSHIP_WITNESS_OUT 0x80000000u
 
-/* Equal but for config_index. */
+/* Equal but for config_index, and for whether a GEN block says it. */
 bool membership_equal(const struct membership *a, const struct membership *b);
 /* Voters there are; nobody is voter and learner, and the witness neither; an even number of voters
  * has a witness; ids are 1..63. */
@@ -42,6 +50,8 @@ bool membership_has_witness(const struct membership *membership);
  * changes; out: to the next one, allotted; in: that one has a vote. */
 bool membership_is_witness_out(const struct membership *next, const struct membership *before);
 bool membership_is_witness_in(const struct membership *next, const struct membership *before);
+/* What a GEN block may say: one voter of before alone. */
+bool membership_is_forced(const struct membership *next, const struct membership *before);
 
 /* @out: MEMBERSHIP_BYTES. next->config_index is not written: it is the block's log_index. Both are
  * sound (INVARIANT). */

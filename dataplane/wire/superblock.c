@@ -39,6 +39,15 @@ struct base_group_le {
 };
 static_assert(sizeof(struct base_group_le) == 16, "frozen by format 1");
 
+struct fork_le {
+	le32 gen_id, parent_id, before_witness_gen, superseded_id;
+	le16 before_witness_id, superseded_number;
+	uint8_t is_known, reserved[3];
+	le64 log_index, commit_index, before_voters, before_learners, before_index;
+	le64 chain[2];
+};
+static_assert(sizeof(struct fork_le) == 80, "frozen by format 3");
+
 struct superblock_le {
 	le64 magic;
 	le32 crc32c; /* bytes [12, 4096) */
@@ -56,10 +65,12 @@ struct superblock_le {
 	struct shard_record_le shards[SUPERBLOCK_SHARDS_MAX];
 	struct base_le bases[SUPERBLOCK_SHARDS_MAX];
 	struct base_group_le base_groups[SUPERBLOCK_SHARDS_MAX];
+	struct fork_le fork;
 };
 static_assert(offsetof(struct superblock_le, shards) == 256, "frozen by format 1");
 static_assert(offsetof(struct superblock_le, bases) == 1792, "frozen by format 1");
 static_assert(offsetof(struct superblock_le, base_groups) == 2304, "frozen by format 1");
+static_assert(offsetof(struct superblock_le, fork) == 2432, "frozen by format 3");
 static_assert(sizeof(struct superblock_le) <= SUPERBLOCK_BYTES, "one page");
 
 static void
@@ -142,6 +153,47 @@ base_decode(const struct base_le *le, const struct base_group_le *group)
 	};
 }
 
+static struct fork_le
+fork_encode(const struct superblock *superblock)
+{
+	const struct superblock_fork *fork = &superblock->fork;
+	struct fork_le le = {
+		.gen_id = le32_make(superblock->generation.id),
+		.parent_id = le32_make(fork->notice.parent_id),
+		.before_witness_gen = le32_make(fork->before.witness_gen),
+		.superseded_id = le32_make(fork->superseded_by.id),
+		.before_witness_id = le16_make(fork->before.witness_id),
+		.superseded_number = le16_make((uint16_t)fork->superseded_by.number),
+		.is_known = fork->notice.is_known,
+		.log_index = le64_make(fork->notice.log_index),
+		.commit_index = le64_make(fork->notice.commit_index),
+		.before_voters = le64_make(fork->before.voters),
+		.before_learners = le64_make(fork->before.learners),
+		.before_index = le64_make(fork->before.config_index),
+	};
+
+	hash128_put(le.chain, fork->notice.chain);
+	return le;
+}
+
+static struct superblock_fork
+fork_decode(const struct fork_le *le)
+{
+	return (struct superblock_fork){
+		.notice = { .is_known = le->is_known != 0,
+			    .parent_id = le32_get(le->parent_id),
+			    .log_index = le64_get(le->log_index),
+			    .commit_index = le64_get(le->commit_index),
+			    .chain = hash128_get(le->chain) },
+		.before = { .config_index = le64_get(le->before_index),
+			    .voters = le64_get(le->before_voters),
+			    .learners = le64_get(le->before_learners),
+			    .witness_id = le16_get(le->before_witness_id),
+			    .witness_gen = le32_get(le->before_witness_gen) },
+		.superseded_by = { le16_get(le->superseded_number), le32_get(le->superseded_id) },
+	};
+}
+
 void
 superblock_encode(uint8_t *out, const struct superblock *superblock)
 {
@@ -150,7 +202,8 @@ superblock_encode(uint8_t *out, const struct superblock *superblock)
 		.format = le32_make(SUPERBLOCK_FORMAT),
 		.sequence = le64_make(superblock->sequence),
 		.cluster_id = le64_make(superblock->cluster_id),
-		.cluster_gen = le32_make(superblock->cluster_gen),
+		.cluster_gen = le32_make(superblock->generation.number),
+		.fork = fork_encode(superblock),
 		.boot_no = le32_make(superblock->boot_no),
 		.pool_gen = le32_make(superblock->pool_gen),
 		.node_id = le16_make(superblock->node_id),
@@ -169,6 +222,7 @@ superblock_encode(uint8_t *out, const struct superblock *superblock)
 
 	INVARIANT(superblock->shard_count <= SUPERBLOCK_SHARDS_MAX);
 	INVARIANT(superblock->sequence != 0 && superblock->node_id != 0);
+	INVARIANT(generation_is_sound(&superblock->generation));
 	for (uint32_t i = 0; i < superblock->shard_count; i++) {
 		shard_encode(&le.shards[i], &superblock->shards[i]);
 		base_encode(&le.bases[i], &le.base_groups[i], &superblock->shards[i].base);
@@ -197,7 +251,8 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 		.format = le32_get(le.format),
 		.sequence = le64_get(le.sequence),
 		.cluster_id = le64_get(le.cluster_id),
-		.cluster_gen = le32_get(le.cluster_gen),
+		.generation = { le32_get(le.cluster_gen), le32_get(le.fork.gen_id) },
+		.fork = fork_decode(&le.fork),
 		.node_id = le16_get(le.node_id),
 		.boot_no = le32_get(le.boot_no),
 		.pool_gen = le32_get(le.pool_gen),
@@ -214,11 +269,11 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 		.shard_count = shard_count,
 	};
 	if (superblock->sequence == 0 || superblock->node_id == 0 || superblock->k == 0 ||
-	    shard_count > SUPERBLOCK_SHARDS_MAX ||
+	    shard_count > SUPERBLOCK_SHARDS_MAX || !generation_is_sound(&superblock->generation) ||
 	    superblock->log_first_page < SUPERBLOCK_AREA_PAGES)
 		return TERN_ERR_CORRUPT;
 	for (uint32_t i = 0; i < shard_count; i++) {
-		if (le.shards[i].join > SUPERBLOCK_FORGETFUL)
+		if (le.shards[i].join > SUPERBLOCK_SUPERSEDED)
 			return TERN_ERR_CORRUPT;
 		shard_decode(&le.shards[i], &superblock->shards[i]);
 		superblock->shards[i].base = base_decode(&le.bases[i], &le.base_groups[i]);

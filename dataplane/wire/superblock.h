@@ -5,7 +5,8 @@
  * Updates go alternately to copies {0, 1} and {2, 3}: a torn update leaves the previous one whole.
  *
  * Format 2 says that write groups of the log may tell their branch (struct page_identity), which a
- * build that knows format 1 only would take for damage. Format 1 is read, and no longer written.
+ * build that knows format 1 only would take for damage. Format 3 has generations (generation.h).
+ * Older ones are read, and no longer written.
  *
  * Device: pages 0..15 superblock copies and spare | log area | checkpoint area: two slots
  */
@@ -16,13 +17,15 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/wire/generation.h"
+#include "dataplane/wire/membership.h"
 
 #define SUPERBLOCK_BYTES       4096u
 #define SUPERBLOCK_COPIES      4u
 #define SUPERBLOCK_AREA_PAGES  16u
 #define SUPERBLOCK_SHARDS_MAX  8u
 #define SUPERBLOCK_CHECKPOINTS 2u
-#define SUPERBLOCK_FORMAT      2u
+#define SUPERBLOCK_FORMAT      3u
 
 #define SUPERBLOCK_REPLACED(device) (UINT64_C(1) << (32 + (device)))
 
@@ -45,12 +48,23 @@ struct superblock_base {
 	uint64_t group_seq;
 };
 
+/* Of a node that was forced to begin its generation: where, and what the configuration was. Of one
+ * that is superseded: where the later generation left its history, as far as it was told. */
+struct superblock_fork {
+	struct generation_notice notice;
+	struct membership before;        /* forced */
+	struct generation superseded_by; /* number 0: by none */
+};
+
 /* What a node is to its cluster. Storage that was lost and made anew has forgotten what the node
  * promised (docs/reference/protocol.md, section 11). */
 enum superblock_join {
 	SUPERBLOCK_MEMBER = 0,
 	SUPERBLOCK_REJOINING, /* asks the others for a term and a boot_no before anything else */
 	SUPERBLOCK_FORGETFUL, /* has them, and is no voter until it holds everything again */
+	/* Somebody was forced to serve without this node: it never votes nor serves again, and
+	 * keeps what it has for people. */
+	SUPERBLOCK_SUPERSEDED,
 };
 
 struct shard_record {
@@ -70,7 +84,8 @@ struct superblock {
 	uint32_t format;   /* of what was read; what is written is of SUPERBLOCK_FORMAT */
 	uint64_t sequence; /* rises with every update */
 	uint64_t cluster_id;
-	uint32_t cluster_gen;
+	struct generation generation;
+	struct superblock_fork fork;
 	uint16_t node_id;
 	uint32_t boot_no; /* of the running or last incarnation; 0 until the first start */
 	uint32_t pool_gen;

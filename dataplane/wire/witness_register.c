@@ -8,8 +8,10 @@
 #include "dataplane/wire/bytes.h"
 
 /* "TernWitn", read as a little-endian integer. */
-#define REGISTER_MAGIC  0x6e7469576e726554ULL
-#define REGISTER_FORMAT 1u
+#define REGISTER_MAGIC 0x6e7469576e726554ULL
+/* Format 2 has a generation with an id, and what is superseded. One of neither is written as
+ * format 1, which earlier builds read. */
+#define REGISTER_FORMAT 2u
 
 struct witness_register_le {
 	le64 magic;
@@ -23,19 +25,27 @@ struct witness_register_le {
 	le64 chain[2];
 	le64 config_index;
 	le64 config_chain[2];
-	uint8_t duty, reserved1[7];
+	uint8_t duty, reserved1[3];
+	le32 gen_id;
 };
 static_assert(sizeof(struct witness_register_le) <= WITNESS_REGISTER_BYTES, "one slot");
+
+static uint32_t
+format_of(const struct witness_register *reg)
+{
+	return reg->generation.id == 0 && reg->duty != WITNESS_SUPERSEDED ? 1 : REGISTER_FORMAT;
+}
 
 void
 witness_register_encode(uint8_t *out, const struct witness_register *reg)
 {
 	struct witness_register_le le = {
 		.magic = le64_make(REGISTER_MAGIC),
-		.format = le32_make(REGISTER_FORMAT),
+		.format = le32_make(format_of(reg)),
 		.sequence = le64_make(reg->sequence),
 		.cluster_id = le64_make(reg->cluster_id),
-		.cluster_gen = le32_make(reg->cluster_gen),
+		.cluster_gen = le32_make(reg->generation.number),
+		.gen_id = le32_make(reg->generation.id),
 		.witness_gen = le32_make(reg->witness_gen),
 		.shard = le16_make(reg->shard),
 		.witness_id = le16_make(reg->witness_id),
@@ -52,6 +62,7 @@ witness_register_encode(uint8_t *out, const struct witness_register *reg)
 
 	INVARIANT(reg->sequence != 0 && reg->witness_id != 0);
 	INVARIANT(reg->last_term <= reg->term);
+	INVARIANT(generation_is_sound(&reg->generation));
 	hash128_put(le.chain, reg->chain);
 	hash128_put(le.config_chain, reg->config_chain);
 	memset(out, 0, WITNESS_REGISTER_BYTES);
@@ -72,12 +83,12 @@ witness_register_decode(const uint8_t *bytes, struct witness_register *reg)
 								     : TERN_ERR_FOREIGN;
 	if (le32_get(le.crc32c) != crc32c(bytes + 12, WITNESS_REGISTER_BYTES - 12))
 		return TERN_ERR_CORRUPT;
-	if (le32_get(le.format) != REGISTER_FORMAT)
+	if (le32_get(le.format) < 1 || le32_get(le.format) > REGISTER_FORMAT)
 		return TERN_ERR_VERSION;
 	*reg = (struct witness_register){
 		.sequence = le64_get(le.sequence),
 		.cluster_id = le64_get(le.cluster_id),
-		.cluster_gen = le32_get(le.cluster_gen),
+		.generation = { le32_get(le.cluster_gen), le32_get(le.gen_id) },
 		.witness_gen = le32_get(le.witness_gen),
 		.shard = le16_get(le.shard),
 		.witness_id = le16_get(le.witness_id),
@@ -94,7 +105,7 @@ witness_register_decode(const uint8_t *bytes, struct witness_register *reg)
 		.duty = le.duty,
 	};
 	if (reg->sequence == 0 || reg->witness_id == 0 || reg->last_term > reg->term ||
-	    reg->duty > WITNESS_RETIRED)
+	    reg->duty > WITNESS_SUPERSEDED || !generation_is_sound(&reg->generation))
 		return TERN_ERR_CORRUPT;
 	/* What the encoder writes no field to must be zero. */
 	witness_register_encode(again, reg);

@@ -10,13 +10,14 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/wire/generation.h"
 
 #define WITNESS_REGISTER_BYTES 512u
 
 struct witness_register {
 	uint64_t sequence; /* rises with every write; 1 at birth */
 	uint64_t cluster_id;
-	uint32_t cluster_gen;
+	struct generation generation;
 	uint32_t witness_gen; /* 0: made in place of a lost one, and not entered yet */
 	uint16_t shard, witness_id;
 	uint32_t boot_no; /* of the running or last incarnation */
@@ -38,6 +39,7 @@ enum witness_duty {
 	WITNESS_BY_BIRTH = 0, /* as its node file says */
 	WITNESS_ENTERED,      /* a master gave it the register of a committed barrier */
 	WITNESS_RETIRED,      /* the configuration config_index has no place for its vote */
+	WITNESS_SUPERSEDED,   /* the cluster is of a later generation: never again */
 };
 
 /* @out: WITNESS_REGISTER_BYTES. */

@@ -325,7 +325,7 @@ make_disk(struct node *node, uint16_t id)
 	struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = CLUSTER,
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = id,
 		.pool_gen = 1,
 		.k = 1,
@@ -447,7 +447,7 @@ make_cluster(uint32_t units_per_frame)
 	const struct witness_node_config config = {
 		.reg = { .sequence = 2,
 			 .cluster_id = CLUSTER,
-			 .cluster_gen = 1,
+			 .generation = { 1, 0 },
 			 .witness_gen = 1,
 			 .witness_id = WITNESS,
 			 .boot_no = 1 },

@@ -13,6 +13,18 @@
 #include "tests/fuzz/fuzz.h"
 
 static void
+try_notice(const uint8_t *body, uint32_t bytes)
+{
+	uint8_t again[GENERATION_NOTICE_BYTES];
+	struct generation_notice notice;
+
+	if (generation_notice_decode(body, bytes, &notice) != TERN_OK)
+		return;
+	generation_notice_encode(again, &notice);
+	REQUIRE(memcmp(again, body, sizeof(again)) == 0);
+}
+
+static void
 try_message(const uint8_t *body, uint32_t bytes)
 {
 	uint8_t again[MSG_BYTES_MAX];
@@ -104,6 +116,9 @@ try_frame(const uint8_t *frame, uint32_t bytes)
 		break;
 	case FRAME_PART:
 		try_part(body, hdr.body_bytes);
+		break;
+	case FRAME_GENERATION:
+		try_notice(body, hdr.body_bytes);
 		break;
 	}
 	/* All of the header but the CRC, which the authentication tag changes. */

@@ -53,11 +53,11 @@ def udp(mac_to, mac_from, ip_from, ip_to, payload, port_to=7400, checksum=True, 
     return mac_to + mac_from + b'\x86\xdd' + ip + header + payload
 
 
-def frame(cluster_id, sender, receiver, version=5, shard=0):
-    """A Tern frame with a good CRC, a FAREWELL of any generation: docs/reference/wire-format.md."""
+def frame(cluster_id, sender, receiver, version=6, shard=0, generation=1, gen_id=0):
+    """A Tern frame with a good CRC, a FAREWELL: docs/reference/wire-format.md."""
     body = struct.pack('<B3x', 12)
-    rest = struct.pack('<BBHQIHHHHIQQ16x', version, 1, len(body), cluster_id, 0xffffffff, sender,
-                       receiver, shard, 0, 0xffffffff, 1 << 40, 1) + body
+    rest = struct.pack('<BBHQIHHHHIQQ16x', version, 1, len(body), cluster_id, gen_id, sender,
+                       receiver, shard, generation, 0xffffffff, 1 << 40, 1) + body
     return struct.pack('<I', crc32c(rest)) + rest
 
 
@@ -110,6 +110,7 @@ def packets(case, cluster_id, mac_a, mac_b):
         ('node', 'malformed', from_b(good[:-1])),
         ('node', 'version', from_b(frame(cluster_id, 2, 1, version=9))),
         ('node', 'foreign_cluster', from_b(frame(cluster_id ^ 1, 2, 1))),
+        ('node', 'later_generation', from_b(frame(cluster_id, 2, 1, generation=2, gen_id=7))),
         ('node', 'wrong_receiver', from_b(frame(cluster_id, 2, 3))),
         ('node', 'wrong_shard', from_b(frame(cluster_id, 2, 1, shard=1))),
         ('node', 'unknown_sender', from_b(frame(cluster_id, 9, 1))),

@@ -124,6 +124,9 @@ event_run(struct sim *sim, const struct sim_event *event)
 		sim_phase_turn(sim);
 		sim_push(sim, sim->now_ns + sim->swarm.timer_ns / 8, SIM_EVENT_PHASE, 0, 0);
 		break;
+	case SIM_EVENT_FORCE:
+		sim_force_crash(sim);
+		break;
 	case SIM_EVENT_MEMBER:
 		if (event->node == 0)
 			sim_member_operate(sim);
@@ -150,6 +153,7 @@ world_create(struct sim *sim)
 	sim_witness_create(sim);
 	sim_strike_create(sim);
 	sim_votes_create(sim);
+	sim_force_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

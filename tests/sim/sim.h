@@ -26,6 +26,7 @@
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_force.h"
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_options.h"
@@ -59,6 +60,7 @@ enum sim_event_kind {
 	SIM_EVENT_REPEAT,   /* token: of sim_hazard.c */
 	SIM_EVENT_PHASE,    /* look whether the phase is over */
 	SIM_EVENT_MEMBER,   /* the operator of sim_member.c comes by */
+	SIM_EVENT_FORCE,
 };
 
 struct sim_event {
@@ -92,7 +94,6 @@ struct sim_register {
 	uint64_t op_id;
 	bool is_flying, is_done;
 };
-
 extern const struct register_ops sim_register_ops;
 void sim_register_complete(struct sim_register *reg);
 void sim_register_crash(struct sim_register *reg);
@@ -177,7 +178,7 @@ struct sim_node {
 void sim_node_birth(struct sim *sim, uint32_t index);
 void sim_node_start(struct sim_node *node);
 /* What `tern node rejoin` makes of devices that were lost. */
-void sim_node_rejoin(struct sim_node *node);
+void sim_node_rejoin(struct sim_node *node, const struct generation *generation);
 /* The rotten page is made good from the other devices. */
 bool sim_node_bears_rot(const struct sim_node *node);
 void sim_node_crash(struct sim_node *node);
@@ -252,6 +253,7 @@ struct sim {
 	struct sim_strike *strike;
 	struct sim_votes *votes;
 	struct sim_stale *stale;
+	struct sim_force *force;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;
 	enum sim_phase phase;

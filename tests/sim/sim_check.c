@@ -34,12 +34,17 @@ struct checkpoint_seen { /* one that some node wrote */
 	uint64_t hash; /* of its header page, which holds the root of all chunks */
 };
 
+/* What a generation committed: that of birth, and the one that was forced (sim_force.c). */
+struct history {
+	struct committed committed[COMMITS_MAX];
+	uint64_t commit_max, term_max;
+};
+
 struct sim_check {
 	struct checkpoint_seen checkpoints[CHECKPOINTS_MAX];
-	struct committed committed[COMMITS_MAX];
+	struct history histories[2];
 	bool is_over_capacity[SIM_BLOCKS_MAX]; /* by log_index: when it was applied, perhaps */
-	uint64_t commit_max, term_max;
-	uint64_t masters[TERMS_MAX]; /* by term: node id and incarnation */
+	uint64_t masters[2][TERMS_MAX];        /* by generation and term: node id and incarnation */
 	struct seen seen[SEEN_SLOTS];
 	uint32_t seen_count;
 };
@@ -50,10 +55,16 @@ sim_check_create(struct sim *sim)
 	sim->check = sim_take(sizeof(*sim->check));
 }
 
+static struct history *
+history_of(const struct sim_node *node)
+{
+	return &node->sim->check->histories[sim_force_side(node)];
+}
+
 uint64_t
 sim_check_commit_max(const struct sim *sim)
 {
-	return sim->check->commit_max;
+	return sim->check->histories[0].commit_max;
 }
 
 static unsigned long long
@@ -78,15 +89,16 @@ check_one_master(struct sim_node *node)
 
 	if (node->view.role != CORE_MASTER)
 		return;
-	if (node->view.term >= TERMS_MAX)
+	const uint64_t term = node->view.term & UINT32_MAX;
+	if (term >= TERMS_MAX || node->view.term >> 32 > 1)
 		sim_fail(sim, "P9", "term %llu: terms are inflated", llu(node->view.term));
-	uint64_t *master = &sim->check->masters[node->view.term];
+	uint64_t *master = &sim->check->masters[node->view.term >> 32][term];
 	if (*master != 0 && *master != self)
 		sim_fail(sim, "I1", "term %llu has two masters: node %llu start %llu, node %u",
 			 llu(node->view.term), llu(*master & 255), llu(*master >> 8), node->id);
 	*master = self;
-	if (node->view.term > sim->check->term_max)
-		sim->check->term_max = node->view.term;
+	if (node->view.term > history_of(node)->term_max)
+		history_of(node)->term_max = node->view.term;
 }
 
 /* ---- I2 ---- */
@@ -235,7 +247,9 @@ check_commit_basis(struct sim_node *node, const struct block_meta *meta)
 			 node->id, llu(node->before.term), node->before.epoch, llu(meta->log_index),
 			 llu(meta->term), meta->epoch);
 	const struct membership *now = &node->view.members;
-	const bool was_joint = now->config_index > node->before.commit_index;
+	/* A GEN block is no change: what was before counts no more. */
+	const bool was_joint =
+	    now->config_index > node->before.commit_index && sim_force_side(node) == 0;
 	/* In the turn in which a change was appended, blocks may have been committed before. */
 	const bool is_new = now->config_index > node->before.members.config_index &&
 			    now->config_index > meta->log_index;
@@ -255,7 +269,7 @@ static void
 check_commits(struct sim_node *node, uint64_t from)
 {
 	struct sim *sim = node->sim;
-	struct sim_check *check = sim->check;
+	struct history *check = history_of(node);
 	const uint64_t commit = node->view.commit_index;
 
 	if (commit >= COMMITS_MAX)
@@ -277,7 +291,8 @@ check_commits(struct sim_node *node, uint64_t from)
 		if (i > check->commit_max) {
 			known->meta = meta;
 			sim_count(sim, SIM_COUNT_commits);
-			sim_memory_committed(sim, i, meta.chain.low);
+			if (sim_force_side(node) == 0)
+				sim_memory_committed(sim, i, meta.chain.low);
 		} else if (!hash128_equal(known->meta.chain, meta.chain)) {
 			sim_fail(sim, "I4",
 				 "node %u committed block %llu of (%llu,%u); elsewhere it is of "
@@ -293,7 +308,7 @@ check_commits(struct sim_node *node, uint64_t from)
 static void
 check_commit_kept(struct sim_node *node)
 {
-	const struct sim_check *check = node->sim->check;
+	const struct history *check = history_of(node);
 	const uint64_t commit = node->view.commit_index;
 
 	if (commit < node->before.commit_index)
@@ -311,7 +326,7 @@ check_commit_kept(struct sim_node *node)
 static void
 check_master_complete(struct sim_node *node)
 {
-	const struct sim_check *check = node->sim->check;
+	const struct history *check = history_of(node);
 	const uint64_t commit = check->commit_max;
 	const struct core_view *view = &node->view;
 
@@ -398,9 +413,12 @@ sim_check_checkpoint(struct sim_node *node, const uint8_t *page)
 	if (checkpoint_hdr_decode(page, &hdr) != TERN_OK)
 		return;
 	sim_count(sim, SIM_COUNT_checkpoints);
-	if (hdr.meta.log_index > sim->check->commit_max)
+	if (hdr.meta.log_index > history_of(node)->commit_max)
 		sim_fail(sim, "checkpoint", "node %u: one of block %llu, committed is %llu",
-			 node->id, llu(hdr.meta.log_index), llu(sim->check->commit_max));
+			 node->id, llu(hdr.meta.log_index), llu(history_of(node)->commit_max));
+	/* One index has two of them from the fork on. */
+	if (sim->phase == SIM_PHASE_FORCE)
+		return;
 	const uint64_t hash = hash64(page, CHECKPOINT_HDR_BYTES);
 	for (uint32_t i = 0; i < CHECKPOINTS_MAX; i++) {
 		struct checkpoint_seen *seen = &sim->check->checkpoints[i];
@@ -467,6 +485,7 @@ sim_check_turn(struct sim_node *node)
 	     view->applied_index > max_u64(view->commit_index, before->applied_index)))
 		sim_fail(node->sim, "view", "node %u: indexes contradict each other", node->id);
 	check_one_master(node);
+	sim_force_turn(node);
 	sim_votes_turn(node);
 	check_new_blocks(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
 	check_commits(node, before->commit_index + 1);
@@ -498,7 +517,7 @@ sim_check_turn(struct sim_node *node)
 static bool
 is_durable_kept(struct sim_node *node)
 {
-	const struct sim_check *check = node->sim->check;
+	const struct history *check = history_of(node);
 	const struct block_meta *durable = &node->durable;
 	const uint64_t base = runtime_base_index(node->runtime);
 	const bool is_committed =
@@ -514,11 +533,41 @@ is_durable_kept(struct sim_node *node)
 	       !hash128_equal(node->chains[base], check->committed[base].meta.chain);
 }
 
+/* From here on it writes a history of its own. Returns how far it is the other's too. */
+uint64_t
+sim_check_fork(struct sim_node *node)
+{
+	struct sim_check *check = node->sim->check;
+	const struct history *old = &check->histories[0];
+	struct history *own = &check->histories[1];
+	const uint64_t base = runtime_base_index(node->runtime);
+	uint64_t common = min_u64(old->commit_max, node->view.last_index);
+
+	while (common > base && common > node->view.commit_index &&
+	       !hash128_equal(meta_at(node, common).chain, old->committed[common].meta.chain))
+		common--;
+	memcpy(own->committed, old->committed, (common + 1) * sizeof(own->committed[0]));
+	own->commit_max = common;
+	return common;
+}
+
+bool
+sim_check_is_common(const struct sim *sim, uint64_t log_index)
+{
+	const struct history *old = &sim->check->histories[0];
+	const struct history *own = &sim->check->histories[1];
+
+	return log_index <= old->commit_max && log_index <= own->commit_max &&
+	       hash128_equal(old->committed[log_index].meta.chain,
+			     own->committed[log_index].meta.chain);
+}
+
 void
 sim_check_ready(struct sim_node *node)
 {
 	const struct core_view *view = &node->view;
 
+	sim_force_ready(node);
 	/* What was durable is found again (P5), where that is promised. */
 	if (node->is_log_volatile) {
 		if (node->durable.log_index > node->durable_lost.log_index)
@@ -540,9 +589,10 @@ sim_check_ready(struct sim_node *node)
 			 node->id, llu(node->durable.log_index), llu(node->durable.term),
 			 node->durable.epoch, llu(view->last_index), llu(view->last_term),
 			 view->last_epoch);
-	if (view->commit_index > node->sim->check->commit_max)
+	/* A voter that is alone has committed what it finds durable. */
+	if (view->commit_index > history_of(node)->commit_max && sim_force_side(node) == 0)
 		sim_fail(node->sim, "I4", "node %u recovered commit_index %llu, known is %llu",
-			 node->id, llu(view->commit_index), llu(node->sim->check->commit_max));
+			 node->id, llu(view->commit_index), llu(history_of(node)->commit_max));
 	check_new_blocks(node, runtime_base_index(node->runtime) + 1);
 	check_commits(node, runtime_base_index(node->runtime) + 1);
 	if (!view->is_forgetful) {
@@ -578,7 +628,7 @@ sim_check_register(struct sim *sim, const struct witness_register *before,
 			 llu(before->term), llu(before->last_term), before->last_epoch,
 			 llu(before->rset), llu(after->term), llu(after->last_term),
 			 after->last_epoch, llu(after->rset));
-	if (after->duty != before->duty)
+	if (after->duty != before->duty && after->duty != WITNESS_SUPERSEDED)
 		sim_count(sim, after->duty == WITNESS_RETIRED ? SIM_COUNT_witness_retirements
 							      : SIM_COUNT_witness_entries);
 	if (is_same)
@@ -614,7 +664,7 @@ sim_check_is_converged(struct sim *sim)
 			continue;
 		first = first == NULL ? node : first;
 		if (node->life != SIM_NODE_UP ||
-		    node->view.commit_index != sim->check->commit_max ||
+		    node->view.commit_index != sim_check_commit_max(sim) ||
 		    node->view.last_index != node->view.commit_index ||
 		    state_applied_index(node->state) != node->view.commit_index ||
 		    state_hash(node->state) != state_hash(first->state))
@@ -645,8 +695,10 @@ sim_check_final(struct sim *sim)
 bool
 sim_check_is_lost(const struct sim *sim, uint64_t log_index, uint64_t chain)
 {
-	return log_index > sim->check->commit_max ||
-	       sim->check->committed[log_index].meta.chain.low != chain;
+	const struct history *history = &sim->check->histories[0];
+
+	return log_index > history->commit_max ||
+	       history->committed[log_index].meta.chain.low != chain;
 }
 
 bool

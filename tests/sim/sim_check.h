@@ -15,6 +15,10 @@ void sim_check_turn(struct sim_node *node);  /* after each turn of a data node *
 void sim_check_ready(struct sim_node *node); /* a data node has booted */
 void sim_check_register(struct sim *sim, const struct witness_register *before,
 			const struct witness_register *after);
+/* Begins a second history. Returns how far it is known to be the first one's too. */
+uint64_t sim_check_fork(struct sim_node *node);
+/* Both committed the same block there. */
+bool sim_check_is_common(const struct sim *sim, uint64_t log_index);
 uint64_t sim_check_commit_max(const struct sim *sim);
 /* Some node counted a command over the capacity in the turn in which it applied that block. */
 bool sim_check_was_over_capacity(const struct sim *sim, uint64_t log_index);

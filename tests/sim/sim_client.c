@@ -10,6 +10,7 @@
 #define REFUSALS_MAX  6u /* that count for a slot's pause */
 #define TRANSFER_SLOT (NO_SLOT - 1)
 #define CHANGE_SLOT   (NO_SLOT - 2)
+#define FORCE_SLOT    (NO_SLOT - 3)
 
 static uint64_t
 pause_ns(struct sim *sim)
@@ -249,7 +250,9 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	entry->is_used = false;
 	if (entry->slot == CHANGE_SLOT)
 		sim_member_answered(sim, &entry->change, completion);
-	if (entry->slot == TRANSFER_SLOT || entry->slot == CHANGE_SLOT)
+	if (entry->slot == FORCE_SLOT)
+		sim_force_answered(sim, node, entry->op, completion);
+	if (entry->slot >= FORCE_SLOT)
 		return;
 	if (completion->outcome == SUBMIT_DONE &&
 	    (op_is_read(entry->op_kind) || completion->class_ == COMMAND_DURABLE))
@@ -317,7 +320,7 @@ sim_client_crash(struct sim_node *node)
 		if (!entry->is_used)
 			continue;
 		entry->is_used = false;
-		if (entry->slot == TRANSFER_SLOT || entry->slot == CHANGE_SLOT)
+		if (entry->slot >= FORCE_SLOT)
 			continue;
 		struct slot *slot = &sim->client->slots[entry->slot];
 		if (!slot->is_busy || slot->serial != entry->serial || !slot->is_sent)
@@ -348,6 +351,21 @@ sim_client_change(struct sim *sim, struct sim_node *node, const struct submit_re
 		return;
 	entry->slot = CHANGE_SLOT;
 	entry->change = *request;
+}
+
+bool
+sim_client_force(struct sim *sim, struct sim_node *node, const struct submit_request *request,
+		 const uint8_t *payload, uint64_t number)
+{
+	struct entry *entry;
+
+	if (request->command_bytes != 0)
+		memcpy(sim->client->command, payload, request->command_bytes);
+	if (!submit(sim, node, request, &entry))
+		return false;
+	entry->slot = FORCE_SLOT;
+	entry->op = number;
+	return true;
 }
 
 /* ---- phases ---- */

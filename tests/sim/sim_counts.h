@@ -18,6 +18,7 @@
 #define ON_WITNESS  32u
 #define ON_EXCHANGE 64u
 #define ON_VOTERS   80u
+#define ON_FORCE    128u
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -185,6 +186,12 @@
 	X(witness_retirements, ON_VOTERS)     \
 	X(aimed_faults, ON_JOINT)             \
 	X(aimed_cuts, ON_JOINT)               \
+	X(forced, ON_FORCE)                   \
+	X(force_refusals, ON_FORCE)           \
+	X(force_writes, ON_FORCE)             \
+	X(force_lost, ON_FORCE)               \
+	X(superseded, ON_FORCE)               \
+	X(force_runs, ON_FORCE)               \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

@@ -86,6 +86,7 @@ sim_check_divergent(struct sim_node *node)
 								    : SIM_COUNT_divergent_tails);
 		for (uint32_t i = 0; i < record->count; i++)
 			divergent_check(node, record, &blocks[i]);
+		sim_force_exported(node, record);
 		ring_consume(&node->divergent);
 	}
 }

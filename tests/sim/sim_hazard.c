@@ -351,7 +351,7 @@ lose_storage_now(struct sim *sim, struct sim_episode *episode)
 		return;
 	sim_node_crash(node);
 	sim_count(sim, SIM_COUNT_storage_lost);
-	sim_node_rejoin(node);
+	sim_node_rejoin(node, &(struct generation){ 1, 0 });
 	sim_node_start(node);
 }
 

@@ -211,7 +211,8 @@ corrupt_inside(struct sim *sim, uint32_t at)
 	const uint32_t from = FRAME_HDR_BYTES + (is_block ? FRAGMENT_HDR_BYTES : 0);
 	struct frame_hdr hdr;
 
-	if (bytes[KIND_AT] == FRAME_MESSAGE || length <= from)
+	if (bytes[KIND_AT] == FRAME_MESSAGE || bytes[KIND_AT] == FRAME_GENERATION ||
+	    length <= from)
 		return;
 	if (!is_block && frame_open(bytes, length, &hdr) != TERN_OK)
 		return;

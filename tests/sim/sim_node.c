@@ -14,7 +14,6 @@
 #include "tests/sim/sim_hazard.h"
 #include "tests/support/mirror.h"
 
-#define CLUSTER_GEN       1u
 #define WITNESS_GEN       1u
 #define REQUEST_BYTES     (256u * 1024u)
 #define IN_FLIGHT_MAX     128u
@@ -43,12 +42,13 @@ sim_witness_id(const struct sim *sim)
 }
 
 static void
-birth_superblock(struct sim_node *node, enum superblock_join join)
+birth_superblock(struct sim_node *node, enum superblock_join join,
+		 const struct generation *generation)
 {
 	struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = node->sim->cluster_id,
-		.cluster_gen = CLUSTER_GEN,
+		.generation = *generation,
 		.node_id = node->id,
 		.pool_gen = 1,
 		.k = (uint8_t)node->sim->swarm.geometry.k,
@@ -98,21 +98,21 @@ sim_node_birth(struct sim *sim, uint32_t index)
 		    &node->disk, node,
 		    (SUPERBLOCK_AREA_PAGES + sim->swarm.log_pages + sim->swarm.checkpoint_pages) *
 			PAGE_BYTES);
-		birth_superblock(node, SUPERBLOCK_MEMBER);
+		birth_superblock(node, SUPERBLOCK_MEMBER, &(struct generation){ 1, 0 });
 		node->chains = sim_take(SIM_BLOCKS_MAX * sizeof(*node->chains));
 		return;
 	}
 	node->reg.durable = (struct witness_register){
 		.sequence = 1,
 		.cluster_id = sim->cluster_id,
-		.cluster_gen = CLUSTER_GEN,
+		.generation = { 1, 0 },
 		.witness_gen = WITNESS_GEN,
 		.witness_id = sim_witness_id(sim),
 	};
 }
 
 void
-sim_node_rejoin(struct sim_node *node)
+sim_node_rejoin(struct sim_node *node, const struct generation *generation)
 {
 	struct sim_disk *disk = &node->disk;
 
@@ -120,7 +120,7 @@ sim_node_rejoin(struct sim_node *node)
 		memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
 	disk->floor = 0;
 	disk->gone = 0; /* all of them are new */
-	birth_superblock(node, SUPERBLOCK_REJOINING);
+	birth_superblock(node, SUPERBLOCK_REJOINING, generation);
 	if (node->durable.log_index > node->durable_lost.log_index)
 		node->durable_lost = node->durable;
 	node->durable = (struct block_meta){ 0 };

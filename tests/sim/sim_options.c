@@ -44,6 +44,10 @@ static const struct {
 	{ "REBUILD_SKIPS", CORE_MEMBER_BUG_REBUILD_SKIPS },
 	{ "ANY_WITNESS", CORE_MEMBER_BUG_ANY_WITNESS },
 	{ "ANY_REGISTER", CORE_MEMBER_BUG_ANY_REGISTER },
+	{ "FORCE_OLD_GEN", CORE_MEMBER_BUG_FORCE_OLD_GEN },
+	{ "FORCE_NOT_DURABLE", CORE_MEMBER_BUG_FORCE_NOT_DURABLE },
+	{ "FORCE_COMES_BACK", CORE_MEMBER_BUG_FORCE_COMES_BACK },
+	{ "FORCE_ANY_TIME", CORE_MEMBER_BUG_FORCE_ANY_TIME },
 };
 
 static const char *const topologies[] = {
@@ -54,6 +58,7 @@ static const char *const topologies[] = {
 	[SIM_TOPOLOGY_JOINT] = "joint",
 	[SIM_TOPOLOGY_WITNESS] = "witness",
 	[SIM_TOPOLOGY_EXCHANGE] = "exchange",
+	[SIM_TOPOLOGY_FORCE] = "force",
 };
 
 static const char *const classes[SIM_CLASSES] = {

@@ -26,6 +26,7 @@ enum sim_topology {
 	SIM_TOPOLOGY_JOINT,    /* two voters or three, born as either, and back and forth */
 	SIM_TOPOLOGY_WITNESS,  /* 2+w, and the witness's register is lost, and comes back */
 	SIM_TOPOLOGY_EXCHANGE, /* 2+w, a lost voter is dropped and another node promoted */
+	SIM_TOPOLOGY_FORCE,    /* 2+w, 3 or 3+w; in the end a person forces one: see sim_force.c */
 };
 
 #define SIM_EPISODES_MAX   256u /* numbers of scheduled episodes */

@@ -99,6 +99,11 @@ draw_topology(struct sim *sim)
 		sim->data_count = 3;
 		sim->node_count = sim_chance(sim, 500000) ? 4 : 3;
 		break;
+	case SIM_TOPOLOGY_FORCE:
+		sim->data_count = sim_chance(sim, 600000) ? 2 : 3;
+		sim->node_count =
+		    sim->data_count == 2 || sim_chance(sim, 500000) ? sim->data_count + 1 : 3;
+		break;
 	case SIM_TOPOLOGY_1:
 		sim->data_count = sim->node_count = 1;
 		break;
@@ -357,11 +362,14 @@ is_whole(struct sim *sim)
 		[SIM_TOPOLOGY_JOINT] = CORE_MODE_DUPLEX,
 		[SIM_TOPOLOGY_WITNESS] = CORE_MODE_DUPLEX,
 		[SIM_TOPOLOGY_EXCHANGE] = CORE_MODE_DUPLEX,
+		[SIM_TOPOLOGY_FORCE] = CORE_MODE_DUPLEX,
 	};
 	const struct sim_node *master = sim_master(sim);
 	enum core_mode mode = modes[sim->options.topology];
 
-	if (sim->options.topology == SIM_TOPOLOGY_JOINT && sim_bits(sim_voters(sim)) == 3)
+	if ((sim->options.topology == SIM_TOPOLOGY_JOINT ||
+	     sim->options.topology == SIM_TOPOLOGY_FORCE) &&
+	    sim_bits(sim_voters(sim)) == 3)
 		mode = CORE_MODE_MAJORITY;
 	return master != NULL && master->view.mode == mode && sim_member_is_settled(sim);
 }
@@ -386,7 +394,7 @@ phase_enter(struct sim *sim, enum sim_phase phase)
 		[SIM_PHASE_FAULTS] = "faults",       [SIM_PHASE_HEALED] = "healed",
 		[SIM_PHASE_DRAIN] = "drain",         [SIM_PHASE_ONE_FAULT] = "one fault",
 		[SIM_PHASE_LAST_HEAL] = "last heal", [SIM_PHASE_LAST_DRAIN] = "last drain",
-		[SIM_PHASE_OVER] = "over",
+		[SIM_PHASE_FORCE] = "force",         [SIM_PHASE_OVER] = "over",
 	};
 
 	sim_say(sim, "phase: %s", texts[phase]);
@@ -491,7 +499,9 @@ sim_phase_turn(struct sim *sim)
 		sim_check_final(sim);
 		if (sim->phase == SIM_PHASE_LAST_DRAIN) {
 			sim_count(sim, SIM_COUNT_complete_runs);
-			phase_enter(sim, SIM_PHASE_OVER);
+			phase_enter(sim, sim->options.topology == SIM_TOPOLOGY_FORCE
+					     ? SIM_PHASE_FORCE
+					     : SIM_PHASE_OVER);
 			break;
 		}
 		phase_enter(sim, SIM_PHASE_ONE_FAULT);
@@ -513,6 +523,10 @@ sim_phase_turn(struct sim *sim)
 		} else {
 			phase_late(sim, "one fault, and no progress", bound_ns);
 		}
+		break;
+	case SIM_PHASE_FORCE:
+		if (sim_force_act(sim))
+			phase_enter(sim, SIM_PHASE_OVER);
 		break;
 	case SIM_PHASE_OVER:
 		break;

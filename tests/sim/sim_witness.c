@@ -95,7 +95,7 @@ lose(struct sim *sim)
 	const struct witness_register fresh = {
 		.sequence = 1,
 		.cluster_id = sim->cluster_id,
-		.cluster_gen = node->reg.durable.cluster_gen,
+		.generation = node->reg.durable.generation,
 		.witness_id = sim_witness_id(sim),
 	};
 

@@ -97,6 +97,7 @@ log_image_open(struct log_image *image, uint32_t scan_rows)
 	const struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = image->cluster_id,
+		.generation = { 1, 0 },
 		.node_id = image->node_id,
 		.boot_no = image->boot_no,
 		.pool_gen = 1,

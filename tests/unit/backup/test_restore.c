@@ -119,7 +119,7 @@ storage_make(const struct node_config *config, enum superblock_join join, uint64
 	struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = NEW_CLUSTER,
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = config->id,
 		.pool_gen = 1,
 		.k = (uint8_t)(config->device_count - config->parity),

@@ -167,7 +167,8 @@ a_cluster_is_made_once(void **state)
 	/* And what exists is refused by birth itself. */
 	dev_path(&f->dev, &f->dev.nodes[0], "node.conf", path);
 	assert_int_equal(node_config_load(path, config, text, sizeof(text)), TERN_OK);
-	assert_int_equal(node_birth(config, 1, text, sizeof(text)), ADMIN_EXIT_CONFIG);
+	assert_int_equal(node_birth(config, 1, &(struct generation){ 1, 0 }, text, sizeof(text)),
+			 ADMIN_EXIT_CONFIG);
 	assert_non_null(strstr(text, "holds storage already"));
 	free(config);
 }

@@ -29,7 +29,7 @@ superblock_put(uint32_t number, uint16_t node_id, uint64_t cluster_id)
 	const struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = node_id,
 		.pool_gen = 1,
 		.k = 1,

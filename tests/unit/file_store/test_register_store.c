@@ -16,7 +16,7 @@
 
 static const struct witness_register birth = {
 	.cluster_id = 0x1234,
-	.cluster_gen = 1,
+	.generation = { 1, 0 },
 	.witness_gen = 1,
 	.witness_id = 9,
 	.boot_no = 0,

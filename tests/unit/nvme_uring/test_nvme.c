@@ -375,6 +375,7 @@ test_superblocks_alternate(void **state)
 {
 	struct superblock sb = { .sequence = 1,
 				 .cluster_id = 5,
+				 .generation = { 1, 0 },
 				 .node_id = 2,
 				 .k = 1,
 				 .log_first_page = 16,

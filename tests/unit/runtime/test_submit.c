@@ -212,7 +212,7 @@ birth(struct device *device)
 	struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = CLUSTER,
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = NODE,
 		.pool_gen = 1,
 		.k = 1,
@@ -415,7 +415,7 @@ test_storage_of_an_earlier_version(void **context)
 	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
 		const uint8_t *copy = alone->device->image + i * PAGE_BYTES;
 		assert_int_equal(superblock_decode(copy, &superblock), TERN_OK);
-		assert_int_equal(superblock.format, 2);
+		assert_int_equal(superblock.format, SUPERBLOCK_FORMAT);
 		assert_int_equal(superblock.boot_no, 1);
 	}
 }

@@ -117,7 +117,7 @@ pool_superblock(const struct pool *pool, uint32_t device)
 	return (struct superblock){
 		.sequence = 1,
 		.cluster_id = POOL_CLUSTER,
-		.cluster_gen = 1,
+		.generation = { 1, 0 },
 		.node_id = POOL_NODE,
 		.pool_gen = 1,
 		.k = (uint8_t)pool->geometry.k,

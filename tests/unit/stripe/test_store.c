@@ -333,6 +333,9 @@ test_a_device_fails_in_an_update(void **state)
 			struct superblock superblock = *stripe_store_superblock(pool.store);
 			superblock.shards[0].term = 41;
 			superblock.shards[0].voted_for = 2;
+			superblock.generation = (struct generation){ 2, 9 };
+			superblock.fork.notice.is_known = true;
+			superblock.fork.notice.log_index = 42;
 			pool.is_update_done = false;
 			stripe_store_update(pool.store, &superblock, 0);
 			for (uint32_t turn = 0; turn < 500 && !pool.is_update_done; turn++)
@@ -340,12 +343,41 @@ test_a_device_fails_in_an_update(void **state)
 			assert_true(pool.is_update_done);
 			pool_check_recorded(&pool, STRIPE_BIT(victim));
 			for (uint32_t device = 0; device < 6; device++) {
-				if (device != victim)
-					assert_int_equal(pool_newest(&pool, device).shards[0].term,
-							 41);
+				const struct superblock newest = pool_newest(&pool, device);
+				if (device == victim)
+					continue;
+				assert_int_equal(newest.shards[0].term, 41);
+				assert_int_equal(newest.generation.id, 9);
+				assert_int_equal(newest.fork.notice.log_index, 42);
 			}
 			pool_free(&pool);
 		}
+	}
+}
+
+/* The node ended while it was being forced: the later generation counts, and goes to all. */
+static void
+test_a_generation_is_on_some(void **state)
+{
+	(void)state;
+	for (uint32_t late = 0; late < 6; late++) {
+		struct pool pool;
+		pool_make(&pool, (struct stripe_geometry){ 4, 2 }, late);
+		pool_up(&pool);
+		pool_crash(&pool);
+		for (uint32_t device = 0; device < 6; device++) {
+			struct superblock superblock = pool_newest(&pool, device);
+			if (device == late)
+				continue;
+			superblock.sequence++;
+			superblock.generation = (struct generation){ 2, 9 };
+			pool_superblock_write(&pool, device, &superblock);
+		}
+		pool_up(&pool);
+		assert_int_equal(stripe_store_superblock(pool.store)->generation.number, 2);
+		for (uint32_t device = 0; device < 6; device++)
+			assert_int_equal(pool_newest(&pool, device).generation.id, 9);
+		pool_free(&pool);
 	}
 }
 
@@ -628,7 +660,8 @@ bend_superblock(struct pool *pool, uint32_t number, uint32_t device)
 		superblock.node_id++;
 		break;
 	case 2:
-		superblock.cluster_gen++;
+		superblock.generation.number++;
+		superblock.generation.id++;
 		break;
 	case 3:
 		superblock.sequence -= 2;
@@ -858,6 +891,7 @@ main(void)
 		cmocka_unit_test(test_devices_are_taken_out),
 		cmocka_unit_test(test_a_device_fails_at_every_write),
 		cmocka_unit_test(test_a_device_fails_in_an_update),
+		cmocka_unit_test(test_a_generation_is_on_some),
 		cmocka_unit_test(test_a_device_hangs),
 		cmocka_unit_test(test_a_read_hangs),
 		cmocka_unit_test(test_one_failure_too_many),

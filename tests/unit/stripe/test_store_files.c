@@ -58,6 +58,7 @@ file_make(struct files *files, uint32_t number, bool has_superblock)
 	const struct superblock superblock = {
 		.sequence = 1,
 		.cluster_id = CLUSTER,
+		.generation = { 1, 0 },
 		.node_id = 1,
 		.pool_gen = 1,
 		.k = FILES - 1,

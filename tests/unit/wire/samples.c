@@ -251,6 +251,17 @@ fetch_turn(uint8_t *body, uint32_t bytes)
 }
 
 static enum tern_err
+notice_turn(uint8_t *body, uint32_t bytes)
+{
+	struct generation_notice notice;
+	const enum tern_err err = generation_notice_decode(body, bytes, &notice);
+
+	if (err == TERN_OK)
+		generation_notice_encode(body, &notice);
+	return err;
+}
+
+static enum tern_err
 part_ask_turn(uint8_t *body, uint32_t bytes)
 {
 	struct part_ask ask;
@@ -300,6 +311,9 @@ frame_turn(uint8_t *frame, uint32_t bytes)
 	case FRAME_PART:
 		err = part_turn(body, hdr.body_bytes);
 		break;
+	case FRAME_GENERATION:
+		err = notice_turn(body, hdr.body_bytes);
+		break;
 	}
 	if (err == TERN_OK)
 		frame_seal(frame, &hdr, covered);
@@ -313,7 +327,7 @@ frame_finish(struct sample *sample, enum frame_kind kind, uint32_t body_bytes, u
 		.kind = kind,
 		.body_bytes = body_bytes,
 		.cluster_id = 0x0102030405060708ULL,
-		.cluster_gen = 0x090a0b0c,
+		.generation = { 0x0e0f, 0x090a0b0c },
 		.boot_no = 0x0d0e0f10,
 		.sender = 1,
 		.receiver = 63,
@@ -428,6 +442,15 @@ frame_samples_make(struct samples *samples)
 	part_hdr_encode(part->data + FRAME_HDR_BYTES, &hdr);
 	memset(part->data + FRAME_HDR_BYTES + PART_HDR_BYTES, 0xcd, 64);
 	frame_finish(part, FRAME_PART, PART_HDR_BYTES + 64, PART_HDR_BYTES + 64);
+
+	struct sample *told = sample_add(samples, "frame_generation", frame_turn);
+	const struct generation_notice notice = { .is_known = true,
+						  .parent_id = 208,
+						  .log_index = 209,
+						  .commit_index = 207,
+						  .chain = { 210, 211 } };
+	generation_notice_encode(told->data + FRAME_HDR_BYTES, &notice);
+	frame_finish(told, FRAME_GENERATION, GENERATION_NOTICE_BYTES, GENERATION_NOTICE_BYTES);
 }
 
 /* ---- pages ---- */
@@ -715,12 +738,50 @@ shard_fill(struct shard_record *shard, uint16_t n)
 }
 
 static void
+membership_samples_make(struct samples *samples)
+{
+	struct sample *config = sample_add(samples, "membership", membership_turn);
+	const struct membership before = { .config_index = 722,
+					   .voters = 0x06,
+					   .learners = 0x60,
+					   .witness_id = 4,
+					   .witness_gen = 723 };
+	membership_encode(
+	    config->data,
+	    &(struct membership){
+		.voters = 0x26, .learners = 0x40, .witness_id = 3, .witness_gen = 721 },
+	    &before);
+	config->bytes = MEMBERSHIP_BYTES;
+
+	struct sample *gen = sample_add(samples, "membership_gen", membership_turn);
+	membership_encode(gen->data,
+			  &(struct membership){ .voters = 0x04,
+						.witness_id = 4,
+						.witness_gen = 723,
+						.begins = { 724, 725 },
+						.parent_id = 726 },
+			  &before);
+	gen->bytes = MEMBERSHIP_BYTES;
+}
+
+static void
 storage_samples_make(struct samples *samples)
 {
 	struct sample *super = sample_add(samples, "superblock", superblock_turn);
 	struct superblock superblock = { .sequence = 601,
 					 .cluster_id = 0x0102030405060708ULL,
-					 .cluster_gen = 602,
+					 .generation = { 602, 611 },
+					 .fork = { .notice = { .is_known = true,
+							       .parent_id = 612,
+							       .log_index = 614,
+							       .commit_index = 613,
+							       .chain = { 615, 616 } },
+						   .before = { .config_index = 617,
+							       .voters = 0x06,
+							       .learners = 0x10,
+							       .witness_id = 3,
+							       .witness_gen = 618 },
+						   .superseded_by = { 619, 620 } },
 					 .node_id = 2,
 					 .boot_no = 603,
 					 .pool_gen = 604,
@@ -743,15 +804,12 @@ storage_samples_make(struct samples *samples)
 	super->covered_first = 12;
 	super->covered_end = SUPERBLOCK_BYTES;
 
-	struct sample *config = sample_add(samples, "membership", membership_turn);
-	membership_encode(config->data, &(struct membership){ 0, 0x26, 0x40, 3, 721 },
-			  &(struct membership){ 722, 0x06, 0x60, 4, 723 });
-	config->bytes = MEMBERSHIP_BYTES;
+	membership_samples_make(samples);
 
 	struct sample *reg = sample_add(samples, "witness_register", register_turn);
 	const struct witness_register witness = { .sequence = 701,
 						  .cluster_id = 0x0102030405060708ULL,
-						  .cluster_gen = 702,
+						  .generation = { 702, 714 },
 						  .witness_gen = 703,
 						  .shard = 4,
 						  .witness_id = 3,

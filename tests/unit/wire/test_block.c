@@ -127,26 +127,30 @@ test_blank_and_foreign(void **context)
 	free(bytes);
 }
 
-/* Format 1 is read, and becomes format 2 when it is written; a later one is refused. */
+/* Formats 1 and 2 are read, and become format 3 when it is written; a later one is refused. */
 static void
 test_superblock_formats(void **context)
 {
 	uint8_t bytes[SUPERBLOCK_BYTES], again[SUPERBLOCK_BYTES];
 	const struct superblock superblock = {
-		.sequence = 7, .node_id = 2, .k = 1, .log_first_page = SUPERBLOCK_AREA_PAGES
+		.sequence = 7,
+		.generation = { 1, 0 },
+		.node_id = 2,
+		.k = 1,
+		.log_first_page = SUPERBLOCK_AREA_PAGES,
 	};
 	struct superblock read;
 	(void)context;
 
 	superblock_encode(bytes, &superblock);
 	assert_int_equal(superblock_decode(bytes, &read), TERN_OK);
-	assert_int_equal(read.format, 2);
+	assert_int_equal(read.format, 3);
 	for (uint8_t format = 0; format < 5; format++) {
 		memcpy(again, bytes, sizeof(again));
 		again[12] = format;
 		const le32 crc = le32_make(crc32c(again + 12, sizeof(again) - 12));
 		memcpy(again + 8, &crc, sizeof(crc));
-		const bool is_known = format == 1 || format == 2;
+		const bool is_known = format >= 1 && format <= 3;
 		assert_int_equal(superblock_decode(again, &read),
 				 is_known ? TERN_OK : TERN_ERR_VERSION);
 		if (!is_known)

@@ -6,22 +6,27 @@
 #include "dataplane/wire/page.h"
 #include "tests/support/check.h"
 
-static const struct membership birth = { 0, 0x6, 0, 3, 1 };
-static const struct membership later = { 7, 0x6, 0x30, 3, 1 };
+#define SET(index, voters, learners, id, gen)                 \
+	{                                                     \
+		index, voters, learners, id, gen, { 0, 0 }, 0 \
+	}
+
+static const struct membership birth = SET(0, 0x6, 0, 3, 1);
+static const struct membership later = SET(7, 0x6, 0x30, 3, 1);
 
 static void
 test_soundness(void **state)
 {
 	static const struct membership sound[] = {
-		{ 0, 0x2, 0, 0, 0 },
-		{ 0, 0x6, 0, 3, 1 },
-		{ 0, 0x16, 0x20, 0, 0 },
-		{ 0, 0x16, 0, 3, 1 },
+		SET(0, 0x2, 0, 0, 0),
+		SET(0, 0x6, 0, 3, 1),
+		SET(0, 0x16, 0x20, 0, 0),
+		SET(0, 0x16, 0, 3, 1),
 	};
 	static const struct membership unsound[] = {
-		{ 0, 0, 0, 3, 1 },     { 0, 0x6, 0, 0, 0 },   { 0, 0x7, 0, 0, 0 },
-		{ 0, 0x6, 0x2, 3, 1 }, { 0, 0x6, 0x1, 3, 1 }, { 0, 0x6, 0, 2, 1 },
-		{ 0, 0x6, 0x8, 3, 1 }, { 0, 0x6, 0, 64, 1 },
+		SET(0, 0, 0, 3, 1),     SET(0, 0x6, 0, 0, 0),   SET(0, 0x7, 0, 0, 0),
+		SET(0, 0x6, 0x2, 3, 1), SET(0, 0x6, 0x1, 3, 1), SET(0, 0x6, 0, 2, 1),
+		SET(0, 0x6, 0x8, 3, 1), SET(0, 0x6, 0, 64, 1),
 	};
 
 	(void)state;
@@ -57,7 +62,7 @@ test_record(void **state)
 		membership_encode(again, &next, &before);
 		assert_memory_equal(again, other, MEMBERSHIP_BYTES);
 	}
-	record[8] = 2;
+	record[8] = 3;
 	assert_int_equal(membership_decode(record, MEMBERSHIP_BYTES, &next, &before),
 			 TERN_ERR_VERSION);
 }
@@ -102,10 +107,42 @@ test_block(void **state)
 	hdr = good;
 	block_make(page, &hdr);
 	membership_encode(page + PAGE_PAYLOAD_OFFSET + BLOCK_HDR_BYTES, &birth,
-			  &(struct membership){ 9, 0x6, 0, 3, 1 });
+			  &(struct membership)SET(9, 0x6, 0, 3, 1));
 	assert_int_equal(membership_of_block(page, &next, &before), TERN_ERR_MALFORMED);
 	page[PAGE_PAYLOAD_OFFSET] ^= 1;
 	assert_int_equal(membership_of_block(page, &next, &before), TERN_ERR_CORRUPT);
+}
+
+/* One voter of before alone, and nothing else. */
+static void
+test_forced(void **state)
+{
+	const struct membership good = {
+		.voters = 0x4, .witness_id = 3, .witness_gen = 1, .begins = { 2, 9 }, .parent_id = 0
+	};
+	struct membership next, before, bad;
+	uint8_t record[MEMBERSHIP_BYTES];
+
+	(void)state;
+	assert_true(membership_is_forced(&good, &birth));
+	membership_encode(record, &good, &later);
+	assert_int_equal(membership_decode(record, sizeof(record), &next, &before), TERN_OK);
+	assert_true(generation_equal(&next.begins, &good.begins));
+	assert_int_equal(before.config_index, 7);
+	for (uint32_t i = 0; i < 7; i++) {
+		bad = good;
+		bad.voters = i == 0 ? 0x6 : i == 1 ? 0x10 : bad.voters;
+		bad.learners = i == 2 ? 0x2 : 0;
+		bad.witness_id = i == 3 ? 5 : 3;
+		bad.witness_gen = i == 4 ? 2 : 1;
+		bad.begins.number = i == 5 ? 1 : 2;
+		bad.begins.id = i == 6 ? 0 : 9;
+		assert_false(membership_is_forced(&bad, &birth));
+	}
+	/* A generation that is none, in a record that says so. */
+	record[72] = 1;
+	assert_int_equal(membership_decode(record, sizeof(record), &next, &before),
+			 TERN_ERR_MALFORMED);
 }
 
 int
@@ -113,6 +150,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_soundness),
+		cmocka_unit_test(test_forced),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_block),
 	};

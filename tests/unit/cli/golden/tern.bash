@@ -34,6 +34,8 @@ _tern() {
 	--wipe) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--interval) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--count) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--i-know-what-may-be-lost) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--cluster-gen) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -47,7 +49,7 @@ _tern() {
 	"job") words="list show wait cancel" ;;
 	"node") words="init rejoin" ;;
 	"config") words="check" ;;
-	"cluster") words="switchover add remove promote demote replace replace-witness" ;;
+	"cluster") words="switchover add remove promote demote replace replace-witness force-promote" ;;
 	"log") words="status verify divergent" ;;
 	"log divergent") words="list export" ;;
 	"backup") words="create list verify restore" ;;
@@ -75,8 +77,8 @@ _tern() {
 	"job show"*) words="--help --output --dir --node-file --timeout" ;;
 	"job wait"*) words="--help --output --dir --node-file --timeout" ;;
 	"job cancel"*) words="--help --output --dir --node-file --timeout" ;;
-	"node init"*) words="--help --output --config --cluster-id --wipe" ;;
-	"node rejoin"*) words="--help --output --config --cluster-id --wipe" ;;
+	"node init"*) words="--help --output --config --cluster-id --wipe --cluster-gen" ;;
+	"node rejoin"*) words="--help --output --config --cluster-id --wipe --cluster-gen" ;;
 	"config check"*) words="--help --output" ;;
 	"cluster switchover"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster add"*) words="--help --output --dir --node-file --timeout --learner" ;;
@@ -85,6 +87,7 @@ _tern() {
 	"cluster demote"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster replace"*) words="--help --output --dir --node-file --timeout" ;;
 	"cluster replace-witness"*) words="--help --output --dir --node-file --timeout" ;;
+	"cluster force-promote"*) words="--help --output --dir --node-file --timeout --i-know-what-may-be-lost" ;;
 	"log status"*) words="--help --output --dir --node-file --timeout" ;;
 	"log verify"*) words="--help --output --dir --node-file --timeout --deep" ;;
 	"log divergent list"*) words="--help --output --dir --node-file --timeout" ;;
