@@ -359,13 +359,15 @@ class Cluster:
             else:
                 os.unlink(path)
 
-    def rejoin(self, name):
+    def rejoin(self, name, generation=None):
         """`tern node rejoin` of node @name, as it ended."""
         with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
             cluster_id = json.load(handle)['cluster_id']
         return subprocess.run([*self.inside(name), self.tern, 'node', 'rejoin', '--config',
                                os.path.join(self.dir, name, 'node.conf'), '--cluster-id',
-                               cluster_id], capture_output=True, text=True, timeout=120)
+                               cluster_id,
+                               *(['--cluster-gen', generation] if generation else [])],
+                              capture_output=True, text=True, timeout=120)
 
     def refused(self, words, *args, code=5):
         """`tern cluster ARGS` is refused, with these words."""
