@@ -24,8 +24,7 @@
 #define TERN_RUNTIME_MEND_H
 
 #include "dataplane/cmdlog/mend.h"
-#include "dataplane/wire/frame.h"
-#include "dataplane/wire/part.h"
+#include "dataplane/runtime/want.h"
 
 struct runtime;
 
@@ -33,16 +32,9 @@ struct mend {
 	uint8_t *buffer; /* CMDLOG_HOLE_BYTES_MAX: the hole, from its end on */
 	uint32_t hole;   /* that is being filled */
 	bool is_begun;
-	/* The block that is asked for, and how many pages of the hole lie before its end. */
-	uint64_t index;
-	struct hash128 chain;
-	uint32_t end_page;
-	uint32_t peer; /* that is asked, by stream */
-	uint32_t pages, have_count;
-	uint64_t have[(PART_BLOCK_UNITS_MAX + 63) / 64];
-	uint64_t asked_ns, heard_ns; /* asked_ns 0: not yet */
-	uint32_t asked_end;
-	bool is_written_to; /* all of the hole is here */
+	struct block_want want; /* the block that is asked for */
+	uint32_t end_page;      /* so many pages of the hole lie before its end */
+	bool is_written_to;     /* all of the hole is here */
 	uint32_t piece, piece_page;
 	bool is_in_flight;
 	uint32_t filled, hopeless;        /* holes */

@@ -8,6 +8,7 @@
  *	storage.c   write groups, superblock updates, completions of the store
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
+ *	want.c      one block asked of others
  *	transfer.c, source.c           a checkpoint of another node; own ones for others
  *	heal.c, heal_walk.c            devices made whole in the background; the scrub
  *	job.c       work in the background as people see it
@@ -35,6 +36,7 @@
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/runtime/storage.h"
 #include "dataplane/runtime/transfer.h"
+#include "dataplane/runtime/want.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
 
