@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/backup/device.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,29 +117,56 @@ backup_device_port(struct backup_device *device)
 	return (struct disk_port){ &ops, device };
 }
 
+static enum tern_err
+drive_open(struct backup_device *device, uint32_t drive, const char *path, bool is_locked,
+	   char *text, size_t text_bytes)
+{
+	enum tern_err err = TERN_ERR_BUSY;
+
+	for (uint32_t tries = 0; tries < BUSY_TRIES && err == TERN_ERR_BUSY; tries++) {
+		if (tries != 0)
+			(void)usleep(BUSY_WAIT_US);
+		err = nvme_device_open(path, is_locked, &device->fds[drive], &device->bytes[drive],
+				       text, text_bytes);
+	}
+	if (err != TERN_OK) {
+		device->fds[drive] = -1;
+		device->bytes[drive] = 0;
+	}
+	return err;
+}
+
 enum tern_err
 backup_device_open(struct backup_device *device, const struct node_config *config, bool is_locked,
 		   char *text, size_t text_bytes)
 {
-	uint32_t absent = 0;
+	uint32_t absent = 0, spares = 0;
+	char spare_text[NODE_CONFIG_PATH_MAX + 128];
 
+	static_assert(STRIPE_DRIVES_MAX >= NODE_CONFIG_DEVICES_MAX + NODE_CONFIG_SPARES_MAX,
+		      "each has a number");
 	memset(device, 0, sizeof(*device));
-	device->count = config->device_count;
+	device->count = config->device_count + config->spare_count;
 	for (uint32_t i = 0; i < device->count; i++)
 		device->fds[i] = -1;
-	for (uint32_t i = 0; i < device->count; i++) {
-		enum tern_err err = TERN_ERR_BUSY;
-		for (uint32_t tries = 0; tries < BUSY_TRIES && err == TERN_ERR_BUSY; tries++) {
-			if (tries != 0)
-				(void)usleep(BUSY_WAIT_US);
-			err = nvme_device_open(config->devices[i].path, is_locked, &device->fds[i],
-					       &device->bytes[i], text, text_bytes);
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		const enum tern_err err =
+		    drive_open(device, config->device_count + i, config->spares[i].path, is_locked,
+			       spare_text, sizeof(spare_text));
+		spares += err == TERN_OK;
+		if (err == TERN_ERR_BUSY) {
+			(void)snprintf(text, text_bytes, "%s", spare_text);
+			backup_device_close(device);
+			return err;
 		}
+	}
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		const enum tern_err err =
+		    drive_open(device, i, config->devices[i].path, is_locked, text, text_bytes);
 		if (err == TERN_OK)
 			continue;
-		device->fds[i] = -1;
-		device->bytes[i] = 0;
-		if (err == TERN_ERR_BUSY || ++absent > config->parity) {
+		/* Who stands where is found out by the store. */
+		if (err == TERN_ERR_BUSY || ++absent > config->parity + spares) {
 			backup_device_close(device);
 			return err == TERN_ERR_BUSY ? err : TERN_ERR_NOT_FOUND;
 		}

@@ -13,21 +13,23 @@
 #include <stddef.h>
 
 #include "control/config/node_config.h"
+#include "dataplane/stripe/layout.h"
 #include "hw/seam/disk_ops.h"
 
 #define BACKUP_REQUESTS_MAX 1024u /* done and not yet collected */
 
 struct backup_device {
-	uint32_t count;
-	int fds[NODE_CONFIG_DEVICES_MAX];        /* -1: absent */
-	uint64_t bytes[NODE_CONFIG_DEVICES_MAX]; /* 0: absent */
+	uint32_t count;                    /* the pool's positions, then its spares */
+	int fds[STRIPE_DRIVES_MAX];        /* -1: absent */
+	uint64_t bytes[STRIPE_DRIVES_MAX]; /* 0: absent */
 	struct disk_completion done[BACKUP_REQUESTS_MAX];
 	uint32_t done_head, done_count;
 	struct disk_stats stats;
 };
 
-/* @is_locked: keeps every other process away until the close. BUSY: one has them. NOT_FOUND: more
- * than config->parity are absent; @text names one. */
+/* Opens the spares of @config, too: one of them may stand in the place of a device. @is_locked:
+ * keeps every other process away until the close. BUSY: one has them. NOT_FOUND: more than can be
+ * borne are absent; @text names one. */
 TERN_CHECKED enum tern_err
 backup_device_open(struct backup_device *device, const struct node_config *config, bool is_locked,
 		   char *text, size_t text_bytes);

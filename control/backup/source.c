@@ -68,6 +68,7 @@ store_open(struct source *source)
 		    max_u32(cmdlog_group_pages_max(command_bytes), CHECKPOINT_CHUNK_PAGES),
 		.groups_max = 1,
 		.reads_max = 1,
+		.spare_count = config->spare_count,
 	};
 	const uint32_t rows = stripe_group_cells(source->geometry, store.group_pages_max) /
 				  stripe_devices(source->geometry) +

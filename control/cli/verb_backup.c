@@ -471,6 +471,7 @@ verb_backup_create(struct cli *cli)
 		code = cli_fail(cli, ADMIN_EXIT_REFUSED, "%s is a witness, which holds no data",
 				node->name);
 	if (!code) {
+		node_config_load_taken(node);
 		config.node = node;
 		config.dirs = list.dirs;
 		const enum tern_err err = backup_create(&config, &created, text, sizeof(text));

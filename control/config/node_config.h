@@ -202,6 +202,16 @@ TERN_CHECKED enum tern_err
 node_config_write_spares(const char *path, const struct node_config *config, char *text,
 			 size_t text_bytes);
 
+/* Adds the devices that came in while the node ran, and that the node file does not name, to the
+ * spares. */
+void node_config_load_taken(struct node_config *config);
+/* The list of them. */
+void node_config_taken_path(const struct node_config *config, char *path, size_t path_bytes);
+/* *spare: its number, or spare_count. */
+bool node_config_names_device(const struct node_config *config, const char *path, uint32_t *spare);
+/* False: there is no room. */
+bool node_config_append_spare(struct node_config *config, const char *path);
+
 /* 1 to 16 hexadecimal digits, not zero. */
 bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);
 

@@ -487,7 +487,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "ternd: %s\n", why);
 		return ADMIN_EXIT_CONFIG;
 	}
-	spares_load(&node->config);
+	node_config_load_taken(&node->config);
 	if (node->config.kind != NODE_DATA)
 		return fail(node, ADMIN_EXIT_CONFIG,
 			    "this node file is a witness's; start tern-witness with it");

@@ -16,53 +16,6 @@
 
 #define LIST_NAME "spares"
 
-static void
-list_path(const struct node_config *config, char *path, size_t bytes)
-{
-	snprintf(path, bytes, "%s/" LIST_NAME, config->storage_dir);
-}
-
-static bool
-is_named(const struct node_config *config, const char *path, uint32_t *spare)
-{
-	for (*spare = 0; *spare < config->spare_count; ++*spare)
-		if (strcmp(config->spares[*spare].path, path) == 0)
-			return true;
-	for (uint32_t i = 0; i < config->device_count; i++)
-		if (strcmp(config->devices[i].path, path) == 0)
-			return true;
-	return false;
-}
-
-static bool
-spare_append(struct node_config *config, const char *path)
-{
-	if (config->spare_count == NODE_CONFIG_SPARES_MAX || config->device_count == 0 ||
-	    strlen(path) >= NODE_CONFIG_PATH_MAX)
-		return false;
-	struct node_config_device *spare = &config->spares[config->spare_count++];
-	snprintf(spare->path, sizeof(spare->path), "%s", path);
-	spare->bytes = config->devices[0].bytes;
-	return true;
-}
-
-void
-spares_load(struct node_config *config)
-{
-	char path[NODE_CONFIG_PATH_MAX + 16], line[NODE_CONFIG_PATH_MAX + 2];
-	uint32_t spare;
-
-	list_path(config, path, sizeof(path));
-	FILE *in = fopen(path, "re");
-	while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
-		line[strcspn(line, "\n")] = '\0';
-		if (line[0] == '/' && !is_named(config, line, &spare))
-			(void)spare_append(config, line);
-	}
-	if (in != NULL)
-		fclose(in);
-}
-
 /* All that the node knows besides its devices, with one more; "": none. */
 static bool
 list_write(const struct node_config *config, const char *added)
@@ -76,7 +29,7 @@ list_write(const struct node_config *config, const char *added)
 		    (size_t)snprintf(text + at, sizeof(text) - at, "%s\n", config->spares[i].path);
 	if (added[0] != '\0')
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\n", added);
-	list_path(config, path, sizeof(path));
+	node_config_taken_path(config, path, sizeof(path));
 	return at < sizeof(text) && file_store_write_atomic(path, text, at) == TERN_OK;
 }
 
@@ -111,7 +64,7 @@ drive_find(struct ternd *node, const char *path, uint32_t *drive, uint64_t *byte
 	const char *why;
 	uint32_t spare;
 
-	if (is_named(config, path, &spare) && spare == config->spare_count)
+	if (node_config_names_device(config, path, &spare) && spare == config->spare_count)
 		return admin_refuse(ADMIN_EXIT_REFUSED, "%s is one of the node's devices", path);
 	if (spare < config->spare_count) {
 		*drive = config->device_count + spare;
@@ -135,7 +88,7 @@ drive_find(struct ternd *node, const char *path, uint32_t *drive, uint64_t *byte
 				    config->storage_dir);
 	if (nvme_device_add(node->nvme, path, drive, bytes, text, sizeof(text)) != TERN_OK)
 		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
-	(void)spare_append(config, path);
+	(void)node_config_append_spare(config, path);
 	return NULL;
 }
 

@@ -131,8 +131,6 @@ void ternd_device_io_add(const struct ternd *node, json_t *status);
 
 /* ---- spares.c ---- */
 
-/* Adds the devices that came in while an earlier start ran to those of the node file. */
-void spares_load(struct node_config *config);
 /* One of them is in use now, whatever the node file says at the next start. */
 void spares_save(const struct node_config *config);
 json_t *ternd_verb_device_replace(void *context, const json_t *request);
