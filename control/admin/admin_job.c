@@ -79,6 +79,8 @@ job_json(const struct status_job *job)
 	(void)json_object_set_new(object, "found", number(job->found));
 	(void)json_object_set_new(object, "repaired", number(job->repaired));
 	(void)json_object_set_new(object, "unrepairable", number(job->unrepairable));
+	(void)json_object_set_new(object, "repaired_from_peer", number(job->refilled));
+	(void)json_object_set_new(object, "replaced", number(job->replaced));
 	(void)json_object_set_new(object, "started_ms", number(wall_ms(job->started_ns)));
 	(void)json_object_set_new(
 	    object, "ended_ms", job->ended_ns == 0 ? json_null() : number(wall_ms(job->ended_ns)));

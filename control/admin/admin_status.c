@@ -201,6 +201,7 @@ device_json(const struct node_config *config, const struct status_pool *pool, ui
 	put(object, "pages_bad", seen->bad);
 	put(object, "pages_repaired", seen->repaired);
 	put(object, "pages_unrepairable", seen->unrepairable);
+	put(object, "pages_from_peer", seen->refilled);
 	return object;
 }
 
@@ -231,6 +232,9 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	put(object, "rebuild_total", pool->rebuild_total);
 	put(object, "scrubs", pool->scrubs);
 	put(object, "scrub_unrepairable", pool->scrub_unrepairable);
+	put(object, "repaired_from_peer", pool->refilled);
+	put(object, "lost_everywhere", pool->lost);
+	put(object, "blocks_from_peers", pool->fetched);
 	return object;
 }
 

@@ -188,33 +188,37 @@ print_job(FILE *out, const json_t *job)
 		      number_of(job, "rate_max_bytes_s") >> 20);
 	if (is_under_way(job) && json_is_integer(eta))
 		(void)fprintf(out, ", %" PRId64 " s left", (number_of(job, "eta_ms") + 999) / 1000);
-	(void)fprintf(
-	    out, "\n  found %" PRId64 ", repaired %" PRId64 ", unrepairable %" PRId64 "\n",
-	    number_of(job, "found"), number_of(job, "repaired"), number_of(job, "unrepairable"));
+	(void)fprintf(out,
+		      "\n  found %" PRId64 ", repaired %" PRId64 ", from a peer %" PRId64
+		      ", checkpoint replaced %" PRId64 ", unrepairable %" PRId64 "\n",
+		      number_of(job, "found"), number_of(job, "repaired"),
+		      number_of(job, "repaired_from_peer"), number_of(job, "replaced"),
+		      number_of(job, "unrepairable"));
 }
 
 static void
 print_devices(FILE *out, const json_t *entry)
 {
-	static const char *const heads[] = { "DEVICE", "STATE",    "VERIFIED",
-					     "BAD",    "REPAIRED", "UNREPAIRABLE" };
+	static const char *const heads[] = { "DEVICE",   "STATE",     "VERIFIED",    "BAD",
+					     "REPAIRED", "FROM PEER", "UNREPAIRABLE" };
 	static const char *const keys[] = { "pages_verified", "pages_bad", "pages_repaired",
-					    "pages_unrepairable" };
+					    "pages_from_peer", "pages_unrepairable" };
 	const json_t *devices = json_object_get(json_object_get(entry, "pool"), "devices");
 	struct cli_table table = { 0 };
 
-	cli_table_row(&table, 6, heads);
+	cli_table_row(&table, 7, heads);
 	for (size_t i = 0; i < json_array_size(devices); i++) {
 		const json_t *device = json_array_get(devices, i);
-		char cells[5][24];
+		char cells[6][24];
 		(void)snprintf(cells[0], sizeof(cells[0]), "%zu", i);
-		for (size_t k = 0; k < 4; k++)
+		for (size_t k = 0; k < 5; k++)
 			(void)snprintf(cells[k + 1], sizeof(cells[0]), "%" PRId64,
 				       number_of(device, keys[k]));
 		const char *const row[] = { cells[0], text_of(device, "state"),
 					    cells[1], cells[2],
-					    cells[3], cells[4] };
-		cli_table_row(&table, 6, row);
+					    cells[3], cells[4],
+					    cells[5] };
+		cli_table_row(&table, 7, row);
 	}
 	cli_table_print(&table, out);
 }

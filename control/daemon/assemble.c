@@ -486,6 +486,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 	};
 
 	fill_devices(node, &runtime);
+	scrub_note_load(config, &runtime);
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);

@@ -346,6 +346,7 @@ supervise(struct ternd *node, int signals)
 	uint32_t told_log_use = 0;
 	struct told_damage told_damage = { 0 };
 	uint64_t told_unrepairable = 0, told_spares = 0;
+	struct scrub_note note = { 0 };
 	int wait_ms = 1;
 
 	while (poll(&fd, 1, wait_ms) <= 0) {
@@ -365,6 +366,7 @@ supervise(struct ternd *node, int signals)
 		tell_damage(node, &status, &told_damage);
 		tell_scrub(node, &status, &told_unrepairable);
 		tell_spares(node, &status, &told_spares);
+		scrub_note_save(&node->config, &status, &note, false);
 		if (status.is_log_mixed)
 			return false;
 		if (status.role != role || status.mode != mode) {
@@ -379,6 +381,9 @@ supervise(struct ternd *node, int signals)
 				      (unsigned long long)status.commit_index);
 		}
 	}
+	struct node_status status;
+	status_read(node->status, &status);
+	scrub_note_save(&node->config, &status, &note, true);
 	return true;
 }
 

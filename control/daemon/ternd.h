@@ -135,6 +135,19 @@ void ternd_device_io_add(const struct ternd *node, json_t *status);
 void spares_save(const struct node_config *config);
 json_t *ternd_verb_device_replace(void *context, const json_t *request);
 
+/* ---- scrub_note.c ---- */
+
+/* What was last noted. */
+struct scrub_note {
+	uint64_t cell, due_ns, saved_ns;
+	uint8_t state;
+};
+/* Where an earlier start's scrub was, and when the next is due. */
+void scrub_note_load(const struct node_config *config, struct runtime_config *runtime);
+/* Main thread: notes it, if something has changed. @is_last: the node ends. */
+void scrub_note_save(const struct node_config *config, const struct node_status *status,
+		     struct scrub_note *last, bool is_last);
+
 /* ---- divergent.c ---- */
 
 /* Main thread: writes the oldest record of a cut tail to a file. False: there is none, or it could

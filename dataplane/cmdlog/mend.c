@@ -269,6 +269,49 @@ cmdlog_find(const struct cmdlog *log, uint64_t log_index, struct hash128 chain,
 	return entry->first_cell != CMDLOG_CELL_NONE;
 }
 
+/* The first durable block of the log that lies in the group at @first_cell, or behind it. */
+static uint64_t
+first_from(const struct cmdlog *log, uint64_t first_cell)
+{
+	uint64_t low = log->base_index + 1, high = log->durable_index + 1;
+
+	while (low < high) {
+		const uint64_t middle = low + (high - low) / 2;
+		if (cmdlog_entry_at(log, middle)->first_cell < first_cell)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool
+cmdlog_group_blocks(const struct cmdlog *log, uint64_t first_cell, uint32_t group_pages,
+		    struct cmdlog_group_blocks *blocks)
+{
+	uint64_t log_index = first_from(log, first_cell);
+	uint32_t page = 0;
+
+	*blocks = (struct cmdlog_group_blocks){ .behind_index = log_index };
+	if (log->scan.is_running || log_index > log->durable_index)
+		return false;
+	for (; log_index <= log->durable_index; log_index++) {
+		const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
+		if (entry->first_cell != first_cell)
+			break;
+		if (blocks->first_index == 0)
+			blocks->first_index = log_index;
+		blocks->last_index = blocks->behind_index = log_index;
+		blocks->boot_no = entry->boot_no;
+		blocks->group_seq = entry->group_seq;
+		page = entry->page == page && entry->group_pages == group_pages
+			   ? page + entry->pages
+			   : UINT16_MAX + 1u;
+	}
+	blocks->is_all = page == group_pages;
+	return true;
+}
+
 enum tern_err
 cmdlog_check_block(const struct cmdlog *log, uint64_t log_index, struct hash128 chain,
 		   const uint8_t *bytes, uint32_t pages, struct block_hdr *hdr)

@@ -51,6 +51,17 @@ const struct cmdlog_hole *cmdlog_hole(const struct cmdlog *log, uint32_t number)
  * written over. False: not known. */
 bool cmdlog_find(const struct cmdlog *log, uint64_t log_index, struct hash128 chain,
 		 struct cmdlog_location *location);
+/* What the log knows of a write group on the device. */
+struct cmdlog_group_blocks {
+	uint64_t first_index, last_index; /* blocks of the log in it; 0: none is */
+	uint64_t behind_index;            /* a log that begins behind this block does not need it */
+	bool is_all;                      /* these blocks are all of its pages */
+	uint32_t boot_no;
+	uint64_t group_seq;
+};
+/* False: nothing of the log is in it, or behind it. */
+bool cmdlog_group_blocks(const struct cmdlog *log, uint64_t first_cell, uint32_t group_pages,
+			 struct cmdlog_group_blocks *blocks);
 /* Whether @pages pages at @bytes are that very block, content hash included. CORRUPT: they are not.
  */
 TERN_CHECKED enum tern_err

@@ -74,6 +74,18 @@ checkpoint_spare_slot(const struct runtime *rt)
 	return 1 - newest_slot(rt);
 }
 
+/* The newest one gives way if it is hurt, and a start would do with the older one. */
+static uint32_t
+slot_choose(const struct runtime *rt)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+	const uint32_t newest = newest_slot(rt);
+	const bool is_older_good = c->older_index != 0 && (c->hurt & STRIPE_BIT(1 - newest)) == 0 &&
+				   rt->superblock.shards[0].base.log_index <= c->older_index;
+
+	return (c->hurt & STRIPE_BIT(newest)) != 0 && is_older_good ? newest : 1 - newest;
+}
+
 bool
 checkpoint_is_written_to(const struct runtime *rt, uint32_t slot)
 {
@@ -104,6 +116,16 @@ checkpoint_open(struct runtime *rt)
 }
 
 bool
+checkpoint_hurt(struct runtime *rt, uint32_t slot)
+{
+	if (rt->checkpoint.phase == CHECKPOINT_OFF)
+		return false;
+	rt->source.bad_index = rt->superblock.shards[0].checkpoints[slot].log_index;
+	rt->checkpoint.hurt |= STRIPE_BIT(slot);
+	return true;
+}
+
+bool
 checkpoint_is_busy(const struct runtime *rt)
 {
 	return rt->checkpoint.is_writing || rt->checkpoint.phase == CHECKPOINT_SUPERBLOCK;
@@ -130,7 +152,7 @@ begin(struct runtime *rt, uint64_t log_index)
 	INVARIANT(is_there && log_index <= rt->commit_index);
 	INVARIANT(rt->members.config_index <= log_index);
 	c->phase = CHECKPOINT_CHUNKS;
-	c->slot = checkpoint_spare_slot(rt);
+	c->slot = slot_choose(rt);
 	if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_ONE_SLOT) != 0)
 		c->slot = newest_slot(rt);
 	c->fill = 0;
@@ -161,7 +183,7 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 	uint64_t due = from;
 
 	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from &&
-	    !transfer_is_active(rt) && !source_holds_slot(rt, checkpoint_spare_slot(rt)) &&
+	    !transfer_is_active(rt) && !source_holds_slot(rt, slot_choose(rt)) &&
 	    is_due(rt, from, log_index)) {
 		while (!is_due(rt, due, due + 1))
 			due++;
@@ -323,6 +345,13 @@ name_it(struct runtime *rt)
 		.epoch = base.meta.epoch,
 		.chain = base.meta.chain,
 	};
+	/* Nobody looks for one that is hurt, once this one is there. */
+	c->hurt &= ~STRIPE_BIT(c->slot);
+	if (c->hurt != 0)
+		rt->superblock.shards[0].checkpoints[1 - c->slot] =
+		    (struct superblock_checkpoint){ 0 };
+	c->hurt = 0;
+	rt->source.bad_index = 0;
 	c->phase = CHECKPOINT_SUPERBLOCK;
 	c->is_dirty = true;
 	return true;
@@ -465,6 +494,21 @@ reclaim_turn(struct runtime *rt)
 	return true;
 }
 
+static bool
+is_overdue(const struct runtime *rt, uint64_t log_index)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+
+	/* Where the newest one is hurt, one of the same position is as good. */
+	if ((c->hurt & STRIPE_BIT(newest_slot(rt))) != 0 && log_index == c->newest_index)
+		return true;
+	return log_index > c->newest_index &&
+	       (c->hurt != 0 || stats.used_pages > stats.area_pages / 10 * 9 ||
+		(is_lost(rt) && c->newest_index < rt->repair.lost_index &&
+		 log_index >= rt->repair.lost_index));
+}
+
 /* Where one was due, the slot may have been held for a peer, or the last one not yet written. Once
  * the log takes no more commands nothing is ever due again: so a log that runs full gets one where
  * it stands. Not while a peer needs what lies before: it would never catch up with a log that is
@@ -475,14 +519,9 @@ overdue_turn(struct runtime *rt)
 	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
 	const uint64_t log_index = state_committed_index(rt->config.state);
 
-	const bool is_wanted =
-	    stats.used_pages > stats.area_pages / 10 * 9 ||
-	    (is_lost(rt) && rt->checkpoint.newest_index < rt->repair.lost_index &&
-	     log_index >= rt->repair.lost_index);
-
-	if (!is_wanted || log_index <= stats.base_index ||
-	    log_index <= rt->checkpoint.newest_index || rt->checkpoint.base_index != 0 ||
-	    transfer_is_active(rt) || source_is_serving(rt) || rt->members.config_index > log_index)
+	if (!is_overdue(rt, log_index) || log_index <= stats.base_index ||
+	    rt->checkpoint.base_index != 0 || transfer_is_active(rt) || source_is_serving(rt) ||
+	    rt->members.config_index > log_index)
 		return false;
 	begin(rt, log_index);
 	return true;

@@ -50,11 +50,15 @@ struct checkpointer {
 	bool is_dirty;                         /* what is new is in no superblock that was begun */
 	bool is_name_written, is_base_written; /* what is new in the one being written */
 	uint64_t newest_index, older_index;    /* of what the durable superblock names; 0: none */
+	uint32_t hurt;           /* mask of slots: they cannot be read whole any more */
 	uint64_t durable_ns;     /* when the newest came to be; 0: before this start */
 	uint64_t written, ended; /* counted since the start */
 	uint64_t failing;        /* ended since the newest came to be */
 };
 
+/* The checkpoint in @slot cannot be read whole any more: another one takes its place as soon as may
+ * be. False: this node writes none. */
+bool checkpoint_hurt(struct runtime *rt, uint32_t slot);
 /* Boot: storage has room for checkpoints. */
 bool checkpoint_is_possible(const struct runtime *rt);
 /* Boot: the superblock names none any more that is not whole. */

@@ -177,7 +177,7 @@ checkpoint_end(struct runtime *rt, bool is_bad)
 	deep->told.state = STATUS_DEEP_DONE;
 	if (is_bad) {
 		rt->boot.checkpoints_bad++;
-		rt->source.bad_index = deep->record_index;
+		(void)checkpoint_hurt(rt, deep->slot);
 	}
 	return true;
 }

@@ -28,35 +28,68 @@ release(struct runtime *rt, uint64_t cell)
 		heal->tail++;
 }
 
+/* What is being repaired is not written over. */
+static bool
+is_release_held(const struct runtime *rt)
+{
+	return (rt->heal.busy != NULL && rt->heal.busy->phase == HEAL_LOG) || refill_is_writing(rt);
+}
+
 void
 heal_release(struct runtime *rt, uint64_t cell)
 {
-	/* What is being repaired is not written over. */
-	if (rt->heal.busy != NULL && rt->heal.busy->phase == HEAL_LOG)
+	if (is_release_held(rt))
 		rt->heal.release_cell = cell;
 	else
 		release(rt, cell);
 }
 
 void
+heal_release_held(struct runtime *rt)
+{
+	if (rt->heal.release_cell != 0 && !is_release_held(rt))
+		release(rt, rt->heal.release_cell);
+}
+
+void
 heal_open(struct runtime *rt)
 {
 	rt->heal.left = stripe_store_returned(rt->store);
-	rt->heal.scrub_due_ns = rt->now_ns + rt->heal.scrub_interval_ns;
+	rt->heal.scrub_due_ns =
+	    rt->now_ns + (rt->config.scrub_due_in_ns != 0 ? rt->config.scrub_due_in_ns
+							  : rt->heal.scrub_interval_ns);
+	rt->heal.is_scrub_wanted = rt->config.scrub_from != STATUS_SCRUB_NONE;
 }
 
 struct runtime_healing
 runtime_healing(const struct runtime *rt)
 {
 	const struct stripe_store_stats stats = stripe_store_stats(rt->store);
-
-	return (struct runtime_healing){
+	struct runtime_healing healing = {
 		.is_under_way = rt->heal.rebuild.phase != HEAL_IDLE ||
-				rt->heal.scrub.phase != HEAL_IDLE || rt->heal.busy != NULL,
+				rt->heal.scrub.phase != HEAL_IDLE || rt->heal.busy != NULL ||
+				rt->heal.hurt != NULL,
 		.scrubs = rt->heal.scrubs,
 		.rebuilt = rt->heal.rebuilt,
+		.refilled = rt->refill.filled,
+		.unreadable = rt->heal.unreadable,
 		.out = stats.failed_devices | stats.suspect_devices | stats.rebuilding_devices,
+		.failed = stats.failed_devices & ~stats.rebuilding_devices & ~rt->heal.left,
+		.rebuilding = stats.rebuilding_devices,
+		.spares_taken = rt->heal.spares_taken,
 	};
+
+	for (uint32_t i = 0; i < stripe_devices(runtime_geometry(rt)); i++)
+		healing.drives[i] = (uint8_t)stripe_store_drive(rt->store, i);
+	return healing;
+}
+
+enum tern_err
+runtime_replace(struct runtime *rt, uint32_t device, uint32_t drive, uint64_t bytes)
+{
+	if (rt->is_storage_failed || !repair_may_take(rt))
+		return TERN_ERR_BUSY;
+	return heal_replace(rt, device, drive, bytes);
 }
 
 bool
@@ -192,6 +225,55 @@ scrub_stop(struct runtime *rt, enum status_job_state state)
 		heal->scrub.phase = phase;
 }
 
+/* Goes on where an earlier start's scrub was. What lies there now is as good as when it was seen.
+ */
+static void
+scrub_go_on(struct runtime *rt)
+{
+	struct healer *heal = &rt->heal;
+	struct heal_walk *scrub = &heal->scrub;
+
+	heal->is_scrub_wanted = false;
+	heal_walk_begin(rt, scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
+	/* A note of another pool. */
+	if (rt->config.scrub_from_cell > scrub->end_cell)
+		return;
+	for (uint64_t end = scrub->end; scrub->next < end;) {
+		const uint64_t middle = scrub->next + (end - scrub->next) / 2;
+		const struct heal_group *group = &heal->groups[middle % heal->groups_max];
+		if (group->first_cell < rt->config.scrub_from_cell)
+			scrub->next = middle + 1;
+		else
+			end = middle;
+	}
+	if (rt->config.scrub_from == STATUS_SCRUB_PAUSED)
+		scrub->job->state = STATUS_JOB_PAUSED;
+}
+
+void
+heal_scrub_status(const struct runtime *rt, struct status_pool *pool)
+{
+	const struct healer *heal = &rt->heal;
+	const struct heal_walk *scrub = &heal->scrub;
+
+	pool->scrub_due_ns = heal->scrub_interval_ns == 0 ? 0 : heal->scrub_due_ns;
+	if (heal->is_scrub_wanted) {
+		pool->scrub_state = (uint8_t)rt->config.scrub_from;
+		pool->scrub_cell = rt->config.scrub_from_cell;
+		return;
+	}
+	if (scrub->job == NULL)
+		return;
+	pool->scrub_state = is_paused(scrub) ? STATUS_SCRUB_PAUSED : STATUS_SCRUB_RUNNING;
+	if (heal->hurt == scrub)
+		pool->scrub_cell = heal->hurt_address.first_cell;
+	else if (scrub->phase == HEAL_LOG && scrub->next < scrub->end)
+		pool->scrub_cell =
+		    heal->groups[max_u64(scrub->next, heal->tail) % heal->groups_max].first_cell;
+	else
+		pool->scrub_cell = scrub->end_cell;
+}
+
 static bool
 is_scrub_due(const struct runtime *rt)
 {
@@ -207,7 +289,9 @@ scrub_turn(struct runtime *rt)
 	struct healer *heal = &rt->heal;
 
 	if (heal->scrub.phase == HEAL_IDLE) {
-		if (is_scrub_due(rt))
+		if (heal->is_scrub_wanted && repair_may_take(rt))
+			scrub_go_on(rt);
+		else if (is_scrub_due(rt))
 			heal_walk_begin(rt, &heal->scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
 		return false;
 	}
@@ -221,13 +305,15 @@ scrub_turn(struct runtime *rt)
 enum submit_job_refusal
 heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
 {
-	struct heal_walk *scrub = &rt->heal.scrub;
+	struct healer *heal = &rt->heal;
+	struct heal_walk *scrub = &heal->scrub;
 
 	if (what == SUBMIT_JOB_SCRUB_START) {
 		if (scrub->phase != HEAL_IDLE)
 			return SUBMIT_JOB_RUNNING;
 		if (rt->is_storage_failed || !repair_may_take(rt))
 			return SUBMIT_JOB_NOT_NOW;
+		heal->is_scrub_wanted = false; /* begins anew */
 		heal_walk_begin(rt, scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
 	}
 	if (scrub->job == NULL)
@@ -241,6 +327,14 @@ heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
 	else if (what == SUBMIT_JOB_SCRUB_CANCEL)
 		scrub_stop(rt, STATUS_JOB_CANCELLED);
 	return 0;
+}
+
+bool
+runtime_scrub_begin(struct runtime *rt)
+{
+	uint64_t id;
+
+	return heal_scrub_steer(rt, SUBMIT_JOB_SCRUB_START, &id) == 0;
 }
 
 /* ---- both ---- */
@@ -265,6 +359,44 @@ walk_next(struct healer *heal)
 	return &heal->scrub;
 }
 
+static void
+hurt_end(struct runtime *rt, bool is_filled)
+{
+	struct healer *heal = &rt->heal;
+	struct heal_walk *walk = heal->hurt;
+
+	heal->hurt = NULL;
+	heal->unreadable += !is_filled;
+	heal_walk_account(rt, walk);
+}
+
+void
+heal_on_refilled(struct runtime *rt, bool is_filled)
+{
+	INVARIANT(rt->heal.hurt != NULL && rt->heal.is_refilling);
+	rt->heal.is_refilling = false;
+	hurt_end(rt, is_filled);
+}
+
+/* Parity was not enough: others may have what is lost; if not, nobody may need it any more. */
+static bool
+hurt_turn(struct runtime *rt)
+{
+	struct healer *heal = &rt->heal;
+	struct cmdlog_group_blocks blocks;
+
+	if (heal->is_refilling || rt->refill.phase != REFILL_IDLE)
+		return false;
+	heal->is_refilling = refill_begin(rt, heal->hurt_address);
+	if (heal->is_refilling)
+		return true;
+	if (cmdlog_group_blocks(rt->log, heal->hurt_address.first_cell,
+				heal->hurt_address.group_pages, &blocks))
+		repair_lost(rt, blocks.behind_index, false);
+	hurt_end(rt, false);
+	return true;
+}
+
 bool
 heal_turn(struct runtime *rt)
 {
@@ -272,6 +404,8 @@ heal_turn(struct runtime *rt)
 
 	if (heal->busy != NULL)
 		return false;
+	if (heal->hurt != NULL)
+		return hurt_turn(rt);
 	if (!rt->is_storage_failed && spares_turn(rt))
 		return true;
 	struct heal_walk *walk = walk_next(heal);
@@ -297,8 +431,8 @@ heal_deadline_ns(const struct runtime *rt)
 	const struct heal_walk *walk =
 	    heal->rebuild.phase != HEAL_IDLE ? &heal->rebuild : &heal->scrub;
 
-	if (heal->busy != NULL || rt->is_storage_failed || walk->phase == HEAL_IDLE ||
-	    is_paused(walk) || walk->pause_until_ns <= rt->now_ns)
+	if (heal->busy != NULL || heal->hurt != NULL || rt->is_storage_failed ||
+	    walk->phase == HEAL_IDLE || is_paused(walk) || walk->pause_until_ns <= rt->now_ns)
 		return UINT64_MAX; /* what it waits for wakes the loop */
 	return walk->pause_until_ns;
 }
@@ -311,9 +445,6 @@ heal_on_completion(struct runtime *rt, enum tern_err err)
 
 	INVARIANT(walk != NULL);
 	heal->busy = NULL;
-	/* What is torn stays torn. */
-	heal->unreadable += walk->phase == HEAL_LOG && err == TERN_ERR_CORRUPT;
 	heal_walk_on_completion(rt, walk, err);
-	if (heal->release_cell != 0)
-		release(rt, heal->release_cell);
+	heal_release_held(rt);
 }

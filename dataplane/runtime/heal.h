@@ -46,6 +46,10 @@ struct heal_group { /* one that lies in the area */
 	bool is_torn;
 };
 
+struct heal_sums { /* of all devices */
+	uint64_t bad, repaired, unrepairable, refilled;
+};
+
 struct heal_walk {
 	bool is_scrub;
 	enum heal_phase phase;
@@ -53,9 +57,9 @@ struct heal_walk {
 	uint64_t begun_cell, end_cell;
 	uint64_t blob_pages; /* gone through, of checkpoints, on all devices */
 	uint64_t pause_until_ns;
-	uint64_t rate_bytes_s;                /* what it may take of the devices */
-	struct status_job *job;               /* NULL: nothing is under way */
-	uint64_t bad, repaired, unrepairable; /* of all devices, when its request was begun */
+	uint64_t rate_bytes_s;  /* what it may take of the devices */
+	struct status_job *job; /* NULL: nothing is under way */
+	struct heal_sums sums;  /* when its request was begun */
 
 	uint32_t slot, item, distrust; /* item 0: the header; then chunk item - 1 */
 	struct superblock_checkpoint record;
@@ -72,11 +76,16 @@ struct healer {
 	uint64_t release_cell;  /* cells before it wait for the repair under way; 0: none */
 	uint8_t *buffer;        /* a chunk, of the walk that has an item in hand */
 	bool is_read_bad;
+	/* A group that was found to be lost, until it is put together again, or cannot be. */
+	struct heal_walk *hurt; /* who found it; NULL: there is none */
+	struct stripe_address hurt_address;
+	bool is_refilling;
 
 	uint32_t device, left;        /* rebuild. left: mask of those that are still to be done */
 	uint64_t rebuilt, unreadable; /* devices, and groups on the way */
 	uint64_t spares_taken;
 
+	bool is_scrub_wanted;                /* one of an earlier start, which goes on */
 	bool is_scrub_over;                  /* cancelled; its request is not yet done */
 	uint64_t scrub_interval_ns;          /* 0: by hand only */
 	uint64_t scrub_due_ns;               /* when the next one begins by itself */
@@ -89,10 +98,16 @@ void heal_note_group(struct runtime *rt, struct stripe_address address, bool is_
 void heal_release(struct runtime *rt, uint64_t cell);
 /* Looks for devices that came back: once, at the end of the boot. */
 void heal_open(struct runtime *rt);
+/* Where the scrub is, for the next start. */
+void heal_scrub_status(const struct runtime *rt, struct status_pool *pool);
 bool heal_turn(struct runtime *rt);
 /* When a turn has something to do that now waits; UINT64_MAX: never. */
 uint64_t heal_deadline_ns(const struct runtime *rt);
 void heal_on_completion(struct runtime *rt, enum tern_err err);
+/* The group that a walk waited for was put together again, or cannot be. */
+void heal_on_refilled(struct runtime *rt, bool is_filled);
+/* What waited for a write that is over. */
+void heal_release_held(struct runtime *rt);
 /* From the next group on. */
 void heal_set_rate(struct heal_walk *walk, uint64_t bytes_s);
 /* Of enum submit_job, one that steers the scrub. @id: of the job that it is about. 0: done. */
@@ -116,6 +131,8 @@ heal_walk_is_inside(const struct heal_walk *walk)
 {
 	return walk->phase == HEAL_READ || walk->phase == HEAL_VERIFY || walk->phase == HEAL_WRITE;
 }
+/* Takes note of what its request, or what came of it, was good for. */
+void heal_walk_account(struct runtime *rt, struct heal_walk *walk);
 /* Its request is done. */
 void heal_walk_on_completion(struct runtime *rt, struct heal_walk *walk, enum tern_err err);
 

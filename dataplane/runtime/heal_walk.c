@@ -7,17 +7,19 @@
 
 /* ---- begin, end, progress ---- */
 
-static void
-sums_read(const struct runtime *rt, uint64_t *bad, uint64_t *repaired, uint64_t *unrepairable)
+static struct heal_sums
+sums_read(const struct runtime *rt)
 {
 	const struct stripe_device_stats *stats = stripe_store_device_stats(rt->store);
+	struct heal_sums sums = { 0 };
 
-	*bad = *repaired = *unrepairable = 0;
 	for (uint32_t i = 0; i < stripe_devices(runtime_geometry(rt)); i++) {
-		*bad += stats[i].bad;
-		*repaired += stats[i].repaired;
-		*unrepairable += stats[i].unrepairable;
+		sums.bad += stats[i].bad;
+		sums.repaired += stats[i].repaired;
+		sums.unrepairable += stats[i].unrepairable;
+		sums.refilled += stats[i].refilled;
 	}
+	return sums;
 }
 
 void
@@ -70,20 +72,47 @@ request_begun(struct runtime *rt, struct heal_walk *walk)
 {
 	stripe_store_submit(rt->store);
 	rt->heal.busy = walk;
-	sums_read(rt, &walk->bad, &walk->repaired, &walk->unrepairable);
+	walk->sums = sums_read(rt);
+}
+
+void
+heal_walk_account(struct runtime *rt, struct heal_walk *walk)
+{
+	const struct heal_sums now = sums_read(rt);
+
+	if (walk->job == NULL)
+		return;
+	walk->job->found += now.bad - walk->sums.bad;
+	walk->job->repaired += now.repaired - walk->sums.repaired;
+	walk->job->refilled += now.refilled - walk->sums.refilled;
+	/* Meanwhile a read may have had made good what an earlier scrub could not. */
+	walk->job->unrepairable +=
+	    max_u64(now.unrepairable, walk->sums.unrepairable) - walk->sums.unrepairable;
+}
+
+/* What was torn stays torn. */
+static bool
+is_hurt(const struct runtime *rt, const struct heal_walk *walk, enum tern_err err)
+{
+	const struct healer *heal = &rt->heal;
+
+	return walk->phase == HEAL_LOG && err == TERN_ERR_CORRUPT &&
+	       !heal->groups[walk->next % heal->groups_max].is_torn;
 }
 
 void
 heal_walk_on_completion(struct runtime *rt, struct heal_walk *walk, enum tern_err err)
 {
-	uint64_t bad, repaired, unrepairable;
+	struct healer *heal = &rt->heal;
 
-	rt->heal.is_read_bad = err != TERN_OK;
-	if (walk->job != NULL) {
-		sums_read(rt, &bad, &repaired, &unrepairable);
-		walk->job->found += bad - walk->bad;
-		walk->job->repaired += repaired - walk->repaired;
-		walk->job->unrepairable += unrepairable - walk->unrepairable;
+	heal->is_read_bad = err != TERN_OK;
+	if (is_hurt(rt, walk, err)) {
+		const struct heal_group group = heal->groups[walk->next % heal->groups_max];
+		heal->hurt = walk;
+		heal->hurt_address = (struct stripe_address){ group.first_cell, group.pages };
+	} else {
+		heal->unreadable += walk->phase == HEAL_LOG && err == TERN_ERR_CORRUPT;
+		heal_walk_account(rt, walk);
 	}
 	if (walk->phase == HEAL_SUPER && err != TERN_ERR_BUSY)
 		walk->phase = HEAL_END;
@@ -213,8 +242,12 @@ item_lost(struct runtime *rt, struct heal_walk *walk)
 	const uint32_t cells = stripe_group_cells(runtime_geometry(rt), walk->blob.pages);
 
 	walk->job->found += cells;
-	walk->job->unrepairable += cells;
-	/* A checkpoint that cannot be read is none; the other one may be. */
+	/* A checkpoint that cannot be read is none: it gives way to a new one, of the same state.
+	 */
+	if (checkpoint_hurt(rt, walk->slot))
+		walk->job->replaced += cells;
+	else
+		walk->job->unrepairable += cells;
 	slot_end(walk);
 }
 

@@ -212,7 +212,8 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 	if (resident != NULL)
 		return resident;
 	if (rt->is_storage_failed || log_index == rt->repair.lost_index ||
-	    !cmdlog_locate(rt->log, log_index, &location) || location.first_cell == UINT64_MAX)
+	    refill_has(rt, log_index) || !cmdlog_locate(rt->log, log_index, &location) ||
+	    location.first_cell == UINT64_MAX)
 		return NULL;
 	struct reader_window *window = NULL;
 	const uint8_t *bytes = NULL;

@@ -83,18 +83,27 @@ repair_may_take(const struct runtime *rt)
  * and the log begins behind that. Who has not ends, and begins anew with a damaged log, which
  * others help to make whole. A node alone has nobody to help it: its storage has failed. */
 void
-repair_found(struct runtime *rt, uint64_t log_index)
+repair_lost(struct runtime *rt, uint64_t log_index, bool is_needed)
 {
 	struct repair *repair = &rt->repair;
 
-	repair->blocks_found++;
 	if (log_index <= rt->applied_index && checkpoint_is_possible(rt)) {
 		repair->lost_index = max_u64(repair->lost_index, log_index);
 		return;
 	}
+	if (!is_needed)
+		return;
 	repair->is_restart_wanted =
 	    !is_pow2_u64(rt->superblock.shards[0].voters) && !rt->config.is_log_volatile;
 	storage_fail(rt);
+}
+
+void
+repair_found(struct runtime *rt, uint64_t log_index)
+{
+	rt->repair.blocks_found++;
+	if (!refill_want(rt, log_index))
+		repair_lost(rt, log_index, true);
 }
 
 void
@@ -110,7 +119,7 @@ repair_turn(struct runtime *rt)
 	/* Nothing is promised or given any more, so what is begun comes to its end. */
 	if (!rt->repair.is_restart_wanted || cmdlog_groups_in_flight(rt->log) != 0 ||
 	    rt->meta.is_writing || rt->heal.busy != NULL || rt->checkpoint.is_writing ||
-	    rt->transfer.is_in_flight || rt->mend.is_in_flight)
+	    rt->transfer.is_in_flight || rt->mend.is_in_flight || refill_is_in_flight(rt))
 		return false;
 	rt->is_over = true;
 	return true;

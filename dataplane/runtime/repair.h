@@ -30,8 +30,10 @@ void repair_accept(struct runtime *rt);
 /* It is not about to, any more. */
 void repair_accept_stop(struct runtime *rt);
 bool repair_may_take(const struct runtime *rt);
-/* Block @log_index of the log of a running node cannot be read. */
+/* Block @log_index of the log of a running node cannot be read. It is looked for elsewhere. */
 void repair_found(struct runtime *rt, uint64_t log_index);
+/* Nor has anybody else it. @is_needed: somebody reads it. */
+void repair_lost(struct runtime *rt, uint64_t log_index, bool is_needed);
 /* The log begins at @base_index now. */
 void repair_reclaimed(struct runtime *rt, uint64_t base_index);
 /* The node ends this incarnation, to find its log damaged. */

@@ -70,6 +70,7 @@ store_config_of(const struct runtime_config *config)
 		.scan_rows = max_u32(rows, RUNTIME_SCAN_ROWS),
 		.device_hang_ns = config->device_hang_ns,
 		.spare_count = config->spare_count,
+		.forgets_spares = (config->member_bugs & CORE_MEMBER_BUG_SPARE_FORGOTTEN) != 0,
 	};
 
 	memcpy(store.device_bytes, config->device_bytes, sizeof(store.device_bytes));
@@ -359,9 +360,13 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 		.rebuild_total = rt->heal.rebuild.end - rt->heal.rebuild.begun_at,
 		.spares_taken = rt->heal.spares_taken,
 		.scrubs = rt->heal.scrubs,
+		.refilled = rt->refill.filled,
+		.lost = rt->refill.hopeless,
+		.fetched = rt->refill.blocks_fetched,
 		.scrub_unrepairable = rt->heal.scrub.job != NULL ? rt->heal.scrub.job->unrepairable
 								 : rt->heal.scrub_unrepairable,
 	};
+	heal_scrub_status(rt, pool);
 	pool->spares = stripe_store_spares(rt->store);
 	for (uint32_t i = 0; i < stripe_devices(rt->config.geometry); i++)
 		pool->drives[i] = (uint8_t)stripe_store_drive(rt->store, i);
@@ -372,6 +377,7 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 			.bad = devices[i].bad,
 			.repaired = devices[i].repaired,
 			.unrepairable = devices[i].unrepairable,
+			.refilled = devices[i].refilled,
 		};
 }
 
@@ -457,9 +463,10 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || rt->flow.is_held ||
-	    rt->read_head != rt->read_tail || rt->write_head != rt->write_tail ||
-	    rt->is_barrier_wanted || rt->cut.is_pending || view->commit_index < view->last_index ||
+	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) ||
+	    rt->refill.phase != REFILL_IDLE || rt->flow.is_held || rt->read_head != rt->read_tail ||
+	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
+	    view->commit_index < view->last_index ||
 	    (rt->applied_index < rt->commit_index && !rt->is_apply_stopped))
 		return rt->has_worked ? RUNTIME_WORKED : RUNTIME_WAITING;
 	return RUNTIME_IDLE;
@@ -533,6 +540,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= repair_turn(rt);
 	rt->has_worked |= deep_turn(rt);
 	rt->has_worked |= mend_turn(rt);
+	rt->has_worked |= refill_turn(rt);
 	rt->has_worked |= mend_source_turn(rt);
 	rt->has_worked |= heal_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
@@ -582,7 +590,7 @@ runtime_deadline_ns(const struct runtime *rt)
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
 	const uint64_t background_ns = min_u64(
-	    transfer_deadline_ns(rt),
+	    min_u64(transfer_deadline_ns(rt), refill_deadline_ns(rt)),
 	    min_u64(heal_deadline_ns(rt), min_u64(mend_deadline_ns(rt), deep_deadline_ns(rt))));
 	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)), background_ns);
 }

@@ -56,6 +56,10 @@ struct runtime_config {
 	uint64_t device_hang_ns; /* a request that takes longer fails its device; 0: never */
 	uint64_t rebuild_bytes_s, scrub_bytes_s; /* of all devices together; 0: as limits.h says */
 	uint64_t scrub_interval_ns; /* from the end of one to the next; 0: only on request */
+	/* A scrub of an earlier start goes on: what lies before this cell was verified by it. And
+	 * when the next one begins; 0: after scrub_interval_ns. */
+	enum status_scrub scrub_from;
+	uint64_t scrub_from_cell, scrub_due_in_ns;
 	struct clock_port clock;
 
 	uint8_t *ring; /* the log ring, mapped twice in a row, see cmdlog.h */
@@ -153,9 +157,20 @@ bool runtime_block_meta(const struct runtime *runtime, uint64_t log_index, struc
 struct runtime_healing {
 	bool is_under_way;        /* a scrub or a rebuild, paused or not */
 	uint64_t scrubs, rebuilt; /* that ended well, since the start */
-	uint32_t out;             /* devices that do not count, or are not whole */
+	/* Write groups beyond what parity makes good: put together again; and not. */
+	uint64_t refilled, unreadable;
+	uint32_t out; /* places whose devices do not count, or are not whole */
+	/* Of them: durably so, and nobody fills them; being filled. */
+	uint32_t failed, rebuilding;
+	uint64_t spares_taken;
+	uint8_t drives[STRIPE_DEVICES_MAX]; /* the disk port's device at each place */
 };
 struct runtime_healing runtime_healing(const struct runtime *runtime);
+/* What a request to begin a scrub asks for. False: not now. The loop's thread. */
+bool runtime_scrub_begin(struct runtime *runtime);
+/* What a request to replace a device asks for, see stripe_store_replace. The loop's thread. */
+TERN_CHECKED enum tern_err
+runtime_replace(struct runtime *runtime, uint32_t device, uint32_t drive, uint64_t bytes);
 /* A write group that lies in the area, in order, numbered from 0. is_whole: it is complete, and was
  * not torn when the node started. False: there is no such. */
 bool runtime_group(const struct runtime *runtime, uint64_t number, struct stripe_address *address,

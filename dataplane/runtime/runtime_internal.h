@@ -8,14 +8,14 @@
  *	storage.c   write groups, superblock updates, completions of the store
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
- *	want.c      one block asked of others
+ *	refill.c, want.c               groups put together again; one block asked of others
  *	transfer.c, source.c           a checkpoint of another node; own ones for others
- *	heal.c, heal_walk.c            devices made whole in the background; the scrub
+ *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
  *	job.c       work in the background as people see it
  *	reader.c    blocks read back from the device
  *	apply.c     committed blocks into the state machine
- *	client.c    submit channels: commands, reads, answers
- *	cut.c, force.c                 a divergent tail is rolled back; forced, left out
+ *	client.c    commands, reads, answers
+ *	cut.c, force.c                 a divergent tail rolled back; forced, left out
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
 #define TERN_RUNTIME_RUNTIME_INTERNAL_H
@@ -32,11 +32,11 @@
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/mend.h"
 #include "dataplane/runtime/reader.h"
+#include "dataplane/runtime/refill.h"
 #include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/runtime/storage.h"
 #include "dataplane/runtime/transfer.h"
-#include "dataplane/runtime/want.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
 
@@ -146,6 +146,7 @@ struct runtime {
 	struct checkpointer checkpoint;
 	struct repair repair;
 	struct mend mend;
+	struct refill refill;
 	struct deep deep;
 	struct mend_source mend_source;
 	struct transfer transfer;

@@ -165,6 +165,9 @@ source_on_completion(struct runtime *rt, enum tern_err err)
 		return;
 	rt->boot.checkpoints_bad++;
 	source->bad_index = source->held.log_index;
+	if (record_of(rt, source->slot)->log_index == source->held.log_index &&
+	    !checkpoint_is_written_to(rt, source->slot))
+		(void)checkpoint_hurt(rt, source->slot);
 	source->held = (struct part_id){ 0 };
 	source->is_wanted = false;
 }

@@ -60,11 +60,13 @@ enum status_stage {
 	    STAGE_COUNT
 };
 
-/* What scrub and rebuild saw on a device, in pages, since the start. */
+/* What scrub, rebuild and repair from a peer saw on a device, in pages, since the start. */
 struct status_device {
-	uint64_t verified, bad, repaired, unrepairable;
+	uint64_t verified, bad, repaired, unrepairable, refilled;
 };
 #define STATUS_DEVICES_MAX 20u
+
+enum status_scrub { STATUS_SCRUB_NONE = 0, STATUS_SCRUB_RUNNING, STATUS_SCRUB_PAUSED };
 
 /* The devices of a node, as masks of positions. */
 struct status_pool {
@@ -82,6 +84,14 @@ struct status_pool {
 	uint8_t drives[STATUS_DEVICES_MAX];
 	uint32_t spares;
 	uint64_t spares_taken; /* since the start */
+	/* Write groups beyond what parity makes good: put together with what peers gave, and of
+	 * which nobody had all. */
+	uint64_t refilled, lost;
+	uint64_t fetched; /* blocks, for them, from other nodes */
+	/* A start goes on with the scrub from this cell; the next one is due then (monotonic; 0: on
+	 * request only). */
+	uint8_t scrub_state; /* enum status_scrub */
+	uint64_t scrub_cell, scrub_due_ns;
 };
 
 /* Work in the background that people want to see, steer and wait for. Those that ended stay in the
@@ -109,7 +119,8 @@ struct status_job {
 	uint64_t rate_max_bytes_s;              /* what it may take of the devices */
 	uint64_t eta_ns;                        /* UINT64_MAX: not known */
 	uint64_t found, repaired, unrepairable; /* pages that were not what they must be */
-	uint64_t started_ns, ended_ns;          /* monotonic; ended 0: not yet */
+	uint64_t refilled, replaced;   /* beyond repair: from a peer; by a new checkpoint */
+	uint64_t started_ns, ended_ns; /* monotonic; ended 0: not yet */
 };
 #define STATUS_JOB_ALL_DEVICES UINT8_MAX
 

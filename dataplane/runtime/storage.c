@@ -50,7 +50,7 @@ storage_is_busy(const struct runtime *rt)
 {
 	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
 	       rt->heal.busy != NULL || checkpoint_is_busy(rt) || rt->transfer.is_in_flight ||
-	       rt->mend.is_in_flight || rt->mend_source.is_reading;
+	       rt->mend.is_in_flight || rt->mend_source.is_reading || refill_is_in_flight(rt);
 }
 
 /* ---- the superblock: term and vote, and checkpoints ---- */
@@ -288,6 +288,10 @@ storage_poll(struct runtime *rt)
 			break;
 		case USER_DEEP:
 			deep_on_read(rt, completion->err);
+			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
+			break;
+		case USER_REFILL:
+			refill_on_completion(rt, completion->err);
 			is_good = is_good || completion->err == TERN_ERR_CORRUPT;
 			break;
 		case USER_BOOT:

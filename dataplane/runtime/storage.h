@@ -25,6 +25,7 @@ enum storage_user {
 	USER_MEND,
 	USER_MEND_SOURCE,
 	USER_DEEP,
+	USER_REFILL,
 };
 static inline uint64_t
 storage_user_make(enum storage_user user, uint32_t a, uint32_t b)

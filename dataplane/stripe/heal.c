@@ -140,6 +140,18 @@ stripe_image_clear_bad(struct stripe_image *image)
 	}
 }
 
+void
+stripe_image_clear_padding(struct stripe_image *image)
+{
+	for (uint32_t number = 0; number < image->layout.pages; number++) {
+		uint8_t *page = image->data + (size_t)number * PAGE_BYTES;
+		uint32_t used_bytes;
+		if (content_is_good(image, page, &used_bytes))
+			memset(page + PAGE_PAYLOAD_OFFSET + used_bytes, 0,
+			       PAGE_PAYLOAD_BYTES - used_bytes);
+	}
+}
+
 /* Columns whose page in @row is not there or not good. */
 static uint32_t
 row_judge(struct stripe_image *image, uint32_t row, struct stripe_healed *healed)

@@ -56,6 +56,10 @@ bool stripe_image_find(struct stripe_image *image, uint64_t cluster_id, uint16_t
 /* Zeros the data pages that are absent or not good: what is left can be believed. */
 void stripe_image_clear_bad(struct stripe_image *image);
 
+/* Of data pages whose content is good: what lies behind their used bytes is zero, as it must be. No
+ * sum that others check covers it, and parity does. */
+void stripe_image_clear_padding(struct stripe_image *image);
+
 /* Writes the identity parts of all pages of these columns. */
 void stripe_image_identify(struct stripe_image *image, uint32_t columns);
 

@@ -64,6 +64,7 @@ struct stripe_store_config {
 	uint32_t reads_max;       /* in flight, 1..STRIPE_READS_MAX */
 	uint32_t scan_rows;       /* pages of each device that the scan reads at once */
 	uint64_t device_hang_ns;  /* T_dev; 0: devices may take as long as they like */
+	bool forgets_spares;      /* tests only: a bug */
 };
 
 /* Bytes of memory for this configuration; 0: it is out of range. */

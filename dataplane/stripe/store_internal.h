@@ -8,6 +8,7 @@
  *	store_write.c  write groups
  *	store_read.c   reads
  *	store_repair.c scrub and rebuild
+ *	store_refill.c pages that others gave
  *	store_blob.c   pages outside the log area
  *	store_check.c  superblock copies, verified
  */
@@ -71,7 +72,9 @@ struct stripe_read_slot {
 	enum stripe_read_state state;
 	struct stripe_group_read ask;
 	bool is_repair, is_blob;
-	uint64_t blob_page; /* first page on each device */
+	bool is_refill;              /* a repair whose right pages are ask.bytes */
+	struct page_identity refill; /* if it cannot be read */
+	uint64_t blob_page;          /* first page on each device */
 	uint32_t distrust;
 	struct stripe_image image;
 	uint32_t pending; /* devices */
@@ -229,6 +232,12 @@ bool stripe_repair_begin(struct stripe_store *store, uint32_t index, enum tern_e
 void stripe_repair_lost(struct stripe_store *store, uint32_t index);
 /* The same of a blob whose right bytes are slot->ask.bytes. */
 void stripe_blob_repair_begin(struct stripe_store *store, uint32_t index);
+/* The same of a group whose right pages are slot->ask.bytes. */
+void stripe_refill_begin(struct stripe_store *store, uint32_t index);
+/* Writes what of slot->image is not what @right says, and what is absent. Takes note in @healed,
+ * which is that of nothing yet, of what was read and wrong. */
+void stripe_repair_differences(struct stripe_store *store, uint32_t index,
+			       const struct stripe_image *right, struct stripe_healed *healed);
 /* Whether one more read may begin now: counts it, and gives a slot with @ask in it. */
 enum tern_err stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask,
 				uint64_t now_ns, uint32_t *index);

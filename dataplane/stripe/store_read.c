@@ -104,7 +104,7 @@ slot_take(struct stripe_store *store, const struct stripe_group_read *ask)
 	INVARIANT(index < store->read_slots);
 	struct stripe_read_slot *slot = &store->reads[index];
 	slot->ask = *ask;
-	slot->is_repair = slot->is_blob = false;
+	slot->is_repair = slot->is_blob = slot->is_refill = false;
 	slot->pending = slot->orphans = 0;
 	stripe_image_begin(store, &slot->image, ask->address.first_cell, ask->address.group_pages);
 	return index;
@@ -182,6 +182,8 @@ read_again_elsewhere(struct stripe_store *store, struct stripe_read_slot *slot)
 	const uint32_t index = slot_take(store, &old.ask);
 	store->reads[index].is_repair = old.is_repair;
 	store->reads[index].is_blob = old.is_blob;
+	store->reads[index].is_refill = old.is_refill;
+	store->reads[index].refill = old.refill;
 	store->reads[index].blob_page = old.blob_page;
 	store->reads[index].distrust = old.distrust;
 	stripe_read_whole(store, index);
@@ -270,6 +272,10 @@ whole_end(struct stripe_store *store, uint32_t index)
 	}
 	if (slot->is_blob) {
 		read_finish(store, slot, stripe_blob_end(store, slot));
+		return;
+	}
+	if (slot->is_refill) {
+		stripe_refill_begin(store, index);
 		return;
 	}
 	if (!stripe_image_find(&slot->image, store->super.wanted.cluster_id,

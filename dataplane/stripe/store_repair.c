@@ -133,33 +133,41 @@ stripe_repair_lost(struct stripe_store *store, uint32_t index)
 }
 
 void
-stripe_blob_repair_begin(struct stripe_store *store, uint32_t index)
+stripe_repair_differences(struct stripe_store *store, uint32_t index,
+			  const struct stripe_image *right, struct stripe_healed *healed)
 {
-	struct stripe_image *image = &store->reads[index].image;
-	struct stripe_image right = *image;
-	struct stripe_healed healed = { 0 };
+	const struct stripe_image *image = &store->reads[index].image;
 
-	right.data = store->reads[index].ask.bytes;
-	right.parity = store->repair_parity;
-	stripe_encode(store->code, &right.layout, right.data, right.parity);
-	unread_count(store, image, &healed);
+	unread_count(store, image, healed);
 	for (uint32_t column = 0; column < store->devices; column++) {
 		const bool is_absent = (image->absent & STRIPE_BIT(column)) != 0;
 		for (uint32_t row = 0; row < stripe_column_pages(&image->layout, column); row++) {
 			uint8_t *page = stripe_image_page(image, column, row);
-			const uint8_t *good = stripe_image_page(&right, column, row);
+			const uint8_t *good = stripe_image_page(right, column, row);
 			if (!is_absent && memcmp(page, good, PAGE_BYTES) == 0)
 				continue;
 			memcpy(page, good, PAGE_BYTES);
 			if (is_absent)
 				continue;
-			healed.bad_pages++;
-			healed.bad_of[column]++;
-			healed.bad_columns |= STRIPE_BIT(column);
+			healed->bad_pages++;
+			healed->bad_of[column]++;
+			healed->bad_columns |= STRIPE_BIT(column);
 		}
 	}
-	device_stats_note(store, image, &healed, true);
-	columns_write(store, index, healed.bad_columns | image->absent);
+	columns_write(store, index, healed->bad_columns | image->absent);
+}
+
+void
+stripe_blob_repair_begin(struct stripe_store *store, uint32_t index)
+{
+	struct stripe_image right = store->reads[index].image;
+	struct stripe_healed healed = { 0 };
+
+	right.data = store->reads[index].ask.bytes;
+	right.parity = store->repair_parity;
+	stripe_encode(store->code, &right.layout, right.data, right.parity);
+	stripe_repair_differences(store, index, &right, &healed);
+	device_stats_note(store, &right, &healed, true);
 }
 
 enum tern_err
@@ -182,7 +190,8 @@ stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive
 	store->spares &= ~STRIPE_BIT(drive);
 	store->config.device_bytes[drive] = bytes;
 	store->next_copy[device] = 0;
-	store->super.wanted.failed_devices |= SUPERBLOCK_REPLACED(device);
+	if (!store->config.forgets_spares)
+		store->super.wanted.failed_devices |= SUPERBLOCK_REPLACED(device);
 	store->super.is_dirty = true;
 	return TERN_OK;
 }

@@ -15,6 +15,20 @@
 TERN_CHECKED enum tern_err
 stripe_store_repair(struct stripe_store *store, struct stripe_address address, uint64_t user,
 		    uint64_t now_ns);
+/* The same of a group of which more is lost than parity makes good, and whose pages others gave. */
+struct stripe_refill {
+	struct stripe_address address;
+	uint8_t *bytes; /* all of its pages, page aligned, borrowed until the completion; their
+			 * identity parts are written */
+	/* What its identity parts say if none of them can be read: the rest follows from the place.
+	 * They were the same, or said less of the floor. */
+	uint32_t boot_no, branch_group;
+	uint64_t group_seq, acked_floor;
+	uint64_t user;
+};
+/* Completion STRIPE_DONE_REPAIR. The caller knows that the content of the pages is right. */
+TERN_CHECKED enum tern_err stripe_store_refill(struct stripe_store *store,
+					       const struct stripe_refill *refill, uint64_t now_ns);
 /* The same of a blob whose bytes the owner has and knows to be right: what differs from them on a
  * device is written again. No blob is written meanwhile (QUEUE_FULL); QUEUE_FULL also when one is
  * being written. */
@@ -26,11 +40,12 @@ stripe_store_blob_repair(struct stripe_store *store, const struct stripe_blob *b
  * so nothing was found out. BUSY: an update is on its way, or another check. */
 TERN_CHECKED enum tern_err stripe_store_super_check(struct stripe_store *store, uint64_t user);
 
-/* What these three saw on a device, in pages. */
+/* What these saw on a device, in pages. */
 struct stripe_device_stats {
 	uint64_t verified, bad;
 	uint64_t repaired;     /* of the bad ones: written again, and what they must be */
-	uint64_t unrepairable; /* too much of their row is lost */
+	uint64_t unrepairable; /* too much of their row is lost, and nobody gave them yet */
+	uint64_t refilled;     /* others gave them */
 };
 /* Lent; STRIPE_DEVICES_MAX of them. */
 const struct stripe_device_stats *stripe_store_device_stats(const struct stripe_store *store);

@@ -329,6 +329,17 @@ is_left_behind(const struct stripe_store *store, const struct claim *claim, uint
 	       claim->superblock.sequence + 1 < newest->sequence;
 }
 
+/* The spare that stood there is away, and what is in the place of what it replaced holds nothing of
+ * this pool. */
+static bool
+is_spare_away(const struct stripe_store *store, const struct claim *claim, uint32_t device,
+	      const struct superblock *newest)
+{
+	return store->drive[device] == device &&
+	       (newest->failed_devices & SUPERBLOCK_REPLACED(device)) != 0 &&
+	       claim->err == TERN_ERR_BLANK;
+}
+
 /* Whether a device that is recorded as failed may be written over: nothing of anybody else is on
  * it.
  */
@@ -372,7 +383,8 @@ spares_place(struct stripe_store *store, const struct claim *claims,
 	for (uint32_t device = 0; device < store->devices; device++)
 		if ((store->unreadable & STRIPE_BIT(store->drive[device])) != 0 ||
 		    ((newest->failed_devices & STRIPE_BIT(device)) == 0 &&
-		     is_left_behind(store, &claims[device], device, newest)))
+		     (is_left_behind(store, &claims[device], device, newest) ||
+		      is_spare_away(store, &claims[device], device, newest))))
 			unreadable |= STRIPE_BIT(device);
 	store->unreadable = unreadable;
 }

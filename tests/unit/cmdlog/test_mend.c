@@ -288,6 +288,55 @@ test_found_by_chain(void **state)
 	fixture_free(&fix);
 }
 
+/* The blocks of a write group, as the index has them: all of its pages, but where the log begins in
+ * the middle of it. */
+static void
+test_blocks_of_a_group(void **state)
+{
+	struct fixture fix = { 0 };
+	struct cmdlog_group_blocks blocks;
+	struct cmdlog_location at;
+	uint64_t of_many = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		fixture_make(&fix, seed, seed % 2 == 0);
+		const struct cmdlog *log = fix.rig.log;
+		const struct cmdlog_stats stats = cmdlog_stats(log);
+		for (uint64_t i = stats.base_index + 1; i <= stats.durable_index; i++) {
+			uint32_t pages = 0;
+			assert_true(cmdlog_locate(log, i, &at));
+			const uint64_t cell = at.first_cell;
+			const uint32_t group_pages = at.group_pages;
+			assert_true(cmdlog_group_blocks(log, cell, group_pages, &blocks));
+			assert_true(blocks.first_index <= i && i <= blocks.last_index);
+			assert_int_equal(blocks.behind_index, blocks.last_index);
+			for (uint64_t k = blocks.first_index; k <= blocks.last_index; k++) {
+				assert_true(cmdlog_locate(log, k, &at));
+				assert_int_equal(at.first_cell, cell);
+				pages += at.pages;
+			}
+			assert_int_equal(blocks.is_all, pages == group_pages);
+			of_many += blocks.last_index > blocks.first_index;
+			struct page_identity group;
+			assert_int_equal(page_identity_decode(rig_cell(&fix.rig, cell), &group),
+					 TERN_OK);
+			assert_int_equal(group.boot_no, blocks.boot_no);
+			assert_int_equal(group.group_seq, blocks.group_seq);
+			/* Another length, or a cell inside, is none that the log knows. */
+			assert_true(cmdlog_group_blocks(log, cell, group_pages + 1, &blocks));
+			assert_false(blocks.is_all);
+			if (group_pages > 1 &&
+			    cmdlog_group_blocks(log, cell + 1, group_pages - 1, &blocks))
+				assert_true(blocks.first_index == 0 && !blocks.is_all &&
+					    blocks.behind_index > i);
+		}
+		assert_false(cmdlog_group_blocks(log, fix.end_cell, 1, &blocks));
+		fixture_free(&fix);
+	}
+	assert_true(of_many > 20);
+}
+
 int
 main(void)
 {
@@ -296,6 +345,7 @@ main(void)
 		cmocka_unit_test(test_runs_and_two_places),
 		cmocka_unit_test(test_across_the_end),
 		cmocka_unit_test(test_found_by_chain),
+		cmocka_unit_test(test_blocks_of_a_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,9 +275,15 @@ pool_start(struct pool *pool)
 	return verdict;
 }
 
+static struct {
+	bool is_done;
+	enum tern_err err;
+} read_answer;
+
 void
 pool_crash(struct pool *pool)
 {
+	read_answer.is_done = false;
 	for (uint32_t i = 0; i < POOL_REQUESTS; i++) {
 		struct pool_request *one = &pool->requests[i];
 		struct pool_device *device = &pool->devices[one->request.device];
@@ -372,11 +378,6 @@ pool_write(struct pool *pool, uint32_t pages)
 	pool->group_count++;
 	return TERN_OK;
 }
-
-static struct {
-	bool is_done;
-	enum tern_err err;
-} read_answer;
 
 void
 pool_turn(struct pool *pool)
