@@ -382,4 +382,5 @@ def test(case, part=''):
     require(cluster.client().call('GET', 'after') == 'it', 'GET')
 
 
-main(test)
+if __name__ == '__main__':
+    main(test)

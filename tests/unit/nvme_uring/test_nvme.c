@@ -312,6 +312,67 @@ test_a_polled_ring_gives_every_completion(void **state)
 	platform_arena_unmap(page, 4096);
 }
 
+/* A device comes while the port is in use: where completions are polled it would have to be tried
+ * first, so it is refused; where that was tried in vain it is one like the others. */
+static void
+test_one_more_device(void **state)
+{
+	static const enum nvme_iopoll ways[] = { NVME_IOPOLL_FORCED, NVME_IOPOLL_TRY };
+	uint8_t *page = platform_arena_map(4096), *back = platform_arena_map(4096);
+
+	(void)state;
+	unlink("one-more");
+	assert_int_equal(nvme_create_file("one-more", FILE_BYTES, err_text, sizeof(err_text)),
+			 TERN_OK);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		const struct nvme_config config = { .paths = { PATH },
+						    .device_count = 1,
+						    .queue_depth = 8,
+						    .is_volatile_allowed = true,
+						    .iopoll = ways[i],
+						    .probe_offset = 8192 };
+		struct disk_facts facts;
+		struct nvme *nvme = NULL;
+		uint32_t number = 0;
+		uint64_t bytes = 0;
+		assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+		assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+		const struct disk_port port = nvme_port(nvme);
+		port.ops->facts(port.disk, &facts);
+		const enum tern_err err =
+		    nvme_device_add(nvme, "one-more", &number, &bytes, err_text, sizeof(err_text));
+		if (facts.is_polled) {
+			assert_int_equal(err, TERN_ERR_CONFIG);
+			assert_non_null(strstr(err_text, "disk.iopoll"));
+			nvme_close(nvme);
+			continue;
+		}
+		assert_int_equal(err, TERN_OK);
+		assert_int_equal(number, 1);
+		assert_int_equal(bytes, FILE_BYTES);
+		struct disk_request request = { .kind = DISK_WRITE,
+						.device = number,
+						.offset = 4096,
+						.bytes = page,
+						.length = 4096 };
+		struct disk_completion done;
+		memset(page, 0x3c, 4096);
+		assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+		wait_for(port, &done, 1);
+		assert_int_equal(done.err, TERN_OK);
+		request.kind = DISK_READ;
+		request.bytes = back;
+		assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+		wait_for(port, &done, 1);
+		assert_int_equal(done.err, TERN_OK);
+		assert_memory_equal(page, back, 4096);
+		nvme_close(nvme);
+	}
+	unlink("one-more");
+	platform_arena_unmap(page, 4096);
+	platform_arena_unmap(back, 4096);
+}
+
 static void
 test_refusals_name_the_device(void **state)
 {
@@ -528,6 +589,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_works_without_locked_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_failed_write_is_final, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_iopoll_falls_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_more_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_polled_ring_gives_every_completion, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
