@@ -58,7 +58,7 @@ force_begin(struct runtime *rt, uint32_t gen_id)
 	    rt->transfer.is_in_flight || rt->is_damaged || rt->cut.is_pending ||
 	    cmdlog_groups_in_flight(rt->log) != 0 || gen_id == 0)
 		return rt->is_damaged ? CORE_FORCE_LACKS : CORE_FORCE_BUSY;
-	if (log.used_pages > log.area_pages / 100 * FORCE_LOG_PERCENT)
+	if (log.used_pages * 100 > log.area_pages * FORCE_LOG_PERCENT)
 		return CORE_FORCE_FULL;
 	if (dispatch(rt, &event) != TERN_OK)
 		return CORE_FORCE_BUSY;
