@@ -34,6 +34,6 @@ void sim_check_divergent(struct sim_node *node);
  * @without, who may be NULL. */
 bool sim_check_is_electable(const struct sim *sim, const struct sim_node *without);
 /* Blocks that the checkers look at. */
-#define SIM_BLOCKS_MAX 65536u
+#define SIM_BLOCKS_MAX 131072u
 
 #endif

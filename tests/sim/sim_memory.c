@@ -15,7 +15,7 @@
 
 #include "tests/sim/sim.h"
 
-#define INDEXES_MAX 65536u
+#define INDEXES_MAX SIM_BLOCKS_MAX
 #define BRANCHES    4u
 #define COUNTED     2u /* copies that class memory waits for: of two data nodes and of three */
 

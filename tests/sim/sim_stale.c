@@ -8,7 +8,7 @@
 
 #include "tests/sim/sim.h"
 
-#define ANSWERS_MAX 65536u
+#define ANSWERS_MAX 262144u
 
 struct answer { /* the highest block that was answered by then */
 	uint64_t at_ns, log_index;
