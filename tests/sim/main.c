@@ -67,6 +67,7 @@ static const char *const usage_text =
     "                    or exchange: 2+w, a lost voter gives way to another node\n"
     "                    or force: in the end a person promotes one node alone\n"
     "  --ec              nodes have several devices, of which some fail for good\n"
+    "  --spares          and spares, and every geometry up to 6 + 3 in turn\n"
     "  --lying-disk      disks forget writes that they had completed\n"
     "  --beyond          devices forget or misplace what was acknowledged, unseen by checksums\n"
     "  --until-found     stop at the first seed that fails\n"
@@ -149,6 +150,8 @@ parse_run(struct sim_options *options, int option, const char *text)
 		options->is_lying_disk = true;
 	else if (option == 'E')
 		options->has_columns = true;
+	else if (option == 'P')
+		options->has_columns = options->has_spares = true;
 	else if (option == 'B')
 		options->is_beyond = true;
 	else if (option == 'v')
@@ -176,6 +179,7 @@ parse(int argc, char **argv, struct args *args)
 		{ "lying-disk", no_argument, NULL, 'l' },
 		{ "beyond", no_argument, NULL, 'B' },
 		{ "ec", no_argument, NULL, 'E' },
+		{ "spares", no_argument, NULL, 'P' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "shrink", required_argument, NULL, 'k' },
 		{ "without", required_argument, NULL, 'W' },

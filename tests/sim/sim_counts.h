@@ -105,6 +105,14 @@
 	X(scrubs, 0)                          \
 	X(scrub_rot, 0)                       \
 	X(scrub_repaired, 0)                  \
+	X(groups_hurt, 0)                     \
+	X(groups_refilled, 0)                 \
+	X(groups_lost, 0)                     \
+	X(spares_taken, 0)                    \
+	X(spares_away, 0)                     \
+	X(devices_given, 0)                   \
+	X(swaps_refused, 0)                   \
+	X(heal_crashes, 0)                    \
 	X(stale_refused, 0)                   \
 	X(disk_stuck, ON_ALL)                 \
 	X(disk_errors, ON_ALL)                \

@@ -12,6 +12,7 @@
 #include "dataplane/wire/superblock_update.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
+#include "tests/sim/sim_spare.h"
 
 #define LOG_OFFSET ((uint64_t)SUPERBLOCK_AREA_PAGES * DISK_PAGE_BYTES)
 #define LIE_NS     (50u * SIM_MS) /* a lying disk forgets writes this young */
@@ -23,7 +24,7 @@ weak_draw(struct sim_disk *disk)
 
 	disk->weak = 0;
 	while ((uint32_t)__builtin_popcount(disk->weak) < sim->swarm.geometry.m)
-		disk->weak |= 1u << prng_below(&sim->prng, disk->device_count);
+		disk->weak |= 1u << disk->drives[prng_below(&sim->prng, disk->device_count)];
 	disk->target = (uint32_t)__builtin_ctz(disk->weak);
 }
 
@@ -35,7 +36,11 @@ sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
 
 	disk->node = node;
 	disk->device_count = stripe_devices(geometry);
-	disk->image = sim_take(bytes * disk->device_count);
+	disk->spare_count = sim->swarm.spare_count;
+	prng_seed(&disk->spare_prng, sim->seed * 64 + 32 + node->id);
+	for (uint32_t i = 0; i < disk->device_count; i++)
+		disk->drives[i] = (uint8_t)i;
+	disk->image = sim_take(bytes * sim_disk_drives(disk));
 	disk->image_bytes = bytes;
 	disk->slow_factor = 1;
 	disk->weak = (1u << disk->device_count) - 1;
@@ -43,19 +48,25 @@ sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes)
 		weak_draw(disk);
 }
 
-/* What any device says that is there: who is recorded as failed. */
-static uint32_t
-recorded_failed(const struct sim_disk *disk)
+uint32_t
+sim_disk_recorded_failed(const struct sim_disk *disk)
 {
 	struct superblock newest = { 0 }, one;
 	uint32_t good;
 
-	for (uint32_t i = 0; i < disk->device_count; i++)
+	for (uint32_t i = 0; i < sim_disk_drives(disk); i++)
 		if ((disk->gone >> i & 1) == 0 &&
 		    superblock_choose(sim_disk_at(disk, i, 0), &one, &good) == TERN_OK &&
 		    superblock_is_newer(&one, &newest))
 			newest = one;
 	return (uint32_t)newest.failed_devices;
+}
+
+/* Devices that are gone and count, for all that those know that are there. */
+static uint32_t
+unknown_gone(const struct sim_disk *disk)
+{
+	return disk->gone & sim_spare_drives(disk, ~sim_disk_recorded_failed(disk));
 }
 
 void
@@ -65,9 +76,9 @@ sim_disk_replace(struct sim_disk *disk)
 	if (disk->gone == 0) /* a witness has none */
 		return;
 	struct sim *sim = disk->node->sim;
-	if ((disk->gone & ~recorded_failed(disk)) != 0 || !sim_chance(sim, 500000))
+	if (unknown_gone(disk) != 0 || !sim_chance(sim, 500000))
 		return;
-	for (uint32_t i = 0; i < disk->device_count; i++) {
+	for (uint32_t i = 0; i < sim_disk_drives(disk); i++) {
 		if ((disk->gone >> i & 1) == 0)
 			continue;
 		memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
@@ -80,7 +91,7 @@ sim_disk_replace(struct sim_disk *disk)
 bool
 sim_disk_return(struct sim_disk *disk)
 {
-	const uint32_t unknown = disk->gone & ~recorded_failed(disk);
+	const uint32_t unknown = unknown_gone(disk);
 
 	disk->gone &= ~unknown;
 	return unknown != 0;
@@ -91,7 +102,8 @@ sim_disk_healed(struct sim_disk *disk, uint64_t rebuilt)
 {
 	struct sim *sim = disk->node->sim;
 	const bool is_struck = sim_disk_is_hanging(disk) || disk->fail_next != 0 || disk->is_full ||
-			       disk->has_bad_sectors || disk->gone != 0;
+			       disk->has_bad_sectors ||
+			       (disk->gone & sim_spare_standing(disk)) != 0;
 
 	if (rebuilt == disk->rebuilt || is_struck)
 		return;
@@ -112,7 +124,7 @@ sim_disk_aim(struct sim_disk *disk)
 	struct sim *sim = disk->node->sim;
 
 	while (disk->device_count != 1) {
-		disk->target = (uint32_t)prng_below(&sim->fault_prng, disk->device_count);
+		disk->target = (uint32_t)prng_below(&sim->fault_prng, sim_disk_drives(disk));
 		if ((disk->weak >> disk->target & 1) != 0)
 			break;
 	}
@@ -186,7 +198,7 @@ disk_queue(void *self, const struct disk_request *request)
 
 	if (request->length == 0 || request->length % DISK_PAGE_BYTES != 0 ||
 	    request->offset % DISK_PAGE_BYTES != 0 || request->length > 2 * 1024 * 1024 ||
-	    request->device >= disk->device_count ||
+	    request->device >= sim_disk_drives(disk) ||
 	    ((uintptr_t)request->bytes % DISK_PAGE_BYTES) != 0 ||
 	    request->offset + request->length > disk->image_bytes)
 		sim_fail(sim, "disk",
@@ -368,7 +380,8 @@ read_elsewhere(struct sim_disk *disk, const struct disk_request *request)
 static bool
 is_given_up(const struct sim_disk *disk, const struct disk_request *request)
 {
-	return disk->node->sim->swarm.geometry.m != 0 && (disk->weak >> request->device & 1) != 0;
+	return disk->node->sim->swarm.geometry.m != 0 &&
+	       ((disk->weak | ~sim_spare_standing(disk)) >> request->device & 1) != 0;
 }
 
 void
@@ -477,7 +490,7 @@ sim_disk_crash(struct sim_disk *disk)
 		return;
 	/* The superblocks lie on a real device. */
 	const uint64_t log = LOG_OFFSET;
-	for (uint32_t i = 0; i < disk->device_count; i++) {
+	for (uint32_t i = 0; i < sim_disk_drives(disk); i++) {
 		const uint64_t end = max_u64(disk->written_bytes[i], log);
 		memset(sim_disk_at(disk, i, log), 0, end - log);
 		disk->written_bytes[i] = min_u64(disk->written_bytes[i], log);

@@ -7,12 +7,14 @@
 #include <stdint.h>
 
 #include "dataplane/base/prng.h"
+#include "dataplane/stripe/layout.h"
 #include "hw/seam/disk_ops.h"
+#include "tests/sim/sim_refill.h"
 
 struct sim_node;
 
 #define SIM_DISK_REQUESTS 256u
-#define SIM_DEVICES_MAX   6u
+#define SIM_DEVICES_MAX   11u /* 6 + 3, and spares */
 
 struct sim_disk_slot {
 	struct disk_request request;
@@ -38,9 +40,16 @@ struct sim_rot { /* a page of the log that came to harm at rest */
 
 struct sim_disk {
 	struct sim_node *node;
-	uint8_t *image;       /* of all devices, one behind the other */
-	uint64_t image_bytes; /* of one */
-	uint32_t device_count;
+	uint8_t *image;                     /* of all devices, one behind the other */
+	uint64_t image_bytes;               /* of one */
+	uint32_t device_count;              /* places of the pool */
+	uint32_t spare_count;               /* devices besides, see sim_spare.h */
+	uint8_t drives[STRIPE_DEVICES_MAX]; /* which stands at each place */
+	uint32_t late;                      /* mask of devices: such as come while the node runs */
+	uint32_t swapped[2];
+	bool is_swapped;
+	uint64_t taken_seen;
+	struct prng spare_prng;
 	/* Devices that come to harm, ever: no more than may be lost, except without parity. */
 	uint32_t weak;
 	uint32_t target;  /* of them: the one that is struck now */
@@ -50,6 +59,7 @@ struct sim_disk {
 	 * how often, since the last. And what of the node's counters was looked at. */
 	uint32_t live_rot;
 	uint64_t rebuilt_checked, scrubs_checked, repaired_seen;
+	struct sim_hurt hurt;
 	struct prng scrub_prng;
 	bool has_scrub_prng;
 	struct sim_disk_slot slots[SIM_DISK_REQUESTS];
@@ -80,6 +90,14 @@ struct sim_disk {
 extern const struct disk_ops sim_disk_ops;
 /* @bytes: of each device. */
 void sim_disk_init(struct sim_disk *disk, struct sim_node *node, uint64_t bytes);
+/* Devices that there are. */
+static inline uint32_t
+sim_disk_drives(const struct sim_disk *disk)
+{
+	return disk->device_count + disk->spare_count;
+}
+/* What any device says that is there: which places are recorded as failed. */
+uint32_t sim_disk_recorded_failed(const struct sim_disk *disk);
 uint8_t *sim_disk_at(const struct sim_disk *disk, uint32_t device, uint64_t offset);
 /* Before a start: devices that are gone, and known to be, may be replaced by blank ones. */
 void sim_disk_replace(struct sim_disk *disk);

@@ -6,6 +6,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/stripe/heal.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_spare.h"
 
 /* Reads the group that @block lies in from every device that is there, and heals it. */
 static const uint8_t *
@@ -23,12 +24,12 @@ divergent_read(const struct sim_node *node, const struct divergent_record *recor
 		const struct stripe_place place = stripe_cell_place(
 		    record->geometry, stripe_cell_at(layout, column, 0), record->log_pages);
 		const uint64_t at = (record->log_first_page + place.page) * PAGE_BYTES;
-		if ((node->disk.gone >> place.device & 1) != 0 ||
-		    at + bytes > node->disk.image_bytes)
+		const uint32_t drive = sim_spare_drive(&node->disk, place.device);
+		if ((node->disk.gone >> drive & 1) != 0 || at + bytes > node->disk.image_bytes)
 			image->absent |= STRIPE_BIT(column);
 		else
 			memcpy(stripe_image_page(image, column, 0),
-			       sim_disk_at(&node->disk, place.device, at), bytes);
+			       sim_disk_at(&node->disk, drive, at), bytes);
 	}
 	if (!stripe_image_find(image, record->cluster_id, node->id))
 		return NULL;

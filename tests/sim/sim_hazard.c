@@ -392,8 +392,8 @@ old_image_begin(struct sim *sim, struct sim_episode *episode)
 
 	if (disk->old_image != NULL)
 		return;
-	disk->old_image = sim_take(disk->image_bytes * disk->device_count);
-	for (uint32_t i = 0; i < disk->device_count; i++) {
+	disk->old_image = sim_take(disk->image_bytes * sim_disk_drives(disk));
+	for (uint32_t i = 0; i < sim_disk_drives(disk); i++) {
 		disk->old_bytes[i] = disk->written_bytes[i];
 		memcpy(disk->old_image + i * disk->image_bytes, sim_disk_at(disk, i, 0),
 		       disk->old_bytes[i]);
@@ -408,13 +408,13 @@ old_image_end(struct sim *sim, struct sim_episode *episode)
 
 	sim_node_crash(node);
 	if (disk->old_image != NULL) {
-		for (uint32_t i = 0; i < disk->device_count; i++) {
+		for (uint32_t i = 0; i < sim_disk_drives(disk); i++) {
 			memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
 			memcpy(sim_disk_at(disk, i, 0), disk->old_image + i * disk->image_bytes,
 			       disk->old_bytes[i]);
 			disk->written_bytes[i] = disk->old_bytes[i];
 		}
-		munmap(disk->old_image, disk->image_bytes * disk->device_count);
+		munmap(disk->old_image, disk->image_bytes * sim_disk_drives(disk));
 		disk->old_image = NULL;
 		sim_count(sim, SIM_COUNT_old_images);
 	}

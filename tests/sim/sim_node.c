@@ -11,6 +11,7 @@
 #include "dataplane/wire/superblock.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_scrub.h"
+#include "tests/sim/sim_spare.h"
 #include "tests/sim/sim_hazard.h"
 #include "tests/support/mirror.h"
 
@@ -116,8 +117,12 @@ sim_node_rejoin(struct sim_node *node, const struct generation *generation)
 {
 	struct sim_disk *disk = &node->disk;
 
-	for (uint32_t i = 0; i < disk->device_count; i++)
+	for (uint32_t i = 0; i < sim_disk_drives(disk); i++) {
 		memset(sim_disk_at(disk, i, 0), 0, disk->written_bytes[i]);
+		disk->written_bytes[i] = 0;
+	}
+	for (uint32_t i = 0; i < disk->device_count; i++)
+		disk->drives[i] = (uint8_t)i;
 	disk->floor = 0;
 	disk->gone = 0; /* all of them are new */
 	birth_superblock(node, SUPERBLOCK_REJOINING, generation);
@@ -237,9 +242,9 @@ config_of(struct sim_node *node)
 		.status = node->status,
 		.poll_mode = "simulated",
 	};
-	for (uint32_t i = 0; i < node->disk.device_count; i++)
-		config.device_bytes[i] =
-		    (node->disk.gone >> i & 1) != 0 ? 0 : node->disk.image_bytes;
+	for (uint32_t i = 0; i < sim_disk_drives(&node->disk); i++)
+		config.device_bytes[i] = sim_spare_bytes(&node->disk, i);
+	config.spare_count = node->disk.spare_count;
 	return config;
 }
 
@@ -255,6 +260,7 @@ sim_node_start(struct sim_node *node)
 	node->disk.has_failed = node->disk.has_hung = node->disk.is_waited_for = false;
 	node->disk.was_rotten = node->disk.rot.is_on;
 	sim_disk_replace(&node->disk);
+	sim_spare_start(node);
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
 	if (!sim_node_is_data(node)) {
@@ -314,6 +320,8 @@ sim_node_crash(struct sim_node *node)
 	}
 	sim_client_crash(node);
 	sim_disk_crash(&node->disk);
+	sim_spare_crash(node);
+	sim_refill_crash(node);
 	state_reader_close(node->reader);
 	release(&node->arena_memory, node->arena_bytes);
 	release(&node->state_memory, node->state_bytes);
@@ -377,6 +385,8 @@ boot_turn(struct sim_node *node)
 		sim_node_wake(node, node->sim->now_ns + node->sim->swarm.timer_ns / POLLS);
 		return;
 	}
+	if (boot == RUNTIME_BOOT_FOREIGN && sim_spare_refused(node))
+		return;
 	if (boot == RUNTIME_BOOT_IO && node->disk.has_failed) {
 		sim_node_crash(node); /* as it should; whoever heals the disk starts it again */
 		return;
@@ -529,6 +539,11 @@ data_turn(struct sim_node *node)
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);
 	sim_aim_turn(node);
+	if (sim_spare_turn(node)) {
+		sim_node_crash(node);
+		sim_node_start(node);
+		return;
+	}
 	schedule(node, turn == RUNTIME_WORKED, turn == RUNTIME_WAITING,
 		 runtime_deadline_ns(node->runtime));
 }

@@ -42,6 +42,8 @@ static const struct {
 	{ "EMPTY_VOTES", CORE_MEMBER_BUG_EMPTY_VOTES },
 	{ "SCRUB_SKIPS", CORE_MEMBER_BUG_SCRUB_SKIPS },
 	{ "REBUILD_SKIPS", CORE_MEMBER_BUG_REBUILD_SKIPS },
+	{ "SPARE_FORGOTTEN", CORE_MEMBER_BUG_SPARE_FORGOTTEN },
+	{ "REFILL_SKIPS", CORE_MEMBER_BUG_REFILL_SKIPS },
 	{ "ANY_WITNESS", CORE_MEMBER_BUG_ANY_WITNESS },
 	{ "ANY_REGISTER", CORE_MEMBER_BUG_ANY_REGISTER },
 	{ "FORCE_OLD_GEN", CORE_MEMBER_BUG_FORCE_OLD_GEN },
@@ -232,7 +234,9 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 		fprintf(to, " --topology %s", topologies[options->topology]);
 	if (options->is_beyond)
 		fputs(" --beyond", to);
-	if (options->has_columns)
+	if (options->has_spares)
+		fputs(" --spares", to);
+	else if (options->has_columns)
 		fputs(" --ec", to);
 	if (options->is_lying_disk)
 		fputs(" --lying-disk", to);

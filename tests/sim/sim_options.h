@@ -50,6 +50,7 @@ struct sim_options {
 	enum sim_topology topology;
 	bool is_lying_disk, is_beyond, is_verbose;
 	bool has_columns; /* k + m devices a node */
+	bool has_spares;  /* and others besides, and a matrix of geometries */
 	struct sim_limits limits;
 };
 

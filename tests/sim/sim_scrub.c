@@ -14,6 +14,7 @@
 #include "dataplane/stripe/heal.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
+#include "tests/sim/sim_spare.h"
 
 #define FIRST_PAGE SUPERBLOCK_AREA_PAGES
 #define ROT_PPM    20000u /* of turns */
@@ -33,11 +34,12 @@ columns_read(const struct sim_node *node, uint32_t devices, struct stripe_image 
 		const struct stripe_place place =
 		    stripe_cell_place(geometry, stripe_cell_at(&image->layout, column, 0),
 				      node->sim->swarm.log_pages);
+		const uint32_t drive = sim_spare_drive(&node->disk, place.device);
 		if (bytes != 0 && (devices >> place.device & 1) != 0)
-			memcpy(stripe_image_page(image, column, 0),
-			       sim_disk_at(&node->disk, place.device,
-					   (FIRST_PAGE + place.page) * PAGE_BYTES),
-			       bytes);
+			memcpy(
+			    stripe_image_page(image, column, 0),
+			    sim_disk_at(&node->disk, drive, (FIRST_PAGE + place.page) * PAGE_BYTES),
+			    bytes);
 		else
 			image->absent |= STRIPE_BIT(column);
 	}
@@ -150,11 +152,12 @@ harm(struct sim_node *node, uint32_t out)
 	disk->has_scrub_prng = true;
 	/* Who is forgetful, or has lost a page elsewhere, has harm enough. */
 	if (prng_below(&disk->scrub_prng, 1000000) >= ROT_PPM || node->is_log_volatile ||
-	    sim_node_status(node)->is_damaged)
+	    disk->hurt.count != 0 || sim_node_status(node)->is_damaged)
 		return;
 	for (uint32_t i = 0; i < ROT_PAGES; i++) {
-		const uint32_t device = (uint32_t)prng_below(&disk->scrub_prng, disk->device_count);
-		if ((disk->weak >> device & 1) != 0 && (out >> device & 1) == 0)
+		const uint32_t place = (uint32_t)prng_below(&disk->scrub_prng, disk->device_count);
+		const uint32_t device = sim_spare_drive(disk, place);
+		if ((disk->weak >> device & 1) != 0 && (out >> place & 1) == 0)
 			page_harm(node, device);
 	}
 }
@@ -179,11 +182,14 @@ sim_scrub_turn(struct sim_node *node)
 	const struct runtime_healing now = runtime_healing(node->runtime);
 	const struct sim *sim = node->sim;
 	struct sim_disk *disk = &node->disk;
-	const uint32_t out = now.out | disk->gone;
-	const uint32_t in = (STRIPE_BIT(disk->device_count) - 1) & ~out;
+	uint32_t out = now.out;
 	const bool is_sure = !sim->options.is_beyond && !sim->options.is_lying_disk &&
 			     !disk->rot.is_on && sim->swarm.geometry.m != 0;
 
+	for (uint32_t place = 0; place < disk->device_count; place++)
+		if ((disk->gone >> sim_spare_drive(disk, place) & 1) != 0)
+			out |= STRIPE_BIT(place);
+	const uint32_t in = (STRIPE_BIT(disk->device_count) - 1) & ~out;
 	if (is_sure && now.rebuilt > disk->rebuilt_checked && disk->live_rot == 0)
 		devices_check(node, "rebuild", in);
 	disk->rebuilt_checked = now.rebuilt;
@@ -191,7 +197,8 @@ sim_scrub_turn(struct sim_node *node)
 		return;
 	if (now.scrubs > disk->scrubs_checked) {
 		sim_count(node->sim, SIM_COUNT_scrubs);
-		devices_check(node, "scrub", in);
+		if (sim_refill_scrubbed(node))
+			devices_check(node, "scrub", in);
 		/* What a device that is out has still on it is made anew by its rebuild. */
 		disk->live_rot = 0;
 	}
@@ -199,4 +206,6 @@ sim_scrub_turn(struct sim_node *node)
 	count_repaired(node);
 	if (!now.is_under_way)
 		harm(node, out);
+	if (disk->has_scrub_prng)
+		sim_refill_harm(node);
 }

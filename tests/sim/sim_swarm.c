@@ -228,6 +228,13 @@ draw_devices(struct sim *sim)
 	if (!sim->options.has_columns)
 		return;
 	swarm->geometry = geometries[prng_below(&sim->prng, count)];
+	if (sim->options.has_spares) {
+		/* Every one of k 1..6, m 0..3, in turn. */
+		swarm->geometry = (struct stripe_geometry){ 1 + (uint32_t)(sim->seed / 4 % 6),
+							    (uint32_t)(sim->seed % 4) };
+		swarm->spare_count =
+		    swarm->geometry.m == 0 ? 0 : 1 + (uint32_t)(sim->seed / 24 % 2);
+	}
 	if (swarm->geometry.m != 0 && sim_chance(sim, 700000))
 		swarm->device_hang_ns = swarm->timer_ns * prng_between(&sim->prng, 1, 8) / 2;
 	/* Not drawn, so that seeds stay what they were. */

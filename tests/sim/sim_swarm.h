@@ -48,6 +48,7 @@ struct sim_swarm { /* what the seed drew */
 	uint32_t memory_ppm;       /* commands and reads of class memory */
 	struct stripe_geometry geometry; /* of every node's devices */
 	uint64_t device_hang_ns;         /* 0: they may take as long as they like */
+	uint32_t spare_count;            /* devices besides */
 	uint64_t scrub_interval_ns;      /* 0: none by itself */
 	uint32_t volatile_mask; /* data nodes, by index, whose log dies with their process */
 };
