@@ -11,10 +11,8 @@
  *	refill.c, want.c               groups put together again; one block asked of others
  *	transfer.c, source.c           a checkpoint of another node; own ones for others
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
- *	job.c       work in the background as people see it
- *	reader.c    blocks read back from the device
- *	apply.c     committed blocks into the state machine
- *	client.c    commands, reads, answers
+ *	job.c, reader.c                such work as people see it; blocks read back
+ *	apply.c, client.c              blocks into the state machine; commands, reads, answers
  *	cut.c, force.c                 a divergent tail rolled back; forced, left out
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H

@@ -210,9 +210,8 @@ stream_next(struct stream *stream, uint64_t last_index, uint64_t now_ns, struct 
 		on_silence(stream, now_ns);
 	/* After an ack that says more than there is, repairs may too. What was acknowledged since
 	 * it was asked for may be gone from the log. */
-	while (stream->repair_count != 0 &&
-	       (repair_head(stream)->log_index > last_index ||
-		repair_head(stream)->log_index <= stream->acked_index))
+	while (stream->repair_count != 0 && (repair_head(stream)->log_index > last_index ||
+					     repair_head(stream)->log_index <= stream->acked_index))
 		repair_pop(stream);
 	stream->is_repair = stream->repair_count != 0;
 	if (stream->is_repair) {

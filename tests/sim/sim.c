@@ -132,8 +132,10 @@ event_run(struct sim *sim, const struct sim_event *event)
 			sim_member_operate(sim);
 		else if (event->node == 1)
 			sim_member_again(sim, (uint16_t)event->token);
-		else
+		else if (event->node == 2)
 			sim_strike_now(sim, event->token);
+		else
+			sim_witness_lose_twice(sim, event->token);
 		break;
 	}
 }

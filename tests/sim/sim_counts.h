@@ -182,6 +182,7 @@
 	X(witnesses_lost, ON_WITNESS)         \
 	X(witnesses_returned, ON_WITNESS)     \
 	X(witnesses_replaced, ON_WITNESS)     \
+	X(witnesses_told_late, ON_WITNESS)    \
 	X(witnesses_amnesiac, ON_WITNESS)     \
 	X(learners, ON_GUEST)                 \
 	X(voters_added, ON_VOTERS)            \

@@ -436,6 +436,7 @@ sim_member_turn(struct sim_node *node, uint64_t from)
 		look(node, from);
 	count_joint(node);
 	sim_strike_turn(node);
+	sim_witness_turn(node);
 	if (view->mode == CORE_MODE_LEARNER && before->mode != CORE_MODE_LEARNER)
 		sim_count(node->sim, SIM_COUNT_learners);
 	if (before->role == CORE_MASTER && view->role != CORE_MASTER &&

@@ -211,8 +211,7 @@ corrupt_inside(struct sim *sim, uint32_t at)
 	const uint32_t from = FRAME_HDR_BYTES + (is_block ? FRAGMENT_HDR_BYTES : 0);
 	struct frame_hdr hdr;
 
-	if (bytes[KIND_AT] == FRAME_MESSAGE || bytes[KIND_AT] == FRAME_GENERATION ||
-	    length <= from)
+	if (bytes[KIND_AT] == FRAME_MESSAGE || bytes[KIND_AT] == FRAME_GENERATION || length <= from)
 		return;
 	if (!is_block && frame_open(bytes, length, &hdr) != TERN_OK)
 		return;
@@ -260,6 +259,8 @@ frame_send(struct sim *sim, uint32_t at)
 	check_storm(sim, at);
 	sim_promise_sent(&sim->nodes[frame->from], frame_bytes(net, at), frame->length);
 	sim_votes_sent(sim, frame->from, frame->to, frame_bytes(net, at), frame->length);
+	sim_witness_sent(sim, frame->path, frame->from, frame->to, frame_bytes(net, at),
+			 frame->length);
 	if (sim_net_is_cut(sim, frame->path, frame->from, frame->to)) {
 		sim_count(sim, SIM_COUNT_frames_cut);
 		sim_aim_cut(sim, frame->path, frame->from, frame->to, frame_bytes(net, at),

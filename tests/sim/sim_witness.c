@@ -4,16 +4,23 @@
  * is lost at any moment, or he takes it for lost; what he makes in its place is lost again before
  * it has entered; and registers that had been lost come back, in the place of the one that is
  * right, for a while. He replaces the witness again and again, asks nodes that are no masters, and
- * while a copy is away. In the end the right register is there, and has a vote.
+ * while a copy is away. What told a register that it has entered reaches the next one, too, which
+ * was made when that one was lost. In the end the right register is there, and has a vote.
  *
  * Nothing is checked here: that a register of another generation does no harm is what all the other
  * checkers say. They look at the newest one, wherever it lies.
  */
 #include "tests/sim/sim_witness.h"
 
+#include <string.h>
+
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/msg.h"
 #include "tests/sim/sim.h"
 
-#define ASIDE_MAX 8u
+#define ASIDE_MAX   8u
+#define TOLD_MAX    8u
+#define NUMBER_TOLD (3u * SIM_EPISODES_MAX + 64u) /* behind those of sim_aim.c */
 
 enum step { STEP_NONE = 0, STEP_OUT, STEP_IN };
 
@@ -21,10 +28,12 @@ struct sim_witness {
 	struct prng prng;
 	uint64_t gap_ns;
 	struct witness_register best, aside[ASIDE_MAX], right;
-	uint32_t aside_count, swapped;
-	uint32_t boot_no; /* the highest that any register had */
-	bool is_unwanted; /* the register on the machine is to be replaced */
-	bool is_swapped;  /* an old one is on the machine, and right lies aside */
+	uint32_t aside_count, swapped, told, left_alone;
+	struct sim_late entry; /* the newest REGISTER by which one entered */
+	uint32_t boot_no;      /* the highest that any register had */
+	bool is_early;         /* he begins with a loss, and has it replaced before anything else */
+	bool is_unwanted;      /* the register on the machine is to be replaced */
+	bool is_swapped;       /* an old one is on the machine, and right lies aside */
 	enum step step;
 };
 
@@ -45,6 +54,7 @@ sim_witness_create(struct sim *sim)
 		return;
 	witness->gap_ns =
 	    prng_between(&witness->prng, sim->swarm.timer_ns / 2, sim->swarm.timer_ns * 8);
+	witness->is_early = prng_below(&witness->prng, 2) == 0;
 	sim_push(sim, prng_below(&witness->prng, witness->gap_ns), SIM_EVENT_MEMBER, 0, 0);
 }
 
@@ -108,6 +118,60 @@ lose(struct sim *sim)
 	sim_count(sim, SIM_COUNT_witnesses_lost);
 }
 
+void
+sim_witness_sent(struct sim *sim, uint8_t path, uint32_t from, uint32_t to, const uint8_t *frame,
+		 uint32_t bytes)
+{
+	struct sim_late *entry = &sim->witness->entry;
+	struct frame_hdr hdr;
+	struct msg msg;
+
+	if (!is_on(sim) || sim_node_is_data(&sim->nodes[to]) || bytes <= FRAME_HDR_BYTES ||
+	    bytes > SIM_LATE_BYTES_MAX || frame[FRAME_HDR_BYTES] != MSG_REGISTER)
+		return;
+	if (frame_open(frame, bytes, &hdr) != TERN_OK || hdr.kind != FRAME_MESSAGE ||
+	    msg_decode(frame + FRAME_HDR_BYTES, hdr.body_bytes, &msg) != TERN_OK ||
+	    msg.kind != MSG_REGISTER || msg.register_.what != MSG_REGISTER_ENTER)
+		return;
+	entry->length = bytes;
+	entry->path = path;
+	entry->from = (uint8_t)from;
+	memcpy(entry->bytes, frame, bytes);
+}
+
+/* A master rests on the register alone, for a moment. */
+void
+sim_witness_turn(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	struct sim_witness *witness = sim->witness;
+
+	if (!is_on(sim) || sim->faults.is_healed || witness->entry.length == 0 ||
+	    node->view.role != CORE_MASTER || node->view.mode != CORE_MODE_SOLO ||
+	    node->before.mode == CORE_MODE_SOLO || witness->told == TOLD_MAX ||
+	    prng_below(&witness->prng, 4) == 0)
+		return;
+	sim_push(sim, sim->now_ns + prng_below(&witness->prng, sim->swarm.timer_ns / 2),
+		 SIM_EVENT_MEMBER, 3, node->index);
+}
+
+/* The register is lost, and that master with it, for as long as a voter that restarts is silent and
+ * then some. What had made that one the witness comes once more, to what is made in its place. */
+void
+sim_witness_lose_twice(struct sim *sim, uint64_t index)
+{
+	struct sim_witness *witness = sim->witness;
+	const struct sim_node *master = &sim->nodes[index];
+
+	if (sim->faults.is_healed || witness->is_swapped || master->view.mode != CORE_MODE_SOLO)
+		return;
+	lose(sim);
+	sim_net_late(sim, &witness->entry, (uint8_t)sim->data_count);
+	sim_fault_strike(sim, NUMBER_TOLD + witness->told++, SIM_FAULT_CRASH_DATA, master->index,
+			 4 * sim->swarm.timer_ns);
+	sim_count(sim, SIM_COUNT_witnesses_told_late);
+}
+
 static void
 swap(struct sim *sim)
 {
@@ -144,6 +208,12 @@ meddle(struct sim *sim)
 
 	struct sim_node *master = sim_master(sim);
 
+	if (witness->is_early) {
+		/* The first register that lies aside is that of the birth. */
+		if (witness->aside_count == 0 && master != NULL)
+			lose(sim);
+		return;
+	}
 	if (witness->is_swapped && die < 4) {
 		swap_back(sim);
 	} else if (!witness->is_swapped && witness->aside_count != 0 && master != NULL &&
@@ -212,6 +282,20 @@ ask(struct sim *sim)
 	sim_client_change(sim, node, &request);
 }
 
+/* The new register is to be rested on: the other copy goes away for a while. */
+static void
+leave_alone(struct sim *sim)
+{
+	struct sim_witness *witness = sim->witness;
+	const struct sim_node *master = sim_master(sim);
+
+	if (sim->faults.is_healed || master == NULL || witness->left_alone == TOLD_MAX ||
+	    prng_below(&witness->prng, 2) == 0)
+		return;
+	sim_fault_strike(sim, NUMBER_TOLD + TOLD_MAX + witness->left_alone++, SIM_FAULT_CRASH_DATA,
+			 1 - master->index, 2 * sim->swarm.timer_ns);
+}
+
 void
 sim_witness_operate(struct sim *sim)
 {
@@ -231,9 +315,10 @@ sim_witness_operate(struct sim *sim)
 	/* It is in: what lies on the machine is what the cluster goes by. */
 	if (members != NULL && membership_has_witness(members) && !witness->is_swapped &&
 	    members->witness_gen == machine(sim)->reg.durable.witness_gen && witness->is_unwanted) {
-		witness->is_unwanted = false;
+		witness->is_unwanted = witness->is_early = false;
 		witness->step = STEP_NONE;
 		sim_count(sim, SIM_COUNT_witnesses_replaced);
+		leave_alone(sim);
 	}
 	if (members != NULL && membership_has_witness(members) && !witness->is_swapped &&
 	    members->witness_gen != machine(sim)->reg.durable.witness_gen)
