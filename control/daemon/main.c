@@ -257,7 +257,7 @@ tell_log_use(const struct ternd *node, const struct node_status *status, uint32_
 }
 
 struct told_damage {
-	bool is_found, is_whole;
+	bool is_found, is_whole, is_anchored;
 };
 
 static void
@@ -276,6 +276,11 @@ tell_damage(const struct ternd *node, const struct node_status *status, struct t
 	if (status->was_damaged && !told->is_found) {
 		told->is_found = true;
 		tell_of_log(node, status, PLATFORM_ERROR, "log_damaged_no_vote_until_repaired");
+	}
+	if (status->is_log_anchored && !told->is_anchored) {
+		told->is_anchored = true;
+		tell_of_log(node, status, PLATFORM_WARNING,
+			    "log_begins_at_checkpoint_for_blocks_before_cannot_be_read");
 	}
 	if (told->is_found && !told->is_whole && !status->is_damaged) {
 		told->is_whole = true;

@@ -69,6 +69,8 @@ struct cmdlog_scan {
 	bool is_branch_lost;
 	uint64_t branch_floor; /* the log must reach this again before the loss is made good */
 	bool is_from_later_boot;
+	bool is_anchored;    /* the log begins at the anchor, which lies behind a hole; */
+	bool is_anchor_old;  /* and that was no copy to begin at: earlier blocks came later */
 	bool is_cut_pending; /* the block at `page` supersedes a tail, and is not yet of the log */
 	struct block_hdr superseding;
 	struct cmdlog_recovery found;
@@ -85,7 +87,8 @@ struct cmdlog {
 	/* The last block that the log no longer reaches; its entry says what the next one chains
 	 * onto. */
 	uint64_t base_index;
-	uint64_t base_cell; /* the log was found from here on */
+	uint64_t base_cell;        /* the log was found from here on */
+	struct cmdlog_base anchor; /* see anchor.c; log_index 0: none */
 	uint64_t last_index, written_index, durable_index, applied_index;
 	uint64_t next_page_lsn;
 	uint64_t resident_start; /* page_lsn from which on blocks were put into the ring */
@@ -191,5 +194,11 @@ void mend_begin(struct cmdlog *log);
 void mend_group(struct cmdlog *log, const struct page_identity *group);
 void mend_pushed(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
 void mend_orphan(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
+/* The log begins anew behind a block that ends at @end_cell. */
+void mend_anchored(struct cmdlog *log, uint64_t end_cell);
+
+/* anchor.c: a whole block of a log that does not hold the anchor. */
+void anchor_look(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
+bool anchor_is_held(const struct cmdlog *log);
 
 #endif

@@ -54,6 +54,19 @@ mend_pushed(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chai
 }
 
 void
+mend_anchored(struct cmdlog *log, uint64_t end_cell)
+{
+	struct cmdlog_mend *mend = &log->scan.mend;
+
+	mend_begin(log);
+	mend->end_cell = end_cell;
+	mend->seen[0] = log->scan.group;
+	mend->seen_count = 1;
+	mend->hole_count = 0;
+	mend->is_crowded = mend->is_closed = false;
+}
+
+void
 mend_begin(struct cmdlog *log)
 {
 	struct cmdlog_mend *mend = &log->scan.mend;
@@ -166,6 +179,45 @@ pieces_find(const struct cmdlog *log, struct cmdlog_hole *hole, uint64_t cell)
 	return pieces_add(log, hole, known, end) && pieces_add(log, hole, lap, cell);
 }
 
+/* The first @pages pages are not wanted. */
+static void
+pieces_drop(struct cmdlog_hole *hole, uint32_t pages)
+{
+	uint32_t count = 0;
+
+	INVARIANT(pages < hole->pages);
+	hole->pages -= pages;
+	for (uint32_t i = 0; i < hole->piece_count; i++) {
+		struct cmdlog_piece piece = hole->pieces[i];
+		const uint32_t less = min_u32(pages, piece.pages);
+		pages -= less;
+		piece.page += less;
+		piece.pages -= less;
+		if (piece.pages != 0)
+			hole->pieces[count++] = piece;
+	}
+	hole->piece_count = count;
+}
+
+/* What the anchor covers is not needed, nor any hole before. False: the two contradict each other.
+ */
+static bool
+hole_clip(const struct cmdlog *log, struct cmdlog_hole *hole)
+{
+	const struct cmdlog_base *anchor = &log->anchor;
+
+	if (anchor->meta.log_index <= hole->after_index || anchor_is_held(log))
+		return true;
+	if (anchor->meta.log_index >= hole->last_index || anchor->page_end <= hole->page_lsn ||
+	    anchor->page_end - hole->page_lsn >= hole->pages)
+		return false;
+	pieces_drop(hole, (uint32_t)(anchor->page_end - hole->page_lsn));
+	hole->after_index = anchor->meta.log_index;
+	hole->after_chain = anchor->meta.chain;
+	hole->page_lsn = anchor->page_end;
+	return true;
+}
+
 /* What is missing before the block that the scan is at. False: where it lay is not known. */
 static bool
 hole_make(const struct cmdlog *log, const struct block_hdr *hdr, struct cmdlog_hole *hole)
@@ -186,7 +238,7 @@ hole_make(const struct cmdlog *log, const struct block_hdr *hdr, struct cmdlog_h
 		.page_lsn = mend->page_end,
 		.pages = (uint32_t)(hdr->page_lsn - mend->page_end),
 	};
-	return pieces_find(log, hole, cell);
+	return pieces_find(log, hole, cell) && hole_clip(log, hole);
 }
 
 /* For whoever asks for this block: a node that lacks it, too. */
@@ -222,7 +274,8 @@ mend_orphan(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chai
 		return;
 	const bool is_next =
 	    hdr->log_index == mend->index + 1 && hash128_equal(hdr->prev_chain, mend->chain);
-	if (!is_next) {
+	const bool is_needed = hdr->log_index > log->anchor.meta.log_index || anchor_is_held(log);
+	if (!is_next && is_needed) {
 		if (mend->hole_count == CMDLOG_HOLES_MAX ||
 		    !hole_make(log, hdr, &mend->holes[mend->hole_count])) {
 			mend->is_closed = true;

@@ -12,7 +12,8 @@
  * Only of one device without parity: with parity a group is made good from itself, and where more
  * is lost than that the node is given its log by a master. Not known, and left to a master as well,
  * are holes at the end of the log, those that lie beside what an earlier crash left, and those
- * longer than CMDLOG_HOLE_PAGES_MAX.
+ * longer than CMDLOG_HOLE_PAGES_MAX, or in which groups are gone without a trace, side by side,
+ * that together are longer than one may be.
  *
  * Filled in the order of the scan; valid until the next one. Thread: that of the log.
  */
@@ -43,8 +44,16 @@ struct cmdlog_hole {
 };
 
 uint32_t cmdlog_hole_count(const struct cmdlog *log);
-/* In the order of the log. @number < cmdlog_hole_count. */
+/* In the order of the log. @number < cmdlog_hole_count. What a checkpoint covers is in none. */
 const struct cmdlog_hole *cmdlog_hole(const struct cmdlog *log, uint32_t number);
+
+/* Before the scan: @anchor is the last block of a checkpoint whose state is restored, behind the
+ * base; its next_cell, boot_no and group_seq are of no meaning. It was durable here. What the scan
+ * cannot read up to it is not needed: the log begins behind it then, if it is found there. If the
+ * log does not come to hold it in either way, it is damaged. */
+void cmdlog_set_anchor(struct cmdlog *log, const struct cmdlog_base *anchor);
+/* After the scan: the log begins at the anchor. False: as it did before. */
+bool cmdlog_anchored_base(const struct cmdlog *log, struct cmdlog_base *base);
 
 /* Where a block of that index and chain lies on the device, be it of the log, or one that the scan
  * found and could not chain. Its bytes have to be checked: what is no part of the log may be

@@ -188,6 +188,7 @@ below_base_judge(struct cmdlog *log)
 	if (!is_before(scan->chained, turn_of(&scan->group)) ||
 	    scan->group.first_cell < log->base_cell)
 		return;
+	scan->is_anchor_old = scan->is_anchored;
 	scan->is_branch_lost = true;
 	scan->branch_floor = UINT64_MAX;
 }
@@ -198,6 +199,9 @@ block_take(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block
 {
 	struct cmdlog_scan *scan = &log->scan;
 
+	if (!anchor_is_held(log) &&
+	    (scan->is_anchored || hdr->log_index <= log->base_index || !is_chained(log, hdr)))
+		anchor_look(log, hdr, block_chain(block + PAGE_PAYLOAD_OFFSET));
 	if (hdr->log_index <= log->base_index) {
 		below_base_judge(log);
 		return true;
@@ -298,7 +302,7 @@ cmdlog_scan_end(struct cmdlog *log, const struct cmdlog_area *area,
 	scan->found.commit_floor = min_u64(commit_floor, log->last_index);
 	scan->found.is_damaged = log->last_index < scan->found.acked_floor ||
 				 scan->is_branch_lost || scan->is_from_later_boot ||
-				 area->is_overwritten;
+				 area->is_overwritten || !anchor_is_held(log);
 	scan->found.is_untrusted = scan->is_from_later_boot;
 	scan->found.is_overwritten = area->is_overwritten;
 	scan->is_running = false;

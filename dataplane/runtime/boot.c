@@ -167,6 +167,12 @@ scan_begin(struct runtime *rt)
 		const struct cmdlog_base base = cmdlog_base_of(&shard->base);
 		cmdlog_set_base(rt->log, &base);
 	}
+	if (rt->boot.recover.is_restored &&
+	    rt->boot.recover.hdr.meta.log_index > shard->base.log_index) {
+		const struct superblock_base covered = checkpoint_base(&rt->boot.recover.hdr, 0);
+		const struct cmdlog_base anchor = cmdlog_base_of(&covered);
+		cmdlog_set_anchor(rt->log, &anchor);
+	}
 	cmdlog_scan_begin(rt->log);
 	stripe_store_scan_begin(rt->store, shard->base.next_cell);
 	rt->boot.phase = BOOT_SCAN;
@@ -494,8 +500,9 @@ scan_end(struct runtime *rt)
 	};
 
 	cmdlog_scan_end(rt->log, &area, &boot->recovery);
-	if (boot->recovery.is_damaged && !runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED) &&
-	    !repair_begin(rt, &boot->recovery))
+	if (!boot->recovery.is_damaged || runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED))
+		repair_anchored(rt);
+	else if (!repair_begin(rt, &boot->recovery))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
 	if (boot->recent_count > STRIPE_GROUPS_MAX)
 		boot->repaired_count = boot->recent_count - STRIPE_GROUPS_MAX;

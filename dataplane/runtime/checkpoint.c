@@ -68,6 +68,23 @@ checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell)
 	};
 }
 
+struct superblock_base
+checkpoint_log_base(const struct cmdlog_base *base)
+{
+	return (struct superblock_base){
+		.log_index = base->meta.log_index,
+		.term = base->meta.term,
+		.page_end = base->page_end,
+		.time_ns = base->time_ns,
+		.next_cell = base->next_cell,
+		.epoch = base->meta.epoch,
+		.kind = (uint8_t)base->meta.kind,
+		.chain = base->meta.chain,
+		.boot_no = base->boot_no,
+		.group_seq = base->group_seq,
+	};
+}
+
 uint32_t
 checkpoint_spare_slot(const struct runtime *rt)
 {
@@ -477,18 +494,7 @@ reclaim_turn(struct runtime *rt)
 	INVARIANT(is_there && base.next_cell != UINT64_MAX);
 	if (!is_worth_it(rt, &stats, &base))
 		return false;
-	rt->superblock.shards[0].base = (struct superblock_base){
-		.log_index = base.meta.log_index,
-		.term = base.meta.term,
-		.page_end = base.page_end,
-		.time_ns = base.time_ns,
-		.next_cell = base.next_cell,
-		.epoch = base.meta.epoch,
-		.kind = (uint8_t)base.meta.kind,
-		.chain = base.meta.chain,
-		.boot_no = base.boot_no,
-		.group_seq = base.group_seq,
-	};
+	rt->superblock.shards[0].base = checkpoint_log_base(&base);
 	c->base_index = limit;
 	c->is_dirty = true;
 	return true;

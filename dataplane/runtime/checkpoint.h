@@ -73,6 +73,8 @@ bool checkpoint_is_busy(const struct runtime *rt);
 bool checkpoint_stand_aside(struct runtime *rt);
 /* The log behind it, from @next_cell on. */
 struct superblock_base checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell);
+/* What the superblock says of the log's @base. */
+struct superblock_base checkpoint_log_base(const struct cmdlog_base *base);
 uint32_t checkpoint_spare_slot(const struct runtime *rt);
 bool checkpoint_is_written_to(const struct runtime *rt, uint32_t slot);
 void checkpoint_on_completion(struct runtime *rt);

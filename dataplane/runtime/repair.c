@@ -19,15 +19,33 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/base_of.h"
 
+/* Other voters: they, or their successors, hold what this node may have acknowledged. */
+static bool
+has_helpers(const struct runtime *rt)
+{
+	return (rt->superblock.shards[0].voters & ~(UINT64_C(1) << rt->config.node_id)) != 0;
+}
+
 /* A superblock that is older than the log says nothing of terms and votes; and somebody else has to
  * have what is lost. */
 static bool
 is_possible(const struct runtime *rt, const struct cmdlog_recovery *recovery)
 {
-	const uint64_t self = UINT64_C(1) << rt->config.node_id;
+	return has_helpers(rt) && !recovery->is_overwritten && !recovery->is_untrusted;
+}
 
-	return (rt->superblock.shards[0].voters & ~self) != 0 && !recovery->is_overwritten &&
-	       !recovery->is_untrusted;
+/* What lies before is given to nobody any more: who lacks it is given the checkpoint. */
+void
+repair_anchored(struct runtime *rt)
+{
+	struct repair *repair = &rt->repair;
+	struct cmdlog_base base;
+
+	if (!cmdlog_anchored_base(rt->log, &base))
+		return;
+	repair->base = rt->superblock.shards[0].base = checkpoint_log_base(&base);
+	repair->is_rebased = repair->is_anchored = repair->is_named = true;
+	rt->transfer.is_dirty = true;
 }
 
 bool
@@ -40,11 +58,15 @@ repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery)
 		return false;
 	rt->is_damaged = rt->was_damaged = true;
 	repair->base = rt->superblock.shards[0].base;
+	struct cmdlog_base base;
+	repair->is_rebased = repair->is_anchored = cmdlog_anchored_base(rt->log, &base);
+	if (repair->is_rebased)
+		repair->base = checkpoint_log_base(&base);
 	if (!rt->boot.recover.is_restored || hdr->meta.log_index <= recovery->last_index)
 		return true;
 	repair->is_rebased = true;
 	repair->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
-	const struct cmdlog_base base = cmdlog_base_of(&repair->base);
+	base = cmdlog_base_of(&repair->base);
 	cmdlog_rebase(rt->log, &base);
 	recovery->last_index = recovery->commit_floor = hdr->meta.log_index;
 	return true;
@@ -93,8 +115,7 @@ repair_lost(struct runtime *rt, uint64_t log_index, bool is_needed)
 	}
 	if (!is_needed)
 		return;
-	repair->is_restart_wanted =
-	    !is_pow2_u64(rt->superblock.shards[0].voters) && !rt->config.is_log_volatile;
+	repair->is_restart_wanted = has_helpers(rt) && !rt->config.is_log_volatile;
 	storage_fail(rt);
 }
 

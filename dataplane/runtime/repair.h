@@ -13,6 +13,7 @@ struct runtime;
 struct repair {
 	struct superblock_base base;   /* that the log has now */
 	bool is_rebased;               /* which is not that of the superblock */
+	bool is_anchored;              /* by a checkpoint that lies behind a hole */
 	bool is_accept_wanted;         /* a master waits, for blocks are being mended */
 	bool is_named;                 /* the superblock is to say so, and that the node forgot */
 	bool is_being_saved, is_saved; /* it does */
@@ -23,6 +24,8 @@ struct repair {
 	uint64_t blocks_found; /* since the start */
 };
 
+/* The log is whole. If it is so from the checkpoint on only, it begins there from now on. */
+void repair_anchored(struct runtime *rt);
 /* The log is damaged: makes the best of it. False: this node must not start. */
 bool repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery);
 /* A master is about to give blocks. */

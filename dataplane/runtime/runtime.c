@@ -437,6 +437,7 @@ publish_status(struct runtime *rt)
 	fill_status_pool(rt, &status.pool);
 	status.deep = rt->deep.told;
 	status.blocks_found = rt->repair.blocks_found;
+	status.is_log_anchored = rt->repair.is_anchored;
 	fill_status_members(rt, &status);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
@@ -666,6 +667,7 @@ runtime_damage(const struct runtime *rt)
 {
 	return (struct runtime_damage){
 		.holes_mended = rt->mend.filled,
+		.is_anchored = rt->repair.is_anchored,
 		.blocks_found = rt->repair.blocks_found,
 		.is_restarting = rt->repair.is_restart_wanted && rt->is_over,
 	};

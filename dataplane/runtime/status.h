@@ -152,6 +152,7 @@ struct node_status {
 	uint8_t role, mode; /* enum core_role, enum core_mode */
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
 	bool was_damaged;     /* at its start, and may be whole again by now */
+	bool is_log_anchored; /* it found its log behind damage, from the checkpoint on */
 	bool is_log_mixed;    /* replica: its master's log is volatile and its own is not, or so */
 	bool has_checkpoints; /* storage has room for them */
 	/* Its storage was lost: it waits for the answers of these nodes (a mask) before all else.

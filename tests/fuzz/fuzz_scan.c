@@ -8,6 +8,7 @@
  */
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/cmdlog/mend.h"
 #include "dataplane/wire/command.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/log_image.h"
@@ -40,6 +41,7 @@ struct rig {
 	uint8_t *ring;
 	struct cmdlog *log;
 	struct writer writer;
+	struct cmdlog_base anchor; /* for the next scan; log_index 0: none */
 };
 
 /* ---- the area ---- */
@@ -247,6 +249,8 @@ scan(struct rig *rig, uint32_t boot_no, uint32_t run)
 	REQUIRE(cmdlog_init(rig->memory, &config, &rig->log) == TERN_OK);
 	rig->image.boot_no = boot_no;
 	log_image_open(&rig->image, run);
+	if (rig->anchor.meta.log_index != 0)
+		cmdlog_set_anchor(rig->log, &rig->anchor);
 	cmdlog_scan_begin(rig->log);
 	return log_image_scan(&rig->image, 0, rig->log, cut_check, rig);
 }
@@ -256,13 +260,14 @@ scan(struct rig *rig, uint32_t boot_no, uint32_t run)
 static void
 check_blocks(const struct rig *rig, uint64_t last_index)
 {
+	const uint64_t base_index = cmdlog_stats(rig->log).base_index;
 	struct cmdlog_location location;
 	struct block_meta meta;
-	uint64_t page_lsn = 0;
+	uint64_t page_lsn = cmdlog_page_end(rig->log, base_index);
 
 	REQUIRE(!cmdlog_meta(rig->log, 0, &meta) && !cmdlog_locate(rig->log, 0, &location));
 	REQUIRE(!cmdlog_meta(rig->log, last_index + 1, &meta));
-	for (uint64_t i = 1; i <= last_index; i++) {
+	for (uint64_t i = base_index + 1; i <= last_index; i++) {
 		REQUIRE(cmdlog_meta(rig->log, i, &meta) && meta.log_index == i);
 		REQUIRE(cmdlog_locate(rig->log, i, &location));
 		REQUIRE(location.page_lsn == page_lsn && location.pages != 0);
@@ -285,6 +290,38 @@ check_found(const struct rig *rig, const struct cmdlog_recovery *found)
 	REQUIRE(found->groups_torn + found->groups_foreign <= found->groups_seen);
 	REQUIRE(found->is_damaged || found->acked_floor <= found->last_index);
 	check_blocks(rig, found->last_index);
+}
+
+/* ---- a checkpoint of what was found, and pages of it that are lost ---- */
+
+static void
+scan_anchored(struct rig *rig, uint8_t how, uint8_t run)
+{
+	static uint8_t kept[AREA_PAGES * PAGE_BYTES];
+	const struct cmdlog_stats stats = cmdlog_stats(rig->log);
+	struct cmdlog_base base;
+
+	if (stats.last_index == 0 ||
+	    !cmdlog_base_at(rig->log, 1 + how % stats.last_index, &rig->anchor))
+		return;
+	memcpy(kept, rig->area, sizeof(kept));
+	/* What is held is not anchored. */
+	struct cmdlog_recovery found = scan(rig, BOOT_NO, 1 + run % AREA_PAGES);
+	REQUIRE(found.last_index == stats.last_index && !cmdlog_anchored_base(rig->log, &base));
+	memset(rig->area + run % AREA_PAGES * PAGE_BYTES, 0, PAGE_BYTES);
+	memset(rig->area, 0, how % AREA_PAGES * PAGE_BYTES);
+	found = scan(rig, BOOT_NO, AREA_PAGES);
+	check_found(rig, &found);
+	if (cmdlog_anchored_base(rig->log, &base)) {
+		REQUIRE(base.meta.log_index == rig->anchor.meta.log_index);
+		REQUIRE(cmdlog_stats(rig->log).base_index == base.meta.log_index);
+		REQUIRE(base.next_cell <= cmdlog_stats(rig->log).end_cell);
+	} else if (!found.is_damaged) {
+		REQUIRE(found.last_index >= rig->anchor.meta.log_index);
+	}
+	rig->anchor = (struct cmdlog_base){ 0 };
+	memcpy(rig->area, kept, sizeof(kept));
+	(void)scan(rig, BOOT_NO, AREA_PAGES);
 }
 
 /* ---- use after the scan ---- */
@@ -364,6 +401,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	const struct cmdlog_recovery same = scan(&rig, BOOT_NO, AREA_PAGES);
 	REQUIRE(same.last_index == found.last_index && same.is_damaged == found.is_damaged);
 	REQUIRE(hash128_equal(before.last_chain, cmdlog_stats(rig.log).last_chain));
+	scan_anchored(&rig, how, run);
 	if (found.is_damaged || !use(&rig, how))
 		return 0;
 	/* All that was made durable is found by the next boot. */

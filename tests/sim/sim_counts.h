@@ -136,6 +136,7 @@
 	X(rot_repaired, ON_MANY)              \
 	X(rot_mended, ON_MANY)                \
 	X(holes_mended, ON_MANY)              \
+	X(logs_anchored, ON_ALL)              \
 	X(rot_of_all, ON_MANY)                \
 	X(rot_live, ON_ALL)                   \
 	X(rot_found_live, ON_MANY)            \

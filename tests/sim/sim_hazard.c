@@ -205,27 +205,12 @@ common_floor(const struct sim *sim)
 	return common;
 }
 
-/* The end of what some data node's checkpoint has taken out of its log: what lies before it, that
- * node cannot give. UINT64_MAX: not all of them are up to say so. */
-static uint64_t
-common_base(const struct sim *sim)
-{
-	uint64_t base = 0;
-
-	for (uint32_t i = 0; i < sim->data_count; i++) {
-		if (sim->nodes[i].life != SIM_NODE_UP)
-			return UINT64_MAX;
-		base = max_u64(base, runtime_base_index(sim->nodes[i].runtime));
-	}
-	return base;
-}
-
 /* The power goes, and all data nodes lose a block, each another one. Nobody puts them back: none of
  * the nodes has a vote, and they have to help each other. */
 static void
 rot_all_begin(struct sim *sim, struct sim_episode *episode)
 {
-	const uint64_t common = common_floor(sim), base = common_base(sim);
+	const uint64_t common = common_floor(sim);
 	uint64_t not_index = 0;
 	const bool is_possible = common != 0 && !is_any_rotten(sim);
 
@@ -239,7 +224,7 @@ rot_all_begin(struct sim *sim, struct sim_episode *episode)
 		if (page == 0 ||
 		    page_content_open(sim_disk_at(&node->disk, 0, page * PAGE_BYTES), &content) !=
 			TERN_OK ||
-		    content.log_index > common || content.log_index <= base)
+		    content.log_index > common)
 			break;
 		not_index = content.log_index;
 		rot_set(sim, node, 0, page);

@@ -416,6 +416,8 @@ boot_turn(struct sim_node *node)
 	node->view = *runtime_view(node->runtime);
 	if (runtime_base_index(node->runtime) != 0)
 		sim_count(node->sim, SIM_COUNT_checkpoint_boots);
+	if (runtime_damage(node->runtime).is_anchored)
+		sim_count(node->sim, SIM_COUNT_logs_anchored);
 	sim_say(node->sim, "node %u is up: term %llu last %llu commit %llu", node->id,
 		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,
 		(unsigned long long)node->view.commit_index);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/cmdlog/mend.h"
 #include "tests/support/mirror.h"
 
 uint8_t *
@@ -92,6 +93,8 @@ rig_recover(struct rig *rig, uint32_t chunk)
 	rig->cut_blocks = 0;
 	if (rig->base.meta.log_index != 0)
 		cmdlog_set_base(rig->log, &rig->base);
+	if (rig->anchor.meta.log_index != 0)
+		cmdlog_set_anchor(rig->log, &rig->anchor);
 	rig->image.boot_no = rig->config.boot_no;
 	rig->image.cluster_id = rig->config.cluster_id;
 	log_image_open(&rig->image, chunk);

@@ -21,7 +21,8 @@ struct rig {
 	uint8_t *scratch;
 	struct cmdlog_cut cut; /* the last one that rig_recover was shown */
 	uint64_t cut_count, cut_blocks;
-	struct cmdlog_base base; /* what rig_recover begins with; log_index 0: the first cell */
+	struct cmdlog_base base;   /* what rig_recover begins with; log_index 0: the first cell */
+	struct cmdlog_base anchor; /* and what a checkpoint covers; log_index 0: there is none */
 };
 
 /* A log of boot 1 on a blank image. */
