@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Damaged logs. All data nodes lose a block each, at different places, while the power is off: none
-of them has a vote, and they come back by themselves, with everything that was acknowledged. A block
-that is damaged under a running node is named by `log verify --deep`, and replaced."""
+"""Damaged logs. All data nodes lose a block each, at different places, while the power is off, and come
+back by themselves, with everything that was acknowledged: who needs the block has no vote before others
+gave it back; who has a checkpoint that covers it begins there. A block that is damaged under a running
+node is named by `log verify --deep`, and replaced."""
 import glob
 import json
 import os
@@ -67,38 +68,52 @@ def test(case):
     require(code == 0 and answer['result'] == 'equal', f'{answer}')
     require(all(node['blocks'] > 100 for node in answer['nodes']), f'{answer}')
 
-    case.step('all lose power, and a block each')
+    case.step('all lose power, and a block each of the newest')
+    write(cluster, KEYS)
     for name in names:
         cluster.dev('kill', name)
     for number, name in enumerate(names):
-        flip(cluster, name, f'<value {700 + 600 * number}>'.encode())
+        flip(cluster, name, f'<value {2 * KEYS - 200 + 40 * number}>'.encode())
     for name in names:
         cluster.dev('start', name)
     cluster.wait_master()
     cluster.settle()
     client = cluster.client()
-    for i in range(0, KEYS, 7):
+    for i in range(0, 2 * KEYS, 7):
         require(client.call('GET', f'key:{i}') == f'<value {i}>', f'key:{i}')
     cluster.wait_equal()
     mended = [name for name in names if 'log_mended' in said(cluster, name)]
-    print('   mended in place:', mended)
+    begun = [name for name in names if 'log_begins_at_checkpoint' in said(cluster, name)]
+    print('   mended in place:', mended, 'begun at a checkpoint:', begun)
     # Whoever is elected first may give the last one everything.
-    require(len(mended) >= 1, 'nobody was mended, and yet somebody had a vote')
+    require(mended or begun, 'nobody was mended, and yet somebody had a vote')
+
+    case.step('and a block each of the oldest, which checkpoints cover')
+    cluster.kill_all()
+    for number, name in enumerate(names):
+        flip(cluster, name, f'<value {700 + 600 * number}>'.encode())
+    cluster.start_all()
+    cluster.wait_master()
+    cluster.settle()
+    client = cluster.client()
+    for i in range(0, 2 * KEYS, 7):
+        require(client.call('GET', f'key:{i}') == f'<value {i}>', f'key:{i}')
+    cluster.wait_equal()
 
     case.step('a block is damaged under a running node')
-    write(cluster, KEYS)
+    write(cluster, 2 * KEYS)
     cluster.settle()
     code, answer = deep(cluster)
     require(code == 0, f'{answer}')
     victim = cluster.others(cluster.wait_master())[0]
-    flip(cluster, victim, f'<value {KEYS + 500}>'.encode())
+    flip(cluster, victim, f'<value {2 * KEYS + 500}>'.encode())
     code, answer = deep(cluster)
     require(code == CRITICAL, f'{code} {answer}')
     require([node['name'] for node in answer['nodes'] if node['damaged'] == 1] == [victim] and
             sum(node['damaged'] for node in answer['nodes']) == 1, f'{answer}')
     case.step('and replaced')
     cluster.wait('nothing is damaged any more', lambda _: deep(cluster)[0] != CRITICAL or None)
-    require(cluster.client().call('GET', f'key:{KEYS + 500}') == f'<value {KEYS + 500}>', 'GET')
+    require(cluster.client().call('GET', f'key:{2 * KEYS + 500}') == f'<value {2 * KEYS + 500}>', 'GET')
     cluster.wait_equal()
 
 
