@@ -199,13 +199,14 @@ block_take(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block
 {
 	struct cmdlog_scan *scan = &log->scan;
 
+	/* The block that says so may be the checkpoint's last itself. */
+	if (hdr->log_index <= log->base_index)
+		below_base_judge(log);
 	if (!anchor_is_held(log) &&
 	    (scan->is_anchored || hdr->log_index <= log->base_index || !is_chained(log, hdr)))
 		anchor_look(log, hdr, block_chain(block + PAGE_PAYLOAD_OFFSET));
-	if (hdr->log_index <= log->base_index) {
-		below_base_judge(log);
+	if (hdr->log_index <= log->base_index)
 		return true;
-	}
 	if (!is_chained(log, hdr)) {
 		orphan_judge(log, hdr, block);
 		return true;
