@@ -12,6 +12,7 @@
  */
 #include "dataplane/base/bits.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/force.h"
 #include "tests/fuzz/fuzz.h"
 
 #define BLOCKS_MAX 48u
@@ -31,7 +32,7 @@ struct node {
 	    memory_index;
 	uint64_t term, durable_term;
 	struct witness_register reg;
-	bool has_meta, is_storage_failed, is_ring_full, is_accepting;
+	bool has_meta, is_storage_failed, is_ring_full, is_accepting, is_superseded, is_forced;
 	uint64_t meta_op, read_op, read_answered;
 	bool is_barrier_wanted, is_cut_pending;
 	uint64_t barrier_term, cut_index;
@@ -268,6 +269,11 @@ check_view(const struct node *node, const struct core_view *before)
 		REQUIRE(!node->is_accepting && !node->is_cut_pending && !node->has_meta);
 	if (view->is_serving)
 		REQUIRE(view->role == CORE_MASTER && !node->is_storage_failed);
+	/* A later generation, or one that begins with the next start: no role in this one. */
+	if (node->is_superseded || node->is_forced)
+		REQUIRE(view->role == CORE_FOLLOWER || view->role == CORE_WITNESS);
+	if (node->is_superseded)
+		REQUIRE(view->master_id == 0);
 }
 
 static enum tern_err
@@ -741,6 +747,23 @@ fail_storage(struct node *node)
 }
 
 static void
+supersede(struct node *node)
+{
+	node->is_superseded = true;
+	REQUIRE(step(node, (struct core_event){ .kind = CORE_EVENT_SUPERSEDED }) == TERN_OK);
+}
+
+static void
+force(struct node *node)
+{
+	const bool is_allowed = core_judge_force(node->core) == CORE_FORCE_ALLOWED;
+	const enum tern_err err = step(node, (struct core_event){ .kind = CORE_EVENT_FORCE });
+
+	REQUIRE((err == TERN_OK) == is_allowed);
+	node->is_forced |= is_allowed;
+}
+
+static void
 act_rarely(struct node *node, struct fuzz_input *in)
 {
 	const uint8_t what = fuzz_u8(in);
@@ -750,10 +773,14 @@ act_rarely(struct node *node, struct fuzz_input *in)
 	case 0:
 		if (what > 250)
 			fail_storage(node);
+		else if (what > 240)
+			supersede(node);
 		break;
 	case 1:
 		if (what > 200)
 			(void)!step(node, (struct core_event){ .kind = CORE_EVENT_STOP });
+		else if (what > 120)
+			force(node);
 		break;
 	case 2:
 		(void)!step(node, (struct core_event){ .kind = CORE_EVENT_DATA_PORT,
