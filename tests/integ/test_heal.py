@@ -10,7 +10,7 @@ import os
 from case import main, require
 
 CRITICAL = 4  # exit code
-KEYS = 3000
+KEYS = 1500
 
 
 def log_of(cluster, node):
