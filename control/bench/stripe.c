@@ -35,11 +35,14 @@ struct subject {
 	struct stripe_store *store;
 	void *store_memory;
 	size_t store_bytes;
-	uint8_t *buffers; /* GROUP_PAGES_MAX pages for each group in flight */
+	/* For each group in flight GROUP_PAGES_MAX pages, and behind them all the same again for
+	 * what the devices alone are given for parity. */
+	uint8_t *buffers;
+	size_t buffer_bytes;
 	struct in_flight groups[BENCH_STRIPE_GROUPS];
 	uint32_t group_count;
 	uint64_t raw_cell; /* of the group whose requests are made next */
-	uint32_t raw_column, raw_in_flight;
+	uint32_t raw_column, raw_slot, raw_in_flight;
 	bool is_failed;
 };
 
@@ -143,12 +146,12 @@ static bool
 port_open(struct subject *subject, const struct bench_stripe *bench, char *text, size_t text_bytes)
 {
 	const uint32_t devices = stripe_devices(subject->geometry);
-	const size_t buffer_bytes = (size_t)BENCH_STRIPE_GROUPS * GROUP_PAGES_MAX * PAGE_BYTES;
 	struct nvme_config config = {
 		.device_count = devices,
 		.queue_depth = min_u32(NVME_QUEUE_DEPTH_MAX, 2 * BENCH_STRIPE_GROUPS * devices),
-		.buffers = { { subject->buffers, buffer_bytes } },
-		.buffer_count = 1,
+		.buffers = { { subject->buffers, subject->buffer_bytes },
+			     { subject->store_memory, subject->store_bytes } },
+		.buffer_count = 2,
 	};
 
 	for (uint32_t i = 0; i < devices; i++)
@@ -162,27 +165,38 @@ port_open(struct subject *subject, const struct bench_stripe *bench, char *text,
 	return true;
 }
 
+/* The most parity that a group has. */
+static size_t
+parity_pages(struct stripe_geometry geometry)
+{
+	return (size_t)geometry.m * div_up_u64(GROUP_PAGES_MAX, geometry.k);
+}
+
+static bool
+memory_map(struct subject *subject, const struct stripe_store_config *config)
+{
+	struct prng prng;
+
+	subject->buffer_bytes =
+	    BENCH_STRIPE_GROUPS * (GROUP_PAGES_MAX + parity_pages(subject->geometry)) * PAGE_BYTES;
+	subject->buffers = platform_arena_map(subject->buffer_bytes);
+	subject->store_bytes = stripe_store_bytes(config);
+	subject->store_memory = platform_arena_map(subject->store_bytes);
+	if (subject->buffers == NULL || subject->store_memory == NULL)
+		return false;
+	prng_seed(&prng, 1);
+	for (size_t at = 0; at < subject->buffer_bytes; at += sizeof(uint64_t)) {
+		const uint64_t value = prng_next(&prng);
+		memcpy(subject->buffers + at, &value, sizeof(value));
+	}
+	return true;
+}
+
 static bool
 subject_open(struct subject *subject, const struct bench_stripe *bench, char *text,
 	     size_t text_bytes)
 {
-	const uint32_t devices = stripe_devices(subject->geometry);
-	const size_t buffer_bytes = (size_t)BENCH_STRIPE_GROUPS * GROUP_PAGES_MAX * PAGE_BYTES;
-	struct prng prng;
-
-	subject->buffers = platform_arena_map(buffer_bytes);
-	(void)snprintf(text, text_bytes, "out of memory");
-	if (subject->buffers == NULL)
-		return false;
-	prng_seed(&prng, 1);
-	for (size_t at = 0; at < buffer_bytes; at += sizeof(uint64_t)) {
-		const uint64_t value = prng_next(&prng);
-		memcpy(subject->buffers + at, &value, sizeof(value));
-	}
-	if (!port_open(subject, bench, text, text_bytes))
-		return false;
 	struct stripe_store_config config = {
-		.disk = subject->port,
 		.geometry = subject->geometry,
 		.node_id = NODE_ID,
 		.group_pages_max = GROUP_PAGES_MAX,
@@ -190,13 +204,15 @@ subject_open(struct subject *subject, const struct bench_stripe *bench, char *te
 		.reads_max = 1,
 		.scan_rows = 256,
 	};
-	for (uint32_t i = 0; i < devices; i++)
+
+	for (uint32_t i = 0; i < stripe_devices(subject->geometry); i++)
 		config.device_bytes[i] = FILE_BYTES;
-	subject->store_bytes = stripe_store_bytes(&config);
-	subject->store_memory = platform_arena_map(subject->store_bytes);
 	(void)snprintf(text, text_bytes, "out of memory");
-	if (subject->store_memory == NULL ||
-	    stripe_store_init(subject->store_memory, &config, &subject->store) != TERN_OK)
+	if (!memory_map(subject, &config) || !port_open(subject, bench, text, text_bytes))
+		return false;
+	config.disk = subject->port;
+	(void)snprintf(text, text_bytes, "the store cannot be made");
+	if (stripe_store_init(subject->store_memory, &config, &subject->store) != TERN_OK)
 		return false;
 	return store_begin(subject, text, text_bytes);
 }
@@ -208,8 +224,7 @@ subject_close(struct subject *subject)
 	if (subject->store_memory != NULL)
 		platform_arena_unmap(subject->store_memory, subject->store_bytes);
 	if (subject->buffers != NULL)
-		platform_arena_unmap(subject->buffers,
-				     (size_t)BENCH_STRIPE_GROUPS * GROUP_PAGES_MAX * PAGE_BYTES);
+		platform_arena_unmap(subject->buffers, subject->buffer_bytes);
 }
 
 /* ---- the store ---- */
@@ -299,6 +314,20 @@ store_slice(struct subject *subject, uint32_t pages, struct tally *tally)
 
 /* ---- the devices ---- */
 
+/* What a column is written from: as much memory, and as far apart, as the store takes. */
+static uint8_t *
+raw_bytes(const struct subject *subject, const struct stripe_layout *layout, uint32_t column)
+{
+	const size_t groups = (size_t)BENCH_STRIPE_GROUPS * GROUP_PAGES_MAX;
+	const size_t page =
+	    stripe_column_is_parity(layout, column)
+		? groups + subject->raw_slot * parity_pages(subject->geometry) +
+		      (size_t)column * layout->rows
+		: (size_t)subject->raw_slot * GROUP_PAGES_MAX + stripe_column_first(layout, column);
+
+	return subject->buffers + page * PAGE_BYTES;
+}
+
 /* The next request that the store would make. False: the port is full. */
 static bool
 raw_write(struct subject *subject, uint32_t pages)
@@ -316,7 +345,7 @@ raw_write(struct subject *subject, uint32_t pages)
 		.kind = DISK_WRITE,
 		.device = place.device,
 		.offset = (SUPERBLOCK_AREA_PAGES + place.page) * PAGE_BYTES,
-		.bytes = subject->buffers,
+		.bytes = raw_bytes(subject, &layout, subject->raw_column),
 		.length = column_pages * PAGE_BYTES,
 	};
 	if (column_pages != 0) {
@@ -327,6 +356,7 @@ raw_write(struct subject *subject, uint32_t pages)
 	subject->raw_cell = cell;
 	if (++subject->raw_column == stripe_devices(subject->geometry)) {
 		subject->raw_column = 0;
+		subject->raw_slot = (subject->raw_slot + 1) % BENCH_STRIPE_GROUPS;
 		subject->raw_cell = cell + layout.cells;
 	}
 	return true;

@@ -4,6 +4,9 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
+/* Encoding this many pages takes about as long as one more call of the kernel. */
+#define OVERLAP_PAGES 8u
+
 static void
 column_write(struct stripe_store *store, const struct stripe_image *image, uint32_t slot,
 	     uint32_t column, uint64_t offset)
@@ -20,17 +23,15 @@ column_write(struct stripe_store *store, const struct stripe_image *image, uint3
 	stripe_request(store, OWNER_GROUP, slot, &request);
 }
 
-void
-stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image,
-		   uint64_t offset)
+/* The columns of [@first, @end) that have pages: to every device that takes part. */
+static void
+columns_write(struct stripe_store *store, const struct stripe_image *image, uint32_t number,
+	      uint32_t first, uint32_t end, uint64_t offset)
 {
 	struct stripe_group_slot *slot = &store->groups[number];
 	const uint32_t empty = stripe_columns_empty(&image->layout);
 
-	stripe_encode(store->code, &image->layout, image->data, image->parity);
-	if (!slot->is_blob)
-		stripe_image_identify(image, UINT32_MAX);
-	for (uint32_t column = 0; column < store->devices; column++) {
+	for (uint32_t column = first; column < end; column++) {
 		const uint32_t bit = STRIPE_BIT(stripe_column_device(&image->layout, column));
 		if ((empty & STRIPE_BIT(column)) != 0)
 			continue;
@@ -41,6 +42,28 @@ stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_im
 		slot->pending |= bit;
 		column_write(store, image, number, column, offset);
 	}
+}
+
+void
+stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image,
+		   uint64_t offset)
+{
+	const uint32_t m = store->geometry.m, parity = STRIPE_BIT(m) - 1;
+	const bool is_blob = store->groups[number].is_blob;
+
+	/* Parity covers the contents only: identity parts lie over it. */
+	if (!is_blob)
+		stripe_image_identify(image, ~parity);
+	columns_write(store, image, number, m, store->devices, offset);
+	if (m == 0)
+		return;
+	/* The devices work while parity is computed, where that takes longer than to tell them. */
+	if (image->layout.pages >= OVERLAP_PAGES)
+		stripe_requests_push(store);
+	stripe_encode(store->code, &image->layout, image->data, image->parity);
+	if (!is_blob)
+		stripe_image_identify(image, parity);
+	columns_write(store, image, number, 0, m, offset);
 }
 
 enum tern_err
