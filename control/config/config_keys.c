@@ -71,6 +71,7 @@ const struct config_key config_keys[] = {
 	  NULL, true },
 	{ "poll.cpu", CONFIG_SIGNED, CONF(poll.cpu), -1, 1023, "-1", NULL, true },
 	{ "memory.no_huge", CONFIG_FLAG, CONF(memory.no_huge), 0, 0, "true", NULL, true },
+	{ "memory.populate", CONFIG_FLAG, CONF(memory.populate), 0, 0, "true", NULL, true },
 	{ "disk.durability", CONFIG_CHOICE, CONF(disk.durability), 0, 0, "auto", durabilities,
 	  true },
 	{ "disk.iopoll", CONFIG_CHOICE, CONF(disk.iopoll), 0, 0, "off", iopolls, true },

@@ -140,7 +140,8 @@ struct node_config {
 	uint32_t port_count;
 	struct node_config_port ports[NODE_CONFIG_PORTS_MAX];
 	struct {
-		bool no_huge; /* how much DPDK takes follows from the ports */
+		bool no_huge;  /* how much DPDK takes follows from the ports */
+		bool populate; /* all memory is touched at the start, not when it is used */
 	} memory;
 	struct {
 		enum disk_durability durability;

@@ -270,6 +270,13 @@ make_channel(struct submit_channel *channel, uint8_t **memory, uint32_t request_
 	return channel->front_wake.fd >= 0;
 }
 
+static void *
+arena_map(const struct node_config *config, size_t bytes)
+{
+	return config->memory.populate ? platform_arena_map(bytes)
+				       : platform_arena_map_lazily(bytes);
+}
+
 static bool
 open_channels(struct ternd *node)
 {
@@ -284,7 +291,7 @@ open_channels(struct ternd *node)
 			    sizeof(struct load) + LOAD_RING_BYTES +
 			    submit_completions_bytes(LOAD_IN_FLIGHT_MAX) +
 			    sizeof(struct status_cell) + 2 * 4096;
-	node->rings_memory = platform_arena_map(node->rings_bytes);
+	node->rings_memory = arena_map(&node->config, node->rings_bytes);
 	node->lcore_wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (node->rings_memory == NULL || node->lcore_wake.fd < 0)
 		return false;
@@ -319,7 +326,7 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 	};
 
 	node->state_bytes = 2 * config->state.capacity_bytes + (64u << 20);
-	node->state_memory = platform_arena_map(node->state_bytes);
+	node->state_memory = arena_map(config, node->state_bytes);
 	state.arena = node->state_memory;
 	state.arena_bytes = node->state_bytes;
 	if (node->state_memory == NULL) {
@@ -490,7 +497,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);
-	node->arena_memory = platform_arena_map(node->arena_bytes);
+	node->arena_memory = arena_map(config, node->arena_bytes);
 	if (node->arena_memory == NULL) {
 		snprintf(why, why_bytes, "%zu bytes of memory are not to be had",
 			 node->arena_bytes);

@@ -82,10 +82,8 @@ populate(void *arena, size_t bytes)
 	return true;
 }
 
-/* Random access over gigabytes in 4 KiB pages costs a walk of the page table for each access: huge
- * pages are asked for, and done without where there are none. */
-void *
-platform_arena_map(size_t bytes)
+static void *
+arena_map(size_t bytes, bool is_lazy)
 {
 	if (bytes == 0 || bytes > SIZE_MAX / 2)
 		return NULL;
@@ -95,13 +93,26 @@ platform_arena_map(size_t bytes)
 		return NULL;
 	void *arena = mmap(place, whole, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	if (arena != MAP_FAILED) {
+	/* Random access over gigabytes in 4 KiB pages costs a walk of the page table for each
+	 * access: huge pages are asked for, and done without where there are none. */
+	if (arena != MAP_FAILED && !is_lazy)
 		(void)madvise(arena, whole, MADV_HUGEPAGE);
-		if (populate(arena, whole))
-			return arena;
-	}
+	if (arena != MAP_FAILED && (is_lazy || populate(arena, whole)))
+		return arena;
 	munmap(place, whole);
 	return NULL;
+}
+
+void *
+platform_arena_map(size_t bytes)
+{
+	return arena_map(bytes, false);
+}
+
+void *
+platform_arena_map_lazily(size_t bytes)
+{
+	return arena_map(bytes, true);
 }
 
 void

@@ -30,6 +30,9 @@ void platform_ring_unmap(uint8_t *ring, size_t bytes);
  * later.
  * @bytes is rounded up to whole pages. NULL: no memory. */
 void *platform_arena_map(size_t bytes);
+/* The same, populated page by page when it is used: for development, where starts are many and most
+ * of the memory is never needed. Too little memory shows late. */
+void *platform_arena_map_lazily(size_t bytes);
 void platform_arena_unmap(void *arena, size_t bytes);
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */

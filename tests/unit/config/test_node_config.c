@@ -96,6 +96,7 @@ defaults(void **unused)
 	assert_int_equal(config.poll.mode, POLL_ADAPTIVE);
 	assert_int_equal(config.poll.cpu, -1);
 	assert_true(config.memory.no_huge);
+	assert_true(config.memory.populate);
 	assert_int_equal(config.disk.durability, DISK_DURABILITY_AUTO);
 	assert_int_equal(config.disk.lossy, DISK_LOSSY_NONE);
 	assert_int_equal(config.log.ring_bytes, 16u << 20);

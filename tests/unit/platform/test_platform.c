@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,20 +38,41 @@ test_ring_is_mapped_twice(void **state)
 	assert_null(platform_ring_map(SIZE_MAX / 2 + 1));
 }
 
-static void
-test_arena_is_zero_and_aligned(void **state)
+static uint32_t
+pages_resident(uint8_t *arena, uint32_t pages)
 {
-	uint8_t *arena = platform_arena_map(100001);
+	unsigned char resident[64];
+	uint32_t count = 0;
 
-	(void)state;
+	assert_true(pages <= sizeof(resident));
+	assert_int_equal(mincore(arena, (size_t)pages * PLATFORM_PAGE_BYTES, resident), 0);
+	for (uint32_t i = 0; i < pages; i++)
+		count += resident[i] & 1;
+	return count;
+}
+
+static void
+arena_check(void *(*map)(size_t bytes), uint32_t resident)
+{
+	uint8_t *arena = map(100001);
+
 	assert_non_null(arena);
 	assert_int_equal((uintptr_t)arena % PLATFORM_PAGE_BYTES, 0);
+	assert_int_equal(pages_resident(arena, 25), resident);
 	for (size_t i = 0; i < 100001; i++)
 		assert_int_equal(arena[i], 0);
 	arena[100000] = 1;
 	platform_arena_unmap(arena, 100001);
-	assert_null(platform_arena_map(0));
-	assert_null(platform_arena_map(SIZE_MAX));
+	assert_null(map(0));
+	assert_null(map(SIZE_MAX));
+}
+
+static void
+test_arena_is_zero_and_aligned(void **state)
+{
+	(void)state;
+	arena_check(platform_arena_map, 25);
+	arena_check(platform_arena_map_lazily, 0);
 }
 
 static void
