@@ -36,9 +36,9 @@ boot_text(enum runtime_boot verdict)
 		       "storage away, keep it, and give the node new storage with `tern node "
 		       "rejoin`";
 	case RUNTIME_BOOT_DAMAGED:
-		return "the log has lost blocks that this node had acknowledged; it must not vote "
-		       "or serve: move its storage away, keep it, and give the node new storage "
-		       "with `tern node rejoin`";
+		return "every checkpoint is damaged, or the log has lost blocks that this node had "
+		       "acknowledged; it must not vote or serve: move its storage away, keep it, "
+		       "and give the node new storage with `tern node rejoin`";
 	case RUNTIME_BOOT_IO:
 		return "a device failed while the log was read";
 	}

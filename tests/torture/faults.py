@@ -28,6 +28,7 @@ class Saboteur:
         self.busy = set()
         self.cuts = {}  # (from, to): by how many faults
         self.starting = {}  # node: the process of `tern dev start`
+        self.rotten = set()  # nodes that have not started since their pages were damaged
         self.counts = {}
         self.queue, self.order = [], itertools.count()
         self.began = 0.0
@@ -155,10 +156,25 @@ class Saboteur:
             if not is_waiting and process.poll() is None:
                 continue
             out, _ = process.communicate(timeout=VERB_S)
+            del self.starting[name]
+            if name in self.rotten and 'it must not vote or serve' in out:
+                self.give_storage(name)
+                continue
             require(process.returncode == 0, f'start {name}: exit {process.returncode}\n{out}')
             self.say(f'started {name}')
-            del self.starting[name]
+            self.rotten.discard(name)
             self.busy.discard(name)
+        if is_waiting and self.starting:
+            self.reap(is_waiting)
+
+    def give_storage(self, name):
+        """All its checkpoints were hit, and the log before them is gone: it refuses to start and says
+        what to do. That is done."""
+        self.counts['given_up'] = self.counts.get('given_up', 0) + 1
+        self.say(f'{name} gives up')
+        self.rotten.discard(name)
+        self.damage.wipe(name)
+        self.start(name)
 
     def links(self, name):
         """Every pair (from, to) of @name."""
@@ -193,6 +209,7 @@ class Saboteur:
         if self.damage.is_served_without(name):
             if kind == 'rot':
                 self.damage.rot(name)
+                self.rotten.add(name)
             else:
                 self.damage.wipe(name)
         elif time.monotonic() < until:
