@@ -406,12 +406,25 @@ histogram_json(const struct histogram *histogram)
 			 (json_int_t)histogram->max);
 }
 
+static const char *const outcome_names[LOAD_OUTCOMES] = {
+	[0] = "other",
+	[SUBMIT_DONE] = "done",
+	[SUBMIT_ACCEPTED] = "accepted",
+	[SUBMIT_REFUSED_NOT_MASTER] = "not_master",
+	[SUBMIT_REFUSED_LOG_FULL] = "log_full",
+	[SUBMIT_REFUSED_TOO_LARGE] = "too_large",
+	[SUBMIT_REFUSED_BUSY] = "busy",
+	[SUBMIT_REFUSED_MALFORMED] = "malformed",
+	[SUBMIT_REFUSED_CLASS] = "class",
+	[SUBMIT_REFUSED_CHANGE] = "change",
+	[SUBMIT_REFUSED_JOB] = "job",
+	[SUBMIT_REFUSED_FORCE] = "force",
+	[SUBMIT_UNKNOWN] = "unknown",
+};
+
 json_t *
 load_take_result(struct load *load)
 {
-	static const char *const names[LOAD_OUTCOMES] = { "other",     "done",      "not_master",
-							  "log_full",  "too_large", "busy",
-							  "malformed", "class",     "unknown" };
 	const struct load_result *result = &load->result;
 	const int phase = atomic_load_explicit(&load->phase, memory_order_acquire);
 
@@ -419,7 +432,7 @@ load_take_result(struct load *load)
 		return phase != LOAD_NONE ? json_pack("{s:b}", "running", 1) : NULL;
 	json_t *outcomes = json_object();
 	for (uint32_t i = 0; i < LOAD_OUTCOMES; i++)
-		(void)json_object_set_new(outcomes, names[i],
+		(void)json_object_set_new(outcomes, outcome_names[i],
 					  json_integer((json_int_t)result->outcomes[i]));
 	json_t *answer = json_pack(
 	    "{s:b,s:o,s:I,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "running", 0,

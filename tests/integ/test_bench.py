@@ -177,6 +177,26 @@ def test_load_refused(case):
     require(ask(here, verb='load-result')['exit'] == 5, 'no result without a load')
 
 
+def test_load_over_a_handover(case):
+    case.step('load on a node that hands over')
+    master = case.cluster.wait_duplex()
+    here = case.cluster.nodes[master]['admin']
+    answer = ask(here, verb='load-start', command_bytes=64, in_flight=64, duration_ms=20000,
+                 keys=1024)
+    require('result' in answer, answer)
+    case.cluster.run('cluster', 'switchover', case.cluster.other(master))
+    while True:
+        answer = ask(here, verb='load-result')
+        require('result' in answer, answer)
+        if not answer['result'].get('running'):
+            break
+        time.sleep(0.05)
+    outcomes = answer['result']['outcomes']
+    require(len(outcomes) == 13 and outcomes['not_master'] + outcomes['unknown'] > 0 and
+            outcomes['log_full'] == 0, outcomes)
+    case.cluster.settle()
+
+
 def test_replicate(case):
     case.step('replication beside the floor')
     for _ in range(5):  # a busy host may change the mode meanwhile, and then a load is void
@@ -215,6 +235,7 @@ def test(case):
     test_raw(case)
     test_disk(case)
     test_load_refused(case)
+    test_load_over_a_handover(case)
     test_replicate(case)
     case.cluster.settle()
     test_usage(case)
