@@ -124,7 +124,7 @@ class Episode:
         missing from them."""
         keys = {json.loads(line)['key'] for path in histories
                 for line in open(path, encoding='utf-8')}
-        client = self.cluster.client(timeout=30)
+        client = self.cluster.follower()
         with open(self.path('final.jsonl'), 'w', encoding='utf-8') as out:
             for key in sorted(keys):
                 call_ns = time.monotonic_ns()

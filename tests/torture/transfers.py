@@ -166,7 +166,7 @@ class Bank:
                 raise teller.failure
 
     def check(self):
-        client, steps = self.cluster.client(timeout=30), 0
+        client, steps = self.cluster.follower(), 0
         for ledger in self.ledgers.values():
             balances = {account: int(client.call('GET', account)) for account in ledger.known}
             steps += ledger.check(balances)
