@@ -336,21 +336,27 @@ core_meta_durable(struct core *core, uint64_t op_id)
 	return TERN_OK;
 }
 
-static void
-core_storage_failed(struct core *core)
+void
+core_fall_silent(struct core *core)
 {
-	if (core->is_storage_failed)
-		return;
-	if (core->role == CORE_MASTER) {
-		master_farewell(core);
+	if (core->role == CORE_MASTER)
 		master_step_down(core);
-	}
 	if (core->role != CORE_WITNESS) {
 		replica_forget_match(core);
 		core->role = CORE_FOLLOWER;
 	}
 	core->master_id = 0;
 	core->has_reply = false;
+}
+
+static void
+core_storage_failed(struct core *core)
+{
+	if (core->is_storage_failed)
+		return;
+	if (core->role == CORE_MASTER)
+		master_farewell(core);
+	core_fall_silent(core);
 	core->is_storage_failed = true;
 	core_alarm(core, CORE_ALARM_STORAGE_FAILED, core->config.node_id);
 }

@@ -119,14 +119,7 @@ force_superseded(struct core *core)
 {
 	if (core->is_superseded)
 		return;
-	if (core->role == CORE_MASTER)
-		master_step_down(core);
-	if (core->role != CORE_WITNESS) {
-		replica_forget_match(core);
-		core->role = CORE_FOLLOWER;
-	}
-	core->master_id = 0;
-	core->has_reply = false;
+	core_fall_silent(core);
 	core->is_superseded = true;
 	core_alarm(core, CORE_ALARM_SUPERSEDED, core->config.node_id);
 }
