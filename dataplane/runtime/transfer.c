@@ -138,7 +138,6 @@ ask(struct runtime *rt)
 {
 	struct transfer *t = &rt->transfer;
 	uint32_t first = t->asked_first, end;
-	struct net_frame frame;
 
 	while (first < t->units && has_unit(t, first))
 		first++;
@@ -152,18 +151,12 @@ ask(struct runtime *rt)
 	t->asked_first = first;
 	t->asked_end = end;
 	t->asked_ns = rt->now_ns;
-	if (!link_bulk_begin(&rt->link, t->node, &frame))
-		return false; /* as good as lost */
 	const struct part_ask what = {
 		.id = { t->meta.log_index, t->meta.chain, t->part },
 		.unit_first = first,
 		.unit_count = end - first,
 	};
-	part_ask_encode(frame.bytes + FRAME_HDR_BYTES, &what);
-	link_bulk_end(&rt->link, &frame, FRAME_PART_ASK, core_view(rt->core)->term, PART_ASK_BYTES,
-		      PART_ASK_BYTES);
-	link_bulk_flush(&rt->link);
-	return true;
+	return want_send(rt, t->node, &what);
 }
 
 void

@@ -5,6 +5,20 @@
 
 #include "dataplane/base/invariant.h"
 
+bool
+want_send(struct runtime *rt, uint16_t node, const struct part_ask *what)
+{
+	struct net_frame frame;
+
+	if (!link_bulk_begin(&rt->link, node, &frame))
+		return false;
+	part_ask_encode(frame.bytes + FRAME_HDR_BYTES, what);
+	link_bulk_end(&rt->link, &frame, FRAME_PART_ASK, core_view(rt->core)->term, PART_ASK_BYTES,
+		      PART_ASK_BYTES);
+	link_bulk_flush(&rt->link);
+	return true;
+}
+
 void
 want_begin(struct block_want *want, uint64_t log_index, struct hash128 chain, uint8_t *end,
 	   uint32_t pages_max)
@@ -44,7 +58,6 @@ bool
 want_ask(struct runtime *rt, struct block_want *want)
 {
 	uint32_t first = 0, end;
-	struct net_frame frame;
 
 	INVARIANT(rt->stream_count != 0);
 	while (first < units_max(want) && has_unit(want, first))
@@ -62,18 +75,12 @@ want_ask(struct runtime *rt, struct block_want *want)
 			break;
 	want->asked_end = end;
 	want->asked_ns = rt->now_ns;
-	if (!link_bulk_begin(&rt->link, rt->stream_nodes[want->peer], &frame))
-		return false; /* as good as lost */
 	const struct part_ask what = {
 		.id = { want->index, want->chain, PART_OF_BLOCK },
 		.unit_first = first,
 		.unit_count = end - first,
 	};
-	part_ask_encode(frame.bytes + FRAME_HDR_BYTES, &what);
-	link_bulk_end(&rt->link, &frame, FRAME_PART_ASK, core_view(rt->core)->term, PART_ASK_BYTES,
-		      PART_ASK_BYTES);
-	link_bulk_flush(&rt->link);
-	return true;
+	return want_send(rt, rt->stream_nodes[want->peer], &what);
 }
 
 bool

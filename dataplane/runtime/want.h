@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One block that is asked for by (log_index, chain), of one data node after the other, a few units
- * at a time; private to this room. Answered by mend_source.c of whoever has it. What came is to be
- * checked by whoever wanted it.
+ * at a time; and how parts of anything are asked for. Private to this room. A block is answered by
+ * mend_source.c of whoever has it. What came is to be checked by whoever wanted it.
  */
 #ifndef TERN_RUNTIME_WANT_H
 #define TERN_RUNTIME_WANT_H
@@ -25,6 +25,9 @@ struct block_want {
 	uint64_t asked_ns, heard_ns; /* asked_ns 0: not yet */
 	uint32_t asked_end;
 };
+
+/* Asks @node for units of a part. False: no frame was to be had, which is as good as lost. */
+bool want_send(struct runtime *rt, uint16_t node, const struct part_ask *what);
 
 void want_begin(struct block_want *want, uint64_t log_index, struct hash128 chain, uint8_t *end,
 		uint32_t pages_max);
