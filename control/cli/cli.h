@@ -158,6 +158,13 @@ enum admin_exit cluster_find(struct cli *cli, struct cluster *cluster);
 
 /* status/v1 of all nodes: new reference. @health: OK, DEGRADED or CRITICAL. */
 json_t *cluster_status(const struct cluster *cluster, uint32_t timeout_ms, enum admin_exit *health);
+/* Asks for it until @is_met says so: new reference to the one of which it did. NULL: of none within
+ * @timeout_ms. */
+json_t *
+cluster_wait(const struct cluster *cluster, uint32_t timeout_ms,
+	     bool (*is_met)(const json_t *status, const void *context), const void *context);
+/* NULL: no node of that name. */
+const struct cluster_node *cluster_named(const struct cluster *cluster, const char *name);
 /* Adds "health" and "warnings" to @status, which has the nodes' entries. */
 enum admin_exit cluster_judge(json_t *status);
 /* The entry of the master that serves, borrowed from @status; NULL: none. */

@@ -2,12 +2,15 @@
 /* Which nodes a verb speaks of, and what they say of themselves. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/admin/admin_client.h"
 #include "control/cli/dev.h"
 #include "dataplane/wire/page.h"
 
 #define STATUS_TIMEOUT_MS 1000u
+#define WAIT_STATUS_MS    500u
+#define WAIT_PAUSE_NS     20000000
 
 static enum admin_exit
 find_by_file(struct cli *cli, struct cluster *cluster)
@@ -570,4 +573,33 @@ cluster_status(const struct cluster *cluster, uint32_t timeout_ms, enum admin_ex
 				   "nodes", nodes);
 	*health = cluster_judge(status);
 	return status;
+}
+
+json_t *
+cluster_wait(const struct cluster *cluster, uint32_t timeout_ms,
+	     bool (*is_met)(const json_t *status, const void *context), const void *context)
+{
+	const struct timespec pause = { .tv_nsec = WAIT_PAUSE_NS };
+	struct timespec start, now;
+	enum admin_exit health;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		json_t *status = cluster_status(cluster, WAIT_STATUS_MS, &health);
+		if (is_met(status, context))
+			return status;
+		json_decref(status);
+		(void)nanosleep(&pause, NULL);
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
+	return NULL;
+}
+
+const struct cluster_node *
+cluster_named(const struct cluster *cluster, const char *name)
+{
+	for (uint32_t i = 0; i < cluster->node_count; i++)
+		if (strcmp(cluster->nodes[i].name, name) == 0)
+			return &cluster->nodes[i];
+	return NULL;
 }

@@ -2,7 +2,6 @@
 /* `tern cluster force-promote`: one node goes on alone, by the word of a person. */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
@@ -21,15 +20,6 @@ static long long
 integer(const json_t *object, const char *key)
 {
 	return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static const struct cluster_node *
-find_data(const struct cluster *cluster, const char *name)
-{
-	for (uint32_t i = 0; i < cluster->node_count; i++)
-		if (!cluster->nodes[i].is_witness && strcmp(cluster->nodes[i].name, name) == 0)
-			return &cluster->nodes[i];
-	return NULL;
 }
 
 /* What is known of what goes. */
@@ -65,42 +55,30 @@ print_facts(FILE *out, const json_t *facts)
 	}
 }
 
-/* The entry of @name in @status, if it serves in another generation than @before. */
+struct promotion {
+	const char *name, *before; /* the generation that it is to leave */
+};
+
+/* The entry of the node in @status, if it serves in another generation. */
 static const json_t *
-find_promoted(const json_t *status, const char *name, const char *before)
+find_promoted(const json_t *status, const struct promotion *promotion)
 {
 	const json_t *nodes = json_object_get(status, "nodes");
 
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
 		const json_t *entry = json_array_get(nodes, i);
-		if (strcmp(text_of(entry, "name"), name) == 0 &&
+		if (strcmp(text_of(entry, "name"), promotion->name) == 0 &&
 		    json_is_true(json_object_get(entry, "serving")) &&
-		    strcmp(text_of(entry, "cluster_gen"), before) != 0)
+		    strcmp(text_of(entry, "cluster_gen"), promotion->before) != 0)
 			return entry;
 	}
 	return NULL;
 }
 
-/* New reference; NULL: not seen in time. */
-static json_t *
-wait_promoted(const struct cluster *cluster, const char *name, const char *before,
-	      uint32_t timeout_ms)
+static bool
+is_promoted(const json_t *status, const void *context)
 {
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct timespec start, now;
-	enum admin_exit health;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		json_t *status = cluster_status(cluster, 500, &health);
-		json_t *entry = json_deep_copy(find_promoted(status, name, before));
-		json_decref(status);
-		if (entry)
-			return entry;
-		(void)nanosleep(&pause, NULL);
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
-	return NULL;
+	return find_promoted(status, context) != NULL;
 }
 
 static enum admin_exit
@@ -118,23 +96,23 @@ promote(struct cli *cli, const struct cluster *cluster, const struct cluster_nod
 	/* It may have ended its incarnation before it could answer. */
 	if (code && code != ADMIN_EXIT_UNREACHABLE && code != ADMIN_EXIT_UNKNOWN)
 		return cli_fail(cli, code, "%s: %s", target->name, text);
-	json_t *entry =
-	    wait_promoted(cluster, target->name, text_of(facts, "cluster_gen"), timeout_ms);
-	if (!entry)
+	const struct promotion promotion = { target->name, text_of(facts, "cluster_gen") };
+	json_t *status = cluster_wait(cluster, timeout_ms, is_promoted, &promotion);
+	if (!status)
 		return cli_fail(cli, ADMIN_EXIT_UNKNOWN,
 				"%s was not seen to serve in time; see `tern status`",
 				target->name);
+	const char *generation = text_of(find_promoted(status, &promotion), "cluster_gen");
 	if (cli->is_json)
-		cli_print_json(cli, json_pack("{s:s,s:s,s:s,s:O}", "api", "force-promote/v1",
-					      "node", target->name, "cluster_gen",
-					      text_of(entry, "cluster_gen"), "facts", facts));
+		cli_print_json(cli,
+			       json_pack("{s:s,s:s,s:s,s:O}", "api", "force-promote/v1", "node",
+					 target->name, "cluster_gen", generation, "facts", facts));
 	else
 		(void)fprintf(cli->out,
 			      "%s serves alone, in generation %s of the cluster; whoever was left "
 			      "out comes back by `tern node rejoin --cluster-gen %s` only\n",
-			      target->name, text_of(entry, "cluster_gen"),
-			      text_of(entry, "cluster_gen"));
-	json_decref(entry);
+			      target->name, generation, generation);
+	json_decref(status);
 	return ADMIN_EXIT_OK;
 }
 
@@ -186,8 +164,8 @@ verb_cluster_force_promote(struct cli *cli)
 	enum admin_exit code = cluster_find(cli, &cluster);
 	if (code)
 		return code;
-	const struct cluster_node *target = find_data(&cluster, cli->arguments[0]);
-	if (!target || target->admin_socket[0] == 0)
+	const struct cluster_node *target = cluster_named(&cluster, cli->arguments[0]);
+	if (!target || target->is_witness || target->admin_socket[0] == 0)
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
 				"\"%.32s\" is no data node of this machine; the verb is typed "
 				"where the node runs",

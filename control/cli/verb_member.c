@@ -9,23 +9,14 @@
 
 #define CHANGE_TIMEOUT_MS 10000u
 
-static const struct cluster_node *
-find_named(const struct cluster *cluster, const char *name)
-{
-	for (uint32_t i = 0; i < cluster->node_count; i++)
-		if (strcmp(cluster->nodes[i].name, name) == 0)
-			return &cluster->nodes[i];
-	return NULL;
-}
-
 static json_int_t
 integer(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }
 
-/* Whether @master, an entry of status, has committed the configuration of block @index: 1; has
- * another one at or above it: -1; not yet: 0. */
+/* Whether @master, an entry of status or NULL, has committed the configuration of block @index: 1;
+ * has another one at or above it: -1; not yet: 0. */
 static int
 is_committed(const json_t *master, json_int_t index)
 {
@@ -37,27 +28,21 @@ is_committed(const json_t *master, json_int_t index)
 	return integer(membership, "config_index") == index ? 1 : -1;
 }
 
+static bool
+is_decided(const json_t *status, const void *index)
+{
+	return is_committed(cluster_master(status), *(const json_int_t *)index) != 0;
+}
+
 /* Waits until the change of block @index is committed, or is known not to be. */
 static int
 wait_committed(const struct cluster *cluster, json_int_t index, uint32_t timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct timespec start, now;
-	enum admin_exit health;
-	int verdict;
+	json_t *status = cluster_wait(cluster, timeout_ms, is_decided, &index);
+	const int verdict = is_committed(cluster_master(status), index);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		json_t *status = cluster_status(cluster, 500, &health);
-		const json_t *master = cluster_master(status);
-		verdict = master ? is_committed(master, index) : 0;
-		json_decref(status);
-		if (verdict != 0)
-			return verdict;
-		(void)nanosleep(&pause, NULL);
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
-	return 0;
+	json_decref(status);
+	return verdict;
 }
 
 struct wanted {
@@ -106,7 +91,7 @@ change(struct cli *cli, const struct cluster *cluster, const char *master, const
 	enum admin_exit code;
 
 	for (uint32_t waited_ms = 0;; waited_ms += 20) {
-		code = ask(find_named(cluster, master)->admin_socket, name, wanted->change,
+		code = ask(cluster_named(cluster, master)->admin_socket, name, wanted->change,
 			   timeout_ms, &index, text, sizeof(text));
 		if (code != ADMIN_EXIT_REFUSED || !wanted->is_patient || waited_ms > timeout_ms)
 			break;
@@ -177,11 +162,11 @@ run_change(struct cli *cli, const struct wanted *steps, bool is_witness)
 	json_t *status = cluster_status(&cluster, 0, &health);
 	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
 	const struct cluster_node *target =
-	    is_witness ? find_witness(&cluster) : find_named(&cluster, cli->arguments[0]);
+	    is_witness ? find_witness(&cluster) : cluster_named(&cluster, cli->arguments[0]);
 	if (!master)
 		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
 				"no master serves, so nothing can be changed; see `tern status`");
-	else if (!find_named(&cluster, master))
+	else if (!cluster_named(&cluster, master))
 		code = cli_fail(cli, ADMIN_EXIT_FAILED,
 				"the master \"%s\" is not in the list of nodes; the node files "
 				"disagree",
@@ -255,10 +240,11 @@ is_named(const json_t *status, const char *list, const char *name)
 	return false;
 }
 
-/* Whether @name follows, and lacks next to nothing of the master's log. */
+/* Whether the node that @context names follows, and lacks next to nothing of the master's log. */
 static bool
-is_near(const json_t *status, const char *name)
+is_near(const json_t *status, const void *context)
 {
+	const char *name = context;
 	const json_t *nodes = json_object_get(status, "nodes");
 	const json_int_t commit = integer(cluster_master(status), "commit_index");
 
@@ -276,17 +262,10 @@ is_near(const json_t *status, const char *name)
 static bool
 wait_near(const struct cluster *cluster, const char *name, uint32_t timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	enum admin_exit health;
-	bool is_there = false;
+	json_t *status = cluster_wait(cluster, timeout_ms, is_near, name);
+	const bool is_there = status != NULL;
 
-	for (uint32_t waited_ms = 0; !is_there && waited_ms <= timeout_ms; waited_ms += 20) {
-		json_t *status = cluster_status(cluster, 500, &health);
-		is_there = is_near(status, name);
-		json_decref(status);
-		if (!is_there)
-			(void)nanosleep(&pause, NULL);
-	}
+	json_decref(status);
 	return is_there;
 }
 
@@ -331,9 +310,9 @@ verb_cluster_replace(struct cli *cli)
 		return code;
 	json_t *status = cluster_status(&cluster, 0, &health);
 	const char *master = json_string_value(json_object_get(cluster_master(status), "name"));
-	const struct cluster_node *from = find_named(&cluster, old_name);
-	const struct cluster_node *to = find_named(&cluster, new_name);
-	if (!master || !find_named(&cluster, master))
+	const struct cluster_node *from = cluster_named(&cluster, old_name);
+	const struct cluster_node *to = cluster_named(&cluster, new_name);
+	if (!master || !cluster_named(&cluster, master))
 		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
 				"no master serves, so nothing can be changed; see `tern status`");
 	else if (!from || !to || from->is_witness || to->is_witness || from == to)

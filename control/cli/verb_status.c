@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
@@ -357,16 +356,6 @@ verb_log_status(struct cli *cli)
 
 /* ---- switchover ---- */
 
-static const struct cluster_node *
-find_named(const struct cluster *cluster, const char *name)
-{
-	for (uint32_t i = 0; i < cluster->node_count; i++) {
-		if (strcmp(cluster->nodes[i].name, name) == 0)
-			return &cluster->nodes[i];
-	}
-	return NULL;
-}
-
 /* The node named, or a data node that is not master now: one that follows, if there is one. */
 static const struct cluster_node *
 choose_target(const struct cluster *cluster, const json_t *status, const char *to,
@@ -375,7 +364,7 @@ choose_target(const struct cluster *cluster, const json_t *status, const char *t
 	const struct cluster_node *target = NULL;
 
 	if (to)
-		return find_named(cluster, to);
+		return cluster_named(cluster, to);
 	for (uint32_t i = 0; i < cluster->node_count; i++) {
 		const json_t *entry = json_array_get(json_object_get(status, "nodes"), i);
 		const char *mode = json_string_value(json_object_get(entry, "mode"));
@@ -388,27 +377,13 @@ choose_target(const struct cluster *cluster, const json_t *status, const char *t
 	return target;
 }
 
-/* Waits until @target is the master that serves. */
+/* Whether the node that @context names is the master that serves. */
 static bool
-wait_master(const struct cluster *cluster, const char *target, uint32_t timeout_ms)
+is_master(const json_t *status, const void *context)
 {
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct timespec start, now;
-	enum admin_exit health;
+	const char *name = json_string_value(json_object_get(cluster_master(status), "name"));
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		json_t *status = cluster_status(cluster, 500, &health);
-		const char *name =
-		    json_string_value(json_object_get(cluster_master(status), "name"));
-		const bool is_done = name && strcmp(name, target) == 0;
-		json_decref(status);
-		if (is_done)
-			return true;
-		(void)nanosleep(&pause, NULL);
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
-	return false;
+	return name && strcmp(name, context) == 0;
 }
 
 static enum admin_exit
@@ -419,8 +394,8 @@ do_switchover(struct cli *cli, const struct cluster *cluster, const char *from,
 	json_t *arguments = json_pack("{s:s}", "to", target->name), *result = NULL;
 	char text[512];
 	const enum admin_exit code =
-	    admin_call(find_named(cluster, from)->admin_socket, "switchover", arguments, timeout_ms,
-		       &result, text, sizeof(text));
+	    admin_call(cluster_named(cluster, from)->admin_socket, "switchover", arguments,
+		       timeout_ms, &result, text, sizeof(text));
 
 	json_decref(arguments);
 	json_decref(result);
@@ -429,12 +404,14 @@ do_switchover(struct cli *cli, const struct cluster *cluster, const char *from,
 				"the master did not answer (%s); see `tern status`", text);
 	if (code)
 		return cli_fail(cli, code, "%s", text);
-	if (!wait_master(cluster, target->name, timeout_ms))
+	json_t *status = cluster_wait(cluster, timeout_ms, is_master, target->name);
+	if (!status)
 		return cli_fail(
 		    cli, ADMIN_EXIT_UNKNOWN,
 		    "the hand-over began, but %s was not seen to serve in time; see `tern "
 		    "status`",
 		    target->name);
+	json_decref(status);
 	if (cli->is_json)
 		cli_print_json(cli, json_pack("{s:s,s:s,s:s}", "api", "switchover/v1", "from", from,
 					      "to", target->name));
@@ -459,7 +436,7 @@ verb_cluster_switchover(struct cli *cli)
 	if (!from)
 		code = cli_fail(cli, ADMIN_EXIT_CRITICAL,
 				"no master serves, so nobody can hand over; see `tern status`");
-	else if (!find_named(&cluster, from))
+	else if (!cluster_named(&cluster, from))
 		code = cli_fail(cli, ADMIN_EXIT_FAILED,
 				"the master \"%s\" is not in the list of "
 				"nodes; the node files disagree",
