@@ -126,6 +126,7 @@ int
 engine_local_begin(struct engine *engine, struct call *call, const struct tern_request *request);
 /* Chooses nodes for those that are due; a mask of the nodes to send to. */
 uint32_t engine_aim(struct engine *engine, uint64_t now_ns);
+/* Of what does not end a call wherever it is asked. */
 void engine_local_refused(struct engine *engine, struct call *call,
 			  const struct native_reply *reply, uint64_t now_ns);
 

@@ -114,12 +114,6 @@ engine_local_refused(struct engine *engine, struct call *call, const struct nati
 				: engine_pause_ns(engine, call->backoff);
 
 	switch (reply->outcome) {
-	case NATIVE_TOO_LARGE:
-		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_TOO_LARGE);
-		return;
-	case NATIVE_MALFORMED:
-		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_MALFORMED);
-		return;
 	case NATIVE_GONE:
 		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_SNAPSHOT);
 		return;
@@ -138,6 +132,8 @@ engine_local_refused(struct engine *engine, struct call *call, const struct nati
 		call->result.log_index = reply->log_index;
 		pause_ns = 0;
 		break;
+	case NATIVE_TOO_LARGE:
+	case NATIVE_MALFORMED:
 	case NATIVE_NOT_MASTER:
 	case NATIVE_UNKNOWN:
 	case NATIVE_LOG_FULL:

@@ -162,19 +162,23 @@ write_accepted(struct engine *engine, struct call *call, const struct native_rep
 	engine_finish(engine, call, TERN_ACCEPTED, TERN_REASON_NONE);
 }
 
+/* Limits and formats are equal on all nodes: no copy of it is ever taken, anywhere. */
+static bool
+refused_for_ever(struct engine *engine, struct call *call, enum native_outcome outcome)
+{
+	if (outcome != NATIVE_TOO_LARGE && outcome != NATIVE_MALFORMED)
+		return false;
+	engine_finish(engine, call, TERN_REFUSED,
+		      outcome == NATIVE_TOO_LARGE ? TERN_REASON_TOO_LARGE : TERN_REASON_MALFORMED);
+	return true;
+}
+
 /* Not executed by this datagram; an earlier or later copy of it may be. */
 static void
 refused(struct engine *engine, struct call *call, enum native_outcome outcome, bool is_from_master,
 	uint64_t now_ns)
 {
 	switch (outcome) {
-	case NATIVE_TOO_LARGE:
-		/* Limits are equal on all nodes: no copy of it is ever taken. */
-		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_TOO_LARGE);
-		return;
-	case NATIVE_MALFORMED:
-		engine_finish(engine, call, TERN_REFUSED, TERN_REASON_MALFORMED);
-		return;
 	case NATIVE_CLASS:
 		/* Logs are volatile on all nodes or on none, and what async needs is the same on
 		 * all. */
@@ -188,6 +192,8 @@ refused(struct engine *engine, struct call *call, enum native_outcome outcome, b
 	case NATIVE_LOG_FULL:
 		call->late_reason = TERN_REASON_LOG_FULL;
 		break;
+	case NATIVE_TOO_LARGE:
+	case NATIVE_MALFORMED:
 	case NATIVE_BUSY:
 	case NATIVE_DONE:
 	case NATIVE_ACCEPTED:
@@ -236,6 +242,8 @@ engine_answered(struct engine *engine, uint32_t node, const struct native_reply 
 	if (call->state != CALL_OPEN || call->id != reply->id || call->tries == 0)
 		return;
 	call->result.node = engine->nodes[node].node_id;
+	if (refused_for_ever(engine, call, reply->outcome))
+		return;
 	if (reply->outcome == NATIVE_ACCEPTED && !is_read)
 		write_accepted(engine, call, reply);
 	else if (reply->outcome != NATIVE_DONE && call->is_local)
