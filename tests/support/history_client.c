@@ -12,7 +12,6 @@
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "dataplane/base/prng.h"
 #include "dataplane/client/tern.h"
+#include "tests/support/run.h"
 
 #define CLIENTS_MAX 16u
 #define WINDOW      32u
@@ -60,24 +60,6 @@ struct work {
 	struct actor actors[CLIENTS_MAX];
 };
 
-static volatile sig_atomic_t is_ending;
-
-static void
-on_signal(int signal)
-{
-	(void)signal;
-	is_ending = 1;
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void
 write_result(FILE *out, const struct op *op, const struct tern_result *result)
 {
@@ -105,7 +87,7 @@ note(void *context, const struct tern_result *result)
 	struct op *op = context;
 	struct work *work = op->actor->work;
 	FILE *out = work->out;
-	const uint64_t end_ns = now_ns();
+	const uint64_t end_ns = run_now_ns();
 
 	fprintf(out, "{\"client\":%u,\"op\":\"%s\",\"key\":\"%s\",\"arg\":", op->actor->number,
 		names[op->kind], op->name);
@@ -156,7 +138,7 @@ issue(struct work *work)
 					      : TERN_GET,
 			   .key = (uint32_t)prng_below(&work->prng, work->options->keys),
 			   .number = work->issued + 1,
-			   .call_ns = now_ns() };
+			   .call_ns = run_now_ns() };
 	/* Even keys are set, odd ones are counted. */
 	if (op->kind != TERN_GET)
 		op->key = (op->key & ~1u) | (op->kind == TERN_ADD);
@@ -195,15 +177,15 @@ static void
 run(struct work *work)
 {
 	const struct options *options = work->options;
-	const uint64_t begin_ns = now_ns();
+	const uint64_t begin_ns = run_now_ns();
 	const struct timespec pause = { .tv_nsec = 500000 };
 	bool is_over = false;
 
 	while (!is_over || pending(work) != 0) {
-		const double elapsed = (double)(now_ns() - begin_ns) / 1e9;
+		const double elapsed = (double)(run_now_ns() - begin_ns) / 1e9;
 		/* Each due request is tried once a turn: a client without room is passed over. */
 		const uint64_t due = (uint64_t)(elapsed * options->rate);
-		is_over = is_over || is_ending || elapsed >= options->seconds;
+		is_over = is_over || run_is_over() || elapsed >= options->seconds;
 		for (uint32_t i = 0; !is_over && i < options->clients && work->issued < due; i++)
 			(void)issue(work);
 		for (uint32_t i = 0; i < options->clients; i++)
@@ -262,7 +244,7 @@ main(int argc, char **argv)
 				"--prefix P [options]\n");
 		return 2;
 	}
-	(void)signal(SIGTERM, on_signal);
+	run_until_signal();
 	work.options = &options;
 	work.out = fopen(options.history, "w");
 	if (work.out == NULL) {

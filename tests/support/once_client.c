@@ -11,27 +11,17 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dataplane/client/tern.h"
+#include "tests/support/run.h"
 
 struct tally {
 	unsigned long long submitted, done, refused, unknown;
 	long long highest;
 };
-
-static volatile sig_atomic_t is_ending;
-
-static void
-on_signal(int signal)
-{
-	(void)signal;
-	is_ending = 1;
-}
 
 static void
 note(void *context, const struct tern_result *result)
@@ -54,10 +44,7 @@ note(void *context, const struct tern_result *result)
 static double
 seconds(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	return (double)run_now_ns() / 1e9;
 }
 
 static int
@@ -113,7 +100,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: once_client --addresses H:P,... --key K [options]\n");
 		return 2;
 	}
-	(void)signal(SIGTERM, on_signal);
+	run_until_signal();
 	if (tern_open(&options, &client, why, sizeof(why)) != 0) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
@@ -125,7 +112,7 @@ main(int argc, char **argv)
 					      .done = note,
 					      .context = &tally };
 	const double start = seconds();
-	for (double now = start; !is_ending && now < end; now = seconds()) {
+	for (double now = start; !run_is_over() && now < end; now = seconds()) {
 		while (tern_pending(client) < window &&
 		       (double)tally.submitted < rate * (now - start) &&
 		       tern_submit(client, &request) == 0)

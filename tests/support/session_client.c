@@ -11,14 +11,13 @@
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dataplane/client/tern.h"
+#include "tests/support/run.h"
 
 #define JOURNAL     4096u
 #define STALE_MS    1000u
@@ -44,24 +43,6 @@ struct work {
 	uint64_t writes, sessions, stales, snapshots, dirty, refused, without_master;
 	uint64_t by_node[NODES_MAX + 1];
 };
-
-static volatile sig_atomic_t is_ending;
-
-static void
-on_signal(int signal)
-{
-	(void)signal;
-	is_ending = 1;
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 __attribute__((format(printf, 1, 2), noreturn)) static void
 broken(const char *format, ...)
@@ -90,7 +71,7 @@ note_write(void *context, const struct tern_result *result)
 	if (!result->has_integer)
 		return;
 	work->journal[work->journal_count++ % JOURNAL] =
-	    (struct acknowledged){ now_ns(), result->integer };
+	    (struct acknowledged){ run_now_ns(), result->integer };
 }
 
 /* By turns one more of a counter, and two keys that are always equal. */
@@ -110,7 +91,7 @@ write_on(struct work *work)
 					.context = work };
 
 	(void)tern_poll(work->writer, 0);
-	if (work->is_writing || now_ns() - work->write_ns < WRITE_EVERY)
+	if (work->is_writing || run_now_ns() - work->write_ns < WRITE_EVERY)
 		return;
 	if (work->writes % 2 == 1) {
 		request.op = TERN_MSET;
@@ -119,7 +100,7 @@ write_on(struct work *work)
 		work->pair++;
 	}
 	work->is_writing = tern_submit(work->writer, &request) == 0;
-	work->write_ns = now_ns();
+	work->write_ns = run_now_ns();
 	(void)tern_poll(work->writer, 0);
 }
 
@@ -156,7 +137,7 @@ read_key(struct work *work, struct tern_request *request, const char *key, char 
 	if (result->node == 0 || result->node > work->nodes)
 		broken("node %u has answered", result->node);
 	work->by_node[result->node]++;
-	work->without_master += work->is_writing && now_ns() - work->write_ns > WITHOUT_NS;
+	work->without_master += work->is_writing && run_now_ns() - work->write_ns > WITHOUT_NS;
 	return true;
 }
 
@@ -189,7 +170,7 @@ read_stale(struct work *work, uint16_t node)
 					.stale_ms_max = STALE_MS,
 					.node = node };
 	struct tern_result result;
-	const uint64_t begin_ns = now_ns();
+	const uint64_t begin_ns = run_now_ns();
 	char value[32];
 
 	if (!read_key(work, &request, "n", value, &result))
@@ -258,14 +239,14 @@ main(int argc, char **argv)
 {
 	static struct work work = { .nodes = 2 };
 	struct tern_options options = { 0 };
-	uint64_t end_ns = now_ns() + 600000000000ull;
+	uint64_t end_ns = run_now_ns() + 600000000000ull;
 	char why[128];
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--addresses") == 0)
 			options.addresses = argv[i + 1];
 		else if (strcmp(argv[i], "--seconds") == 0)
-			end_ns = now_ns() + strtoull(argv[i + 1], NULL, 10) * 1000000000ull;
+			end_ns = run_now_ns() + strtoull(argv[i + 1], NULL, 10) * 1000000000ull;
 		else if (strcmp(argv[i], "--nodes") == 0)
 			work.nodes = (uint32_t)strtoul(argv[i + 1], NULL, 10);
 	}
@@ -273,11 +254,11 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: session_client --addresses H:P,... [options]\n");
 		return 2;
 	}
-	(void)signal(SIGTERM, on_signal);
+	run_until_signal();
 	if (tern_open(&options, &work.writer, why, sizeof(why)) != 0 ||
 	    tern_open(&options, &work.reader, why, sizeof(why)) != 0)
 		broken("%s", why);
-	while (!is_ending && now_ns() < end_ns) {
+	while (!run_is_over() && run_now_ns() < end_ns) {
 		write_on(&work);
 		read_on(&work);
 	}
