@@ -78,6 +78,28 @@ def start_again(cluster, name):
     cluster.dev('start', name)
 
 
+def paths_of(cluster, name):
+    return [device['path'] for device in cluster.status()[name]['pool']['devices']]
+
+
+def take_away(path):
+    os.rename(path, path + '.away')
+
+
+def bring_back(path):
+    os.rename(path + '.away', path)
+
+
+def serves_alone(cluster, name):
+    cluster.wait(f'{name} to serve', cluster.serves_without([cluster.other(name)]))
+
+
+def refuses_half(cluster, name):
+    """Half of a mirror whose other half may have gone on."""
+    done = cluster.dev('start', name, check=False)
+    require('the others may have gone on without them' in done.stdout + done.stderr, f'{done}')
+
+
 def load_some(case, journals, seconds):
     journal, load = begin(case, len(journals) + 1)
     time.sleep(seconds)
@@ -126,10 +148,10 @@ def nobody_has_it(case, journals, name):
     other = cluster.other(name)
     case.step(f'{name} alone, and five of its devices rot')
     cluster.dev('kill', other)
-    cluster.wait(f'{name} to serve', cluster.serves_without([other]))
+    serves_alone(cluster, name)
     load_some(case, journals, 0.5)
     start_again(cluster, name)
-    cluster.wait(f'{name} to serve', cluster.serves_without([other]))
+    serves_alone(cluster, name)
     rot_log(cluster.status()[name], 30)
     node = scrub(case, name)
     found = job(node, 'scrub')
@@ -211,13 +233,13 @@ def spare_of_the_file(case, journals, name):
     for path in dirs:
         os.makedirs(path)
     # The device that was replaced is no part of it, and one more may be missing.
-    os.rename(devices[3], devices[3] + '.old')
-    os.rename(devices[0], devices[0] + '.away')
+    for device in (0, 3):
+        take_away(devices[device])
     made = tern(case, 'backup', 'create', '--config', node_file(cluster, name), '--to',
                 ','.join(dirs), '--ec', '1+1')
     require(not made['live'] and made['last_index'] > 0, f'{made}')
-    os.rename(devices[0] + '.away', devices[0])
-    os.rename(devices[3] + '.old', devices[3])
+    for device in (0, 3):
+        bring_back(devices[device])
     with open(os.path.join(cluster.dir, name, 'storage', 'spares'), encoding='utf-8') as handle:
         require(spare in handle.read(), 'noted')
     cluster.dev('start', name)
@@ -251,7 +273,7 @@ def lost_for_good(case, journals, name):
     everything from the other node."""
     cluster = case.cluster
     case.step(f'three devices of {name} are gone')
-    devices = [device['path'] for device in cluster.status()[name]['pool']['devices']]
+    devices = paths_of(cluster, name)
     cluster.dev('kill', name)
     for device in (1, 2, 4):
         os.unlink(devices[device])
@@ -277,15 +299,14 @@ def mirror(case):
     journals = []
     load_some(case, journals, 0.5)
     name = cluster.other(cluster.wait_master())
-    devices = [device['path'] for device in cluster.status()[name]['pool']['devices']]
+    devices = paths_of(cluster, name)
     case.step(f'{name} stops, and a device is lost meanwhile')
     cluster.dev('kill', name)
-    os.rename(devices[0], devices[0] + '.away')
-    done = cluster.dev('start', name, check=False)
-    require('the others may have gone on without them' in done.stdout + done.stderr, f'{done}')
+    take_away(devices[0])
+    refuses_half(cluster, name)
     load_some(case, journals, 0.3)
     case.step('it comes back')
-    os.rename(devices[0] + '.away', devices[0])
+    bring_back(devices[0])
     cluster.dev('start', name)
     cluster.settle()
     case.verify(journals)
@@ -293,17 +314,16 @@ def mirror(case):
     tern_json(cluster, 'device', 'fail', name, '1')
     load_some(case, journals, 0.3)
     cluster.dev('kill', name)
-    os.rename(devices[1], devices[1] + '.away')
+    take_away(devices[1])
     cluster.dev('start', name)
     cluster.settle()
     case.verify(journals)
     case.step('the half that was left behind does not start alone')
     cluster.dev('kill', name)
-    os.rename(devices[0], devices[0] + '.away')
-    os.rename(devices[1] + '.away', devices[1])
-    done = cluster.dev('start', name, check=False)
-    require('the others may have gone on without them' in done.stdout + done.stderr, f'{done}')
-    os.rename(devices[0] + '.away', devices[0])
+    take_away(devices[0])
+    bring_back(devices[1])
+    refuses_half(cluster, name)
+    bring_back(devices[0])
     cluster.dev('start', name)
     cluster.wait(f'{name} to be whole', lambda status: 'pool' in status[name] and
                  status[name]['pool']['losses_left'] == 1)

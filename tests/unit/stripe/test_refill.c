@@ -98,26 +98,45 @@ refill(struct pool *pool, uint32_t number)
 	free(what.bytes);
 }
 
-static uint64_t
-refilled(const struct pool *pool)
+/* What the devices themselves can give. */
+static enum tern_err
+repair(struct pool *pool, uint32_t number)
 {
-	const struct stripe_device_stats *stats = stripe_store_device_stats(pool->store);
-	uint64_t total = 0;
-
-	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++)
-		total += stats[i].refilled;
-	return total;
+	assert_int_equal(
+	    stripe_store_repair(pool->store, pool->groups[number].address, 77, pool->now_ns),
+	    TERN_OK);
+	return pool_answer(pool);
 }
 
-static uint64_t
-unrepairable(const struct pool *pool)
+/* Of all devices together. */
+struct sums {
+	uint64_t refilled, unrepairable;
+};
+
+static struct sums
+sums_of(const struct pool *pool)
 {
 	const struct stripe_device_stats *stats = stripe_store_device_stats(pool->store);
-	uint64_t total = 0;
+	struct sums sums = { 0 };
 
-	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++)
-		total += stats[i].unrepairable;
-	return total;
+	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++) {
+		sums.refilled += stats[i].refilled;
+		sums.unrepairable += stats[i].unrepairable;
+	}
+	return sums;
+}
+
+/* A step of a rebuild, as soon as the store is free to take it. */
+static void
+step(struct pool *pool, enum tern_err (*take)(struct stripe_store *store, uint32_t device))
+{
+	enum tern_err err = TERN_ERR_BUSY;
+
+	for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
+		pool_turn(pool);
+		err = take(pool->store, 0);
+	}
+	assert_int_equal(err, TERN_OK);
 }
 
 /* Each group is put together, whatever is left of it, and becomes byte for byte what it was. */
@@ -132,25 +151,23 @@ test_equal(void **state)
 			pool_up(&pool);
 			write_some(&pool, 12);
 			for (uint32_t k = 0; k < pool.group_count; k += 3) {
-				const struct stripe_address at = pool.groups[k].address;
 				ruin(&pool, k, left != 0);
-				assert_int_equal(
-				    stripe_store_repair(pool.store, at, 77, pool.now_ns), TERN_OK);
-				assert_int_equal(pool_answer(&pool), TERN_ERR_CORRUPT);
-				assert_true(unrepairable(&pool) != 0);
-				const uint64_t before = refilled(&pool);
+				assert_int_equal(repair(&pool, k), TERN_ERR_CORRUPT);
+				const struct sums before = sums_of(&pool);
+				assert_true(before.unrepairable != 0);
 				refill(&pool, k);
-				assert_true(refilled(&pool) > before);
-				assert_int_equal(unrepairable(&pool), 0);
+				assert_true(sums_of(&pool).refilled > before.refilled);
+				assert_int_equal(sums_of(&pool).unrepairable, 0);
 			}
 			for (uint32_t k = 0; k < stripe_devices(geometries[i]); k++)
 				pool_check_layout(&pool, k);
 			pool_read_all(&pool);
 			/* Nothing is left to be done. */
-			const uint64_t writes = pool.devices[0].writes, seen = refilled(&pool);
+			const uint64_t writes = pool.devices[0].writes;
+			const uint64_t seen = sums_of(&pool).refilled;
 			refill(&pool, 0);
 			assert_int_equal(pool.devices[0].writes, writes);
-			assert_int_equal(refilled(&pool), seen);
+			assert_int_equal(sums_of(&pool).refilled, seen);
 			pool_free(&pool);
 		}
 }
@@ -177,26 +194,12 @@ test_with_rebuild(void **state)
 			memset(pool.devices[device].is_bad + POOL_FIRST_PAGE, 1, 8);
 		memset(pool.devices[0].image, 0, pool.devices[0].bytes);
 		pool.devices[0].is_failing = false;
-		enum tern_err err = TERN_ERR_BUSY;
-		for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
-			pool_turn(&pool);
-			err = stripe_store_rebuild_begin(pool.store, 0);
-		}
-		assert_int_equal(err, TERN_OK);
-		for (uint32_t k = 0; k < pool.group_count; k++) {
-			const struct stripe_address at = pool.groups[k].address;
-			assert_int_equal(stripe_store_repair(pool.store, at, 77, pool.now_ns),
-					 TERN_OK);
-			if (pool_answer(&pool) == TERN_ERR_CORRUPT)
+		step(&pool, stripe_store_rebuild_begin);
+		for (uint32_t k = 0; k < pool.group_count; k++)
+			if (repair(&pool, k) == TERN_ERR_CORRUPT)
 				refill(&pool, k);
-		}
-		assert_true(refilled(&pool) != 0);
-		err = TERN_ERR_BUSY;
-		for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
-			pool_turn(&pool);
-			err = stripe_store_rebuild_end(pool.store, 0);
-		}
-		assert_int_equal(err, TERN_OK);
+		assert_true(sums_of(&pool).refilled != 0);
+		step(&pool, stripe_store_rebuild_end);
 		pool_drain(&pool);
 		for (uint32_t k = 0; k < stripe_devices(geometry); k++) {
 			assert_int_equal(
