@@ -262,113 +262,123 @@ verb_device_list(struct cli *cli)
 	return health;
 }
 
+struct chosen {
+	const json_t *entry, *pool; /* of the node */
+	json_t *device;
+	int number;
+};
+
 /* NODE DEVICE */
 static enum admin_exit
-find(struct cli *cli, const json_t *status, const json_t **entry, const json_t **pool, int *device)
+choose(struct cli *cli, const json_t *status, struct chosen *chosen)
 {
 	const json_t *nodes = json_object_get(status, "nodes");
 	char *end;
 
-	*entry = NULL;
-	for (size_t i = 0; i < json_array_size(nodes) && !*entry; i++) {
-		const json_t *one = data_node(status, i, pool);
+	*chosen = (struct chosen){ 0 };
+	for (size_t i = 0; i < json_array_size(nodes) && !chosen->entry; i++) {
+		const json_t *one = data_node(status, i, &chosen->pool);
 		if (one && strcmp(text_of(one, "name"), cli->arguments[0]) == 0)
-			*entry = one;
+			chosen->entry = one;
 	}
-	if (!*entry)
+	if (!chosen->entry)
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
 				"no data node \"%.32s\" that answers; `tern status` shows all",
 				cli->arguments[0]);
-	const size_t count = json_array_size(json_object_get(*pool, "devices"));
+	const json_t *devices = json_object_get(chosen->pool, "devices");
+	const size_t count = json_array_size(devices);
 	const unsigned long number = strtoul(cli->arguments[1], &end, 10);
 	if (end == cli->arguments[1] || *end != 0 || number >= count)
 		return cli_fail(cli, ADMIN_EXIT_USAGE, "device \"%.32s\" of %s, allowed 0 to %zu",
 				cli->arguments[1], cli->arguments[0], count - 1);
-	*device = (int)number;
+	chosen->device = json_array_get(devices, number);
+	chosen->number = (int)number;
 	return ADMIN_EXIT_OK;
+}
+
+/* What @say says of the device that the command names. */
+static enum admin_exit
+say_of_chosen(struct cli *cli, enum admin_exit (*say)(struct cli *cli, const struct chosen *chosen))
+{
+	struct chosen chosen;
+	json_t *status;
+	enum admin_exit code = ask(cli, &status);
+
+	if (code)
+		return code;
+	code = choose(cli, status, &chosen);
+	if (!code)
+		code = say(cli, &chosen);
+	json_decref(status);
+	return code;
+}
+
+static enum admin_exit
+show(struct cli *cli, const struct chosen *chosen)
+{
+	const json_t *entry = chosen->entry, *disk = json_object_get(entry, "disk");
+	const char *state = text_of(chosen->device, "state");
+	const char *unpolled = text_of(disk, "polled_why_not");
+	struct device_facts facts;
+
+	facts_of(chosen->device, &facts);
+	if (cli->is_json) {
+		cli_print_json(cli, json_pack("{s:s,s:s,s:O,s:O,s:o}", "api", "device/v1", "node",
+					      text_of(entry, "name"), "device", chosen->device,
+					      "disk", disk, "facts", device_facts_json(&facts)));
+	} else {
+		print_head(cli->out, entry, chosen->pool);
+		print_devices(cli->out, chosen->pool, chosen->number);
+		(void)fprintf(cli->out, "  %s: %s\n", state, state_meaning(state));
+		device_facts_print(cli->out, &facts);
+		(void)fprintf(cli->out, "  the node     %s\n", text_of(entry, "disk_mode"));
+		if (unpolled[0] != 0 && unpolled[0] != '?')
+			(void)fprintf(cli->out, "  not polled   %s\n", unpolled);
+		print_foot(cli->out, entry, chosen->pool);
+	}
+	return strcmp(state, "ok") == 0 ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;
 }
 
 enum admin_exit
 verb_device_show(struct cli *cli)
 {
-	json_t *status;
-	const json_t *entry, *pool;
-	int number = 0;
-	enum admin_exit code = ask(cli, &status);
-
-	if (code)
-		return code;
-	code = find(cli, status, &entry, &pool, &number);
-	if (!code) {
-		const json_t *disk = json_object_get(entry, "disk");
-		json_t *device = json_array_get(json_object_get(pool, "devices"), (size_t)number);
-		const bool is_ok = strcmp(text_of(device, "state"), "ok") == 0;
-		struct device_facts facts;
-		facts_of(device, &facts);
-		if (cli->is_json) {
-			cli_print_json(cli,
-				       json_pack("{s:s,s:s,s:O,s:O,s:o}", "api", "device/v1",
-						 "node", text_of(entry, "name"), "device", device,
-						 "disk", disk, "facts", device_facts_json(&facts)));
-		} else {
-			print_head(cli->out, entry, pool);
-			print_devices(cli->out, pool, number);
-			(void)fprintf(cli->out, "  %s: %s\n", text_of(device, "state"),
-				      state_meaning(text_of(device, "state")));
-			device_facts_print(cli->out, &facts);
-			(void)fprintf(cli->out, "  the node     %s\n", text_of(entry, "disk_mode"));
-			const char *unpolled = text_of(disk, "polled_why_not");
-			if (unpolled[0] != 0 && unpolled[0] != '?')
-				(void)fprintf(cli->out, "  not polled   %s\n", unpolled);
-			print_foot(cli->out, entry, pool);
-		}
-		code = is_ok ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;
-	}
-	json_decref(status);
-	return code;
+	return say_of_chosen(cli, show);
 }
 
 /* Whether a node would bear the loss of a device now: pulled, or failed. */
+static enum admin_exit
+say_if_borne(struct cli *cli, const struct chosen *chosen)
+{
+	const char *name = text_of(chosen->entry, "name");
+	const char *state = text_of(chosen->device, "state");
+	const bool is_lost = strcmp(state, "ok") != 0;
+	const json_int_t left = number_of(chosen->pool, "losses_left");
+	const bool is_borne = is_lost || left > 0;
+
+	if (cli->is_json)
+		cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:b,s:I}", "api",
+					      "device-can-remove/v1", "node", name, "device",
+					      chosen->number, "borne", (int)is_borne, "losses_left",
+					      (json_int_t)(is_lost ? left : left - 1)));
+	else if (is_lost)
+		(void)fprintf(cli->out, "yes: device %d is %s, nothing rests on it\n",
+			      chosen->number, state);
+	else if (is_borne)
+		(void)fprintf(cli->out,
+			      "yes: without device %d the node bears %" PRId64 " more losses\n",
+			      chosen->number, (int64_t)(left - 1));
+	else
+		(void)fprintf(cli->out,
+			      "no: without device %d node %s has less than it can read "
+			      "from; it would stop acknowledging\n",
+			      chosen->number, name);
+	return is_borne ? ADMIN_EXIT_OK : ADMIN_EXIT_REFUSED;
+}
+
 enum admin_exit
 verb_device_can_remove(struct cli *cli)
 {
-	json_t *status;
-	const json_t *entry, *pool;
-	int number = 0;
-	enum admin_exit code = ask(cli, &status);
-
-	if (code)
-		return code;
-	code = find(cli, status, &entry, &pool, &number);
-	if (!code) {
-		const json_t *device =
-		    json_array_get(json_object_get(pool, "devices"), (size_t)number);
-		const bool is_lost = strcmp(text_of(device, "state"), "ok") != 0;
-		const json_int_t left = number_of(pool, "losses_left");
-		const bool is_borne = is_lost || left > 0;
-		if (cli->is_json)
-			cli_print_json(cli, json_pack("{s:s,s:s,s:i,s:b,s:I}", "api",
-						      "device-can-remove/v1", "node",
-						      text_of(entry, "name"), "device", number,
-						      "borne", (int)is_borne, "losses_left",
-						      (json_int_t)(is_lost ? left : left - 1)));
-		else if (is_lost)
-			(void)fprintf(cli->out, "yes: device %d is %s, nothing rests on it\n",
-				      number, text_of(device, "state"));
-		else if (is_borne)
-			(void)fprintf(cli->out,
-				      "yes: without device %d the node bears %" PRId64
-				      " more losses\n",
-				      number, (int64_t)(left - 1));
-		else
-			(void)fprintf(cli->out,
-				      "no: without device %d node %s has less than it can read "
-				      "from; it would stop acknowledging\n",
-				      number, text_of(entry, "name"));
-		code = is_borne ? ADMIN_EXIT_OK : ADMIN_EXIT_REFUSED;
-	}
-	json_decref(status);
-	return code;
+	return say_of_chosen(cli, say_if_borne);
 }
 
 /* While the node runs: @path takes the place of the device. */
