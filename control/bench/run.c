@@ -127,8 +127,8 @@ follow_moved(struct run *run, struct connection *connection, const struct bench_
 static bool
 is_redirect(const struct bench_reply *reply)
 {
-	static const char *const codes[] = { "READONLY", "MOVED",       "LOADING",
-					     "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN" };
+	static const char *const codes[] = { "READONLY",    "MOVED",      "LOADING", "TRYAGAIN",
+					     "CLUSTERDOWN", "MASTERDOWN", "SNAPSHOT" };
 
 	for (size_t i = 0; reply->kind == '-' && i < sizeof(codes) / sizeof(codes[0]); i++) {
 		const size_t bytes = strlen(codes[i]);
@@ -151,16 +151,22 @@ take_replies(struct run *run, struct connection *connection)
 		    bench_reply_parse(connection->in + used, connection->in_used - used, &reply);
 		if (bytes == 0)
 			break;
-		if (bytes < 0 || connection->op_count == 0) {
+		const bool is_choice = bytes > 0 && connection->state == CONNECTION_CHOOSING;
+		if (bytes < 0 || (!is_choice && connection->op_count == 0) ||
+		    (is_choice && !run_reads_answered(run, connection, &reply))) {
 			drop(run, connection);
 			return false;
+		}
+		used += (size_t)bytes;
+		if (is_choice) {
+			connection->state = CONNECTION_OPEN;
+			continue;
 		}
 		if (is_redirect(&reply)) {
 			connection->state = CONNECTION_LEAVING;
 			follow_moved(run, connection, &reply);
 		}
 		run_op_answered(run, connection, &reply, now_ns);
-		used += (size_t)bytes;
 	}
 	memmove(connection->in, connection->in + used, connection->in_used - used);
 	connection->in_used -= used;
@@ -235,6 +241,17 @@ issue_open(struct run *run, uint64_t now_ns)
 }
 
 static void
+on_opened(struct run *run, struct connection *connection)
+{
+	connection->out_used = run_reads_request(run, connection, connection->out, run->out_bytes);
+	connection->state = connection->out_used != 0 ? CONNECTION_CHOOSING : CONNECTION_OPEN;
+	connection->since_ns = platform_monotonic_ns();
+	connection->wants_out = false;
+	watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+	flush_out(run, connection);
+}
+
+static void
 on_event(struct run *run, const struct epoll_event *event)
 {
 	struct connection *connection = event->data.ptr;
@@ -249,9 +266,7 @@ on_event(struct run *run, const struct epoll_event *event)
 			drop(run, connection);
 			return;
 		}
-		connection->state = CONNECTION_OPEN;
-		connection->wants_out = false;
-		watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+		on_opened(run, connection);
 	} else {
 		if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP))
 			on_readable(run, connection);
@@ -270,6 +285,8 @@ sweep(struct run *run, uint64_t now_ns)
 		const bool is_late =
 		    (connection->state == CONNECTION_OPENING &&
 		     now_ns > connection->since_ns + CONNECT_NS) ||
+		    (connection->state == CONNECTION_CHOOSING &&
+		     now_ns > connection->since_ns + REPLY_NS) ||
 		    (connection->op_count != 0 &&
 		     now_ns > connection->ops[connection->op_first].call_ns + REPLY_NS);
 		if (is_late)
@@ -340,6 +357,7 @@ take_memory(struct run *run)
 		struct connection *connection = &run->connections[i];
 		connection->fd = -1;
 		connection->index = i;
+		connection->address = run_reads_address(run, i);
 		connection->ops = calloc(config->pipeline, sizeof(*connection->ops));
 		connection->out = malloc(run->out_bytes);
 		connection->in = malloc(run->in_bytes);
@@ -374,6 +392,8 @@ prepare(struct run *run, char *text, size_t text_bytes)
 	const struct bench_run_config *config = run->config;
 
 	run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	for (int kind = 0; kind < BENCH_KIND_COUNT; kind++)
+		run->weight_sum += config->weights[kind];
 	if (config->history != NULL) {
 		run->history = fopen(config->history, "we");
 		if (run->history == NULL) {
@@ -382,8 +402,6 @@ prepare(struct run *run, char *text, size_t text_bytes)
 			return false;
 		}
 	}
-	for (int kind = 0; kind < BENCH_KIND_COUNT; kind++)
-		run->weight_sum += config->weights[kind];
 	if (run->epoll_fd < 0 || !take_memory(run)) {
 		(void)snprintf(text, text_bytes, "no memory for %u connections",
 			       config->connections);
@@ -421,8 +439,8 @@ bench_run(const struct bench_run_config *config, struct bench_run_result *result
 				       "no request was answered (%llu sent, %llu refused%s%s); see "
 				       "`tern status`",
 				       (unsigned long long)result->sent,
-				       (unsigned long long)result->fail, result->fail ? ": " : "",
-				       result->errors[0].code);
+				       (unsigned long long)result->fail,
+				       result->errors[0].count ? ": " : "", result->errors[0].code);
 	}
 	if (run.history != NULL && fflush(run.history) != 0 && is_good) {
 		(void)snprintf(text, text_bytes, "%s cannot be written: %s", config->history,

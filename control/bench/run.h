@@ -7,7 +7,8 @@
  * connection had room, so a server that stalls cannot hide the requests it kept from being sent.
  *
  * A connection that breaks or is refused (-READONLY, -MOVED, -LOADING and their like) goes to the
- * next address, or to the one that -MOVED names. A request whose connection broke has an unknown
+ * next address, or to the one that -MOVED names. Reads that any node answers, without writes among
+ * them, go to all addresses. A request whose connection broke has an unknown
  * outcome, and is never sent again. Owner: the calling thread.
  */
 #ifndef TERN_BENCH_RUN_H
@@ -30,13 +31,27 @@
 enum bench_kind { BENCH_SET = 0, BENCH_GET, BENCH_INCR, BENCH_KIND_COUNT };
 extern const char *const bench_kind_names[BENCH_KIND_COUNT];
 
+/* What a GET is answered from: modes of TERN.READ. Positions of sessions are those of each
+ * connection; snapshots are shared by the connections to a node. */
+enum bench_reads {
+	BENCH_READS_LINEARIZABLE = 0,
+	BENCH_READS_SESSION,
+	BENCH_READS_STALE,
+	BENCH_READS_SNAPSHOT,
+	BENCH_READS_DIRTY,
+	BENCH_READS_COUNT,
+};
+extern const char *const bench_reads_names[BENCH_READS_COUNT];
+
 struct bench_run_config {
 	struct sockaddr_in addresses[BENCH_ADDRESSES_MAX];
 	uint32_t address_count;
 	uint64_t rate; /* requests/s; 0: closed loop */
 	uint32_t connections, pipeline;
 	uint32_t weights[BENCH_KIND_COUNT]; /* not all 0 */
-	uint64_t keys;                      /* SET and INCR each have so many of their own */
+	enum bench_reads reads;
+	uint32_t stale_ms_max; /* STALE */
+	uint64_t keys;         /* SET and INCR each have so many of their own */
 	uint32_t value_bytes;
 	uint64_t duration_ns;
 	char prefix[BENCH_PREFIX_BYTES]; /* of every key */
@@ -63,6 +78,9 @@ struct bench_run_result {
 bool bench_parse_address(const char *text, struct sockaddr_in *address);
 /* "set=9,get=1": weights of the kinds named, others 0. False: not like that, or all are 0. */
 bool bench_parse_mix(const char *text, uint32_t weights[BENCH_KIND_COUNT]);
+
+/* "linearizable", "stale:100" and their like. False: nothing like that. */
+bool bench_parse_reads(const char *text, struct bench_run_config *config);
 
 /* Runs the load. False: nothing could be measured; @text says why. */
 bool bench_run(const struct bench_run_config *config, struct bench_run_result *result, char *text,

@@ -17,6 +17,7 @@ struct op {
 enum connection_state {
 	CONNECTION_CLOSED = 0,
 	CONNECTION_OPENING,
+	CONNECTION_CHOOSING, /* it was told what its reads are answered from */
 	CONNECTION_OPEN,
 	CONNECTION_LEAVING, /* was refused: what is outstanding is read, nothing more is sent */
 };
@@ -42,6 +43,7 @@ struct run {
 	uint32_t address_count;
 	struct prng prng;
 	uint64_t weight_sum;
+	uint64_t snapshots[BENCH_ADDRESSES_MAX]; /* positions; 0: none yet */
 	size_t in_bytes, out_bytes;
 	int epoll_fd;
 	FILE *history;
@@ -65,7 +67,20 @@ run_op_issue(struct run *run, struct connection *connection, uint64_t intended_n
 /* The oldest request of @connection is answered. */
 void run_op_answered(struct run *run, struct connection *connection,
 		     const struct bench_reply *reply, uint64_t now_ns);
+/* A refusal that was no request's. */
+void run_count_error(struct bench_run_result *result, const struct bench_reply *reply);
 /* The oldest request of @connection will never be answered. */
 void run_op_lost(struct run *run, struct connection *connection, uint64_t now_ns);
+
+/* ---- run_reads.c ---- */
+
+/* Where connection @index begins. */
+uint32_t run_reads_address(const struct run *run, uint32_t index);
+/* What has to be answered before anything else is sent; its bytes, 0: nothing. */
+size_t run_reads_request(const struct run *run, const struct connection *connection, char *out,
+			 size_t room);
+/* False: not by this node, not now. */
+bool run_reads_answered(struct run *run, const struct connection *connection,
+			const struct bench_reply *reply);
 
 #endif

@@ -142,6 +142,8 @@ write_history(const struct run *run, const struct connection *connection, const 
 	else
 		write_text(out, reply->text, reply->bytes,
 			   reply->kind == '$' ? BENCH_UNIQUE_BYTES : 200);
+	if (op->kind == BENCH_GET && run->config->reads != BENCH_READS_LINEARIZABLE)
+		(void)fprintf(out, ",\"reads\":\"%s\"", bench_reads_names[run->config->reads]);
 	(void)fprintf(out,
 		      ",\"call_ns\":%" PRIu64 ",\"return_ns\":%" PRIu64 ",\"outcome\":\"%s\"}\n",
 		      op->call_ns, now_ns,
@@ -150,8 +152,8 @@ write_history(const struct run *run, const struct connection *connection, const 
 					   : "ok");
 }
 
-static void
-count_error(struct bench_run_result *result, const struct bench_reply *reply)
+void
+run_count_error(struct bench_run_result *result, const struct bench_reply *reply)
 {
 	char code[sizeof(result->errors[0].code)] = "";
 	const size_t word = strcspn(reply->text, " \r");
@@ -178,7 +180,7 @@ run_op_answered(struct run *run, struct connection *connection, const struct ben
 	run->last_reply_ns = now_ns;
 	if (reply->kind == '-') {
 		result->fail++;
-		count_error(result, reply);
+		run_count_error(result, reply);
 		return;
 	}
 	const uint64_t gap_ns = now_ns - run->last_ok_ns;

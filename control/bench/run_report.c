@@ -65,11 +65,16 @@ config_json(const struct bench_run_config *config)
 	for (int kind = 0; kind < BENCH_KIND_COUNT; kind++)
 		(void)json_object_set_new(mix, bench_kind_names[kind],
 					  json_integer((json_int_t)config->weights[kind]));
-	return json_pack("{s:s,s:I,s:i,s:i,s:I,s:i,s:I,s:o}", "loop",
-			 config->rate != 0 ? "open" : "closed", "rate", (json_int_t)config->rate,
-			 "connections", (int)config->connections, "pipeline", (int)config->pipeline,
-			 "keys", (json_int_t)config->keys, "value_bytes", (int)config->value_bytes,
-			 "duration_ns", (json_int_t)config->duration_ns, "mix", mix);
+	json_t *object = json_pack(
+	    "{s:s,s:I,s:i,s:i,s:I,s:i,s:I,s:o,s:s}", "loop", config->rate != 0 ? "open" : "closed",
+	    "rate", (json_int_t)config->rate, "connections", (int)config->connections, "pipeline",
+	    (int)config->pipeline, "keys", (json_int_t)config->keys, "value_bytes",
+	    (int)config->value_bytes, "duration_ns", (json_int_t)config->duration_ns, "mix", mix,
+	    "reads", bench_reads_names[config->reads]);
+	if (config->reads == BENCH_READS_STALE)
+		(void)json_object_set_new(object, "stale_ms",
+					  json_integer((json_int_t)config->stale_ms_max));
+	return object;
 }
 
 json_t *

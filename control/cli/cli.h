@@ -62,6 +62,7 @@ enum cli_option_id {
 	CLI_DEEP,
 	CLI_FORCE,
 	CLI_CLUSTER_GEN,
+	CLI_READS,
 	CLI_OPTION_COUNT,
 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))

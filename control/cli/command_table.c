@@ -45,6 +45,10 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 	[CLI_CONNECTIONS] = { "connections", 0, "N", "connections (default 64)", NULL },
 	[CLI_PIPELINE] = { "pipeline", 0, "N", "requests outstanding on each (default 1)", NULL },
 	[CLI_MIX] = { "mix", 0, "LIST", "weights of set, get, incr (default \"set=1\")", NULL },
+	[CLI_READS] = { "reads", 0, "KIND",
+			"what gets are answered from: linearizable (default), session, stale:MS, "
+			"snapshot or dirty",
+			"linearizable session stale:100 snapshot dirty" },
 	[CLI_KEYS] = { "keys", 0, "N", "different keys (default 100000)", NULL },
 	[CLI_VALUE_SIZE] = { "value-size", 0, "SIZE", "bytes of a SET's value (default 16)", NULL },
 	[CLI_DURATION] = { "duration", 0, "TIME", "how long (default \"5s\")", NULL },
@@ -503,12 +507,11 @@ const struct cli_command cli_commands[] = {
 	{ "bench run",
 	  "put RESP load on the cluster and measure it",
 	  "Closed loop, or open loop with --rate: then latency counts from the time at which a "
-	  "request was meant to be sent. Follows the master over a failover. A run in which mode "
-	  "or "
-	  "epoch changed says so.",
+	  "request was meant to be sent. Follows the master over a failover. Gets alone whose "
+	  "--reads any node answers go to all nodes. A run in which mode or epoch changed says so.",
 	  { { NULL, false, NULL } },
 	  WHERE | CLI_BIT(CLI_ADDRESS) | CLI_BIT(CLI_RATE) | CLI_BIT(CLI_CONNECTIONS) |
-	      CLI_BIT(CLI_PIPELINE) | CLI_BIT(CLI_MIX) | CLI_BIT(CLI_KEYS) |
+	      CLI_BIT(CLI_PIPELINE) | CLI_BIT(CLI_MIX) | CLI_BIT(CLI_KEYS) | CLI_BIT(CLI_READS) |
 	      CLI_BIT(CLI_VALUE_SIZE) | CLI_BIT(CLI_DURATION) | CLI_BIT(CLI_HISTORY),
 	  verb_bench_run },
 	{ "bench compare",

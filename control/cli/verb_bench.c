@@ -66,7 +66,7 @@ static enum admin_exit
 read_run_options(struct cli *cli, struct bench_run_config *config)
 {
 	uint64_t connections, pipeline;
-	const char *mix = cli->values[CLI_MIX];
+	const char *mix = cli->values[CLI_MIX], *reads = cli->values[CLI_READS];
 	enum admin_exit code = bench_number(cli, CLI_RATE, 0, 1, BENCH_RATE_MAX, &config->rate);
 
 	if (!code)
@@ -84,6 +84,11 @@ read_run_options(struct cli *cli, struct bench_run_config *config)
 	if (!code && !bench_parse_mix(mix ? mix : "set=1", config->weights))
 		code = cli_fail(cli, ADMIN_EXIT_USAGE,
 				"--mix \"%.64s\", allowed a list like \"set=8,get=1,incr=1\"", mix);
+	if (!code && reads && !bench_parse_reads(reads, config))
+		code = cli_fail(cli, ADMIN_EXIT_USAGE,
+				"--reads \"%.32s\", allowed linearizable, session, stale:MS (1 to "
+				"3600000), snapshot, dirty",
+				reads);
 	if (code)
 		return code;
 	config->connections = (uint32_t)connections;

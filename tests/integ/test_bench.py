@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 
 from case import main, require
@@ -83,6 +84,46 @@ def test_run(case):
     require(bad.returncode == 2, f'exit {bad.returncode}')
 
 
+def reads_of(cluster, name):
+    """That its gateway has answered."""
+    client = cluster.client(name)
+    text = client.call('INFO', 'stats')
+    client.close()
+    return int(next(line for line in text.split('\r\n')
+                    if line.startswith('tern_reads:')).split(':')[1])
+
+
+def test_reads(case):
+    """Gets alone, answered by all nodes; with sets among them, by the master."""
+    cluster = case.cluster
+    history = case.path('reads')
+    checker = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support',
+                           'check_history.py')
+    case.step('reads of other kinds')
+    for kind in ('session', 'stale:60000', 'snapshot', 'dirty'):
+        before = {name: reads_of(cluster, name) for name in cluster.data_names()}
+        done = cluster.run('bench', 'run', '--duration', '300ms', '--connections', '8', '--mix',
+                           'get', '--reads', kind, '-o', 'json')
+        report = json.loads(done.stdout)
+        require(report['config']['reads'] == kind.split(':')[0], report['config'])
+        # On a busy host a replica may not know for a moment how old its state is, or its master.
+        require(set(report['errors']) <= {'STALE', 'MASTERDOWN'} and report['counts']['ok'] > 0,
+                report)
+        for name, count in before.items():
+            require(reads_of(cluster, name) > count, f'{kind}: {name} has answered none')
+        done = cluster.run('bench', 'run', '--duration', '300ms', '--connections', '4', '--mix',
+                           'get=2,set=1,incr=1', '--keys', '20', '--reads', kind, '--history',
+                           history, '-o', 'json')
+        lines = read_history(history)
+        check_history(lines, json.loads(done.stdout)['counts'])
+        require({line.get('reads') for line in lines if line['op'] == 'get'} ==
+                {kind.split(':')[0]}, 'the lines of gets say so')
+        require(not any('reads' in line for line in lines if line['op'] != 'get'), 'no others do')
+        done = subprocess.run([sys.executable, checker, history], capture_output=True, text=True,
+                              timeout=60)
+        require(done.returncode == 0, done.stdout + done.stderr)
+
+
 def test_failover(case):
     cluster = case.cluster
     history = case.path('failover')
@@ -112,7 +153,7 @@ def test_failover(case):
 def test_usage(case):
     case.step('bad options')
     for args in (['--rate', '0'], ['--mix', 'put=1'], ['--connections', '0'], ['--keys', 'x'],
-                 ['--value-size', '0'], ['--duration', '1'], ['--address', 'nowhere'],
+                 ['--reads', 'stale'], ['--value-size', '0'], ['--duration', '1'], ['--address', 'nowhere'],
                  ['--value-size', '8', '--history', case.path('none')]):
         done = case.cluster.run('bench', 'run', *args, check=False)
         require(done.returncode == 2, f'{args}: exit {done.returncode} {done.stderr}')
@@ -240,6 +281,7 @@ def test(case):
     case.cluster.settle()
     test_usage(case)
     test_run(case)
+    test_reads(case)
     test_failover(case)
 
 

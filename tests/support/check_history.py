@@ -22,7 +22,9 @@ SUMS_MAX = 1 << 20  # a gap wider than this is not taken apart into steps
 USABLE_MAX = 64  # more unknown steps for one gap are not told from each other
 SHOWN_MAX = 20
 
-Op = collections.namedtuple('Op', 'op key arg result call end outcome index where')
+READS = (None, 'linearizable', 'session', 'stale', 'snapshot', 'dirty')
+
+Op = collections.namedtuple('Op', 'op key arg result call end outcome index reads where')
 Anomaly = collections.namedtuple('Anomaly', 'kind text')
 
 
@@ -34,13 +36,15 @@ def parse(line, where):
     try:
         found = json.loads(line)
         op = Op(found['op'], found['key'], found['arg'], found['result'], found['call_ns'],
-                found['return_ns'], found['outcome'], found.get('index'), where)
+                found['return_ns'], found['outcome'], found.get('index'), found.get('reads'),
+                where)
         missing = [key for key in KEYS if key not in found]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotAHistory(f'{where}: {error!r}') from error
     if missing or op.op not in ('set', 'get', 'incr', 'add') or \
             op.outcome not in ('ok', 'fail', 'unknown') or not isinstance(op.key, str) or \
-            not isinstance(op.call, int) or not isinstance(op.end, int):
+            not isinstance(op.call, int) or not isinstance(op.end, int) or \
+            op.reads not in READS or (op.reads is not None and op.op != 'get'):
         raise NotAHistory(f'{where}: not a line of a history: {line.strip()[:200]}')
     if op.op == 'add' and (not isinstance(op.arg, int) or op.arg <= 0):
         raise NotAHistory(f'{where}: the argument of an add is a positive integer')
@@ -54,6 +58,10 @@ def parse(line, where):
 def read(path):
     with open(path, encoding='utf-8') as handle:
         return [parse(line, f'{path}:{number}') for number, line in enumerate(handle, 1)]
+
+
+def is_linearizable(op):
+    return op.reads in (None, 'linearizable')
 
 
 def show(op):
@@ -106,7 +114,8 @@ def clusters_of(key, ops):
             continue
         cluster = clusters.get(op.result)
         if cluster is not None and op.end >= cluster.call:
-            cluster.take(op)
+            if is_linearizable(op):
+                cluster.take(op)
         elif cluster is not None:
             anomalies.append(Anomaly('future', f'{show(op)} read what {show(cluster.write)} set'))
         elif op.result in refused:
@@ -196,6 +205,12 @@ class Steps:
         return self.begun[bisect.bisect_right(self.calls, end)]
 
 
+def check_most(steps, op, value):
+    if value <= steps.most(op.end):
+        return []
+    return [Anomaly('nowhere', f'{show(op)}: only {steps.most(op.end)} had begun')]
+
+
 def check_bounds(steps, told_ops):
     """No acknowledged step is missing from a later answer, none is in one that ended before."""
     anomalies = []
@@ -204,9 +219,7 @@ def check_bounds(steps, told_ops):
         if value < steps.least(op.call) + own:
             anomalies.append(Anomaly('lost', f'{show(op)}: {steps.least(op.call)} had been '
                                      'acknowledged before'))
-        if value > steps.most(op.end):
-            anomalies.append(Anomaly('nowhere', f'{show(op)}: only {steps.most(op.end)} had '
-                                     'begun'))
+        anomalies += check_most(steps, op, value)
     return anomalies
 
 
@@ -314,6 +327,8 @@ def check_counter(key, ops):
         value = number_of(op.result)
         if value is None:
             anomalies.append(Anomaly('nowhere', f'{show(op)}: no number'))
+        elif not is_linearizable(op):
+            anomalies += check_most(steps, op, value)
         else:
             (told_gets if op.op == 'get' else told_writes).append((op, value))
     told_ops = told_writes + told_gets
@@ -336,7 +351,8 @@ def check_index_times(ops):
     """Over all keys: what begins after another has ended stands at a later position; a read may
     stand at the same one. The index of a write that was answered late may be too high, never too
     low."""
-    placed = [op for op in ops if op.index is not None and op.outcome == 'ok']
+    placed = [op for op in ops
+              if op.index is not None and op.outcome == 'ok' and is_linearizable(op)]
     by_end = sorted(placed, key=lambda op: op.end)
     at, highest, anomalies = 0, None, []
     for op in sorted(placed, key=lambda op: op.call):
@@ -354,7 +370,7 @@ def check_index_times(ops):
 def check_index_values(key, ops, is_counter):
     """Reads of a key, replayed by position: one value at one position, and none comes back."""
     gets = sorted((op for op in ops if op.op == 'get' and op.outcome == 'ok' and
-                   op.index is not None), key=lambda op: op.index)
+                   op.index is not None and is_linearizable(op)), key=lambda op: op.index)
     gone, anomalies, before = set(), [], None
     for op in gets:
         value = number_of(op.result) if is_counter else op.result

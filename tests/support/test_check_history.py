@@ -201,6 +201,35 @@ class Positions(unittest.TestCase):
                                         ('get', None, '0', 2, 19, 'ok', 8)))
 
 
+class OtherReads(unittest.TestCase):
+    """Gets that were not linearizable may be old, and show nothing that nobody wrote."""
+
+    @staticmethod
+    def kinds(reads, *lines):
+        ops = [op._replace(reads=reads) if op.op == 'get' else op for op in history(*lines)]
+        return sorted({anomaly.kind for anomaly in check_history.check(ops)})
+
+    def test_old_ones_are_good(self):
+        old = (('set', 'a', 'OK', 1, 2), ('set', 'b', 'OK', 3, 4), ('get', None, 'b', 5, 6),
+               ('get', None, 'a', 7, 8), ('get', None, None, 9, 10))
+        counts = (('incr', None, 1, 1, 2), ('incr', None, 2, 3, 4), ('get', None, '1', 5, 6))
+        for reads in ('session', 'stale', 'snapshot', 'dirty'):
+            self.assertEqual(self.kinds(reads, *old), [])
+            self.assertEqual(self.kinds(reads, *counts), [])
+        for reads in (None, 'linearizable'):
+            self.assertEqual(self.kinds(reads, *old), ['stale'])
+            self.assertEqual(self.kinds(reads, *counts), ['lost', 'stale'])
+
+    def test_nobody_wrote_it(self):
+        self.assertEqual(self.kinds('dirty', ('get', None, 'x', 1, 2)), ['nowhere'])
+        self.assertEqual(self.kinds('stale', ('get', None, 'a', 1, 2), ('set', 'a', 'OK', 3, 4)),
+                         ['future'])
+        self.assertEqual(self.kinds('session', ('set', 'a', 'ERR', 1, 2, 'fail'),
+                                    ('get', None, 'a', 3, 4)), ['refused'])
+        self.assertEqual(self.kinds('snapshot', ('incr', None, 1, 1, 2), ('get', None, '2', 3, 4)),
+                         ['nowhere'])
+
+
 class Lines(unittest.TestCase):
     GOOD = {'client': 0, 'op': 'set', 'key': 'k', 'arg': 'a', 'result': 'OK', 'call_ns': 1,
             'return_ns': 2, 'outcome': 'ok'}
@@ -215,6 +244,8 @@ class Lines(unittest.TestCase):
         self.refuse({**self.GOOD, 'return_ns': 0})
         self.refuse({**self.GOOD, 'call_ns': 'now'})
         self.refuse({**self.GOOD, 'op': 'add', 'arg': -1})
+        self.refuse({**self.GOOD, 'reads': 'stale'})  # of a set
+        self.refuse({**self.GOOD, 'op': 'get', 'reads': 'any'})
         self.refuse({key: value for key, value in self.GOOD.items() if key != 'client'})
         self.refuse([])
         self.refuse(self.GOOD, self.GOOD)  # a value that is not unique

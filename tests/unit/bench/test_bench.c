@@ -83,6 +83,28 @@ test_mix(void **state)
 }
 
 static void
+test_reads(void **state)
+{
+	static const char *const bad[] = { "",         "stale",  "stale:",       "stale:0",
+					   "stale:-1", "dirty:", "session:5",    "stale:10x",
+					   "lin",      "dirt",   "stale:3600001" };
+	struct bench_run_config config = { 0 };
+
+	(void)state;
+	for (int reads = 0; reads < BENCH_READS_COUNT; reads++) {
+		if (reads == BENCH_READS_STALE)
+			continue;
+		assert_true(bench_parse_reads(bench_reads_names[reads], &config));
+		assert_int_equal(config.reads, reads);
+	}
+	assert_true(bench_parse_reads("stale:250", &config));
+	assert_int_equal(config.reads, BENCH_READS_STALE);
+	assert_int_equal(config.stale_ms_max, 250);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(bench_parse_reads(bad[i], &config));
+}
+
+static void
 test_address(void **state)
 {
 	struct sockaddr_in address;
@@ -174,7 +196,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_replies), cmocka_unit_test(test_bad_replies),
 		cmocka_unit_test(test_mix),           cmocka_unit_test(test_address),
-		cmocka_unit_test(test_compare),       cmocka_unit_test(test_latency),
+		cmocka_unit_test(test_reads),         cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_latency),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

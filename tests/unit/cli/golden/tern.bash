@@ -36,6 +36,7 @@ _tern() {
 	--count) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--i-know-what-may-be-lost) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--cluster-gen) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--reads) COMPREPLY=($(compgen -W "linearizable session stale:100 snapshot dirty" -- "$cur")); return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] && break
@@ -106,7 +107,7 @@ _tern() {
 	"dev cut"*) words="--help --output --dir --timeout --one-way" ;;
 	"dev fault"*) words="--help --output --dir --timeout" ;;
 	"dev heal"*) words="--help --output --dir --timeout --one-way" ;;
-	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history" ;;
+	"bench run"*) words="--help --output --dir --node-file --timeout --address --rate --connections --pipeline --mix --keys --value-size --duration --history --reads" ;;
 	"bench compare"*) words="--help --output" ;;
 	"bench raw"*) words="--help --output --dir --duration --runs" ;;
 	"bench ec"*) words="--help --output --duration --runs --ec" ;;
