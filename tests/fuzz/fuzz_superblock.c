@@ -23,6 +23,8 @@ try_superblock(const uint8_t *page)
 
 	if (err == TERN_OK) {
 		REQUIRE(superblock.shard_count <= SUPERBLOCK_SHARDS_MAX);
+		/* The old ones in the corpus have none, and so have to be refused. */
+		REQUIRE(generation_is_sound(&superblock.generation));
 		superblock_encode(again, &superblock);
 		REQUIRE(superblock.format >= 1 && superblock.format <= SUPERBLOCK_FORMAT);
 		REQUIRE(memcmp(again + SEQUENCE_OFFSET, page + SEQUENCE_OFFSET,
