@@ -202,6 +202,7 @@
 	X(force_lost, ON_FORCE)               \
 	X(superseded, ON_FORCE)               \
 	X(force_runs, ON_FORCE)               \
+	X(parts_bent, 0)                      \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

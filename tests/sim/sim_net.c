@@ -282,6 +282,8 @@ frame_send(struct sim *sim, uint32_t at)
 		replay(sim, at);
 	if (!is_good && sim_chance(sim, link->corrupt_before_ppm))
 		corrupt_inside(sim, at);
+	if (sim_node_is_data(&sim->nodes[frame->to]))
+		sim_refill_bend(&sim->nodes[frame->to], frame_bytes(net, at), frame->length);
 	if (!is_good && sim_chance(sim, link->duplicate_ppm) && net->free_count != 0) {
 		const uint32_t copy = net->free[--net->free_count];
 		net->frames[copy] = *frame;

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "dataplane/base/bits.h"
+#include "dataplane/wire/part.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_spare.h"
 
 #define FIRST_PAGE SUPERBLOCK_AREA_PAGES
-#define HARM_PPM   10000u /* of turns */
+#define HARM_PPM   10000u  /* of turns */
+#define BEND_PPM   300000u /* of frames that a node gets for a group that came to harm */
 
 /* Puts back what still is as it was harmed: what was written meanwhile stays. */
 static void
@@ -67,6 +69,22 @@ sim_refill_scrubbed(struct sim_node *node)
 	hurt->refilled_seen = now.refilled;
 	hurt->unreadable_seen = now.unreadable;
 	return !is_lost;
+}
+
+void
+sim_refill_bend(struct sim_node *node, uint8_t *frame, uint32_t bytes)
+{
+	struct sim_disk *disk = &node->disk;
+	const uint32_t from = FRAME_HDR_BYTES + PART_HDR_BYTES;
+	struct frame_hdr hdr;
+
+	if (disk->hurt.count == 0 || node->sim->faults.is_healed || bytes <= from ||
+	    frame_open(frame, bytes, &hdr) != TERN_OK || hdr.kind != FRAME_PART ||
+	    prng_below(&disk->scrub_prng, 1000000) >= BEND_PPM)
+		return;
+	frame[from + prng_below(&disk->scrub_prng, bytes - from)] ^= 0x10;
+	frame_seal(frame, &hdr, hdr.body_bytes);
+	sim_count(node->sim, SIM_COUNT_parts_bent);
 }
 
 static uint8_t *

@@ -27,6 +27,8 @@ struct sim_hurt {
 
 /* Does harm, maybe. */
 void sim_refill_harm(struct sim_node *node);
+/* A frame to this node: what others give for its blocks is wrong now and then, under a good sum. */
+void sim_refill_bend(struct sim_node *node, uint8_t *frame, uint32_t bytes);
 /* A scrub has ended: what it could not help is undone, if it said so, and false: what lies there is
  * for the next one. */
 bool sim_refill_scrubbed(struct sim_node *node);
