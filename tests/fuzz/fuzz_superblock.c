@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node and a witness read of themselves: the input is the front of a superblock or register,
- * zeros follow, and the CRC is put right in a second try. What is accepted must come out the same
- * when it is encoded again (but for its format, which rises), and superblock_choose must agree with
- * superblock_decode.
+ * What a node and a witness read of themselves: the input is the front of a superblock, register
+ * or pool note, zeros follow, and the CRC is put right in a second try. What is accepted must come
+ * out the same when it is encoded again (but for its format, which rises), and superblock_choose
+ * must agree with superblock_decode.
  */
 #include "dataplane/wire/membership.h"
+#include "dataplane/wire/pool_note.h"
 #include "dataplane/wire/superblock_update.h"
 #include "dataplane/wire/witness_register.h"
 #include "tests/fuzz/fuzz.h"
@@ -53,6 +54,18 @@ try_register(const uint8_t *slot)
 }
 
 static void
+try_note(const uint8_t *bytes)
+{
+	uint8_t again[POOL_NOTE_BYTES];
+	struct pool_note note;
+
+	if (pool_note_decode(bytes, POOL_NOTE_BYTES, &note) != TERN_OK)
+		return;
+	pool_note_encode(again, &note);
+	REQUIRE(memcmp(again, bytes, POOL_NOTE_BYTES) == 0);
+}
+
+static void
 try_membership(const uint8_t *data, size_t bytes)
 {
 	uint8_t again[MEMBERSHIP_BYTES];
@@ -74,6 +87,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	memcpy(page, data, bytes < sizeof(page) ? bytes : sizeof(page));
 	try_superblock(page);
 	try_register(page);
+	try_note(page);
+	fuzz_put_crc(page, CRC_OFFSET, CRC_OFFSET + 4, POOL_NOTE_BYTES - CRC_OFFSET - 4);
+	try_note(page);
 	fuzz_put_crc(page, CRC_OFFSET, CRC_OFFSET + 4, WITNESS_REGISTER_BYTES - CRC_OFFSET - 4);
 	try_register(page);
 	fuzz_put_crc(page, CRC_OFFSET, CRC_OFFSET + 4, SUPERBLOCK_BYTES - CRC_OFFSET - 4);

@@ -12,6 +12,7 @@
 #include "dataplane/wire/msg.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/part.h"
+#include "dataplane/wire/pool_note.h"
 #include "dataplane/wire/reply.h"
 #include "dataplane/wire/superblock.h"
 #include "dataplane/wire/witness_register.h"
@@ -697,6 +698,17 @@ register_turn(uint8_t *data, uint32_t bytes)
 }
 
 static enum tern_err
+note_turn(uint8_t *data, uint32_t bytes)
+{
+	struct pool_note note;
+	const enum tern_err err = pool_note_decode(data, bytes, &note);
+
+	if (err == TERN_OK)
+		pool_note_encode(data, &note);
+	return err;
+}
+
+static enum tern_err
 membership_turn(uint8_t *data, uint32_t bytes)
 {
 	struct membership next, before;
@@ -765,6 +777,25 @@ membership_samples_make(struct samples *samples)
 }
 
 static void
+note_sample_make(struct samples *samples)
+{
+	struct sample *note = sample_add(samples, "pool_note", note_turn);
+	const struct pool_note pool_note = { .cluster_id = 0x0102030405060708ULL,
+					     .sequence = 721,
+					     .boot_no = 722,
+					     .pool_gen = 723,
+					     .out = 0x0a,
+					     .node_id = 5,
+					     .k = 2,
+					     .m = 3 };
+	pool_note_encode(note->data, &pool_note);
+	note->bytes = POOL_NOTE_BYTES;
+	note->crc_at = 8;
+	note->covered_first = 12;
+	note->covered_end = POOL_NOTE_BYTES;
+}
+
+static void
 storage_samples_make(struct samples *samples)
 {
 	struct sample *super = sample_add(samples, "superblock", superblock_turn);
@@ -829,6 +860,7 @@ storage_samples_make(struct samples *samples)
 	reg->crc_at = 8;
 	reg->covered_first = 12;
 	reg->covered_end = WITNESS_REGISTER_BYTES;
+	note_sample_make(samples);
 }
 
 struct samples *
