@@ -99,6 +99,11 @@ store_refused(struct runtime *rt, enum stripe_start verdict)
 	case STRIPE_START_READY:
 	case STRIPE_START_TOO_FEW:
 	case STRIPE_START_STALE:
+	case STRIPE_START_NOTE_CORRUPT:
+	case STRIPE_START_NOTE_FOREIGN:
+	case STRIPE_START_NOTE_OLD:
+	case STRIPE_START_LEFT_BEHIND:
+	case STRIPE_START_NOTE_IO:
 	case STRIPE_START_IO:
 		break;
 	}

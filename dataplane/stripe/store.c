@@ -127,6 +127,7 @@ stripe_store_init(void *memory, const struct stripe_store_config *config, struct
 		image_take(store, &arena, &store->reads[i].image);
 	image_take(store, &arena, &store->scan.image);
 	store->verdict_device = STRIPE_NONE;
+	store->note.is_kept = config->notes.ops != NULL && config->geometry.k <= config->geometry.m;
 	*out = store;
 	return TERN_OK;
 }
@@ -254,7 +255,8 @@ stripe_device_fail(struct stripe_store *store, uint32_t device)
 	store->super.wanted.failed_devices |= bit;
 	store->super.wanted.pool_gen++;
 	store->super.is_dirty = true;
-	if ((uint32_t)__builtin_popcount(store->failed) > store->geometry.m)
+	if ((uint32_t)__builtin_popcount(store->failed) > store->geometry.m ||
+	    store->note.is_failed)
 		store->is_stopped = true;
 	device_detach(store, device);
 }
@@ -268,8 +270,7 @@ stripe_store_fail(struct stripe_store *store, uint32_t device)
 	const bool is_rebuilding = (store->rebuilding & STRIPE_BIT(device)) != 0;
 	if ((store->failed & STRIPE_BIT(device)) != 0 && !is_rebuilding)
 		return TERN_ERR_NOT_FOUND;
-	if (!is_rebuilding &&
-	    (store->is_stopped || (uint32_t)__builtin_popcount(store->failed) >= store->geometry.m))
+	if (!is_rebuilding && (store->is_stopped || stripe_losses_left(store) == 0))
 		return TERN_ERR_BUSY;
 	stripe_device_fail(store, device);
 	INVARIANT(!store->is_stopped);
@@ -361,8 +362,7 @@ patience_spend(struct stripe_store *store)
 static bool
 is_dispensable(const struct stripe_store *store, uint32_t device)
 {
-	return (store->rebuilding >> device & 1) != 0 ||
-	       (uint32_t)__builtin_popcount(store->failed) < store->geometry.m;
+	return (store->rebuilding >> device & 1) != 0 || stripe_losses_left(store) != 0;
 }
 
 static void
@@ -454,12 +454,12 @@ stripe_store_stats(const struct stripe_store *store)
 {
 	struct stripe_store_stats stats = store->stats;
 	const uint64_t used = store->next_cell - store->release_cell;
-	const uint32_t failed_count = (uint32_t)__builtin_popcount(store->failed);
 
 	stats.failed_devices = (uint32_t)store->super.durable.failed_devices;
 	stats.suspect_devices = store->failed & ~stats.failed_devices;
 	stats.rebuilding_devices = store->rebuilding;
-	stats.losses_left = failed_count > store->geometry.m ? 0 : store->geometry.m - failed_count;
+	stats.losses_left = stripe_losses_left(store);
+	stats.is_note_failed = store->note.is_failed;
 	stats.is_stopped = store->is_stopped;
 	stats.next_cell = store->next_cell;
 	stats.cells_left = used < stripe_lap_cells(store) ? stripe_lap_cells(store) - used : 0;

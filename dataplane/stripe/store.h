@@ -10,16 +10,20 @@
  *
  * Rules, in the words of the design:
  *
- *	durable    a group is complete when every device that has a column of it and is not recorded
- *	           as failed holds that column, and every device that took no part is recorded as
- *	           failed on all the others. The same holds of a superblock update.
- *	failed     a device that fails or hangs (config.device_hang_ns) is recorded as failed, pool
- *	           generation + 1, on every remaining device. It is never asked again, and returns
- *only by a rebuild, of itself or of a spare in its place. More than m failed: the store stops,
- *completes everything with IO. start at least k devices not recorded as failed are readable, and
- *more than m are present or every absent one is recorded as failed. What is absent and not recorded
- *is recorded before the store is ready. cells      a group goes behind everything that was ever
- *seen on any device, also torn groups.
+ * durable: a group is complete when every device that has a column of it and is not recorded as
+ * failed holds that column, and every device that took no part is recorded as failed on all the
+ * others. The same holds of a superblock update.
+ *
+ * failed: a device that fails or hangs (config.device_hang_ns) is recorded as failed, pool
+ * generation + 1, on every remaining device. It is never asked again, and returns only by a
+ * rebuild, of itself or of a spare in its place. More than m failed: the store stops, completes
+ * everything with IO.
+ * start: at least k devices not recorded as failed are readable, and more than m are present, or
+ * every absent one is recorded as failed, or the pool note says that those that are here were not
+ * left behind. What is absent and not recorded is recorded before the store is ready.
+ * note: with k <= m no superblock records a device as failed before the pool note says that it is
+ * out (config.notes). If that cannot be written, it is one loss too many.
+ * cells: a group goes behind everything that was ever seen on any device, also torn groups.
  *
  * Memory of reads: a read goes into the store's own memory and is copied when it is good, so that a
  * device that hangs can never write into what the caller has reused; a buffer with an unfinished
@@ -29,7 +33,7 @@
  *
  * Invariants: groups in flight <= groups_max; a cell is given out once; a device stops being failed
  * only by a rebuild; the superblock's sequence differs by at most one between devices not recorded
- *as failed.
+ * as failed.
  *
  * Thread: one owner. Pure but for the port's calls: no clock (now_ns comes with the calls and never
  * falls), no allocation after stripe_store_init, no globals.
@@ -45,6 +49,7 @@
 #include "dataplane/stripe/heal.h"
 #include "dataplane/wire/superblock.h"
 #include "hw/seam/disk_ops.h"
+#include "hw/seam/note_ops.h"
 
 #define STRIPE_GROUPS_MAX 16u /* write groups in flight */
 #define STRIPE_READS_MAX  16u /* reads in flight */
@@ -64,7 +69,11 @@ struct stripe_store_config {
 	uint32_t reads_max;       /* in flight, 1..STRIPE_READS_MAX */
 	uint32_t scan_rows;       /* pages of each device that the scan reads at once */
 	uint64_t device_hang_ns;  /* T_dev; 0: devices may take as long as they like */
-	bool forgets_spares;      /* tests only: a bug */
+	/* The pool note, for k <= m: who keeps it, and what was found: OK: @note; or why not. */
+	struct note_port notes;
+	enum tern_err note_err;
+	struct pool_note note;
+	bool forgets_spares, notes_late, takes_old_note; /* tests only: bugs */
 };
 
 /* Bytes of memory for this configuration; 0: it is out of range. */
@@ -88,8 +97,13 @@ enum stripe_start {
 	STRIPE_START_GEOMETRY,     /* its pool has another k + m */
 	STRIPE_START_TOO_SMALL,    /* it ends before its log area does */
 	STRIPE_START_TOO_FEW,      /* fewer than k devices can be read */
-	STRIPE_START_STALE,        /* at most m are present, and an absent one is not recorded as
-				    * failed: they may be the half that was left behind */
+	/* At most m are present, maybe the half that was left behind. The pool note: */
+	STRIPE_START_STALE,        /* nobody keeps one, or there is none */
+	STRIPE_START_NOTE_CORRUPT, /* it cannot be read */
+	STRIPE_START_NOTE_FOREIGN, /* it is of another pool */
+	STRIPE_START_NOTE_OLD,     /* the devices know of more than it does */
+	STRIPE_START_LEFT_BEHIND,  /* it says so of this device, and too few are left */
+	STRIPE_START_NOTE_IO,      /* it cannot be written, and a device is to be recorded */
 	STRIPE_START_IO,           /* more than m devices failed while starting */
 };
 /* A sentence for people. What it is about is stripe_store_start_device. */
@@ -273,6 +287,7 @@ struct stripe_store_stats {
 	uint32_t suspect_devices; /* and those of which this is not yet durable */
 	uint32_t rebuilding_devices;
 	uint32_t losses_left;   /* how many more devices may fail */
+	bool is_note_failed;    /* so none may, though others would do */
 	uint32_t hung_requests; /* of failed devices, never completed */
 	bool is_stopped;
 	uint64_t next_cell, cells_left;

@@ -4,6 +4,7 @@
  *
  *	store.c        memory, requests, devices that fail, poll
  *	store_super.c  start, superblock updates
+ *	store_note.c   the pool note, for k <= m
  *	store_scan.c   finding the groups again
  *	store_write.c  write groups
  *	store_read.c   reads
@@ -125,6 +126,15 @@ struct stripe_scan {
 	struct stripe_scan_stats stats;
 };
 
+struct stripe_note {
+	bool is_kept;     /* this pool needs one, and there is somebody who keeps it */
+	bool is_flying;   /* and the port writes it */
+	bool is_failed;   /* what is there is not known, and it is not written again */
+	uint32_t boot_no; /* of this start */
+	struct pool_note flight;
+	struct pool_note durable; /* boot_no 0: nothing of this start; out: for sure */
+};
+
 struct stripe_store {
 	struct stripe_store_config config;
 	struct stripe_code *code;
@@ -146,6 +156,7 @@ struct stripe_store {
 	uint32_t next_copy[STRIPE_DEVICES_MAX]; /* superblock copies that may be written over */
 	uint64_t sequence[STRIPE_DEVICES_MAX];
 	struct stripe_super super;
+	struct stripe_note note;
 	struct stripe_check check;
 	bool is_blob_repaired; /* now: no blob is written meanwhile */
 	struct stripe_device_stats device_stats[STRIPE_DEVICES_MAX];
@@ -223,6 +234,14 @@ bool stripe_check_collect(struct stripe_store *store, struct stripe_completion *
 
 /* Begins the next superblock update when there is something to say. */
 void stripe_super_turn(struct stripe_store *store);
+/* What the pool note says of a start with these devices, which are at most m: READY: nobody can
+ * have gone on without them. Otherwise what is wrong; LEFT_BEHIND: *device. */
+enum stripe_start stripe_note_judge(const struct stripe_store *store, uint32_t readable,
+				    const struct superblock *newest, uint32_t *device);
+/* Moves the pool note on. False: what the superblocks are to say has to wait for it. */
+bool stripe_note_turn(struct stripe_store *store);
+/* So many more devices may fail. */
+uint32_t stripe_losses_left(const struct stripe_store *store);
 /* Reads on. */
 void stripe_read_turn(struct stripe_store *store, uint32_t index);
 /* A group of which all that could be read was read: makes it good and begins to write. True: it

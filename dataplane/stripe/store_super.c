@@ -85,7 +85,9 @@ stripe_super_turn(struct stripe_store *store)
 {
 	struct stripe_super *super = &store->super;
 
-	if ((!super->is_dirty && super->rewrites == 0) || super->is_flying || store->is_stopped)
+	const bool may_begin = stripe_note_turn(store);
+	if ((!super->is_dirty && super->rewrites == 0) || super->is_flying || store->is_stopped ||
+	    !may_begin)
 		return;
 	/* Nobody waits for a check: it begins again. */
 	store->check.is_void = store->check.is_reading;
@@ -156,8 +158,32 @@ stripe_start_text(enum stripe_start verdict)
 	case STRIPE_START_TOO_FEW:
 		return "more devices are missing than the redundancy bears";
 	case STRIPE_START_STALE:
-		return "so few devices are here that the others may have gone on without them: "
-		       "bring the missing ones back, or record them as failed by name";
+		return "so few devices are here that the others may have gone on without them, and "
+		       "there is no pool note (`pool` in the storage directory) that knows better: "
+		       "bring the missing ones back, or give the node new storage with `tern node "
+		       "rejoin`";
+	case STRIPE_START_NOTE_CORRUPT:
+		return "so few devices are here that the others may have gone on without them, and "
+		       "the pool note (`pool` in the storage directory) cannot be read: bring the "
+		       "missing ones back, or give the node new storage with `tern node rejoin`";
+	case STRIPE_START_NOTE_FOREIGN:
+		return "so few devices are here that the others may have gone on without them, and "
+		       "the pool note (`pool` in the storage directory) is of another pool: put "
+		       "back the right one, bring the missing devices back, or give the node new "
+		       "storage with `tern node rejoin`";
+	case STRIPE_START_NOTE_OLD:
+		return "so few devices are here that the others may have gone on without them, and "
+		       "the pool note (`pool` in the storage directory) is older than what is on "
+		       "them: bring the missing ones back, or give the node new storage with `tern "
+		       "node rejoin`; never put an old copy of that file back";
+	case STRIPE_START_LEFT_BEHIND:
+		return "the others went on without this device, as the pool note (`pool` in the "
+		       "storage directory) says: bring back those that are missing; with them it "
+		       "is filled again";
+	case STRIPE_START_NOTE_IO:
+		return "a device is missing, and the pool note (`pool` in the storage directory) "
+		       "cannot be written: make room or repair that disk, or bring the device "
+		       "back";
 	case STRIPE_START_IO:
 		return "devices failed while starting";
 	}
@@ -429,9 +455,17 @@ devices_judge(struct stripe_store *store)
 	const uint32_t absent = stripe_all_devices(store) & ~readable & ~store->failed;
 	if (count < store->geometry.k)
 		return refuse(store, STRIPE_START_TOO_FEW, STRIPE_NONE);
-	if (absent != 0 && count <= store->geometry.m)
-		return refuse(store, STRIPE_START_STALE, (uint32_t)__builtin_ctz(absent));
+	if (count <= store->geometry.m) {
+		uint32_t behind = STRIPE_NONE;
+		const enum stripe_start said = stripe_note_judge(store, readable, newest, &behind);
+		/* These devices may say that the others are out, and the others that these are. */
+		if (said == STRIPE_START_LEFT_BEHIND)
+			return refuse(store, said, behind);
+		if (absent != 0 && said != STRIPE_START_READY)
+			return refuse(store, said, (uint32_t)__builtin_ctz(absent));
+	}
 	store->unreadable = absent;
+	store->note.boot_no = newest->boot_no + 1;
 	return STRIPE_START_MORE;
 }
 
@@ -489,11 +523,13 @@ stripe_store_start(struct stripe_store *store, uint64_t now_ns)
 	if (store->phase == START_SETTLE && !super->is_flying)
 		absent_record(store);
 	/* A device that fails now is recorded in one more flight. */
-	if (store->is_stopped)
-		return refuse(store, STRIPE_START_IO, STRIPE_NONE);
 	stripe_super_turn(store);
+	if (store->is_stopped)
+		return refuse(store, store->note.is_failed ? STRIPE_START_NOTE_IO : STRIPE_START_IO,
+			      STRIPE_NONE);
 	stripe_requests_push(store);
-	if (store->phase != START_RECORD || super->is_dirty || super->is_flying)
+	if (store->phase != START_RECORD || super->is_dirty || super->is_flying ||
+	    store->note.is_flying)
 		return STRIPE_START_MORE;
 	store->phase = START_DONE;
 	return refuse(store, STRIPE_START_READY, STRIPE_NONE);

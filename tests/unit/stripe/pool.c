@@ -109,6 +109,51 @@ static const struct disk_ops pool_ops = {
 	.poll = port_poll,
 };
 
+/* ---- the pool note ---- */
+
+static void
+note_write(void *self, const struct pool_note *note)
+{
+	struct pool_notes *notes = self;
+	uint8_t bytes[POOL_NOTE_BYTES];
+
+	assert_false(notes->is_flying);
+	pool_note_encode(bytes, note);
+	assert_int_equal(pool_note_decode(bytes, sizeof(bytes), &notes->flight), TERN_OK);
+	notes->is_flying = true;
+	notes->writes++;
+}
+
+static enum tern_err
+note_poll(void *self)
+{
+	struct pool_notes *notes = self;
+
+	assert_true(notes->is_flying);
+	if (notes->is_slow)
+		return TERN_ERR_BUSY;
+	notes->is_flying = false;
+	if (notes->is_failing)
+		return TERN_ERR_IO;
+	notes->there = notes->flight;
+	notes->err = TERN_OK;
+	return TERN_OK;
+}
+
+static const struct note_ops pool_note_ops = { .write = note_write, .poll = note_poll };
+
+static void
+note_crash(struct pool *pool)
+{
+	struct pool_notes *notes = &pool->notes;
+
+	if (notes->is_flying && prng_below(&pool->prng, 2) == 0) {
+		notes->there = notes->flight;
+		notes->err = TERN_OK;
+	}
+	notes->is_flying = false;
+}
+
 /* ---- devices ---- */
 
 struct superblock
@@ -218,6 +263,7 @@ pool_make(struct pool *pool, struct stripe_geometry geometry, uint64_t seed)
 		.scan_rows = 64,
 		.device_hang_ns = POOL_HANG_NS,
 	};
+	pool->notes.err = TERN_ERR_NOT_FOUND;
 	for (uint32_t device = 0; device < stripe_devices(geometry); device++) {
 		const struct superblock superblock = pool_superblock(pool, device);
 		pool->devices[device].bytes =
@@ -265,6 +311,10 @@ pool_start(struct pool *pool)
 	for (uint32_t device = 0; device < STRIPE_DRIVES_MAX; device++)
 		pool->config.device_bytes[device] =
 		    pool->devices[device].is_absent ? 0 : pool->devices[device].bytes;
+	pool->config.notes.ops = pool->notes.is_off ? NULL : &pool_note_ops;
+	pool->config.notes.notes = &pool->notes;
+	pool->config.note_err = pool->notes.err;
+	pool->config.note = pool->notes.there;
 	assert_int_equal(stripe_store_init(pool->memory, &pool->config, &pool->store), TERN_OK);
 	for (uint32_t turn = 0; turn < 10000 && verdict == STRIPE_START_MORE; turn++) {
 		pool->now_ns += 1000 + prng_below(&pool->prng, 20000);
@@ -284,6 +334,7 @@ void
 pool_crash(struct pool *pool)
 {
 	read_answer.is_done = false;
+	note_crash(pool);
 	for (uint32_t i = 0; i < POOL_REQUESTS; i++) {
 		struct pool_request *one = &pool->requests[i];
 		struct pool_device *device = &pool->devices[one->request.device];

@@ -5,7 +5,8 @@
  *
  * A device has an image that outlives crashes. Writes complete in any order; at a crash each write
  * in flight is lost, done or torn page by page. A device may fail, hang, lose writes or misdirect
- * them, and its pages may rot.
+ * them, and its pages may rot. The pool note is kept on a disk of its own, which is written whole
+ * or not at all.
  */
 #ifndef TERN_TESTS_UNIT_STRIPE_POOL_H
 #define TERN_TESTS_UNIT_STRIPE_POOL_H
@@ -40,6 +41,17 @@ struct pool_request {
 	bool is_used;
 };
 
+/* The disk of the pool note. A crash leaves the old one or the new one. */
+struct pool_notes {
+	bool is_off;     /* nobody keeps one */
+	bool is_failing; /* every write fails */
+	bool is_slow;    /* no write ends */
+	enum tern_err err;
+	struct pool_note there, flight;
+	bool is_flying;
+	uint64_t writes;
+};
+
 /* One group as it was written. */
 struct pool_group {
 	struct stripe_address address;
@@ -55,6 +67,7 @@ struct pool {
 	struct stripe_geometry geometry;
 	struct pool_device devices[STRIPE_DRIVES_MAX];
 	struct pool_request requests[POOL_REQUESTS];
+	struct pool_notes notes;
 	uint32_t queue_max; /* requests that the port takes */
 	uint64_t now_ns;
 	struct stripe_store *store;
