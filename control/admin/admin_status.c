@@ -216,6 +216,7 @@ pool_json(const struct node_config *config, const struct status_pool *pool)
 	put(object, "losses_left", pool->losses_left);
 	put_flag(object, "degraded", (pool->failed | pool->suspect) != 0);
 	put_flag(object, "stopped", pool->is_stopped);
+	put_flag(object, "note_failed", pool->is_note_failed);
 	for (uint32_t i = 0; i < config->device_count; i++)
 		(void)json_array_append_new(devices, device_json(config, pool, i));
 	(void)json_object_set_new(object, "devices", devices);

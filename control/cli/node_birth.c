@@ -274,6 +274,19 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 	return code;
 }
 
+/* What was noted of an earlier pool is of no use to this one. */
+static enum admin_exit
+note_forget(const struct node_config *config, char *text, size_t text_bytes)
+{
+	char path[NODE_CONFIG_PATH_MAX + 16];
+
+	node_config_note_path(config, path, sizeof(path));
+	if (unlink(path) == 0 || errno == ENOENT)
+		return ADMIN_EXIT_OK;
+	(void)snprintf(text, text_bytes, "%s cannot be removed: %s", path, strerror(errno));
+	return ADMIN_EXIT_CONFIG;
+}
+
 /* All or nothing: every device is looked at before the first is written to, and files that were
  * made for a pool that did not come to be are removed. */
 static enum admin_exit
@@ -287,6 +300,8 @@ pool_birth(const struct node_config *config, uint64_t cluster_id,
 
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = check_device(config, i, &is_file[i], text, text_bytes);
+	if (!code)
+		code = note_forget(config, text, text_bytes);
 	while (made < config->device_count && !code) {
 		code = device_birth(config, made, cluster_id, generation, join, &is_file[made],
 				    text, text_bytes);

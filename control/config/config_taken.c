@@ -12,6 +12,12 @@ node_config_taken_path(const struct node_config *config, char *path, size_t path
 	(void)snprintf(path, path_bytes, "%s/spares", config->storage_dir);
 }
 
+void
+node_config_note_path(const struct node_config *config, char *path, size_t path_bytes)
+{
+	(void)snprintf(path, path_bytes, "%s/pool", config->storage_dir);
+}
+
 bool
 node_config_names_device(const struct node_config *config, const char *path, uint32_t *spare)
 {

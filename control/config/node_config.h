@@ -208,6 +208,8 @@ node_config_write_spares(const char *path, const struct node_config *config, cha
 void node_config_load_taken(struct node_config *config);
 /* The list of them. */
 void node_config_taken_path(const struct node_config *config, char *path, size_t path_bytes);
+/* The pool note (docs/decisions/half-of-a-mirror.md). */
+void node_config_note_path(const struct node_config *config, char *path, size_t path_bytes);
 /* *spare: its number, or spare_count. */
 bool node_config_names_device(const struct node_config *config, const char *path, uint32_t *spare);
 /* False: there is no room. */

@@ -494,6 +494,7 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 
 	fill_devices(node, &runtime);
 	scrub_note_load(config, &runtime);
+	pool_note_load(node, &runtime);
 	snprintf(runtime.poll_mode, sizeof(runtime.poll_mode), "%s",
 		 config->poll.mode == POLL_BUSY ? "busy" : "adaptive");
 	node->arena_bytes = runtime_bytes(&runtime);

@@ -20,6 +20,7 @@
 
 #define BOOT_POLL_NS   50000u
 #define STOP_WAIT_NS   2000000000ull
+#define STOP_LOOK_NS   1000000u
 #define TIMER_SLACK_NS 1000ul
 /* Yielding is not enough on shared cores: with autogroups (one a session) it only helps threads of
  * the same session, and a client starves beside two pollers. So who polls for AWAKE_NS on end
@@ -70,7 +71,8 @@ sleep_until_woken(struct ternd *node, uint64_t ns)
 					  .tv_nsec = (long)(ns % 1000000000u) };
 
 	wake_prepare(&node->lcore_wake);
-	if (!has_requests(node) && !atomic_load(&node->lcore.is_stop_wanted)) {
+	if (!has_requests(node) && !pool_note_is_answered(node) &&
+	    !atomic_load(&node->lcore.is_stop_wanted)) {
 		runtime_note_sleep(node->runtime);
 		(void)ppoll(fds, 3, &timeout, NULL);
 	}
@@ -290,7 +292,16 @@ lcore_start(struct ternd *node)
 void
 lcore_stop(struct ternd *node)
 {
+	const struct timespec step = { .tv_nsec = STOP_LOOK_NS };
+	int phase;
+
 	atomic_store(&node->lcore.is_stop_wanted, true);
 	wake_up(&node->lcore_wake);
+	/* A device may fail while it hands over. */
+	while ((phase = atomic_load(&node->lcore.phase)) == LCORE_BOOTING ||
+	       phase == LCORE_RUNNING) {
+		pool_note_turn(node);
+		nanosleep(&step, NULL);
+	}
 	(void)pthread_join(node->lcore.thread, NULL);
 }

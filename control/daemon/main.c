@@ -361,6 +361,7 @@ supervise(struct ternd *node, int signals)
 		if (phase == LCORE_FAILED || phase == LCORE_ENDED || phase == LCORE_OVER)
 			return true;
 		wait_ms = maintain(node);
+		pool_note_turn(node);
 		while (divergent_turn(node))
 			;
 		(void)state_grace_period(node->state);
@@ -403,6 +404,7 @@ await_boot(struct ternd *node, int signals)
 		if (poll(&fd, 1, wait_ms) > 0)
 			return false;
 		wait_ms = maintain(node);
+		pool_note_turn(node);
 		while (divergent_turn(node))
 			;
 	}

@@ -38,6 +38,12 @@
 /* OVER: this incarnation is (RUNTIME_RESTART), and the next one has to begin. */
 enum lcore_phase { LCORE_BOOTING = 0, LCORE_RUNNING, LCORE_FAILED, LCORE_ENDED, LCORE_OVER };
 
+/* The pool note: one at a time from the lcore, which asks, to the main thread, which writes it. */
+struct pool_note_keeper {
+	_Atomic int state; /* enum note_state of pool_note.c */
+	struct pool_note note;
+};
+
 /* The lcore thread and what it shares with the main thread. */
 struct lcore {
 	pthread_t thread;
@@ -75,6 +81,7 @@ struct ternd {
 	uint64_t divergent_retry_ns;
 	struct status_cell *status;
 	struct lcore lcore;
+	struct pool_note_keeper note_keeper;
 	int resp_fd;   /* inherited listener of the gateway; -1: it makes one */
 	int client_fd; /* inherited socket of the endpoint; 0: it makes one */
 	struct gateway *gateway;
@@ -147,6 +154,15 @@ void scrub_note_load(const struct node_config *config, struct runtime_config *ru
 /* Main thread: notes it, if something has changed. @is_last: the node ends. */
 void scrub_note_save(const struct node_config *config, const struct node_status *status,
 		     struct scrub_note *last, bool is_last);
+
+/* ---- pool_note.c ---- */
+
+/* What was noted, if this pool needs a note, and who keeps it. */
+void pool_note_load(struct ternd *node, struct runtime_config *runtime);
+/* Main thread: writes it, if the lcore wants that. */
+void pool_note_turn(struct ternd *node);
+/* Lcore: it was written, or could not be, and nobody has looked yet. */
+bool pool_note_is_answered(const struct ternd *node);
 
 /* ---- divergent.c ---- */
 

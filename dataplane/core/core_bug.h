@@ -59,6 +59,8 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_REFILL_SKIPS = 1 << 13,  /* runtime: a group is called whole, not written */
 	CORE_MEMBER_BUG_REFILL_UNCHECKED = 1 << 14, /* runtime: of whatever came for its blocks */
 	CORE_MEMBER_BUG_SPARE_FORGOTTEN = 1 << 15,  /* runtime: nobody notes that one was taken */
+	CORE_MEMBER_BUG_NOTE_LATE = 1 << 16,        /* stripe: a loss counts before it is noted */
+	CORE_MEMBER_BUG_NOTE_OLD = 1 << 17,         /* stripe: any pool note is believed */
 	CORE_MEMBER_BUG_EMPTY_VOTES = 1 << 10, /* the witness is asked without a vote of the pair */
 	CORE_MEMBER_BUG_ANY_WITNESS = 1 << 20, /* a register that was replaced votes and answers */
 	CORE_MEMBER_BUG_FORCE_OLD_GEN = 1 << 22, /* link: frames of any generation are taken */

@@ -70,7 +70,12 @@ store_config_of(const struct runtime_config *config)
 		.scan_rows = max_u32(rows, RUNTIME_SCAN_ROWS),
 		.device_hang_ns = config->device_hang_ns,
 		.spare_count = config->spare_count,
+		.notes = config->notes,
+		.note_err = config->note_err,
+		.note = config->note,
 		.forgets_spares = (config->member_bugs & CORE_MEMBER_BUG_SPARE_FORGOTTEN) != 0,
+		.notes_late = (config->member_bugs & CORE_MEMBER_BUG_NOTE_LATE) != 0,
+		.takes_old_note = (config->member_bugs & CORE_MEMBER_BUG_NOTE_OLD) != 0,
 	};
 
 	memcpy(store.device_bytes, config->device_bytes, sizeof(store.device_bytes));
@@ -345,6 +350,7 @@ fill_status_pool(const struct runtime *rt, struct status_pool *pool)
 		.k = (uint8_t)rt->config.geometry.k,
 		.m = (uint8_t)rt->config.geometry.m,
 		.is_stopped = stats.is_stopped,
+		.is_note_failed = stats.is_note_failed,
 		.failed = stats.failed_devices,
 		.suspect = stats.suspect_devices,
 		.rebuilding = stats.rebuilding_devices,

@@ -54,6 +54,10 @@ struct runtime_config {
 	uint64_t device_bytes[STRIPE_DRIVES_MAX];
 	uint32_t spare_count;
 	uint64_t device_hang_ns; /* a request that takes longer fails its device; 0: never */
+	/* The pool note, if geometry.k <= geometry.m, as of struct stripe_store_config. */
+	struct note_port notes;
+	enum tern_err note_err;
+	struct pool_note note;
 	uint64_t rebuild_bytes_s, scrub_bytes_s; /* of all devices together; 0: as limits.h says */
 	uint64_t scrub_interval_ns; /* from the end of one to the next; 0: only on request */
 	/* A scrub of an earlier start goes on: what lies before this cell was verified by it. And

@@ -72,6 +72,7 @@ enum status_scrub { STATUS_SCRUB_NONE = 0, STATUS_SCRUB_RUNNING, STATUS_SCRUB_PA
 struct status_pool {
 	uint8_t k, m;
 	bool is_stopped;                      /* more were lost than it bears */
+	bool is_note_failed;                  /* the pool note: it bears no loss */
 	uint32_t failed, suspect, rebuilding; /* suspect: not yet durably recorded as failed */
 	uint32_t losses_left;                 /* so many more it bears */
 	uint64_t groups_degraded, reads_degraded, read_errors, bad_pages, repairs, hung_requests;
