@@ -100,6 +100,10 @@ event_run(struct sim *sim, const struct sim_event *event)
 		if (event->token == node->incarnation && node->life != SIM_NODE_DOWN)
 			sim_register_complete(&node->reg);
 		break;
+	case SIM_EVENT_NOTE:
+		if (event->token == node->incarnation && node->life != SIM_NODE_DOWN)
+			sim_note_complete(&node->note);
+		break;
 	case SIM_EVENT_SLOT:
 		sim_client_slot(sim, event->node, event->token);
 		break;

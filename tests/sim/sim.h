@@ -29,6 +29,7 @@
 #include "tests/sim/sim_force.h"
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
+#include "tests/sim/sim_note.h"
 #include "tests/sim/sim_options.h"
 #include "tests/sim/sim_stale.h"
 #include "tests/sim/sim_swarm.h"
@@ -54,6 +55,7 @@ enum sim_event_kind {
 	SIM_EVENT_FRAME,    /* token: frame */
 	SIM_EVENT_DISK,     /* node; token: request slot, incarnation */
 	SIM_EVENT_REGISTER, /* node; token: incarnation */
+	SIM_EVENT_NOTE,     /* the same */
 	SIM_EVENT_SLOT,     /* node: client slot; token: its timer */
 	SIM_EVENT_FAULT,    /* an episode begins; token: enum sim_fault_token */
 	SIM_EVENT_HEAL,     /* token: episode that ends */
@@ -81,8 +83,7 @@ bool sim_pop(struct sim *sim, struct sim_event *event);
 /* Its clock goes on from what it shows now, at another rate. */
 void sim_clock_rate(struct sim_node *node, int64_t drift_ppm, bool is_frozen);
 uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
-/* The first global instant at which the node's clock shows @local_ns or more; UINT64_MAX: it stands
- * still. */
+/* The first global instant at which its clock shows @local_ns or more; UINT64_MAX: it stands. */
 uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
 extern const struct clock_ops sim_clock_ops;
 
@@ -143,6 +144,7 @@ struct sim_node {
 
 	struct sim_port ports[SIM_PATHS];
 	struct sim_disk disk;
+	struct sim_note note;
 	struct sim_register reg;
 
 	uint8_t *arena_memory, *state_memory, *ring, *channel_memory, *divergent_memory;
@@ -185,8 +187,7 @@ void sim_node_crash(struct sim_node *node);
 void sim_node_turn(struct sim_node *node);
 /* Makes the node's next turn happen at @at_ns or earlier. */
 void sim_node_wake(struct sim_node *node, uint64_t at_ns);
-/* What it published last. One thread runs all: nobody writes to it meanwhile, and no copy is made.
- */
+/* What it published last. One thread runs all: nobody writes to it meanwhile. */
 static inline const struct node_status *
 sim_node_status(const struct sim_node *node)
 {
@@ -261,8 +262,7 @@ struct sim {
 	struct sim_report *report;
 };
 
-/* Runs one seed to its end and fills @report. Does not return when a checker fails: the process
- * exits with SIM_EXIT_FAILED then. */
+/* Runs one seed and fills @report. When a checker fails the process exits with SIM_EXIT_FAILED. */
 #define SIM_EXIT_FAILED 3
 void sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
 	     struct sim_report *report);

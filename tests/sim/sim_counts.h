@@ -203,6 +203,13 @@
 	X(superseded, ON_FORCE)               \
 	X(force_runs, ON_FORCE)               \
 	X(parts_bent, 0)                      \
+	X(notes_written, 0)                   \
+	X(notes_failed, 0)                    \
+	X(notes_spoiled, 0)                   \
+	X(notes_old, 0)                       \
+	X(gone_while_stopped, 0)              \
+	X(halves_alone, 0)                    \
+	X(halves_refused, 0)                  \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

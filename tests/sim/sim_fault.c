@@ -547,6 +547,7 @@ sim_fault_heal_all(struct sim *sim)
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)
 		sim_fault_end(sim, i);
 	for (uint32_t i = 0; i < sim->node_count; i++) {
+		sim_note_heal(&sim->nodes[i]);
 		if (is_restart)
 			sim_node_crash(&sim->nodes[i]);
 		sim_node_start(&sim->nodes[i]);

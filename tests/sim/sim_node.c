@@ -93,6 +93,7 @@ sim_node_birth(struct sim *sim, uint32_t index)
 	node->turn_at_ns = UINT64_MAX;
 	node->wake.fd = -1;
 	node->reg.node = node;
+	sim_note_init(node);
 	node->is_log_volatile = (sim->swarm.volatile_mask >> index & 1) != 0;
 	if (sim_node_is_data(node)) {
 		sim_disk_init(
@@ -124,6 +125,7 @@ sim_node_rejoin(struct sim_node *node, const struct generation *generation)
 	for (uint32_t i = 0; i < disk->device_count; i++)
 		disk->drives[i] = (uint8_t)i;
 	disk->floor = 0;
+	sim_note_forget(node);
 	disk->gone = 0; /* all of them are new */
 	birth_superblock(node, SUPERBLOCK_REJOINING, generation);
 	if (node->durable.log_index > node->durable_lost.log_index)
@@ -245,6 +247,7 @@ config_of(struct sim_node *node)
 	for (uint32_t i = 0; i < sim_disk_drives(&node->disk); i++)
 		config.device_bytes[i] = sim_spare_bytes(&node->disk, i);
 	config.spare_count = node->disk.spare_count;
+	sim_note_configure(node, &config);
 	return config;
 }
 
@@ -261,6 +264,7 @@ sim_node_start(struct sim_node *node)
 	node->disk.was_rotten = node->disk.rot.is_on;
 	sim_disk_replace(&node->disk);
 	sim_spare_start(node);
+	sim_note_start(node);
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
 	if (!sim_node_is_data(node)) {
@@ -320,6 +324,7 @@ sim_node_crash(struct sim_node *node)
 	}
 	sim_client_crash(node);
 	sim_disk_crash(&node->disk);
+	sim_note_crash(node);
 	sim_spare_crash(node);
 	sim_refill_crash(node);
 	state_reader_close(node->reader);
@@ -368,11 +373,7 @@ sim_node_bears_rot(const struct sim_node *node)
 static bool
 is_stale(struct sim_node *node)
 {
-	uint32_t device;
-	const char *text = runtime_boot_store(node->runtime, &device);
-
-	return text != NULL && strcmp(text, stripe_start_text(STRIPE_START_STALE)) == 0 &&
-	       (sim_disk_return(&node->disk) || node->disk.has_hung);
+	return sim_note_is_stale(node) && (sim_disk_return(&node->disk) || node->disk.has_hung);
 }
 
 static void
@@ -383,6 +384,11 @@ boot_turn(struct sim_node *node)
 	sim_check_divergent(node);
 	if (boot == RUNTIME_BOOT_MORE) {
 		sim_node_wake(node, node->sim->now_ns + node->sim->swarm.timer_ns / POLLS);
+		return;
+	}
+	if (sim_note_refused(node, boot == RUNTIME_BOOT_READY)) {
+		sim_node_crash(node);
+		sim_node_start(node);
 		return;
 	}
 	if (boot == RUNTIME_BOOT_FOREIGN && sim_spare_refused(node))
@@ -489,6 +495,9 @@ restart(struct sim_node *node)
 	    node->durable.log_index >= sim_node_status(node)->transfer_index)
 		sim_count(node->sim, SIM_COUNT_installed_over_tails);
 	const bool is_rejoined = node->view.is_rejoining;
+	/* The numbers of its starts have jumped, and the note waits for the next one. */
+	if (is_rejoined)
+		node->note.is_spoiled = true;
 	node->is_restarting = true;
 	sim_node_crash(node);
 	node->is_restarting = false;
@@ -541,7 +550,8 @@ data_turn(struct sim_node *node)
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);
 	sim_aim_turn(node);
-	if (sim_spare_turn(node)) {
+	const bool is_of_spare = sim_spare_turn(node);
+	if (sim_note_turn(node) || is_of_spare) {
 		sim_node_crash(node);
 		sim_node_start(node);
 		return;

@@ -228,6 +228,8 @@ draw_devices(struct sim *sim)
 	if (!sim->options.has_columns)
 		return;
 	swarm->geometry = geometries[prng_below(&sim->prng, count)];
+	if (swarm->geometry.k == 3 && sim->seed % 2 == 0)
+		swarm->geometry = (struct stripe_geometry){ 2, 2 };
 	if (sim->options.has_spares) {
 		/* Every one of k 1..6, m 0..3, in turn. */
 		swarm->geometry = (struct stripe_geometry){ 1 + (uint32_t)(sim->seed / 4 % 6),
