@@ -94,12 +94,6 @@ def serves_alone(cluster, name):
     cluster.wait(f'{name} to serve', cluster.serves_without([cluster.other(name)]))
 
 
-def refuses_half(cluster, name):
-    """Half of a mirror whose other half may have gone on."""
-    done = cluster.dev('start', name, check=False)
-    require('the others may have gone on without them' in done.stdout + done.stderr, f'{done}')
-
-
 def load_some(case, journals, seconds):
     journal, load = begin(case, len(journals) + 1)
     time.sleep(seconds)
@@ -289,8 +283,98 @@ def lost_for_good(case, journals, name):
     cluster.wait_equal()
 
 
+def refused(case, name, why):
+    done = case.cluster.dev('start', name, check=False)
+    require(done.returncode == 8 and why in done.stdout + done.stderr, f'{why}: {done}')
+
+
+def wait_whole(case, name):
+    case.cluster.wait(f'{name} to be whole', lambda status: 'pool' in status[name] and
+                      status[name]['pool']['losses_left'] == 1)
+    case.cluster.settle()
+
+
+def lost_while_stopped(case, journals, name, devices):
+    """The half that is left starts by itself; the other one, alone, does not."""
+    cluster = case.cluster
+    note = os.path.join(cluster.dir, name, 'storage', 'pool')
+    case.step(f'{name} stops, a device is lost meanwhile, and it starts by itself')
+    cluster.dev('kill', name)
+    take_away(devices[0])
+    cluster.dev('start', name)
+    cluster.settle()
+    require(lost(cluster.status()[name]) == [0], f'{cluster.status()[name]["pool"]}')
+    load_some(case, journals, 0.3)
+    case.step('the half that was left behind does not start alone')
+    cluster.dev('kill', name)
+    take_away(devices[1])
+    bring_back(devices[0])
+    refused(case, name, 'the others went on without this device')
+    take_away(note)
+    refused(case, name, 'there is no pool note')
+    bring_back(note)
+    case.step('together they do')
+    bring_back(devices[1])
+    cluster.dev('start', name)
+    wait_whole(case, name)
+    case.verify(journals)
+    return note
+
+
+def note_is_of_no_use(case, journals, name, devices, note):
+    """An old copy of the note, a torn one and none: so few devices do not start with it."""
+    cluster = case.cluster
+    case.step('the note is an old copy, torn, and gone')
+    with open(note, 'rb') as handle:
+        old = handle.read()
+    start_again(cluster, name)
+    cluster.settle()
+    load_some(case, journals, 0.3)
+    cluster.dev('kill', name)
+    take_away(devices[1])
+    take_away(note)
+    for content, why in ((old, 'is older than what is on them'), (old[:40], 'cannot be read'),
+                         (None, 'there is no pool note')):
+        if content is not None:
+            with open(note, 'wb') as handle:
+                handle.write(content)
+        elif os.path.exists(note):
+            os.unlink(note)
+        refused(case, name, why)
+    bring_back(note)
+    cluster.dev('start', name)
+    cluster.settle()
+    require(lost(cluster.status()[name]) == [1], 'with the right one it does')
+    cluster.dev('kill', name)
+    bring_back(devices[1])
+    cluster.dev('start', name)
+    wait_whole(case, name)
+    case.verify(journals)
+
+
+def note_cannot_be_written(case, journals, name, note):
+    """A device fails, and nobody may count on the other one alone before the note says so."""
+    cluster = case.cluster
+    case.step('a device fails, and the note cannot be written')
+    os.mkdir(note + '.tmp')
+    case.cluster.dev('fault', name, '1=eio')
+    journal, load = begin(case, len(journals) + 1)
+    node = cluster.wait(f'{name} to stop', lambda status: status[name].get('storage_failed') and
+                        status[name])
+    require(node['pool']['note_failed'] and node['pool']['stopped'], f'{node["pool"]}')
+    log = os.path.join(cluster.dir, name, 'log')
+    with open(log, encoding='utf-8', errors='replace') as handle:
+        require('pool_note_failed' in handle.read(), 'it says why')
+    end(case, journals, journal, load)
+    os.rmdir(note + '.tmp')
+    cluster.dev('fault', name, '1=none')
+    start_again(cluster, name)
+    wait_whole(case, name)
+    case.verify(journals)
+
+
 def mirror(case):
-    """Half of a mirror serves if the other half was recorded as failed, and not otherwise."""
+    """One half of a mirror serves: that which the other one cannot have gone on without."""
     cluster = case.cluster
     cluster.ec = '1+1'
     cluster.log_size = '64MiB'
@@ -300,16 +384,7 @@ def mirror(case):
     load_some(case, journals, 0.5)
     name = cluster.other(cluster.wait_master())
     devices = paths_of(cluster, name)
-    case.step(f'{name} stops, and a device is lost meanwhile')
-    cluster.dev('kill', name)
-    take_away(devices[0])
-    refuses_half(cluster, name)
-    load_some(case, journals, 0.3)
-    case.step('it comes back')
-    bring_back(devices[0])
-    cluster.dev('start', name)
-    cluster.settle()
-    case.verify(journals)
+    note = lost_while_stopped(case, journals, name, devices)
     case.step('one fails while the node runs')
     tern_json(cluster, 'device', 'fail', name, '1')
     load_some(case, journals, 0.3)
@@ -318,16 +393,15 @@ def mirror(case):
     cluster.dev('start', name)
     cluster.settle()
     case.verify(journals)
-    case.step('the half that was left behind does not start alone')
     cluster.dev('kill', name)
     take_away(devices[0])
     bring_back(devices[1])
-    refuses_half(cluster, name)
+    refused(case, name, 'the others went on without this device')
     bring_back(devices[0])
     cluster.dev('start', name)
-    cluster.wait(f'{name} to be whole', lambda status: 'pool' in status[name] and
-                 status[name]['pool']['losses_left'] == 1)
-    cluster.settle()
+    wait_whole(case, name)
+    note_is_of_no_use(case, journals, name, devices, note)
+    note_cannot_be_written(case, journals, name, note)
     case.restart_all_and_verify(journals)
     cluster.wait_equal()
 
