@@ -28,7 +28,7 @@ name_to_wipe(const char *path, const struct device_facts *facts, char *out, size
 {
 	const bool is_disk = facts->kind == DEVICE_BLOCK && !facts->is_loop && !facts->is_partition;
 
-	if (is_disk && facts->serial[0] != 0)
+	if (is_disk && facts->serial[0] != 0 && !device_serial_is_shared("", facts))
 		(void)snprintf(out, out_bytes, "%s", facts->serial);
 	else if (facts->kind == DEVICE_BLOCK && !facts->is_loop && facts->by_id[0] != 0)
 		(void)snprintf(out, out_bytes, "%s", last_part(facts->by_id));

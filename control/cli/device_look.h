@@ -5,8 +5,9 @@
  * names it
  * (--wipe); what somebody uses is given to nobody.
  *
- * A name to wipe by: the serial number of a whole disk, the stable id of what has none (with or
- * without /dev/disk/by-id/), the path of files, loop devices, and of what has neither.
+ * A name to wipe by: the serial number of a whole disk, if it is of no other disk too (namespaces
+ * of one NVMe controller have the same); else the stable id (with or without /dev/disk/by-id/); the
+ * path of files, loop devices, and of what has neither.
  */
 #ifndef TERN_CLI_DEVICE_LOOK_H
 #define TERN_CLI_DEVICE_LOOK_H

@@ -69,9 +69,13 @@ device_facts_read_name(const char *root, const char *name, struct device_facts *
  * does not answer. */
 void device_facts_ask_controller(const char *path, struct device_facts *facts);
 
-/* Names of all block devices but empty ones (loop devices without a file), partitions too, in
- * alphabetical order. Returns how many, at most @max. */
+/* Names of all block devices but empty ones (loop devices without a file) and those that the kernel
+ * hides (paths to a namespace of several controllers), partitions too, in alphabetical order.
+ * Returns how many, at most @max. */
 uint32_t device_names(const char *root, char (*names)[DEVICE_NAME_MAX], uint32_t max);
+/* Whether another whole disk has the same serial number: that of an NVMe controller is the one of
+ * all its namespaces. */
+bool device_serial_is_shared(const char *root, const struct device_facts *facts);
 
 /* ---- durability ---- */
 

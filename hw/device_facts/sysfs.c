@@ -16,6 +16,7 @@
 
 #include "hw/device_facts/device_facts.h"
 
+#define NAMES_MAX    512u
 #define SECTOR_BYTES 512u /* sysfs counts in these, whatever the device's are */
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -332,11 +333,28 @@ device_names(const char *root, char (*names)[DEVICE_NAME_MAX], uint32_t max)
 		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= DEVICE_NAME_MAX)
 			continue;
 		(void)snprintf(one, sizeof(one), "%s/%s", path, entry->d_name);
-		if (!number_read(one, "size", &sectors) || sectors == 0)
+		if (!number_read(one, "size", &sectors) || sectors == 0 ||
+		    answer_read(one, "hidden") == DEVICE_YES)
 			continue;
 		memcpy(names[count++], entry->d_name, strlen(entry->d_name) + 1);
 	}
 	(void)closedir(directory);
 	qsort(names, count, sizeof(names[0]), compare_names);
 	return count;
+}
+
+bool
+device_serial_is_shared(const char *root, const struct device_facts *facts)
+{
+	char names[NAMES_MAX][DEVICE_NAME_MAX];
+	const uint32_t count = facts->serial[0] == 0 ? 0 : device_names(root, names, NAMES_MAX);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct device_facts other;
+		if (strcmp(names[i], facts->disk) != 0 &&
+		    device_facts_read_name(root, names[i], &other) == TERN_OK &&
+		    !other.is_partition && strcmp(other.serial, facts->serial) == 0)
+			return true;
+	}
+	return false;
 }

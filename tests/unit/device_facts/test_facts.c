@@ -155,6 +155,34 @@ test_nvme(void **state)
 	assert_int_equal(facts.major, 259);
 }
 
+/* Two namespaces of a controller, and the path to one of them that the kernel keeps to itself. */
+static void
+test_namespaces_share_a_serial(void **state)
+{
+	char names[16][DEVICE_NAME_MAX];
+	struct device_facts first, second;
+
+	(void)state;
+	assert_int_equal(device_facts_read_name(root, "nvme0n1", &first), TERN_OK);
+	assert_false(device_serial_is_shared(root, &first));
+	put("sys/class/block/nvme0c0n1/size", "2048\n");
+	put("sys/class/block/nvme0c0n1/hidden", "1\n");
+	put("sys/class/block/nvme0c0n1/device/serial", "S6GNNE0T900412\n");
+	const uint32_t count = device_names(root, names, 16);
+	assert_true(count != 0);
+	for (uint32_t i = 0; i < count; i++)
+		assert_string_not_equal(names[i], "nvme0c0n1");
+	assert_false(device_serial_is_shared(root, &first));
+
+	put("sys/class/block/nvme0n2/size", "2048\n");
+	put("sys/class/block/nvme0n2/device/serial", "S6GNNE0T900412      \n");
+	assert_int_equal(device_facts_read_name(root, "nvme0n2", &second), TERN_OK);
+	assert_true(device_serial_is_shared(root, &first));
+	assert_true(device_serial_is_shared(root, &second));
+	second.serial[0] = 0;
+	assert_false(device_serial_is_shared(root, &second));
+}
+
 static void
 test_partition_takes_after_its_disk(void **state)
 {
@@ -313,6 +341,7 @@ main(void)
 		cmocka_unit_test(test_durability_follows),
 		cmocka_unit_test(test_who_uses_it),
 		cmocka_unit_test(test_files_of_this_machine),
+		cmocka_unit_test(test_namespaces_share_a_serial), /* adds to the machine */
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
