@@ -227,9 +227,18 @@ zero_write(int fd, uint64_t bytes)
 	return error;
 }
 
+/* A name that is not there below /dev was meant for a device; a file would lie in RAM there. */
+static bool
+is_device_name(const char *path)
+{
+	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
+}
+
 enum tern_err
 nvme_create_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes)
 {
+	if (is_device_name(path) && access(path, F_OK) != 0)
+		return open_failed(path, ENOENT, err_text, err_bytes);
 	if (bytes == 0 || bytes % ZERO_CHUNK_BYTES != 0 || bytes > INT64_MAX) {
 		nvme_explain(err_text, err_bytes, "its size must be a multiple of 1 MiB", path, 0);
 		return TERN_ERR_CONFIG;

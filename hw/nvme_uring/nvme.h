@@ -104,8 +104,8 @@ void nvme_close(struct nvme *nvme);
 
 /* Creates a file of @bytes (a multiple of 1 MiB) that is written with zeros from end to end,
  * because a merely allocated one is slow and stalls, and makes file and name durable. BUSY: @path
- * exists already, it is left alone. UNSUPPORTED: no O_DIRECT there. IO: also no space; the
- * unfinished file is removed. */
+ * exists already, it is left alone. NOT_FOUND: also below /dev, where only devices are meant.
+ * UNSUPPORTED: no O_DIRECT there. IO: also no space; the unfinished file is removed. */
 TERN_CHECKED enum tern_err
 nvme_create_file(const char *path, uint64_t bytes, char *err_text, size_t err_bytes);
 /* Makes a file that nvme_create_file made longer, to @bytes: what is new is reserved and reads as

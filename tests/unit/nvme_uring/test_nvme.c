@@ -108,6 +108,10 @@ test_created_file_is_whole(void **state)
 	assert_int_equal(
 	    nvme_create_file("no-such-directory/x", FILE_BYTES, err_text, sizeof(err_text)),
 	    TERN_ERR_NOT_FOUND);
+	assert_int_equal(
+	    nvme_create_file("/dev/no-such-device", FILE_BYTES, err_text, sizeof(err_text)),
+	    TERN_ERR_NOT_FOUND);
+	assert_int_equal(access("/dev/no-such-device", F_OK), -1);
 	assert_int_equal(nvme_prepare_device(PATH, 0, err_text, sizeof(err_text)), TERN_ERR_CONFIG);
 }
 
