@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "hw/nvme_uring/nvme_internal.h"
 #include "hw/platform/platform.h"
@@ -45,23 +46,16 @@ ring_make(struct nvme *nvme, uint32_t depth, bool is_polled)
 
 /* ---- a polled ring ---- */
 
-/* One request, polled to its end. Bytes moved, a negative errno, or -ETIME: it never ended. */
+/* One request, polled to its end. 0, a negative errno, or -ETIME: it never ended. */
 static int32_t
-probe_one(struct nvme *nvme, uint32_t number, enum disk_request_kind kind, uint8_t *page)
+probe_one(struct nvme *nvme, const struct disk_request *request)
 {
 	const uint64_t until_ns = platform_monotonic_ns() + PROBE_NS;
-	const struct disk_request request = {
-		.kind = kind,
-		.device = number,
-		.offset = nvme->config.probe_offset,
-		.bytes = page,
-		.length = DISK_PAGE_BYTES,
-	};
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
 	struct io_uring_cqe *cqe = NULL;
 
 	INVARIANT(sqe != NULL);
-	nvme_sqe_fill(nvme, sqe, &request);
+	nvme_sqe_fill(nvme, sqe, request);
 	if (io_uring_submit(&nvme->ring) < 0)
 		return -EIO;
 	while (io_uring_peek_batch_cqe(&nvme->ring, &cqe, 1) == 0) {
@@ -71,38 +65,77 @@ probe_one(struct nvme *nvme, uint32_t number, enum disk_request_kind kind, uint8
 	}
 	const int32_t result = cqe->res;
 	io_uring_cq_advance(&nvme->ring, 1);
-	return result;
+	return result < 0 ? result : (uint32_t)result == request->length ? 0 : -ENODATA;
 }
 
-/* Every device reads and writes a page when it is polled. What is written is what was read there. A
- * device may take the one and refuse the other: a file of ext4 on a disk without queues to poll
- * refuses the read and takes the write, at half the speed. */
+/* A device reads and writes a page when it is polled, and reads what is the longest request, in
+ * pieces. What is written is what was read there. A device may take the one and refuse the other: a
+ * file of ext4 on a disk without queues to poll refuses the read and takes the write, at half the
+ * speed. And one that has no such queues may take both: Linux 6.1 then quietly ends them by
+ * interrupts, so what the device says of itself counts first. */
+static int32_t
+probe_device(struct nvme *nvme, uint32_t number, uint8_t *bytes)
+{
+	const struct nvme_device *device = &nvme->devices[number];
+	const uint32_t most = (uint32_t)min_u64(NVME_REQUEST_BYTES_MAX, device->bytes);
+	struct disk_request request = { .kind = DISK_READ, .device = number, .bytes = bytes };
+	int32_t result = device->can_poll ? 0 : -EOPNOTSUPP;
+
+	for (uint32_t done = 0; most - done >= DISK_PAGE_BYTES && result == 0;) {
+		request.offset = done;
+		request.length =
+		    nvme_piece_bytes(device, done, most - done - most % DISK_PAGE_BYTES);
+		result = probe_one(nvme, &request);
+		done += request.length;
+	}
+	request.offset = nvme->config.probe_offset;
+	request.length = DISK_PAGE_BYTES;
+	if (result == 0)
+		result = probe_one(nvme, &request);
+	request.kind = DISK_WRITE;
+	return result == 0 ? probe_one(nvme, &request) : result;
+}
+
 static bool
 probe_all(struct nvme *nvme)
 {
-	uint8_t *page = platform_arena_map(DISK_PAGE_BYTES);
-	int32_t result = page == NULL ? -ENOMEM : (int32_t)DISK_PAGE_BYTES;
+	uint8_t *bytes = platform_arena_map(NVME_REQUEST_BYTES_MAX);
+	int32_t result = bytes == NULL ? -ENOMEM : 0;
 	uint32_t number = 0;
 
-	for (; number < nvme->config.device_count && result == (int32_t)DISK_PAGE_BYTES; number++) {
-		if (nvme->devices[number].is_absent)
-			continue;
-		result = probe_one(nvme, number, DISK_READ, page);
-		if (result == (int32_t)DISK_PAGE_BYTES)
-			result = probe_one(nvme, number, DISK_WRITE, page);
-	}
+	for (; number < nvme->config.device_count && result == 0; number++)
+		if (!nvme->devices[number].is_absent)
+			result = probe_device(nvme, number, bytes);
 	/* What never ended may still write there. */
-	if (page != NULL && result != -ETIME)
-		platform_arena_unmap(page, DISK_PAGE_BYTES);
-	if (result == (int32_t)DISK_PAGE_BYTES)
+	if (bytes != NULL && result != -ETIME)
+		platform_arena_unmap(bytes, NVME_REQUEST_BYTES_MAX);
+	if (result == 0)
 		return true;
 	char reason[96] = "";
-	const char *text = result >= 0 ? "short" : strerror_r(-result, reason, sizeof(reason));
 	snprintf(nvme->iopoll_why, sizeof(nvme->iopoll_why),
 		 "device %u does not do it (%s): an NVMe device needs queues for it "
 		 "(nvme.poll_queues), and Tern the device itself or a partition of it",
-		 number == 0 ? 0 : number - 1, text);
+		 number == 0 ? 0 : number - 1, strerror_r(-result, reason, sizeof(reason)));
 	return false;
+}
+
+/* So many pieces may wait to be handed over: all requests, each as long as it may be, cut at its
+ * device's limit and in every chunk that it touches. */
+static uint32_t
+polled_ring_entries(const struct nvme *nvme, uint32_t depth)
+{
+	const uint32_t longest = NVME_REQUEST_BYTES_MAX;
+	uint32_t pieces = 1;
+
+	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
+		const struct nvme_device *device = &nvme->devices[i];
+		const uint32_t by_limit =
+		    device->piece_bytes == 0 ? 1 : longest / device->piece_bytes + 1;
+		const uint32_t by_chunk =
+		    device->chunk_bytes == 0 ? 0 : longest / device->chunk_bytes + 2;
+		pieces = max_u32(pieces, by_limit + by_chunk);
+	}
+	return min_u32(depth * pieces, NVME_RING_MAX);
 }
 
 /* True: the ring is there, polled. False: it is not there, and why. */
@@ -111,7 +144,7 @@ polled_ring_make(struct nvme *nvme, uint32_t depth)
 {
 	if (nvme->config.iopoll == NVME_IOPOLL_OFF)
 		return false;
-	const int result = ring_make(nvme, depth, true);
+	const int result = ring_make(nvme, polled_ring_entries(nvme, depth), true);
 	if (result != 0) {
 		snprintf(nvme->iopoll_why, sizeof(nvme->iopoll_why),
 			 "the kernel makes no such ring (errno %d)", -result);

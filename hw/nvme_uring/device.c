@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/base/bits.h"
 #include "hw/nvme_uring/nvme_internal.h"
 #include "hw/platform/platform.h"
 
@@ -51,6 +53,66 @@ sysfs_read(dev_t dev, const char *name, char *out, size_t out_bytes)
 
 /* A partition's queue belongs to the disk that it lies on. */
 static void
+queue_read(dev_t dev, const char *name, char *out, size_t out_bytes)
+{
+	char path[64];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", i == 0 ? "queue" : "../queue", name);
+		sysfs_read(dev, path, out, out_bytes);
+		if (out[0] != '\0')
+			return;
+	}
+}
+
+static uint64_t
+queue_number(dev_t dev, const char *name)
+{
+	char text[24];
+
+	queue_read(dev, name, text, sizeof(text));
+	return strtoull(text, NULL, 10);
+}
+
+/* A polled request that the kernel has to cut never ends: a worker of its own tries it again for
+ * ever (Linux 6.1). So it is cut here. @dev: of the block device, or of that which the file lies
+ * on. Memory may be no two pages in a row. */
+static void
+poll_describe(dev_t dev, bool is_file, struct nvme_device *device)
+{
+	const uint64_t segments = queue_number(dev, "max_segments");
+	const uint64_t bytes = queue_number(dev, "max_sectors_kb") * 1024;
+	const uint64_t chunk_bytes = queue_number(dev, "chunk_sectors") * 512;
+	char start[24];
+
+	sysfs_read(dev, "start", start, sizeof(start)); /* of a partition */
+	device->start_bytes = strtoull(start, NULL, 10) * 512;
+	device->piece_bytes =
+	    (uint32_t)min_u64(min_u64(segments * DISK_PAGE_BYTES, bytes), NVME_REQUEST_BYTES_MAX);
+	device->piece_bytes -= device->piece_bytes % DISK_PAGE_BYTES;
+	device->chunk_bytes = (uint32_t)min_u64(chunk_bytes, UINT32_MAX);
+	/* Where a file's bytes lie nobody knows here. */
+	const bool is_chunk_good = chunk_bytes == 0 || (!is_file && chunk_bytes <= UINT32_MAX &&
+							chunk_bytes % DISK_PAGE_BYTES == 0 &&
+							device->start_bytes % DISK_PAGE_BYTES == 0);
+	device->can_poll = queue_number(dev, "io_poll") == 1 && is_chunk_good &&
+			   device->piece_bytes >= NVME_PIECE_BYTES_MIN;
+}
+
+uint32_t
+nvme_piece_bytes(const struct nvme_device *device, uint64_t offset, uint32_t length)
+{
+	uint64_t bytes = length;
+
+	if (device->piece_bytes != 0)
+		bytes = min_u64(bytes, device->piece_bytes);
+	if (device->chunk_bytes != 0)
+		bytes = min_u64(bytes, device->chunk_bytes -
+					   (device->start_bytes + offset) % device->chunk_bytes);
+	return (uint32_t)bytes;
+}
+
+static void
 block_describe(dev_t dev, struct nvme_device *device)
 {
 	char link_path[64], target[256] = "", cache[32];
@@ -61,9 +123,7 @@ block_describe(dev_t dev, struct nvme_device *device)
 	const char *slash = strrchr(target, '/');
 	const char *name = slash == NULL ? target : slash + 1;
 
-	sysfs_read(dev, "queue/write_cache", cache, sizeof(cache));
-	if (cache[0] == '\0')
-		sysfs_read(dev, "../queue/write_cache", cache, sizeof(cache));
+	queue_read(dev, "write_cache", cache, sizeof(cache));
 	device->is_volatile = strncmp(name, "ram", 3) == 0 || strncmp(name, "zram", 4) == 0;
 	/* A loop device speaks for itself, not for the file that it lies on. */
 	device->is_write_through =
@@ -94,9 +154,11 @@ device_describe(const char *path, struct nvme_device *device, char *err_text, si
 		}
 		device->is_block = true;
 		block_describe(st.st_rdev, device);
+		poll_describe(st.st_rdev, false, device);
 	} else if (S_ISREG(st.st_mode)) {
 		device->bytes = (uint64_t)st.st_size;
 		device->is_volatile = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+		poll_describe(st.st_dev, true, device);
 	} else {
 		nvme_explain(err_text, err_bytes, "is neither a file nor a block device", path, 0);
 		return TERN_ERR_CONFIG;

@@ -289,11 +289,55 @@ nvme_write_is_forced(const void *disk, const struct disk_request *request)
 	return sqe_is_forced(&nvme->devices[request->device], &sqe);
 }
 
+/* The part of @request at @done that is given to the kernel as one. */
+static struct disk_request
+piece_of(const struct nvme *nvme, const struct disk_request *request, uint32_t done)
+{
+	struct disk_request piece = *request;
+
+	piece.offset += done;
+	piece.bytes += done;
+	piece.length -= done;
+	if (nvme->is_polled)
+		piece.length =
+		    nvme_piece_bytes(&nvme->devices[request->device], piece.offset, piece.length);
+	return piece;
+}
+
+static uint32_t
+pieces_count(const struct nvme *nvme, const struct disk_request *request)
+{
+	uint32_t count = 0;
+
+	for (uint32_t done = 0; done < request->length; count++)
+		done += piece_of(nvme, request, done).length;
+	return count;
+}
+
+/* There is room for all of them. Whether a write is forced. */
+static bool
+pieces_fill(struct nvme *nvme, const struct disk_request *request, uint32_t index)
+{
+	bool is_forced = request->kind == DISK_WRITE;
+
+	for (uint32_t done = 0; done < request->length;) {
+		const struct disk_request piece = piece_of(nvme, request, done);
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
+		INVARIANT(sqe != NULL);
+		nvme_sqe_fill(nvme, sqe, &piece);
+		is_forced = is_forced && sqe_is_forced(&nvme->devices[request->device], sqe);
+		io_uring_sqe_set_data64(sqe, index);
+		done += piece.length;
+	}
+	return is_forced;
+}
+
 static enum tern_err
 port_queue(void *disk, const struct disk_request *request)
 {
 	struct nvme *nvme = disk;
 	bool is_forced = false;
+	uint32_t pieces = 0;
 
 	INVARIANT(nvme->is_attached && request->device < NVME_DEVICES_MAX);
 	INVARIANT(request->offset % DISK_PAGE_BYTES == 0 &&
@@ -310,12 +354,10 @@ port_queue(void *disk, const struct disk_request *request)
 	const uint32_t index = nvme->free_head;
 	struct nvme_slot *slot = &nvme->slots[index];
 	if (!is_dead) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
-		if (sqe == NULL)
+		pieces = pieces_count(nvme, request);
+		if (io_uring_sq_space_left(&nvme->ring) < pieces)
 			return TERN_ERR_QUEUE_FULL;
-		nvme_sqe_fill(nvme, sqe, request);
-		is_forced = is_write && sqe_is_forced(device, sqe);
-		io_uring_sqe_set_data64(sqe, index);
+		is_forced = pieces_fill(nvme, request, index);
 	}
 	nvme->free_head = slot->next;
 	*slot = (struct nvme_slot){
@@ -324,6 +366,7 @@ port_queue(void *disk, const struct disk_request *request)
 		.device = request->device,
 		.length = request->length,
 		.next = NVME_SLOT_NONE,
+		.pieces = pieces,
 		.kind = request->kind,
 		.is_durable = is_forced,
 	};
@@ -346,6 +389,22 @@ port_submit(void *disk)
 	 * poll. */
 	if (io_uring_sq_ready(&nvme->ring) != 0)
 		(void)io_uring_submit(&nvme->ring);
+}
+
+/* A piece has ended; true: all of its request have, and @result is that of the whole. */
+static bool
+piece_end(struct nvme *nvme, uint32_t index, int32_t *result)
+{
+	struct nvme_slot *slot = &nvme->slots[index];
+
+	INVARIANT(slot->pieces != 0);
+	slot->pieces--;
+	if (*result >= 0)
+		slot->moved += (uint32_t)*result;
+	else if (slot->error == 0)
+		slot->error = *result;
+	*result = slot->error != 0 ? slot->error : (int32_t)slot->moved;
+	return slot->pieces == 0;
 }
 
 /* Ends a request; @result: bytes moved, or a negative errno. @now_ns: 0 is filled by the first. */
@@ -418,10 +477,12 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 	while (count < max) {
 		const uint32_t want = min_u32(max - count, CQE_BATCH);
 		const uint32_t got = io_uring_peek_batch_cqe(&nvme->ring, cqes, want);
-		for (uint32_t i = 0; i < got; i++)
-			completions[count++] =
-			    slot_finish(nvme, (uint32_t)io_uring_cqe_get_data64(cqes[i]),
-					cqes[i]->res, &now_ns);
+		for (uint32_t i = 0; i < got; i++) {
+			const uint32_t index = (uint32_t)io_uring_cqe_get_data64(cqes[i]);
+			int32_t result = cqes[i]->res;
+			if (piece_end(nvme, index, &result))
+				completions[count++] = slot_finish(nvme, index, result, &now_ns);
+		}
 		io_uring_cq_advance(&nvme->ring, got);
 		if (got < want)
 			break;

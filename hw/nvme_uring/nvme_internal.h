@@ -8,7 +8,9 @@
 #include "hw/nvme_uring/io_count.h"
 #include "hw/nvme_uring/nvme.h"
 
-#define NVME_SLOT_NONE UINT32_MAX
+#define NVME_SLOT_NONE       UINT32_MAX
+#define NVME_PIECE_BYTES_MIN (64u * 1024u) /* what takes less at once is not polled */
+#define NVME_RING_MAX        4096u         /* of a polled one, in pieces */
 
 /* What is known of a device at start-up. */
 struct nvme_device {
@@ -18,9 +20,15 @@ struct nvme_device {
 	bool is_block;         /* a block device, not a file */
 	bool is_volatile;      /* lives in RAM: nothing survives a power cut */
 	bool is_write_through; /* a block device that says it has no volatile cache */
+	bool can_poll;         /* it says so, and of it piece_bytes are known */
 	bool is_failed;        /* a write failed: what the device holds is not known */
 	bool is_absent;
 	char why[256]; /* it is absent */
+	/* What it takes without the kernel having to cut it, wherever the memory lies; no piece
+	 * crosses a multiple of chunk_bytes, counted from start_bytes before the device. 0: not
+	 * known; none. */
+	uint32_t piece_bytes, chunk_bytes;
+	uint64_t start_bytes;
 };
 
 /* A request in flight. */
@@ -28,6 +36,8 @@ struct nvme_slot {
 	uint64_t user;
 	uint64_t begin_ns;
 	uint32_t device, length, next;
+	uint32_t pieces, moved; /* not yet ended; bytes of those that have */
+	int32_t error;          /* of a piece */
 	enum disk_request_kind kind;
 	bool is_durable;
 };
@@ -60,6 +70,8 @@ nvme_device_claim(const char *path, int *fd, char *err_text, size_t err_bytes);
 /* Opens and describes one device for reading and writing. */
 TERN_CHECKED enum tern_err
 nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes);
+/* How many of the @length bytes at @offset are a piece. */
+uint32_t nvme_piece_bytes(const struct nvme_device *device, uint64_t offset, uint32_t length);
 /* Of the facts: when something of them changed. */
 void nvme_facts_make(struct nvme *nvme);
 /* Tells the ring what a request is. */

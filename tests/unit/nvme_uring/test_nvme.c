@@ -14,6 +14,7 @@
 
 #include "hw/nvme_uring/lossy.h"
 #include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/nvme_internal.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
@@ -316,6 +317,93 @@ test_a_polled_ring_gives_every_completion(void **state)
 	platform_arena_unmap(page, 4096);
 }
 
+/* Requests that the kernel would have to cut are cut before: on a polled ring it would try them for
+ * ever. Each still gives one completion, and what was written is there. */
+static void
+test_long_requests_on_a_polled_ring(void **state)
+{
+	const uint32_t bytes = NVME_REQUEST_BYTES_MAX, count = FILE_BYTES / NVME_REQUEST_BYTES_MAX;
+	uint8_t *long_ones = platform_arena_map(FILE_BYTES);
+	const struct nvme_config config = { .paths = { PATH },
+					    .device_count = 1,
+					    .queue_depth = 8,
+					    .is_volatile_allowed = true,
+					    .iopoll = NVME_IOPOLL_FORCED };
+	struct disk_completion done[8];
+	struct disk_stats stats;
+	struct nvme *nvme = NULL;
+	uint32_t have = 0, good = 0;
+	uint8_t back[16];
+
+	(void)state;
+	for (uint32_t i = 0; i < FILE_BYTES; i++)
+		long_ones[i] = (uint8_t)(i * 7 + i / 4096);
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+	const struct disk_port port = nvme_port(nvme);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct disk_request request = { .kind = DISK_WRITE,
+						      .offset = (uint64_t)i * bytes,
+						      .bytes = long_ones + (size_t)i * bytes,
+						      .length = bytes,
+						      .user = i };
+		assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+	}
+	port.ops->submit(port.disk);
+	const uint64_t until_ns = platform_monotonic_ns() + 60000000000;
+	while (have < count && platform_monotonic_ns() < until_ns)
+		have += port.ops->poll(port.disk, done + have, 8 - have);
+	assert_int_equal(have, count);
+	const int fd = open(PATH, O_RDONLY);
+	for (uint32_t i = 0; i < count; i++) {
+		/* This machine's device may refuse to be polled. */
+		if (done[i].err != TERN_OK)
+			continue;
+		good++;
+		assert_int_equal(done[i].length, bytes);
+		const uint64_t end = (done[i].user + 1) * bytes - sizeof(back);
+		assert_int_equal(pread(fd, back, sizeof(back), (off_t)end), sizeof(back));
+		assert_memory_equal(back, long_ones + end, sizeof(back));
+	}
+	close(fd);
+	port.ops->stats(port.disk, &stats);
+	assert_int_equal(stats.writes, good);
+	assert_int_equal(stats.writes + stats.errors, count);
+	assert_int_equal(stats.in_flight, 0);
+	nvme_close(nvme);
+	platform_arena_unmap(long_ones, FILE_BYTES);
+}
+
+static void
+test_pieces(void **state)
+{
+	const uint32_t page = DISK_PAGE_BYTES, mib = 1u << 20;
+	const struct {
+		struct nvme_device device;
+		uint64_t offset;
+		uint32_t length, piece;
+	} cases[] = {
+		{ { .piece_bytes = 0 }, 0, 2 * mib, 2 * mib },
+		{ { .piece_bytes = 127 * page }, 0, 127 * page, 127 * page },
+		{ { .piece_bytes = 127 * page }, page, 128 * page, 127 * page },
+		{ { .piece_bytes = mib, .chunk_bytes = 32 * page }, 0, 64 * page, 32 * page },
+		{ { .piece_bytes = mib, .chunk_bytes = 32 * page }, 31 * page, 8 * page, page },
+		{ { .piece_bytes = mib, .chunk_bytes = 32 * page }, 33 * page, page, page },
+		{ { .piece_bytes = 8 * page, .chunk_bytes = 32 * page }, 0, 64 * page, 8 * page },
+		/* A partition that begins one page before the end of a chunk. */
+		{ { .piece_bytes = mib, .chunk_bytes = 32 * page, .start_bytes = 31 * page },
+		  0,
+		  8 * page,
+		  page },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+		    nvme_piece_bytes(&cases[i].device, cases[i].offset, cases[i].length),
+		    cases[i].piece);
+}
+
 /* A device comes while the port is in use: where completions are polled it would have to be tried
  * first, so it is refused; where that was tried in vain it is one like the others. */
 static void
@@ -596,6 +684,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_one_more_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_polled_ring_gives_every_completion, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_long_requests_on_a_polled_ring, setup,
+						teardown),
+		cmocka_unit_test(test_pieces),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
 		cmocka_unit_test(test_ram_devices_need_leave),
 		cmocka_unit_test_setup_teardown(test_superblocks_alternate, setup, teardown),
