@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What NVMe commands of our own would save over the block device: durable writes of 4 KiB in both
+ways, taking turns, medians of five. By hand, no test:
+
+    tests/guest/measure_passthrough.py BUILD_DIR
+
+Instructions: QEMU counts them (icount, one a nanosecond of the guest's clock), on a device that is
+done at once and keeps nothing: what the guest's kernel and the program execute for a request, the
+same on every run. Times: on a file, with all that the emulation adds."""
+import json
+import statistics
+import sys
+
+from guest import main
+
+COUNTED = ('-accel', 'tcg,thread=single,tb-size=256', '-icount', 'shift=0,sleep=on')
+RUNS = 5
+
+
+def controller(medium):
+    return ['-device', 'nvme,id=nv,serial=TERN', '-device', f'nvme-ns,drive={medium},bus=nv,nsid=1']
+
+
+def measure(case, machine, title, requests, words):
+    out = machine.run(f'passthrough /dev/nvme0n1 /dev/ng0n1 {requests} {RUNS} {words}', 200).out
+    runs = [json.loads(line) for line in out.splitlines()]
+    unit = 'instructions' if 'keeps-nothing' in words else 'ns'
+    for depth in (1, 8):
+        rows = {}
+        for way in ('block', 'command'):
+            mine = [run for run in runs if (run['way'], run['depth']) == (way, depth)]
+            # What the processor did is known of one alone that is counted.
+            busy = [run['ns'] - run['idle_ns'] for run in mine if unit == 'instructions']
+            rows[way] = [statistics.median(values) for values in (
+                busy or [0], [run['thread_cpu_ns'] for run in mine], [run['ns'] for run in mine])]
+            print(f'{title}, depth {depth}, {way:7}: ' +
+                  (f'in all {rows[way][0]:8.0f}, ' if busy else '') +
+                  f'of the thread {rows[way][1]:8.0f}, from first to last {rows[way][2]:8.0f} '
+                  f'{unit} a request', flush=True)
+        ratios = ' '.join(f'{one / other:.2f}' for one, other in zip(rows['command'], rows['block'])
+                          if other)
+        print(f'{title}, depth {depth}, command / block: {ratios}', flush=True)
+
+
+def test(case):
+    for polled in ('', 'polled'):
+        append = 'nvme.poll_queues=1' if polled else ''
+        nothing = ['-blockdev', 'driver=null-co,node-name=n1,size=67108864,read-zeroes=on']
+        machine = case.boot([*nothing, *controller('n1')], append, 1, COUNTED)
+        measure(case, machine, f'counted {polled}'.strip(), 20000, f'{polled} keeps-nothing')
+        machine = case.boot([*case.medium('f1', 64), *controller('f1')], append, 2)
+        measure(case, machine, f'on a file {polled}'.strip(), 2000, polled)
+
+
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+main(test)
