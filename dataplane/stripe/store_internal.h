@@ -238,6 +238,9 @@ void stripe_super_turn(struct stripe_store *store);
  * have gone on without them. Otherwise what is wrong; LEFT_BEHIND: *device. */
 enum stripe_start stripe_note_judge(const struct stripe_store *store, uint32_t readable,
 				    const struct superblock *newest, uint32_t *device);
+/* It calls out so many that no set of devices has begun by it: all of them together are what they
+ * were when it was written. */
+bool stripe_note_lets_none(const struct stripe_store *store);
 /* Moves the pool note on. False: what the superblocks are to say has to wait for it. */
 bool stripe_note_turn(struct stripe_store *store);
 /* So many more devices may fail. */

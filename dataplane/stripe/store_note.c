@@ -73,6 +73,12 @@ stripe_note_judge(const struct stripe_store *store, uint32_t readable,
 	return STRIPE_START_LEFT_BEHIND;
 }
 
+bool
+stripe_note_lets_none(const struct stripe_store *store)
+{
+	return bits_of(stripe_all_devices(store) & ~store->config.note.out) < store->geometry.k;
+}
+
 /* ---- while it runs ---- */
 
 /* Devices that are to be recorded as failed, and are not. */

@@ -435,11 +435,13 @@ devices_judge(struct stripe_store *store)
 	store->super.wanted = *newest;
 	store->super.is_dirty = store->is_stopped = false;
 	store->failed = (uint32_t)newest->failed_devices & stripe_all_devices(store);
-	uint32_t readable = 0;
+	uint32_t readable = 0, behind_here = 0;
 	for (uint32_t device = 0; device < store->devices; device++) {
 		if ((store->failed & STRIPE_BIT(device)) != 0 &&
 		    is_returned(store, &claims[store->drive[device]], device, newest))
 			store->returned |= STRIPE_BIT(device);
+		if (claims[store->drive[device]].err == TERN_OK)
+			behind_here |= store->returned & STRIPE_BIT(device);
 		if (((store->failed | store->unreadable) & STRIPE_BIT(device)) != 0)
 			continue;
 		const enum stripe_start verdict = device_judge(store, claims, device, newest);
@@ -456,10 +458,12 @@ devices_judge(struct stripe_store *store)
 	if (count < store->geometry.k)
 		return refuse(store, STRIPE_START_TOO_FEW, STRIPE_NONE);
 	if (count <= store->geometry.m) {
+		const bool is_whole = (readable | behind_here) == stripe_all_devices(store);
 		uint32_t behind = STRIPE_NONE;
 		const enum stripe_start said = stripe_note_judge(store, readable, newest, &behind);
-		/* These devices may say that the others are out, and the others that these are. */
-		if (said == STRIPE_START_LEFT_BEHIND)
+		/* These devices may say that the others are out, and the others that these are. If
+		 * the note lets none of them begin alone, the newest superblock knows. */
+		if (said == STRIPE_START_LEFT_BEHIND && !(is_whole && stripe_note_lets_none(store)))
 			return refuse(store, said, behind);
 		if (absent != 0 && said != STRIPE_START_READY)
 			return refuse(store, said, (uint32_t)__builtin_ctz(absent));

@@ -362,7 +362,7 @@ static void
 test_both_say_that_the_other_is_out(void **state)
 {
 	(void)state;
-	for (uint32_t turns = 1; turns <= 30; turns += is_thorough ? 1 : 4) {
+	for (uint32_t turns = is_thorough ? 1 : 3; turns <= 30; turns += is_thorough ? 1 : 4) {
 		struct saved saved;
 		struct pool pool;
 
