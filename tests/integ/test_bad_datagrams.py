@@ -38,7 +38,7 @@ def send(address, count, seed):
                 time.sleep(0.001)  # no more than its socket holds
 
 
-def datagrams(case, cluster, master):
+def datagrams(case, cluster):
     rng = random.Random(2)
     before = cluster.status()
     case.step('garbage at the client ports')
@@ -69,9 +69,6 @@ def datagrams(case, cluster, master):
     for name in cluster.data_names():
         require(re.search(rf'^{name}: dropped at the client port: \d+ malformed$', text, re.M),
                 f'{name} in {text}')
-    after = cluster.status()
-    require(cluster.master(after) == master and after[master]['mode'] == cluster.whole_mode and
-            after[master]['term'] == before[master]['term'], 'nobody noticed')
 
 
 def ask(path, data, close=False):
@@ -153,17 +150,29 @@ def memif(case, cluster):
             'nobody was ended by this')
 
 
+def nobody_notices(case, cluster):
+    master = cluster.wait_duplex()
+    client = cluster.client(master)
+    stood = cluster.standing(master)
+    datagrams(case, cluster)
+    admin(case, cluster)
+    stands = cluster.standing(master)
+    if stands == stood:
+        require(client.call('GET', 'k') == '1', 'the same connection is still served')
+    return stood, stands
+
+
 def test(case):
     cluster = case.cluster
     cluster.log_size = '64MiB'
     cluster.up()
-    master = cluster.settle() and cluster.wait_duplex()
-    client = cluster.client(master)
-    require(client.call('SET', 'k', '1') == 'OK', 'SET')
-    datagrams(case, cluster, master)
-    admin(case, cluster)
+    cluster.settle()
+    require(cluster.client(cluster.wait_duplex()).call('SET', 'k', '1') == 'OK', 'SET')
+    cluster.undisturbed('garbage', lambda: nobody_notices(case, cluster))
     memif(case, cluster)
-    require(client.call('INCR', 'k') == 2, 'the same connection is still served')
+    # A port that is struck a hundred times may cost a master its place.
+    client = cluster.client(cluster.wait_duplex())
+    require(client.call('INCR', 'k') == 2, 'nothing was lost by this')
     cluster.settle()
 
 
