@@ -35,11 +35,11 @@ stream_put(uint8_t *block, uint32_t offset, const uint8_t *bytes, uint32_t count
 
 /* Room for the open block to have @pages pages. */
 static enum tern_err
-open_grow(struct cmdlog *log, uint32_t pages)
+open_grow(struct cmdlog *log, uint32_t pages, bool is_reserve)
 {
 	if (log->open_count != 0 && pages > CMDLOG_BLOCK_BYTES_TARGET / PAGE_BYTES)
 		return TERN_ERR_QUEUE_FULL;
-	if (!cmdlog_area_has_room(log, pages, false))
+	if (!cmdlog_area_has_room(log, pages, is_reserve))
 		return TERN_ERR_LOG_FULL;
 	if (log->next_page_lsn + pages > command_end_page(log)) {
 		log->stats.ring_full++;
@@ -51,9 +51,9 @@ open_grow(struct cmdlog *log, uint32_t pages)
 	return TERN_OK;
 }
 
-enum tern_err
-cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes, uint64_t *log_index,
-	      uint32_t *slot)
+static enum tern_err
+open_put(struct cmdlog *log, const uint8_t *command, uint32_t bytes, bool is_reserve,
+	 uint64_t *log_index, uint32_t *slot)
 {
 	INVARIANT(command_bytes_peek(command) == bytes);
 	INVARIANT(!log->scan.is_running);
@@ -63,7 +63,7 @@ cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes, uint64
 	const uint32_t pages = block_pages(offset + bytes);
 
 	if (pages > log->open_pages) {
-		const enum tern_err err = open_grow(log, pages);
+		const enum tern_err err = open_grow(log, pages, is_reserve);
 		if (err != TERN_OK)
 			return err;
 	}
@@ -75,6 +75,27 @@ cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes, uint64
 	*log_index = log->last_index + 1;
 	*slot = log->open_count++;
 	return TERN_OK;
+}
+
+enum tern_err
+cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes, uint64_t *log_index,
+	      uint32_t *slot)
+{
+	return open_put(log, command, bytes, false, log_index, slot);
+}
+
+enum tern_err
+cmdlog_append_reserved(struct cmdlog *log, const uint8_t *record, uint32_t bytes,
+		       uint64_t *log_index, uint32_t *slot)
+{
+	INVARIANT(log->open_count == 0);
+	return open_put(log, record, bytes, true, log_index, slot);
+}
+
+bool
+cmdlog_has_reserve(const struct cmdlog *log, uint64_t pages)
+{
+	return cmdlog_area_has_room(log, pages, true);
 }
 
 uint32_t

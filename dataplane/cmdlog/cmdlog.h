@@ -27,11 +27,10 @@
  * uncommitted blocks than the ring holds could never take the barrier that commits them.
  *
  * A branch is a run of write groups in which each goes on where the one before ended. The first
- * group of a boot begins one, and so does the first one behind a cut of blocks that were written.
- * It is written alone: the next one is given out when it is durable. Every group tells its number
- * in its branch, so whoever finds a later group of a branch knows that the first one was durable,
- * and so was what that one chains onto: if either is missing it was lost, not torn, and the tail
- * that it had superseded must not be revived.
+ * group of a boot begins one, and the first behind a cut of blocks that were written. It is written
+ * alone: the next is given out when it is durable. Every group tells its number in its branch: who
+ * finds a later one knows that the first was durable, and what that chains onto. If either is
+ * missing it was lost, not torn, and the tail that it had superseded must not be revived.
  *
  * Thread: one owner. Pure: no I/O, clock, allocation after cmdlog_init, globals.
  */
@@ -56,9 +55,8 @@
 
 #define CMDLOG_MACHINE_VERSION 1u
 
-struct cmdlog; /* fields in cmdlog_internal.h */
-
-struct cmdlog_entry; /* index of one block; fields in cmdlog_internal.h */
+struct cmdlog;       /* fields in cmdlog_internal.h */
+struct cmdlog_entry; /* index of one block; fields there too */
 
 struct cmdlog_config {
 	uint64_t cluster_id;
@@ -93,6 +91,11 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **lo
  * LOG_FULL: the log area is at 95 %. TOO_LARGE: over command_bytes_max. */
 TERN_CHECKED enum tern_err cmdlog_append(struct cmdlog *log, const uint8_t *command, uint32_t bytes,
 					 uint64_t *log_index, uint32_t *slot);
+/* The same, as the first of a block, with the reserve that is kept for barriers: has it room? */
+TERN_CHECKED enum tern_err
+cmdlog_append_reserved(struct cmdlog *log, const uint8_t *record, uint32_t bytes,
+		       uint64_t *log_index, uint32_t *slot);
+bool cmdlog_has_reserve(const struct cmdlog *log, uint64_t pages);
 /* Commands in the open block. */
 uint32_t cmdlog_open_count(const struct cmdlog *log);
 /* Forgets the open block (step-down: its commands are refused, they were never sealed). */
@@ -237,8 +240,7 @@ bool cmdlog_cursor_next(struct cmdlog_cursor *cursor, const uint8_t **command, u
 			uint32_t *slot);
 
 struct cmdlog_stats {
-	uint64_t last_index, durable_index;
-	uint64_t base_index;
+	uint64_t last_index, durable_index, base_index;
 	uint64_t common_index; /* the highest that a block of this log told; 0: none did */
 	uint64_t end_cell;     /* behind the last group */
 	uint64_t used_pages, area_pages; /* cells of the log area */
@@ -262,13 +264,11 @@ struct cmdlog_recovery {
 	uint64_t commit_floor; /* highest commit_index carried by a block of the recovered chain */
 	uint64_t groups_seen, groups_torn, groups_foreign;
 	uint64_t pages_torn; /* of the groups that were torn, and are not NULL */
-	uint64_t blocks_superseded,
-	    blocks_orphaned; /* orphaned: whole, but they chain onto nothing */
-	bool is_damaged;     /* acknowledged blocks cannot be read (P15): last_index < acked_floor,
-			      * or a branch that superseded a tail is lost, or one of the next two:
-			      * do not vote, do not serve */
-	bool is_untrusted;   /* groups of this boot_no or a later one were found: whoever numbered
-			      * the starts knows less than the log */
+	uint64_t blocks_superseded, blocks_orphaned; /* the latter chain onto nothing */
+	/* Acknowledged blocks cannot be read (P15): last_index < acked_floor, or a branch that
+	 * superseded a tail is lost, or one of the next two. Do not vote, do not serve. */
+	bool is_damaged;
+	bool is_untrusted;   /* groups of this boot_no or later: who numbered it knows less */
 	bool is_overwritten; /* the log no longer reaches back to its base */
 };
 

@@ -10,8 +10,8 @@ has_bug(const struct runtime *rt, enum core_member_bug bug)
 	return (rt->config.member_bugs & (uint32_t)bug) != 0;
 }
 
-/* The GEN block comes as a command would: where those are refused it would be, too. */
-#define FORCE_LOG_PERCENT 90u
+/* The GEN block and barriers, until a checkpoint frees a part of the log. */
+#define FORCE_RESERVE_PAGES 8u
 
 /* ---- forced ---- */
 
@@ -49,7 +49,6 @@ force_begin(struct runtime *rt, uint32_t gen_id)
 {
 	const struct core_event event = { .kind = CORE_EVENT_FORCE, .now_ns = rt->now_ns };
 	const enum core_force verdict = core_judge_force(rt->core);
-	const struct cmdlog_stats log = cmdlog_stats(rt->log);
 
 	if (verdict != CORE_FORCE_ALLOWED)
 		return verdict;
@@ -58,7 +57,7 @@ force_begin(struct runtime *rt, uint32_t gen_id)
 	    rt->transfer.is_in_flight || rt->is_damaged || rt->cut.is_pending ||
 	    cmdlog_groups_in_flight(rt->log) != 0 || gen_id == 0)
 		return rt->is_damaged ? CORE_FORCE_LACKS : CORE_FORCE_BUSY;
-	if (log.used_pages * 100 > log.area_pages * FORCE_LOG_PERCENT)
+	if (!cmdlog_has_reserve(rt->log, FORCE_RESERVE_PAGES))
 		return CORE_FORCE_FULL;
 	if (dispatch(rt, &event) != TERN_OK)
 		return CORE_FORCE_BUSY;
@@ -92,7 +91,7 @@ force_append_gen(struct runtime *rt)
 	next.parent_id = superblock->fork.notice.parent_id;
 	membership_encode(record, &next, &superblock->fork.before);
 	const enum tern_err err =
-	    cmdlog_append(rt->log, record, MEMBERSHIP_BYTES, &log_index, &slot);
+	    cmdlog_append_reserved(rt->log, record, MEMBERSHIP_BYTES, &log_index, &slot);
 	if (err != TERN_OK)
 		return err;
 	return dispatch_seal(rt, BLOCK_CONFIG);

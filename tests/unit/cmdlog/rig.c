@@ -149,8 +149,11 @@ rig_command_check(const uint8_t *bytes, uint32_t count)
 	return number;
 }
 
-enum tern_err
-rig_append(struct rig *rig, uint64_t number, uint32_t value_bytes)
+typedef enum tern_err append_fn(struct cmdlog *log, const uint8_t *command, uint32_t bytes,
+				uint64_t *log_index, uint32_t *slot);
+
+static enum tern_err
+append(struct rig *rig, uint64_t number, uint32_t value_bytes, append_fn *into)
 {
 	uint8_t *command = malloc(value_bytes + 128);
 	const uint32_t before = cmdlog_open_count(rig->log);
@@ -158,13 +161,25 @@ rig_append(struct rig *rig, uint64_t number, uint32_t value_bytes)
 	uint32_t slot;
 
 	const uint32_t bytes = rig_command(command, value_bytes + 128, number, value_bytes);
-	const enum tern_err err = cmdlog_append(rig->log, command, bytes, &log_index, &slot);
+	const enum tern_err err = into(rig->log, command, bytes, &log_index, &slot);
 	if (err == TERN_OK) {
 		assert_int_equal(slot, before);
 		assert_int_equal(log_index, cmdlog_stats(rig->log).last_index + 1);
 	}
 	free(command);
 	return err;
+}
+
+enum tern_err
+rig_append(struct rig *rig, uint64_t number, uint32_t value_bytes)
+{
+	return append(rig, number, value_bytes, cmdlog_append);
+}
+
+enum tern_err
+rig_append_reserved(struct rig *rig, uint64_t number, uint32_t value_bytes)
+{
+	return append(rig, number, value_bytes, cmdlog_append_reserved);
 }
 
 static struct block_meta

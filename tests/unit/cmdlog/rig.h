@@ -41,6 +41,7 @@ uint32_t rig_command(uint8_t *out, uint32_t capacity, uint64_t number, uint32_t 
 uint64_t rig_command_check(const uint8_t *bytes, uint32_t count);
 
 enum tern_err rig_append(struct rig *rig, uint64_t number, uint32_t value_bytes);
+enum tern_err rig_append_reserved(struct rig *rig, uint64_t number, uint32_t value_bytes);
 /* Seals the open block with commit_index 0. */
 struct block_meta rig_seal(struct rig *rig, uint64_t term, uint32_t epoch);
 struct block_meta rig_barrier(struct rig *rig, uint64_t term, uint32_t epoch);

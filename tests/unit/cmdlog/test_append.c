@@ -210,10 +210,18 @@ test_area_keeps_a_reserve(void **state)
 	}
 	assert_int_equal(err, TERN_ERR_LOG_FULL);
 	assert_int_equal(number, 190);
-	for (int i = 0; i < 10; i++) {
+	assert_true(cmdlog_has_reserve(rig.log, 10));
+	assert_false(cmdlog_has_reserve(rig.log, 11));
+	for (int i = 0; i < 9; i++) {
 		rig_barrier(&rig, 2, 0);
 		rig_flush(&rig, number);
 	}
+	/* A record that the log's going on rests on is no client's command. */
+	assert_int_equal(rig_append(&rig, number, 100), TERN_ERR_LOG_FULL);
+	assert_int_equal(rig_append_reserved(&rig, number, 100), TERN_OK);
+	rig_seal(&rig, 2, 0);
+	rig_flush(&rig, number + 9);
+	assert_int_equal(rig_append_reserved(&rig, number, 100), TERN_ERR_LOG_FULL);
 	const struct cmdlog_seal barrier = { .term = 2, .kind = BLOCK_BARRIER };
 	struct block_meta meta;
 	cmdlog_set_applied(rig.log, 200);
