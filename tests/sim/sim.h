@@ -153,7 +153,6 @@ struct sim_node {
 	struct state *state;
 	struct state_reader *reader;
 	struct state_hold hold; /* has_hold */
-	bool has_hold;
 	struct status_cell *status;
 	struct wake wake;
 	struct submit_channel channel;
@@ -171,9 +170,10 @@ struct sim_node {
 	uint64_t laps, parts_sent, parts_found, parts_bad;
 	uint64_t hash_checked;  /* applied_index of the last comparison of hashes */
 	uint64_t out_of_memory; /* of its state's statistics, when looked at last */
-	bool is_log_volatile, was_forgetful;
+	bool has_hold, is_log_volatile, was_forgetful;
 	bool is_restarting;     /* by itself: no fault */
 	bool has_lost_storage;  /* and does not yet hold everything again */
+	bool is_durable_found;  /* by a damaged start; nothing came since */
 	struct hash128 *chains; /* of its log, by log_index */
 };
 

@@ -494,8 +494,10 @@ sim_check_turn(struct sim_node *node)
 	check_commits(node, before->commit_index + 1);
 	check_commit_kept(node);
 	check_master_complete(node);
-	if (node->durable.log_index != view->durable_index || is_cut)
+	if (node->durable.log_index != view->durable_index || is_cut) {
 		node->durable = meta_at(node, view->durable_index);
+		node->is_durable_found = false;
+	}
 	if (is_cut)
 		sim_disk_cut(&node->disk);
 	check_state(node);
@@ -505,7 +507,7 @@ sim_check_turn(struct sim_node *node)
 	count_view(node);
 	if (node->was_forgetful && !view->is_forgetful) {
 		sim_count(node->sim, SIM_COUNT_forgetful_returns);
-		node->has_lost_storage = false;
+		node->has_lost_storage = node->is_durable_found = false;
 		node->rotten_durable = (struct block_meta){ 0 };
 		if (node->disk.rot.is_for_good)
 			node->disk.rot.is_on = node->disk.rot.is_for_good = false;
@@ -518,10 +520,9 @@ sim_check_turn(struct sim_node *node)
 /* What was durable is in the log; or in what the log begins behind, a committed block; or it came
  * behind a block that contradicted this one, and so never commits: it gave way to a checkpoint. */
 static bool
-is_durable_kept(struct sim_node *node)
+is_kept(struct sim_node *node, const struct block_meta *durable)
 {
 	const struct history *check = history_of(node);
-	const struct block_meta *durable = &node->durable;
 	const uint64_t base = runtime_base_index(node->runtime);
 	const bool is_committed =
 	    base != 0 && base <= check->commit_max &&
@@ -534,6 +535,15 @@ is_durable_kept(struct sim_node *node)
 		return true;
 	return is_committed &&
 	       !hash128_equal(node->chains[base], check->committed[base].meta.chain);
+}
+
+/* Or it is only what a damaged start found, perhaps of a tail that was superseded long ago, and
+ * nothing has come to it since: whoever can read all again holds what it had before that. */
+static bool
+is_durable_kept(struct sim_node *node)
+{
+	return is_kept(node, &node->durable) ||
+	       (node->is_durable_found && is_kept(node, &node->rotten_durable));
 }
 
 /* From here on it writes a history of its own. Returns how far it is the other's too. */
@@ -584,7 +594,9 @@ sim_check_ready(struct sim_node *node)
 		if (node->durable.log_index > node->durable_lost.log_index)
 			node->durable_lost = node->durable;
 		node->has_lost_storage = true;
-		node->rotten_durable = node->durable;
+		if (!node->is_durable_found)
+			node->rotten_durable = node->durable;
+		node->is_durable_found = true;
 	} else if (!is_durable_kept(node))
 		sim_fail(node->sim, "P5",
 			 "node %u had block %llu of (%llu,%u) durable and recovered a log that "
@@ -603,6 +615,7 @@ sim_check_ready(struct sim_node *node)
 		if (node->rotten_durable.log_index != 0)
 			node->has_lost_storage = false;
 		node->rotten_durable = (struct block_meta){ 0 };
+		node->is_durable_found = false;
 		if (node->disk.rot.is_for_good)
 			node->disk.rot.is_on = node->disk.rot.is_for_good = false;
 	}
