@@ -478,7 +478,9 @@ is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
 	       stats->used_pages > stats->area_pages / 10 * 9;
 }
 
-/* Names a later base in the superblock; when that is durable the log before it goes. */
+/* Names a later base in the superblock; when that is durable the log before it goes. Not of a log
+ * that came to harm, before the superblock says so: with its end for the base nothing would be left
+ * of what is lost behind that, and the next start would find a whole log. */
 static bool
 reclaim_turn(struct runtime *rt)
 {
@@ -488,7 +490,7 @@ reclaim_turn(struct runtime *rt)
 	struct cmdlog_base base;
 
 	if (limit <= stats.base_index || rt->cut.is_pending || c->base_index != 0 ||
-	    transfer_is_active(rt))
+	    transfer_is_active(rt) || !repair_may_take(rt))
 		return false;
 	const bool is_there = cmdlog_base_at(rt->log, limit, &base);
 	INVARIANT(is_there && base.next_cell != UINT64_MAX);
