@@ -5,6 +5,21 @@
 
 #include "dataplane/base/invariant.h"
 
+/* Acknowledgements travel with the data; the answers to heartbeats repeat them on every path. What
+ * the log reclaims goes by both, so the stream has to know of both: it would wait for ever for the
+ * chance to repeat what is gone. */
+static void
+on_progress(const struct runtime *rt, struct stream *stream, const struct msg *msg)
+{
+	if (!stream_is_active(stream))
+		return;
+	if (msg->kind == MSG_APPEND_ACK && msg->append_ack.status != MSG_APPEND_CONFLICT)
+		stream_on_ack(stream, msg->append_ack.received_index,
+			      msg->append_ack.credit_end_page, rt->now_ns);
+	else if (msg->kind == MSG_HEARTBEAT_ACK)
+		stream_on_received(stream, msg->heartbeat_ack.received_index, rt->now_ns);
+}
+
 static void
 on_message(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body,
 	   enum core_path path)
@@ -24,11 +39,8 @@ on_message(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body,
 	}
 	const struct core_view *view = core_view(rt->core);
 	const uint32_t slot = runtime_node_slot(rt, hdr->sender);
-	if (msg.kind == MSG_APPEND_ACK && msg.append_ack.status != MSG_APPEND_CONFLICT &&
-	    view->role == CORE_MASTER && view->term == msg.term && slot != UINT32_MAX &&
-	    stream_is_active(rt->streams[slot]))
-		stream_on_ack(rt->streams[slot], msg.append_ack.received_index,
-			      msg.append_ack.credit_end_page, rt->now_ns);
+	if (view->role == CORE_MASTER && view->term == msg.term && slot != UINT32_MAX)
+		on_progress(rt, rt->streams[slot], &msg);
 	/* Credit that grew without a block in between (apply made room) is told on the beat. */
 	if (msg.kind == MSG_HEARTBEAT && hdr->sender == rt->accept_node && !rt->has_ack &&
 	    rt->ack_node == hdr->sender && rt->ack_term == view->term &&

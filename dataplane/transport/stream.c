@@ -82,6 +82,30 @@ on_low_report(struct stream *stream, uint64_t received_index)
 	stream->is_blocked = false;
 }
 
+static void
+take_progress(struct stream *stream, uint64_t received_index, uint64_t now_ns)
+{
+	stream->heard_ns = now_ns;
+	stream->is_blocked = false;
+	stream->acked_index = received_index;
+	if (received_index >= stream->next_index) {
+		/* It got them from somebody else, or before this stream began. */
+		stream->next_index = received_index + 1;
+		stream->next_unit = 0;
+	} else {
+		stream->acked_end_page = stream->end_pages[received_index % STREAM_BLOCKS_MAX];
+	}
+	INVARIANT(stream->acked_index < stream->next_index);
+}
+
+void
+stream_on_received(struct stream *stream, uint64_t received_index, uint64_t now_ns)
+{
+	if (stream->is_active && received_index > stream->acked_index &&
+	    received_index != UINT64_MAX)
+		take_progress(stream, received_index, now_ns);
+}
+
 void
 stream_on_ack(struct stream *stream, uint64_t received_index, uint64_t credit_end_page,
 	      uint64_t now_ns)
@@ -99,19 +123,8 @@ stream_on_ack(struct stream *stream, uint64_t received_index, uint64_t credit_en
 		return;
 	}
 	stream->low_reports = 0;
-	if (received_index == stream->acked_index)
-		return;
-	stream->heard_ns = now_ns;
-	stream->is_blocked = false;
-	stream->acked_index = received_index;
-	if (received_index >= stream->next_index) {
-		/* It got them from somebody else, or before this stream began. */
-		stream->next_index = received_index + 1;
-		stream->next_unit = 0;
-	} else {
-		stream->acked_end_page = stream->end_pages[received_index % STREAM_BLOCKS_MAX];
-	}
-	INVARIANT(stream->acked_index < stream->next_index);
+	if (received_index > stream->acked_index)
+		take_progress(stream, received_index, now_ns);
 }
 
 static bool

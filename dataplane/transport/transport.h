@@ -49,6 +49,9 @@ bool stream_is_active(const struct stream *stream);
 /* The peer holds everything up to @received_index and has room up to page @credit_end_page. */
 void stream_on_ack(struct stream *stream, uint64_t received_index, uint64_t credit_end_page,
 		   uint64_t now_ns);
+/* It says so on another way than by acknowledgements, and nothing of its credit. What the log
+ * reclaims by that word is asked of this stream no more. */
+void stream_on_received(struct stream *stream, uint64_t received_index, uint64_t now_ns);
 /* The peer lacks fragments: they are sent before anything new. */
 void stream_on_fetch(struct stream *stream, const struct fetch *fetch, uint64_t now_ns);
 

@@ -113,6 +113,9 @@ stream_act(struct end *end, struct fuzz_input *in, uint8_t what)
 			stream_stop(end->stream);
 		break;
 	case 2:
+		index = pick(in, stats.acked_index);
+		stream_on_received(end->stream, index, end->now_ns);
+		break;
 	case 3:
 		index = pick(in, stats.acked_index);
 		stream_on_ack(end->stream, index, pick(in, 2 * index), end->now_ns);
