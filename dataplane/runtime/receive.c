@@ -120,12 +120,12 @@ take_blocks(struct runtime *rt)
 	}
 }
 
-/* Sends the last progress acknowledgement once more, at the end of this turn. */
+/* Sends the last acknowledgement once more, with the credit of now, at the end of this turn. */
 static void
 acknowledge_again(struct runtime *rt, uint16_t node)
 {
 	if (rt->ack_node == node && rt->ack_term == core_view(rt->core)->term &&
-	    rt->ack.append_ack.status == MSG_APPEND_PROGRESS)
+	    rt->ack.append_ack.status != MSG_APPEND_CONFLICT)
 		rt->has_ack = true;
 }
 
@@ -158,7 +158,10 @@ on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 			take_blocks(rt);
 		break;
 	case ASSEMBLY_DUPLICATE:
+		/* The sender may hold that there is no room for it: what said so was lost, and it
+		 * asks with the first fragment of a block that it takes for refused. */
 		rt->link.drops.fragment_duplicate++;
+		acknowledge_again(rt, hdr->sender);
 		break;
 	case ASSEMBLY_OLD:
 		/* The sender repeats what was acknowledged: our answer was lost. */

@@ -98,11 +98,13 @@ void assembly_accept(struct assembly *assembly, uint64_t log_index, uint64_t pag
 void assembly_stop(struct assembly *assembly);
 
 enum assembly_verdict {
-	ASSEMBLY_TAKE = 1,  /* copy the units to their place, then call assembly_mark */
-	ASSEMBLY_DUPLICATE, /* have it; drop */
-	ASSEMBLY_OLD,       /* of a block that was handed on; drop (and acknowledge again) */
-	ASSEMBLY_AHEAD,     /* beyond the window; drop */
-	ASSEMBLY_REFUSED,   /* not accepting, or contradicts what is known of the block; drop */
+	ASSEMBLY_TAKE = 1, /* copy the units to their place, then call assembly_mark */
+	/* Have it; of a block that was handed on; beyond the window. Drop, and acknowledge again,
+	 * credit included: the sender does not know it, or would not have sent this. */
+	ASSEMBLY_DUPLICATE,
+	ASSEMBLY_OLD,
+	ASSEMBLY_AHEAD,
+	ASSEMBLY_REFUSED, /* not accepting, or contradicts what is known of the block; drop */
 };
 /* Looks at one fragment. page_lsn of blocks beyond the next one is taken from the fragment; the
  * verified block header decides in the end. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stream whose log goes on to be reclaimed: blocks of one page, without a receiver. */
+/* One stream whose log goes on to be reclaimed: blocks of one page, without a receiver but for the
+ * last test. */
 #include <string.h>
 
 #include "dataplane/base/bits.h"
@@ -10,7 +11,8 @@
 #define BLOCKS    9u
 #define RESEND_NS 2000000u
 
-static _Alignas(64) uint8_t stream_memory[sizeof(struct stream)];
+static _Alignas(64) uint8_t stream_memory[sizeof(struct stream)], assembly_memory[4096];
+static struct fragment_hdr sent_fragment; /* the last one */
 
 static struct stream *
 stream_open(void)
@@ -34,7 +36,7 @@ send_one(struct stream *stream, uint64_t now_ns)
 				 .machine_version = 1,
 				 .term = 3,
 				 .command_count = 1,
-				 .payload_bytes = 1000,
+				 .payload_bytes = 3000,
 				 .pages = 1 };
 	struct stream_want want;
 
@@ -43,7 +45,11 @@ send_one(struct stream *stream, uint64_t now_ns)
 	hdr.log_index = hdr.time_ns = want.log_index;
 	hdr.page_lsn = want.log_index - 1;
 	block_hdr_encode(block + PAGE_PAYLOAD_OFFSET, &hdr);
-	return stream_fill(stream, &want, block, 0, now_ns, body) == 0 ? 0 : want.log_index;
+	const uint32_t bytes = stream_fill(stream, &want, block, 0, now_ns, body);
+	if (bytes == 0)
+		return 0;
+	assert_int_equal(fragment_decode(body, bytes, &sent_fragment), TERN_OK);
+	return want.log_index;
 }
 
 /* Acknowledgements are lost, and heartbeats tell of what came: the log reclaims what lies before
@@ -98,6 +104,49 @@ test_what_is_waiting_is_forgotten(void **state)
 	assert_true(next == 0 || next > 6);
 }
 
+/* There is room, the acknowledgement that said so was lost, and heartbeats told of progress: what
+ * the stream asks with is taken the first time, and has to be answered the second time. */
+static void
+test_credit_that_was_lost(void **state)
+{
+	const struct assembly_config config = { .block_pages_max = 1,
+						.blocks_max = 4,
+						.fetch_after_ns = RESEND_NS / 4 };
+	struct stream *stream = stream_open();
+	struct assembly *assembly;
+	uint64_t now_ns = 1000;
+
+	(void)state;
+	assert_true(assembly_bytes(&config) <= sizeof(assembly_memory));
+	assembly_init(assembly_memory, &config, &assembly);
+	assembly_accept(assembly, 2, 1);
+	stream->config.units_per_frame = 1;
+	stream_on_ack(stream, 0, 1, now_ns);
+	stream_on_received(stream, 1, now_ns);
+	assert_int_equal(send_one(stream, now_ns), 0);
+	for (uint32_t round = 0; round < 2; round++) {
+		const struct fragment_hdr *fragment = &sent_fragment;
+
+		now_ns = stream_deadline_ns(stream);
+		assert_int_equal(send_one(stream, now_ns), 2);
+		const enum assembly_verdict verdict =
+		    assembly_offer(assembly, fragment, BLOCKS, now_ns);
+		assert_int_equal(verdict, round == 0 ? ASSEMBLY_TAKE : ASSEMBLY_DUPLICATE);
+		if (verdict == ASSEMBLY_TAKE)
+			assembly_mark(assembly, fragment);
+		else
+			stream_on_ack(stream, 1, BLOCKS, now_ns);
+		/* What is asked for was not sent by what the stream knows. */
+		const struct fetch rest = { .range_count = 1,
+					    .ranges = { { .log_index = 2, .unit_first = 1 } } };
+		stream_on_fetch(stream, &rest, now_ns);
+	}
+	assert_int_equal(send_one(stream, now_ns), 2);
+	assert_int_equal(sent_fragment.unit_first, 0);
+	assert_int_equal(send_one(stream, now_ns), 2);
+	assert_int_equal(sent_fragment.unit_first, 1);
+}
+
 /* Heartbeats come late, twice, and in any order; a stream that is stopped hears nothing. */
 static void
 test_late_ones_do_no_harm(void **state)
@@ -122,6 +171,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_progress_without_acknowledgements),
 		cmocka_unit_test(test_what_is_waiting_is_forgotten),
+		cmocka_unit_test(test_credit_that_was_lost),
 		cmocka_unit_test(test_late_ones_do_no_harm),
 	};
 

@@ -243,7 +243,7 @@ receive_fragment(struct world *world, const struct packet *packet)
 	    assembly_offer(world->assembly, &fragment, credit_of(world), world->now_ns);
 	assert_int_not_equal(verdict, ASSEMBLY_REFUSED);
 	/* The stream keeps within the credit that it was told; only a restart knows none. */
-	if (verdict == ASSEMBLY_OLD)
+	if (verdict == ASSEMBLY_OLD || verdict == ASSEMBLY_DUPLICATE)
 		send_ack(world);
 	if (verdict != ASSEMBLY_TAKE)
 		return;
