@@ -218,6 +218,8 @@ core_message_current(struct core *core, struct core_peer *peer, const struct msg
 		return install_offered(core, peer, msg);
 	case MSG_REJOIN:
 	case MSG_REJOIN_ACK:
+	case MSG_SEEK:
+	case MSG_SOUGHT:
 	case MSG_PREVOTE:
 	case MSG_PREVOTE_ACK:
 	case MSG_VOTE:
@@ -257,6 +259,8 @@ core_message(struct core *core, const struct msg *msg)
 		return witness_message(core, peer, msg);
 	if (msg->kind == MSG_PREVOTE || msg->kind == MSG_VOTE)
 		return election_request(core, peer, msg);
+	if (msg->kind == MSG_SEEK)
+		return seek_asked(core, peer, msg);
 	if (msg->term > core->term) {
 		was_candidate = core->role == CORE_CANDIDATE;
 		core_adopt_term(core, msg->term, 0);
@@ -275,6 +279,9 @@ core_message(struct core *core, const struct msg *msg)
 		election_answer(core, peer, msg);
 		return TERN_OK;
 	}
+	/* What is committed is so in any term. */
+	if (msg->kind == MSG_SOUGHT)
+		return seek_answered(core, peer, msg);
 	if (msg->term < core->term) {
 		replica_refuse_term(core, peer, msg);
 		return TERN_OK;
@@ -474,6 +481,7 @@ core_poll(struct core *core, enum core_event_kind kind)
 	case CORE_FOLLOWER:
 	case CORE_CANDIDATE:
 		election_poll(core);
+		seek_poll(core);
 		break;
 	case CORE_MASTER:
 	case CORE_WITNESS:
@@ -547,5 +555,5 @@ core_deadline_ns(const struct core *core)
 		deadline_ns = core->election_ns;
 	if (core->role == CORE_CANDIDATE && core->ask_ns < deadline_ns)
 		deadline_ns = core->ask_ns;
-	return deadline_ns;
+	return seek_deadline_ns(core) < deadline_ns ? seek_deadline_ns(core) : deadline_ns;
 }

@@ -134,7 +134,7 @@ enum core_event_kind {
 	CORE_EVENT_TICK = 1, /* time passed; call at or after core_deadline_ns */
 	CORE_EVENT_MESSAGE,  /* msg; path: where it came in */
 	CORE_EVENT_APPENDED, /* block: sealed by this master (client block or asked-for barrier) */
-	CORE_EVENT_RECEIVED, /* block: whole, verified, follows the last one (replica) */
+	CORE_EVENT_RECEIVED, /* block: whole, verified, the next one; flag: see core_pull.h */
 	CORE_EVENT_DURABLE,  /* index: all blocks up to it are durable here */
 	CORE_EVENT_APPLIED,  /* index: the state machine has applied up to it. MALFORMED: above
 			      * commit_index on a node that is not master */
@@ -192,8 +192,9 @@ enum core_effect_kind {
 	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index */
 	CORE_EFFECT_READ_FAILED, /* op_id: not answered here, nothing was executed */
 	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
-	CORE_EFFECT_INSTALL, /* node, block: fetch its checkpoint of that block, then INSTALL. Told
-			      * again as long as it is wanted; a later one replaces it */
+	CORE_EFFECT_PULL,    /* node, index, msg.sought.next: get these blocks, committed, there */
+	CORE_EFFECT_INSTALL, /* node, block: fetch its checkpoint of it, then INSTALL. Told again
+			      * as long as it is wanted; a later one replaces it */
 	CORE_EFFECT_REJOIN,  /* term, voted_for, index, members: make these durable as this node's
 			      * term, vote, least boot_no and configuration, and start anew as a
 			      * forgetful node */
@@ -208,7 +209,7 @@ struct core_effect {
 	uint32_t epoch;
 	uint64_t index, index_to, op_id, term;
 	union {
-		struct msg msg;              /* SEND; sender and boot_no are filled in */
+		struct msg msg;              /* SEND, sender and boot_no filled in; PULL */
 		struct block_meta block;     /* INSTALL */
 		struct membership members;   /* REJOIN */
 		struct witness_register reg; /* PERSIST_REGISTER */

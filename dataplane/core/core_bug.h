@@ -71,6 +71,9 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_FORCE_ANY_TIME = 1 << 25, /* core: with a quorum, too */
 	CORE_MEMBER_BUG_ANY_REGISTER =
 	    1 << 21, /* whatever was made in its place takes the generation, twice too */
+	CORE_MEMBER_BUG_SEEK_AHEAD = 1 << 26,     /* what is not committed is told as if it were */
+	CORE_MEMBER_BUG_SEEK_ANY_CHAIN = 1 << 27, /* whatever is held there is taken for it */
+	CORE_MEMBER_BUG_SEEK_NOTHING = 1 << 28,   /* nobody is asked */
 };
 
 #endif

@@ -21,6 +21,7 @@
 #include "dataplane/core/core_mask.h"
 #include "dataplane/core/rejoin.h"
 #include "dataplane/core/rule.h"
+#include "dataplane/core/seek.h"
 
 #ifdef TERN_TINY_LIMITS
 #define CORE_READS_MAX 24u
@@ -131,6 +132,7 @@ struct core {
 	bool is_leaving; /* this node starts anew as soon as that is durable; silent until then */
 	struct block_meta checkpoint; /* the newest that is durable here; log_index 0: none */
 	struct core_rejoin rejoin;
+	struct core_seek seek;
 
 	/* Replica; heard_* also on the witness. */
 	uint16_t heard_id;
@@ -138,15 +140,13 @@ struct core {
 	bool has_heard;
 	uint64_t worst_gap_ns, worst_gap_at_ns; /* longest silence of a sitting master of late */
 	enum core_match match;
-	uint64_t match_term, cut_index;
-	uint32_t master_epoch; /* of the last heartbeat */
-	uint64_t round_answered;
+	uint64_t match_term, cut_index, round_answered;
+	uint32_t master_epoch;               /* of the last heartbeat */
 	uint64_t fresh_index, fresh_mark_ns; /* applied up to there: as fresh as that; 0: none */
 	uint64_t election_ns;                /* campaign, or end of the candidacy */
 
 	/* Candidate. */
-	bool is_voting; /* VOTE, not PREVOTE */
-	bool is_hand_over;
+	bool is_voting, is_hand_over; /* is_voting: VOTE, not PREVOTE */
 	uint64_t votes;
 	uint64_t log_refusals; /* data nodes whose log is ahead of ours */
 	uint64_t ask_ns;       /* when to ask again */
@@ -163,11 +163,10 @@ struct core {
 	uint64_t round_sent_ns[CORE_ROUNDS_MAX]; /* by round */
 	uint64_t read_round;                     /* the newest round that was started for reads */
 	uint16_t transfer_id;
-	uint64_t transfer_end_ns;
+	uint64_t transfer_end_ns, port_down_ns;
 	uint64_t port_round; /* first round begun after the own data port went down; 0: none, or the
 			      * hand-over for it was tried */
-	uint64_t port_down_ns;
-	bool is_returning; /* the NORMAL barrier after a DEGRADED epoch has not committed */
+	bool is_returning;   /* the NORMAL barrier after a DEGRADED epoch has not committed */
 	/* What the witness is to be told, and has said that it knows: see master_send_duty. */
 	uint64_t enter_voters, retired_index;
 	bool is_entered;
@@ -277,6 +276,7 @@ TERN_CHECKED enum tern_err
 replica_append(struct core *core, struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err replica_received(struct core *core, const struct core_event *event);
 void replica_send_progress(struct core *core);
+void replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index);
 TERN_CHECKED enum tern_err replica_cut_done(struct core *core, uint64_t index);
 void replica_refuse_term(struct core *core, struct core_peer *peer, const struct msg *msg);
 

@@ -42,6 +42,7 @@ install_offer(struct core *core, const struct core_peer *peer)
 	offer->kind = (uint32_t)core->checkpoint.kind;
 	offer->chain = core->checkpoint.chain;
 	offer->commit_index = core->commit_index;
+	offer->base_index = core->base_index;
 }
 
 /* The log begins, by now, behind what a peer lacks that was fed from it. */
@@ -72,6 +73,23 @@ install_is_allowed(const struct core *core, const struct block_meta *meta)
 	       !history_holds(core, meta->log_index, meta->chain);
 }
 
+static bool
+install_is_sound(const struct block_meta *meta, uint64_t term, uint64_t commit_index)
+{
+	return meta->log_index != 0 && meta->log_index <= commit_index && meta->term <= term &&
+	       meta->kind >= BLOCK_COMMANDS && meta->kind <= BLOCK_CONFIG;
+}
+
+static void
+install_tell(struct core *core, const struct core_peer *peer, const struct block_meta *meta)
+{
+	struct core_effect *effect = core_emit(core, CORE_EFFECT_INSTALL);
+
+	effect->node = peer->id;
+	effect->term = core->term;
+	effect->block = *meta;
+}
+
 enum tern_err
 install_offered(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
@@ -83,19 +101,44 @@ install_offered(struct core *core, struct core_peer *peer, const struct msg *msg
 		.kind = (enum block_kind)offer->kind,
 		.chain = offer->chain,
 	};
-	struct core_effect *effect;
 
-	if (offer->log_index == 0 || offer->log_index > offer->commit_index ||
-	    offer->term > msg->term || offer->kind < BLOCK_COMMANDS || offer->kind > BLOCK_CONFIG)
+	if (!install_is_sound(&meta, msg->term, offer->commit_index))
 		return TERN_ERR_MALFORMED;
 	if (core->match == CORE_MATCH_CUTTING || !install_is_allowed(core, &meta))
 		return TERN_OK;
-	/* Within its term a master that offers this has nothing more to send from its log. */
+	/* What was matched in its term may have grown meanwhile with what another node gave: if the
+	 * master's log reaches back to that, it goes on from there and has not heard of it yet. */
+	if (core->match == CORE_MATCH_DONE && core->last_index >= offer->base_index)
+		return TERN_OK;
+	/* Otherwise it has nothing more to send from its log. */
 	replica_forget_match(core);
-	effect = core_emit(core, CORE_EFFECT_INSTALL);
-	effect->node = peer->id;
-	effect->term = core->term;
-	effect->block = meta;
+	install_tell(core, peer, &meta);
+	return TERN_OK;
+}
+
+/* A master that was matched in this term may be heard again, and goes on from there: the match
+ * stays until the installation begins. */
+enum tern_err
+install_sought(struct core *core, const struct core_peer *peer, const struct msg *msg)
+{
+	const struct msg_sought *sought = &msg->sought;
+	const struct block_meta meta = {
+		.log_index = sought->checkpoint_index,
+		.term = sought->checkpoint_term,
+		.epoch = sought->checkpoint_epoch,
+		.kind = (enum block_kind)sought->checkpoint_kind,
+		.chain = sought->checkpoint_chain,
+	};
+
+	INVARIANT(core->match != CORE_MATCH_CUTTING);
+	if (meta.log_index == 0)
+		return TERN_OK;
+	if (!install_is_sound(&meta, msg->term, sought->commit_index))
+		return TERN_ERR_MALFORMED;
+	if (!install_is_allowed(core, &meta))
+		return TERN_OK;
+	seek_installing(core);
+	install_tell(core, peer, &meta);
 	return TERN_OK;
 }
 
@@ -105,11 +148,16 @@ install_begin(struct core *core, const struct block_meta *meta)
 {
 	struct core_effect *effect;
 
-	if (core->role != CORE_FOLLOWER || core->is_meta_pending || core->is_storage_failed ||
-	    core->is_leaving || core->is_superseded || core->match == CORE_MATCH_CUTTING)
+	/* Who merely asks for pre-votes has promised nothing, and may ask for ever. */
+	const bool is_voting = core->role == CORE_CANDIDATE && core->is_voting;
+
+	if (core->role == CORE_MASTER || is_voting || core->is_meta_pending ||
+	    core->is_storage_failed || core->is_leaving || core->is_superseded ||
+	    core->match == CORE_MATCH_CUTTING)
 		return TERN_ERR_BUSY;
 	if (!install_is_allowed(core, meta) ||
-	    (core->match == CORE_MATCH_DONE && !core_has_bug(core, CORE_BUG_INSTALL_OVER_TAIL)))
+	    (core->match == CORE_MATCH_DONE && !seek_is_due(core) &&
+	     !core_has_bug(core, CORE_BUG_INSTALL_OVER_TAIL)))
 		return TERN_ERR_MALFORMED;
 	replica_forget_match(core);
 	if (core->memory_commit_index > core->commit_index) {
@@ -119,6 +167,7 @@ install_begin(struct core *core, const struct block_meta *meta)
 		effect->index_to = core->memory_commit_index;
 		core->view.memory_commits_lost += core->memory_commit_index - core->commit_index;
 	}
+	core->role = CORE_FOLLOWER;
 	core->is_leaving = true;
 	return TERN_OK;
 }

@@ -24,6 +24,9 @@ void install_offer(struct core *core, const struct core_peer *peer);
 void install_check_reach(struct core *core);
 TERN_CHECKED enum tern_err
 install_offered(struct core *core, struct core_peer *peer, const struct msg *msg);
+/* The same offer by a node that is no master, to one that hears none. */
+TERN_CHECKED enum tern_err
+install_sought(struct core *core, const struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err install_begin(struct core *core, const struct block_meta *meta);
 
 /* rejoin.c */

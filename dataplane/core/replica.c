@@ -16,6 +16,7 @@ replica_forget_match(struct core *core)
 		core_emit(core, CORE_EFFECT_ACCEPT_STOP);
 		core->match = CORE_MATCH_NONE;
 	}
+	core->seek.is_untold = false;
 }
 
 static void
@@ -80,6 +81,7 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 	else
 		core_commit_if_held(core, beat->commit_index, beat->commit_chain);
 	replica_note_echo(core, beat);
+	seek_end(core);
 	/* Each path brings a copy; the first one is answered on all paths. */
 	if (beat->round <= core->round_answered)
 		return;
@@ -160,7 +162,7 @@ replica_accept(struct core *core, const struct core_peer *peer, uint64_t probe_i
  * commit_index: a master that wants that holds another history, and this node is quarantined until
  * an operator has looked. Never a block of the current term, which only a broken master could
  * contradict. */
-static void
+void
 replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index)
 {
 	struct block_meta next;
@@ -245,9 +247,11 @@ replica_received(struct core *core, const struct core_event *event)
 {
 	const struct block_meta *block = &event->block;
 	const uint64_t before = core->last_index;
+	const bool is_taken = event->flag ? seek_takes(core, block->log_index, block->chain)
+					  : core->match == CORE_MATCH_DONE;
 	enum tern_err err;
 
-	if (core->match != CORE_MATCH_DONE || block->term > core->term ||
+	if (!is_taken || block->term > core->term ||
 	    members_check(core, block, event->next, event->before) != TERN_OK)
 		return TERN_ERR_MALFORMED;
 	err = history_append(core, block);
@@ -258,7 +262,10 @@ replica_received(struct core *core, const struct core_event *event)
 	if (block->kind == BLOCK_CONFIG && block->log_index > core->members.config_index)
 		members_take(core, event->next, event->before);
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
-	replica_send_progress(core);
+	if (event->flag)
+		seek_pulled(core);
+	if (core->match == CORE_MATCH_DONE)
+		replica_send_progress(core);
 	return TERN_OK;
 }
 

@@ -393,6 +393,8 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 	case MSG_CHECKPOINT:
 	case MSG_REJOIN:
 	case MSG_REJOIN_ACK:
+	case MSG_SEEK:
+	case MSG_SOUGHT:
 		break;
 	}
 	return TERN_ERR_MALFORMED;

@@ -166,6 +166,15 @@ on_alarm(struct runtime *rt, const struct core_effect *effect)
 }
 
 static void
+on_barrier(struct runtime *rt, const struct core_effect *effect)
+{
+	rt->is_barrier_wanted = true;
+	rt->barrier_term = effect->term;
+	rt->barrier_epoch = effect->epoch;
+	INVARIANT(cmdlog_open_count(rt->log) == 0);
+}
+
+static void
 on_effect(struct runtime *rt, const struct core_effect *effect)
 {
 	const uint32_t slot = runtime_node_slot(rt, effect->node);
@@ -183,10 +192,7 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		rt->persist_index = max_u64(rt->persist_index, effect->index);
 		break;
 	case CORE_EFFECT_APPEND_BARRIER:
-		rt->is_barrier_wanted = true;
-		rt->barrier_term = effect->term;
-		rt->barrier_epoch = effect->epoch;
-		INVARIANT(cmdlog_open_count(rt->log) == 0);
+		on_barrier(rt, effect);
 		break;
 	case CORE_EFFECT_STREAM_START:
 		INVARIANT(slot != UINT32_MAX);
@@ -230,6 +236,9 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		break;
 	case CORE_EFFECT_ALARM:
 		on_alarm(rt, effect);
+		break;
+	case CORE_EFFECT_PULL:
+		pull_want(rt, effect);
 		break;
 	case CORE_EFFECT_INSTALL:
 		transfer_install(rt, effect);

@@ -29,7 +29,7 @@
 struct runtime;
 
 struct mend {
-	uint8_t *buffer; /* CMDLOG_HOLE_BYTES_MAX: the hole, from its end on */
+	uint8_t *buffer; /* the hole, from its end on; or a block that is pulled */
 	uint32_t hole;   /* that is being filled */
 	bool is_begun;
 	struct block_want want; /* the block that is asked for */

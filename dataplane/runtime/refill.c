@@ -24,6 +24,7 @@ group_open(struct runtime *rt, struct stripe_address address)
 	    !cmdlog_group_blocks(rt->log, address.first_cell, address.group_pages, &blocks) ||
 	    !blocks.is_all)
 		return false;
+	pull_drop(rt); /* the buffer is taken */
 	refill->phase = REFILL_BLOCK;
 	refill->address = address;
 	refill->blocks = blocks;

@@ -50,6 +50,14 @@ item_bytes(const struct runtime_config *config)
 	return (size_t)max_u32(window_pages(config), CHECKPOINT_CHUNK_PAGES) * PAGE_BYTES;
 }
 
+/* A hole, or a block. */
+static size_t
+mend_bytes(const struct runtime_config *config)
+{
+	return max_u64(CMDLOG_HOLE_BYTES_MAX,
+		       (uint64_t)cmdlog_block_pages_max(config->command_bytes_max) * PAGE_BYTES);
+}
+
 static struct stripe_store_config
 store_config_of(const struct runtime_config *config)
 {
@@ -120,7 +128,7 @@ runtime_bytes(const struct runtime_config *config)
 	       config->log_pages_max * (sizeof(struct block_meta) + cmdlog_entry_bytes()) +
 	       data_nodes * stream_bytes() + assembly_bytes(&assembly) + windows +
 	       stripe_store_bytes(&store) + 4 * (size_t)CHECKPOINT_CHUNK_BYTES +
-	       CMDLOG_HOLE_BYTES_MAX + 2 * item_bytes(config) +
+	       mend_bytes(config) + 2 * item_bytes(config) +
 	       heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
 					sizeof(struct pending_accept)) +
@@ -166,7 +174,7 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->deep.buffer = arena_take(arena, item_bytes(config), PAGE_BYTES);
-	rt->mend.buffer = arena_take(arena, CMDLOG_HOLE_BYTES_MAX, PAGE_BYTES);
+	rt->mend.buffer = arena_take(arena, mend_bytes(config), PAGE_BYTES);
 	memory = arena_take(arena, assembly_bytes(&assembly), 64);
 	if (rt->core_memory == NULL || rt->log_memory == NULL || rt->history == NULL ||
 	    rt->entries == NULL || rt->writes == NULL || rt->held == NULL || rt->accepts == NULL ||
@@ -443,6 +451,7 @@ publish_status(struct runtime *rt)
 	fill_status_pool(rt, &status.pool);
 	status.deep = rt->deep.told;
 	status.blocks_found = rt->repair.blocks_found;
+	status.blocks_pulled = rt->pull.blocks_taken;
 	status.is_log_anchored = rt->repair.is_anchored;
 	fill_status_members(rt, &status);
 	fill_status_ports(rt, &status);
@@ -470,7 +479,7 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) ||
+	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || pull_is_busy(rt) ||
 	    rt->refill.phase != REFILL_IDLE || rt->flow.is_held || rt->read_head != rt->read_tail ||
 	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
 	    view->commit_index < view->last_index ||
@@ -548,6 +557,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= deep_turn(rt);
 	rt->has_worked |= mend_turn(rt);
 	rt->has_worked |= refill_turn(rt);
+	rt->has_worked |= pull_turn(rt);
 	rt->has_worked |= mend_source_turn(rt);
 	rt->has_worked |= heal_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
@@ -597,7 +607,8 @@ runtime_deadline_ns(const struct runtime *rt)
 	if (rt->boot.phase != BOOT_DONE)
 		return rt->now_ns;
 	const uint64_t background_ns = min_u64(
-	    min_u64(transfer_deadline_ns(rt), refill_deadline_ns(rt)),
+	    min_u64(transfer_deadline_ns(rt),
+		    min_u64(refill_deadline_ns(rt), pull_deadline_ns(rt))),
 	    min_u64(heal_deadline_ns(rt), min_u64(mend_deadline_ns(rt), deep_deadline_ns(rt))));
 	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)), background_ns);
 }
@@ -673,6 +684,7 @@ runtime_damage(const struct runtime *rt)
 {
 	return (struct runtime_damage){
 		.holes_mended = rt->mend.filled,
+		.blocks_pulled = rt->pull.blocks_taken,
 		.is_anchored = rt->repair.is_anchored,
 		.blocks_found = rt->repair.blocks_found,
 		.is_restarting = rt->repair.is_restart_wanted && rt->is_over,

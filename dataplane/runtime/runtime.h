@@ -150,10 +150,11 @@ const struct core_view *runtime_view(const struct runtime *runtime);
 uint64_t runtime_base_index(const struct runtime *runtime);
 /* What this incarnation knows of damage of its log. */
 struct runtime_damage {
-	uint32_t holes_mended; /* with blocks of other nodes */
-	bool is_anchored;      /* the log begins at a checkpoint, behind what was lost */
-	uint64_t blocks_found; /* that could not be read while it ran */
-	bool is_restarting;    /* because of one of them */
+	uint32_t holes_mended;  /* with blocks of other nodes */
+	bool is_anchored;       /* the log begins at a checkpoint, behind what was lost */
+	uint64_t blocks_pulled; /* committed ones, from a node that is no master */
+	uint64_t blocks_found;  /* that could not be read while it ran */
+	bool is_restarting;     /* because of one of them */
 };
 struct runtime_damage runtime_damage(const struct runtime *runtime);
 /* What SUBMIT_DEEP asks for. The loop's thread. */

@@ -9,7 +9,7 @@
  *	checkpoint.c checkpoints in the background, and what of the log they make free
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
  *	refill.c, want.c               groups put together again; one block asked of others
- *	transfer.c, source.c           a checkpoint of another node; own ones for others
+ *	pull.c, transfer.c, source.c   blocks, a checkpoint of another node; own ones for others
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
  *	job.c, reader.c                such work as people see it; blocks read back
  *	apply.c, client.c              blocks into the state machine; commands, reads, answers
@@ -29,6 +29,7 @@
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/mend.h"
+#include "dataplane/runtime/pull.h"
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/refill.h"
 #include "dataplane/runtime/repair.h"
@@ -147,6 +148,7 @@ struct runtime {
 	struct refill refill;
 	struct deep deep;
 	struct mend_source mend_source;
+	struct pull pull;
 	struct transfer transfer;
 	struct transfer_source source;
 	struct flow flow;
@@ -158,12 +160,10 @@ struct runtime {
 	struct core_event events[RUNTIME_EVENTS_MAX];
 	uint32_t event_head, event_count;
 	struct core_effects effects;
-	bool is_stepping;
 
-	bool is_barrier_wanted;
-	uint64_t barrier_term;
+	bool is_stepping, is_barrier_wanted;
 	uint32_t barrier_epoch;
-	uint64_t persist_index, commit_index, applied_index;
+	uint64_t barrier_term, persist_index, commit_index, applied_index;
 	/* How far this master may apply ahead of commit_index, 0 on others, and how far somebody
 	 * wants it to: the newest command of class memory. Without any, blocks are applied when
 	 * they are committed. */

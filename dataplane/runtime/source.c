@@ -80,7 +80,6 @@ source_keeps_index(const struct runtime *rt)
 void
 source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 {
-	const struct core_view *view = core_view(rt->core);
 	struct transfer_source *source = &rt->source;
 	struct part_ask ask;
 
@@ -94,8 +93,7 @@ source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *bo
 	}
 	const uint32_t slot = slot_of(rt, &ask.id);
 	const bool is_other = source->node != hdr->sender && is_asked_lately(rt);
-	if (view->role != CORE_MASTER || hdr->term != view->term ||
-	    runtime_node_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
+	if (runtime_node_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
 	    is_other || ask.id.log_index == source->bad_index ||
 	    ask.unit_first + ask.unit_count >
 		part_units(part_pages(record_of(rt, slot)->pages, ask.id.part))) {
@@ -204,8 +202,7 @@ source_turn(struct runtime *rt)
 	if (!source->is_wanted || source->is_reading || rt->is_storage_failed)
 		return false;
 	/* Its slot may have been written to since. */
-	if (core_view(rt->core)->role != CORE_MASTER || !is_asked_lately(rt) ||
-	    slot_of(rt, &ask->id) != source->slot) {
+	if (!is_asked_lately(rt) || slot_of(rt, &ask->id) != source->slot) {
 		source->is_wanted = false;
 		source->held = (struct part_id){ 0 };
 		return false;

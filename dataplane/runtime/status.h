@@ -204,7 +204,8 @@ struct node_status {
 	struct status_pool pool;
 	struct status_job jobs[STATUS_JOBS_MAX]; /* in no order */
 	struct status_deep deep;
-	uint64_t blocks_found; /* of the log, that could not be read, since the start */
+	uint64_t blocks_found;  /* of the log, that could not be read, since the start */
+	uint64_t blocks_pulled; /* committed ones, from a node that is no master, since the start */
 	struct disk_facts disk_facts;
 	struct disk_stats disk;
 	struct net_stats data_net, mgmt_net;

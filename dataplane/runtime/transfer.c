@@ -170,7 +170,8 @@ transfer_on_part(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t 
 		return;
 	}
 	if (part.id.part == PART_OF_BLOCK) {
-		if (!refill_on_part(rt, hdr, &part, body + PART_HDR_BYTES))
+		if (!refill_on_part(rt, hdr, &part, body + PART_HDR_BYTES) &&
+		    !pull_on_part(rt, hdr, &part, body + PART_HDR_BYTES))
 			mend_on_part(rt, hdr, &part, body + PART_HDR_BYTES);
 		return;
 	}

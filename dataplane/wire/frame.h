@@ -19,7 +19,7 @@
 #include "dataplane/base/le.h"
 #include "dataplane/wire/generation.h"
 
-#define FRAME_VERSION   6u
+#define FRAME_VERSION   7u
 #define FRAME_HDR_BYTES 64u
 #define NODE_ID_MAX     63u /* node ids are 1..63, so that a set of nodes is one 64-bit mask */
 

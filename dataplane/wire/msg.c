@@ -109,14 +109,29 @@ static const struct field recognized_fields[] = {
 };
 
 static const struct field checkpoint_fields[] = {
-	U64(checkpoint.log_index), U64(checkpoint.term),   U32(checkpoint.epoch),
-	U32(checkpoint.kind),      HASH(checkpoint.chain), U64(checkpoint.commit_index),
+	U64(checkpoint.log_index),  U64(checkpoint.term),   U32(checkpoint.epoch),
+	U32(checkpoint.kind),       HASH(checkpoint.chain), U64(checkpoint.commit_index),
+	U64(checkpoint.base_index),
 };
 static const struct field rejoin_fields[] = { U64(rejoin.nonce) };
 static const struct field rejoin_ack_fields[] = {
 	U64(rejoin_ack.nonce),       U32(rejoin_ack.peer_boot_no), U64(rejoin_ack.config_index),
 	U64(rejoin_ack.voters),      U64(rejoin_ack.learners),     U32(rejoin_ack.witness_id),
 	U32(rejoin_ack.witness_gen), U64(rejoin_ack.next_voters),
+};
+static const struct field seek_fields[] = {
+	U64(seek.low_index),
+	HASH(seek.low_chain),
+	U64(seek.index),
+};
+static const struct field sought_fields[] = {
+	BOOL(sought.is_known),       U64(sought.index),
+	HASH(sought.chain),          ENUM(sought.next_count, MSG_NEXT_MAX),
+	HASH(sought.next[0]),        HASH(sought.next[1]),
+	HASH(sought.next[2]),        HASH(sought.next[3]),
+	U64(sought.commit_index),    U64(sought.checkpoint_index),
+	U64(sought.checkpoint_term), U32(sought.checkpoint_epoch),
+	U32(sought.checkpoint_kind), HASH(sought.checkpoint_chain),
 };
 
 struct layout {
@@ -146,6 +161,8 @@ static const struct layout layouts[] = {
 	[MSG_CHECKPOINT] = LAYOUT(checkpoint_fields, "checkpoint"),
 	[MSG_REJOIN] = LAYOUT(rejoin_fields, "rejoin"),
 	[MSG_REJOIN_ACK] = LAYOUT(rejoin_ack_fields, "rejoin_ack"),
+	[MSG_SEEK] = LAYOUT(seek_fields, "seek"),
+	[MSG_SOUGHT] = LAYOUT(sought_fields, "sought"),
 };
 
 static uint32_t

@@ -32,8 +32,10 @@ enum msg_kind {
 	MSG_CHECKPOINT,
 	MSG_REJOIN,
 	MSG_REJOIN_ACK,
+	MSG_SEEK,
+	MSG_SOUGHT,
 };
-#define MSG_KIND_LAST MSG_REJOIN_ACK
+#define MSG_KIND_LAST MSG_SOUGHT
 
 /* Bits of heartbeat health. Zero is healthy. */
 enum msg_health {
@@ -182,6 +184,7 @@ struct msg_checkpoint {
 	uint32_t epoch, kind; /* of block log_index */
 	struct hash128 chain;
 	uint64_t commit_index; /* the sender's; not below log_index */
+	uint64_t base_index;   /* its log begins behind this block */
 };
 
 /* From a node that lost its storage, to all that it can reach: "what do you know that I may have
@@ -200,6 +203,28 @@ struct msg_rejoin_ack { /* the term is the frame's, and durable */
 	/* Of one behind it that may be committed: all that have a vote; 0: there is none. Of a
 	 * witness: those that its register names. */
 	uint64_t next_voters;
+};
+
+/* From a data node that hears no master to another one: "I know what is committed up to low_index;
+ * what is at index?" Nobody adopts its term. */
+struct msg_seek {
+	uint64_t low_index; /* the sender's commit_index */
+	struct hash128 low_chain;
+	uint64_t index; /* at or above low_index */
+};
+/* Of what the sender knows to be committed. */
+#define MSG_NEXT_MAX 4u
+struct msg_sought {
+	bool is_known;  /* low_index is in the sender's log, and committed: the next four hold */
+	uint64_t index; /* that was asked for, or the highest before it */
+	struct hash128 chain;              /* of block index */
+	uint32_t next_count;               /* at most MSG_NEXT_MAX */
+	struct hash128 next[MSG_NEXT_MAX]; /* of the blocks behind it */
+	uint64_t commit_index;
+	/* Its newest checkpoint, if its log begins behind low_index; checkpoint_index 0: none. */
+	uint64_t checkpoint_index, checkpoint_term;
+	uint32_t checkpoint_epoch, checkpoint_kind;
+	struct hash128 checkpoint_chain;
 };
 
 struct msg {
@@ -221,6 +246,8 @@ struct msg {
 		struct msg_checkpoint checkpoint;
 		struct msg_rejoin rejoin;
 		struct msg_rejoin_ack rejoin_ack;
+		struct msg_seek seek;
+		struct msg_sought sought;
 	};
 };
 

@@ -6,12 +6,13 @@
  * REQUIREs here.
  *
  * Local events keep the runtime's contract, for which a log of block metas stands in: APPENDED only
- * while serving or for a barrier that was asked for, RECEIVED only while accepting and only blocks
- * that chain onto the last one, DURABLE up to what was to be persisted, META_DURABLE for the write
- * that is outstanding, CUT_DONE after CUT.
+ * while serving or for a barrier that was asked for, RECEIVED only while accepting, or of a block
+ * that the core wants to pull, and only blocks that chain onto the last one, DURABLE up to what was
+ * to be persisted, META_DURABLE for the write that is outstanding, CUT_DONE after CUT.
  */
 #include "dataplane/base/bits.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/core_pull.h"
 #include "dataplane/core/force.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -36,7 +37,9 @@ struct node {
 	uint64_t meta_op, read_op, read_answered;
 	bool is_barrier_wanted, is_cut_pending;
 	uint64_t barrier_term, cut_index;
-	uint32_t barrier_epoch;
+	uint32_t barrier_epoch, pull_count;
+	uint64_t pull_index; /* blocks from there on were told to be committed */
+	struct hash128 pull[MSG_NEXT_MAX];
 	struct msg sent[NODES_MAX][MSG_KIND_LAST + 1]; /* the last of each kind, by node */
 };
 
@@ -175,6 +178,33 @@ on_rollback(struct node *node, uint64_t index)
 }
 
 static void
+on_accept(struct node *node, const struct core_effect *effect)
+{
+	REQUIRE(!node->is_cut_pending && is_data_peer(node, effect->node));
+	REQUIRE(effect->index == node->last_index + 1);
+	node->is_accepting = true;
+}
+
+static void
+on_pull(struct node *node, const struct core_effect *effect)
+{
+	REQUIRE(is_data_peer(node, effect->node) && !node->is_cut_pending);
+	REQUIRE(effect->index == node->last_index + 1);
+	REQUIRE(effect->msg.sought.next_count >= 1);
+	node->pull_index = effect->index;
+	node->pull_count = effect->msg.sought.next_count;
+	memcpy(node->pull, effect->msg.sought.next, sizeof(node->pull));
+}
+
+/* What is committed is not given up for less. */
+static void
+on_install(const struct node *node, const struct core_effect *effect)
+{
+	REQUIRE(is_data_peer(node, effect->node) && !node->is_cut_pending);
+	REQUIRE(effect->block.log_index > node->commit_index);
+}
+
+static void
 on_effect(struct node *node, const struct core_effect *effect)
 {
 	switch (effect->kind) {
@@ -204,9 +234,7 @@ on_effect(struct node *node, const struct core_effect *effect)
 		REQUIRE(is_data_peer(node, effect->node));
 		break;
 	case CORE_EFFECT_ACCEPT:
-		REQUIRE(!node->is_cut_pending && is_data_peer(node, effect->node));
-		REQUIRE(effect->index == node->last_index + 1);
-		node->is_accepting = true;
+		on_accept(node, effect);
 		break;
 	case CORE_EFFECT_ACCEPT_STOP:
 		node->is_accepting = false;
@@ -238,10 +266,11 @@ on_effect(struct node *node, const struct core_effect *effect)
 	case CORE_EFFECT_ALARM:
 		REQUIRE(effect->alarm >= CORE_ALARM_ACK_FORGOTTEN);
 		break;
+	case CORE_EFFECT_PULL:
+		on_pull(node, effect);
+		break;
 	case CORE_EFFECT_INSTALL:
-		/* What is committed is not given up for less. */
-		REQUIRE(is_data_peer(node, effect->node) && !node->is_cut_pending);
-		REQUIRE(effect->block.log_index > node->commit_index);
+		on_install(node, effect);
 		break;
 	case CORE_EFFECT_REJOIN:
 		REQUIRE(false); /* no node of this target lost its storage */
@@ -339,6 +368,27 @@ receive(struct node *node, struct fuzz_input *in)
 		.kind = CORE_EVENT_RECEIVED,
 		.block = next_block(node, term, least + (how >> 2 & 1), kind, how >> 3 & 1),
 	};
+	log_push(node, &event.block);
+	REQUIRE(step(node, event) == TERN_OK);
+}
+
+/* A block that was told to be committed. */
+static void
+receive_pulled(struct node *node)
+{
+	const struct block_meta last = last_block(node);
+	const uint64_t term = core_view(node->core)->term;
+
+	if (node->pull_count == 0 || node->last_index == BLOCKS_MAX || term == 0 ||
+	    !core_takes_pulled(node->core, node->pull_index, node->pull[0]))
+		return;
+	struct core_event event = { .kind = CORE_EVENT_RECEIVED, .flag = true };
+	event.block = next_block(node, term, term == last.term ? last.epoch : 0, BLOCK_COMMANDS, 0);
+	event.block.chain = node->pull[0];
+	REQUIRE(event.block.log_index == node->pull_index);
+	node->pull_index++;
+	node->pull_count--;
+	memmove(node->pull, node->pull + 1, sizeof(node->pull) - sizeof(node->pull[0]));
 	log_push(node, &event.block);
 	REQUIRE(step(node, event) == TERN_OK);
 }
@@ -570,6 +620,25 @@ fill_checkpoint(const struct node *node, struct fuzz_input *in, struct msg_check
 	offer->kind = fuzz_u8(in) % 5;
 	offer->chain = pick_chain(node, in, offer->log_index);
 	offer->commit_index = pick_index(node, in);
+	offer->base_index = pick_index(node, in);
+}
+
+/* Committed, says a peer, whatever is here; not above what is known here, if there is no sense in
+ * it: real peers know nothing else. */
+static void
+fill_sought(const struct node *node, struct fuzz_input *in, struct msg_sought *sought)
+{
+	sought->is_known = fuzz_u8(in) < 224;
+	sought->index = pick_index(node, in);
+	sought->chain = pick_chain(node, in, sought->index);
+	sought->next_count = fuzz_u8(in) % (MSG_NEXT_MAX + 1);
+	for (uint32_t i = 0; i < sought->next_count; i++)
+		sought->next[i] = pick_chain(node, in, sought->index + 1 + i);
+	sought->commit_index = pick_index(node, in);
+	sought->checkpoint_index = pick_index(node, in);
+	sought->checkpoint_term = pick_term(core_view(node->core)->term, in);
+	sought->checkpoint_kind = fuzz_u8(in) % 5;
+	sought->checkpoint_chain = pick_chain(node, in, sought->checkpoint_index);
 }
 
 static void
@@ -581,6 +650,23 @@ fill_register(const struct node *node, struct fuzz_input *in, struct msg_registe
 	reg->last_index = pick_index(node, in);
 	reg->peer_boot_no = pick_u32(node->config.boot_no, in);
 	reg->what = (enum msg_register_what)(fuzz_u8(in) % 3);
+}
+
+static void
+fill_seek(const struct node *node, struct fuzz_input *in, struct msg_seek *seek)
+{
+	seek->low_index = pick_index(node, in);
+	seek->low_chain = pick_chain(node, in, seek->low_index);
+	seek->index = pick_index(node, in);
+}
+
+static void
+fill_rejoin_ack(struct fuzz_input *in, uint64_t nonce, struct msg_rejoin_ack *ack)
+{
+	ack->nonce = nonce;
+	ack->peer_boot_no = fuzz_u8(in);
+	ack->voters = fuzz_u8(in);
+	ack->witness_id = fuzz_u8(in);
 }
 
 static void
@@ -641,15 +727,18 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 	case MSG_CHECKPOINT:
 		fill_checkpoint(node, in, &msg->checkpoint);
 		break;
+	case MSG_SEEK:
+		fill_seek(node, in, &msg->seek);
+		break;
+	case MSG_SOUGHT:
+		fill_sought(node, in, &msg->sought);
+		break;
 	case MSG_REJOIN:
 		msg->boot_no = 0;
 		msg->rejoin.nonce = fuzz_u8(in);
 		break;
 	case MSG_REJOIN_ACK:
-		msg->rejoin_ack.nonce = sent[MSG_REJOIN].rejoin.nonce;
-		msg->rejoin_ack.peer_boot_no = fuzz_u8(in);
-		msg->rejoin_ack.voters = fuzz_u8(in);
-		msg->rejoin_ack.witness_id = fuzz_u8(in);
+		fill_rejoin_ack(in, sent[MSG_REJOIN].rejoin.nonce, &msg->rejoin_ack);
 		break;
 	}
 }
@@ -806,6 +895,7 @@ act(struct node *node, struct fuzz_input *in)
 		break;
 	case 1:
 		receive(node, in);
+		receive_pulled(node);
 		break;
 	case 2:
 		make_durable(node, in);

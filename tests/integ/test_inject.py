@@ -53,7 +53,7 @@ def udp(mac_to, mac_from, ip_from, ip_to, payload, port_to=7400, checksum=True, 
     return mac_to + mac_from + b'\x86\xdd' + ip + header + payload
 
 
-def frame(cluster_id, sender, receiver, version=6, shard=0, generation=1, gen_id=0):
+def frame(cluster_id, sender, receiver, version=7, shard=0, generation=1, gen_id=0):
     """A Tern frame with a good CRC, a FAREWELL: docs/reference/wire-format.md."""
     body = struct.pack('<B3x', 12)
     rest = struct.pack('<BBHQIHHHHIQQ16x', version, 1, len(body), cluster_id, gen_id, sender,

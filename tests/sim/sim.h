@@ -31,6 +31,7 @@
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_note.h"
 #include "tests/sim/sim_options.h"
+#include "tests/sim/sim_pull.h"
 #include "tests/sim/sim_stale.h"
 #include "tests/sim/sim_swarm.h"
 #include "tests/sim/sim_witness.h"
@@ -167,7 +168,7 @@ struct sim_node {
 	struct block_meta rotten_durable; /* before its log came to harm; log_index 0: is whole */
 	struct block_meta durable_lost;   /* and went with a volatile log */
 	uint64_t counted[5]; /* of view: elections, solo, duplex, truncations, rollbacks */
-	uint64_t laps, parts_sent, parts_found, parts_bad;
+	uint64_t laps, pulled, parts_sent, parts_found, parts_bad;
 	uint64_t hash_checked;  /* applied_index of the last comparison of hashes */
 	uint64_t out_of_memory; /* of its state's statistics, when looked at last */
 	bool has_hold, is_log_volatile, was_forgetful;
@@ -236,9 +237,8 @@ struct sim_report {                      /* what a run leaves behind, even one t
 
 struct sim {
 	struct sim_options options;
-	uint64_t seed, now_ns, trace, cluster_id, same_time_events;
-	struct prng prng;
-	struct prng fault_prng; /* of the episode at hand, by its number */
+	uint64_t seed, now_ns, trace, cluster_id, same_time_events, phase_since_ns, phase_acks;
+	struct prng prng, fault_prng; /* fault_prng: of the episode at hand, by its number */
 	struct sim_queue queue;
 	struct sim_swarm swarm;
 	struct sim_faults faults;
@@ -255,10 +255,10 @@ struct sim {
 	struct sim_votes *votes;
 	struct sim_stale *stale;
 	struct sim_force *force;
+	struct sim_pull pull;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;
 	enum sim_phase phase;
-	uint64_t phase_since_ns, phase_acks;
 	struct sim_report *report;
 };
 

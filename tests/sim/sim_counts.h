@@ -137,6 +137,8 @@
 	X(rot_mended, ON_MANY)                \
 	X(holes_mended, ON_MANY)              \
 	X(logs_anchored, ON_ALL)              \
+	X(blocks_pulled, ON_3)                \
+	X(pulled_up, ON_3)                    \
 	X(rot_of_all, ON_MANY)                \
 	X(rot_live, ON_ALL)                   \
 	X(rot_found_live, ON_MANY)            \

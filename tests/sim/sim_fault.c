@@ -544,6 +544,7 @@ sim_fault_heal_all(struct sim *sim)
 
 	sim->faults.is_healed = true;
 	sim_strike_heal(sim);
+	sim_pull_heal(sim);
 	for (uint32_t i = 0; i < SIM_EPISODES; i++)
 		sim_fault_end(sim, i);
 	for (uint32_t i = 0; i < sim->node_count; i++) {

@@ -465,6 +465,10 @@ count_laps(struct sim_node *node)
 	if (status->log_laps > node->laps)
 		node->sim->counts.of[SIM_COUNT_log_laps] += status->log_laps - node->laps;
 	node->laps = status->log_laps;
+	const uint64_t pulled = runtime_damage(node->runtime).blocks_pulled;
+	if (pulled > node->pulled)
+		node->sim->counts.of[SIM_COUNT_blocks_pulled] += pulled - node->pulled;
+	node->pulled = pulled;
 	sim_scrub_turn(node);
 	if (status->pool.rebuilt != 0 && node->disk.live_rot == 0 &&
 	    (status->pool.failed | status->pool.suspect | status->pool.rebuilding) == 0)

@@ -514,7 +514,7 @@ sim_phase_turn(struct sim *sim)
 			break;
 		}
 		phase_enter(sim, SIM_PHASE_ONE_FAULT);
-		if (!sim_strike_takes(sim))
+		if (!sim_strike_takes(sim) && !sim_pull_takes(sim))
 			one_fault(sim);
 		sim_client_resume(sim);
 		break;
@@ -525,7 +525,7 @@ sim_phase_turn(struct sim *sim)
 			sim_strike_give_up(sim);
 			sim_phase_begins(sim);
 			one_fault(sim);
-		} else if (has_progress(sim) &&
+		} else if (sim_pull_is_done(sim) && has_progress(sim) &&
 			   sim->now_ns > sim->phase_since_ns + sim->swarm.timer_ns) {
 			phase_enter(sim, SIM_PHASE_LAST_HEAL);
 			sim_fault_heal_all(sim);

@@ -300,6 +300,7 @@ on_effect(struct cluster *cluster, struct fake_node *node, const struct core_eff
 		on_memory_effect(cluster, node, effect);
 		break;
 	case CORE_EFFECT_ROLE:
+	case CORE_EFFECT_PULL: /* what it lacks comes from a master, or not at all */
 		break;
 	case CORE_EFFECT_READ_READY:
 	case CORE_EFFECT_READ_FAILED:

@@ -13,7 +13,8 @@ offer(uint64_t term, uint64_t log_index, uint64_t of_term, uint64_t commit_index
 					     .term = of_term,
 					     .kind = BLOCK_COMMANDS,
 					     .chain = rig_chain_of(log_index, of_term),
-					     .commit_index = commit_index } };
+					     .commit_index = commit_index,
+					     .base_index = log_index } };
 }
 
 static struct core_event
@@ -133,6 +134,29 @@ test_a_log_that_was_matched_is_not_given_up(void **state)
 	rig_free(rig);
 }
 
+/* A probe and an offer leave together. Whose log has grown meanwhile, past where the master's
+ * begins, is matched by the one, and loses that by the other only if it was not enough: nobody
+ * would find the match again in this term. */
+static void
+test_an_offer_takes_no_match_from_who_has_enough(void **state)
+{
+	struct rig *rig = rig_replica(4);
+	struct msg late = offer(5, 40, 4, 41);
+
+	(void)state;
+	assert_int_equal(rig_deliver(rig, rig_probe(5, 4, 3, 4, 50)), TERN_OK);
+	assert_non_null(rig_effect_of(rig, CORE_EFFECT_ACCEPT));
+	late.checkpoint.base_index = 4;
+	assert_int_equal(rig_deliver(rig, late), TERN_OK);
+	assert_null(rig_effect_of(rig, CORE_EFFECT_INSTALL));
+	assert_null(rig_effect_of(rig, CORE_EFFECT_ACCEPT_STOP));
+	late.checkpoint.base_index = 5;
+	assert_int_equal(rig_deliver(rig, late), TERN_OK);
+	assert_non_null(rig_effect_of(rig, CORE_EFFECT_ACCEPT_STOP));
+	assert_non_null(rig_effect_of(rig, CORE_EFFECT_INSTALL));
+	rig_free(rig);
+}
+
 /* Elected by the witness, with a log that begins behind block 30 and holds one more; the peer's
  * ends at 3. */
 static void
@@ -186,6 +210,7 @@ test_a_master_offers_what_its_log_lacks(void **state)
 	assert_non_null(offered);
 	assert_int_equal(offered->checkpoint.log_index, 30);
 	assert_int_equal(offered->checkpoint.commit_index, 31);
+	assert_int_equal(offered->checkpoint.base_index, 30);
 	rig_free(rig);
 }
 
@@ -469,6 +494,7 @@ main(void)
 		cmocka_unit_test(test_uncommitted_and_old_ones_are_refused),
 		cmocka_unit_test(test_a_tail_that_may_count_is_kept),
 		cmocka_unit_test(test_a_log_that_was_matched_is_not_given_up),
+		cmocka_unit_test(test_an_offer_takes_no_match_from_who_has_enough),
 		cmocka_unit_test(test_a_master_offers_what_its_log_lacks),
 		cmocka_unit_test(test_all_others_are_asked_first),
 		cmocka_unit_test(test_the_answers_say_who_is_asked),

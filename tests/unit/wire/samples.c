@@ -390,9 +390,22 @@ static const struct msg messages[] = {
 	{ .kind = MSG_TRANSFER_NOW, .transfer = { 148 } },
 	{ .kind = MSG_FAREWELL },
 	{ .kind = MSG_RECOGNIZED, .recognized = { 149, 150 } },
-	{ .kind = MSG_CHECKPOINT, .checkpoint = { 155, 156, 157, 158, { 159, 160 }, 161 } },
+	{ .kind = MSG_CHECKPOINT, .checkpoint = { 155, 156, 157, 158, { 159, 160 }, 161, 237 } },
 	{ .kind = MSG_REJOIN, .rejoin = { 162 } },
 	{ .kind = MSG_REJOIN_ACK, .rejoin_ack = { 163, 164, 165, 166, 167, 168, 169, 170 } },
+	{ .kind = MSG_SEEK, .seek = { 215, { 216, 217 }, 218 } },
+	{ .kind = MSG_SOUGHT,
+	  .sought = { true,
+		      219,
+		      { 220, 221 },
+		      MSG_NEXT_MAX,
+		      { { 222, 223 }, { 224, 225 }, { 226, 227 }, { 228, 229 } },
+		      230,
+		      231,
+		      232,
+		      233,
+		      234,
+		      { 235, 236 } } },
 };
 
 static const char *const message_names[] = {
@@ -400,6 +413,7 @@ static const char *const message_names[] = {
 	"frame_prevote",    "frame_prevote_ack",   "frame_vote",         "frame_vote_ack",
 	"frame_register",   "frame_register_ack",  "frame_transfer_now", "frame_farewell",
 	"frame_recognized", "frame_checkpoint",    "frame_rejoin",       "frame_rejoin_ack",
+	"frame_seek",       "frame_sought",
 };
 
 static void
