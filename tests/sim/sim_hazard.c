@@ -14,6 +14,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock.h"
+#include "dataplane/wire/superblock_update.h"
 
 #define FIRST_PAGE     SUPERBLOCK_AREA_PAGES
 #define SECTOR_BYTES   512u
@@ -205,6 +206,37 @@ common_floor(const struct sim *sim)
 	return common;
 }
 
+/* Behind which block its log begins, by its device, and up to which its checkpoint reaches. */
+static uint64_t
+log_begin(const struct sim_node *node, uint64_t *covered_index)
+{
+	struct superblock superblock;
+	uint32_t good;
+
+	if (superblock_choose(sim_disk_at(&node->disk, 0, 0), &superblock, &good) != TERN_OK)
+		return UINT64_MAX;
+	const struct shard_record *shard = &superblock.shards[0];
+	*covered_index = max_u64(shard->checkpoints[0].log_index, shard->checkpoints[1].log_index);
+	return shard->base.log_index;
+}
+
+/* Who has a checkpoint behind the block does not need it; otherwise the logs of the others have to
+ * reach back to it. Where they do not, a master's checkpoint would be needed, and without votes
+ * there is none. */
+static bool
+is_made_good(const struct sim *sim, const struct sim_node *node, uint64_t log_index)
+{
+	uint64_t covered_index = 0, ignored;
+
+	(void)log_begin(node, &covered_index);
+	if (log_index <= covered_index)
+		return true;
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (&sim->nodes[i] != node && log_begin(&sim->nodes[i], &ignored) >= log_index)
+			return false;
+	return true;
+}
+
 /* The power goes, and all data nodes lose a block, each another one. Nobody puts them back: none of
  * the nodes has a vote, and they have to help each other. */
 static void
@@ -224,7 +256,7 @@ rot_all_begin(struct sim *sim, struct sim_episode *episode)
 		if (page == 0 ||
 		    page_content_open(sim_disk_at(&node->disk, 0, page * PAGE_BYTES), &content) !=
 			TERN_OK ||
-		    content.log_index > common)
+		    content.log_index > common || !is_made_good(sim, node, content.log_index))
 			break;
 		not_index = content.log_index;
 		rot_set(sim, node, 0, page);
