@@ -7,6 +7,8 @@
 #define NUMBER_HEAL (SIM_EPISODES_MAX * SIM_EPISODE_ROUNDS)
 #define NUMBER_END  (2u * NUMBER_HEAL)
 
+#define LOSE_TIMERS 6u /* until the others have elected one of them, most of the time */
+
 /* Whatever is drawn for episode @number depends on the seed and on it alone. */
 static void
 fault_seed(struct sim *sim, uint32_t number)
@@ -420,6 +422,19 @@ have_tails(const struct sim *sim, uint32_t node)
 	return true;
 }
 
+/* Of what the master has applied ahead, the others have something in memory only: when they
+ * restart, it is the one that holds it, and will have to roll it back. */
+static bool
+would_lose(const struct sim *sim, uint32_t node)
+{
+	const uint64_t applied = sim->nodes[node].view.applied_index;
+
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (i != node && sim->nodes[i].view.durable_index >= applied)
+			return false;
+	return true;
+}
+
 void
 sim_fault_look(struct sim *sim, uint32_t node)
 {
@@ -427,7 +442,8 @@ sim_fault_look(struct sim *sim, uint32_t node)
 
 	if (sim->faults.lose_ns == 0 || sim->faults.is_losing || view->role != CORE_MASTER ||
 	    view->applied_index <= view->commit_index ||
-	    (sim->faults.lose_kind == SIM_FAULT_LOSE_MASTER && !have_tails(sim, node)))
+	    !(sim->faults.lose_kind == SIM_FAULT_LOSE_MASTER ? have_tails(sim, node)
+							     : would_lose(sim, node)))
 		return;
 	sim->faults.is_losing = true;
 	sim_push(sim, sim->now_ns, SIM_EVENT_FAULT, node, SIM_FAULT_TOKEN_LOSE);
@@ -436,11 +452,15 @@ sim_fault_look(struct sim *sim, uint32_t node)
 void
 sim_fault_lose(struct sim *sim, uint32_t node)
 {
-	const uint64_t length_ns = sim->faults.lose_ns;
+	const uint64_t elected_ns =
+	    LOSE_TIMERS * sim->swarm.timer_ns * sim->options.limits.strength / SIM_STRENGTH_FULL;
+	uint64_t length_ns = sim->faults.lose_ns;
 
 	sim->faults.lose_ns = 0;
 	sim->faults.is_losing = false;
 	fault_seed(sim, sim->faults.lose_number ^ NUMBER_END);
+	if (sim->faults.lose_kind == SIM_FAULT_LOSE_TAIL && fault_chance(sim, 500000))
+		length_ns = max_u64(length_ns, elected_ns);
 	if (!sim->faults.is_healed)
 		sim_fault_begin(sim, sim->faults.lose_number, sim->faults.lose_kind, node,
 				length_ns);
