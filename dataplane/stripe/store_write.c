@@ -4,8 +4,8 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
-/* Encoding this many pages takes about as long as one more call of the kernel. */
-#define OVERLAP_PAGES 8u
+/* Encoding this many pages takes longer than to wake the devices once more. */
+#define OVERLAP_PAGES 32u
 
 static void
 column_write(struct stripe_store *store, const struct stripe_image *image, uint32_t slot,
