@@ -77,6 +77,19 @@ uint32_t device_names(const char *root, char (*names)[DEVICE_NAME_MAX], uint32_t
  * all its namespaces. */
 bool device_serial_is_shared(const char *root, const struct device_facts *facts);
 
+/* ---- NVMe commands of a program's own ---- */
+
+/* The character device that takes them for a namespace. */
+struct device_command_node {
+	char name[DEVICE_NAME_MAX]; /* in /dev: "ng0n1" */
+	uint32_t major, minor;
+};
+/* Whether reads and writes may go to the device as NVMe commands, completions polled: a whole
+ * namespace without metadata, of one path, with queues to poll. @facts: with what the controller
+ * says. @node: where to. False: @why says what is in the way, after the device's name. */
+bool device_takes_commands(const char *root, const struct device_facts *facts,
+			   struct device_command_node *node, char *why, size_t why_bytes);
+
 /* ---- durability ---- */
 
 /* What makes an acknowledged write of the device survive a power failure. */

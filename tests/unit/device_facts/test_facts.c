@@ -331,6 +331,85 @@ test_files_of_this_machine(void **state)
 	assert_int_equal(facts.kind, DEVICE_OTHER);
 }
 
+static void
+check_commands(const struct device_facts *facts, const char *says)
+{
+	struct device_command_node node;
+	char why[DEVICE_WHY_MAX];
+
+	assert_false(device_takes_commands(root, facts, &node, why, sizeof(why)));
+	assert_non_null(strstr(why, says));
+}
+
+static void
+name_space_make(struct device_facts *facts, const char *name)
+{
+	assert_int_equal(device_facts_read_name(root, name, facts), TERN_OK);
+	facts->has_namespace = true;
+	facts->name_space = (struct nvme_page_namespace){ .blocks = 3750748848,
+							  .format_count = 1,
+							  .formats = { { .lba_bytes = 512 } } };
+}
+
+/* Adds to the machine. */
+static void
+test_where_commands_go(void **state)
+{
+	struct device_command_node node;
+	struct device_facts facts, changed;
+	char why[DEVICE_WHY_MAX];
+
+	(void)state;
+	name_space_make(&facts, "nvme0n1");
+	put(NVME "/device/ng7n10/dev", "240:9\n");
+	put(NVME "/device/ngxn1/dev", "240:8\n");
+	put(NVME "/device/ng7n1p1/dev", "240:7\n");
+	check_commands(&facts, "no character device");
+	/* The controller's number is not the subsystem's. */
+	put(NVME "/device/ng7n1/dev", "240:3\n");
+	assert_true(device_takes_commands(root, &facts, &node, why, sizeof(why)));
+	assert_string_equal(node.name, "ng7n1");
+	assert_int_equal(node.major, 240);
+	assert_int_equal(node.minor, 3);
+	assert_string_equal(why, "");
+
+	changed = facts;
+	changed.can_poll = DEVICE_UNKNOWN;
+	check_commands(&changed, "nvme.poll_queues");
+	changed = facts;
+	changed.has_fua = DEVICE_NO;
+	check_commands(&changed, "queue/fua");
+	changed.is_flushed_by_kernel = DEVICE_NO; /* there is no cache */
+	assert_true(device_takes_commands(root, &changed, &node, why, sizeof(why)));
+	changed = facts;
+	changed.has_namespace = false;
+	check_commands(&changed, "CAP_SYS_ADMIN");
+	changed = facts;
+	changed.name_space.formats[0].metadata_bytes = 8;
+	check_commands(&changed, "nvme format");
+	changed = facts;
+	changed.name_space.formats[0].lba_bytes = 4096;
+	check_commands(&changed, "other blocks");
+	changed.logical_bytes = 4096; /* eight times what there is */
+	changed.name_space.blocks /= 8;
+	assert_true(device_takes_commands(root, &changed, &node, why, sizeof(why)));
+	changed.name_space.blocks--;
+	check_commands(&changed, "other blocks");
+	name_space_make(&changed, "nvme0n1p2");
+	check_commands(&changed, "partition");
+	name_space_make(&changed, "sda");
+	check_commands(&changed, "no NVMe namespace");
+	changed = (struct device_facts){ .kind = DEVICE_FILE };
+	check_commands(&changed, "no block device");
+	/* One path is as good as none is told of; of two the kernel chooses. */
+	put("sys/class/block/nvme0c0n1/size", "2048\n");
+	put("sys/class/block/nvme0c1n2/size", "2048\n");
+	put("sys/class/block/nvme1c0n1/size", "2048\n");
+	assert_true(device_takes_commands(root, &facts, &node, why, sizeof(why)));
+	put("sys/class/block/nvme0c1n1/size", "2048\n");
+	check_commands(&facts, "several paths");
+}
+
 int
 main(void)
 {
@@ -342,6 +421,7 @@ main(void)
 		cmocka_unit_test(test_who_uses_it),
 		cmocka_unit_test(test_files_of_this_machine),
 		cmocka_unit_test(test_namespaces_share_a_serial), /* adds to the machine */
+		cmocka_unit_test(test_where_commands_go),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
