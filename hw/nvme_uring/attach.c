@@ -21,12 +21,12 @@
 /* 0 or a negative errno. An ordinary user's locked memory is counted over all processes, and the
  * kernel gives back that of a ring that was closed a moment ago only after a while: wait for it. */
 static int
-ring_make(struct nvme *nvme, uint32_t depth, bool is_polled)
+ring_make(struct nvme *nvme, uint32_t depth, uint32_t more_flags)
 {
 	const struct timespec pause = { .tv_nsec = RING_WAIT_NS };
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG | (is_polled ? IORING_SETUP_IOPOLL : 0),
+			 IORING_SETUP_TASKRUN_FLAG | more_flags,
 	};
 	int result = -ENOMEM;
 
@@ -35,7 +35,7 @@ ring_make(struct nvme *nvme, uint32_t depth, bool is_polled)
 			(void)nanosleep(&pause, NULL);
 		result = io_uring_queue_init_params(depth, &nvme->ring, &params);
 		if (result == -EINVAL && !nvme->is_ring_plain &&
-		    !is_polled) { /* a kernel before 6.1 */
+		    more_flags == 0) { /* a kernel before 6.1 */
 			nvme->is_ring_plain = true;
 			params = (struct io_uring_params){ 0 };
 			result = io_uring_queue_init_params(depth, &nvme->ring, &params);
@@ -56,16 +56,35 @@ probe_one(struct nvme *nvme, const struct disk_request *request)
 
 	INVARIANT(sqe != NULL);
 	nvme_sqe_fill(nvme, sqe, request);
-	if (io_uring_submit(&nvme->ring) < 0)
-		return -EIO;
+	const int submitted = io_uring_submit(&nvme->ring);
+	if (submitted < 0)
+		return submitted;
 	while (io_uring_peek_batch_cqe(&nvme->ring, &cqe, 1) == 0) {
 		if (platform_monotonic_ns() > until_ns)
 			return -ETIME;
 		(void)io_uring_get_events(&nvme->ring);
 	}
-	const int32_t result = cqe->res;
+	const int32_t result = nvme_cqe_result(nvme, cqe, request->length);
 	io_uring_cq_advance(&nvme->ring, 1);
 	return result < 0 ? result : (uint32_t)result == request->length ? 0 : -ENODATA;
+}
+
+/* What a command reads at the beginning of a device is what the block device has there: its
+ * superblock, which is no other device's. -EXDEV: it is not. */
+static int32_t
+probe_same(struct nvme *nvme, uint32_t number, uint8_t *bytes)
+{
+	const struct disk_request first = {
+		.kind = DISK_READ, .device = number, .bytes = bytes, .length = DISK_PAGE_BYTES
+	};
+	uint8_t *other = bytes + DISK_PAGE_BYTES;
+	const int32_t result = probe_one(nvme, &first);
+
+	if (result != 0)
+		return result;
+	if (pread(nvme->devices[number].fd, other, DISK_PAGE_BYTES, 0) != (ssize_t)DISK_PAGE_BYTES)
+		return -EIO;
+	return memcmp(bytes, other, DISK_PAGE_BYTES) == 0 ? 0 : -EXDEV;
 }
 
 /* A device reads and writes a page when it is polled, and reads what is the longest request, in
@@ -81,6 +100,8 @@ probe_device(struct nvme *nvme, uint32_t number, uint8_t *bytes)
 	struct disk_request request = { .kind = DISK_READ, .device = number, .bytes = bytes };
 	int32_t result = device->can_poll ? 0 : -EOPNOTSUPP;
 
+	if (result == 0 && nvme->is_passthrough)
+		result = probe_same(nvme, number, bytes);
 	for (uint32_t done = 0; most - done >= DISK_PAGE_BYTES && result == 0;) {
 		request.offset = done;
 		request.length =
@@ -96,27 +117,29 @@ probe_device(struct nvme *nvme, uint32_t number, uint8_t *bytes)
 	return result == 0 ? probe_one(nvme, &request) : result;
 }
 
+/* Whether all devices are used as the ring is made; false: @number is not, and @why. */
 static bool
-probe_all(struct nvme *nvme)
+probe_all(struct nvme *nvme, uint32_t *number, char *why, size_t why_bytes)
 {
 	uint8_t *bytes = platform_arena_map(NVME_REQUEST_BYTES_MAX);
 	int32_t result = bytes == NULL ? -ENOMEM : 0;
-	uint32_t number = 0;
 
-	for (; number < nvme->config.device_count && result == 0; number++)
-		if (!nvme->devices[number].is_absent)
-			result = probe_device(nvme, number, bytes);
+	for (uint32_t i = 0; i < nvme->config.device_count && result == 0; i++) {
+		*number = i;
+		if (!nvme->devices[i].is_absent)
+			result = probe_device(nvme, i, bytes);
+		/* Whose medium fails takes commands; what becomes of the device is the pool's to
+		 * say. */
+		if (nvme->is_passthrough && result == -EIO)
+			result = 0;
+	}
 	/* What never ended may still write there. */
 	if (bytes != NULL && result != -ETIME)
 		platform_arena_unmap(bytes, NVME_REQUEST_BYTES_MAX);
-	if (result == 0)
-		return true;
 	char reason[96] = "";
-	snprintf(nvme->iopoll_why, sizeof(nvme->iopoll_why),
-		 "device %u does not do it (%s): an NVMe device needs queues for it "
-		 "(nvme.poll_queues), and Tern the device itself or a partition of it",
-		 number == 0 ? 0 : number - 1, strerror_r(-result, reason, sizeof(reason)));
-	return false;
+	if (result != 0)
+		snprintf(why, why_bytes, "%s", strerror_r(-result, reason, sizeof(reason)));
+	return result == 0;
 }
 
 /* So many pieces may wait to be handed over: all requests, each as long as it may be, cut at its
@@ -142,18 +165,54 @@ polled_ring_entries(const struct nvme *nvme, uint32_t depth)
 static bool
 polled_ring_make(struct nvme *nvme, uint32_t depth)
 {
+	char why[96];
+	uint32_t number = 0;
+
 	if (nvme->config.iopoll == NVME_IOPOLL_OFF)
 		return false;
-	const int result = ring_make(nvme, polled_ring_entries(nvme, depth), true);
+	const int result = ring_make(nvme, polled_ring_entries(nvme, depth), IORING_SETUP_IOPOLL);
 	if (result != 0) {
 		snprintf(nvme->iopoll_why, sizeof(nvme->iopoll_why),
 			 "the kernel makes no such ring (errno %d)", -result);
 		return false;
 	}
-	if (nvme->config.iopoll == NVME_IOPOLL_FORCED || probe_all(nvme))
+	if (nvme->config.iopoll == NVME_IOPOLL_FORCED || probe_all(nvme, &number, why, sizeof(why)))
 		return true;
+	snprintf(nvme->iopoll_why, sizeof(nvme->iopoll_why),
+		 "device %u does not do it (%s): an NVMe device needs queues for it "
+		 "(nvme.poll_queues), and Tern the device itself or a partition of it",
+		 number, why);
 	io_uring_queue_exit(&nvme->ring);
 	return false;
+}
+
+/* The same of a ring of commands, whose places are twice as long. UNSUPPORTED: it is required. */
+static enum tern_err
+command_ring_make(struct nvme *nvme, uint32_t depth, char *err_text, size_t err_bytes)
+{
+	char why[96], what[256];
+	uint32_t number = NVME_DEVICES_MAX;
+
+	if (!nvme_passthrough_is_open(nvme))
+		return TERN_OK;
+	const int result =
+	    ring_make(nvme, polled_ring_entries(nvme, depth),
+		      IORING_SETUP_IOPOLL | IORING_SETUP_SQE128 | IORING_SETUP_CQE32);
+	if (result != 0) {
+		snprintf(what, sizeof(what), "the kernel makes no ring of NVMe commands (errno %d)",
+			 -result);
+		return nvme_passthrough_give_up(nvme, number, what, err_text, err_bytes);
+	}
+	nvme->is_passthrough = nvme->is_polled = true;
+	if (probe_all(nvme, &number, why, sizeof(why)))
+		return TERN_OK;
+	nvme->is_passthrough = nvme->is_polled = false;
+	io_uring_queue_exit(&nvme->ring);
+	snprintf(what, sizeof(what),
+		 "does not take NVMe commands (%s): that needs Linux 6.1, and root (CAP_SYS_ADMIN) "
+		 "or, from 6.2 on, the right to write to its character device",
+		 why);
+	return nvme_passthrough_give_up(nvme, number, what, err_text, err_bytes);
 }
 
 const char *
@@ -189,25 +248,29 @@ nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
 	const uint32_t depth = nvme->config.queue_depth;
 
 	INVARIANT(!nvme->is_attached);
-	nvme->is_polled = polled_ring_make(nvme, depth);
-	const int result = nvme->is_polled ? 0 : ring_make(nvme, depth, false);
+	enum tern_err err = command_ring_make(nvme, depth, err_text, err_bytes);
+	if (err != TERN_OK)
+		return err;
+	nvme->is_polled = nvme->is_passthrough || polled_ring_make(nvme, depth);
+	const int result = nvme->is_polled ? 0 : ring_make(nvme, depth, 0);
 	if (result != 0) {
 		nvme_explain(err_text, err_bytes, "the kernel refuses it", "io_uring", -result);
 		return TERN_ERR_UNSUPPORTED;
 	}
-	const enum tern_err err = event_make(nvme, err_text, err_bytes);
+	err = event_make(nvme, err_text, err_bytes);
 	if (err != TERN_OK)
 		return err;
 	for (uint32_t i = 0; i < nvme->config.device_count; i++)
-		fds[i] = nvme->devices[i].fd;
+		fds[i] = nvme->is_passthrough ? nvme->devices[i].command_fd : nvme->devices[i].fd;
 	nvme->is_files_registered =
 	    io_uring_register_files(&nvme->ring, fds, nvme->config.device_count) == 0;
 	for (uint32_t i = 0; i < nvme->config.buffer_count; i++)
 		buffers[i] = (struct iovec){ .iov_base = nvme->config.buffers[i].base,
 					     .iov_len = nvme->config.buffers[i].bytes };
-	/* Refused beyond RLIMIT_MEMLOCK; requests then name their memory themselves. */
+	/* Refused beyond RLIMIT_MEMLOCK; requests then name their memory themselves. Commands do so
+	 * always. */
 	nvme->is_buffers_registered =
-	    nvme->config.buffer_count != 0 &&
+	    nvme->config.buffer_count != 0 && !nvme->is_passthrough &&
 	    io_uring_register_buffers(&nvme->ring, buffers, nvme->config.buffer_count) == 0;
 	nvme->is_attached = true;
 	nvme_facts_make(nvme);

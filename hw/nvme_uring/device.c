@@ -232,7 +232,7 @@ static enum tern_err
 probe(const char *path, int flags, bool is_claimed, struct nvme_device *device, char *err_text,
       size_t err_bytes)
 {
-	*device = (struct nvme_device){ .fd = -1, .claim_fd = -1 };
+	*device = NVME_DEVICE_CLOSED;
 	enum tern_err err =
 	    claim_open(path, flags | O_DIRECT, is_claimed, &device->fd, err_text, err_bytes);
 	if (err != TERN_OK)

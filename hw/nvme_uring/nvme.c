@@ -23,9 +23,12 @@ devices_close(struct nvme *nvme)
 		struct nvme_device *device = &nvme->devices[i];
 		if (device->fd >= 0)
 			close(device->fd);
+		if (device->command_fd >= 0)
+			close(device->command_fd);
+		/* Last: it is what keeps others away. */
 		if (device->claim_fd >= 0)
 			close(device->claim_fd);
-		device->fd = device->claim_fd = -1;
+		device->fd = device->claim_fd = device->command_fd = -1;
 	}
 }
 
@@ -58,7 +61,7 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 	uint32_t absent_count = 0;
 
 	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++)
-		nvme->devices[i].fd = nvme->devices[i].claim_fd = -1;
+		nvme->devices[i] = NVME_DEVICE_CLOSED;
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
 		struct nvme_device *device = &nvme->devices[i];
 		const bool is_spare = i >= nvme->config.device_count - nvme->config.spare_count;
@@ -76,20 +79,6 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 	return TERN_OK;
 }
 
-static bool
-is_dsync(const struct nvme *nvme, const struct nvme_device *device)
-{
-	switch (nvme->config.durability) {
-	case NVME_DURABILITY_AUTO:
-		return !(device->is_block && device->is_write_through);
-	case NVME_DURABILITY_DSYNC:
-		return true;
-	case NVME_DURABILITY_NONE:
-		return false;
-	}
-	return true;
-}
-
 /* Made when something of it changes, for the data thread formats no text. */
 void
 nvme_facts_make(struct nvme *nvme)
@@ -104,6 +93,7 @@ nvme_facts_make(struct nvme *nvme)
 		.is_dsync = true,
 		.is_registered = nvme->is_buffers_registered,
 		.is_polled = nvme->is_polled,
+		.is_passthrough = nvme->is_passthrough,
 	};
 	for (uint32_t i = 0; i < nvme->config.device_count; i++) {
 		const struct nvme_device *device = &nvme->devices[i];
@@ -111,16 +101,19 @@ nvme_facts_make(struct nvme *nvme)
 			continue;
 		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
 		facts->is_direct = facts->is_direct && device->is_direct;
-		facts->is_dsync = facts->is_dsync && is_dsync(nvme, device);
+		facts->is_dsync = facts->is_dsync && nvme_is_dsync(nvme, device);
 		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
 		is_volatile = is_volatile || device->is_volatile;
 	}
+	const char *forced = nvme->is_passthrough ? " FUA" : " RWF_DSYNC";
 	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
 		 nvme->is_polled       ? "-iopoll"
 		 : nvme->is_ring_plain ? "-plain"
 				       : "",
-		 facts->is_direct ? " O_DIRECT" : " buffered",
-		 facts->is_dsync                                   ? " RWF_DSYNC"
+		 nvme->is_passthrough ? " passthrough"
+		 : facts->is_direct   ? " O_DIRECT"
+				      : " buffered",
+		 facts->is_dsync                                   ? forced
 		 : nvme->config.durability == NVME_DURABILITY_NONE ? " UNFLUSHED"
 								   : " write-through",
 		 is_volatile ? " VOLATILE" : "");
@@ -152,7 +145,9 @@ nvme_open(const struct nvme_config *config, struct nvme **out, char *err_text, s
 		nvme->slots[i].next = i + 1 < config->queue_depth ? i + 1 : NVME_SLOT_NONE;
 	nvme->free_head = 0;
 	nvme->dead_head = NVME_SLOT_NONE;
-	const enum tern_err err = devices_open(nvme, err_text, err_bytes);
+	enum tern_err err = devices_open(nvme, err_text, err_bytes);
+	if (err == TERN_OK)
+		err = nvme_passthrough_open(nvme, err_text, err_bytes);
 	if (err != TERN_OK) {
 		nvme_close(nvme);
 		return err;
@@ -190,7 +185,7 @@ nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t 
 		close(device->fd);
 	if (device->claim_fd >= 0)
 		close(device->claim_fd);
-	*device = (struct nvme_device){ .fd = -1, .claim_fd = -1 };
+	*device = NVME_DEVICE_CLOSED;
 	return err;
 }
 
@@ -230,65 +225,6 @@ nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *count
 	io_read(&nvme->io[device], counts);
 }
 
-/* The registered buffer that holds the request's bytes; -1: none does. */
-static int
-buffer_find(const struct nvme *nvme, const struct disk_request *request)
-{
-	for (uint32_t i = 0; nvme->is_buffers_registered && i < nvme->config.buffer_count; i++) {
-		const uintptr_t base = (uintptr_t)nvme->config.buffers[i].base;
-		const uintptr_t at = (uintptr_t)request->bytes;
-		if (at >= base && at - base <= nvme->config.buffers[i].bytes &&
-		    request->length <= nvme->config.buffers[i].bytes - (at - base))
-			return (int)i;
-	}
-	return -1;
-}
-
-void
-nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
-{
-	const struct nvme_device *device = &nvme->devices[request->device];
-	/* What was added later is not among those that were registered. */
-	const bool is_registered =
-	    nvme->is_files_registered && request->device < nvme->config.device_count;
-	const int fd = is_registered ? (int)request->device : device->fd;
-	const int buffer = buffer_find(nvme, request);
-	const bool is_write = request->kind == DISK_WRITE;
-
-	if (is_write && buffer >= 0)
-		io_uring_prep_write_fixed(sqe, fd, request->bytes, request->length, request->offset,
-					  buffer);
-	else if (is_write)
-		io_uring_prep_write(sqe, fd, request->bytes, request->length, request->offset);
-	else if (buffer >= 0)
-		io_uring_prep_read_fixed(sqe, fd, request->bytes, request->length, request->offset,
-					 buffer);
-	else
-		io_uring_prep_read(sqe, fd, request->bytes, request->length, request->offset);
-	if (is_write && is_dsync(nvme, device))
-		sqe->rw_flags = RWF_DSYNC;
-	if (is_registered)
-		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
-}
-
-/* Judged by what the kernel is told of this very write, not by what was meant. */
-static bool
-sqe_is_forced(const struct nvme_device *device, const struct io_uring_sqe *sqe)
-{
-	return (device->is_block && device->is_write_through) || (sqe->rw_flags & RWF_DSYNC) != 0;
-}
-
-bool
-nvme_write_is_forced(const void *disk, const struct disk_request *request)
-{
-	const struct nvme *nvme = disk;
-	struct io_uring_sqe sqe = { 0 };
-
-	INVARIANT(request->kind == DISK_WRITE && request->device < NVME_DEVICES_MAX);
-	nvme_sqe_fill(nvme, &sqe, request);
-	return sqe_is_forced(&nvme->devices[request->device], &sqe);
-}
-
 /* The part of @request at @done that is given to the kernel as one. */
 static struct disk_request
 piece_of(const struct nvme *nvme, const struct disk_request *request, uint32_t done)
@@ -325,8 +261,8 @@ pieces_fill(struct nvme *nvme, const struct disk_request *request, uint32_t inde
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&nvme->ring);
 		INVARIANT(sqe != NULL);
 		nvme_sqe_fill(nvme, sqe, &piece);
-		is_forced = is_forced && sqe_is_forced(&nvme->devices[request->device], sqe);
-		io_uring_sqe_set_data64(sqe, index);
+		is_forced = is_forced && nvme_sqe_is_forced(nvme, request->device, sqe);
+		io_uring_sqe_set_data64(sqe, index | (uint64_t)piece.length << 32);
 		done += piece.length;
 	}
 	return is_forced;
@@ -478,8 +414,9 @@ port_poll(void *disk, struct disk_completion *completions, uint32_t max)
 		const uint32_t want = min_u32(max - count, CQE_BATCH);
 		const uint32_t got = io_uring_peek_batch_cqe(&nvme->ring, cqes, want);
 		for (uint32_t i = 0; i < got; i++) {
-			const uint32_t index = (uint32_t)io_uring_cqe_get_data64(cqes[i]);
-			int32_t result = cqes[i]->res;
+			const uint64_t data = io_uring_cqe_get_data64(cqes[i]);
+			const uint32_t index = (uint32_t)data;
+			int32_t result = nvme_cqe_result(nvme, cqes[i], (uint32_t)(data >> 32));
 			if (piece_end(nvme, index, &result))
 				completions[count++] = slot_finish(nvme, index, result, &now_ns);
 		}

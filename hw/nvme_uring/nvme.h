@@ -4,9 +4,13 @@
  * preallocated files, several in flight; a completed write is durable. The only room that includes
  * liburing.h.
  *
- * How a write becomes durable: with RWF_DSYNC, except on a block device that says its cache is
- * written through (sysfs queue/write_cache). A file always gets RWF_DSYNC, because nobody can tell
- * from its descriptor whether its extents were written before.
+ * Where that is asked for and every device is a namespace that takes them, requests go as NVMe
+ * commands past the block layer (passthrough.c); the block device stays open and ours all the
+ * while.
+ *
+ * How a write becomes durable: with RWF_DSYNC (a command: with the FUA bit), except on a block
+ * device that says its cache is written through (sysfs queue/write_cache). A file always gets
+ * RWF_DSYNC, because nobody can tell from its descriptor whether its extents were written before.
  *
  * Order of calls: nvme_open in the start-up thread (opens and locks the devices, maps all memory),
  * then nvme_attach once in the thread that will own the port (io_uring's SINGLE_ISSUER binds the
@@ -51,6 +55,13 @@ enum nvme_iopoll {
 	NVME_IOPOLL_FORCED, /* without trying. Tests only */
 };
 
+/* Requests as NVMe commands on polled rings. All devices or none. */
+enum nvme_passthrough {
+	NVME_PASSTHROUGH_OFF = 0,
+	NVME_PASSTHROUGH_TRY,      /* if every device takes them; otherwise block I/O */
+	NVME_PASSTHROUGH_REQUIRED, /* otherwise UNSUPPORTED */
+};
+
 struct nvme_config {
 	const char *paths[NVME_DEVICES_MAX];
 	uint32_t device_count;
@@ -61,6 +72,7 @@ struct nvme_config {
 	bool is_dev;
 	enum nvme_durability durability;
 	enum nvme_iopoll iopoll;
+	enum nvme_passthrough passthrough;
 	/* TRY: a page of every device that nothing else uses; it is read, and written back. */
 	uint64_t probe_offset;
 	/* Memory that most requests lie in (the log ring). Registered with the kernel when
@@ -75,11 +87,12 @@ struct nvme_config {
 
 /* Opens and locks the devices. @err_text: a sentence for people when this fails, naming the device.
  * NOT_FOUND; BUSY: another process uses it (after two seconds of waiting); UNSUPPORTED: no
- * O_DIRECT, or volatile and not allowed; CONFIG: counts or sizes; IO; NO_MEMORY. */
+ * O_DIRECT, or volatile and not allowed, or commands are required and not taken; CONFIG: counts or
+ * sizes; IO; NO_MEMORY. */
 TERN_CHECKED enum tern_err
 nvme_open(const struct nvme_config *config, struct nvme **nvme, char *err_text, size_t err_bytes);
 /* Makes the io_uring; the calling thread owns the port from now on. UNSUPPORTED: the kernel
- * refuses. */
+ * refuses, also commands that are required. */
 TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes);
 /* Opens and locks one more device while the port is in use, by any thread that is the only one to
  * do so. Its owner may ask for it as @number when it was told so. Errors as nvme_open; CONFIG:
@@ -90,6 +103,8 @@ struct disk_port nvme_port(struct nvme *nvme);
 /* Why completions are not polled although that was to be tried; "": they are, or it was not. After
  * nvme_attach; lent until close. */
 const char *nvme_iopoll_why(const struct nvme *nvme);
+/* The same of NVMe commands, in a sentence that names the device. */
+const char *nvme_passthrough_why(const struct nvme *nvme);
 /* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
 /* Bytes of a device; 0: it is absent, and @why says why (lent until close). */

@@ -5,16 +5,21 @@
 
 #include <liburing.h>
 
+#include "hw/device_facts/device_facts.h"
 #include "hw/nvme_uring/io_count.h"
 #include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/nvme_command.h"
 
 #define NVME_SLOT_NONE       UINT32_MAX
 #define NVME_PIECE_BYTES_MIN (64u * 1024u) /* what takes less at once is not polled */
 #define NVME_RING_MAX        4096u         /* of a polled one, in pieces */
+#define NVME_DEVICE_CLOSED   ((struct nvme_device){ .fd = -1, .claim_fd = -1, .command_fd = -1 })
 
 /* What is known of a device at start-up. */
 struct nvme_device {
-	int fd, claim_fd; /* claim_fd holds the lock */
+	int fd, claim_fd;          /* claim_fd holds the lock */
+	int command_fd;            /* takes NVMe commands; -1: not open */
+	struct nvme_target target; /* of these */
 	uint64_t bytes;
 	bool is_direct;        /* read back from the descriptor */
 	bool is_block;         /* a block device, not a file */
@@ -48,8 +53,9 @@ struct nvme {
 	struct nvme_device devices[NVME_DEVICES_MAX];
 	uint32_t added_count; /* behind config.device_count; of the thread that adds */
 	struct io_uring ring;
-	bool is_polled; /* the ring: without events */
-	char iopoll_why[192];
+	bool is_polled;      /* the ring: without events */
+	bool is_passthrough; /* the ring: of commands */
+	char iopoll_why[256], passthrough_why[DEVICE_WHY_MAX];
 	bool is_attached, is_ring_plain, is_files_registered, is_buffers_registered;
 	bool is_signalled; /* event_fd may be readable */
 	int event_fd;
@@ -59,6 +65,12 @@ struct nvme {
 	struct io_cell io[NVME_DEVICES_MAX];
 	struct disk_facts facts; /* once it is attached */
 	struct nvme_slot slots[];
+};
+
+/* A place in a ring of commands, whose other half is theirs. */
+union nvme_sqe {
+	struct io_uring_sqe sqe;
+	uint8_t bytes[2 * sizeof(struct io_uring_sqe)];
 };
 
 /* Makes the device ours until @fd is closed; waits up to two seconds for another process to let go.
@@ -74,9 +86,27 @@ nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, 
 uint32_t nvme_piece_bytes(const struct nvme_device *device, uint64_t offset, uint32_t length);
 /* Of the facts: when something of them changed. */
 void nvme_facts_make(struct nvme *nvme);
-/* Tells the ring what a request is. */
+/* Whether writes of the device are forced through its cache. */
+bool nvme_is_dsync(const struct nvme *nvme, const struct nvme_device *device);
+/* Tells the ring what a request is. @sqe: of a ring of commands, union nvme_sqe. */
 void nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe,
 		   const struct disk_request *request);
+/* Judged by what the kernel is told of this very write, not by what was meant. */
+bool nvme_sqe_is_forced(const struct nvme *nvme, uint32_t device, const struct io_uring_sqe *sqe);
+/* Of a completion: bytes moved, or a negative errno. */
+int32_t nvme_cqe_result(const struct nvme *nvme, const struct io_uring_cqe *cqe, uint32_t length);
+
+/* passthrough.c. Opens what takes commands of every device, where that is asked for. UNSUPPORTED:
+ * it is required, and @err_text says why not. */
+TERN_CHECKED enum tern_err
+nvme_passthrough_open(struct nvme *nvme, char *err_text, size_t err_bytes);
+/* Whether the ring may be made for commands. */
+bool nvme_passthrough_is_open(const struct nvme *nvme);
+/* They are not used: @what is in the way, of a device or of all (NVME_DEVICES_MAX). UNSUPPORTED
+ * where they are required. */
+TERN_CHECKED enum tern_err
+nvme_passthrough_give_up(struct nvme *nvme, uint32_t device, const char *what, char *err_text,
+			 size_t err_bytes);
 /* A sentence for people: what, the device, and errno's text when @error is not 0. */
 void nvme_explain(char *err_text, size_t err_bytes, const char *what, const char *path, int error);
 

@@ -45,9 +45,10 @@ struct disk_facts {
 	bool is_direct;         /* O_DIRECT is set on the descriptor (read back by F_GETFL) */
 	bool is_volatile_cache; /* the device has a volatile write cache (or it is unknown) */
 	bool is_volatile;       /* the log area is RAM: gone with the process */
-	bool is_dsync;          /* writes carry RWF_DSYNC */
+	bool is_dsync;          /* writes carry RWF_DSYNC, or as NVMe commands the FUA bit */
 	bool is_registered;     /* buffers are registered with io_uring */
 	bool is_polled;         /* completions are found by polling the device; wait_fd is -1 */
+	bool is_passthrough;    /* requests go as NVMe commands, past the block layer */
 	char mode[64];          /* what status shows: "io_uring O_DIRECT RWF_DSYNC" */
 };
 

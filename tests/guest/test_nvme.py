@@ -2,6 +2,7 @@
 """What the tools say of emulated NVMe devices, against what QEMU was told; what the storage adapter
 does on them, against what QEMU counted; and on devices that fail, are slow, or are taken out."""
 import re
+import struct
 
 from guest import main, require
 
@@ -160,11 +161,26 @@ def written_test(case, machine, path):
     require(health['written_bytes'] == units * 512000 and units > 0, f'{health} {units}')
 
 
+def refused(machine, path, what, before=None):
+    """Commands that are required and not taken: nothing is written."""
+    writes = before() if before else None
+    done = machine.run(f'disk_run {path} iopoll=try passthrough=required', code=1)
+    require(done.err.startswith('disk.passthrough = "on": ' + what) and '"auto"' in done.err and
+            not done.out, done.err + done.out)
+    require(not before or before() == writes, f'{path} was written to')
+
+
 def iopoll_refused_test(case, machine, path):
     case.step('no queues to poll')
     run = machine.json(f'disk_run {path} iopoll=try')
     require(is_clean(run) and not run['polled'] and run['wait_fd'] >= 0 and
             'nvme.poll_queues' in run['polled_why_not'], run)
+    run = machine.json(f'disk_run {path} iopoll=try passthrough=try')
+    require(is_clean(run) and not run['passthrough'] and run['wait_fd'] >= 0 and
+            run['mode'] == 'io_uring O_DIRECT RWF_DSYNC' and
+            run['passthrough_why_not'].startswith(path + ' has no queues to poll') and
+            'nvme.poll_queues' in run['passthrough_why_not'], run)
+    refused(machine, path, f'{path} has no queues to poll')
 
 
 def errors_test(case, machine, paths):
@@ -217,27 +233,150 @@ def interrupts(machine):
                for word in line.split()[1:] if word.isdigit())
 
 
-def polled_test(case):
-    case.step('queues to poll')
+WAYS = {'': 'io_uring-iopoll O_DIRECT RWF_DSYNC',
+        'passthrough=required': 'io_uring-iopoll passthrough FUA'}
+
+
+def partition_make(case):
+    """A partition of half the medium, as a table of DOS has it."""
+    path = case.image('p1', 64)
+    with open(path, 'r+b') as handle:
+        handle.seek(446)
+        handle.write(bytes([0, 0, 0, 0, 0x83, 0, 0, 0]) + struct.pack('<II', 2048, 65536))
+        handle.seek(510)
+        handle.write(b'\x55\xaa')
+
+
+def polled_machine(case):
+    partition_make(case)
     machine = case.boot([
         *case.medium('a1', 64), *case.medium('a2', 64),
         '-device', 'nvme,id=nvA,serial=TERN-A',
         '-device', 'nvme-ns,drive=a1,bus=nvA,nsid=1',
         '-device', 'nvme-ns,drive=a2,bus=nvA,nsid=2,logical_block_size=4096,'
                    'physical_block_size=4096',
+        # Behind ports of their own, so that they can be taken out.
+        *case.medium('b1', 64), *case.medium('c1', 64),
+        '-device', 'pcie-root-port,id=way1,chassis=1,slot=1',
+        '-device', 'pcie-root-port,id=way2,chassis=2,slot=2',
+        '-device', 'nvme,id=nvB,serial=TERN-B,drive=b1,bus=way1',
+        '-device', 'nvme,id=nvC,serial=TERN-C,drive=c1,bus=way2',
+        *case.faulty('e1', 64, write=ERROR_PAGE * 8, read=(ERROR_PAGE + 1) * 8),
+        '-device', 'nvme,id=nvE,serial=TERN-E,drive=e1',
+        # Subsystems: of one controller, and of two that lead to one namespace.
+        *case.medium('m1', 64), *case.medium('n1', 64),
+        '-device', 'nvme-subsys,id=subsystem1,nqn=tern1',
+        '-device', 'nvme,id=nvM,serial=TERN-M,subsys=subsystem1',
+        '-device', 'nvme-ns,drive=m1,bus=nvM,nsid=1',
+        '-device', 'nvme-subsys,id=subsystem2,nqn=tern2',
+        '-device', 'nvme,id=nvN1,serial=TERN-N,subsys=subsystem2',
+        '-device', 'nvme,id=nvN2,serial=TERN-N,subsys=subsystem2',
+        '-device', 'nvme-ns,drive=n1,bus=nvN1,nsid=1,shared=on',
+        *case.medium('p1', 64),
+        '-device', 'nvme,id=nvP,serial=TERN-P,drive=p1',
     ], 'nvme.poll_queues=1')
-    found = by_serial(machine)
-    for number in (1, 2):
-        one = found['TERN-A', number]
-        require(one['facts']['can_poll'] is True, one)
-        # The kernel takes 127 pages as one request of this device; it must not be left to cut.
-        for pages, count in ((1, 512), (127, 8), (128, 8), (512, 8)):
-            before = interrupts(machine)
-            run = machine.json(f'disk_run {one["path"]} iopoll=try pages={pages} count={count}')
+    case.step('queues to poll')
+    return machine, by_serial(machine)
+
+
+def block_writes(machine, path):
+    """Writes that went through the block layer, which does not count commands; of a namespace of a
+    subsystem it counts by path, on devices that it hides."""
+    name = path.rsplit('/', 1)[1]
+    hidden = re.sub(r'^(nvme\d+)(n\d+)$', r'\1c*\2', name)
+    lines = machine.run(f'cd /sys/class/block; cat {name}/stat {hidden}/stat 2>/dev/null',
+                        code=None).out.splitlines()
+    return sum(int(line.split()[4]) for line in lines)
+
+
+def polled_io_test(machine, path, sizes):
+    """The kernel takes 127 pages as one request of these devices; it must not be left to cut. What
+    one way writes the other reads, and so does who uses neither."""
+    numbers = iter(range(100))
+    for pages, count in sizes:
+        for way, mode in WAYS.items():
+            size = f'pages={pages} count={count} round={next(numbers)}'
+            before, through = interrupts(machine), block_writes(machine, path)
+            run = machine.json(f'disk_run {path} iopoll=try {way} {size}')
             require(is_clean(run, count) and run['polled'] and run['wait_fd'] == -1 and
-                    run['mode'] == 'io_uring-iopoll O_DIRECT RWF_DSYNC', run)
+                    run['mode'] == mode and run['passthrough'] == bool(way), run)
             rise = interrupts(machine) - before
             require(rise < 16, f'{rise} interrupts')  # five of them are of the kernel's word
+            through = block_writes(machine, path) - through
+            require(through < 4 if way else through >= count, f'{way}: {through} writes')
+            for other in ('iopoll=off', f'iopoll=try {[one for one in WAYS if one != way][0]}'):
+                run = machine.json(f'disk_run {path} {other} {size} read-only')
+                require(run['reads']['ok'] == count and run['mismatches'] == 0 and
+                        run['writes']['ok'] == 0, run)
+
+
+def command_forced_test(case, machine, path):
+    case.step('every write command is forced through')
+    seen = commands(machine, f'disk_run {path} iopoll=try passthrough=required')
+    # One of the writes is the trial at the start; one, and the last two flushes, are of the
+    # kernel's word.
+    require(seen.count(('write', True)) == 66 and seen.count(('write', False)) == 0 and
+            seen.count(('flush', False)) == 2, seen)
+
+
+def command_refused_test(case, machine, found):
+    case.step('what takes no commands')
+    partition = found['TERN-P', 1]['path'] + 'p1'
+    writes = {name: (lambda name=name: machine.blocks(name)[0]) for name in ('p1', 'n1')}
+    refused(machine, partition, f'{partition} is a partition', writes['p1'])
+    run = machine.json(f'disk_run {partition} iopoll=try passthrough=try')
+    require(is_clean(run) and run['polled'] and run['mode'] == WAYS[''] and
+            run['passthrough_why_not'].startswith(f'{partition} is a partition'), run)
+    shared = found['TERN-N', 1]['path']
+    refused(machine, shared, f'{shared} has several paths', writes['n1'])
+    # Who has not the character device has no commands: block I/O does not need it.
+    path = found['TERN-A', 1]['path']
+    machine.run('mkdir /tmp/aside; mv /dev/ng* /tmp/aside')
+    refused(machine, path, f'{path} takes commands through /dev/ng')
+    # Nor who has that of another namespace in its place.
+    ours = machine.run(f'ls /sys/class/block/{path[5:]}/device | grep "^ng.*n1$"').out.strip()
+    other = machine.run(f'ls /sys/class/block/{path[5:]}/device | grep "^ng.*n2$"').out.strip()
+    machine.run(f'cp -a /tmp/aside/{other} /dev/{ours}')
+    refused(machine, path, f'{path} and /dev/{ours} are not the same namespace')
+    machine.run(f'rm /dev/{ours}; mv /tmp/aside/ng* /dev')
+
+
+def polled_errors_test(case, machine, found):
+    case.step('devices that fail')
+    failing = found['TERN-E', 1]['path']
+    run = machine.json(f'disk_run {failing} iopoll=try passthrough=required depth=1')
+    require(run['passthrough'] and run['has_ended'] and
+            run['writes'] == {'ok': ERROR_PAGE, 'failed': 64 - ERROR_PAGE,
+                              'first_failed': ERROR_PAGE}, run)
+    first = ERROR_PAGE + 1
+    run = machine.json(f'disk_run {failing} iopoll=try passthrough=required first={first} count=4')
+    require(run['passthrough'] and run['writes']['ok'] == 4 and run['mismatches'] == 0 and
+            run['reads'] == {'ok': 3, 'failed': 1, 'first_failed': first}, run)
+    for serial, way in (('B', ''), ('C', 'passthrough=required')):
+        case.step(f'taken out while it is written to, {way or "block I/O"}')
+        path, medium = found[f'TERN-{serial}', 1]['path'], serial.lower() + '1'
+        before = machine.blocks(medium)[0]
+        machine.send(f'disk_run {path} iopoll=try {way} rounds=0 depth=8')
+        machine.wait('writes', lambda medium=medium, before=before:
+                     machine.blocks(medium)[0] > before + 200)
+        machine.ask('device_del', id='nv' + serial)
+        done = machine.answer()
+        require(done.status == 0, done.out + done.err)
+        print('   ' + done.out.strip(), flush=True)
+        require(f'"mode":"{WAYS[way]}"' in done.out and '"has_ended":true' in done.out and
+                '"mismatches":0' in done.out, done.out)
+
+
+def polled_test(case):
+    machine, found = polled_machine(case)
+    every, some = ((1, 512), (127, 8), (128, 8), (512, 8)), ((1, 64), (512, 4))
+    for key, sizes in ((('TERN-A', 1), every), (('TERN-A', 2), every), (('TERN-M', 1), some)):
+        require(found[key]['facts']['can_poll'] is True, found[key])
+        case.step(f'polled: {key[0]}, namespace {key[1]}')
+        polled_io_test(machine, found[key]['path'], sizes)
+    command_forced_test(case, machine, found['TERN-A', 1]['path'])
+    command_refused_test(case, machine, found)
+    polled_errors_test(case, machine, found)
 
 
 def test(case):

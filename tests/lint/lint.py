@@ -42,7 +42,7 @@ ALLOWED = {
     'hw/platform': WIRE | {'hw/seam'},
     'hw/nic_dpdk': WIRE | {'hw/seam', 'hw/platform'},
     'hw/device_facts': BASE,
-    'hw/nvme_uring': WIRE | {'hw/seam', 'hw/platform'},
+    'hw/nvme_uring': WIRE | {'hw/seam', 'hw/platform', 'hw/device_facts'},
     'hw/ram_disk': WIRE | {'hw/seam', 'hw/platform'},
     'hw/net_kernel': WIRE | {'hw/seam', 'hw/platform'},
     'hw/file_store': WIRE | {'hw/seam', 'hw/platform'},

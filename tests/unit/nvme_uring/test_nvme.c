@@ -271,6 +271,44 @@ test_iopoll_falls_back(void **state)
 	platform_arena_unmap(back, 4096);
 }
 
+/* A file takes no NVMe commands: block I/O in their place, and it is told; or nothing at all. */
+static void
+test_passthrough_is_refused(void **state)
+{
+	struct nvme_config config = { .paths = { PATH },
+				      .device_count = 1,
+				      .queue_depth = 4,
+				      .is_volatile_allowed = true,
+				      .passthrough = NVME_PASSTHROUGH_TRY,
+				      .probe_offset = 8192 };
+	uint8_t *page = platform_arena_map(4096);
+	struct disk_facts facts;
+	struct nvme *nvme = NULL;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) {
+		config.iopoll = i == 0 ? NVME_IOPOLL_OFF : NVME_IOPOLL_TRY;
+		assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+		assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+		const struct disk_port port = nvme_port(nvme);
+		port.ops->facts(port.disk, &facts);
+		assert_false(facts.is_passthrough);
+		assert_null(strstr(facts.mode, "passthrough"));
+		assert_non_null(
+		    strstr(nvme_passthrough_why(nvme), i == 0 ? "only where completions are polled"
+							      : PATH " is no block device"));
+		if (!facts.is_polled)
+			assert_int_equal(one(port, DISK_WRITE, 8192, page, 4096), TERN_OK);
+		nvme_close(nvme);
+	}
+	config.passthrough = NVME_PASSTHROUGH_REQUIRED;
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)),
+			 TERN_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err_text, PATH " is no block device"));
+	assert_non_null(strstr(err_text, "\"auto\""));
+	platform_arena_unmap(page, 4096);
+}
+
 /* A polled ring: completions come when they are asked for, whatever they say. */
 static void
 test_a_polled_ring_gives_every_completion(void **state)
@@ -681,6 +719,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_works_without_locked_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_failed_write_is_final, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_iopoll_falls_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_passthrough_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_more_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_polled_ring_gives_every_completion, setup,
 						teardown),
