@@ -133,6 +133,7 @@ disk_json(const struct node_status *s)
 	put_flag(object, "volatile_cache", facts->is_volatile_cache);
 	put_flag(object, "registered", facts->is_registered);
 	put_flag(object, "polled", facts->is_polled);
+	put_flag(object, "passthrough", facts->is_passthrough);
 	put(object, "devices", facts->device_count);
 	put(object, "device_bytes", facts->device_bytes);
 	put(object, "writes", s->disk.writes);

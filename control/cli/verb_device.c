@@ -319,6 +319,7 @@ show(struct cli *cli, const struct chosen *chosen)
 	const json_t *entry = chosen->entry, *disk = json_object_get(entry, "disk");
 	const char *state = text_of(chosen->device, "state");
 	const char *unpolled = text_of(disk, "polled_why_not");
+	const char *uncommanded = text_of(disk, "passthrough_why_not");
 	struct device_facts facts;
 
 	facts_of(chosen->device, &facts);
@@ -334,6 +335,8 @@ show(struct cli *cli, const struct chosen *chosen)
 		(void)fprintf(cli->out, "  the node     %s\n", text_of(entry, "disk_mode"));
 		if (unpolled[0] != 0 && unpolled[0] != '?')
 			(void)fprintf(cli->out, "  not polled   %s\n", unpolled);
+		if (uncommanded[0] != 0 && uncommanded[0] != '?')
+			(void)fprintf(cli->out, "  block I/O    %s\n", uncommanded);
 		print_foot(cli->out, entry, chosen->pool);
 	}
 	return strcmp(state, "ok") == 0 ? ADMIN_EXIT_OK : ADMIN_EXIT_DEGRADED;

@@ -481,6 +481,20 @@ check_iopoll(struct config_reader *reader)
 			   "it can be");
 }
 
+/* Commands are sooner only where completions are polled. */
+static enum tern_err
+check_passthrough(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	if (c->disk.passthrough != DISK_PASSTHROUGH_ON ||
+	    (c->poll.mode == POLL_BUSY && c->disk.iopoll != DISK_IOPOLL_OFF))
+		return TERN_OK;
+	return config_fail(reader, config_find(reader, "disk.passthrough"), "disk.passthrough",
+			   "\"on\" allowed only with poll.mode = \"busy\" and disk.iopoll = "
+			   "\"auto\" or \"on\"; \"auto\" is used where it can be");
+}
+
 enum tern_err
 config_check(struct config_reader *reader)
 {
@@ -499,6 +513,8 @@ config_check(struct config_reader *reader)
 		err = check_dev(reader);
 	if (!err)
 		err = check_iopoll(reader);
+	if (!err)
+		err = check_passthrough(reader);
 	for (uint32_t i = 0; i < c->node_count && !err; i++)
 		c->timers.node_late_ns[c->nodes[i].id] = c->nodes[i].late_ns;
 	/* Last, because the checks above find an entry's line by its place in the file. */

@@ -93,6 +93,12 @@ enum disk_iopoll {
 	DISK_IOPOLL_ON,   /* the same, and a warning where it does not */
 };
 
+enum disk_passthrough {
+	DISK_PASSTHROUGH_OFF = 1,
+	DISK_PASSTHROUGH_AUTO, /* where it works */
+	DISK_PASSTHROUGH_ON,   /* where it does not, the node does not start */
+};
+
 enum disk_lossy {
 	DISK_LOSSY_NONE = 0,
 	DISK_LOSSY_UNFLUSHED, /* dev: writes that were not flushed are lost at SIGKILL */
@@ -145,9 +151,10 @@ struct node_config {
 	} memory;
 	struct {
 		enum disk_durability durability;
-		enum disk_iopoll iopoll; /* needs poll.mode = busy */
-		uint32_t queue_depth;    /* requests in flight a device */
-		uint64_t hang_ns;        /* with parity: who takes longer for one has failed */
+		enum disk_iopoll iopoll;           /* needs poll.mode = busy */
+		enum disk_passthrough passthrough; /* needs iopoll */
+		uint32_t queue_depth;              /* requests in flight a device */
+		uint64_t hang_ns; /* with parity: who takes longer for one has failed */
 		/* What a rebuild and a scrub may take of the devices, bytes a second. */
 		uint64_t rebuild_bytes_s, scrub_bytes_s;
 		uint64_t scrub_interval_ns; /* between two scrubs; 0: only on request */

@@ -168,6 +168,20 @@ check_durability(const struct node_config *config, char *why, size_t why_bytes)
 	return TERN_OK;
 }
 
+static enum nvme_passthrough
+passthrough_of(const struct node_config *config)
+{
+	switch (config->disk.passthrough) {
+	case DISK_PASSTHROUGH_OFF:
+		return NVME_PASSTHROUGH_OFF;
+	case DISK_PASSTHROUGH_AUTO:
+		return NVME_PASSTHROUGH_TRY;
+	case DISK_PASSTHROUGH_ON:
+		return NVME_PASSTHROUGH_REQUIRED;
+	}
+	return NVME_PASSTHROUGH_OFF;
+}
+
 static enum tern_err
 open_disk(struct ternd *node, char *why, size_t why_bytes)
 {
@@ -183,6 +197,7 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.iopoll = config->disk.iopoll != DISK_IOPOLL_OFF && config->poll.mode == POLL_BUSY
 			      ? NVME_IOPOLL_TRY
 			      : NVME_IOPOLL_OFF,
+		.passthrough = passthrough_of(config),
 		/* Superblock copies are at the other end of their area. */
 		.probe_offset = (uint64_t)(SUPERBLOCK_AREA_PAGES - 1) * SUPERBLOCK_BYTES,
 		.buffers = { { node->ring, 2 * config->log.ring_bytes } },

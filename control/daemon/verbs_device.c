@@ -56,6 +56,10 @@ ternd_device_io_add(const struct ternd *node, json_t *status)
 {
 	(void)json_object_set_new(json_object_get(status, "disk"), "polled_why_not",
 				  json_string(unpolled_why(node)));
+	(void)json_object_set_new(json_object_get(status, "disk"), "passthrough_why_not",
+				  json_string(atomic_load(&node->lcore.phase) == LCORE_RUNNING
+						  ? nvme_passthrough_why(node->nvme)
+						  : ""));
 	const json_t *devices = json_object_get(json_object_get(status, "pool"), "devices");
 	struct io_counts io;
 

@@ -25,7 +25,8 @@ class Initramfs:
     def text(self, path, content, mode=0o755):
         path = path.strip('/')
         self._parents(path)
-        self.entries[path] = (stat.S_IFREG | mode, content.encode())
+        raw = content if isinstance(content, bytes) else content.encode()
+        self.entries[path] = (stat.S_IFREG | mode, raw)
 
     def link(self, path, target):
         path = path.strip('/')

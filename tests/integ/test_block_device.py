@@ -43,7 +43,7 @@ def node_files(case, devices):
         if name in devices:
             text = re.sub(r'path = "[^"]*device0"', f'path = "{devices[name]}"', text)
             text = text.replace('size = "32MiB"', 'size = "128MiB"')
-            text += 'poll = { mode = "busy"; };\ndisk = { iopoll = "auto"; };\n'
+            text += 'poll = { mode = "busy"; };\ndisk = { iopoll = "auto"; passthrough = "auto"; };\n'
         paths[name] = case.path(f'{name}.conf')
         with open(paths[name], 'w', encoding='utf-8') as handle:
             handle.write(text)
@@ -92,6 +92,17 @@ def run(case, devices, processes):
             done = tern(case, 'node', 'init', '--config', paths[name], '--cluster-id', cluster_id)
             require(done.returncode == 8, f'twice: exit {done.returncode}')
 
+        case.step('NVMe commands are required of a device that takes none')
+        with open(paths['a'], encoding='utf-8') as handle:
+            text = handle.read()
+        with open(case.path('commands.conf'), 'w', encoding='utf-8') as handle:
+            handle.write(text.replace('passthrough = "auto"', 'passthrough = "on"'))
+        done = subprocess.run([os.path.join(case.build, 'control/daemon/ternd'), '--config',
+                               case.path('commands.conf')], capture_output=True, text=True,
+                              timeout=60)
+        require(done.returncode == 8 and f'{devices["a"]} is no NVMe namespace' in done.stderr,
+                f'exit {done.returncode}: {done.stdout}{done.stderr}')
+
         case.step('serve from block devices')
         for name in ('a', 'b', 'w'):
             processes[name] = start(case, paths, name)
@@ -107,6 +118,8 @@ def run(case, devices, processes):
             if node['kind'] == 'data':
                 disk = node['disk']
                 require(disk['polled'] or 'device 0' in disk['polled_why_not'], disk)
+                require(not disk['passthrough'] and
+                        'is no NVMe namespace' in disk['passthrough_why_not'], disk)
 
         case.step('kill -9 of all, start again')
         for process in processes.values():

@@ -248,6 +248,13 @@ static const struct wrong wrongs[] = {
 	  "is named twice" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"on\"; };\n" NODES PORT,
 	  "node.conf:2: disk.iopoll: \"on\" allowed only with poll.mode = \"busy\"" },
+	{ "node = { name = \"a\"; id = 1; };\npoll = { mode = \"busy\"; };\n"
+	  "disk = { passthrough = \"on\"; };\n" NODES PORT,
+	  "node.conf:3: disk.passthrough: \"on\" allowed only with poll.mode = \"busy\" and "
+	  "disk.iopoll" },
+	{ "node = { name = \"a\"; id = 1; };\n"
+	  "disk = { iopoll = \"auto\"; passthrough = \"on\"; };\n" NODES PORT,
+	  "node.conf:2: disk.passthrough: \"on\" allowed only with poll.mode = \"busy\"" },
 	{ "node = { name = \"a\"; id = 1; };\ndisk = { iopoll = \"yes\"; };\n" NODES PORT,
 	  "disk.iopoll: \"yes\" is unknown, allowed \"off\", \"auto\", \"on\"" },
 	{ "node = { name = \"w\"; id = 3; kind = \"witness\"; };\nvolatile = true;\n" NODES,
