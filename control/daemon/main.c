@@ -506,6 +506,7 @@ main(int argc, char **argv)
 	if (assemble_open(node, why, sizeof(why)) != TERN_OK) {
 		const int code = fail(node, ADMIN_EXIT_CONFIG, why);
 		assemble_close(node);
+		free(node);
 		return code;
 	}
 	int code = run(node, signals);
