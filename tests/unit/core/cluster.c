@@ -463,6 +463,10 @@ on_node_event(struct cluster *cluster, struct fake_node *node, const struct fake
 	case FAKE_APPLY:
 		event.kind = CORE_EVENT_APPLIED;
 		event.index = from->index;
+		if (node->is_idle) {
+			node->unapplied = max_u64(node->unapplied, from->index);
+			return;
+		}
 		if (from->index <= node->applied || !may_apply(node, from))
 			return;
 		cluster->applied_ahead += from->index > core_view(node->core)->commit_index;
@@ -586,7 +590,8 @@ reset_volatile(struct fake_node *node)
 	node->last = node->persist_want = node->durable;
 	node->is_writing = node->is_write_ready = node->is_meta_writing = false;
 	node->is_meta_ready = node->is_cutting = node->is_accepting = false;
-	node->is_barrier_wanted = node->is_hung = false;
+	node->is_barrier_wanted = node->is_hung = node->is_idle = false;
+	node->unapplied = 0;
 	node->slow_factor = 1;
 	node->paused_until_ns = node->tick_ns = 0;
 	node->checked_commit = node->applied = 0;
@@ -709,6 +714,21 @@ cluster_hang(struct cluster *cluster, uint16_t node_id, bool is_hung)
 						   .node = node_id,
 						   .boot_no = node->boot_no });
 	node->is_write_ready = node->is_meta_ready = false;
+}
+
+void
+cluster_idle(struct cluster *cluster, uint16_t node_id, bool is_idle)
+{
+	struct fake_node *node = &cluster->nodes[node_id];
+
+	node->is_idle = is_idle;
+	if (!is_idle && node->unapplied > node->applied)
+		push(cluster, (struct fake_event){ .kind = FAKE_APPLY,
+						   .at_ns = cluster->now_ns,
+						   .node = node_id,
+						   .boot_no = node->boot_no,
+						   .index = node->unapplied });
+	node->unapplied = 0;
 }
 
 void

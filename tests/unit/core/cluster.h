@@ -37,6 +37,8 @@ struct fake_stream {
 struct fake_node {
 	uint16_t id;
 	bool is_up, is_hung, is_amnesiac; /* hung: its device completes nothing */
+	bool is_idle;                     /* its state machine applies nothing */
+	uint64_t unapplied;               /* what it was given meanwhile, up to here */
 	bool is_first_boot;
 	bool is_log_volatile; /* a crash takes the log with it */
 	uint32_t boot_no;
@@ -139,6 +141,8 @@ void cluster_crash(struct cluster *cluster, uint16_t node);
 void cluster_pause(struct cluster *cluster, uint16_t node, uint64_t span_ns);
 /* Hung or not; a device that works again completes what it took. */
 void cluster_hang(struct cluster *cluster, uint16_t node, bool is_hung);
+/* Its state machine stands still, or goes on with what it was given. */
+void cluster_idle(struct cluster *cluster, uint16_t node, bool is_idle);
 /* Both directions, both paths. */
 void cluster_cut(struct cluster *cluster, uint16_t x, uint16_t y, bool is_cut);
 void cluster_heal(struct cluster *cluster);

@@ -450,6 +450,26 @@ test_stalled_disk_of_the_master(void **state)
 	end_converged(pair);
 }
 
+/* What is committed and not applied is no service either. */
+static void
+test_stalled_apply_of_the_master(void **state)
+{
+	const struct pair pair = duplex(17);
+
+	(void)state;
+	cluster_idle(pair.cluster, pair.master, true);
+	const uint64_t index = cluster_write(pair.cluster, pair.master);
+	assert_true(cluster_committed(pair.cluster, pair.master, index, 100 * MS));
+	cluster_run(pair.cluster, SECOND);
+	assert_false(is_master(pair, pair.master));
+	assert_int_equal(pair.cluster->nodes[pair.master].alarms[CORE_ALARM_STALLED], 1);
+	assert_true(is_master(pair, pair.other));
+	write_some(pair, pair.other, 10);
+	cluster_idle(pair.cluster, pair.master, false);
+	assert_true(cluster_until(pair.cluster, pair.other, CORE_MODE_DUPLEX, 2 * SECOND));
+	end_converged(pair);
+}
+
 static void
 test_late_replica(void **state)
 {
@@ -674,6 +694,7 @@ main(void)
 		cmocka_unit_test(test_missing_read_round_reads_old),
 		cmocka_unit_test(test_many_reads_are_bounded),
 		cmocka_unit_test(test_stalled_disk_of_the_master),
+		cmocka_unit_test(test_stalled_apply_of_the_master),
 		cmocka_unit_test(test_late_replica),
 		cmocka_unit_test(test_late_replicas_differ),
 		cmocka_unit_test(test_data_path_is_cut),
