@@ -11,6 +11,7 @@
 #include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_leak.h"
 
 #define TERMS_MAX       65536u
 #define COMMITS_MAX     SIM_BLOCKS_MAX
@@ -704,6 +705,7 @@ sim_check_final(struct sim *sim)
 			sim_fail(sim, "state", "node %u: the state hash is not that of the state",
 				 node->id);
 		sim_client_verify(sim, node);
+		sim_leak_check(node);
 	}
 	sim_memory_final(sim);
 }

@@ -53,6 +53,7 @@
 	X(async_committed, ON_ALL)            \
 	X(async_lost, ON_MANY)                \
 	X(async_over_capacity, 0)             \
+	X(leaks_sought, ON_ALL)               \
 	X(session_reads, ON_ALL)              \
 	X(snapshots, ON_ALL)                  \
 	X(rollbacks, ON_2W_WHOLE)             \

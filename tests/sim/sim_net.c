@@ -10,6 +10,7 @@
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/frame.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_leak.h"
 
 #define FRAMES_MAX       4096u
 #define FRAME_BYTES_MAX  8448u
@@ -411,6 +412,18 @@ net_rx_release(void *self, struct net_frame *frames, uint32_t count)
 				 port->node->id);
 		frame_free(sim->net, at);
 	}
+}
+
+uint32_t
+sim_net_lent(const struct sim_port *port, bool is_tx)
+{
+	const struct sim_net *net = port->node->sim->net;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < FRAMES_MAX; i++)
+		count += net->frames[i].holder == port &&
+			 net->frames[i].state == (is_tx ? FRAME_LENT_TX : FRAME_LENT_RX);
+	return count;
 }
 
 void
