@@ -569,6 +569,7 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put(node, "solo_entries", s->solo_entries);
 	put(node, "duplex_returns", s->duplex_returns);
 	put(node, "truncations", s->truncations);
+	put(node, "farewells", s->farewells);
 	put(node, "rollbacks", s->rollbacks);
 	put(node, "memory_commits_lost", s->memory_commits_lost);
 	put(node, "memory_lost_first", s->memory_lost_first);

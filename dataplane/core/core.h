@@ -269,6 +269,7 @@ struct core_view {
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t rollbacks, memory_commits_lost; /* counted since init: rollbacks; blocks */
+	uint64_t farewells; /* counted since init: of masters that nobody waited for any more */
 	/* By known data node in id order; master only. */
 	uint64_t peer_durable_index[CORE_NODES_MAX];
 	/* The same for what they received, and the start of the peer that said so; own boot_no for
@@ -276,8 +277,8 @@ struct core_view {
 	uint64_t peer_received_index[CORE_NODES_MAX];
 	uint32_t peer_boot_no[CORE_NODES_MAX];
 	/* Until then no other node can have been elected by voters that this view rests on, but by
-	 * a hand-over or a farewell, which the master itself sent. 0: who is master is not known.
-	 */
+	 * a hand-over or a farewell, which the master itself sent, or which was sent for one whose
+	 * process had died. 0: who is master is not known. */
 	uint64_t view_until_ns;
 	/* Replica: whatever anybody had answered as committed by then is in the applied state, and
 	 * when the newest heartbeat came that echoed an acknowledgement; 0: never in this term. See

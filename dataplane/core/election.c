@@ -176,13 +176,15 @@ election_timeout(struct core *core)
 		election_ask_all(core);
 }
 
-/* The master said that it is one no more: nobody has to wait for its silence. */
+/* The master said that it is one no more, or it was said for it because its process has died:
+ * nobody has to wait for its silence. */
 void
 election_farewell(struct core *core, const struct core_peer *peer)
 {
 	if (!core->has_heard || core->heard_id != peer->id)
 		return;
 	core->has_heard = false;
+	core->view.farewells++;
 	if (core->role == CORE_FOLLOWER)
 		core->election_ns = core->now_ns + prng_below(&core->prng, core->elect_min_ns / 4);
 }

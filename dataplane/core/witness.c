@@ -379,8 +379,10 @@ witness_message(struct core *core, struct core_peer *peer, const struct msg *msg
 		witness_master_message(core, peer, msg);
 		return TERN_OK;
 	case MSG_FAREWELL:
-		if (msg->term == core->term && core->heard_id == msg->sender)
+		if (msg->term == core->term && core->heard_id == msg->sender && core->has_heard) {
 			core->has_heard = false;
+			core->view.farewells++;
+		}
 		return TERN_OK;
 	case MSG_HEARTBEAT_ACK:
 	case MSG_APPEND:

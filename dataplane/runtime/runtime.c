@@ -256,6 +256,20 @@ fill_checkpoints(const struct runtime *rt, const struct cmdlog_stats *log,
 	status->has_checkpoints = rt->checkpoint.phase != CHECKPOINT_OFF;
 }
 
+/* How long somebody is waited for, and what ended that. */
+static void
+fill_timers(const struct core_view *view, struct node_status *status)
+{
+	status->effective_solo_ns = view->solo_ns;
+	status->effective_elect_min_ns = view->elect_min_ns;
+	status->effective_elect_max_ns = view->elect_max_ns;
+	status->effective_hear_ns = view->hear_ns;
+	status->view_until_ns = view->view_until_ns;
+	status->fresh_ns = view->fresh_ns;
+	status->echo_ns = view->echo_ns;
+	status->farewells = view->farewells;
+}
+
 static void
 fill_status(const struct runtime *rt, struct node_status *status)
 {
@@ -311,19 +325,13 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.memory_commits_lost = view->memory_commits_lost,
 		.memory_lost_first = rt->memory_lost_first,
 		.memory_lost_last = rt->memory_lost_last,
-		.effective_solo_ns = view->solo_ns,
-		.effective_elect_min_ns = view->elect_min_ns,
-		.effective_elect_max_ns = view->elect_max_ns,
-		.effective_hear_ns = view->hear_ns,
 		.turns = rt->turns,
 		.idle_turns = rt->idle_turns,
 		.sleeps = rt->sleeps,
 		.held_turns = rt->flow.held,
 		.drops = rt->link.drops,
-		.view_until_ns = view->view_until_ns,
-		.fresh_ns = view->fresh_ns,
-		.echo_ns = view->echo_ns,
 	};
+	fill_timers(view, status);
 	fill_checkpoints(rt, &log, status);
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->jobs, rt->jobs.list, sizeof(status->jobs));
@@ -672,6 +680,29 @@ const struct core_view *
 runtime_view(const struct runtime *rt)
 {
 	return core_view(rt->core);
+}
+
+struct farewell
+runtime_farewell(const struct runtime *rt)
+{
+	const struct core_view *view = core_view(rt->core);
+	const struct membership *members = &view->members;
+	const uint64_t own = UINT64_C(1) << rt->link.node_id;
+	/* While a change is under way, those of before are told, too. */
+	uint64_t told = members->voters | members->learners | view->committed_members.voters;
+
+	if (members->witness_id != 0)
+		told |= UINT64_C(1) << members->witness_id;
+	return (struct farewell){
+		.is_master = view->role == CORE_MASTER,
+		.node_id = rt->link.node_id,
+		.shard = rt->link.shard,
+		.boot_no = rt->link.boot_no,
+		.cluster_id = rt->link.cluster_id,
+		.term = view->term,
+		.members = told & ~own,
+		.generation = rt->link.generation,
+	};
 }
 
 uint64_t

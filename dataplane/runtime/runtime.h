@@ -22,6 +22,7 @@
 #include "dataplane/runtime/submit.h"
 #include "dataplane/state/state.h"
 #include "dataplane/stripe/store.h"
+#include "dataplane/wire/farewell.h"
 #include "hw/seam/clock_ops.h"
 #include "hw/seam/disk_ops.h"
 #include "hw/seam/net_ops.h"
@@ -146,6 +147,8 @@ void runtime_note_sleep(struct runtime *runtime);
 void runtime_stop(struct runtime *runtime);
 void runtime_set_data_port(struct runtime *runtime, bool is_up);
 const struct core_view *runtime_view(const struct runtime *runtime);
+/* What is to be said should the process die before the next turn. After the boot. */
+struct farewell runtime_farewell(const struct runtime *runtime);
 /* For checkers: meta of a block of this node's log, which begins behind its base. */
 uint64_t runtime_base_index(const struct runtime *runtime);
 /* What this incarnation knows of damage of its log. */

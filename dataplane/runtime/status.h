@@ -192,6 +192,7 @@ struct node_status {
 	uint64_t checkpoints_failing; /* given up since the newest came to be */
 	uint64_t blocks_sealed, blocks_accepted, groups_written, commands_applied;
 	uint64_t elections, solo_entries, duplex_returns, truncations;
+	uint64_t farewells;                           /* of masters, heard in time */
 	uint64_t rollbacks, memory_commits_lost;      /* the latter in blocks */
 	uint64_t memory_lost_first, memory_lost_last; /* the newest of them; 0: none */
 	uint64_t alarms[8];                           /* counted by enum core_alarm */

@@ -150,6 +150,7 @@ publish(struct witness_node *node)
 		.term = view->term,
 		.rset = view->rset,
 		.epoch = view->epoch,
+		.farewells = view->farewells,
 		.last_index = view->last_index,
 		.last_chain = view->last_chain,
 		.drops = node->link.drops,
