@@ -140,12 +140,14 @@ process_signal(const struct process *process, int signal)
 	const uint32_t count = members_open(process->pid, members);
 	/* Only now: as long as the recorded process lives, its pid names no other group. */
 	const bool is_ours = process_state_of(process) != PROCESS_DEAD;
-	const bool is_sent = is_ours && pidfd_send_signal(leader, signal, NULL, 0) == 0;
+	/* The leader last: what waits for its end to say something is not to say it, as if the
+	 * machine had failed. */
 	for (uint32_t i = 0; i < count; i++) {
 		if (is_ours)
 			(void)pidfd_send_signal(members[i], signal, NULL, 0);
 		(void)close(members[i]);
 	}
+	const bool is_sent = is_ours && pidfd_send_signal(leader, signal, NULL, 0) == 0;
 	(void)close(leader);
 	return is_sent;
 }

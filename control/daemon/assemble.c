@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/base/bits.h"
@@ -37,6 +38,8 @@
 	"by "                                                                                    \
 	"`tern node rejoin`"
 #define LOSSY_HELD_BYTES (64u << 20)
+#define MGMT_TRIES       100u
+#define MGMT_PAUSE_NS    10000000u
 
 /* Safety rules that a test build leaves out, to show that a test notices. None in products. */
 #ifndef TERN_TEST_CORE_BUGS
@@ -76,6 +79,7 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 {
 	const struct node_config *config = &node->config;
 	const struct node_config_node *self = node_config_self(config);
+	const struct timespec pause = { .tv_nsec = MGMT_PAUSE_NS };
 	struct net_kernel_config mgmt = {
 		.node_id = config->id,
 		.ip = self->mgmt.ip,
@@ -91,7 +95,12 @@ open_mgmt(struct ternd *node, char *why, size_t why_bytes)
 									  .ip = peer->mgmt.ip,
 									  .port = peer->mgmt.port };
 	}
-	const enum tern_err err = net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+	enum tern_err err = net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+	/* The last word of a process that was killed a moment ago may still have it. */
+	for (uint32_t i = 0; i < MGMT_TRIES && err == TERN_ERR_BUSY; i++) {
+		nanosleep(&pause, NULL);
+		err = net_kernel_open(&mgmt, &node->mgmt, why, why_bytes);
+	}
 	if (err != TERN_OK) {
 		const size_t used = strlen(why);
 		snprintf(why + used, why_bytes - used,

@@ -174,6 +174,49 @@ rest(struct ternd *node, struct nap *nap)
 	}
 }
 
+/* From now on this thread does not end unnoticed. */
+static void
+hold_last_word(struct ternd *node)
+{
+	const struct net_port mgmt = net_kernel_port(node->mgmt);
+	struct last_word_peer peers[LAST_WORD_PEERS_MAX];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < node->config.node_count; i++) {
+		const struct node_config_node *peer = &node->config.nodes[i];
+		if (peer->id != node->config.id)
+			peers[count++] =
+			    (struct last_word_peer){ peer->id, peer->mgmt.port, peer->mgmt.ip };
+	}
+	last_word_hold(node->last_word, mgmt.ops->wait_fd(mgmt.net), peers, count);
+}
+
+/* What was noted last. */
+struct noted {
+	bool is_master;
+	uint64_t term, config_index;
+};
+
+/* After a turn: tells the last word who is master now, if that has changed. */
+static void
+note_role(struct ternd *node, struct noted *noted)
+{
+	const struct core_view *view = runtime_view(node->runtime);
+	const struct noted now = {
+		.is_master = view->role == CORE_MASTER,
+		.term = view->term,
+		.config_index = view->members.config_index,
+	};
+
+	if (now.is_master == noted->is_master &&
+	    (!now.is_master ||
+	     (now.term == noted->term && now.config_index == noted->config_index)))
+		return;
+	const struct farewell farewell = runtime_farewell(node->runtime);
+	last_word_note(node->last_word, &farewell);
+	*noted = now;
+}
+
 static bool
 boot(struct ternd *node)
 {
@@ -229,25 +272,16 @@ is_data_up(struct ternd *node)
 	return node->nic == NULL;
 }
 
-static void *
-lcore_main(void *context)
+/* Until it is asked to end, or the incarnation is over: then true. */
+static bool
+turn_on(struct ternd *node)
 {
-	struct ternd *node = context;
 	struct nap nap = { 0 };
+	struct noted noted = { 0 };
 	uint64_t stop_ns = 0;
-	bool is_up = true, is_over = false;
+	bool is_up = true;
 
-	(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
-	if (node->config.poll.cpu >= 0 &&
-	    platform_pin_thread((uint32_t)node->config.poll.cpu) != TERN_OK)
-		platform_diag(PLATFORM_WARNING, "pin_failed node=%s cpu=%d", node->config.name,
-			      node->config.poll.cpu);
-	if (!boot(node)) {
-		atomic_store(&node->lcore.phase, LCORE_FAILED);
-		return NULL;
-	}
-	atomic_store(&node->lcore.phase, LCORE_RUNNING);
-	while (!is_over && goes_on(node, &stop_ns)) {
+	while (goes_on(node, &stop_ns)) {
 		const bool is_up_now = is_data_up(node);
 
 		if (is_up_now != is_up) {
@@ -259,6 +293,7 @@ lcore_main(void *context)
 		const enum runtime_turn verdict =
 		    has_loaded && turn != RUNTIME_RESTART ? RUNTIME_WORKED : turn;
 
+		note_role(node, &noted);
 		note_traffic(node, &nap);
 		switch (verdict) {
 		case RUNTIME_WORKED:
@@ -272,10 +307,31 @@ lcore_main(void *context)
 			rest(node, &nap);
 			break;
 		case RUNTIME_RESTART:
-			is_over = true;
-			break;
+			return true;
 		}
 	}
+	return false;
+}
+
+static void *
+lcore_main(void *context)
+{
+	struct ternd *node = context;
+
+	(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+	if (node->config.poll.cpu >= 0 &&
+	    platform_pin_thread((uint32_t)node->config.poll.cpu) != TERN_OK)
+		platform_diag(PLATFORM_WARNING, "pin_failed node=%s cpu=%d", node->config.name,
+			      node->config.poll.cpu);
+	hold_last_word(node);
+	if (!boot(node)) {
+		last_word_over(node->last_word);
+		atomic_store(&node->lcore.phase, LCORE_FAILED);
+		return NULL;
+	}
+	atomic_store(&node->lcore.phase, LCORE_RUNNING);
+	const bool is_over = turn_on(node);
+	last_word_over(node->last_word);
 	if (node->nic != NULL)
 		nic_thread_unregister(node->nic);
 	atomic_store(&node->lcore.phase, is_over ? LCORE_OVER : LCORE_ENDED);

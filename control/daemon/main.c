@@ -372,6 +372,11 @@ supervise(struct ternd *node, int signals)
 		tell_damage(node, &status, &told_damage);
 		tell_scrub(node, &status, &told_unrepairable);
 		tell_spares(node, &status, &told_spares);
+		if (last_word_is_gone(node->last_word))
+			platform_diag(PLATFORM_WARNING,
+				      "last_word_gone node=%s: peers will wait for its silence "
+				      "should it die",
+				      node->config.name);
 		scrub_note_save(&node->config, &status, &note, false);
 		if (status.is_log_mixed)
 			return false;
@@ -503,13 +508,18 @@ main(int argc, char **argv)
 	if (node->config.kind != NODE_DATA)
 		return fail(node, ADMIN_EXIT_CONFIG,
 			    "this node file is a witness's; start tern-witness with it");
+	/* Before all that it must not have: storage, memory, ports, threads. */
+	if (last_word_fork(&node->last_word) != TERN_OK)
+		return fail(node, ADMIN_EXIT_FAILED, "no process for a last word is to be had");
 	if (assemble_open(node, why, sizeof(why)) != TERN_OK) {
 		const int code = fail(node, ADMIN_EXIT_CONFIG, why);
+		last_word_end(node->last_word);
 		assemble_close(node);
 		free(node);
 		return code;
 	}
 	int code = run(node, signals);
+	last_word_end(node->last_word);
 	assemble_close(node);
 	struct pollfd stop = { .fd = signals, .events = POLLIN };
 	if (atomic_load(&node->lcore.phase) == LCORE_OVER && poll(&stop, 1, 0) <= 0) {

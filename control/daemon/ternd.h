@@ -9,6 +9,8 @@
  *	admin         the admin socket (control/admin)
  *	load          only while a benchmark asks for it (load.h)
  *
+ * and a second process, ternd-last-word, which says farewell for a master that died (last_word.h).
+ *
  * All memory that the lcore uses is taken before it starts. Storage is never created here.
  * Exit codes: 0 ended by a signal, 1 failed, 2 usage, 8 bad configuration or storage.
  */
@@ -21,6 +23,7 @@
 
 #include "control/admin/admin.h"
 #include "control/config/node_config.h"
+#include "control/daemon/last_word.h"
 #include "control/daemon/load.h"
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/gateway.h"
@@ -81,6 +84,7 @@ struct ternd {
 	uint64_t divergent_retry_ns;
 	struct status_cell *status;
 	struct lcore lcore;
+	struct last_word *last_word;
 	struct pool_note_keeper note_keeper;
 	int resp_fd;   /* inherited listener of the gateway; -1: it makes one */
 	int client_fd; /* inherited socket of the endpoint; 0: it makes one */
