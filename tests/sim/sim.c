@@ -151,6 +151,7 @@ world_create(struct sim *sim)
 	if (sim->options.limits.salt != 0)
 		prng_seed(&sim->prng, sim->seed ^ sim->options.limits.salt << 48);
 	sim_aim_draw(sim);
+	sim_last_word_draw(sim);
 	sim_net_create(sim);
 	sim_check_create(sim);
 	sim_memory_create(sim);

@@ -26,7 +26,7 @@ sim_aim_draw(struct sim *sim)
 	if (sim->data_count < 3)
 		return;
 	prng_seed(&prng, sim->seed ^ UINT64_C(0xa3ed00000000));
-	for (uint32_t i = SIM_AIM_BEFORE_FIRST + 1; i < SIM_CLASSES; i++)
+	for (uint32_t i = SIM_AIM_BEFORE_FIRST + 1; i < SIM_AIM_FAREWELL; i++)
 		if (prng_below(&prng, 3) == 0 && !sim_limits_without(&sim->options.limits, i))
 			sim->aim.classes |= UINT64_C(1) << i;
 }

@@ -178,6 +178,8 @@
 	X(log_laps, ON_ALL)                   \
 	X(rivals, ON_3)                       \
 	X(late_blocks, ON_3)                  \
+	X(last_words, ON_MANY)                \
+	X(last_words_heard, ON_MANY)          \
 	X(changes_asked, ON_CHANGE)           \
 	X(changes_refused, ON_CHANGE)         \
 	X(changes_begun, ON_CHANGE)           \

@@ -65,7 +65,8 @@
 /* What waits for its moment, see sim_aim.h. */
 #define SIM_AIMS(X)                                                                   \
 	X(RIVAL, "rival") /* a voter restarts, and who it did not vote for asks it */ \
-	X(LATE, "late-blocks")
+	X(LATE, "late-blocks")                                                        \
+	X(FAREWELL, "farewell") /* said for a master whose process died; see sim_last_word.h */
 
 enum sim_fault_kind {
 #define X(name, text) SIM_FAULT_##name,

@@ -309,6 +309,7 @@ sim_node_crash(struct sim_node *node)
 	sim_say(node->sim, "node %u crashes", node->id);
 	if (!node->is_restarting)
 		sim_memory_fault(node->sim);
+	sim_last_word_crash(node);
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		sim_net_crash(&node->ports[path]);
 	node->life = SIM_NODE_DOWN;
@@ -554,6 +555,7 @@ data_turn(struct sim_node *node)
 	sim_check_divergent(node);
 	sim_fault_look(node->sim, node->index);
 	sim_aim_turn(node);
+	sim_last_word_turn(node);
 	const bool is_of_spare = sim_spare_turn(node);
 	if (sim_note_turn(node) || is_of_spare) {
 		sim_node_crash(node);
