@@ -3,7 +3,9 @@
 person would, and talks RESP over plain sockets."""
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -227,14 +229,52 @@ class Cluster:
         return self.lone_mode != self.whole_mode and \
             bool(roles) and f'mode={self.lone_mode} ' in roles[-1]
 
-    def kill_in_sync(self, name=None):
+    def pids(self):
+        """Of the processes that `tern dev` has started, by node."""
+        done = self.dev('status', '-o', 'json', check=False)
+        return {node['name']: node['pid'] for node in json.loads(done.stdout)['nodes']}
+
+    @staticmethod
+    def is_alive(pid):
+        """It runs, or could; a zombie does not."""
+        try:
+            with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as handle:
+                return handle.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def last_word(self, name):
+        """The pid of the process that says farewell for data node @name; None: there is none."""
+        path = f'/proc/{self.pids()[name]}/task'
+        for task in os.listdir(path):
+            with open(f'{path}/{task}/children', encoding='ascii') as handle:
+                for child in handle.read().split():
+                    if self.is_alive(child):
+                        return int(child)
+        return None
+
+    def kill_process(self, name):
+        """SIGKILL of ternd alone, as the kernel does to whom it kills: its last word is said. Returns
+        when it has ended. `tern dev kill` is a machine that fails: nothing is said."""
+        pid = self.pids()[name]
+        fd = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            require(select.select([fd], [], [], WAIT_S)[0], f'{name}: SIGKILL does not end it')
+        finally:
+            os.close(fd)
+
+    def kill_in_sync(self, name=None, kill=None):
         """SIGKILL of data node @name, or of the master, while all copies are in sync; its name. On a
         starved host it may have gone SOLO just before: that is a second fault, after which nobody else
         may be elected. Then it is started again, and another moment is taken."""
         for _ in range(20):
             victim = name or self.wait_duplex()
             self.wait_duplex()
-            self.dev('kill', victim)
+            if kill is not None:
+                kill(victim)
+            else:
+                self.dev('kill', victim)
             if not self.was_alone(victim):
                 return victim
             print(f'   {victim} was SOLO when it was killed: once more', flush=True)
