@@ -98,7 +98,7 @@ class Saboteur:
         end_s = now_s + fault.seconds
         if fault.kind == 'kill':
             self.busy.add(name)
-            self.verb('kill', name)
+            self.kill(name, fault)
             self.at(end_s, self.start, name)
         elif fault.kind == 'pause':
             self.busy.add(name)
@@ -135,12 +135,20 @@ class Saboteur:
         self.say(' '.join(args))
         self.cluster.dev(*args, timeout=VERB_S)
 
+    def kill(self, name, fault):
+        """The whole machine; or the process alone, for which a farewell is said."""
+        if fault.machine:
+            self.verb('kill', name)
+        else:
+            self.say(f'kill the process of {name}')
+            self.cluster.kill_process(name)
+
     def kill_all(self, fault):
         victims = [name for name in self.cluster.nodes if name not in self.busy]
         self.counts['kill_all'] = self.counts.get('kill_all', 0) + 1
         for name in victims:
             self.busy.add(name)
-            self.verb('kill', name)
+            self.kill(name, fault)
         for number, name in enumerate(victims):
             self.at(time.monotonic() - self.began + fault.seconds * number / 2, self.start, name)
 
