@@ -239,6 +239,17 @@ append_counts(char *text, size_t text_bytes, const json_t *counters, const char 
 	}
 }
 
+static void
+print_duplicate(FILE *out, const char *name, const json_t *drops)
+{
+	if (json_integer_value(json_object_get(drops, "duplicate_id")) != 0)
+		(void)fprintf(out,
+			      "%s: another node sends under this node's id: two node files have "
+			      "the same node.id, stop the one that was started last and correct "
+			      "its file\n",
+			      name ? name : "?");
+}
+
 /* Datagrams that no node and no client of this cluster sends: dropped, and worth a look. What is
  * not for us at all (`rx_not_ours`) is on every network, and is not told here. */
 static void
@@ -246,9 +257,11 @@ print_foreign(FILE *out, const json_t *status)
 {
 	static const char *const client[] = { "malformed", "foreign" };
 	static const char *const port[] = { "rx_malformed", "rx_unknown_peer" };
-	static const char *const frames[] = { "malformed",        "version",      "foreign_cluster",
-					      "stale_generation", "wrong_shard",  "wrong_receiver",
-					      "unknown_sender",   "block_corrupt" };
+	static const char *const frames[] = { "malformed",       "version",
+					      "foreign_cluster", "stale_generation",
+					      "wrong_shard",     "wrong_receiver",
+					      "duplicate_id",    "unknown_sender",
+					      "block_corrupt" };
 	static const struct {
 		const char *key, *inner, *where;
 		const char *const *keys;
@@ -256,7 +269,7 @@ print_foreign(FILE *out, const json_t *status)
 	} kinds[] = { { "client_port", NULL, "at the client port", client, 2 },
 		      { "mgmt_port", "drops", "at the mgmt port", port, 2 },
 		      { "data_port", "drops", "at the data ports", port, 2 },
-		      { "drops", NULL, "as frames of nodes", frames, 8 } };
+		      { "drops", NULL, "as frames of nodes", frames, 9 } };
 	const json_t *nodes = json_object_get(status, "nodes");
 
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
@@ -272,6 +285,7 @@ print_foreign(FILE *out, const json_t *status)
 				(void)fprintf(out, "%s: dropped %s:%s\n", name ? name : "?",
 					      kinds[k].where, text);
 		}
+		print_duplicate(out, name, json_object_get(entry, "drops"));
 	}
 }
 

@@ -79,6 +79,8 @@ link_accept(struct link *link, const struct net_frame *frame, struct frame_hdr *
 		link->drops.foreign_cluster++;
 	else if (!check_generation(link, frame, hdr) || hdr->kind == FRAME_GENERATION)
 		return false; /* counted */
+	else if (hdr->sender == link->node_id)
+		link->drops.duplicate_id++; /* another node was given this one's id */
 	else if (hdr->receiver != link->node_id)
 		link->drops.wrong_receiver++;
 	else if (hdr->shard != link->shard)

@@ -29,6 +29,7 @@
 	X(other_generation)   \
 	X(wrong_receiver)     \
 	X(wrong_shard)        \
+	X(duplicate_id)       \
 	X(unknown_sender)     \
 	X(stale_boot)         \
 	X(stale_term)         \

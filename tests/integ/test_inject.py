@@ -113,6 +113,7 @@ def packets(case, cluster_id, mac_a, mac_b):
         ('node', 'later_generation', from_b(frame(cluster_id, 2, 1, generation=2, gen_id=7))),
         ('node', 'wrong_receiver', from_b(frame(cluster_id, 2, 3))),
         ('node', 'wrong_shard', from_b(frame(cluster_id, 2, 1, shard=1))),
+        ('node', 'duplicate_id', from_b(frame(cluster_id, 1, 1))),
         ('node', 'unknown_sender', from_b(frame(cluster_id, 9, 1))),
         ('node', 'unknown_sender', from_b(frame(cluster_id, 3, 1))),  # from b's address
         ('port', 'rx_malformed', from_b(good, checksum=False)),

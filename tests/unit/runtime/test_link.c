@@ -191,11 +191,57 @@ test_text(void **state)
 		assert_false(generation_parse(bad[i], &again));
 }
 
+/* Of somebody else: nothing of such a frame is used, and what was wrong is counted. */
+static void
+test_frames_of_others(void **state)
+{
+	static const struct {
+		uint64_t cluster_id;
+		uint32_t boot_no;
+		uint16_t sender, receiver, shard;
+		size_t count_at;
+	} cases[] = {
+		{ CLUSTER ^ 1, 9, PEER, SELF, 0, offsetof(struct status_drops, foreign_cluster) },
+		{ CLUSTER, 9, PEER, 3, 0, offsetof(struct status_drops, wrong_receiver) },
+		{ CLUSTER, 9, PEER, SELF, 1, offsetof(struct status_drops, wrong_shard) },
+		{ CLUSTER, 9, 3, SELF, 0, offsetof(struct status_drops, unknown_sender) },
+		/* Who was given the same id takes this one for another node. */
+		{ CLUSTER, 9, SELF, SELF, 0, offsetof(struct status_drops, duplicate_id) },
+		{ CLUSTER, 9, SELF, 3, 0, offsetof(struct status_drops, duplicate_id) },
+		{ CLUSTER, 4, PEER, SELF, 0, offsetof(struct status_drops, stale_boot) },
+	};
+	struct net net = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct link link = link_of(&net, 2, 7);
+		struct status_drops wanted = { 0 };
+		uint8_t bytes[FRAME_HDR_BYTES + GENERATION_NOTICE_BYTES];
+		struct net_frame frame = frame_of(bytes, 2, 7, NULL);
+		struct frame_hdr hdr;
+
+		link.peer_boots[PEER] = 5;
+		assert_int_equal(frame_open(bytes, frame.length, &hdr), TERN_OK);
+		hdr.cluster_id = cases[i].cluster_id;
+		hdr.boot_no = cases[i].boot_no;
+		hdr.sender = cases[i].sender;
+		hdr.receiver = cases[i].receiver;
+		hdr.shard = cases[i].shard;
+		frame_seal(bytes, &hdr, hdr.body_bytes);
+		assert_false(link_accept(&link, &frame, &hdr));
+		*(uint64_t *)((uint8_t *)&wanted + cases[i].count_at) = 1;
+		assert_memory_equal(&link.drops, &wanted, sizeof(wanted));
+		assert_int_equal(link.peer_boots[PEER], 5);
+		assert_int_equal(link.peer_boots[SELF], 0);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_the_own_one_is_taken),
+		cmocka_unit_test(test_frames_of_others),
 		cmocka_unit_test(test_who_is_behind_is_told),
 		cmocka_unit_test(test_who_is_behind_learns_it),
 		cmocka_unit_test(test_text),
