@@ -34,7 +34,7 @@ struct args {
 	uint64_t from, to, minutes, twice_every; /* 0: no seed runs twice */
 	uint32_t jobs;
 	const char *expected; /* names of checkers by commas, one of which has to fail; NULL */
-	bool is_until_found, is_single, is_shrinking;
+	bool is_until_found, is_single, is_shrinking, is_of_points;
 };
 
 struct job { /* shared with the child */
@@ -87,6 +87,10 @@ static const char *const usage_text =
     "  --faults-us N     all is healed after so long\n"
     "  --until-us N      the run ends after so long\n"
     "  --salt N          another order of what is no fault\n"
+    "and instead of all drawn faults:\n"
+    "  --crash-point NODE:N  the master, replica or witness crashes where it does something\n"
+    "                    durable for the N-th time: handed over, durable, or handled\n"
+    "  --crash-points NODE   run each seed for every such N, until there is none\n"
     "  --verbose         say what happens (one seed)\n";
 
 static _Noreturn void
@@ -158,6 +162,8 @@ parse_run(struct sim_options *options, int option, const char *text)
 		options->has_columns = options->has_spares = true;
 	else if (option == 'B')
 		options->is_beyond = true;
+	else if (option == 'c')
+		is_good = sim_options_point(options, text);
 	else if (option == 'v')
 		options->is_verbose = true;
 	else
@@ -194,6 +200,8 @@ parse(int argc, char **argv, struct args *args)
 		{ "faults-us", required_argument, NULL, 'F' },
 		{ "until-us", required_argument, NULL, 'U' },
 		{ "salt", required_argument, NULL, 'A' },
+		{ "crash-point", required_argument, NULL, 'c' },
+		{ "crash-points", required_argument, NULL, 'C' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool has_seeds = false;
@@ -217,6 +225,10 @@ parse(int argc, char **argv, struct args *args)
 			args->twice_every = optarg == NULL ? 1 : number_of(optarg, NULL);
 		} else if (option == 'u') {
 			args->is_until_found = true;
+		} else if (option == 'C') {
+			args->is_of_points = true;
+			if (!sim_options_points(&args->options, optarg))
+				usage();
 		} else if (option == 'e') {
 			args->is_until_found = true;
 			args->expected = optarg;
@@ -361,6 +373,16 @@ print_totals(const struct totals *totals, enum sim_topology topology, double sec
 	return missing;
 }
 
+static int
+run_points(const struct args *args)
+{
+	int code = 0;
+
+	for (uint64_t seed = args->from; seed <= args->to && code == 0; seed++)
+		code = sim_points_run(&args->options, seed, args->jobs);
+	return code;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -373,6 +395,8 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (args.is_shrinking)
 		return sim_shrink(&args.options, args.from);
+	if (args.is_of_points)
+		return run_points(&args);
 	const struct sigaction stop = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGTERM, &stop, NULL);

@@ -131,6 +131,12 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_FORCE:
 		sim_force_crash(sim);
 		break;
+	case SIM_EVENT_POINT:
+		sim_point_event(sim, event->node, event->token);
+		break;
+	case SIM_EVENT_WRONG:
+		sim_wrong_restore(sim);
+		break;
 	case SIM_EVENT_MEMBER:
 		if (event->node == 0)
 			sim_member_operate(sim);
@@ -161,6 +167,9 @@ world_create(struct sim *sim)
 	sim_strike_create(sim);
 	sim_votes_create(sim);
 	sim_force_create(sim);
+	sim_point_create(sim);
+	sim_stranger_create(sim);
+	sim_wrong_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_client_create(sim);

@@ -31,10 +31,14 @@
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_note.h"
 #include "tests/sim/sim_options.h"
+#include "tests/sim/sim_point.h"
 #include "tests/sim/sim_pull.h"
+#include "tests/sim/sim_register.h"
 #include "tests/sim/sim_stale.h"
+#include "tests/sim/sim_stranger.h"
 #include "tests/sim/sim_swarm.h"
 #include "tests/sim/sim_witness.h"
+#include "tests/sim/sim_wrong.h"
 
 #define SIM_DATA_MAX  3u
 #define SIM_NODES_MAX 4u
@@ -64,6 +68,8 @@ enum sim_event_kind {
 	SIM_EVENT_PHASE,    /* look whether the phase is over */
 	SIM_EVENT_MEMBER,   /* the operator of sim_member.c comes by */
 	SIM_EVENT_FORCE,
+	SIM_EVENT_POINT, /* token: of sim_point.c */
+	SIM_EVENT_WRONG, /* the right register is put back */
 };
 
 struct sim_event {
@@ -88,18 +94,6 @@ uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
 uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
 extern const struct clock_ops sim_clock_ops;
 
-/* ---- the witness's register (sim_register.c) ---- */
-
-struct sim_register {
-	struct sim_node *node;
-	struct witness_register durable, flying;
-	uint64_t op_id;
-	bool is_flying, is_done;
-};
-extern const struct register_ops sim_register_ops;
-void sim_register_complete(struct sim_register *reg);
-void sim_register_crash(struct sim_register *reg);
-
 /* ---- network (sim_net.c) ---- */
 
 #define SIM_RX_MAX 512u
@@ -121,6 +115,9 @@ void sim_net_crash(struct sim_port *port);
 void sim_net_burst(struct sim *sim, uint32_t a, uint32_t b, int delta);
 /* A frame that was held up arrives at @to, whatever is cut by now. */
 void sim_net_late(struct sim *sim, const struct sim_late *late, uint8_t to);
+/* One more frame, that nobody sent, arrives at @at_ns, unless the link is cut by then. False: there
+ * is no room for it. Borrows @bytes until return. */
+bool sim_net_inject(struct sim *sim, const struct sim_stranger_frame *frame, uint64_t at_ns);
 void sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta);
 bool sim_net_is_cut(const struct sim *sim, uint32_t path, uint32_t from, uint32_t to);
 /* Both paths in both directions carry frames. */
@@ -255,6 +252,9 @@ struct sim {
 	struct sim_votes *votes;
 	struct sim_stale *stale;
 	struct sim_force *force;
+	struct sim_point *point;
+	struct sim_stranger *stranger;
+	struct sim_wrong *wrong;
 	struct sim_pull pull;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;

@@ -11,11 +11,31 @@
 #define HOLDS_MAX  8u
 #define COPIES_MAX 32u
 #define NUMBER_AIM (3u * SIM_EPISODES_MAX) /* episodes that begin here */
+#define OWN_FACTOR UINT64_C(0x9e3779b97f4a7c15)
+#define OWN_SALT   UINT64_C(205836)
 
-static bool
-is_aimed(const struct sim *sim, uint32_t class_)
+bool
+sim_aim_has(const struct sim *sim, uint32_t class_)
 {
 	return (sim->aim.classes >> class_ & 1) != 0 && !sim->faults.is_healed;
+}
+
+/* Half of the seeds have none. The salt leaves those as they were that tests and the table of bugs
+ * name because a bug is seldom found. */
+static void
+draw_own(struct sim *sim)
+{
+	static const uint32_t classes[] = { SIM_HAZARD_CRASH_AT_WRITE, SIM_OWN_WRONG_START,
+					    SIM_OWN_STRANGER };
+	struct prng prng;
+
+	prng_seed(&prng, (sim->seed + 1) * OWN_FACTOR ^ OWN_SALT);
+	if (prng_below(&prng, 2) == 0)
+		return;
+	for (uint32_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (prng_below(&prng, 2) == 0 &&
+		    !sim_limits_without(&sim->options.limits, classes[i]))
+			sim->aim.classes |= UINT64_C(1) << classes[i];
 }
 
 void
@@ -23,10 +43,11 @@ sim_aim_draw(struct sim *sim)
 {
 	struct prng prng;
 
+	draw_own(sim);
 	if (sim->data_count < 3)
 		return;
 	prng_seed(&prng, sim->seed ^ UINT64_C(0xa3ed00000000));
-	for (uint32_t i = SIM_AIM_BEFORE_FIRST + 1; i < SIM_AIM_FAREWELL; i++)
+	for (uint32_t i = SIM_AIM_BEFORE_FIRST + 1; i < SIM_AIMS_END; i++)
 		if (prng_below(&prng, 3) == 0 && !sim_limits_without(&sim->options.limits, i))
 			sim->aim.classes |= UINT64_C(1) << i;
 }
@@ -66,7 +87,7 @@ look_for_candidate(struct sim_node *node)
 	struct sim *sim = node->sim;
 
 	if (node->view.role != CORE_CANDIDATE || node->view.term == node->before.term ||
-	    !is_aimed(sim, SIM_AIM_RIVAL) || sim->aim.holds == HOLDS_MAX ||
+	    !sim_aim_has(sim, SIM_AIM_RIVAL) || sim->aim.holds == HOLDS_MAX ||
 	    sim->aim.rivals == RIVALS_MAX || node->disk.stuck_until_ns > sim->now_ns ||
 	    !has_company(node))
 		return;
@@ -80,7 +101,8 @@ look_for_rival(struct sim_node *node)
 	struct sim *sim = node->sim;
 
 	if (node->view.role != CORE_MASTER || node->before.role == CORE_MASTER ||
-	    !is_aimed(sim, SIM_AIM_RIVAL) || sim->aim.rivals == RIVALS_MAX || !has_rival(sim, node))
+	    !sim_aim_has(sim, SIM_AIM_RIVAL) || sim->aim.rivals == RIVALS_MAX ||
+	    !has_rival(sim, node))
 		return;
 	sim_push(sim, sim->now_ns, SIM_EVENT_FAULT, node->index, SIM_FAULT_TOKEN_RIVAL);
 }
@@ -93,7 +115,7 @@ sim_aim_rival(struct sim *sim, struct sim_node *master)
 	const uint64_t sleep_ns = 3 * quiet_ns + quiet_ns / 2;
 
 	if (sim->aim.rivals == RIVALS_MAX || master->life != SIM_NODE_UP ||
-	    master->view.role != CORE_MASTER || !is_aimed(sim, SIM_AIM_RIVAL) ||
+	    master->view.role != CORE_MASTER || !sim_aim_has(sim, SIM_AIM_RIVAL) ||
 	    !has_rival(sim, master))
 		return;
 	const uint32_t number = NUMBER_AIM + 4 * sim->aim.rivals++;
@@ -120,7 +142,7 @@ sim_aim_cut(struct sim *sim, uint8_t path, uint8_t from, uint8_t to, const uint8
 	struct fragment_hdr fragment;
 	struct frame_hdr hdr;
 
-	if (!is_aimed(sim, SIM_AIM_LATE) || to >= sim->data_count || length > SIM_LATE_BYTES_MAX)
+	if (!sim_aim_has(sim, SIM_AIM_LATE) || to >= sim->data_count || length > SIM_LATE_BYTES_MAX)
 		return;
 	struct sim_late *late = &sim->aim.late[to];
 	if (frame_open(bytes, length, &hdr) != TERN_OK || hdr.kind != FRAME_BLOCK ||
@@ -143,8 +165,9 @@ look_for_late(struct sim_node *node)
 	const struct core_view *view = &node->view;
 	struct sim_late *late = &node->sim->aim.late[node->index];
 
-	if (late->length == 0 || late->copies == COPIES_MAX || !is_aimed(node->sim, SIM_AIM_LATE) ||
-	    view->role != CORE_FOLLOWER || view->master_id == 0 || view->term <= late->term ||
+	if (late->length == 0 || late->copies == COPIES_MAX ||
+	    !sim_aim_has(node->sim, SIM_AIM_LATE) || view->role != CORE_FOLLOWER ||
+	    view->master_id == 0 || view->term <= late->term ||
 	    view->last_index + 1 != late->log_index)
 		return;
 	if (late->copies++ == 0)

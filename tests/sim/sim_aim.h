@@ -37,6 +37,8 @@ struct sim_aim {
 };
 
 void sim_aim_draw(struct sim *sim);
+/* The seed has this class, of those with generators of their own, and all is not healed yet. */
+bool sim_aim_has(const struct sim *sim, uint32_t class_);
 /* After a turn of a data node. */
 void sim_aim_turn(struct sim_node *node);
 /* @node has just become master, of a term in which another one still asks for votes: it restarts

@@ -708,6 +708,7 @@ sim_check_final(struct sim *sim)
 		sim_leak_check(node);
 	}
 	sim_memory_final(sim);
+	sim_stranger_final(sim);
 }
 
 bool

@@ -19,6 +19,8 @@
 #define ON_EXCHANGE 64u
 #define ON_VOTERS   80u
 #define ON_FORCE    128u
+/* Born with fewer nodes than there are. */
+#define ON_CHANGED_LISTS (ON_GUEST | ON_EXCHANGE)
 /* With tiny limits hardly anything is applied ahead when a master falls: one seed in 500. */
 #ifdef TERN_TINY_LIMITS
 #define ON_2W_WHOLE 0u
@@ -215,6 +217,34 @@
 	X(gone_while_stopped, 0)              \
 	X(halves_alone, 0)                    \
 	X(halves_refused, 0)                  \
+	X(points, 0)                          \
+	X(crash_log_handed, ON_ALL)           \
+	X(crash_log_durable, ON_ALL)          \
+	X(crash_log_seen, ON_ALL)             \
+	X(crash_superblock_handed, ON_ALL)    \
+	X(crash_superblock_durable, ON_ALL)   \
+	X(crash_superblock_seen, ON_ALL)      \
+	X(crash_checkpoint_handed, ON_ALL)    \
+	X(crash_checkpoint_durable, ON_ALL)   \
+	X(crash_checkpoint_seen, ON_ALL)      \
+	X(crash_register_handed, ON_2W)       \
+	X(crash_register_durable, ON_2W)      \
+	X(crash_register_seen, ON_2W)         \
+	X(crash_note_handed, 0)               \
+	X(crash_note_durable, 0)              \
+	X(crash_note_seen, 0)                 \
+	X(wrong_clusters, ON_ALL)             \
+	X(wrong_ids, ON_MANY)                 \
+	X(wrong_storages, ON_MANY)            \
+	X(wrong_fresh_registers, ON_2W)       \
+	X(wrong_witness_gens, ON_2W)          \
+	X(stale_lists, ON_CHANGED_LISTS)      \
+	X(stale_lists_refused, 0)             \
+	X(strangers_of_clusters, ON_MANY)     \
+	X(strangers_for_others, ON_MANY)      \
+	X(strangers_of_own_id, ON_MANY)       \
+	X(strangers_unknown, ON_MANY)         \
+	X(strangers_of_old_boots, ON_MANY)    \
 	X(boots, ON_ALL)                      \
 	X(turns, ON_ALL)                      \
 	X(events, ON_ALL)

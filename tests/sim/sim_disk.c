@@ -196,6 +196,11 @@ disk_queue(void *self, const struct disk_request *request)
 	struct sim_disk *disk = self;
 	struct sim *sim = disk->node->sim;
 
+	if (sim_point_is_dying(disk->node))
+		return TERN_OK;
+	if (request->kind == DISK_WRITE && sim_wrong_is_on(disk->node))
+		sim_fail(sim, "wrong-start", "node %u writes to storage that is not its own",
+			 disk->node->id);
 	if (request->length == 0 || request->length % DISK_PAGE_BYTES != 0 ||
 	    request->offset % DISK_PAGE_BYTES != 0 || request->length > 2 * 1024 * 1024 ||
 	    request->device >= sim_disk_drives(disk) ||
@@ -222,6 +227,17 @@ disk_queue(void *self, const struct disk_request *request)
 		return TERN_OK;
 	}
 	return TERN_ERR_QUEUE_FULL;
+}
+
+static enum sim_point_kind
+point_kind(const struct sim_disk *disk, const struct disk_request *request)
+{
+	const uint64_t log_end =
+	    LOG_OFFSET + (uint64_t)disk->node->sim->swarm.log_pages * DISK_PAGE_BYTES;
+
+	return request->offset < LOG_OFFSET ? SIM_POINT_SUPERBLOCK
+	       : request->offset < log_end  ? SIM_POINT_LOG
+					    : SIM_POINT_CHECKPOINT;
 }
 
 /* When a stuck disk may go on; one that is stuck until somebody heals it is looked at now and then.
@@ -293,6 +309,11 @@ disk_submit(void *self)
 		struct sim_disk_slot *slot = &disk->slots[i];
 		if (slot->state != SIM_SLOT_QUEUED)
 			continue;
+		if (sim_point_is_dying(disk->node)) { /* handed over behind its last one */
+			slot->state = SIM_SLOT_FREE;
+			disk->queued--;
+			continue;
+		}
 		const bool is_write = slot->request.kind == DISK_WRITE;
 		uint64_t ns = is_write ? swarm->write_ns : swarm->read_ns;
 		ns += prng_below(&sim->prng, swarm->disk_jitter_ns) +
@@ -308,6 +329,9 @@ disk_submit(void *self)
 			slot_fail(disk, slot);
 		sim_push(sim, at, SIM_EVENT_DISK, disk->node->index,
 			 ((uint64_t)disk->node->incarnation << 32) | i);
+		if (is_write)
+			sim_point_at(disk->node, point_kind(disk, &slot->request),
+				     SIM_POINT_HANDED);
 	}
 }
 
@@ -429,7 +453,10 @@ sim_disk_complete(struct sim_disk *disk, uint32_t index)
 	disk->stats.errors += slot->err != TERN_OK;
 	slot->state = SIM_SLOT_DONE;
 	disk->done[disk->done_count++] = index;
-	sim_node_wake(disk->node, sim->now_ns);
+	if (request->kind == DISK_WRITE && slot->err == TERN_OK)
+		sim_point_at(disk->node, point_kind(disk, request), SIM_POINT_DURABLE);
+	if (!sim_point_is_dead(disk->node))
+		sim_node_wake(disk->node, sim->now_ns);
 }
 
 void
@@ -502,6 +529,7 @@ disk_poll(void *self, struct disk_completion *completions, uint32_t max)
 {
 	struct sim_disk *disk = self;
 	const uint32_t count = min_u32(max, disk->done_count);
+	uint32_t seen = 0; /* kinds of points: one each, however many completions there are */
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct sim_disk_slot *slot = &disk->slots[disk->done[i]];
@@ -512,8 +540,12 @@ disk_poll(void *self, struct disk_completion *completions, uint32_t max)
 			.err = slot->err,
 			.length = slot->request.length,
 		};
+		if (slot->request.kind == DISK_WRITE && slot->err == TERN_OK)
+			seen |= 1u << point_kind(disk, &slot->request);
 		slot->state = SIM_SLOT_FREE;
 	}
+	for (; seen != 0; seen &= seen - 1)
+		sim_point_at(disk->node, (enum sim_point_kind)__builtin_ctz(seen), SIM_POINT_SEEN);
 	disk->done_count -= count;
 	memmove(disk->done, disk->done + count, disk->done_count * sizeof(disk->done[0]));
 	disk->stats.in_flight -= count;

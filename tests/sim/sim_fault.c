@@ -297,7 +297,8 @@ is_of_crashes(uint32_t class_)
 	return class_ == SIM_FAULT_CRASH_DATA || class_ == SIM_FAULT_CRASH_WITNESS ||
 	       class_ == SIM_FAULT_CRASH_ALL || class_ == SIM_FAULT_STOP ||
 	       class_ == SIM_HAZARD_CRASH_TWO || class_ == SIM_HAZARD_ROT_ALL ||
-	       class_ == SIM_HAZARD_RESTART_LOOP || class_ == SIM_HAZARD_RESTART;
+	       class_ == SIM_HAZARD_RESTART_LOOP || class_ == SIM_HAZARD_RESTART ||
+	       class_ == SIM_HAZARD_CRASH_AT_WRITE;
 }
 
 void
@@ -569,6 +570,7 @@ sim_fault_heal_all(struct sim *sim)
 		sim_fault_end(sim, i);
 	for (uint32_t i = 0; i < sim->node_count; i++) {
 		sim_note_heal(&sim->nodes[i]);
+		sim_wrong_heal(&sim->nodes[i]);
 		if (is_restart)
 			sim_node_crash(&sim->nodes[i]);
 		sim_node_start(&sim->nodes[i]);

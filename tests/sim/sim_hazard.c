@@ -67,7 +67,7 @@ pick_page(struct sim *sim, const struct sim_node *node, uint32_t device, uint64_
 	const uint64_t end = disk->written_bytes[device] / PAGE_BYTES;
 	const uint64_t floor = min_u64(disk->floor, node->durable.log_index);
 
-	if (end <= FIRST_PAGE || floor == 0)
+	if (end <= FIRST_PAGE || floor == 0 || sim_wrong_is_on(node))
 		return 0;
 	const uint64_t first = prng_below(&sim->fault_prng, end - FIRST_PAGE);
 	for (uint64_t i = 0; i < end - FIRST_PAGE; i++) {
@@ -714,6 +714,9 @@ static const struct hazard hazards[SIM_EPISODE_CLASSES] = {
 	[SIM_HAZARD_CLOCK_FROZEN] = { .begin = frozen_begin, .end = frozen_end, .is_of_any = true },
 	[SIM_HAZARD_WALL_STEP] = { .begin = wall_begin },
 	[SIM_HAZARD_DEVICE_GONE] = { .begin = device_gone_begin, .is_of_log = true },
+	[SIM_HAZARD_CRASH_AT_WRITE] = { .begin = sim_point_begin,
+					.end = sim_point_end,
+					.is_of_any = true },
 };
 
 bool

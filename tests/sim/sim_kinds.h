@@ -52,7 +52,9 @@
 	X(CLOCK_DRIFT, "clock-drift")                                                   \
 	X(CLOCK_FROZEN, "clock-frozen")                                                 \
 	X(WALL_STEP, "wall-step")                                                       \
-	X(DEVICE_GONE, "device-gone") /* for good; with --ec */
+	X(DEVICE_GONE, "device-gone") /* for good; with --ec */                         \
+	/* Not of the schedule, see sim_point.h. */                                     \
+	X(CRASH_AT_WRITE, "crash-at-write")
 
 #define SIM_NOISES(X)                           \
 	X(LOSS, "loss")                         \
@@ -65,8 +67,14 @@
 /* What waits for its moment, see sim_aim.h. */
 #define SIM_AIMS(X)                                                                   \
 	X(RIVAL, "rival") /* a voter restarts, and who it did not vote for asks it */ \
-	X(LATE, "late-blocks")                                                        \
-	X(FAREWELL, "farewell") /* said for a master whose process died; see sim_last_word.h */
+	X(LATE, "late-blocks")
+
+/* What else has generators of its own: farewells for masters whose process died (sim_last_word.h),
+ * operators (sim_wrong.h), frames of others (sim_stranger.h). */
+#define SIM_OWNS(X)                   \
+	X(FAREWELL, "farewell")       \
+	X(WRONG_START, "wrong-start") \
+	X(STRANGER, "stranger")
 
 enum sim_fault_kind {
 #define X(name, text) SIM_FAULT_##name,
@@ -95,6 +103,14 @@ enum sim_aim_class {
 	SIM_AIM_BEFORE_FIRST = SIM_NOISES_END - 1,
 #define X(name, text) SIM_AIM_##name,
 	SIM_AIMS(X)
+#undef X
+	    SIM_AIMS_END
+};
+
+enum sim_own_class {
+	SIM_OWN_BEFORE_FIRST = SIM_AIMS_END - 1,
+#define X(name, text) SIM_OWN_##name,
+	SIM_OWNS(X)
 #undef X
 	    SIM_CLASSES
 };

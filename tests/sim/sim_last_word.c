@@ -14,7 +14,7 @@ sim_last_word_draw(struct sim *sim)
 
 	prng_seed(&word->prng, sim->seed ^ UINT64_C(0x1a57000000000000));
 	word->is_on = prng_below(&word->prng, 2) == 0 && sim->node_count > 1 &&
-		      !sim_limits_without(&sim->options.limits, SIM_AIM_FAREWELL);
+		      !sim_limits_without(&sim->options.limits, SIM_OWN_FAREWELL);
 }
 
 static void

@@ -28,8 +28,9 @@ enum frame_state { FRAME_FREE = 0, FRAME_LENT_TX, FRAME_FLYING, FRAME_WAITING, F
 struct frame {
 	enum frame_state state;
 	uint32_t length;
-	uint8_t path, from, to;        /* node indexes */
-	bool is_late;                  /* past every cut */
+	uint8_t path, from, to; /* node indexes */
+	bool is_late;           /* past every cut */
+	enum sim_stranger_kind stranger;
 	const struct sim_port *holder; /* LENT_*, WAITING */
 };
 
@@ -283,6 +284,8 @@ frame_send(struct sim *sim, uint32_t at)
 		replay(sim, at);
 	if (!is_good && sim_chance(sim, link->corrupt_before_ppm))
 		corrupt_inside(sim, at);
+	sim_stranger_sent(sim, frame->path, frame->from, frame->to, frame_bytes(net, at),
+			  frame->length);
 	if (sim_node_is_data(&sim->nodes[frame->to]))
 		sim_refill_bend(&sim->nodes[frame->to], frame_bytes(net, at), frame->length);
 	if (!is_good && sim_chance(sim, link->duplicate_ppm) && net->free_count != 0) {
@@ -320,6 +323,27 @@ sim_net_late(struct sim *sim, const struct sim_late *late, uint8_t to)
 	sim_push(sim, sim->now_ns, SIM_EVENT_FRAME, to, at);
 }
 
+bool
+sim_net_inject(struct sim *sim, const struct sim_stranger_frame *frame, uint64_t at_ns)
+{
+	struct sim_net *net = sim->net;
+
+	if (net->free_count < FRAMES_MAX / 4)
+		return false;
+	const uint32_t at = net->free[--net->free_count];
+	net->frames[at] = (struct frame){
+		.state = FRAME_FLYING,
+		.length = frame->length,
+		.path = frame->path,
+		.from = frame->from,
+		.to = frame->to,
+		.stranger = frame->kind,
+	};
+	memcpy(frame_bytes(net, at), frame->bytes, frame->length);
+	sim_push(sim, at_ns, SIM_EVENT_FRAME, frame->to, at);
+	return true;
+}
+
 static uint32_t
 net_tx_burst(void *self, struct net_frame *frames, uint32_t count)
 {
@@ -335,7 +359,7 @@ net_tx_burst(void *self, struct net_frame *frames, uint32_t count)
 		if (frames[i].length > frames[i].capacity)
 			sim_fail(sim, "net", "node %u sends %u bytes in a buffer of %u",
 				 port->node->id, frames[i].length, frames[i].capacity);
-		if (frames[i].length == 0) { /* given up */
+		if (frames[i].length == 0 || sim_point_is_dying(port->node)) { /* given up */
 			frame_free(sim->net, at);
 			continue;
 		}
@@ -385,6 +409,7 @@ net_rx_burst(void *self, struct net_frame *frames, uint32_t max)
 		port->rx_head = (port->rx_head + 1) % SIM_RX_MAX;
 		port->rx_count--;
 		frame->state = FRAME_LENT_RX;
+		sim_stranger_taken(port->node, frame->stranger);
 		frames[count] = (struct net_frame){
 			.bytes = frame_bytes(net, at),
 			.length = frame->length,

@@ -248,6 +248,7 @@ config_of(struct sim_node *node)
 		config.device_bytes[i] = sim_spare_bytes(&node->disk, i);
 	config.spare_count = node->disk.spare_count;
 	sim_note_configure(node, &config);
+	sim_wrong_configure(node, &config);
 	return config;
 }
 
@@ -262,9 +263,11 @@ sim_node_start(struct sim_node *node)
 	node->worked_in_a_row = 0;
 	node->disk.has_failed = node->disk.has_hung = node->disk.is_waited_for = false;
 	node->disk.was_rotten = node->disk.rot.is_on;
-	sim_disk_replace(&node->disk);
-	sim_spare_start(node);
-	sim_note_start(node);
+	if (!sim_wrong_start(node)) {
+		sim_disk_replace(&node->disk);
+		sim_spare_start(node);
+		sim_note_start(node);
+	}
 	sim_count(sim, SIM_COUNT_boots);
 	sim_say(sim, "node %u starts", node->id);
 	if (!sim_node_is_data(node)) {
@@ -309,9 +312,12 @@ sim_node_crash(struct sim_node *node)
 	sim_say(node->sim, "node %u crashes", node->id);
 	if (!node->is_restarting)
 		sim_memory_fault(node->sim);
+	sim_point_crashed(node);
 	sim_last_word_crash(node);
 	for (uint32_t path = 0; path < SIM_PATHS; path++)
 		sim_net_crash(&node->ports[path]);
+	sim_stranger_crashed(node);
+	sim_wrong_crashed(node);
 	node->life = SIM_NODE_DOWN;
 	node->turn_at_ns = UINT64_MAX;
 	node->paused_until_ns = 0;
@@ -382,11 +388,15 @@ boot_turn(struct sim_node *node)
 {
 	const enum runtime_boot boot = runtime_boot_turn(node->runtime);
 
+	if (sim_point_is_dead(node) || sim_point_is_over(node))
+		return;
 	sim_check_divergent(node);
 	if (boot == RUNTIME_BOOT_MORE) {
 		sim_node_wake(node, node->sim->now_ns + node->sim->swarm.timer_ns / POLLS);
 		return;
 	}
+	if (sim_wrong_is_refused(node, boot))
+		return;
 	if (sim_note_refused(node, boot == RUNTIME_BOOT_READY)) {
 		sim_node_crash(node);
 		sim_node_start(node);
@@ -541,14 +551,17 @@ data_turn(struct sim_node *node)
 	const enum runtime_turn turn = runtime_turn(node->runtime);
 
 	if (turn == RUNTIME_RESTART) {
-		restart(node);
+		if (!sim_point_is_dead(node))
+			restart(node);
 		return;
 	}
 	node->before = node->view;
 	node->view = *runtime_view(node->runtime);
 	sim_trace(node->sim, node->view.term ^ node->view.commit_index << 20);
 	sim_trace(node->sim, node->view.last_index ^ node->view.last_chain.low);
-	sim_check_turn(node);
+	sim_check_turn(node); /* also of a turn that ends with a crash: it began, and sent */
+	if (sim_point_is_dead(node))
+		return;
 	count_laps(node);
 	count_transfers(node);
 	sim_client_poll(node);
@@ -556,6 +569,8 @@ data_turn(struct sim_node *node)
 	sim_fault_look(node->sim, node->index);
 	sim_aim_turn(node);
 	sim_last_word_turn(node);
+	if (sim_point_is_over(node))
+		return;
 	const bool is_of_spare = sim_spare_turn(node);
 	if (sim_note_turn(node) || is_of_spare) {
 		sim_node_crash(node);
@@ -585,6 +600,8 @@ sim_node_turn(struct sim_node *node)
 		data_turn(node);
 	} else {
 		const bool has_worked = witness_node_turn(&node->witness);
+		if (sim_point_is_dead(node) || sim_point_is_over(node))
+			return;
 		schedule(node, has_worked, false, witness_node_deadline_ns(&node->witness));
 	}
 }

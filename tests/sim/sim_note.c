@@ -61,6 +61,11 @@ note_write(void *self, const struct pool_note *written)
 	uint8_t bytes[POOL_NOTE_BYTES];
 	uint64_t ns = sim->swarm.write_ns + prng_below(&note->prng, sim->swarm.write_ns);
 
+	if (sim_point_is_dying(note->node))
+		return;
+	if (sim_wrong_is_on(note->node))
+		sim_fail(sim, "wrong-start", "node %u writes a note that is not its own",
+			 note->node->id);
 	if (note->state != SIM_NOTE_IDLE)
 		sim_fail(sim, "note", "node %u: a second write before the first was polled",
 			 note->node->id);
@@ -71,6 +76,7 @@ note_write(void *self, const struct pool_note *written)
 		ns *= 1 + prng_below(&note->prng, 200);
 	note->state = SIM_NOTE_FLYING;
 	sim_push(sim, sim->now_ns + ns, SIM_EVENT_NOTE, note->node->index, note->node->incarnation);
+	sim_point_at(note->node, SIM_POINT_NOTE, SIM_POINT_HANDED);
 }
 
 void
@@ -85,7 +91,10 @@ sim_note_complete(struct sim_note *note)
 		note->is_spoiled = true;
 		sim_count(note->node->sim, SIM_COUNT_notes_failed);
 	}
-	sim_node_wake(note->node, note->node->sim->now_ns);
+	if (!note->is_failing)
+		sim_point_at(note->node, SIM_POINT_NOTE, SIM_POINT_DURABLE);
+	if (!sim_point_is_dead(note->node))
+		sim_node_wake(note->node, note->node->sim->now_ns);
 }
 
 static enum tern_err
@@ -96,6 +105,8 @@ note_poll(void *self)
 	if (note->state != SIM_NOTE_DONE)
 		return TERN_ERR_BUSY;
 	note->state = SIM_NOTE_IDLE;
+	if (note->result == TERN_OK)
+		sim_point_at(note->node, SIM_POINT_NOTE, SIM_POINT_SEEN);
 	return note->result;
 }
 

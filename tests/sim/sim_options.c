@@ -71,6 +71,12 @@ static const char *const topologies[] = {
 	[SIM_TOPOLOGY_FORCE] = "force",
 };
 
+static const char *const point_nodes[] = {
+	[SIM_POINT_OF_MASTER] = "master",
+	[SIM_POINT_OF_REPLICA] = "replica",
+	[SIM_POINT_OF_WITNESS] = "witness",
+};
+
 static const char *const classes[SIM_CLASSES] = {
 #define X(name, text) [SIM_FAULT_##name] = (text),
 	SIM_FAULTS(X)
@@ -84,9 +90,12 @@ static const char *const classes[SIM_CLASSES] = {
 #define X(name, text) [SIM_AIM_##name] = (text),
 		    SIM_AIMS(X)
 #undef X
+#define X(name, text) [SIM_OWN_##name] = (text),
+			SIM_OWNS(X)
+#undef X
 };
 
-_Static_assert(SIM_CLASSES <= 64, "a set of classes is one mask");
+_Static_assert(SIM_CLASSES < 64, "a set of classes is one mask");
 
 void
 sim_options_init(struct sim_options *options)
@@ -206,6 +215,41 @@ sim_options_skip(struct sim_options *options, const char *text)
 	return list_parse(text, options->limits.skipped, SIM_SKIP_WORDS * 64);
 }
 
+/* What follows the name of the node that @text begins with; NULL: it is none. */
+static const char *
+point_node(struct sim_options *options, const char *text)
+{
+	for (uint32_t i = SIM_POINT_OF_MASTER; i <= SIM_POINT_OF_WITNESS; i++) {
+		const size_t bytes = strlen(point_nodes[i]);
+		if (strncmp(point_nodes[i], text, bytes) != 0)
+			continue;
+		options->point_of = (enum sim_point_of)i;
+		options->limits.without = (UINT64_C(1) << SIM_CLASSES) - 1;
+		return text + bytes;
+	}
+	return NULL;
+}
+
+bool
+sim_options_points(struct sim_options *options, const char *text)
+{
+	const char *rest = point_node(options, text);
+
+	return rest != NULL && *rest == '\0';
+}
+
+bool
+sim_options_point(struct sim_options *options, const char *text)
+{
+	const char *rest = point_node(options, text);
+	char *end;
+
+	if (rest == NULL || *rest != ':')
+		return false;
+	options->point = strtoull(rest + 1, &end, 10);
+	return options->point != 0 && *end == '\0';
+}
+
 static void
 list_print(const char *option, const uint64_t *words, uint32_t end, uint32_t shift, FILE *to)
 {
@@ -248,8 +292,11 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 		fputs(" --ec", to);
 	if (options->is_lying_disk)
 		fputs(" --lying-disk", to);
+	if (options->point_of != SIM_POINT_OF_NOBODY)
+		fprintf(to, " --crash-point %s:%" PRIu64, point_nodes[options->point_of],
+			options->point);
 	for (uint32_t i = 0; i < SIM_CLASSES; i++) {
-		if (!sim_limits_without(limits, i))
+		if (!sim_limits_without(limits, i) || options->point_of != SIM_POINT_OF_NOBODY)
 			continue;
 		fprintf(to, "%s%s", before, classes[i]);
 		before = ",";

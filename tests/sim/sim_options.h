@@ -29,6 +29,14 @@ enum sim_topology {
 	SIM_TOPOLOGY_FORCE,    /* 2+w, 3 or 3+w; in the end a person forces one: see sim_force.c */
 };
 
+/* Whose point of persistence ends it, see sim_point.h. */
+enum sim_point_of {
+	SIM_POINT_OF_NOBODY = 0,
+	SIM_POINT_OF_MASTER,
+	SIM_POINT_OF_REPLICA,
+	SIM_POINT_OF_WITNESS,
+};
+
 #define SIM_EPISODES_MAX   256u /* numbers of scheduled episodes */
 #define SIM_EPISODE_ROUNDS 4u   /* number + 256: what followed it, and so on */
 #define SIM_SKIP_WORDS     (SIM_EPISODES_MAX * SIM_EPISODE_ROUNDS / 64u)
@@ -51,6 +59,8 @@ struct sim_options {
 	bool is_lying_disk, is_beyond, is_verbose;
 	bool has_columns; /* k + m devices a node */
 	bool has_spares;  /* and others besides, and a matrix of geometries */
+	enum sim_point_of point_of;
+	uint64_t point; /* 1-based */
 	struct sim_limits limits;
 };
 
@@ -61,6 +71,9 @@ bool sim_options_topology(struct sim_options *options, const char *text);
 bool sim_options_without(struct sim_options *options, const char *text);
 bool sim_options_spare(struct sim_options *options, const char *text);
 bool sim_options_skip(struct sim_options *options, const char *text);
+/* "master", and "master:17": nothing else is wrong then. */
+bool sim_options_points(struct sim_options *options, const char *text);
+bool sim_options_point(struct sim_options *options, const char *text);
 /* Writes the options of a command line that runs this again. */
 void sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to);
 const char *sim_class_name(uint32_t class_); /* of a bit of `without` */

@@ -21,6 +21,8 @@ register_store(void *store, const struct witness_register *reg, uint64_t op_id)
 	struct sim *sim = self->node->sim;
 	const uint64_t mean = sim->swarm.register_ns;
 
+	if (sim_point_is_dying(self->node))
+		return TERN_OK;
 	if (self->is_flying || self->is_done)
 		sim_fail(sim, "register", "a second store was started before the first was polled");
 	self->flying = *reg;
@@ -28,6 +30,7 @@ register_store(void *store, const struct witness_register *reg, uint64_t op_id)
 	self->is_flying = true;
 	sim_push(sim, sim->now_ns + mean / 2 + prng_below(&sim->prng, mean), SIM_EVENT_REGISTER,
 		 self->node->index, self->node->incarnation);
+	sim_point_at(self->node, SIM_POINT_REGISTER, SIM_POINT_HANDED);
 	return TERN_OK;
 }
 
@@ -37,6 +40,9 @@ sim_register_complete(struct sim_register *reg)
 	reg->is_flying = false;
 	reg->is_done = true;
 	register_apply(reg);
+	sim_point_at(reg->node, SIM_POINT_REGISTER, SIM_POINT_DURABLE);
+	if (sim_point_is_dead(reg->node))
+		return;
 	sim_node_wake(reg->node, reg->node->sim->now_ns);
 }
 
@@ -58,6 +64,7 @@ register_poll(void *store, uint64_t *op_ids, uint32_t max)
 		return 0;
 	self->is_done = false;
 	op_ids[0] = self->op_id;
+	sim_point_at(self->node, SIM_POINT_REGISTER, SIM_POINT_SEEN);
 	return 1;
 }
 

@@ -150,7 +150,8 @@ draw_weights(struct sim *sim)
 	const uint32_t share_ppm = shares_ppm[prng_below(&sim->prng, 3)];
 
 	for (uint32_t i = 0; i < SIM_EPISODE_CLASSES; i++) {
-		if (i == SIM_HAZARD_DEVICE_GONE && !sim->options.has_columns)
+		if ((i == SIM_HAZARD_DEVICE_GONE && !sim->options.has_columns) ||
+		    i == SIM_HAZARD_CRASH_AT_WRITE)
 			continue;
 		/* Hazards are many: half as often, so that the plain faults stay common. */
 		const uint32_t ppm = i < SIM_FAULT_KINDS ? share_ppm : share_ppm / 2;
