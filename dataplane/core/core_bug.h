@@ -74,8 +74,6 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_SEEK_AHEAD = 1 << 26,     /* what is not committed is told as if it were */
 	CORE_MEMBER_BUG_SEEK_ANY_CHAIN = 1 << 27, /* whatever is held there is taken for it */
 	CORE_MEMBER_BUG_SEEK_NOTHING = 1 << 28,   /* nobody is asked */
-	CORE_MEMBER_BUG_LEAK_FRAMES = 1 << 29,    /* runtime: some frames are not given back */
-	CORE_MEMBER_BUG_LEAK_VERSIONS = 1 << 30,  /* runtime: old versions stay for ever */
 };
 
 #endif

@@ -415,7 +415,7 @@ main(int argc, char **argv)
 		return totals.failed != 0 && totals.failed == totals.expected ? 0 : 1;
 	}
 	if (totals.seeds >= MUST_SEEDS && totals.failed == 0 && missing != 0 &&
-	    args.options.bugs == 0 && args.options.member_bugs == 0 &&
+	    args.options.bugs == 0 && args.options.member_bugs == 0 && args.options.leaks == 0 &&
 	    !args.options.is_lying_disk && !args.options.is_beyond && !args.options.has_columns)
 		return 1;
 	return totals.failed != 0 || is_stopped ? 1 : 0;

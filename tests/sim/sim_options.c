@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/core/core.h"
+#include "dataplane/runtime/runtime.h"
 
 static const struct {
 	const char *name;
@@ -56,8 +57,9 @@ static const struct {
 	{ "SEEK_AHEAD", CORE_MEMBER_BUG_SEEK_AHEAD },
 	{ "SEEK_ANY_CHAIN", CORE_MEMBER_BUG_SEEK_ANY_CHAIN },
 	{ "SEEK_NOTHING", CORE_MEMBER_BUG_SEEK_NOTHING },
-	{ "LEAK_FRAMES", CORE_MEMBER_BUG_LEAK_FRAMES },
-	{ "LEAK_VERSIONS", CORE_MEMBER_BUG_LEAK_VERSIONS },
+}, leaks[] = {
+	{ "LEAK_FRAMES", RUNTIME_LEAK_FRAMES },
+	{ "LEAK_VERSIONS", RUNTIME_LEAK_VERSIONS },
 };
 
 static const char *const topologies[] = {
@@ -127,6 +129,12 @@ sim_options_bug(struct sim_options *options, const char *text)
 	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
 		if (strcmp(bugs[i].name, text) == 0) {
 			options->bugs |= bugs[i].bug;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++) {
+		if (strcmp(leaks[i].name, text) == 0) {
+			options->leaks |= leaks[i].bug;
 			return true;
 		}
 	}
@@ -279,6 +287,9 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++)
 		if ((options->bugs & bugs[i].bug) != 0)
 			fprintf(to, " --bug %s", bugs[i].name);
+	for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++)
+		if ((options->leaks & leaks[i].bug) != 0)
+			fprintf(to, " --bug %s", leaks[i].name);
 	for (size_t i = 0; i < sizeof(member_bugs) / sizeof(member_bugs[0]); i++)
 		if ((options->member_bugs & member_bugs[i].bug) != 0)
 			fprintf(to, " --bug %s", member_bugs[i].name);
