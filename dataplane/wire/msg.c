@@ -11,7 +11,7 @@
 
 #define MSG_HDR_BYTES 4u
 
-enum field_type { FIELD_U32 = 1, FIELD_U64, FIELD_BOOL, FIELD_HASH, FIELD_ENUM };
+enum field_type { FIELD_U16 = 1, FIELD_U32, FIELD_U64, FIELD_BOOL, FIELD_HASH, FIELD_ENUM };
 
 struct field {
 	enum field_type type;
@@ -19,6 +19,11 @@ struct field {
 	uint32_t max;    /* ENUM: highest value; 0 for the others: any */
 };
 
+/* Of a uint32_t, of which the wire carries the lower half. */
+#define U16(member)                                        \
+	{                                                  \
+		FIELD_U16, offsetof(struct msg, member), 0 \
+	}
 #define U32(member)                                        \
 	{                                                  \
 		FIELD_U32, offsetof(struct msg, member), 0 \
@@ -41,17 +46,16 @@ struct field {
 	}
 
 static const struct field heartbeat_fields[] = {
-	U32(heartbeat.epoch),        U32(heartbeat.health),
-	U64(heartbeat.commit_index), HASH(heartbeat.commit_chain),
-	U64(heartbeat.round),        U64(heartbeat.echo_ns),
-	U32(heartbeat.echo_boot_no), U64(heartbeat.confirmed_age_ns),
+	U32(heartbeat.epoch),        U16(heartbeat.health),        U16(heartbeat.asks_promise),
+	U64(heartbeat.commit_index), HASH(heartbeat.commit_chain), U64(heartbeat.round),
+	U64(heartbeat.echo_ns),      U32(heartbeat.echo_boot_no),  U64(heartbeat.confirmed_age_ns),
 	U32(heartbeat.witness_gen),
 };
 static const struct field heartbeat_ack_fields[] = {
-	U32(heartbeat_ack.epoch),         U32(heartbeat_ack.health),
-	U64(heartbeat_ack.round),         U64(heartbeat_ack.received_index),
-	U64(heartbeat_ack.durable_index), U64(heartbeat_ack.applied_index),
-	U64(heartbeat_ack.sent_ns),
+	U32(heartbeat_ack.epoch),          U16(heartbeat_ack.health),
+	U16(heartbeat_ack.promise_units),  U64(heartbeat_ack.round),
+	U64(heartbeat_ack.received_index), U64(heartbeat_ack.durable_index),
+	U64(heartbeat_ack.applied_index),  U64(heartbeat_ack.sent_ns),
 };
 static const struct field append_fields[] = {
 	U64(append.prev_index),  HASH(append.prev_chain), BOOL(append.has_next),
@@ -169,6 +173,8 @@ static uint32_t
 field_bytes(enum field_type type)
 {
 	switch (type) {
+	case FIELD_U16:
+		return 2;
 	case FIELD_U32:
 	case FIELD_BOOL:
 	case FIELD_ENUM:
@@ -187,10 +193,17 @@ field_put(uint8_t *out, const struct field *field, const struct msg *msg)
 	const uint8_t *at = (const uint8_t *)msg + field->offset;
 	uint32_t u32;
 	uint64_t u64;
+	le16 half;
 	le32 small;
 	le64 large;
 
 	switch (field->type) {
+	case FIELD_U16:
+		memcpy(&u32, at, sizeof(u32));
+		INVARIANT(u32 <= UINT16_MAX);
+		half = le16_make((uint16_t)u32);
+		memcpy(out, &half, sizeof(half));
+		break;
 	case FIELD_U32:
 	case FIELD_ENUM:
 		memcpy(&u32, at, sizeof(u32));
@@ -220,16 +233,24 @@ static bool
 field_get(const uint8_t *in, const struct field *field, struct msg *msg)
 {
 	uint8_t *at = (uint8_t *)msg + field->offset;
+	uint32_t u32;
 	uint64_t u64;
-	le32 small;
+	le16 half;
+	le32 small = le32_make(0);
 	le64 large;
 
-	memcpy(&small, in, sizeof(small));
-	const uint32_t u32 = le32_get(small);
+	if (field->type != FIELD_U16)
+		memcpy(&small, in, sizeof(small));
+	u32 = le32_get(small);
 	switch (field->type) {
 	case FIELD_ENUM:
 		if (u32 > field->max)
 			return false;
+		memcpy(at, &u32, sizeof(u32));
+		break;
+	case FIELD_U16:
+		memcpy(&half, in, sizeof(half));
+		u32 = le16_get(half);
 		memcpy(at, &u32, sizeof(u32));
 		break;
 	case FIELD_U32:

@@ -63,6 +63,7 @@ struct msg_heartbeat {
 	 * nodes.
 	 */
 	uint32_t witness_gen;
+	uint32_t asks_promise; /* not 0: see promise_units */
 };
 #define MSG_AGE_UNKNOWN UINT64_MAX
 
@@ -72,7 +73,12 @@ struct msg_heartbeat_ack {
 	uint64_t round; /* of the heartbeat that is answered */
 	uint64_t received_index, durable_index, applied_index;
 	uint64_t sent_ns; /* on the sender's clock: nobody else reads anything from it */
+	/* For so long from here on, by its clock, the sender helps nobody else to be elected; of
+	 * MSG_PROMISE_UNIT_NS each; 0: it promises nothing. */
+	uint32_t promise_units;
 };
+#define MSG_PROMISE_UNIT_NS   65536u
+#define MSG_PROMISE_UNITS_MAX 65535u
 
 /* "My block prev_index has this chain hash, and the block after it (if any) that one." */
 struct msg_append {
