@@ -121,6 +121,8 @@ core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for)
 	core->role = CORE_FOLLOWER;
 	core->master_id = 0;
 	core->has_heard = false;
+	if (core_has_member_bug(core, CORE_MEMBER_BUG_LEASE_FORGOTTEN))
+		core->lease.promised_id = 0;
 	core->term = term;
 	core->voted_for = voted_for;
 	core->epoch = 0;
@@ -410,7 +412,7 @@ core_dispatch(struct core *core, const struct core_event *event)
 		transfer_data_port(core, event->flag);
 		return TERN_OK;
 	case CORE_EVENT_READ:
-		return read_take(core, event->op_id);
+		return read_take(core, event->op_id, event->flag);
 	case CORE_EVENT_TRANSFER:
 		return transfer_begin(core, event->node);
 	case CORE_EVENT_ENTER:
@@ -437,6 +439,7 @@ core_pass_time(struct core *core, uint64_t now_ns)
 	const uint64_t gap_ns = now_ns - core->now_ns;
 
 	INVARIANT(now_ns >= core->now_ns);
+	lease_pass_time(core, now_ns);
 	core->now_ns = now_ns;
 	if (core->role == CORE_WITNESS)
 		return;

@@ -142,7 +142,8 @@ enum core_event_kind {
 	CORE_EVENT_META_DURABLE,   /* op_id: of a PERSIST_META or PERSIST_REGISTER effect */
 	CORE_EVENT_STORAGE_FAILED, /* a write or flush failed: this node can promise nothing more */
 	CORE_EVENT_DATA_PORT,      /* flag: up or down */
-	CORE_EVENT_READ,     /* op_id: a linearizable read, answered by READ_READY or _FAILED */
+	CORE_EVENT_READ, /* op_id: a linearizable read, answered by READ_READY or _FAILED; flag: it
+			  * may be by lease */
 	CORE_EVENT_TRANSFER, /* node: hand mastership over; refused with NOT_MASTER / BUSY */
 	CORE_EVENT_ENTER,    /* next: tell the witness, see CORE_CHANGE_ENTERING; or the same */
 	CORE_EVENT_STOP,     /* graceful: stop campaigning and going degraded */
@@ -189,7 +190,8 @@ enum core_effect_kind {
 	CORE_EFFECT_ROLLBACK, /* index: undo all that was applied above it, before anything else is
 			       * applied; applied_index is index now */
 	CORE_EFFECT_ROLE, /* the view changed in role, mode, term, epoch, master or is_serving */
-	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index */
+	CORE_EFFECT_READ_READY,  /* op_id, index: read once applied_index >= index. is_leased: if
+				  * the lease still runs then, and ask again if not */
 	CORE_EFFECT_READ_FAILED, /* op_id: not answered here, nothing was executed */
 	CORE_EFFECT_ALARM,       /* alarm: an operator has to know */
 	CORE_EFFECT_PULL,    /* node, index, msg.sought.next: get these blocks, committed, there */
@@ -204,6 +206,7 @@ struct core_effect {
 	enum core_effect_kind kind;
 	uint16_t node;
 	uint8_t paths; /* SEND: mask of core_path */
+	bool is_leased;
 	uint16_t voted_for;
 	enum core_alarm alarm;
 	uint32_t epoch;
@@ -268,6 +271,7 @@ struct core_view {
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
+	uint64_t reads_leased, reads_proven; /* counted since init: READ_READY, is_leased or not */
 	uint64_t rollbacks, memory_commits_lost; /* counted since init: rollbacks; blocks */
 	uint64_t farewells; /* counted since init: of masters that nobody waited for any more */
 	/* By known data node in id order; master only. */
@@ -279,7 +283,7 @@ struct core_view {
 	/* Until then no other node can have been elected by voters that this view rests on, but by
 	 * a hand-over or a farewell, which the master itself sent, or which was sent for one whose
 	 * process had died. 0: who is master is not known. */
-	uint64_t view_until_ns;
+	uint64_t view_until_ns, lease_until_ns; /* the latter: no round is needed; 0: one is */
 	/* Replica: whatever anybody had answered as committed by then is in the applied state, and
 	 * when the newest heartbeat came that echoed an acknowledgement; 0: never in this term. See
 	 * core_stale_ns. */

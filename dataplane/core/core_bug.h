@@ -74,6 +74,11 @@ enum core_member_bug {
 	CORE_MEMBER_BUG_SEEK_AHEAD = 1 << 26,     /* what is not committed is told as if it were */
 	CORE_MEMBER_BUG_SEEK_ANY_CHAIN = 1 << 27, /* whatever is held there is taken for it */
 	CORE_MEMBER_BUG_SEEK_NOTHING = 1 << 28,   /* nobody is asked */
+
+	CORE_MEMBER_BUG_LEASE_FROM_ANSWER = 1 << 18, /* a lease counts from the answer */
+	CORE_MEMBER_BUG_LEASE_FULL = 1 << 19,        /* and is as long as the promise */
+	CORE_MEMBER_BUG_LEASE_HAND_OVER = 1 << 29,   /* goes on while the place is handed over */
+	CORE_MEMBER_BUG_LEASE_FORGOTTEN = 1 << 30,   /* a promise ends with its term */
 };
 
 #endif

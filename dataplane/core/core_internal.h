@@ -19,6 +19,7 @@
 #include "dataplane/base/prng.h"
 #include "dataplane/core/core.h"
 #include "dataplane/core/core_mask.h"
+#include "dataplane/core/lease.h"
 #include "dataplane/core/rejoin.h"
 #include "dataplane/core/rule.h"
 #include "dataplane/core/seek.h"
@@ -28,9 +29,7 @@
 #else
 #define CORE_READS_MAX 1024u
 #endif
-/* A replica this close to the end of the master's log may become part of the in-sync set. */
-#define CORE_CAUGHT_UP_BLOCKS 4u
-#define CORE_ROUNDS_MAX       256u /* whose time of sending is remembered */
+#define CORE_ROUNDS_MAX 256u /* whose time of sending is remembered */
 /* A term above this is nonsense, and none may follow it: terms rise by one with each candidacy, and
  * one that wrapped to 0 would undo every promise. */
 #define CORE_TERM_MAX (UINT64_C(1) << 62)
@@ -86,7 +85,7 @@ struct core_peer {
 struct core_read {
 	uint64_t op_id;
 	uint64_t round; /* sent after the read arrived */
-	bool has_failed;
+	bool has_failed, may_lease;
 };
 
 struct core {
@@ -133,6 +132,7 @@ struct core {
 	struct block_meta checkpoint; /* the newest that is durable here; log_index 0: none */
 	struct core_rejoin rejoin;
 	struct core_seek seek;
+	struct core_lease lease;
 
 	/* Replica; heard_* also on the witness. */
 	uint16_t heard_id;
@@ -281,7 +281,7 @@ TERN_CHECKED enum tern_err replica_cut_done(struct core *core, uint64_t index);
 void replica_refuse_term(struct core *core, struct core_peer *peer, const struct msg *msg);
 
 /* read.c */
-TERN_CHECKED enum tern_err read_take(struct core *core, uint64_t op_id);
+TERN_CHECKED enum tern_err read_take(struct core *core, uint64_t op_id, bool may_lease);
 void read_poll(struct core *core);
 void read_fail_all(struct core *core);
 bool read_has_work(const struct core *core);

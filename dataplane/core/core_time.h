@@ -3,9 +3,11 @@
 #ifndef TERN_CORE_CORE_TIME_H
 #define TERN_CORE_CORE_TIME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define CORE_IDS_MAX 64u /* ids of nodes are below: sets of them are masks */
+#define CORE_DRIFT_PPM_MAX 200000u
+#define CORE_IDS_MAX       64u /* ids of nodes are below: sets of them are masks */
 
 /* PROTOCOL section 16; all in nanoseconds. Effective values may be larger, see core_view. */
 struct core_timers {
@@ -14,6 +16,10 @@ struct core_timers {
 	uint64_t late_ns;  /* no progress while blocks are outstanding */
 	uint64_t stall_ns; /* own disk or apply stands still */
 	uint64_t elect_min_ns, elect_max_ns;
+	/* Reads at a master by lease, and how far any node's clock may be off: at most
+	 * CORE_DRIFT_PPM_MAX millionths too fast or too slow. */
+	bool has_leases;
+	uint32_t clock_drift_ppm;
 	/* By node id: how long this one may stand still before it is late; 0: late_ns. */
 	uint64_t node_late_ns[CORE_IDS_MAX];
 };

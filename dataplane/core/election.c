@@ -128,6 +128,7 @@ election_begin_vote(struct core *core, bool is_hand_over)
 {
 	INVARIANT(core->role != CORE_MASTER);
 	INVARIANT(core->durable_index == core->last_index);
+	INVARIANT(is_hand_over || !lease_binds(core, core->config.node_id));
 	replica_forget_match(core);
 	election_begin_phase(core, true);
 	core->is_hand_over = is_hand_over;
@@ -155,7 +156,7 @@ election_meta_durable(struct core *core)
 static void
 election_timeout(struct core *core)
 {
-	if (!election_is_able(core)) {
+	if (!election_is_able(core) || lease_binds(core, core->config.node_id)) {
 		if (core->role == CORE_CANDIDATE)
 			election_give_up(core);
 		/* It will be nobody's master, and says at least that it has none. */
@@ -164,7 +165,7 @@ election_timeout(struct core *core)
 			election_arm(core);
 			return;
 		}
-		/* Flushing or quiet: look again soon. */
+		/* Flushing, quiet or bound: look again soon. */
 		core->election_ns = core->now_ns + core->config.timers.heartbeat_ns;
 		return;
 	}
@@ -289,7 +290,8 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 static bool
 election_master_lives(const struct core *core, uint16_t candidate)
 {
-	return core->role == CORE_MASTER || hear_lives(core, candidate);
+	return core->role == CORE_MASTER || hear_lives(core, candidate) ||
+	       lease_binds(core, candidate);
 }
 
 /* The end of the log that a candidate's is compared with: contiguous and verified, flushed or not,

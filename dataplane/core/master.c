@@ -473,6 +473,7 @@ master_start_round(struct core *core)
 		msg->heartbeat.echo_ns = peer->stamp_ns;
 		msg->heartbeat.echo_boot_no = peer->stamp_ns != 0 ? peer->boot_no : 0;
 		msg->heartbeat.confirmed_age_ns = confirmed_age_ns;
+		msg->heartbeat.asks_promise = core->config.timers.has_leases;
 		if (peer->is_witness)
 			msg->heartbeat.witness_gen = core->members.witness_gen;
 		if (peer->probe_round == 0) {
@@ -498,6 +499,7 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 		if (core->round - ack->round < CORE_ROUNDS_MAX)
 			peer->answered_ns = core->round_sent_ns[ack->round % CORE_ROUNDS_MAX];
 	}
+	lease_answered(core, (uint32_t)(peer - core->peers), ack);
 	if (ack->sent_ns > peer->stamp_ns && !peer->is_witness)
 		peer->stamp_ns = ack->sent_ns;
 	if (peer->probe_round != 0 && ack->round >= peer->probe_round) {
@@ -560,6 +562,7 @@ master_begin(struct core *core)
 	memory_settle(core);
 	core->memory_told = 0;
 	core->round = core->read_round = 0;
+	lease_begin(core);
 	core->view.elections++;
 	/* A peer that did not answer this very candidacy is silent: degraded from the start. While
 	 * a change is joint it is not known yet who else is there. */

@@ -183,6 +183,7 @@ members_take(struct core *core, const struct membership *next, const struct memb
 	members_derive(core);
 	if (core->role != CORE_MASTER)
 		return;
+	lease_forget(core);
 	members_meet(core, replicas);
 	if (membership_is_witness_out(next, before))
 		core->allotted_gen = next->witness_gen;
@@ -213,6 +214,7 @@ members_commit(struct core *core)
 	members_derive(core);
 	if (core->role != CORE_MASTER)
 		return;
+	lease_forget(core);
 	members_meet(core, replicas);
 	if (core->phase == CORE_PHASE_NORMAL)
 		core->rset = core->data;

@@ -5,6 +5,9 @@
 
 #include "dataplane/core/core_internal.h"
 
+/* A replica this close to the end of the master's log may become part of the in-sync set. */
+#define CORE_CAUGHT_UP_BLOCKS 4u
+
 static inline bool
 core_has_member_bug(const struct core *core, enum core_member_bug bug)
 {

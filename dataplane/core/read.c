@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Linearizable reads by ReadIndex (protocol section 9). Reads that arrive while a round is under
- * way share the next one. Answers are bounded by the room for effects; what is left over is
- * answered by the next step, for which core_deadline_ns asks at once.
+ * way share the next one; those that may be answered by a lease wait for none while it runs. The
+ * clock of a step may be older than the read, so whoever reads looks again. Answers are bounded by
+ * the room for effects; what is left over is answered by the next step, for which core_deadline_ns
+ * asks at once.
  */
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/members.h"
@@ -24,16 +26,24 @@ read_needs_no_round(const struct core *core)
 	return core->phase == CORE_PHASE_DEGRADED && core->is_registered && !core_is_joint(core);
 }
 
+/* Without a lease: that of has_committed and this holds for as long as the term does. */
+static bool
+read_is_proven(const struct core *core, const struct core_read *read)
+{
+	return read_needs_no_round(core) || master_is_round_answered(core, read->round);
+}
+
 static bool
 read_is_ready(const struct core *core, const struct core_read *read)
 {
 	if (core->role != CORE_MASTER || !core->has_committed)
 		return false;
-	return read_needs_no_round(core) || master_is_round_answered(core, read->round);
+	return (read->may_lease && core->now_ns < lease_until_ns(core)) ||
+	       read_is_proven(core, read);
 }
 
 enum tern_err
-read_take(struct core *core, uint64_t op_id)
+read_take(struct core *core, uint64_t op_id, bool may_lease)
 {
 	struct core_read *read;
 
@@ -43,7 +53,8 @@ read_take(struct core *core, uint64_t op_id)
 		return TERN_ERR_QUEUE_FULL;
 	read = &core->reads[(core->reads_head + core->reads_count) % CORE_READS_MAX];
 	core->reads_count++;
-	*read = (struct core_read){ .op_id = op_id, .round = core->round + 1 };
+	*read =
+	    (struct core_read){ .op_id = op_id, .round = core->round + 1, .may_lease = may_lease };
 	return TERN_OK;
 }
 
@@ -90,8 +101,12 @@ read_poll(struct core *core)
 		    core, read->has_failed ? CORE_EFFECT_READ_FAILED : CORE_EFFECT_READ_READY);
 
 		effect->op_id = read->op_id;
-		if (!read->has_failed)
+		if (!read->has_failed) {
 			effect->index = core->commit_index;
+			effect->is_leased = !read_is_proven(core, read);
+			core->view.reads_leased += effect->is_leased;
+			core->view.reads_proven += !effect->is_leased;
+		}
 		core->reads_head = (core->reads_head + 1) % CORE_READS_MAX;
 		core->reads_count--;
 	}

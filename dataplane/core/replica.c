@@ -95,6 +95,8 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 	ack->heartbeat_ack.durable_index = replica_durable(core);
 	ack->heartbeat_ack.applied_index = core->applied_index;
 	ack->heartbeat_ack.sent_ns = core->now_ns;
+	if (beat->asks_promise != 0)
+		ack->heartbeat_ack.promise_units = lease_promise(core, peer->id);
 }
 
 static struct msg_append_ack *

@@ -40,6 +40,8 @@ start_config_ok(const struct core_config *config)
 	if (timers->heartbeat_ns == 0 || timers->solo_ns == 0 || timers->late_ns == 0 ||
 	    timers->stall_ns == 0 || timers->elect_min_ns == 0)
 		return false;
+	if (timers->clock_drift_ppm > CORE_DRIFT_PPM_MAX)
+		return false;
 	if (timers->elect_min_ns > timers->elect_max_ns || timers->solo_ns > timers->elect_min_ns)
 		return false;
 	if (!config->is_witness && (config->history == NULL || config->history_count == 0))

@@ -148,8 +148,10 @@ transfer_poll(struct core *core, bool is_heartbeat_due)
 		core->transfer_id = 0;
 		return;
 	}
-	if (is_heartbeat_due && peer->durable_index == core->last_index)
+	if (is_heartbeat_due && peer->durable_index == core->last_index) {
+		core->lease.has_offered = true;
 		core_send(core, peer, MSG_TRANSFER_NOW)->transfer.last_index = core->last_index;
+	}
 }
 
 /* The target skips PREVOTE. When it is not ready yet, the master asks again. */

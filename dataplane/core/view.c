@@ -172,6 +172,7 @@ view_refresh(struct core *core)
 	}
 	view_peer_indexes(core);
 	view->view_until_ns = view_until_ns(core);
+	view->lease_until_ns = lease_until_ns(core);
 	view->hear_ns = hear_patience_ns(core);
 	return before.role != view->role || before.mode != view->mode ||
 	       before.master_id != view->master_id || before.is_serving != view->is_serving ||

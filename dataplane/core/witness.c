@@ -143,7 +143,8 @@ witness_judge(const struct core *core, const struct msg *msg)
 		return MSG_VOTE_REFUSED_TERM;
 	if (core->now_ns < core->quiet_until_ns)
 		return MSG_VOTE_REFUSED_QUIET;
-	if (!vote->is_hand_over && hear_lives(core, msg->sender))
+	if (!vote->is_hand_over &&
+	    (hear_lives(core, msg->sender) || lease_binds(core, msg->sender)))
 		return MSG_VOTE_REFUSED_MASTER;
 	if (!witness_position_ok(core, vote))
 		return MSG_VOTE_REFUSED_LOG;
@@ -321,6 +322,8 @@ witness_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 		hear_master(core, msg->sender);
 		core->master_id = msg->sender;
 		core->master_epoch = msg->heartbeat.epoch;
+		if (msg->heartbeat.asks_promise != 0)
+			ack->heartbeat_ack.promise_units = lease_promise(core, msg->sender);
 	}
 	ack->heartbeat_ack.epoch = msg->heartbeat.epoch;
 	ack->heartbeat_ack.round = msg->heartbeat.round;

@@ -73,14 +73,15 @@ members_beat(struct rig *rig)
 	while (rig_sent(rig, MSG_HEARTBEAT) == NULL);
 }
 
-/* Of term 2, its barrier is block 1; PEER is matched and has said that it forgot nothing. */
-struct rig *
-members_master_unserving(void)
+static struct rig *
+master_of(uint32_t lease_drift_ppm)
 {
 	struct rig *rig = rig_new();
-	const struct core_config config = members_config_of(rig, SELF);
+	struct core_config config = members_config_of(rig, SELF);
 	struct msg ack = { .kind = MSG_PREVOTE_ACK, .sender = PEER, .boot_no = 1, .term = 1 };
 
+	config.timers.has_leases = lease_drift_ppm != 0;
+	config.timers.clock_drift_ppm = lease_drift_ppm;
 	rig_start(rig, &config);
 	for (int i = 0; i < 100 && rig_sent(rig, MSG_PREVOTE) == NULL; i++)
 		rig_tick(rig, MS);
@@ -95,6 +96,19 @@ members_master_unserving(void)
 	members_answer(rig, PEER, MSG_APPEND_MATCHED, 0, 0);
 	assert_int_equal(core_view(rig->core)->mode, CORE_MODE_DUPLEX);
 	return rig;
+}
+
+/* Of term 2, its barrier is block 1; PEER is matched and has said that it forgot nothing. */
+struct rig *
+members_master_unserving(void)
+{
+	return master_of(0);
+}
+
+struct rig *
+members_master_with_leases(uint32_t drift_ppm)
+{
+	return master_of(drift_ppm);
 }
 
 void

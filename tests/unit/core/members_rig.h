@@ -17,6 +17,8 @@ void members_answer(struct rig *rig, uint16_t sender, enum msg_append_status sta
 void members_answer_round(struct rig *rig, uint16_t sender);
 void members_beat(struct rig *rig);
 struct rig *members_master_unserving(void);
+/* The same, which may answer reads by lease. */
+struct rig *members_master_with_leases(uint32_t drift_ppm);
 void members_durable(struct rig *rig, uint64_t index);
 void members_commit_blocks(struct rig *rig, uint64_t index);
 struct rig *members_master(void);
