@@ -312,7 +312,12 @@ endpoint_complete(struct endpoint *endpoint)
 			struct read_batch *batch =
 			    &endpoint->batches[number % ENDPOINT_BATCHES_MAX];
 			INVARIANT(number >= endpoint->batch_first && number < endpoint->batch_end);
-			batch->is_answered = true;
+			/* P11: this thread may have slept since the lcore looked. */
+			batch->is_overtaken =
+			    completion->outcome == SUBMIT_DONE && completion->is_leased &&
+			    !status_lease_holds(endpoint->cell, endpoint_now_ns());
+			batch->is_answered = !batch->is_overtaken;
+			endpoint->has_overtaken |= batch->is_overtaken;
 			batch->completion = *completion;
 		} else {
 			complete_flight(endpoint, completion);

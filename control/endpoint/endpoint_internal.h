@@ -68,6 +68,7 @@ struct read_waiter {
 struct read_batch {
 	uint64_t waiter_end;
 	bool is_answered;
+	bool is_overtaken; /* by a lease that was over then: it is to be submitted again */
 	struct submit_completion completion;
 };
 
@@ -121,6 +122,7 @@ struct endpoint {
 	uint64_t snapshot_idle_ns;
 
 	bool has_published, needs_retry;
+	bool has_overtaken; /* some batch is to be submitted again */
 	struct out_frame *outs;
 	uint32_t out_next; /* the next to give way */
 	uint8_t *in;       /* ENDPOINT_BURST datagrams */

@@ -260,28 +260,53 @@ endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,
 	take_items(endpoint, &peer, &hdr, native_items(frame, &hdr));
 }
 
+static bool
+submit_read_point(struct endpoint *endpoint, uint64_t batch, uint16_t flags)
+{
+	struct submit_request *record =
+	    ring_reserve(&endpoint->channel->requests, sizeof(struct submit_request));
+
+	if (record == NULL) {
+		endpoint->needs_retry = true;
+		return false;
+	}
+	*record = (struct submit_request){
+		.tag = ENDPOINT_TAG_READ | batch,
+		.kind = SUBMIT_READ,
+		.flags = flags,
+	};
+	ring_publish(&endpoint->channel->requests);
+	endpoint->has_published = true;
+	return true;
+}
+
+/* Those that were answered by a lease that was over when it was looked at: now by a round. */
+static void
+submit_overtaken(struct endpoint *endpoint)
+{
+	endpoint->has_overtaken = false;
+	for (uint64_t i = endpoint->batch_first; i != endpoint->batch_end; i++) {
+		struct read_batch *batch = &endpoint->batches[i % ENDPOINT_BATCHES_MAX];
+		if (!batch->is_overtaken)
+			continue;
+		batch->is_overtaken = !submit_read_point(endpoint, i, 0);
+		endpoint->has_overtaken |= batch->is_overtaken;
+	}
+}
+
 void
 endpoint_publish(struct endpoint *endpoint)
 {
+	if (endpoint->has_overtaken)
+		submit_overtaken(endpoint);
 	/* The read point is asked for after every read that shares it was taken: whatever was
 	 * answered before one of them was sent is visible at it. */
 	if (endpoint->waiter_submitted != endpoint->waiter_end &&
-	    endpoint->batch_end - endpoint->batch_first < ENDPOINT_BATCHES_MAX) {
-		struct submit_request *record =
-		    ring_reserve(&endpoint->channel->requests, sizeof(struct submit_request));
-		if (record != NULL) {
-			*record = (struct submit_request){
-				.tag = ENDPOINT_TAG_READ | endpoint->batch_end,
-				.kind = SUBMIT_READ,
-			};
-			ring_publish(&endpoint->channel->requests);
-			endpoint->batches[endpoint->batch_end++ % ENDPOINT_BATCHES_MAX] =
-			    (struct read_batch){ .waiter_end = endpoint->waiter_end };
-			endpoint->waiter_submitted = endpoint->waiter_end;
-			endpoint->has_published = true;
-		} else {
-			endpoint->needs_retry = true;
-		}
+	    endpoint->batch_end - endpoint->batch_first < ENDPOINT_BATCHES_MAX &&
+	    submit_read_point(endpoint, endpoint->batch_end, SUBMIT_MAY_LEASE)) {
+		endpoint->batches[endpoint->batch_end++ % ENDPOINT_BATCHES_MAX] =
+		    (struct read_batch){ .waiter_end = endpoint->waiter_end };
+		endpoint->waiter_submitted = endpoint->waiter_end;
 	}
 	if (endpoint->has_published) {
 		endpoint->has_published = false;

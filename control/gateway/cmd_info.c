@@ -154,6 +154,7 @@ info_stats(struct gateway *gateway, const struct node_status *status, struct tex
 	    LLU(state_expired_count(gateway->state)));
 	add(text, "tern_writes:%llu\r\ntern_reads:%llu\r\ntern_read_points:%llu\r\n",
 	    LLU(stats.writes), LLU(stats.reads), LLU(stats.read_points));
+	add(text, "tern_leases_overtaken:%llu\r\n", LLU(stats.leases_overtaken));
 	add(text, "tern_refusals:%llu\r\ntern_unknown_closes:%llu\r\n", LLU(stats.refusals),
 	    LLU(stats.unknown_closes));
 	add(text, "tern_protocol_errors:%llu\r\ntern_waits_for_room:%llu\r\n",

@@ -141,7 +141,7 @@ batch_open(struct gateway *gateway)
 		struct read_batch *batch = &gateway->batches[i];
 		if (!batch->is_used) {
 			batch->is_used = true;
-			batch->is_submitted = false;
+			batch->is_submitted = batch->is_overtaken = false;
 			batch->waiters_count = 0;
 			gateway->batch_open = i;
 			return true;
@@ -185,26 +185,43 @@ gateway_join_read(struct gateway *gateway, const struct connection *conn)
 
 /* The read point is asked for after every read that shares it was taken: whatever was answered
  * before one of them was sent is visible at it. */
-static void
-submit_read_point(struct gateway *gateway)
+static bool
+submit_read_point(struct gateway *gateway, uint32_t index)
 {
-	struct read_batch *batch = &gateway->batches[gateway->batch_open];
+	struct read_batch *batch = &gateway->batches[index];
 	struct submit_request *record =
 	    ring_reserve(&gateway->channel->requests, sizeof(struct submit_request));
 
-	/* No room: it stays open, and the next round tries again. */
+	/* No room: the next round tries again. */
 	if (record == NULL)
-		return;
+		return false;
 	const uint64_t tag = flight_take(gateway);
 	struct flight *flight = &gateway->flights[(uint32_t)tag];
 	flight->is_read = true;
-	flight->batch = gateway->batch_open;
-	*record = (struct submit_request){ .tag = tag, .kind = SUBMIT_READ };
+	flight->batch = index;
+	*record = (struct submit_request){
+		.tag = tag,
+		.kind = SUBMIT_READ,
+		.flags = batch->is_overtaken ? 0 : SUBMIT_MAY_LEASE,
+	};
 	ring_publish(&gateway->channel->requests);
 	batch->is_submitted = true;
-	gateway->batch_open = READ_BATCHES_MAX;
 	gateway->has_published = true;
 	gateway_count(&gateway->counters.read_points, 1);
+	return true;
+}
+
+/* Those that were answered by a lease that was over when it was looked at. */
+static void
+submit_overtaken(struct gateway *gateway)
+{
+	gateway->has_overtaken = false;
+	for (uint32_t i = 0; i < READ_BATCHES_MAX; i++) {
+		const struct read_batch *batch = &gateway->batches[i];
+		if (batch->is_used && batch->is_overtaken && !batch->is_submitted &&
+		    !submit_read_point(gateway, i))
+			gateway->has_overtaken = true;
+	}
 }
 
 /* Closes this round's writes. With all rounds under way they join the newest one. */
@@ -244,8 +261,11 @@ void
 gateway_publish(struct gateway *gateway)
 {
 	round_end(gateway);
-	if (gateway->batch_open != READ_BATCHES_MAX)
-		submit_read_point(gateway);
+	if (gateway->has_overtaken)
+		submit_overtaken(gateway);
+	if (gateway->batch_open != READ_BATCHES_MAX &&
+	    submit_read_point(gateway, gateway->batch_open))
+		gateway->batch_open = READ_BATCHES_MAX;
 	if (gateway->has_published) {
 		gateway->has_published = false;
 		wake_up(gateway->channel->lcore_wake);
@@ -302,6 +322,14 @@ complete_read(struct gateway *gateway, uint32_t index, const struct submit_compl
 	struct read_batch *batch = &gateway->batches[index];
 
 	INVARIANT(batch->is_used && batch->is_submitted);
+	/* P11: this thread, or all of the process, may have slept since the lcore looked. */
+	if (completion->outcome == SUBMIT_DONE && completion->is_leased &&
+	    !status_lease_holds(gateway->status, gateway_now_ns())) {
+		batch->is_submitted = false;
+		batch->is_overtaken = gateway->has_overtaken = true;
+		gateway_count(&gateway->counters.leases_overtaken, 1);
+		return;
+	}
 	for (uint32_t i = 0; i < batch->waiters_count; i++) {
 		const struct read_waiter *waiter = &batch->waiters[i];
 		struct connection *conn = connection_at(gateway, waiter->index, waiter->generation);

@@ -98,6 +98,8 @@ struct gateway_stats {
 	uint64_t requests_total; /* understood, known or not */
 	uint64_t writes, reads;  /* submitted */
 	uint64_t read_points;    /* shared by the reads of a round */
+	uint64_t
+	    leases_overtaken;    /* of them, given by a lease that was over when it was looked at */
 	uint64_t refusals;       /* answered with an error by the lcore's word */
 	uint64_t unknown_closes; /* connections closed because an outcome is unknown */
 	uint64_t forwarded;      /* writes, to another node */

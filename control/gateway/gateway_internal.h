@@ -33,6 +33,7 @@ enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
 /* Reads that share one read point: OPEN until it is submitted at the end of a round. */
 struct read_batch {
 	bool is_used, is_submitted;
+	bool is_overtaken; /* it was answered by a lease that is over: now it wants a round */
 	uint32_t waiters_count, waiters_capacity;
 	struct read_waiter {
 		uint32_t index, generation;    /* of the connection */
@@ -78,6 +79,7 @@ struct connection_entry {
 	X(writes)              \
 	X(reads)               \
 	X(read_points)         \
+	X(leases_overtaken)    \
 	X(refusals)            \
 	X(unknown_closes)      \
 	X(forwarded)           \
@@ -124,6 +126,7 @@ struct gateway {
 	uint64_t reply_bytes_used; /* of channel->reply_bytes_max */
 	struct read_batch batches[READ_BATCHES_MAX];
 	uint32_t batch_open; /* READ_BATCHES_MAX: none */
+	bool has_overtaken;  /* some batch waits to be submitted again */
 	/* Writes ever submitted and completed; rounds: what `submitted` was at the end of each
 	 * round with writes whose answers are not all here, oldest first. */
 	uint64_t writes_submitted, writes_completed;

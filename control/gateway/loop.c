@@ -249,7 +249,7 @@ sleep_ms(struct gateway *gateway)
 	if (gateway->dirty_first != NULL)
 		return 0;
 	/* A read point that found no room in the ring: the lcore is busy emptying it. */
-	if (gateway->batch_open != READ_BATCHES_MAX)
+	if (gateway->batch_open != READ_BATCHES_MAX || gateway->has_overtaken)
 		return RETRY_MS;
 	const int wait_ms = forward_wait_ms(gateway, gateway_tick_wait_ms(gateway));
 	if (gateway->subscribers_count > 0)

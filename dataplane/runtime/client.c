@@ -310,20 +310,35 @@ take_read(struct runtime *rt, uint32_t channel, const struct submit_request *req
 			.op_id = rt->read_op_id,
 			.tag = request->tag,
 			.channel = channel,
+			.flags = request->flags,
 		};
 	}
 }
 
 void
-client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index)
+client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index, bool is_leased)
 {
 	for (uint64_t i = rt->read_head; i != rt->read_tail; i++) {
 		struct pending_read *read = &rt->reads[i % RUNTIME_READS_MAX];
 		if (read->op_id == op_id && read->state == READ_WAITING) {
 			read->index = index;
-			read->state = READ_READY;
+			read->state = is_leased ? READ_LEASED : READ_READY;
 		}
 	}
+}
+
+/* One question for all reads of a turn: a round for one of them serves the others as well. */
+static bool
+may_lease(const struct runtime *rt, uint64_t op_id)
+{
+	for (uint64_t i = rt->read_tail; i != rt->read_head; i--) {
+		const struct pending_read *read = &rt->reads[(i - 1) % RUNTIME_READS_MAX];
+		if (read->op_id != op_id)
+			break;
+		if ((read->flags & SUBMIT_MAY_LEASE) == 0)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -353,15 +368,16 @@ client_finish_reads(struct runtime *rt)
 		const struct pending_read *read = &rt->reads[rt->read_head % RUNTIME_READS_MAX];
 
 		if (read->state == READ_WAITING ||
-		    (read->state == READ_READY && rt->applied_index < read->index))
+		    (read->state != READ_DONE && rt->applied_index < read->index))
 			break;
-		if (read->state == READ_READY) {
+		if (read->state != READ_DONE) {
 			const struct submit_completion completion = {
 				.tag = read->tag,
 				.outcome = SUBMIT_DONE,
 				.master_id = rt->config.node_id,
 				.term = core_view(rt->core)->term,
 				.log_index = min_u64(rt->applied_index, rt->commit_index),
+				.is_leased = read->state == READ_LEASED,
 			};
 			complete(rt, read->channel, &completion);
 		}
@@ -657,7 +673,8 @@ client_turn(struct runtime *rt)
 	if (has_read) {
 		const struct core_event event = { .kind = CORE_EVENT_READ,
 						  .now_ns = rt->now_ns,
-						  .op_id = rt->read_op_id };
+						  .op_id = rt->read_op_id,
+						  .flag = may_lease(rt, rt->read_op_id) };
 		const enum tern_err err = dispatch(rt, &event);
 		if (err != TERN_OK)
 			fail_read(rt, rt->read_op_id,

@@ -229,7 +229,7 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		on_role(rt);
 		break;
 	case CORE_EFFECT_READ_READY:
-		client_read_ready(rt, effect->op_id, effect->index);
+		client_read_ready(rt, effect->op_id, effect->index, effect->is_leased);
 		break;
 	case CORE_EFFECT_READ_FAILED:
 		client_read_failed(rt, effect->op_id);
@@ -255,6 +255,9 @@ step(struct runtime *rt, const struct core_event *event)
 	const enum tern_err err = core_step(rt->core, event, &rt->effects);
 
 	INVARIANT(rt->effects.count <= CORE_EFFECTS_MAX);
+	/* Before anybody hears what ends a lease. */
+	if (rt->config.status != NULL)
+		status_lease_set(rt->config.status, core_view(rt->core)->lease_until_ns);
 	rt->is_stepping = true;
 	for (uint32_t i = 0; i < rt->effects.count; i++)
 		on_effect(rt, &rt->effects.list[i]);

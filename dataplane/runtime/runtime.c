@@ -243,6 +243,19 @@ has_news_of_log(const struct runtime *rt, const struct cmdlog_stats *log)
 }
 
 static void
+fill_reads(const struct runtime *rt, struct node_status *status)
+{
+	const struct core_view *view = core_view(rt->core);
+
+	status->has_leases = rt->config.timers.has_leases;
+	status->reads_leased = view->reads_leased;
+	status->reads_proven = view->reads_proven;
+	status->view_until_ns = view->view_until_ns;
+	status->fresh_ns = view->fresh_ns;
+	status->echo_ns = view->echo_ns;
+}
+
+static void
 fill_checkpoints(const struct runtime *rt, const struct cmdlog_stats *log,
 		 struct node_status *status)
 {
@@ -264,9 +277,6 @@ fill_timers(const struct core_view *view, struct node_status *status)
 	status->effective_elect_min_ns = view->elect_min_ns;
 	status->effective_elect_max_ns = view->elect_max_ns;
 	status->effective_hear_ns = view->hear_ns;
-	status->view_until_ns = view->view_until_ns;
-	status->fresh_ns = view->fresh_ns;
-	status->echo_ns = view->echo_ns;
 	status->farewells = view->farewells;
 }
 
@@ -332,6 +342,7 @@ fill_status(const struct runtime *rt, struct node_status *status)
 		.drops = rt->link.drops,
 	};
 	fill_timers(view, status);
+	fill_reads(rt, status);
 	fill_checkpoints(rt, &log, status);
 	memcpy(status->cycles, rt->stages.total, sizeof(status->cycles));
 	memcpy(status->jobs, rt->jobs.list, sizeof(status->jobs));

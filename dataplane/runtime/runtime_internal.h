@@ -61,8 +61,8 @@ struct held_write {
 
 struct pending_read {
 	uint64_t op_id, tag, index;
-	uint32_t channel;
-	enum { READ_WAITING = 0, READ_READY, READ_DONE } state;
+	uint32_t channel, flags; /* flags: of the request */
+	enum { READ_WAITING = 0, READ_READY, READ_LEASED, READ_DONE } state;
 };
 
 struct boot {
@@ -275,7 +275,7 @@ void client_sealed(struct runtime *rt, uint64_t log_index, uint64_t term);
 /* Mastership is over: sealed commands become UNKNOWN, those of class async that were not sealed,
  * and never will be, are refused. */
 void client_fail_writes(struct runtime *rt);
-void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index);
+void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index, bool is_leased);
 void client_read_failed(struct runtime *rt, uint64_t op_id);
 bool client_finish_reads(struct runtime *rt);
 

@@ -153,6 +153,7 @@ struct node_status {
 	uint16_t node_id, master_id;
 	uint8_t role, mode; /* enum core_role, enum core_mode */
 	bool is_serving, is_storage_failed, is_damaged, is_log_volatile, is_forgetful;
+	bool has_leases;      /* by configuration: it may answer reads by lease as master */
 	bool was_damaged;     /* at its start, and may be whole again by now */
 	bool is_log_anchored; /* it found its log behind damage, from the checkpoint on */
 	bool is_log_mixed;    /* replica: its master's log is volatile and its own is not, or so */
@@ -198,7 +199,8 @@ struct node_status {
 	uint64_t memory_lost_first, memory_lost_last; /* the newest of them; 0: none */
 	uint64_t alarms[8];                           /* counted by enum core_alarm */
 	uint64_t effective_solo_ns, effective_elect_min_ns, effective_elect_max_ns;
-	uint64_t effective_hear_ns; /* how long the master may be silent now */
+	uint64_t effective_hear_ns;          /* how long the master may be silent now */
+	uint64_t reads_leased, reads_proven; /* read points: by lease; by round, or none needed */
 	uint64_t turns, idle_turns, sleeps;
 	uint64_t held_turns;          /* in which requests waited for a copy that comes back */
 	uint64_t cycles[STAGE_COUNT]; /* by enum status_stage */
@@ -227,9 +229,28 @@ status_stale_ns(const struct node_status *status, uint64_t now_ns)
 }
 
 struct status_cell {
-	_Atomic uint64_t version; /* odd while the lcore writes */
+	_Atomic uint64_t lease_until_ns; /* not under the lock: as of this moment; 0: no lease */
+	_Atomic uint64_t version;        /* odd while the lcore writes */
 	struct node_status status;
 };
+
+/* Lcore only, before it sends anything. That a lease ends is seen by all before what follows. */
+static inline void
+status_lease_set(struct status_cell *cell, uint64_t until_ns)
+{
+	if (atomic_load_explicit(&cell->lease_until_ns, memory_order_relaxed) == until_ns)
+		return;
+	atomic_store_explicit(&cell->lease_until_ns, until_ns, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Any thread. @now_ns: the lcore's clock, read after the read point was given. True: nobody else
+ * was master then, so the read point is one for every read that was sent before. */
+static inline bool
+status_lease_holds(const struct status_cell *cell, uint64_t now_ns)
+{
+	return now_ns < atomic_load_explicit(&cell->lease_until_ns, memory_order_seq_cst);
+}
 
 /* Lcore only. */
 void status_publish(struct status_cell *cell, const struct node_status *status);

@@ -26,6 +26,7 @@
 #ifndef TERN_RUNTIME_SUBMIT_H
 #define TERN_RUNTIME_SUBMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/base/ring.h"
@@ -37,7 +38,9 @@ enum submit_kind {
 	/* A read point: DONE once reads of the local state are linearizable at or after log_index.
 	 * The front end then reads through its state_reader: in a committed view what is durable,
 	 * in a provisional one also what was answered in class memory, for that was published here
-	 * before it was answered. */
+	 * before it was answered. With SUBMIT_MAY_LEASE it may be given by lease, and is_leased
+	 * says so: then the front end looks at the clock and calls status_lease_holds before it
+	 * reads. If the lease is over it asks again, without the flag. */
 	SUBMIT_READ,
 	SUBMIT_TRANSFER, /* hand mastership to node: DONE when the hand-over has begun */
 	/* Change the configuration: DONE when it stands in the log, at log_index. It is done when a
@@ -86,14 +89,15 @@ enum submit_change {
 /* The block closes after this command, whatever waits behind it. For benchmarks, which have to say
  * how large the blocks are that they measure. */
 #define SUBMIT_CLOSES_BLOCK 1u
+#define SUBMIT_MAY_LEASE    1u /* READ */
 
 struct submit_request {
 	uint64_t tag; /* the front end's, returned in the completion */
 	uint32_t kind;
 	uint32_t command_bytes; /* WRITE, DEEP: that many bytes follow this header */
 	uint16_t node;          /* TRANSFER, CHANGE */
-	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. CHANGE: enum submit_change. JOB: enum
-				 * submit_job */
+	uint16_t flags;         /* WRITE: SUBMIT_CLOSES_BLOCK. READ: SUBMIT_MAY_LEASE. CHANGE:
+				 * enum submit_change. JOB: enum submit_job */
 	uint32_t value;         /* JOB, FORCE */
 };
 
@@ -148,6 +152,7 @@ struct submit_completion {
 	uint32_t slot;
 	uint16_t class_;    /* DONE, ACCEPTED, WRITE: enum command_class, what is met */
 	uint16_t change;    /* REFUSED_CHANGE: enum submit_change_refusal; REFUSED_JOB */
+	bool is_leased;     /* READ, DONE */
 	struct reply reply; /* WRITE, DONE. With data: reply.bytes bytes follow this structure */
 };
 

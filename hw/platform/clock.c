@@ -8,7 +8,7 @@ read_ns(clockid_t id)
 {
 	struct timespec now = { 0 };
 
-	/* Cannot fail for these two clocks: both are always there on Linux. */
+	/* Cannot fail for these clocks: both are always there on Linux. */
 	if (clock_gettime(id, &now) != 0)
 		return 0;
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -17,14 +17,14 @@ read_ns(clockid_t id)
 uint64_t
 platform_monotonic_ns(void)
 {
-	return read_ns(CLOCK_MONOTONIC);
+	return read_ns(CLOCK_BOOTTIME);
 }
 
 static uint64_t
 clock_monotonic_ns(void *clock)
 {
 	(void)clock;
-	return read_ns(CLOCK_MONOTONIC);
+	return read_ns(CLOCK_BOOTTIME);
 }
 
 static uint64_t

@@ -35,7 +35,8 @@ void *platform_arena_map(size_t bytes);
 void *platform_arena_map_lazily(size_t bytes);
 void platform_arena_unmap(void *arena, size_t bytes);
 
-/* CLOCK_MONOTONIC and CLOCK_REALTIME. */
+/* CLOCK_BOOTTIME, which goes on while the machine is suspended, so that a master that was has no
+ * lease, and CLOCK_REALTIME. */
 struct clock_port platform_clock(void);
 uint64_t platform_monotonic_ns(void);
 /* Cycles of the time stamp counter: for measuring, never for deciding. */

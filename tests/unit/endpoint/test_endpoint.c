@@ -36,7 +36,8 @@ struct node {
 	pthread_t lcore;
 	_Atomic bool is_stopping, is_held;
 	_Atomic uint32_t outcome; /* of everything; 0: DONE */
-	_Atomic uint64_t writes, reads;
+	_Atomic uint64_t writes, reads, leases;
+	_Atomic bool is_leasing;          /* read points are given by lease, where that will do */
 	_Atomic bool is_read_point_early; /* read points are known before what they name is seen */
 	struct submit_completion held[HELD_MAX];
 	_Atomic uint32_t held_count;
@@ -92,6 +93,8 @@ take_one(struct node *node, const struct submit_request *request)
 	} else {
 		completion.log_index = node->committed_index + (node->is_read_point_early ? 2 : 0);
 		node->reads++;
+		completion.is_leased = node->is_leasing && (request->flags & SUBMIT_MAY_LEASE) != 0;
+		node->leases += completion.is_leased;
 	}
 	if (!node->is_held)
 		complete(node, &completion);
@@ -447,6 +450,36 @@ test_class_memory(void **context)
 	while (tern_pending(other) != 0)
 		assert_true(tern_poll(other, 1000) >= 0);
 	tern_close(other);
+	tern_close(client);
+	node_stop(&node);
+}
+
+/* P11: a read point that was given by lease is used only while the lease still runs. */
+static void
+test_leases(void **context)
+{
+	struct tern_request add = { .op = TERN_ADD, .key = "n", .key_bytes = 1, .delta = 1 };
+	struct tern_result result;
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	struct tern_client *client = client_of(&node, 0);
+	assert_int_equal(tern_run(client, &add, &result), 0);
+	node.is_leasing = true;
+	status_lease_set(&node.cell, UINT64_MAX);
+	assert_int_equal(tern_get(client, "n", 1, NULL, 0, &result), 0);
+	assert_int_equal(result.integer, 1);
+	assert_int_equal(node.leases, 1);
+	assert_int_equal(node.reads, 1);
+	/* Its end is past, or it was ended before its time: asked for again, without one. */
+	for (uint64_t until_ns = 0; until_ns < 2; until_ns++) {
+		status_lease_set(&node.cell, until_ns);
+		assert_int_equal(tern_get(client, "n", 1, NULL, 0, &result), 0);
+		assert_int_equal(result.integer, 1);
+	}
+	assert_int_equal(node.leases, 3);
+	assert_int_equal(node.reads, 5);
 	tern_close(client);
 	node_stop(&node);
 }
@@ -866,7 +899,7 @@ main(void)
 		cmocka_unit_test(test_class_async),   cmocka_unit_test(test_more_than_fits),
 		cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_replica_reads), cmocka_unit_test(test_session_waits),
-		cmocka_unit_test(test_snapshots),
+		cmocka_unit_test(test_snapshots),     cmocka_unit_test(test_leases),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,6 +161,9 @@ take_one(struct fake_node *node, const struct submit_request *request)
 		completion.outcome = node->is_not_master ? SUBMIT_REFUSED_NOT_MASTER : SUBMIT_DONE;
 		completion.log_index = node->published_index;
 		node->reads_taken++;
+		completion.is_leased = node->is_leasing && completion.outcome == SUBMIT_DONE &&
+				       (request->flags & SUBMIT_MAY_LEASE) != 0;
+		node->leases_given += completion.is_leased;
 	}
 	if (completion.outcome == SUBMIT_REFUSED_NOT_MASTER)
 		completion.master_id = node->master_id;

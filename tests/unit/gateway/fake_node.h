@@ -34,6 +34,8 @@ struct fake_node {
 	_Atomic uint32_t held_count;
 	_Atomic bool is_release_asked, is_publish_held;
 	_Atomic uint64_t writes_taken, reads_taken;
+	_Atomic bool is_leasing; /* read points are given by lease, where that will do */
+	_Atomic uint64_t leases_given;
 	_Atomic uint64_t time_ahead_ns; /* of the clock: blocks have that time */
 
 	struct gateway *gateway;
