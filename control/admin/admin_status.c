@@ -389,6 +389,19 @@ timers_json(const struct node_config *config, const struct node_status *s)
 	return object;
 }
 
+/* Read points that this node gave as master. */
+static json_t *
+reads_json(const struct node_config *config, const struct node_status *s)
+{
+	json_t *object = json_object();
+
+	put_flag(object, "leases", s->has_leases);
+	put(object, "clock_drift_ppm", config->timers.clock_drift_ppm);
+	put(object, "by_lease", s->reads_leased);
+	put(object, "by_round", s->reads_proven);
+	return object;
+}
+
 static json_t *
 state_hash_json(const struct node_status *s)
 {
@@ -472,7 +485,7 @@ stale_json(const struct node_status *s)
 {
 	struct timespec now;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
 	const uint64_t stale_ns =
 	    status_stale_ns(s, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	return stale_ns == UINT64_MAX ? json_null()
@@ -552,6 +565,8 @@ admin_status_json(const struct node_config *config, const struct node_status *s)
 	put_log(node, s);
 	if (config->kind == NODE_DATA)
 		(void)json_object_set_new(node, "state_limits", limits_json(config));
+	if (config->kind == NODE_DATA)
+		(void)json_object_set_new(node, "reads", reads_json(config, s));
 	put_text(node, "port_driver", s->data_driver);
 	put_flag(node, "port_up", s->data_port_up);
 	put_text(node, "mgmt_driver", s->mgmt_driver);

@@ -115,6 +115,9 @@ const struct config_key config_keys[] = {
 	{ "policy.solo_isolated", CONFIG_CHOICE, CONF(policy.solo_isolated_stop), 0, 0, "continue",
 	  isolations, true },
 	{ "policy.min_copies", CONFIG_COUNT, CONF(policy.min_copies), 1, 2, "1", NULL, true },
+	{ "policy.lease_reads", CONFIG_FLAG, CONF(timers.has_leases), 0, 0, "false", NULL, true },
+	{ "policy.clock_drift_ppm", CONFIG_COUNT, CONF(timers.clock_drift_ppm), 1,
+	  CORE_DRIFT_PPM_MAX, "1000", NULL, true },
 };
 const size_t config_key_count = COUNT(config_keys);
 

@@ -81,4 +81,5 @@ def test(case, rounds=str(ROUNDS)):
     require(found is not None, 'the test does not see stale reads')
 
 
-main(test)
+if __name__ == '__main__':
+    main(test)
