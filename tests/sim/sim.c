@@ -112,6 +112,8 @@ event_run(struct sim *sim, const struct sim_event *event)
 			sim_fault_lose(sim, event->node);
 		else if (event->token == SIM_FAULT_TOKEN_RIVAL)
 			sim_aim_rival(sim, node);
+		else if (event->token == SIM_FAULT_TOKEN_LEASE)
+			sim_lease_strike(sim, node);
 		else if (event->token == SIM_FAULT_TOKEN_NEXT)
 			sim_fault_next(sim);
 		else
@@ -158,6 +160,7 @@ world_create(struct sim *sim)
 		prng_seed(&sim->prng, sim->seed ^ sim->options.limits.salt << 48);
 	sim_aim_draw(sim);
 	sim_last_word_draw(sim);
+	sim_lease_draw(sim);
 	sim_net_create(sim);
 	sim_check_create(sim);
 	sim_memory_create(sim);
@@ -172,6 +175,7 @@ world_create(struct sim *sim)
 	sim_wrong_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
+	sim_lease_clocks(sim);
 	sim_client_create(sim);
 	sim->phase = SIM_PHASE_FAULTS;
 	for (uint32_t i = 0; i < sim->node_count; i++)

@@ -13,6 +13,7 @@
 
 #include "tests/sim/sim_kinds.h"
 #include "tests/sim/sim_last_word.h"
+#include "tests/sim/sim_lease.h"
 
 #define SIM_DATA_MAX       3u
 #define SIM_LATE_BYTES_MAX 8448u
@@ -32,7 +33,8 @@ struct sim_late {
 struct sim_aim {
 	uint64_t classes; /* by bit, as limits are: those that this seed has */
 	uint32_t rivals, holds;
-	struct sim_last_word last_word;     /* of every topology */
+	struct sim_last_word last_word; /* of every topology */
+	struct sim_lease lease;
 	struct sim_late late[SIM_DATA_MAX]; /* by the receiver: the first of the newest term */
 };
 

@@ -116,6 +116,7 @@ slot_send(struct sim *sim, struct slot *slot)
 	const struct submit_request request = {
 		.kind = op_is_read(slot->op_kind) ? SUBMIT_READ : SUBMIT_WRITE,
 		.command_bytes = bytes,
+		.flags = op_is_read(slot->op_kind) ? SUBMIT_MAY_LEASE : 0,
 	};
 	struct entry *entry;
 	const uint32_t number = (uint32_t)(slot - sim->client->slots);
@@ -264,6 +265,13 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	if (op_is_read(entry->op_kind)) {
 		if (!is_current)
 			return;
+		if (completion->is_leased &&
+		    !status_lease_holds(node->status, sim_local_ns(node, sim->now_ns))) {
+			slot_again(sim, slot);
+			return;
+		}
+		if (completion->is_leased)
+			sim_count(sim, SIM_COUNT_reads_by_lease);
 		if (completion->outcome == SUBMIT_DONE && !op_read(sim, node, slot))
 			slot_again(sim, slot);
 		else if (completion->outcome == SUBMIT_DONE ||

@@ -70,6 +70,8 @@
 	X(ages_checked, ON_MANY)              \
 	X(ages_unknown, ON_MANY)              \
 	X(reads_after_failover, ON_MANY)      \
+	X(reads_by_lease, ON_MANY)            \
+	X(lease_cuts, ON_MANY)                \
 	X(session_retries, ON_ALL)            \
 	X(session_repeats, ON_ALL)            \
 	X(bound_refusals, ON_ALL)             \

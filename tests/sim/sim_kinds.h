@@ -70,9 +70,11 @@
 	X(LATE, "late-blocks")
 
 /* What else has generators of its own: farewells for masters whose process died (sim_last_word.h),
- * operators (sim_wrong.h), frames of others (sim_stranger.h). */
+ * masters whose lease is in the way (sim_lease.h), operators (sim_wrong.h), frames of others
+ * (sim_stranger.h). */
 #define SIM_OWNS(X)                   \
 	X(FAREWELL, "farewell")       \
+	X(LEASE, "lease-cuts")        \
 	X(WRONG_START, "wrong-start") \
 	X(STRANGER, "stranger")
 

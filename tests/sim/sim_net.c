@@ -259,6 +259,7 @@ frame_send(struct sim *sim, uint32_t at)
 
 	sim_count(sim, SIM_COUNT_frames_sent);
 	check_storm(sim, at);
+	sim_lease_sent(&sim->nodes[frame->from], frame_bytes(net, at), frame->length);
 	sim_promise_sent(&sim->nodes[frame->from], frame_bytes(net, at), frame->length);
 	sim_votes_sent(sim, frame->from, frame->to, frame_bytes(net, at), frame->length);
 	sim_witness_sent(sim, frame->path, frame->from, frame->to, frame_bytes(net, at),
