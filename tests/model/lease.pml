@@ -13,6 +13,8 @@
  *   LEASE_FROM_ANSWER  the lease begins when the answer arrives, not when the heartbeat left
  *   LEASE_FULL         the lease is as long as the promise: no allowance for drift
  *   RESTART_FORGETS    a restarted voter votes at once, not after a quiet period of ELECT
+ *   LEASE_HAND_OVER    a lease goes on when the place is offered to the replica
+ *   LEASE_AGAIN        it ends then, and another one may begin in the same term
  */
 #ifndef ONLY
 #define ONLY 0
@@ -30,11 +32,18 @@
 #define LEASE 15
 #endif
 
+#if defined(LEASE_HAND_OVER) || defined(LEASE_AGAIN)
+#define TAKES_NONE 0
+#else
+#define TAKES_NONE offered
+#endif
+
 /* Remaining times in place of clock readings: a state then does not depend on when it is. */
 byte lease;               /* of the old master, on its clock; 0: none */
 byte sent_ago;            /* its clock since the heartbeat of this round left */
 bit asked, answered;      /* a heartbeat is under way; so is an answer to it */
 byte promise[2];          /* of the replica and of the witness, on their clocks */
+bit offered;              /* the place: that message may arrive at any time, and frees the voters */
 bit elected;              /* the replica is master */
 
 #define LESS(value, by) ((value) > (by) -> (value) - (by) : 0)
@@ -92,18 +101,25 @@ end:	do
 	:: d_step {
 		answered ->
 #ifdef LEASE_FROM_ANSWER
-		lease = LEASE;
+		lease = (TAKES_NONE -> 0 : LEASE);
 #else
-		lease = (lease > LEASE - sent_ago -> lease : LEASE - sent_ago);
+		lease = (TAKES_NONE -> 0 : (lease > LEASE - sent_ago -> lease : LEASE - sent_ago));
 #endif
 		asked = 0;
 		answered = 0;
 		sent_ago = 0;
 		HOLDS(11, !(elected && lease > 0))
 	}
+	:: d_step {
+		!elected && !offered ->
+#ifndef LEASE_HAND_OVER
+		lease = 0;
+#endif
+		offered = 1
+	}
 	/* The replica campaigns and the witness votes: neither is bound any more. */
 	:: d_step {
-		!elected && promise[0] == 0 && promise[1] == 0 ->
+		!elected && (offered || (promise[0] == 0 && promise[1] == 0)) ->
 		elected = 1;
 		HOLDS(11, !(elected && lease > 0))
 	}
