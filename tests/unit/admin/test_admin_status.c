@@ -39,6 +39,9 @@ fill(void)
 	status.disk_facts.is_direct = true;
 	status.disk.durable_writes = 13;
 	status.effective_solo_ns = 30000000;
+	status.has_leases = true;
+	status.reads_leased = 14;
+	status.reads_proven = 15;
 	(void)snprintf(status.disk_facts.mode, sizeof(status.disk_facts.mode), "io_uring");
 	(void)snprintf(status.data_driver, sizeof(status.data_driver), "net_memif");
 }
@@ -86,6 +89,9 @@ fields(void **unused)
 	assert_true(json_is_false(at(node, "disk", "volatile", NULL)));
 	assert_int_equal(json_integer_value(at(node, "disk", "durable_writes", NULL)), 13);
 	assert_int_equal(json_integer_value(at(node, "timers", "t_solo_ns", NULL)), 30000000);
+	assert_true(json_is_true(at(node, "reads", "leases", NULL)));
+	assert_int_equal(json_integer_value(at(node, "reads", "by_lease", NULL)), 14);
+	assert_int_equal(json_integer_value(at(node, "reads", "by_round", NULL)), 15);
 	assert_string_equal(json_string_value(at(node, "master", NULL, NULL)), "b");
 	json_decref(node);
 }

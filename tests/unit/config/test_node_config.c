@@ -103,6 +103,8 @@ defaults(void **unused)
 	assert_int_equal(config.state.capacity_bytes, 256u << 20);
 	assert_false(config.policy.solo_isolated_stop);
 	assert_int_equal(config.policy.min_copies, 1);
+	assert_false(config.timers.has_leases);
+	assert_int_equal(config.timers.clock_drift_ppm, 1000);
 	assert_int_equal(config.node_count, 3);
 	assert_int_equal(config.data_nodes, 0x6);
 	assert_int_equal(config.witness_id, 3);
@@ -209,6 +211,8 @@ static const struct wrong wrongs[] = {
 						   "allowed from 8192KiB" },
 	{ "state = { value_max = \"1MiB\"; };\n" MINIMAL, "state.value_max: a SET of that size" },
 	{ "policy = { min_copies = 3; };\n" MINIMAL, "policy.min_copies: 3 is out of range" },
+	{ "policy = { clock_drift_ppm = 200001; };\n" MINIMAL,
+	  "policy.clock_drift_ppm: 200001 is out of range" },
 	{ "policy = { solo_isolated = \"maybe\"; };\n" MINIMAL, "allowed \"continue\", \"stop\"" },
 	{ "devices = ( { path = \"x\"; size = \"16MiB\"; } );\n" MINIMAL,
 	  "node.conf:1: devices[].size: must be at least twice log.ring" },

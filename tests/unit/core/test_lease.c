@@ -341,7 +341,33 @@ test_who_steps_down_has_none(void **state)
 	rig_free(rig);
 }
 
-/* While a change is joint both rules hold; and what was promised before it counts no more. */
+/* Whoever promised before a change, or while it was not committed, may be another one by now. */
+static void
+test_a_change_begins_anew(void **state)
+{
+	struct rig *rig = members_master_with_leases(DRIFT_PPM);
+	const struct membership before = members_of(0, 0), next = members_of(2, 1u << GUEST);
+
+	(void)state;
+	members_commit_blocks(rig, 1);
+	members_beat(rig);
+	const uint64_t old_round = rig_sent(rig, MSG_HEARTBEAT)->heartbeat.round;
+	answer_of(rig, PEER, old_round, PROMISE_NS / MSG_PROMISE_UNIT_NS);
+	assert_int_not_equal(lease_of(rig), 0);
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &next, &before), TERN_OK);
+	assert_int_equal(lease_of(rig), 0);
+	answer_of(rig, WITNESS, old_round, PROMISE_NS / MSG_PROMISE_UNIT_NS);
+	assert_int_equal(lease_of(rig), 0);
+	(void)round_answered(rig, WITNESS);
+	assert_int_not_equal(lease_of(rig), 0);
+	members_commit_blocks(rig, 2);
+	assert_int_equal(lease_of(rig), 0);
+	(void)round_answered(rig, WITNESS);
+	assert_int_not_equal(lease_of(rig), 0);
+	rig_free(rig);
+}
+
+/* While a change is joint both rules hold. */
 static void
 test_a_joint_quorum(void **state)
 {
@@ -391,6 +417,7 @@ main(void)
 		cmocka_unit_test(test_an_offer_ends_leases),
 		cmocka_unit_test(test_a_hand_over_that_was_not_offered),
 		cmocka_unit_test(test_who_steps_down_has_none),
+		cmocka_unit_test(test_a_change_begins_anew),
 		cmocka_unit_test(test_a_joint_quorum),
 	};
 
