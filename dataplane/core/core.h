@@ -272,8 +272,7 @@ struct core_view {
 			      * look; until then this node follows nobody and has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t reads_leased, reads_proven; /* counted since init: READ_READY, is_leased or not */
-	uint64_t rollbacks, memory_commits_lost; /* counted since init: rollbacks; blocks */
-	uint64_t farewells; /* counted since init: of masters that nobody waited for any more */
+	uint64_t rollbacks, memory_commits_lost, farewells; /* the second in blocks */
 	/* By known data node in id order; master only. */
 	uint64_t peer_durable_index[CORE_NODES_MAX];
 	/* The same for what they received, and the start of the peer that said so; own boot_no for
