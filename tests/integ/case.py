@@ -12,6 +12,9 @@ import traceback
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 from cluster import WAIT_S, Client, Cluster, Failure, require  # noqa: E402,F401
 
+PROFILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
+                       'dev-memif.conf')
+
 
 class Case:
     def __init__(self, build, topology):
@@ -42,6 +45,19 @@ class Case:
         self.cluster = Cluster(self.build, os.path.join(self.dir, 'c'), log_size=log_size,
                                tern=tern, profile=profile, topology=self.topology)
         return self.cluster.up()
+
+    def profile(self, name, *changes):
+        """Writes the development profile with some of its text changed, and returns its path. Each of
+        @changes: a text that occurs in it once, and what takes its place."""
+        with open(PROFILE, encoding='utf-8') as handle:
+            text = handle.read()
+        for before, after in changes:
+            require(text.count(before) == 1, f'{before}, once, in {PROFILE}')
+            text = text.replace(before, after)
+        path = self.path(f'{name}.conf')
+        with open(path, 'w', encoding='utf-8') as handle:
+            handle.write(text)
+        return path
 
     def restart_all(self):
         """Kills every node at once, starts all of them, and waits until all copies are in sync."""

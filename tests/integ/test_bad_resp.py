@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What no well-behaved client sends, and more than the limits allow: each gets a clear error with
 the next step, and everybody else is still served."""
-import os
 
 from case import Client, main, require
 
@@ -100,18 +99,8 @@ def keys(case):
 
 
 def test(case):
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    with open(source, encoding='utf-8') as handle:
-        text = handle.read()
-    for before, after in (('capacity = "256MiB"', 'capacity = "1MiB"'),
-                          ('connections_max = 1024', 'connections_max = 8')):
-        require(before in text, f'{before} in the profile')
-        text = text.replace(before, after)
-    profile = case.path('small.conf')
-    with open(profile, 'w', encoding='utf-8') as handle:
-        handle.write(text)
-    case.another(profile=profile)
+    case.another(profile=case.profile('small', ('capacity = "256MiB"', 'capacity = "1MiB"'),
+                                      ('connections_max = 1024', 'connections_max = 8')))
     protocol(case)
     connections(case, 8)
     keys(case)

@@ -10,21 +10,11 @@ from case import main, require
 
 ELECT_S = (24, 26)
 SOON_S = 20  # below T_elect; a farewell makes a node campaign within a quarter of it
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def slow_profile(case):
-    with open(os.path.join(HERE, '..', '..', 'hw', 'profiles', 'dev-memif.conf'),
-              encoding='utf-8') as handle:
-        text = handle.read()
-    for before, after in (('t_elect_min = "50ms"', f't_elect_min = "{ELECT_S[0]}s"'),
-                          ('t_elect_max = "80ms"', f't_elect_max = "{ELECT_S[1]}s"')):
-        require(before in text, f'{before} in the profile')
-        text = text.replace(before, after)
-    path = case.path('slow.conf')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text)
-    return path
+    return case.profile('slow', ('t_elect_min = "50ms"', f't_elect_min = "{ELECT_S[0]}s"'),
+                        ('t_elect_max = "80ms"', f't_elect_max = "{ELECT_S[1]}s"'))
 
 
 def farewells(cluster, name):

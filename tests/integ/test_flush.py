@@ -3,7 +3,6 @@
 at once under load and nothing acknowledged is lost. The same check must find losses on that device
 when nothing is flushed, and on one that acknowledges flushes without doing them (there a node that
 refuses its damaged log, by exit code 8, is found out too)."""
-import os
 import time
 
 from case import main, require
@@ -13,16 +12,8 @@ BAD_STORAGE = 8  # exit code of `dev start`
 
 
 def profile(case, lossy, durability='auto'):
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    path = case.path(f'{lossy}-{durability}.conf')
-    with open(source, encoding='utf-8') as handle:
-        text = handle.read()
-    require('durability = "auto";' in text, 'the profile has a disk group')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text.replace('durability = "auto";',
-                                  f'durability = "{durability}"; lossy = "{lossy}";'))
-    return path
+    return case.profile(f'{lossy}-{durability}',
+                        ('durability = "auto";', f'durability = "{durability}"; lossy = "{lossy}";'))
 
 
 def kill_both(case, name, is_honest):

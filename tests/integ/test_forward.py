@@ -3,7 +3,6 @@
 it is one. The master is killed under them, several times: each acknowledged increment is there, and
 none ran twice, although those that were under way were sent again to the next master. A connection
 that is closed without a reply leaves at most its one increment open."""
-import os
 import threading
 import time
 
@@ -61,16 +60,7 @@ class Writer(threading.Thread):
 
 
 def profile_of(case):
-    """The shipped profile, and forwarding."""
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    with open(source, encoding='utf-8') as handle:
-        text = handle.read()
-    path = case.path('forward.conf')
-    require(text.count('gateway = {') == 1, 'the profile of old')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text.replace('gateway = {', 'gateway = {\n\treplica_writes = "forward";'))
-    return path
+    return case.profile('forward', ('gateway = {', 'gateway = {\n\treplica_writes = "forward";'))
 
 
 def info(client):

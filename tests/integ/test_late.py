@@ -16,15 +16,7 @@ TRIES = 6
 
 
 def profile(case, t_late):
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    with open(source, encoding='utf-8') as handle:
-        text, count = re.subn(r't_late = "[^"]*"', f't_late = "{t_late}"', handle.read())
-    require(count == 1, 'the profile has a t_late')
-    path = case.path(f'late-{t_late}.conf')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text)
-    return path
+    return case.profile(f'late-{t_late}', ('t_late = "300ms"', f't_late = "{t_late}"'))
 
 
 class Nodes:

@@ -3,7 +3,6 @@
 socket, another one takes a write to the key, and the old one is continued, in every other round
 behind a cut. It may answer anything but the old value. The lease that it held when it was stopped is
 over then, by its clock and by nothing else."""
-import os
 from contextlib import closing
 
 from case import main, require
@@ -13,16 +12,7 @@ ROUNDS = 60
 
 
 def profile_of(case):
-    """The shipped profile, and leases."""
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    with open(source, encoding='utf-8') as handle:
-        text = handle.read()
-    path = case.path('leases.conf')
-    require(text.count('policy = {') == 1, 'the profile of old')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text.replace('policy = {', 'policy = {\n\tlease_reads = true;'))
-    return path
+    return case.profile('leases', ('policy = {', 'policy = {\n\tlease_reads = true;'))
 
 
 def reads(cluster, name):

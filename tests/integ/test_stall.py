@@ -3,26 +3,12 @@
 t_stall it gives up and says that it was stalled, the other copy serves, and nothing acknowledged is
 lost. With a t_stall longer than this test it stays what it is. Looked at is the order of events
 alone."""
-import os
-import re
 import time
 
 from case import main, require
 
 WAITS_S = 2  # for nothing to happen: some times the profile's t_stall of the first part
 TRIES = 6
-
-
-def profile(case, t_stall):
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
-                          'dev-memif.conf')
-    with open(source, encoding='utf-8') as handle:
-        text, count = re.subn(r't_stall = "[^"]*"', f't_stall = "{t_stall}"', handle.read())
-    require(count == 1, 'the profile has a t_stall')
-    path = case.path(f'stall-{t_stall}.conf')
-    with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(text)
-    return path
 
 
 def stalls(cluster, name):
@@ -92,7 +78,8 @@ def stays(cluster):
 
 
 def waits(case):
-    cluster = case.another(profile=profile(case, '600s'))
+    cluster = case.another(
+        profile=case.profile('patient', ('t_stall = "500ms"', 't_stall = "600s"')))
     case.step('t_stall is long: the master waits for its disk')
     for number in range(TRIES):
         cluster.settle()
