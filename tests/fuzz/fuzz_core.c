@@ -459,7 +459,9 @@ finish_cut(struct node *node, struct fuzz_input *in)
 static void
 read_one(struct node *node)
 {
-	const struct core_event event = { .kind = CORE_EVENT_READ, .op_id = node->read_op + 1 };
+	const struct core_event event = { .kind = CORE_EVENT_READ,
+					  .op_id = node->read_op + 1,
+					  .flag = node->read_op % 2 != 0 };
 
 	if (node->read_op == READS_MAX)
 		return;
@@ -670,6 +672,21 @@ fill_rejoin_ack(struct fuzz_input *in, uint64_t nonce, struct msg_rejoin_ack *ac
 }
 
 static void
+fill_heartbeat_ack(const struct node *node, struct fuzz_input *in, const struct msg *asked,
+		   struct msg *msg)
+{
+	struct msg_heartbeat_ack *ack = &msg->heartbeat_ack;
+
+	ack->health = fuzz_u8(in) < 224 ? 0 : fuzz_u8(in);
+	ack->round = pick_term(asked->heartbeat.round, in);
+	ack->received_index = pick_index(node, in);
+	ack->durable_index = pick_index(node, in);
+	ack->applied_index = pick_index(node, in);
+	ack->sent_ns = fuzz_take(in, 2) * 1000;
+	ack->promise_units = (uint32_t)(ack->sent_ns / 1000);
+}
+
+static void
 fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 {
 	const struct msg *sent = node->sent[msg->sender];
@@ -678,6 +695,7 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 	case MSG_HEARTBEAT:
 		msg->heartbeat.epoch = pick_u32(core_view(node->core)->epoch, in);
 		msg->heartbeat.health = fuzz_u8(in);
+		msg->heartbeat.asks_promise = msg->heartbeat.health >> 7;
 		msg->heartbeat.commit_index = pick_index(node, in);
 		msg->heartbeat.commit_chain = pick_chain(node, in, msg->heartbeat.commit_index);
 		msg->heartbeat.round = fuzz_take(in, 2);
@@ -687,12 +705,7 @@ fill_body(const struct node *node, struct fuzz_input *in, struct msg *msg)
 		msg->heartbeat.witness_gen = pick_u32(node->config.witness_gen, in);
 		break;
 	case MSG_HEARTBEAT_ACK:
-		msg->heartbeat_ack.health = fuzz_u8(in) < 224 ? 0 : fuzz_u8(in);
-		msg->heartbeat_ack.round = pick_term(sent[MSG_HEARTBEAT].heartbeat.round, in);
-		msg->heartbeat_ack.received_index = pick_index(node, in);
-		msg->heartbeat_ack.durable_index = pick_index(node, in);
-		msg->heartbeat_ack.applied_index = pick_index(node, in);
-		msg->heartbeat_ack.sent_ns = fuzz_take(in, 2) * 1000;
+		fill_heartbeat_ack(node, in, &sent[MSG_HEARTBEAT], msg);
 		break;
 	case MSG_APPEND:
 		fill_append(node, in, msg);
@@ -801,7 +814,9 @@ start(struct node *node, struct fuzz_input *in)
 			    .late_ns = 300 * MS,
 			    .stall_ns = 500 * MS,
 			    .elect_min_ns = 50 * MS,
-			    .elect_max_ns = 80 * MS },
+			    .elect_max_ns = 80 * MS,
+			    .has_leases = how % 3 == 0,
+			    .clock_drift_ppm = how * 100u },
 		.prng_seed = how,
 		.now_ns = node->now_ns,
 		.boot_no = 1 + (how & 1),
