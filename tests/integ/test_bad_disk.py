@@ -168,8 +168,7 @@ def failing(case, role):
         cluster.switchover('b' if role == 'master' else 'a')
         cluster.settle()
         journal = case.path(f'journal-{role}')
-        load = cluster.load_start(journal, role, connections=8)
-        cluster.load_goes_on(journal)
+        load = cluster.load_begin(journal, role, connections=8)
         fail()
         cluster.wait('the other node to serve', cluster.serves_without(['b']))
         # What the disk no longer takes is told, and who is left goes on.
@@ -179,9 +178,7 @@ def failing(case, role):
         require(re.search(r'^b: its storage failed; it promises nothing until it is replaced$',
                           text, re.M), text)
         require(cluster.run('status', check=False).returncode == 3, 'degraded')
-        cluster.load_goes_on(journal)
-        totals = cluster.load_stop(load)
-        require(totals['acknowledged'] > 100, f'load: {totals}')
+        cluster.load_end(load, journal)
         found = cluster.verify(journal)
         require(found['lost'] == 0, f'{found}')
     shutil.rmtree(case.path('ram'), ignore_errors=True)

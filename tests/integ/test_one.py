@@ -19,8 +19,7 @@ def killed(case, number):
     cluster = case.cluster
     case.step('kill it under load')
     journal = case.path(f'journal-{number}')
-    load = cluster.load_start(journal, f'one{number}')
-    cluster.load_goes_on(journal)
+    load = cluster.load_begin(journal, f'one{number}')
     cluster.dev('kill', 'a')
     time.sleep(0.2)
     totals = cluster.load_stop(load)

@@ -52,8 +52,7 @@ def follows(case, journals):
     journal = case.path('journal-follows')
 
     def attempt(master, node):
-        load = cluster.load_start(journal, 'follows', rate=2000)
-        cluster.load_goes_on(journal)
+        load = cluster.load_begin(journal, 'follows', rate=2000)
         goes_on(cluster, node)
         cluster.load_goes_on(journal)
         goes_on(cluster, node)

@@ -12,8 +12,8 @@ def test(case):
     cluster.up()
     cluster.settle()
     journal = case.path('journal')
-    load = cluster.load_start(journal, 'replace')
-    cluster.load_goes_on(journal)  # later the master may be one that it knows nothing of
+    # It goes on now: later the master may be one that it knows nothing of.
+    load = cluster.load_begin(journal, 'replace')
     case.step('who is there is not replaced')
     master = cluster.wait_duplex()
     dead = cluster.other(master)

@@ -495,6 +495,18 @@ class Cluster:
             require(time.monotonic() < until, f'waited {WAIT_S} s for {count} writes')
             time.sleep(0.05)
 
+    def load_begin(self, journal, prefix, **options):
+        """A load that is under way."""
+        load = self.load_start(journal, prefix, **options)
+        self.load_goes_on(journal)
+        return load
+
+    def load_end(self, load, journal):
+        """It is still served, and ends."""
+        self.load_goes_on(journal)
+        totals = self.load_stop(load)
+        require(totals['acknowledged'] > 100, f'load: {totals}')
+
     def verify(self, journal):
         done = subprocess.run([self.load, 'verify', *self.addresses(), '--journal', journal],
                               capture_output=True, text=True, timeout=300)
