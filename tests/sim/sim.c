@@ -136,8 +136,8 @@ event_run(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_POINT:
 		sim_point_event(sim, event->node, event->token);
 		break;
-	case SIM_EVENT_WRONG:
-		sim_wrong_restore(sim);
+	case SIM_EVENT_ASIDE:
+		sim_aside_end(sim);
 		break;
 	case SIM_EVENT_MEMBER:
 		if (event->node == 0)

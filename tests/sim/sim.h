@@ -23,12 +23,14 @@
 #include "dataplane/state/hold.h"
 #include "dataplane/state/state.h"
 #include "tests/sim/sim_aim.h"
+#include "tests/sim/sim_aside.h"
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_force.h"
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
+#include "tests/sim/sim_net.h"
 #include "tests/sim/sim_note.h"
 #include "tests/sim/sim_options.h"
 #include "tests/sim/sim_point.h"
@@ -42,7 +44,6 @@
 
 #define SIM_DATA_MAX  3u
 #define SIM_NODES_MAX 4u
-#define SIM_PATHS     2u /* 0 data port, 1 management network */
 
 #define SIM_MS 1000000u
 #define SIM_US 1000u
@@ -69,7 +70,7 @@ enum sim_event_kind {
 	SIM_EVENT_MEMBER,   /* the operator of sim_member.c comes by */
 	SIM_EVENT_FORCE,
 	SIM_EVENT_POINT, /* token: of sim_point.c */
-	SIM_EVENT_WRONG, /* the right register is put back */
+	SIM_EVENT_ASIDE, /* the right register is put back */
 };
 
 struct sim_event {
@@ -93,35 +94,6 @@ uint64_t sim_local_ns(const struct sim_node *node, uint64_t global_ns);
 /* The first global instant at which its clock shows @local_ns or more; UINT64_MAX: it stands. */
 uint64_t sim_global_ns(const struct sim_node *node, uint64_t local_ns);
 extern const struct clock_ops sim_clock_ops;
-
-/* ---- network (sim_net.c) ---- */
-
-#define SIM_RX_MAX 512u
-
-struct sim_port { /* one adapter of one node */
-	struct sim_node *node;
-	uint32_t path;
-	bool is_up;
-	uint32_t rx[SIM_RX_MAX], rx_head, rx_count;
-	struct net_stats stats;
-};
-
-extern const struct net_ops sim_net_ops;
-void sim_net_create(struct sim *sim);
-void sim_net_deliver(struct sim *sim, uint64_t frame);
-/* The node's process is gone: its buffers return to the pool. */
-void sim_net_crash(struct sim_port *port);
-/* Loss in bursts between two nodes, while some episode wants it. */
-void sim_net_burst(struct sim *sim, uint32_t a, uint32_t b, int delta);
-/* A frame that was held up arrives at @to, whatever is cut by now. */
-void sim_net_late(struct sim *sim, const struct sim_late *late, uint8_t to);
-/* One more frame, that nobody sent, arrives at @at_ns, unless the link is cut by then. False: there
- * is no room for it. Borrows @bytes until return. */
-bool sim_net_inject(struct sim *sim, const struct sim_stranger_frame *frame, uint64_t at_ns);
-void sim_net_cut(struct sim *sim, uint32_t path, uint32_t from, uint32_t to, int delta);
-bool sim_net_is_cut(const struct sim *sim, uint32_t path, uint32_t from, uint32_t to);
-/* Both paths in both directions carry frames. */
-bool sim_net_is_linked(const struct sim *sim, uint32_t a, uint32_t b);
 
 /* ---- nodes (sim_node.c) ---- */
 
@@ -255,6 +227,7 @@ struct sim {
 	struct sim_point *point;
 	struct sim_stranger *stranger;
 	struct sim_wrong *wrong;
+	struct sim_aside aside;
 	struct sim_pull pull;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;

@@ -2,6 +2,7 @@
 #include "tests/sim/sim_leak.h"
 
 #include "dataplane/state/checkpoint.h"
+#include "tests/sim/sim.h"
 
 /* Of what an entry takes besides what counts as its size: its links, and what rounding adds. */
 #define ENTRY_BYTES 192u

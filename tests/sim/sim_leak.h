@@ -4,12 +4,10 @@
 #ifndef TERN_TESTS_SIM_SIM_LEAK_H
 #define TERN_TESTS_SIM_SIM_LEAK_H
 
-#include "tests/sim/sim.h"
+struct sim_node;
 
 /* Fails the seed (`leak`) if @node holds frames of the network that it does not need, or memory of
  * its state that no key and no session has. */
 void sim_leak_check(struct sim_node *node);
-/* sim_net.c: frames that the node has not given back: received ones, or (@is_tx) begun ones. */
-uint32_t sim_net_lent(const struct sim_port *port, bool is_tx);
 
 #endif

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The network: a data port and a management port for each node. A frame may be lost, doubled,
- * delayed past its successors, corrupted by one byte, or cut; it may arrive after its sender or its
- * receiver was started anew. Buffers come from one bounded pool.
- */
+#include "tests/sim/sim_net.h"
+
 #include <string.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/frame.h"
 #include "tests/sim/sim.h"
-#include "tests/sim/sim_leak.h"
 
 #define FRAMES_MAX       4096u
 #define FRAME_BYTES_MAX  8448u

@@ -74,8 +74,8 @@ sim_witness_written(struct sim *sim, const struct witness_register *reg)
 const struct witness_register *
 sim_witness_register(const struct sim *sim)
 {
-	if (sim_wrong_register(sim) != NULL)
-		return sim_wrong_register(sim);
+	if (sim_aside_register(sim) != NULL)
+		return sim_aside_register(sim);
 	return is_on(sim) && sim->witness->best.sequence != 0
 		   ? &sim->witness->best
 		   : &sim->nodes[sim->data_count].reg.durable;
@@ -246,7 +246,7 @@ known(struct sim *sim)
 bool
 sim_witness_can_vote(const struct sim *sim)
 {
-	if (sim_wrong_register(sim) != NULL)
+	if (sim_aside_register(sim) != NULL)
 		return false;
 	return !is_on(sim) ||
 	       sim->nodes[sim->data_count].reg.durable.witness_gen == sim_member_witness_gen(sim);

@@ -4,15 +4,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "dataplane/base/bits.h"
 #include "dataplane/base/crc32c.h"
 #include "dataplane/wire/superblock_update.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_aside.h"
 #include "tests/sim/sim_spare.h"
 
-#define WRONG_PPM    250000u /* of starts */
-#define STALE_PPM    300000u
-#define REGISTER_PPM 200000u
+#define WRONG_PPM 250000u /* of starts */
+#define STALE_PPM 300000u
 
 struct wrong_of_node {
 	enum { WRONG_NOT = 0, WRONG_CLUSTER, WRONG_ID, WRONG_STORAGE } kind;
@@ -27,8 +26,6 @@ struct wrong_of_node {
 struct sim_wrong {
 	struct prng prng;
 	struct wrong_of_node nodes[SIM_NODES_MAX];
-	struct witness_register right;
-	bool is_aside; /* right is not in its place */
 };
 
 static struct wrong_of_node *
@@ -49,8 +46,6 @@ sim_wrong_create(struct sim *sim)
 	sim->wrong = sim_take(sizeof(*sim->wrong));
 	prng_seed(&sim->wrong->prng, (sim->seed + 23) * UINT64_C(0xd6e8feb86659fd93));
 }
-
-/* ---- data nodes ---- */
 
 static uint32_t
 image_crc(const struct sim_disk *disk)
@@ -138,73 +133,6 @@ data_start(struct sim_node *node)
 	return true;
 }
 
-/* ---- the witness ---- */
-
-static void
-register_place(struct sim *sim, const struct witness_register *reg)
-{
-	struct sim_node *node = &sim->nodes[sim->data_count];
-	const uint32_t boot_no = node->reg.durable.boot_no;
-
-	/* Data nodes drop what an earlier start sent; nothing is to rest on that. */
-	node->reg.durable = *reg;
-	node->reg.durable.boot_no = max_u32(boot_no, reg->boot_no);
-}
-
-static void
-witness_start(struct sim_node *node)
-{
-	struct sim *sim = node->sim;
-	struct sim_wrong *wrong = sim->wrong;
-	const struct witness_register fresh = {
-		.sequence = 1,
-		.cluster_id = sim->cluster_id,
-		.generation = node->reg.durable.generation,
-		.witness_id = sim_witness_id(sim),
-	};
-	struct witness_register other = node->reg.durable;
-
-	/* Elsewhere changes of the members bring generations of their own. */
-	if (wrong->is_aside || node->reg.durable.boot_no == 0 ||
-	    (sim->options.topology != SIM_TOPOLOGY_2W && sim->options.topology != SIM_TOPOLOGY_3 &&
-	     sim->options.topology != SIM_TOPOLOGY_2W_GUEST) ||
-	    !chance(sim, REGISTER_PPM))
-		return;
-	other.witness_gen += (uint32_t)prng_between(&wrong->prng, 1, UINT32_MAX / 2);
-	wrong->right = node->reg.durable;
-	wrong->is_aside = true;
-	const bool is_fresh = prng_below(&wrong->prng, 2) == 0;
-	register_place(sim, is_fresh ? &fresh : &other);
-	sim_say(sim, "the witness starts with another register, generation %x",
-		node->reg.durable.witness_gen);
-	sim_count(sim, is_fresh ? SIM_COUNT_wrong_fresh_registers : SIM_COUNT_wrong_witness_gens);
-	sim_push(sim, sim->now_ns + 1 + prng_below(&wrong->prng, 8 * sim->swarm.timer_ns),
-		 SIM_EVENT_WRONG, node->index, 0);
-}
-
-void
-sim_wrong_restore(struct sim *sim)
-{
-	struct sim_wrong *wrong = sim->wrong;
-	struct sim_node *node = &sim->nodes[sim->data_count];
-
-	if (!wrong->is_aside)
-		return;
-	sim_say(sim, "the right register is put back");
-	sim_node_crash(node);
-	wrong->is_aside = false;
-	register_place(sim, &wrong->right);
-	sim_node_start(node);
-}
-
-const struct witness_register *
-sim_wrong_register(const struct sim *sim)
-{
-	return sim->wrong->is_aside ? &sim->wrong->right : NULL;
-}
-
-/* ---- both ---- */
-
 bool
 sim_wrong_start(struct sim_node *node)
 {
@@ -217,7 +145,7 @@ sim_wrong_start(struct sim_node *node)
 	    sim->options.is_beyond || sim->options.is_lying_disk)
 		return false;
 	if (!sim_node_is_data(node)) {
-		witness_start(node);
+		sim_aside_start(node, &sim->wrong->prng);
 		return false;
 	}
 	wrong->listed = list_draw(node);
@@ -320,7 +248,7 @@ void
 sim_wrong_heal(struct sim_node *node)
 {
 	if (!sim_node_is_data(node))
-		sim_wrong_restore(node->sim);
+		sim_aside_end(node->sim);
 	else if (wrong_of(node)->listed != 0)
 		sim_node_crash(node);
 }

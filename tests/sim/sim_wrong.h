@@ -4,11 +4,8 @@
  * another node, or the storage of another node in its place. The node has to refuse, and to write
  * nothing (wrong-start); then it is started rightly. In the topologies in which nodes come and go,
  * some run with the list of nodes of the birth until they are started again: they have to follow
- * the log, or, if they know voters that the list does not name, to refuse.
- *
- * The witness is started with a register that was made anew, or of another generation, in the
- * place of its own, which is put back a while later. (In topology witness all of that goes further,
- * see sim_witness.h.) It has no vote meanwhile. All of it is drawn from a generator of its own.
+ * the log, or, if they know voters that the list does not name, to refuse. Of the witness: see
+ * sim_aside.h. All of it is drawn from a generator of its own.
  */
 #ifndef TERN_TESTS_SIM_SIM_WRONG_H
 #define TERN_TESTS_SIM_SIM_WRONG_H
@@ -17,7 +14,6 @@
 #include <stdint.h>
 
 #include "dataplane/runtime/runtime.h"
-#include "dataplane/wire/witness_register.h"
 
 struct sim;
 struct sim_node;
@@ -32,11 +28,7 @@ bool sim_wrong_is_on(const struct sim_node *node);
 bool sim_wrong_is_refused(struct sim_node *node, enum runtime_boot boot);
 /* Everything is again where it was. */
 void sim_wrong_crashed(struct sim_node *node);
-/* The right register is put back. */
-void sim_wrong_restore(struct sim *sim);
 /* All is healed: whoever has a wrong list of nodes stops, and the right register is put back. */
 void sim_wrong_heal(struct sim_node *node);
-/* The register that lies aside; NULL: it is in its place. */
-const struct witness_register *sim_wrong_register(const struct sim *sim);
 
 #endif
