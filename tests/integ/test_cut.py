@@ -11,16 +11,32 @@ def received(status, at, sender):
     return {path: peer[path]['rx_frames'] for path in ('data', 'mgmt')}
 
 
+def refused(status, at, sender):
+    """Frames to and from @sender that the cut took at @at."""
+    peer = status[at]['peers'][sender]
+    return sum(peer[path][way] for path in ('data', 'mgmt') for way in ('rx_cut', 'tx_cut'))
+
+
 def frozen(case, x, y, is_from_start=False):
-    """No frame passes between @x and @y; @is_from_start: none has since @y was started."""
-    first = case.cluster.status()
+    """No frame passes between @x and @y; @is_from_start: none has since @y was started. Counters are
+    published now and then: a data node's are of after the cut once that has taken a frame. The
+    witness sends only what is asked of it, and publishes whenever it has woken."""
+    cluster = case.cluster
+    first = cluster.status()
     if is_from_start:
         got = received(first, y, x)
         require(not any(got.values()), f'{y} has had frames from {x} since its start: {got}')
+
+    def is_felt(status):
+        is_it = all(at in status and refused(status, at, sender) > refused(first, at, sender)
+                    for at, sender in ((x, y), (y, x)) if at != 'w')
+        return status if is_it else None
+
+    second = cluster.wait('the data nodes to feel the cut', is_felt)
     time.sleep(0.3)
-    second = case.cluster.status()
+    third = cluster.status()
     for at, sender in ((x, y), (y, x)):
-        before, after = received(first, at, sender), received(second, at, sender)
+        before, after = received(second, at, sender), received(third, at, sender)
         require(before and before == after, f'frames from {sender} at {at} moved: {before} {after}')
 
 
