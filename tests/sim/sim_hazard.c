@@ -181,9 +181,9 @@ rot_below_end(struct sim *sim, struct sim_episode *episode)
 	struct sim_rot *rot = &node->disk.rot;
 
 	if (rot->is_on && !rot->is_for_good) {
-		uint8_t *bytes = sim_disk_at(&node->disk, rot->device, rot->offset);
 		if (node->life != SIM_NODE_UP || node->view.is_forgetful)
 			sim_node_crash(node);
+		uint8_t *bytes = sim_disk_at(&node->disk, rot->device, rot->offset);
 		if (memcmp(bytes, rot->rotten, PAGE_BYTES) == 0) /* nothing was written there */
 			memcpy(bytes, rot->sound, PAGE_BYTES);
 		rot->is_on = false;
