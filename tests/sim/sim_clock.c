@@ -109,7 +109,7 @@ sim_local_ns(const struct sim_node *node, uint64_t global_ns)
 	if (node->is_clock_frozen || global_ns <= node->clock_base_ns)
 		return node->clock_local_ns;
 	const uint64_t since = global_ns - node->clock_base_ns;
-	const int64_t drift = (int64_t)(since / 1000) * node->clock_drift_ppm / 1000;
+	const int64_t drift = (int64_t)since * node->clock_drift_ppm / 1000000;
 
 	return node->clock_local_ns + since + (uint64_t)drift;
 }
@@ -122,11 +122,14 @@ sim_global_ns(const struct sim_node *node, uint64_t local_ns)
 	if (node->is_clock_frozen)
 		return UINT64_MAX;
 	const uint64_t since = local_ns - node->clock_local_ns;
-	const int64_t drift = (int64_t)(since / 1000) * node->clock_drift_ppm / 1000;
-	uint64_t global = node->clock_base_ns + since - (uint64_t)drift;
-	/* The guess is off by drift squared and by rounding, both of them small. */
+	const uint64_t rate = (uint64_t)(1000000 + node->clock_drift_ppm); /* in a million */
+	uint64_t global =
+	    node->clock_base_ns + since / rate * 1000000 + since % rate * 1000000 / rate;
+	/* Off by what rounding does: a nanosecond or two. */
+	while (global > node->clock_base_ns && sim_local_ns(node, global - 1) >= local_ns)
+		global--;
 	while (sim_local_ns(node, global) < local_ns)
-		global += local_ns - sim_local_ns(node, global);
+		global++;
 	return global;
 }
 
