@@ -2,6 +2,7 @@
 #include "dataplane/runtime/runtime_internal.h"
 
 #include "dataplane/base/invariant.h"
+#include "dataplane/cmdlog/base_of.h"
 #include "dataplane/state/checkpoint.h"
 
 #define INTERVAL_PAGES 65536u /* at most an eighth of the area; or more, for a large state */
@@ -478,27 +479,45 @@ is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
 	       stats->used_pages > stats->area_pages / 10 * 9;
 }
 
-/* Names a later base in the superblock; when that is durable the log before it goes. Not of a log
- * that came to harm, before the superblock says so: with its end for the base nothing would be left
- * of what is lost behind that, and the next start would find a whole log. */
+/* Behind which block the log may begin. Not of a log that came to harm, before the superblock says
+ * so: with its end for the base nothing would be left of what is lost behind that, and the next
+ * start would find a whole log. */
+static bool
+is_reclaimable(const struct runtime *rt, struct cmdlog_base *base)
+{
+	const struct superblock_base *named = &rt->superblock.shards[0].base;
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+	const uint64_t limit = min_u64(reclaim_limit(rt, &stats), stats.durable_index);
+
+	if (rt->cut.is_pending || rt->checkpoint.base_index != 0 || transfer_is_active(rt) ||
+	    !repair_may_take(rt))
+		return false;
+	if (limit > stats.base_index) {
+		const bool is_there = cmdlog_base_at(rt->log, limit, base);
+		INVARIANT(is_there && base->next_cell != UINT64_MAX);
+	} else if (limit != 0 && limit == stats.last_index && limit == named->log_index &&
+		   stats.end_cell > named->next_cell &&
+		   (rt->config.own_bugs & RUNTIME_BUG_SPENT) == 0) {
+		/* No block is left, but behind the last one the scan took pages for written. */
+		*base = cmdlog_base_of(named);
+		base->next_cell = stats.end_cell;
+	} else {
+		return false;
+	}
+	return is_worth_it(rt, &stats, base);
+}
+
+/* Names a later base in the superblock; when that is durable the log before it goes. */
 static bool
 reclaim_turn(struct runtime *rt)
 {
-	struct checkpointer *c = &rt->checkpoint;
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-	const uint64_t limit = min_u64(reclaim_limit(rt, &stats), stats.durable_index);
 	struct cmdlog_base base;
 
-	if (limit <= stats.base_index || rt->cut.is_pending || c->base_index != 0 ||
-	    transfer_is_active(rt) || !repair_may_take(rt))
-		return false;
-	const bool is_there = cmdlog_base_at(rt->log, limit, &base);
-	INVARIANT(is_there && base.next_cell != UINT64_MAX);
-	if (!is_worth_it(rt, &stats, &base))
+	if (!is_reclaimable(rt, &base))
 		return false;
 	rt->superblock.shards[0].base = checkpoint_log_base(&base);
-	c->base_index = limit;
-	c->is_dirty = true;
+	rt->checkpoint.base_index = base.meta.log_index;
+	rt->checkpoint.is_dirty = true;
 	return true;
 }
 
@@ -519,20 +538,42 @@ is_overdue(const struct runtime *rt, uint64_t log_index)
 
 /* Where one was due, the slot may have been held for a peer, or the last one not yet written. Once
  * the log takes no more commands nothing is ever due again: so a log that runs full gets one where
- * it stands. Not while a peer needs what lies before: it would never catch up with a log that is
- * written round faster than it can start. */
+ * it stands. Not while what lies before is kept for a peer: it would never catch up with a log that
+ * is written round faster than it can start. */
+static bool
+may_begin_overdue(const struct runtime *rt)
+{
+	const uint64_t log_index = state_committed_index(rt->config.state);
+
+	return is_overdue(rt, log_index) && log_index > cmdlog_stats(rt->log).base_index &&
+	       rt->checkpoint.base_index == 0 && !transfer_is_active(rt) &&
+	       source_keeps_index(rt) == UINT64_MAX && rt->members.config_index <= log_index;
+}
+
 static bool
 overdue_turn(struct runtime *rt)
 {
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-	const uint64_t log_index = state_committed_index(rt->config.state);
-
-	if (!is_overdue(rt, log_index) || log_index <= stats.base_index ||
-	    rt->checkpoint.base_index != 0 || transfer_is_active(rt) || source_is_serving(rt) ||
-	    rt->members.config_index > log_index)
+	if (!may_begin_overdue(rt))
 		return false;
-	begin(rt, log_index);
+	begin(rt, state_committed_index(rt->config.state));
 	return true;
+}
+
+bool
+checkpoint_frees(const struct runtime *rt)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+	struct cmdlog_base base;
+
+	/* One that was given up may be given up again. */
+	if (c->phase == CHECKPOINT_OFF || rt->is_storage_failed || c->failing != 0)
+		return false;
+	if (c->base_index != 0 || is_reclaimable(rt, &base))
+		return true;
+	if (c->phase == CHECKPOINT_IDLE)
+		return may_begin_overdue(rt);
+	return source_keeps_index(rt) > cmdlog_stats(rt->log).base_index &&
+	       !transfer_is_active(rt) && repair_may_take(rt);
 }
 
 bool

@@ -68,6 +68,9 @@ void checkpoint_commit(struct runtime *rt, uint64_t log_index);
 /* A bounded piece of work; true: it did something. */
 bool checkpoint_turn(struct runtime *rt);
 bool checkpoint_is_busy(const struct runtime *rt);
+/* Part of the log goes soon, whether commands come or not: a base is being named, or a checkpoint
+ * written. Where the log is full, writes wait for that before they are refused. */
+bool checkpoint_frees(const struct runtime *rt);
 /* True: none is being written and none will be begun, nor a base named, before transfer_is_active
  * is over; a slot and the buffer are free. */
 bool checkpoint_stand_aside(struct runtime *rt);

@@ -250,6 +250,18 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	rt->memory_ns = rt->now_ns;
 }
 
+/* The log takes no command now, and soon will. Reads are behind the writes in the channels, so the
+ * wait has an end: from then on writes are refused until one is taken. */
+static bool
+is_log_to_wait_for(struct runtime *rt)
+{
+	if (!checkpoint_frees(rt))
+		return false;
+	if (rt->log_full_ns == 0)
+		rt->log_full_ns = rt->now_ns;
+	return rt->now_ns - rt->log_full_ns < RUNTIME_LOG_WAIT_NS;
+}
+
 /* False: there is no room in the log now, or the block that @is_last allows is full; the request
  * stays where it is. */
 static bool
@@ -279,7 +291,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 			return false;
 		err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	}
-	if (err == TERN_ERR_QUEUE_FULL)
+	if (err == TERN_ERR_QUEUE_FULL || (err == TERN_ERR_LOG_FULL && is_log_to_wait_for(rt)))
 		return false;
 	if (err != TERN_OK) {
 		refuse(rt, channel, request->tag,
@@ -287,6 +299,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 						: SUBMIT_REFUSED_TOO_LARGE);
 		return true;
 	}
+	rt->log_full_ns = 0;
 	note_write(rt, channel, request, &command, (struct state_position){ log_index, slot });
 	if (request->flags & SUBMIT_CLOSES_BLOCK) {
 		/* Room for the block was reserved when its commands were appended. */

@@ -34,6 +34,7 @@
 #define RUNTIME_WINDOW_BLOCKS_MAX    8u
 #define RUNTIME_STREAM_BYTES_MAX     (64u * 1024u)
 #define FLOW_BURST_PAGES             8u
+#define FLOW_PAGE_NS                 16000000u
 #else
 #define RUNTIME_READS_MAX            8192u
 #define RUNTIME_RX_BURSTS_MAX        4u
@@ -47,12 +48,17 @@
 #define RUNTIME_DIVERGENT_BLOCKS_MAX 256u /* blocks of a tail named in one record */
 #define RUNTIME_WINDOW_BLOCKS_MAX    4096u
 #define RUNTIME_STREAM_BYTES_MAX     (4u * 1024u * 1024u)
-#define FLOW_BURST_PAGES             1024u /* written while a copy comes back, see flow.h */
+#define FLOW_BURST_PAGES             1024u    /* written while a copy comes back, see flow.h */
+#define FLOW_PAGE_NS                 1000000u /* and besides: 4 MB/s */
 #endif
+
+/* So long at most writes, and what is behind them, wait for a full log that is to be freed. */
+#define RUNTIME_LOG_WAIT_NS 1000000000u
 
 /* A checkpoint that another node fetches. A peer that lacks a part of the log is waited for up to
  * RUNTIME_LOG_KEPT of 16 parts of the area; then it goes, and that peer needs a checkpoint. */
 #define RUNTIME_LOG_KEPT          14u
+#define RUNTIME_TRANSFER_SHARE    4u             /* of the area, for what is written meanwhile */
 #define RUNTIME_TRANSFER_PATIENCE 25u            /* times resend_ns without a part */
 #define RUNTIME_TRANSFER_HOLD_NS  10000000000ull /* who fetched one may be starting anew from it */
 #ifdef TERN_TINY_LIMITS

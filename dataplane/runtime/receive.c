@@ -245,8 +245,8 @@ receive_port(struct runtime *rt, const struct net_port *port, enum core_path pat
 		const uint32_t count = port->ops->rx_burst(port->net, frames, NET_BURST_MAX);
 		for (uint32_t i = 0; i < count; i++)
 			on_frame(rt, &frames[i], path);
-		const uint32_t kept = (rt->config.leaks & RUNTIME_LEAK_FRAMES) != 0 && count != 0 &&
-				      rt->turns % 4096 == 0;
+		const uint32_t kept = (rt->config.own_bugs & RUNTIME_BUG_LEAK_FRAMES) != 0 &&
+				      count != 0 && rt->turns % 4096 == 0;
 		if (count != kept)
 			port->ops->rx_release(port->net, frames, count - kept);
 		has_any = has_any || count != 0;

@@ -566,7 +566,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= count_busy(rt, storage_turn(rt));
 	(void)stage_enter(rt, STAGE_apply);
 	rt->has_worked |= count_busy(rt, apply_turn(rt));
-	if ((rt->config.leaks & RUNTIME_LEAK_VERSIONS) == 0)
+	if ((rt->config.own_bugs & RUNTIME_BUG_LEAK_VERSIONS) == 0)
 		state_reclaim_turn(rt->config.state, rt->config.has_readers);
 	(void)stage_enter(rt, STAGE_checkpoint);
 	rt->has_worked |= checkpoint_turn(rt);

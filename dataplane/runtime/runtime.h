@@ -31,10 +31,12 @@
 
 struct runtime; /* fields in runtime_internal.h */
 
-/* What a test build keeps, to show that a test notices. None in products. */
-enum runtime_leak {
-	RUNTIME_LEAK_FRAMES = 1 << 0,   /* some received frames are not given back */
-	RUNTIME_LEAK_VERSIONS = 1 << 1, /* old versions stay for ever */
+/* What a node of a test does wrong, to show that the test notices. None in products. */
+enum runtime_bug {
+	RUNTIME_BUG_LEAK_FRAMES = 1 << 0,   /* some received frames are not given back */
+	RUNTIME_BUG_LEAK_VERSIONS = 1 << 1, /* old versions stay for ever */
+	RUNTIME_BUG_UNPACED = 1 << 2,       /* clients write round who fetches a checkpoint */
+	RUNTIME_BUG_SPENT = 1 << 3,         /* an empty log stays without room */
 };
 
 struct runtime_config {
@@ -48,7 +50,7 @@ struct runtime_config {
 	bool solo_isolated_stop;
 	uint32_t min_copies;
 	uint32_t core_bugs, member_bugs; /* tests only */
-	uint32_t leaks;                  /* enum runtime_leak; tests only */
+	uint32_t own_bugs;               /* enum runtime_bug; tests only */
 	uint64_t prng_seed;
 	/* The log device forgets when the process ends (superblocks do not): see core.h. Equal on
 	 * all data nodes. Commands of class durable are refused then. */

@@ -133,7 +133,7 @@ struct runtime {
 	uint32_t stream_count;
 	struct assembly *assembly;
 	struct reader apply_reader;
-	uint64_t now_ns, mgmt_polled_ns, status_ns;
+	uint64_t now_ns, mgmt_polled_ns, status_ns, log_full_ns;
 	/* Beside the data port, which wakes nobody: when a node was heard over the management
 	 * network, by node id; what a master last told each data peer there, to be told again, by
 	 * slot; and when it sent blocks there. */

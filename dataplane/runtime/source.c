@@ -77,6 +77,38 @@ source_keeps_index(const struct runtime *rt)
 	return record_of(rt, rt->source.slot)->log_index;
 }
 
+/* Of the log area, behind that block. */
+static uint64_t
+pages_behind(const struct runtime *rt, uint64_t log_index)
+{
+	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
+	struct cmdlog_base base;
+
+	if (log_index <= stats.base_index)
+		return stats.used_pages;
+	if (!cmdlog_base_at(rt->log, log_index, &base) || base.next_cell == UINT64_MAX)
+		return 0;
+	return stats.end_cell - base.next_cell;
+}
+
+bool
+source_progress(const struct runtime *rt, struct source_progress *progress)
+{
+	const struct transfer_source *source = &rt->source;
+	const uint64_t log_index = source_keeps_index(rt);
+
+	if (log_index == UINT64_MAX)
+		return false;
+	*progress = (struct source_progress){
+		.node = source->node,
+		.asked_ns = source->asked_ns,
+		.behind = pages_behind(rt, log_index),
+		.page = part_first_page(source->ask.id.part),
+		.pages = record_of(rt, source->slot)->pages,
+	};
+	return true;
+}
+
 void
 source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 {

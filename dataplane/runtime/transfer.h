@@ -13,7 +13,7 @@
  *
  * Sender: answers what is asked, a few frames a turn, from the checkpoints that its superblock
  * names. While somebody fetches one, its slot is not written to and the log behind it is kept, as
- * long as the log has room (RUNTIME_LOG_KEPT).
+ * long as the log has room (RUNTIME_LOG_KEPT); and clients are slowed down so that it has (flow.h).
  *
  * Also here: the superblock of a node that lost its storage, on its way back (core/rejoin.c).
  */
@@ -73,6 +73,14 @@ struct transfer_source {
 	uint64_t bad_index; /* this one cannot be read back whole */
 };
 
+/* How far somebody has got who fetches a checkpoint. */
+struct source_progress {
+	uint16_t node;
+	uint64_t asked_ns;    /* the last time */
+	uint64_t behind;      /* pages of the log area behind what it fetches */
+	uint64_t page, pages; /* of the checkpoint: asked for last, and in all */
+};
+
 /* INSTALL and REJOIN. */
 void transfer_install(struct runtime *rt, const struct core_effect *effect);
 void transfer_rejoin(struct runtime *rt, const struct core_effect *effect);
@@ -107,5 +115,7 @@ bool source_is_serving(const struct runtime *rt);
 bool source_holds_slot(const struct runtime *rt, uint32_t slot);
 /* The log behind that block is kept for who fetches a checkpoint; UINT64_MAX: nobody does. */
 uint64_t source_keeps_index(const struct runtime *rt);
+/* False: nothing is kept for anybody. */
+bool source_progress(const struct runtime *rt, struct source_progress *progress);
 
 #endif

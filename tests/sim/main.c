@@ -64,7 +64,7 @@ static const char *const usage_text =
     "                    SCRUB_SKIPS REBUILD_SKIPS REFILL_SKIPS REFILL_UNCHECKED\n"
     "                    SPARE_FORGOTTEN NOTE_LATE NOTE_OLD\n"
     "                    SEEK_AHEAD SEEK_ANY_CHAIN SEEK_NOTHING\n"
-    "                    LEAK_FRAMES LEAK_VERSIONS\n"
+    "                    LEAK_FRAMES LEAK_VERSIONS UNPACED SPENT\n"
     "  --topology T      2+w (default), 3 or 1 data nodes, or 2+w+1: one that comes and goes,\n"
     "                    or joint: two voters or three, back and forth,\n"
     "                    or witness: 2+w, whose witness is lost and replaced,\n"
@@ -415,7 +415,7 @@ main(int argc, char **argv)
 		return totals.failed != 0 && totals.failed == totals.expected ? 0 : 1;
 	}
 	if (totals.seeds >= MUST_SEEDS && totals.failed == 0 && missing != 0 &&
-	    args.options.bugs == 0 && args.options.member_bugs == 0 && args.options.leaks == 0 &&
+	    args.options.bugs == 0 && args.options.member_bugs == 0 && args.options.own_bugs == 0 &&
 	    !args.options.is_lying_disk && !args.options.is_beyond && !args.options.has_columns)
 		return 1;
 	return totals.failed != 0 || is_stopped ? 1 : 0;

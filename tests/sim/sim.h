@@ -206,7 +206,8 @@ struct sim_report {                      /* what a run leaves behind, even one t
 
 struct sim {
 	struct sim_options options;
-	uint64_t seed, now_ns, trace, cluster_id, same_time_events, phase_since_ns, phase_acks;
+	uint64_t seed, now_ns, trace, cluster_id, same_time_events, phase_since_ns, phase_acks,
+	    drained_ns;
 	struct prng prng, fault_prng; /* fault_prng: of the episode at hand, by its number */
 	struct sim_queue queue;
 	struct sim_swarm swarm;

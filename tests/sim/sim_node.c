@@ -220,7 +220,7 @@ config_of(struct sim_node *node)
 		.min_copies = 1,
 		.core_bugs = sim->options.bugs,
 		.member_bugs = sim->options.member_bugs,
-		.leaks = sim->options.leaks,
+		.own_bugs = sim->options.own_bugs,
 		.prng_seed = prng_next(&sim->prng),
 		.is_log_volatile = node->is_log_volatile,
 		.data_net = { &sim_net_ops, &node->ports[0] },

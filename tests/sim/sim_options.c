@@ -61,9 +61,11 @@ static const struct {
 	{ "LEASE_FULL", CORE_MEMBER_BUG_LEASE_FULL },
 	{ "LEASE_HAND_OVER", CORE_MEMBER_BUG_LEASE_HAND_OVER },
 	{ "LEASE_FORGOTTEN", CORE_MEMBER_BUG_LEASE_FORGOTTEN },
-}, leaks[] = {
-	{ "LEAK_FRAMES", RUNTIME_LEAK_FRAMES },
-	{ "LEAK_VERSIONS", RUNTIME_LEAK_VERSIONS },
+}, own_bugs[] = {
+	{ "LEAK_FRAMES", RUNTIME_BUG_LEAK_FRAMES },
+	{ "LEAK_VERSIONS", RUNTIME_BUG_LEAK_VERSIONS },
+	{ "UNPACED", RUNTIME_BUG_UNPACED },
+	{ "SPENT", RUNTIME_BUG_SPENT },
 };
 
 static const char *const topologies[] = {
@@ -136,9 +138,9 @@ sim_options_bug(struct sim_options *options, const char *text)
 			return true;
 		}
 	}
-	for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++) {
-		if (strcmp(leaks[i].name, text) == 0) {
-			options->leaks |= leaks[i].bug;
+	for (size_t i = 0; i < sizeof(own_bugs) / sizeof(own_bugs[0]); i++) {
+		if (strcmp(own_bugs[i].name, text) == 0) {
+			options->own_bugs |= own_bugs[i].bug;
 			return true;
 		}
 	}
@@ -291,9 +293,9 @@ sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++)
 		if ((options->bugs & bugs[i].bug) != 0)
 			fprintf(to, " --bug %s", bugs[i].name);
-	for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++)
-		if ((options->leaks & leaks[i].bug) != 0)
-			fprintf(to, " --bug %s", leaks[i].name);
+	for (size_t i = 0; i < sizeof(own_bugs) / sizeof(own_bugs[0]); i++)
+		if ((options->own_bugs & own_bugs[i].bug) != 0)
+			fprintf(to, " --bug %s", own_bugs[i].name);
 	for (size_t i = 0; i < sizeof(member_bugs) / sizeof(member_bugs[0]); i++)
 		if ((options->member_bugs & member_bugs[i].bug) != 0)
 			fprintf(to, " --bug %s", member_bugs[i].name);

@@ -55,7 +55,7 @@ struct sim_limits {
 struct sim_options {
 	uint32_t bugs;        /* enum core_bug */
 	uint32_t member_bugs; /* enum core_member_bug */
-	uint32_t leaks;       /* enum runtime_leak */
+	uint32_t own_bugs;    /* enum runtime_bug */
 	enum sim_topology topology;
 	bool is_lying_disk, is_beyond, is_verbose;
 	bool has_columns; /* k + m devices a node */

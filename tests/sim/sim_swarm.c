@@ -343,8 +343,8 @@ sim_log_used(const struct sim *sim)
 }
 
 /* A log area of a data node is so full that client commands, or a replica's copies of superseded
- * blocks, no longer fit: without checkpoints that is where service ends. Clients slow down before,
- * unless the seed wants to see it. */
+ * blocks, no longer fit: without checkpoints that is where service ends; with them it has to go on.
+ * Clients slow down before, unless the seed wants to see it. */
 static bool
 is_log_full(struct sim *sim)
 {
@@ -353,11 +353,12 @@ is_log_full(struct sim *sim)
 	sim->swarm.think_factor = 1;
 	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages == 0 && used >= 25)
 		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
-	/* Nothing of the log is kept for a learner: whoever waits for one slows the clients down.
-	 */
-	if (sim->faults.is_healed && !sim_member_is_settled(sim))
+	/* Nothing of the log is kept for a learner, nor for who is cut off the master: whoever
+	 * waits for one slows the clients down. */
+	if (sim->faults.is_healed && (!sim_member_is_settled(sim) || sim->pull.node != 0))
 		sim->swarm.think_factor = 40;
-	return used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0;
+	return sim->swarm.checkpoint_pages == 0 &&
+	       (used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0);
 }
 
 /* There is a master, and it has all copies that this topology promises. */
@@ -434,13 +435,20 @@ one_fault(struct sim *sim)
 			UINT64_MAX);
 }
 
+/* In it the slowest device writes two checkpoints, gives one, and starts from it. */
+static uint64_t
+phase_bound_ns(const struct sim *sim)
+{
+	return 150 * sim->swarm.timer_ns + 500 * SIM_MS;
+}
+
 static void
-phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
+phase_late(struct sim *sim, const char *wanted)
 {
 	char text[500];
 	int used = 0;
 
-	if (sim->now_ns < sim->phase_since_ns + bound_ns)
+	if (sim->now_ns < sim->phase_since_ns + phase_bound_ns(sim))
 		return;
 	/* Too many forgot: the rest is safe, and stands still, which an operator has to end. */
 	if ((sim->swarm.volatile_mask != 0 || sim->counts.of[SIM_COUNT_storage_lost] != 0) &&
@@ -468,12 +476,20 @@ phase_late(struct sim *sim, const char *wanted, uint64_t bound_ns)
 	sim_fail(sim, "liveness", "%s%s", wanted, text);
 }
 
+/* All is done, and every node has had turns for what the last one left it. */
+static bool
+is_at_rest(struct sim *sim)
+{
+	if (!sim_client_is_idle(sim) || !sim_check_is_converged(sim) || !is_whole(sim))
+		sim->drained_ns = 0;
+	else if (sim->drained_ns == 0)
+		sim->drained_ns = sim->now_ns;
+	return sim->drained_ns != 0 && sim->now_ns - sim->drained_ns >= 2 * sim->swarm.timer_ns;
+}
+
 void
 sim_phase_turn(struct sim *sim)
 {
-	const uint64_t bound_ns = 60 * sim->swarm.timer_ns + 500 * SIM_MS;
-	const bool is_drained = sim_client_is_idle(sim) && sim_check_is_converged(sim);
-
 	if (is_log_full(sim) && sim->phase >= SIM_PHASE_HEALED) {
 		sim_count(sim, SIM_COUNT_log_full_runs);
 		phase_enter(sim, SIM_PHASE_OVER); /* safety was checked all along */
@@ -493,17 +509,14 @@ sim_phase_turn(struct sim *sim)
 									: SIM_PHASE_LAST_DRAIN);
 			sim_client_drain(sim);
 		} else {
-			phase_late(sim, "all is healed, but no whole master with progress",
-				   bound_ns);
+			phase_late(sim, "all is healed, but no whole master with progress");
 		}
 		break;
 	case SIM_PHASE_DRAIN:
 	case SIM_PHASE_LAST_DRAIN:
-		if (!is_drained || !is_whole(sim)) {
-			phase_late(sim,
-				   sim_client_is_idle(sim) ? "the nodes do not converge"
-							   : "clients wait without end",
-				   bound_ns);
+		if (!is_at_rest(sim)) {
+			phase_late(sim, sim_client_is_idle(sim) ? "the nodes do not converge"
+								: "clients wait without end");
 			break;
 		}
 		sim_check_final(sim);
@@ -521,7 +534,7 @@ sim_phase_turn(struct sim *sim)
 		break;
 	case SIM_PHASE_ONE_FAULT:
 		if (sim_strike_is_open(sim)) {
-			if (sim->now_ns < sim->phase_since_ns + bound_ns)
+			if (sim->now_ns < sim->phase_since_ns + phase_bound_ns(sim))
 				break;
 			sim_strike_give_up(sim);
 			sim_phase_begins(sim);
@@ -531,7 +544,7 @@ sim_phase_turn(struct sim *sim)
 			phase_enter(sim, SIM_PHASE_LAST_HEAL);
 			sim_fault_heal_all(sim);
 		} else {
-			phase_late(sim, "one fault, and no progress", bound_ns);
+			phase_late(sim, "one fault, and no progress");
 		}
 		break;
 	case SIM_PHASE_FORCE:

@@ -22,6 +22,8 @@
 #define CLUSTER       0x77u
 #define NODE          1u
 #define LOG_PAGES     200u
+#define SLOT_PAGES    2u /* of a checkpoint: its header, and a page of state */
+#define DEVICE_PAGES  (SUPERBLOCK_AREA_PAGES + LOG_PAGES + SUPERBLOCK_CHECKPOINTS * SLOT_PAGES)
 #define RING_BYTES    (1u << 20)
 #define COMMAND_MAX   8192u
 #define IN_FLIGHT_MAX 64u
@@ -32,10 +34,11 @@
 #define DISK_MAX      64u
 
 struct device {
-	uint8_t image[(SUPERBLOCK_AREA_PAGES + LOG_PAGES) * PAGE_BYTES];
+	uint8_t image[DEVICE_PAGES * PAGE_BYTES];
 	struct disk_request queue[DISK_MAX];
 	uint32_t count;
 	bool is_held, is_broken;
+	uint64_t held_from; /* bytes: what lies there or behind is held; 0: nothing is */
 };
 
 struct alone {
@@ -73,10 +76,15 @@ static uint32_t
 disk_poll(void *disk, struct disk_completion *completions, uint32_t max)
 {
 	struct device *device = disk;
-	uint32_t done = 0;
+	uint32_t done = 0, kept = 0;
 
-	while (!device->is_held && done < device->count && done < max) {
-		const struct disk_request *request = &device->queue[done];
+	for (uint32_t i = 0; i < device->count; i++) {
+		const struct disk_request *request = &device->queue[i];
+		if (device->is_held || done == max ||
+		    (device->held_from != 0 && request->offset >= device->held_from)) {
+			device->queue[kept++] = *request;
+			continue;
+		}
 		uint8_t *at = device->image + request->offset;
 		assert_true(request->offset + request->length <= sizeof(device->image));
 		if (request->kind == DISK_WRITE && !device->is_broken)
@@ -89,8 +97,7 @@ disk_poll(void *disk, struct disk_completion *completions, uint32_t max)
 					      .length = request->length,
 					      .err = device->is_broken ? TERN_ERR_IO : TERN_OK };
 	}
-	device->count -= done;
-	memmove(device->queue, device->queue + done, device->count * sizeof(device->queue[0]));
+	device->count = kept;
 	return done;
 }
 
@@ -207,7 +214,7 @@ make_old(uint8_t *page)
 }
 
 static void
-birth(struct device *device)
+birth(struct device *device, uint64_t checkpoint_pages)
 {
 	struct superblock superblock = {
 		.sequence = 1,
@@ -219,6 +226,7 @@ birth(struct device *device)
 		.log_first_page = SUPERBLOCK_AREA_PAGES,
 		.log_pages = LOG_PAGES,
 		.checkpoint_first_page = SUPERBLOCK_AREA_PAGES + LOG_PAGES,
+		.checkpoint_pages = checkpoint_pages,
 		.shard_count = 1,
 	};
 
@@ -271,14 +279,14 @@ make_runtime(struct alone *alone)
 }
 
 static int
-start(void **context)
+start_with(void **context, uint64_t checkpoint_pages)
 {
 	struct alone *alone = calloc(1, sizeof(*alone));
 	const uint64_t bytes = submit_completions_bytes(IN_FLIGHT_MAX);
 	enum runtime_boot boot = RUNTIME_BOOT_MORE;
 
 	alone->device = (struct device *)(void *)take(sizeof(*alone->device));
-	birth(alone->device);
+	birth(alone->device, checkpoint_pages);
 	alone->now_ns = 1000000000;
 	alone->ring = mirror_map(RING_BYTES);
 	alone->state_memory = take(STATE_BYTES);
@@ -302,6 +310,18 @@ start(void **context)
 	assert_int_equal(boot, RUNTIME_BOOT_READY);
 	*context = alone;
 	return 0;
+}
+
+static int
+start(void **context)
+{
+	return start_with(context, 0);
+}
+
+static int
+start_with_checkpoints(void **context)
+{
+	return start_with(context, SUPERBLOCK_CHECKPOINTS * SLOT_PAGES);
 }
 
 static int
@@ -377,9 +397,8 @@ set(struct alone *alone, const char *key, uint32_t value_bytes)
 	return set_as(alone, key, value_bytes, COMMAND_DURABLE, 0);
 }
 
-/* The next completion, which has to be that of @tag. */
 static struct submit_completion
-answer(struct alone *alone, uint64_t tag)
+next_answer(struct alone *alone)
 {
 	const struct submit_completion *next = NULL;
 	struct submit_completion completion;
@@ -393,6 +412,15 @@ answer(struct alone *alone, uint64_t tag)
 	assert_non_null(next);
 	completion = *next;
 	ring_consume(&alone->channel.completions);
+	return completion;
+}
+
+/* The next completion, which has to be that of @tag. */
+static struct submit_completion
+answer(struct alone *alone, uint64_t tag)
+{
+	const struct submit_completion completion = next_answer(alone);
+
 	assert_int_equal(completion.tag, tag);
 	return completion;
 }
@@ -498,6 +526,77 @@ test_a_full_log_refuses_writes_only(void **context)
 	assert_true(count > LOG_PAGES * 9 / 10 && count < LOG_PAGES);
 	expect(alone, ask(alone, SUBMIT_READ, NULL, 0), SUBMIT_DONE);
 	expect(alone, set(alone, "k", 3000), SUBMIT_REFUSED_LOG_FULL);
+}
+
+/* Sets one of @keys keys after the other, as many at once as the channel takes. Returns how many of
+ * @count were refused, for a full log; the others are done. */
+static uint32_t
+set_many(struct alone *alone, uint32_t keys, uint32_t count)
+{
+	uint32_t refused = 0;
+	char key[16];
+
+	for (uint32_t done = 0; done < count; done += IN_FLIGHT_MAX) {
+		for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++) {
+			snprintf(key, sizeof(key), "k%u", i % keys);
+			set(alone, key, 3000);
+		}
+		for (uint32_t i = 0; i < IN_FLIGHT_MAX; i++) {
+			const uint32_t outcome = next_answer(alone).outcome;
+			if (outcome != SUBMIT_DONE)
+				assert_int_equal(outcome, SUBMIT_REFUSED_LOG_FULL);
+			refused += outcome != SUBMIT_DONE;
+		}
+	}
+	return refused;
+}
+
+/* Commands that come faster than the log is freed wait for that. */
+static void
+test_a_log_that_is_freed_refuses_nothing(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	assert_int_equal(set_many(alone, 1, 10 * LOG_PAGES), 0);
+}
+
+/* The state has no room in a checkpoint: nothing frees the log, and nobody waits for it. */
+static void
+test_a_log_that_cannot_be_freed_refuses(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	assert_true(set_many(alone, 4, 2 * LOG_PAGES) > 0);
+	expect(alone, ask(alone, SUBMIT_READ, NULL, 0), SUBMIT_DONE);
+}
+
+/* A checkpoint that does not get on: writes wait a second for it, then they are refused, and what
+ * is behind them has its turn. */
+static void
+test_a_log_that_is_not_freed_in_time_refuses(void **context)
+{
+	struct alone *alone = *context;
+	uint64_t tag = 0;
+
+	become_master(alone);
+	alone->device->held_from = (SUPERBLOCK_AREA_PAGES + LOG_PAGES) * PAGE_BYTES;
+	for (uint32_t i = 0; i < LOG_PAGES && ring_is_empty(&alone->channel.requests); i++) {
+		tag = set(alone, "k", 3000);
+		turns(alone, 20);
+		if (ring_is_empty(&alone->channel.requests))
+			expect(alone, tag, SUBMIT_DONE);
+	}
+	assert_false(ring_is_empty(&alone->channel.requests));
+	const uint64_t read = ask(alone, SUBMIT_READ, NULL, 0);
+	turns(alone, 5000);
+	assert_true(ring_is_empty(&alone->channel.completions));
+	expect(alone, tag, SUBMIT_REFUSED_LOG_FULL);
+	expect(alone, read, SUBMIT_DONE);
+	alone->device->held_from = 0;
+	turns(alone, 100);
+	expect(alone, set(alone, "k", 3000), SUBMIT_DONE);
 }
 
 /* The device fails under sealed commands: nobody knows what it kept, so they are UNKNOWN and never
@@ -614,6 +713,12 @@ main(void)
 		TEST(test_what_is_wrong_is_refused),
 		TEST(test_full_queues_wait),
 		TEST(test_a_full_log_refuses_writes_only),
+		cmocka_unit_test_setup_teardown(test_a_log_that_is_freed_refuses_nothing,
+						start_with_checkpoints, stop),
+		cmocka_unit_test_setup_teardown(test_a_log_that_cannot_be_freed_refuses,
+						start_with_checkpoints, stop),
+		cmocka_unit_test_setup_teardown(test_a_log_that_is_not_freed_in_time_refuses,
+						start_with_checkpoints, stop),
 		TEST(test_sealed_commands_are_unknown_after_a_fall),
 		TEST(test_async_is_accepted_at_a_position),
 		TEST(test_async_holds_no_place),
