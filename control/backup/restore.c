@@ -182,7 +182,8 @@ store_begin(struct restore *r)
 	stripe_store_scan_begin(r->store, 0);
 	while (scan == STRIPE_SCAN_MORE)
 		scan = stripe_store_scan(r->store, platform_monotonic_ns(), &scanned);
-	if (scan != STRIPE_SCAN_DONE || stripe_store_scan_stats(r->store)->end_cell != 0)
+	const struct stripe_scan_stats *stats = stripe_store_scan_stats(r->store);
+	if (scan != STRIPE_SCAN_DONE || stats->end_cell != 0 || stats->pages_foreign != 0)
 		return fail(r->text, r->text_bytes, TERN_ERR_FOREIGN, "the log area is not blank");
 	return TERN_OK;
 }

@@ -2,7 +2,6 @@
 #include "dataplane/runtime/runtime_internal.h"
 
 #include "dataplane/base/invariant.h"
-#include "dataplane/cmdlog/base_of.h"
 #include "dataplane/state/checkpoint.h"
 
 #define INTERVAL_PAGES 65536u /* at most an eighth of the area; or more, for a large state */
@@ -66,23 +65,6 @@ checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell)
 		.epoch = hdr->meta.epoch,
 		.kind = (uint8_t)hdr->meta.kind,
 		.chain = hdr->meta.chain,
-	};
-}
-
-struct superblock_base
-checkpoint_log_base(const struct cmdlog_base *base)
-{
-	return (struct superblock_base){
-		.log_index = base->meta.log_index,
-		.term = base->meta.term,
-		.page_end = base->page_end,
-		.time_ns = base->time_ns,
-		.next_cell = base->next_cell,
-		.epoch = base->meta.epoch,
-		.kind = (uint8_t)base->meta.kind,
-		.chain = base->meta.chain,
-		.boot_no = base->boot_no,
-		.group_seq = base->group_seq,
 	};
 }
 
@@ -245,7 +227,7 @@ checkpoint_stand_aside(struct runtime *rt)
 
 	if (c->phase == CHECKPOINT_CHUNKS && !c->is_writing)
 		give_up(rt);
-	return c->phase == CHECKPOINT_IDLE && c->base_index == 0;
+	return c->phase == CHECKPOINT_IDLE && rt->reclaim.base_index == 0;
 }
 
 static bool
@@ -371,7 +353,7 @@ name_it(struct runtime *rt)
 	c->hurt = 0;
 	rt->source.bad_index = 0;
 	c->phase = CHECKPOINT_SUPERBLOCK;
-	c->is_dirty = true;
+	rt->meta.is_dirty = true;
 	return true;
 }
 
@@ -396,20 +378,10 @@ checkpoint_on_completion(struct runtime *rt)
 
 /* ---- the superblock that names what is new ---- */
 
-bool
-checkpoint_wants_superblock(const struct runtime *rt)
-{
-	return rt->checkpoint.is_dirty;
-}
-
 void
 checkpoint_superblock_begun(struct runtime *rt)
 {
-	struct checkpointer *c = &rt->checkpoint;
-
-	c->is_dirty = false;
-	c->is_name_written = c->phase == CHECKPOINT_SUPERBLOCK;
-	c->is_base_written = c->base_index != 0;
+	rt->checkpoint.is_name_written = rt->checkpoint.phase == CHECKPOINT_SUPERBLOCK;
 }
 
 void
@@ -417,109 +389,20 @@ checkpoint_superblock_done(struct runtime *rt)
 {
 	struct checkpointer *c = &rt->checkpoint;
 
-	if (c->is_base_written) {
-		cmdlog_reclaim(rt->log, c->base_index);
-		heal_release(rt, rt->superblock.shards[0].base.next_cell);
-		core_reclaim(rt->core, c->base_index);
-		repair_reclaimed(rt, c->base_index);
-		c->base_index = 0;
-	}
-	if (c->is_name_written) {
-		INVARIANT(c->phase == CHECKPOINT_SUPERBLOCK);
-		c->phase = CHECKPOINT_IDLE;
-		c->durable_ns = rt->now_ns;
-		c->entries_max = ENTRIES_MIN;
-		c->written++;
-		c->failing = 0;
-		note_durable(rt);
-		core_note_checkpoint(rt->core, &c->hdr.meta);
-	}
-	c->is_base_written = c->is_name_written = false;
+	if (!c->is_name_written)
+		return;
+	INVARIANT(c->phase == CHECKPOINT_SUPERBLOCK);
+	c->phase = CHECKPOINT_IDLE;
+	c->is_name_written = false;
+	c->durable_ns = rt->now_ns;
+	c->entries_max = ENTRIES_MIN;
+	c->written++;
+	c->failing = 0;
+	note_durable(rt);
+	core_note_checkpoint(rt->core, &c->hdr.meta);
 }
 
-/* ---- the log before it ---- */
-
-/* A block of the log cannot be read any more, so nobody is given the log that it is in. */
-static bool
-is_lost(const struct runtime *rt)
-{
-	return rt->repair.lost_index > cmdlog_stats(rt->log).base_index;
-}
-
-static uint64_t
-reclaim_limit(const struct runtime *rt, const struct cmdlog_stats *stats)
-{
-	const struct checkpointer *c = &rt->checkpoint;
-	uint64_t limit = 0;
-
-	if (stats->used_pages > stats->area_pages / 4 * 3 || is_lost(rt))
-		limit = c->newest_index;
-	else if (stats->used_pages > stats->area_pages / 2)
-		limit = c->older_index;
-	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
-	    !ring_is_empty(rt->config.divergent))
-		limit = 0;
-	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT && !is_lost(rt))
-		/* A master need not have told it in a block: where the log is full, nobody writes
-		 * one. */
-		limit = min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
-	return min_u64(min_u64(limit, source_keeps_index(rt)),
-		       state_committed_index(rt->config.state));
-}
-
-/* Writes a superblock for some gain only. */
-static bool
-is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
-	    const struct cmdlog_base *base)
-{
-	const uint64_t gain = base->next_cell - rt->superblock.shards[0].base.next_cell;
-
-	return gain >= stats->area_pages / 16 ||
-	       (is_lost(rt) && base->meta.log_index >= rt->repair.lost_index) ||
-	       stats->used_pages > stats->area_pages / 10 * 9;
-}
-
-/* Behind which block the log may begin. Not of a log that came to harm, before the superblock says
- * so: with its end for the base nothing would be left of what is lost behind that, and the next
- * start would find a whole log. */
-static bool
-is_reclaimable(const struct runtime *rt, struct cmdlog_base *base)
-{
-	const struct superblock_base *named = &rt->superblock.shards[0].base;
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-	const uint64_t limit = min_u64(reclaim_limit(rt, &stats), stats.durable_index);
-
-	if (rt->cut.is_pending || rt->checkpoint.base_index != 0 || transfer_is_active(rt) ||
-	    !repair_may_take(rt))
-		return false;
-	if (limit > stats.base_index) {
-		const bool is_there = cmdlog_base_at(rt->log, limit, base);
-		INVARIANT(is_there && base->next_cell != UINT64_MAX);
-	} else if (limit != 0 && limit == stats.last_index && limit == named->log_index &&
-		   stats.end_cell > named->next_cell &&
-		   (rt->config.own_bugs & RUNTIME_BUG_SPENT) == 0) {
-		/* No block is left, but behind the last one the scan took pages for written. */
-		*base = cmdlog_base_of(named);
-		base->next_cell = stats.end_cell;
-	} else {
-		return false;
-	}
-	return is_worth_it(rt, &stats, base);
-}
-
-/* Names a later base in the superblock; when that is durable the log before it goes. */
-static bool
-reclaim_turn(struct runtime *rt)
-{
-	struct cmdlog_base base;
-
-	if (!is_reclaimable(rt, &base))
-		return false;
-	rt->superblock.shards[0].base = checkpoint_log_base(&base);
-	rt->checkpoint.base_index = base.meta.log_index;
-	rt->checkpoint.is_dirty = true;
-	return true;
-}
+/* ---- one that is overdue ---- */
 
 static bool
 is_overdue(const struct runtime *rt, uint64_t log_index)
@@ -532,7 +415,7 @@ is_overdue(const struct runtime *rt, uint64_t log_index)
 		return true;
 	return log_index > c->newest_index &&
 	       (c->hurt != 0 || stats.used_pages > stats.area_pages / 10 * 9 ||
-		(is_lost(rt) && c->newest_index < rt->repair.lost_index &&
+		(repair_has_loss(rt) && c->newest_index < rt->repair.lost_index &&
 		 log_index >= rt->repair.lost_index));
 }
 
@@ -546,7 +429,7 @@ may_begin_overdue(const struct runtime *rt)
 	const uint64_t log_index = state_committed_index(rt->config.state);
 
 	return is_overdue(rt, log_index) && log_index > cmdlog_stats(rt->log).base_index &&
-	       rt->checkpoint.base_index == 0 && !transfer_is_active(rt) &&
+	       rt->reclaim.base_index == 0 && !transfer_is_active(rt) &&
 	       source_keeps_index(rt) == UINT64_MAX && rt->members.config_index <= log_index;
 }
 
@@ -560,20 +443,14 @@ overdue_turn(struct runtime *rt)
 }
 
 bool
-checkpoint_frees(const struct runtime *rt)
+checkpoint_is_coming(const struct runtime *rt)
 {
 	const struct checkpointer *c = &rt->checkpoint;
-	struct cmdlog_base base;
 
 	/* One that was given up may be given up again. */
-	if (c->phase == CHECKPOINT_OFF || rt->is_storage_failed || c->failing != 0)
+	if (c->phase == CHECKPOINT_OFF || c->failing != 0)
 		return false;
-	if (c->base_index != 0 || is_reclaimable(rt, &base))
-		return true;
-	if (c->phase == CHECKPOINT_IDLE)
-		return may_begin_overdue(rt);
-	return source_keeps_index(rt) > cmdlog_stats(rt->log).base_index &&
-	       !transfer_is_active(rt) && repair_may_take(rt);
+	return c->phase != CHECKPOINT_IDLE || may_begin_overdue(rt);
 }
 
 bool
@@ -601,5 +478,5 @@ checkpoint_turn(struct runtime *rt)
 	case CHECKPOINT_SUPERBLOCK:
 		break;
 	}
-	return reclaim_turn(rt) || has_worked;
+	return has_worked;
 }

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoints of a running node, and the reuse of the log that they cover; private to this room.
+ * Checkpoints of a running node; private to this room.
  *
  * A checkpoint is begun where the log crosses a multiple of interval_pages, which is the same block
  * on every node, when that block is committed and none is being written. It goes to the slot that
  * does not hold the newest one, chunk by chunk in the background, then its header, then the
- * superblock names it. Only then is it there, and the log before it may go: once the superblock
- * names the block behind which the log begins.
- *
- * The log is reclaimed no further than the newest checkpoint, and only when its room is needed:
- * down to the older checkpoint from one half of the area on, so that a damaged newest one is no
- * loss, down to the newest from three quarters on. What some data node does not yet hold durably
- * (beyond common_index) is kept until seven eighths are used; who lacks it then gets a checkpoint
- * (transfer.h), and what follows that is kept for it. Cut tails that are not yet exported, and who
- * fetches a checkpoint, are waited for until nine tenths are used.
+ * superblock names it. Only then is it there, and the log before it may go (reclaim.h).
  */
 #ifndef TERN_RUNTIME_CHECKPOINT_H
 #define TERN_RUNTIME_CHECKPOINT_H
 
-#include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/superblock.h"
 
@@ -46,14 +37,12 @@ struct checkpointer {
 	uint64_t paced_page;  /* the end of the log when the last turn was paced */
 	uint32_t entries_max; /* of a turn in which no log grows; more after each that was ended */
 
-	uint64_t base_index;                   /* named by no durable superblock yet; 0: none */
-	bool is_dirty;                         /* what is new is in no superblock that was begun */
-	bool is_name_written, is_base_written; /* what is new in the one being written */
-	uint64_t newest_index, older_index;    /* of what the durable superblock names; 0: none */
-	uint32_t hurt;           /* mask of slots: they cannot be read whole any more */
-	uint64_t durable_ns;     /* when the newest came to be; 0: before this start */
-	uint64_t written, ended; /* counted since the start */
-	uint64_t failing;        /* ended since the newest came to be */
+	bool is_name_written;               /* the superblock that names it is being written */
+	uint64_t newest_index, older_index; /* of what the durable superblock names; 0: none */
+	uint32_t hurt;                      /* mask of slots: they cannot be read whole any more */
+	uint64_t durable_ns;                /* when the newest came to be; 0: before this start */
+	uint64_t written, ended;            /* counted since the start */
+	uint64_t failing;                   /* ended since the newest came to be */
 };
 
 /* The checkpoint in @slot cannot be read whole any more: another one takes its place as soon as may
@@ -68,21 +57,16 @@ void checkpoint_commit(struct runtime *rt, uint64_t log_index);
 /* A bounded piece of work; true: it did something. */
 bool checkpoint_turn(struct runtime *rt);
 bool checkpoint_is_busy(const struct runtime *rt);
-/* Part of the log goes soon, whether commands come or not: a base is being named, or a checkpoint
- * written. Where the log is full, writes wait for that before they are refused. */
-bool checkpoint_frees(const struct runtime *rt);
+/* One is being written, or will be as soon as may be, without another command. */
+bool checkpoint_is_coming(const struct runtime *rt);
 /* True: none is being written and none will be begun, nor a base named, before transfer_is_active
  * is over; a slot and the buffer are free. */
 bool checkpoint_stand_aside(struct runtime *rt);
 /* The log behind it, from @next_cell on. */
 struct superblock_base checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell);
-/* What the superblock says of the log's @base. */
-struct superblock_base checkpoint_log_base(const struct cmdlog_base *base);
 uint32_t checkpoint_spare_slot(const struct runtime *rt);
 bool checkpoint_is_written_to(const struct runtime *rt, uint32_t slot);
 void checkpoint_on_completion(struct runtime *rt);
-/* The superblock names a checkpoint or a base that no durable one does: it is to be written. */
-bool checkpoint_wants_superblock(const struct runtime *rt);
 void checkpoint_superblock_begun(struct runtime *rt);
 void checkpoint_superblock_done(struct runtime *rt);
 

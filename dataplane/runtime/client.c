@@ -255,7 +255,7 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 static bool
 is_log_to_wait_for(struct runtime *rt)
 {
-	if (!checkpoint_frees(rt))
+	if (!reclaim_is_near(rt))
 		return false;
 	if (rt->log_full_ns == 0)
 		rt->log_full_ns = rt->now_ns;

@@ -43,7 +43,7 @@ repair_anchored(struct runtime *rt)
 
 	if (!cmdlog_anchored_base(rt->log, &base))
 		return;
-	repair->base = rt->superblock.shards[0].base = checkpoint_log_base(&base);
+	repair->base = rt->superblock.shards[0].base = reclaim_base(&base);
 	repair->is_rebased = repair->is_anchored = repair->is_named = true;
 	rt->transfer.is_dirty = true;
 }
@@ -61,7 +61,7 @@ repair_begin(struct runtime *rt, struct cmdlog_recovery *recovery)
 	struct cmdlog_base base;
 	repair->is_rebased = repair->is_anchored = cmdlog_anchored_base(rt->log, &base);
 	if (repair->is_rebased)
-		repair->base = checkpoint_log_base(&base);
+		repair->base = reclaim_base(&base);
 	if (!rt->boot.recover.is_restored || hdr->meta.log_index <= recovery->last_index)
 		return true;
 	repair->is_rebased = true;
@@ -125,6 +125,12 @@ repair_found(struct runtime *rt, uint64_t log_index)
 	rt->repair.blocks_found++;
 	if (!refill_want(rt, log_index))
 		repair_lost(rt, log_index, true);
+}
+
+bool
+repair_has_loss(const struct runtime *rt)
+{
+	return rt->repair.lost_index > cmdlog_stats(rt->log).base_index;
 }
 
 void

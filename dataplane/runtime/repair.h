@@ -37,6 +37,8 @@ bool repair_may_take(const struct runtime *rt);
 void repair_found(struct runtime *rt, uint64_t log_index);
 /* Nor has anybody else it. @is_needed: somebody reads it. */
 void repair_lost(struct runtime *rt, uint64_t log_index, bool is_needed);
+/* A block of the log is lost, so nobody is given the log that it is in. */
+bool repair_has_loss(const struct runtime *rt);
 /* The log begins at @base_index now. */
 void repair_reclaimed(struct runtime *rt, uint64_t base_index);
 /* The node ends this incarnation, to find its log damaged. */

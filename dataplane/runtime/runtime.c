@@ -570,6 +570,7 @@ runtime_turn(struct runtime *rt)
 		state_reclaim_turn(rt->config.state, rt->config.has_readers);
 	(void)stage_enter(rt, STAGE_checkpoint);
 	rt->has_worked |= checkpoint_turn(rt);
+	rt->has_worked |= reclaim_turn(rt);
 	rt->has_worked |= force_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);

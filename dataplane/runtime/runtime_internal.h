@@ -6,7 +6,7 @@
  *	dispatch.c  events into the core, its effects out to the other files
  *	receive.c, send.c              frames in; streams and repair requests out
  *	storage.c   write groups, superblock updates, completions of the store
- *	checkpoint.c checkpoints in the background, and what of the log they make free
+ *	checkpoint.c, reclaim.c        checkpoints in the background; the log before them reused
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
  *	refill.c, want.c               groups put together again; one block asked of others
  *	pull.c, transfer.c, source.c   blocks, a checkpoint of another node; own ones for others
@@ -21,6 +21,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/runtime/checkpoint.h"
+#include "dataplane/runtime/cut.h"
 #include "dataplane/runtime/deep.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/force.h"
@@ -31,6 +32,7 @@
 #include "dataplane/runtime/mend.h"
 #include "dataplane/runtime/pull.h"
 #include "dataplane/runtime/reader.h"
+#include "dataplane/runtime/reclaim.h"
 #include "dataplane/runtime/refill.h"
 #include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/runtime.h"
@@ -101,13 +103,6 @@ struct boot {
 	enum runtime_boot verdict; /* 0: not yet known */
 };
 
-struct cut {
-	bool is_pending;
-	bool is_flushed; /* nothing more of the tail can be made durable */
-	uint64_t keep_index;
-	uint64_t export_next; /* first index of the tail that is not yet named; 0: not begun */
-};
-
 /* Cycles of the turn under way, by stage, and of all turns before. */
 struct stages {
 	enum status_stage now;
@@ -143,6 +138,7 @@ struct runtime {
 	struct boot boot;
 	struct meta_writer meta;
 	struct checkpointer checkpoint;
+	struct reclaimer reclaim;
 	struct repair repair;
 	struct mend mend;
 	struct refill refill;
@@ -278,12 +274,6 @@ void client_fail_writes(struct runtime *rt);
 void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index, bool is_leased);
 void client_read_failed(struct runtime *rt, uint64_t op_id);
 bool client_finish_reads(struct runtime *rt);
-
-/* ---- cut.c ---- */
-void cut_begin(struct runtime *rt, uint64_t keep_index);
-bool cut_turn(struct runtime *rt);
-/* Names the blocks from *@next to @last on the divergent ring. False: it is full, call again. */
-bool cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term);
 
 static inline struct stripe_geometry
 runtime_geometry(const struct runtime *rt)

@@ -83,7 +83,7 @@ members_keep(struct runtime *rt)
 	shard->witness_id = rt->members.witness_id;
 	shard->witness_gen = rt->members.witness_gen;
 	shard->config_index = rt->members.config_index;
-	rt->checkpoint.is_dirty = true;
+	rt->meta.is_dirty = true;
 }
 
 static bool
@@ -92,14 +92,16 @@ meta_start(struct runtime *rt)
 	struct meta_writer *meta = &rt->meta;
 	const struct pending_meta *next = &meta->queue[meta->head];
 
-	const bool is_checkpoint = checkpoint_wants_superblock(rt) || transfer_wants_superblock(rt);
+	const bool is_news = meta->is_dirty || transfer_wants_superblock(rt);
 
-	if ((meta->count == 0 && !is_checkpoint) || meta->is_writing || rt->is_storage_failed)
+	if ((meta->count == 0 && !is_news) || meta->is_writing || rt->is_storage_failed)
 		return false;
 	/* Term and vote go first: somebody waits for them. */
-	meta->is_checkpoint = meta->count == 0;
-	if (meta->is_checkpoint) {
+	meta->is_news = meta->count == 0;
+	if (meta->is_news) {
+		meta->is_dirty = false;
 		checkpoint_superblock_begun(rt);
+		reclaim_superblock_begun(rt);
 		transfer_superblock_begun(rt);
 	} else {
 		INVARIANT(next->term >= rt->superblock.shards[0].term);
@@ -120,7 +122,8 @@ meta_done(struct runtime *rt)
 	meta->is_writing = false;
 	if (rt->is_storage_failed)
 		return;
-	if (meta->is_checkpoint) {
+	if (meta->is_news) {
+		reclaim_superblock_done(rt);
 		checkpoint_superblock_done(rt);
 		rt->is_over |= transfer_superblock_done(rt);
 		return;

@@ -41,8 +41,10 @@ struct pending_meta {
 struct meta_writer {
 	struct pending_meta queue[RUNTIME_METAS_MAX];
 	uint32_t head, count;
+	bool
+	    is_dirty; /* rt->superblock says what none that was begun does, besides term and vote */
 	bool is_writing;
-	bool is_checkpoint; /* the one being written is for a checkpoint or a base */
+	bool is_news; /* the one being written is for that, or for a transfer */
 };
 
 bool storage_poll(struct runtime *rt);

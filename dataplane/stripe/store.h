@@ -23,7 +23,8 @@
  * left behind. What is absent and not recorded is recorded before the store is ready.
  * note: with k <= m no superblock records a device as failed before the pool note says that it is
  * out (config.notes). If that cannot be written, it is one loss too many.
- * cells: a group goes behind everything that was ever seen on any device, also torn groups.
+ * cells: a group goes behind every group that was ever seen on any device, also a torn one. A page
+ * that is of no group takes no room: it is written over.
  *
  * Memory of reads: a read goes into the store's own memory and is copied when it is good, so that a
  * device that hangs can never write into what the caller has reused; a buffer with an unfinished
@@ -147,9 +148,9 @@ struct stripe_scanned {
 struct stripe_scan_stats {
 	uint64_t groups, groups_unreadable, groups_degraded; /* degraded: pages were decoded */
 	uint64_t groups_missing; /* numbers of a boot between two groups that were never seen */
-	uint64_t pages_bad, pages_foreign;
-	uint64_t acked_floor; /* the highest that any page says */
-	uint64_t end_cell;    /* behind everything that was seen */
+	uint64_t pages_bad, pages_foreign; /* foreign: of no group, and not blank */
+	uint64_t acked_floor;              /* the highest that any page says */
+	uint64_t end_cell;                 /* behind every group that was seen */
 	uint64_t pages_later; /* of later laps: the log went past first_cell long ago */
 };
 

@@ -155,8 +155,9 @@ page_look(struct stripe_store *store, uint64_t cell, struct page_identity *ident
 			scan->stats.pages_later += own > cell;
 			return false;
 		}
+		/* It may have been of a group that is lost, or rot where nothing was written to:
+		 * the log goes on over it. */
 		scan->stats.pages_foreign++;
-		scan->stats.end_cell = max_u64(scan->stats.end_cell, cell + 1);
 		scan->seen_row = max_u64(scan->seen_row, cell / store->devices + 1);
 		return false;
 	}

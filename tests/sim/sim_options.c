@@ -65,7 +65,6 @@ static const struct {
 	{ "LEAK_FRAMES", RUNTIME_BUG_LEAK_FRAMES },
 	{ "LEAK_VERSIONS", RUNTIME_BUG_LEAK_VERSIONS },
 	{ "UNPACED", RUNTIME_BUG_UNPACED },
-	{ "SPENT", RUNTIME_BUG_SPENT },
 };
 
 static const char *const topologies[] = {

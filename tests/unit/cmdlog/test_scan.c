@@ -514,7 +514,13 @@ test_foreign_and_misdirected_pages(void **state)
 	struct cmdlog_recovery found = rig_recover(&rig, 64);
 	assert_int_equal(stripe_store_scan_stats(rig.image.store)->pages_foreign, 1);
 	assert_int_equal(found.last_index, 4);
-	assert_int_equal(cmdlog_stats(rig.log).end_cell, 5);
+	/* It takes no room: the log goes on over it. */
+	assert_int_equal(cmdlog_stats(rig.log).end_cell, 4);
+	rig_block(&rig, 1, 5, 100);
+	rig_flush(&rig, 4);
+	found = rig_recover(&rig, 64);
+	assert_int_equal(stripe_store_scan_stats(rig.image.store)->pages_foreign, 0);
+	assert_int_equal(found.last_index, 5);
 	/* Another node's log: nothing of it counts. */
 	rig.image.node_id++;
 	found = rig_recover(&rig, 64);
@@ -528,7 +534,7 @@ test_foreign_and_misdirected_pages(void **state)
 	/* Pages of a boot that this node does not know of: its superblock went back. */
 	rig.config.boot_no = 0;
 	found = rig_recover(&rig, 64);
-	assert_int_equal(found.last_index, 4);
+	assert_int_equal(found.last_index, 5);
 	assert_true(found.is_damaged);
 	rig_free(&rig);
 }
@@ -585,7 +591,7 @@ test_scan_ends_at_blank_pages_or_the_end(void **state)
 	/* A group whose predecessors were lost lies behind fewer blank pages than that. */
 	rig_cell(&rig, BLANK_PAGES)[0] = 1;
 	assert_int_equal(rig_recover(&rig, 512).last_index, 1);
-	assert_int_equal(cmdlog_stats(rig.log).end_cell, BLANK_PAGES + 1);
+	assert_int_equal(stripe_store_scan_stats(rig.image.store)->pages_foreign, 1);
 	rig_free(&rig);
 
 	rig_make(&rig, MAX, 128, 100);
