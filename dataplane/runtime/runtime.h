@@ -36,6 +36,7 @@ enum runtime_bug {
 	RUNTIME_BUG_LEAK_FRAMES = 1 << 0,   /* some received frames are not given back */
 	RUNTIME_BUG_LEAK_VERSIONS = 1 << 1, /* old versions stay for ever */
 	RUNTIME_BUG_UNPACED = 1 << 2,       /* clients write round who fetches a checkpoint */
+	RUNTIME_BUG_TURNS = 1 << 3,         /* who starts from one loses its place to who asks */
 };
 
 struct runtime_config {

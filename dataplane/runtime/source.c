@@ -54,6 +54,19 @@ is_asked_lately(const struct runtime *rt)
 	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_PATIENCE * rt->config.resend_ns;
 }
 
+/* One at a time, until it has started from what it fetched: what it then needs of the log is kept
+ * for it alone. A voter comes before a learner. */
+static bool
+may_be_served(const struct runtime *rt, uint16_t node)
+{
+	const uint64_t voters = rt->members.voters;
+
+	if ((rt->config.own_bugs & RUNTIME_BUG_TURNS) != 0)
+		return rt->source.node == node || !is_asked_lately(rt);
+	return rt->source.node == node || !source_is_serving(rt) ||
+	       (voters >> node & 1) > (voters >> rt->source.node & 1);
+}
+
 /* Above this use the log comes first. */
 static bool
 is_pressed(const struct runtime *rt)
@@ -124,9 +137,8 @@ source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *bo
 		return;
 	}
 	const uint32_t slot = slot_of(rt, &ask.id);
-	const bool is_other = source->node != hdr->sender && is_asked_lately(rt);
 	if (runtime_node_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
-	    is_other || ask.id.log_index == source->bad_index ||
+	    !may_be_served(rt, hdr->sender) || ask.id.log_index == source->bad_index ||
 	    ask.unit_first + ask.unit_count >
 		part_units(part_pages(record_of(rt, slot)->pages, ask.id.part))) {
 		rt->link.drops.part_unwanted++;

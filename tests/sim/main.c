@@ -64,7 +64,7 @@ static const char *const usage_text =
     "                    SCRUB_SKIPS REBUILD_SKIPS REFILL_SKIPS REFILL_UNCHECKED\n"
     "                    SPARE_FORGOTTEN NOTE_LATE NOTE_OLD\n"
     "                    SEEK_AHEAD SEEK_ANY_CHAIN SEEK_NOTHING\n"
-    "                    LEAK_FRAMES LEAK_VERSIONS UNPACED\n"
+    "                    LEAK_FRAMES LEAK_VERSIONS UNPACED TURNS\n"
     "  --topology T      2+w (default), 3 or 1 data nodes, or 2+w+1: one that comes and goes,\n"
     "                    or joint: two voters or three, back and forth,\n"
     "                    or witness: 2+w, whose witness is lost and replaced,\n"

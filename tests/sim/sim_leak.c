@@ -47,6 +47,16 @@ check_state(struct sim_node *node)
 			 (unsigned long long)stats.logical_bytes, (unsigned long long)entries);
 }
 
+bool
+sim_leak_is_settled(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (sim->nodes[i].life == SIM_NODE_UP &&
+		    state_checkpoint_is_begun(sim->nodes[i].state))
+			return false;
+	return true;
+}
+
 void
 sim_leak_check(struct sim_node *node)
 {

@@ -15,13 +15,11 @@
 #include "dataplane/cmdlog/cmdlog.h"
 #include "tests/sim/sim.h"
 
-#define CONFIGS_MAX 65536u
-
 struct sim_member {
 	struct prng prng;
-	struct membership committed[CONFIGS_MAX]; /* by log_index; voters 0: none */
-	uint64_t committed_index;                 /* of the newest */
-	uint64_t newest[SIM_DATA_MAX];            /* CONFIG block in the log of each data node */
+	struct membership committed[SIM_BLOCKS_MAX]; /* by log_index; voters 0: none */
+	uint64_t committed_index;                    /* of the newest */
+	uint64_t newest[SIM_DATA_MAX];               /* CONFIG block in the log of each data node */
 	uint64_t named[SIM_DATA_MAX]; /* newest that anybody ever held and that names it a voter */
 	uint64_t gap_ns;
 	bool is_entering; /* he will ask again for the same, and meanwhile for nothing else */
@@ -132,7 +130,7 @@ is_as_wanted(struct sim *sim)
 	if (is_exchange(sim))
 		return sim_bits(sim_voters(sim)) == 2;
 	if (is_joint(sim))
-		return (out == NULL) == sim->member->is_wanted;
+		return (out == NULL) == sim->member->is_wanted && sim_bits(sim_voters(sim)) >= 2;
 	return sim_is_member(sim, out) == sim->member->is_wanted;
 }
 
@@ -341,7 +339,8 @@ check_committed(struct sim_node *node)
 	struct sim *sim = node->sim;
 	const struct membership *mine = &node->view.committed_members;
 
-	const bool is_known = sim->member->committed[mine->config_index % CONFIGS_MAX].voters != 0;
+	const bool is_known =
+	    sim->member->committed[mine->config_index % SIM_BLOCKS_MAX].voters != 0;
 
 	if (mine->config_index > node->view.commit_index && (!node->view.is_forgetful || !is_known))
 		sim_fail(sim, "config",
@@ -351,7 +350,7 @@ check_committed(struct sim_node *node)
 		return;
 	if (!is_known)
 		note_committed(sim, mine);
-	if (!membership_equal(&sim->member->committed[mine->config_index % CONFIGS_MAX], mine))
+	if (!membership_equal(&sim->member->committed[mine->config_index % SIM_BLOCKS_MAX], mine))
 		sim_fail(sim, "config", "node %u: another configuration %llu", node->id,
 			 llu(mine->config_index));
 }

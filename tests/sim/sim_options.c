@@ -65,6 +65,7 @@ static const struct {
 	{ "LEAK_FRAMES", RUNTIME_BUG_LEAK_FRAMES },
 	{ "LEAK_VERSIONS", RUNTIME_BUG_LEAK_VERSIONS },
 	{ "UNPACED", RUNTIME_BUG_UNPACED },
+	{ "TURNS", RUNTIME_BUG_TURNS },
 };
 
 static const char *const topologies[] = {

@@ -9,6 +9,7 @@
 #include "dataplane/wire/page.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_hazard.h"
+#include "tests/sim/sim_leak.h"
 
 #define PROGRESS_ACKS 10u
 
@@ -353,10 +354,12 @@ is_log_full(struct sim *sim)
 	sim->swarm.think_factor = 1;
 	if (!sim->swarm.is_log_small && sim->swarm.checkpoint_pages == 0 && used >= 25)
 		sim->swarm.think_factor = used < 40 ? 3 : used < 55 ? 10 : 40;
-	/* Nothing of the log is kept for a learner, nor for who is cut off the master: whoever
-	 * waits for one slows the clients down. */
-	if (sim->faults.is_healed && (!sim_member_is_settled(sim) || sim->pull.node != 0))
+	/* Nobody is slowed down for a learner, nor for who is cut off the master: whoever waits for
+	 * one writes less than it can take. */
+	if (sim->faults.is_healed && sim->pull.node != 0)
 		sim->swarm.think_factor = 40;
+	if (sim->faults.is_healed && !sim_member_is_settled(sim))
+		sim->swarm.think_factor = 400;
 	return sim->swarm.checkpoint_pages == 0 &&
 	       (used > 93 || sim->counts.of[SIM_COUNT_log_full_refusals] != 0);
 }
@@ -462,14 +465,16 @@ phase_late(struct sim *sim, const char *wanted)
 		const struct core_view *view = &node->view;
 		const uint64_t base =
 		    node->life == SIM_NODE_UP ? runtime_base_index(node->runtime) : 0;
-		used += snprintf(text + used, sizeof(text) - (size_t)used,
-				 "; node %u: state %d role %d mode %d serving %d (%llu,%u) last "
-				 "%llu durable %llu commit %llu base %llu",
-				 i + 1, (int)node->life, (int)view->role, (int)view->mode,
-				 view->is_serving, (unsigned long long)view->term, view->epoch,
-				 (unsigned long long)view->last_index,
-				 (unsigned long long)view->durable_index,
-				 (unsigned long long)view->commit_index, (unsigned long long)base);
+		used += snprintf(
+		    text + used, sizeof(text) - (size_t)used,
+		    "; node %u: state %d role %d mode %d serving %d (%llu,%u) last "
+		    "%llu durable %llu commit %llu base %llu voters %llx learners %llx",
+		    i + 1, (int)node->life, (int)view->role, (int)view->mode, view->is_serving,
+		    (unsigned long long)view->term, view->epoch,
+		    (unsigned long long)view->last_index, (unsigned long long)view->durable_index,
+		    (unsigned long long)view->commit_index, (unsigned long long)base,
+		    (unsigned long long)view->members.voters,
+		    (unsigned long long)view->members.learners);
 		if (used >= (int)sizeof(text))
 			break;
 	}
@@ -480,7 +485,8 @@ phase_late(struct sim *sim, const char *wanted)
 static bool
 is_at_rest(struct sim *sim)
 {
-	if (!sim_client_is_idle(sim) || !sim_check_is_converged(sim) || !is_whole(sim))
+	if (!sim_client_is_idle(sim) || !sim_check_is_converged(sim) || !is_whole(sim) ||
+	    !sim_leak_is_settled(sim))
 		sim->drained_ns = 0;
 	else if (sim->drained_ns == 0)
 		sim->drained_ns = sim->now_ns;
