@@ -114,6 +114,8 @@ event_run(struct sim *sim, const struct sim_event *event)
 			sim_aim_rival(sim, node);
 		else if (event->token == SIM_FAULT_TOKEN_LEASE)
 			sim_lease_strike(sim, node);
+		else if (event->token == SIM_FAULT_TOKEN_ASIDE)
+			sim_aside_strike(sim, node);
 		else if (event->token == SIM_FAULT_TOKEN_NEXT)
 			sim_fault_next(sim);
 		else

@@ -182,4 +182,5 @@ sim_aim_turn(struct sim_node *node)
 	look_for_rival(node);
 	look_for_late(node);
 	sim_lease_turn(node);
+	sim_aside_turn(node);
 }

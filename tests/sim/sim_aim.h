@@ -3,7 +3,7 @@
  * Faults that wait for their moment. What they are made of is drawn elsewhere as well (pauses,
  * restarts, late frames), but would hardly ever meet as is needed here, so the moment is looked
  * for. Which of them a seed has comes from a generator of its own: other draws stay what they were.
- * Three copies only.
+ * Rivals and late blocks: three copies only.
  */
 #ifndef TERN_TESTS_SIM_SIM_AIM_H
 #define TERN_TESTS_SIM_SIM_AIM_H

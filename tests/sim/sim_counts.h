@@ -240,6 +240,7 @@
 	X(wrong_storages, ON_MANY)            \
 	X(wrong_fresh_registers, ON_2W)       \
 	X(wrong_witness_gens, ON_2W)          \
+	X(wrong_registers_aimed, ON_2W)       \
 	X(stale_lists, ON_CHANGED_LISTS)      \
 	X(stale_lists_refused, 0)             \
 	X(strangers_of_clusters, ON_MANY)     \
