@@ -23,8 +23,7 @@
  * left behind. What is absent and not recorded is recorded before the store is ready.
  * note: with k <= m no superblock records a device as failed before the pool note says that it is
  * out (config.notes). If that cannot be written, it is one loss too many.
- * cells: a group goes behind every group that was ever seen on any device, also a torn one. A page
- * that is of no group takes no room: it is written over.
+ * cells: a group goes behind all groups ever seen on any device, torn ones too; over other pages.
  *
  * Memory of reads: a read goes into the store's own memory and is copied when it is good, so that a
  * device that hangs can never write into what the caller has reused; a buffer with an unfinished
