@@ -124,15 +124,26 @@ master_may_degrade(const struct core *core)
 	return !core->is_stopping && !core->is_storage_failed && !core_is_stalled(core);
 }
 
+/* Whoever answers a round of then or later was not cut off together with @lost: of well after it
+ * fell silent, or stood still. */
+static uint64_t
+master_apart_ns(const struct core *core, const struct core_peer *lost)
+{
+	const uint64_t late_ns = core_late_ns(&core->config.timers, lost->id);
+	const uint64_t silent_ns =
+	    master_has_lost_contact(core, lost) ? lost->probe_ns + core->solo_ns / 2 : 0;
+	const uint64_t still_ns = master_is_late(core, lost) ? lost->progress_ns + late_ns / 2 : 0;
+
+	return silent_ns > still_ns ? silent_ns : still_ns;
+}
+
 /* While a change is joint, a majority of the other rule has to be there too: a master that has lost
- * it as well would only have the witness shut the others out. Beside a silent @lost whoever answers
- * a round of well after its silence began is there. */
+ * it as well would only have the witness shut the others out. */
 static bool
 master_has_other_rule(const struct core *core, const struct core_rule *pair,
 		      const struct core_peer *lost)
 {
-	const uint64_t since_ns =
-	    master_has_lost_contact(core, lost) ? lost->probe_ns + core->solo_ns / 2 : 0;
+	const uint64_t since_ns = master_apart_ns(core, lost);
 
 	for (uint32_t i = 0; i < core->rule_count; i++) {
 		const struct core_rule *rule = &core->rules[i];

@@ -54,17 +54,25 @@ is_asked_lately(const struct runtime *rt)
 	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_PATIENCE * rt->config.resend_ns;
 }
 
+/* Copies that count come before learners, and before nodes that were removed, or not yet added. */
+static uint32_t
+rank_of(const struct runtime *rt, uint16_t node)
+{
+	if ((rt->members.voters >> node & 1) != 0)
+		return 2;
+	return (rt->members.learners >> node & 1) != 0 ? 1 : 0;
+}
+
 /* One at a time, until it has started from what it fetched: what it then needs of the log is kept
- * for it alone. A voter comes before a learner. */
+ * for it alone. */
 static bool
 may_be_served(const struct runtime *rt, uint16_t node)
 {
-	const uint64_t voters = rt->members.voters;
+	const uint16_t served = rt->source.node;
 
 	if ((rt->config.own_bugs & RUNTIME_BUG_TURNS) != 0)
-		return rt->source.node == node || !is_asked_lately(rt);
-	return rt->source.node == node || !source_is_serving(rt) ||
-	       (voters >> node & 1) > (voters >> rt->source.node & 1);
+		return served == node || !is_asked_lately(rt);
+	return served == node || !source_is_serving(rt) || rank_of(rt, node) > rank_of(rt, served);
 }
 
 /* Above this use the log comes first. */

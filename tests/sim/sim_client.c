@@ -291,8 +291,10 @@ on_completion(struct sim *sim, struct sim_node *node, const struct submit_comple
 	if (!is_current && !has_session) {
 		op_on_late(sim, node, entry->op, completion);
 	} else if (completion->outcome == SUBMIT_DONE) {
-		if (op_on_done(sim, node, entry, is_current ? slot : NULL, completion) &&
-		    is_current)
+		const bool is_done =
+		    op_on_done(sim, node, entry, is_current ? slot : NULL, completion);
+		/* Out of memory: while clients come to their end, nobody makes room. */
+		if (is_current && (is_done || client->is_draining))
 			slot_over(sim, slot);
 		else if (is_current)
 			slot_again(sim, slot);

@@ -37,6 +37,15 @@ divergent_read(const struct sim_node *node, const struct divergent_record *recor
 	return image->data + (size_t)block->page * PAGE_BYTES;
 }
 
+/* Nobody else has a tail that was cut: what comes to harm of it on all devices is not made good. */
+static bool
+is_harmed(const struct sim_node *node, const struct divergent_block *block)
+{
+	const struct sim_hurt *hurt = &node->disk.hurt;
+
+	return hurt->count != 0 && hurt->first_cell == block->first_cell;
+}
+
 /* As a control thread would read it: the block is there, whatever of it has to be decoded. */
 static void
 divergent_check(const struct sim_node *node, const struct divergent_record *record,
@@ -86,7 +95,8 @@ sim_check_divergent(struct sim_node *node)
 		sim_count(node->sim, node->life == SIM_NODE_BOOTING ? SIM_COUNT_divergent_at_boot
 								    : SIM_COUNT_divergent_tails);
 		for (uint32_t i = 0; i < record->count; i++)
-			divergent_check(node, record, &blocks[i]);
+			if (!is_harmed(node, &blocks[i]))
+				divergent_check(node, record, &blocks[i]);
 		sim_force_exported(node, record);
 		ring_consume(&node->divergent);
 	}

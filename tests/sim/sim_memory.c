@@ -205,17 +205,21 @@ sim_memory_turn(struct sim_node *node)
 			 "node %u counts block %llu with %u copies, commit %llu", node->id,
 			 (unsigned long long)view->memory_commit_index, view->copies,
 			 (unsigned long long)view->commit_index);
+	uint32_t at = 0; /* among those that it knows, which a wrong list may leave out */
 	for (uint32_t i = 0; i < sim->data_count; i++) {
 		const struct sim_node *peer = &sim->nodes[i];
-		if (peer == node || peer->life != SIM_NODE_UP || peer->view.term != view->term ||
-		    view->peer_received_index[i] <= peer->view.last_index)
+		if ((view->known_nodes >> peer->id & 1) == 0)
 			continue;
-		if (sim_node_status(peer)->boot_no == view->peer_boot_no[i])
+		const uint32_t slot = at++;
+		if (peer == node || peer->life != SIM_NODE_UP || peer->view.term != view->term ||
+		    view->peer_received_index[slot] <= peer->view.last_index)
+			continue;
+		if (sim_node_status(peer)->boot_no == view->peer_boot_no[slot])
 			sim_fail(sim, "match",
 				 "node %u credits start %u of node %u with block %llu; it holds "
 				 "%llu",
-				 node->id, view->peer_boot_no[i], peer->id,
-				 (unsigned long long)view->peer_received_index[i],
+				 node->id, view->peer_boot_no[slot], peer->id,
+				 (unsigned long long)view->peer_received_index[slot],
 				 (unsigned long long)peer->view.last_index);
 	}
 }

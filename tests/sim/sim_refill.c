@@ -130,6 +130,7 @@ group_harm(struct sim_node *node, struct stripe_address address)
 	    stripe_layout_make(geometry, address.first_cell, address.group_pages);
 	struct sim_hurt *hurt = &node->disk.hurt;
 
+	hurt->first_cell = layout.first_cell;
 	hurt->pages = calloc(layout.cells, sizeof(*hurt->pages));
 	if (hurt->pages == NULL)
 		abort();

@@ -21,7 +21,8 @@ struct sim_hurt_page {
 
 struct sim_hurt {
 	struct sim_hurt_page *pages;
-	uint32_t count;
+	uint32_t count;      /* 0: none */
+	uint64_t first_cell; /* of the group */
 	uint64_t refilled_seen, unreadable_seen;
 };
 

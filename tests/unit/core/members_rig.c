@@ -74,7 +74,7 @@ members_beat(struct rig *rig)
 }
 
 static struct rig *
-master_of(uint32_t lease_drift_ppm)
+master_of(uint32_t lease_drift_ppm, uint64_t late_ns)
 {
 	struct rig *rig = rig_new();
 	struct core_config config = members_config_of(rig, SELF);
@@ -82,6 +82,8 @@ master_of(uint32_t lease_drift_ppm)
 
 	config.timers.has_leases = lease_drift_ppm != 0;
 	config.timers.clock_drift_ppm = lease_drift_ppm;
+	if (late_ns != 0)
+		config.timers.late_ns = late_ns;
 	rig_start(rig, &config);
 	for (int i = 0; i < 100 && rig_sent(rig, MSG_PREVOTE) == NULL; i++)
 		rig_tick(rig, MS);
@@ -102,13 +104,13 @@ master_of(uint32_t lease_drift_ppm)
 struct rig *
 members_master_unserving(void)
 {
-	return master_of(0);
+	return master_of(0, 0);
 }
 
 struct rig *
 members_master_with_leases(uint32_t drift_ppm)
 {
-	return master_of(drift_ppm);
+	return master_of(drift_ppm, 0);
 }
 
 void
@@ -125,6 +127,15 @@ members_commit_blocks(struct rig *rig, uint64_t index)
 	members_durable(rig, index);
 	members_answer(rig, PEER, MSG_APPEND_PROGRESS, 0, index);
 	assert_int_equal(core_view(rig->core)->commit_index, index);
+}
+
+struct rig *
+members_master_that_waits(uint64_t late_ns)
+{
+	struct rig *rig = master_of(0, late_ns);
+
+	members_commit_blocks(rig, 1);
+	return rig;
 }
 
 struct rig *

@@ -19,6 +19,8 @@ void members_beat(struct rig *rig);
 struct rig *members_master_unserving(void);
 /* The same, which may answer reads by lease. */
 struct rig *members_master_with_leases(uint32_t drift_ppm);
+/* A peer whose blocks are outstanding for so long is lost. */
+struct rig *members_master_that_waits(uint64_t late_ns);
 void members_durable(struct rig *rig, uint64_t index);
 void members_commit_blocks(struct rig *rig, uint64_t index);
 struct rig *members_master(void);

@@ -319,11 +319,10 @@ three(uint64_t index)
 	return all;
 }
 
-/* A master whose learner GUEST holds all of it: blocks 1 and 2 are committed. */
+/* @rig, a master, gets a learner: GUEST holds all of it, and blocks 1 and 2 are committed. */
 static struct rig *
-master_with_learner(void)
+with_learner(struct rig *rig)
 {
-	struct rig *rig = members_master();
 	const struct membership birth = members_of(0, 0), with = members_of(2, 1u << GUEST);
 
 	assert_int_equal(members_append(rig, BLOCK_CONFIG, &with, &birth), TERN_OK);
@@ -333,6 +332,12 @@ master_with_learner(void)
 	members_answer_round(rig, GUEST);
 	members_commit_blocks(rig, 2);
 	return rig;
+}
+
+static struct rig *
+master_with_learner(void)
+{
+	return with_learner(members_master());
 }
 
 static void
@@ -576,14 +581,10 @@ test_who_is_not_of_the_pair_gives_way(void **state)
 	rig_free(rig);
 }
 
-/* While a change is joint and PEER is away: the epoch that the master goes on with; 0: it gives up.
- */
+/* PEER is away: the epoch that the master goes on with; 0: it gives up. */
 static uint32_t
-epoch_without_peer(struct rig *rig, bool is_guest_there)
+epoch_answered_by(struct rig *rig, bool is_guest_there)
 {
-	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
-
-	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
 	while (core_view(rig->core)->role == CORE_MASTER) {
 		const struct msg *beat;
 		rig_tick(rig, MS);
@@ -598,6 +599,16 @@ epoch_without_peer(struct rig *rig, bool is_guest_there)
 			answer_beat(rig, GUEST, round);
 	}
 	return 0;
+}
+
+/* The same while a change is joint. */
+static uint32_t
+epoch_without_peer(struct rig *rig, bool is_guest_there)
+{
+	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
+
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	return epoch_answered_by(rig, is_guest_there);
 }
 
 static void
@@ -620,6 +631,29 @@ test_a_joint_change_goes_on_degraded(void **state)
 	/* With nobody else it could not commit, and the witness would keep the others out. */
 	rig = master_with_learner();
 	assert_int_equal(epoch_without_peer(rig, false), 0);
+	rig_free(rig);
+}
+
+/* GUEST has just acknowledged the block, PEER is the first to be given up, and both fell silent at
+ * once: this master is cut off. */
+static void
+test_a_joint_change_does_not_go_on_alone(void **state)
+{
+	struct rig *rig = with_learner(members_master_that_waits(20 * MS));
+	const struct membership with = members_of(2, 1u << GUEST), all = three(3);
+
+	(void)state;
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	members_durable(rig, 3);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(epoch_answered_by(rig, false), 0);
+	rig_free(rig);
+	/* Where GUEST goes on answering, it does. */
+	rig = with_learner(members_master_that_waits(20 * MS));
+	assert_int_equal(members_append(rig, BLOCK_CONFIG, &all, &with), TERN_OK);
+	members_durable(rig, 3);
+	members_answer(rig, GUEST, MSG_APPEND_PROGRESS, 0, 3);
+	assert_int_equal(epoch_answered_by(rig, true), 1);
 	rig_free(rig);
 }
 
@@ -673,6 +707,7 @@ main(void)
 		cmocka_unit_test(test_who_is_not_of_the_pair_asks_late),
 		cmocka_unit_test(test_who_is_not_of_the_pair_gives_way),
 		cmocka_unit_test(test_a_joint_change_goes_on_degraded),
+		cmocka_unit_test(test_a_joint_change_does_not_go_on_alone),
 		cmocka_unit_test(test_the_witness_retires_and_enters),
 	};
 
