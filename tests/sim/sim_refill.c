@@ -153,6 +153,13 @@ is_under_repair(const struct sim_node *node)
 	return runtime_healing(node->runtime).is_under_way;
 }
 
+/* All is healed, and the other copy is on its way: what it needs of the log is here only. */
+static bool
+is_last_copy(const struct sim_node *node)
+{
+	return node->sim->faults.is_healed && node->view.mode == CORE_MODE_SOLO;
+}
+
 void
 sim_refill_harm(struct sim_node *node)
 {
@@ -163,8 +170,9 @@ sim_refill_harm(struct sim_node *node)
 	bool is_whole;
 
 	if (disk->hurt.count != 0 || disk->live_rot != 0 || node->sim->data_count < 2 ||
-	    node->is_log_volatile || is_under_repair(node) || now.out != 0 || disk->gone != 0 ||
-	    sim_node_status(node)->is_damaged || prng_below(&disk->scrub_prng, 1000000) >= HARM_PPM)
+	    node->is_log_volatile || is_last_copy(node) || is_under_repair(node) || now.out != 0 ||
+	    disk->gone != 0 || sim_node_status(node)->is_damaged ||
+	    prng_below(&disk->scrub_prng, 1000000) >= HARM_PPM)
 		return;
 	while (runtime_group(node->runtime, count, &address, &is_whole))
 		count++;
