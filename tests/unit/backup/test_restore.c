@@ -3,6 +3,7 @@
  * backup's prefix up to the position that was wanted, whatever devices the node has. */
 #include "tests/support/check.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,13 @@ test_refused(void **state)
 	/* Storage of a member is nobody's to fill. */
 	storage_make(config, SUPERBLOCK_MEMBER, LOG_PAGES);
 	expect_refused(reader, config, 300, TERN_ERR_FOREIGN, "just now");
+	/* Nor is one on which something lies that is not known. */
+	storage_make(config, SUPERBLOCK_REJOINING, LOG_PAGES);
+	const int fd = open(config->devices[0].path, O_WRONLY);
+	assert_int_equal(
+	    pwrite(fd, "what is it", 10, (off_t)(SUPERBLOCK_AREA_PAGES + 3) * PAGE_BYTES), 10);
+	assert_int_equal(close(fd), 0);
+	expect_refused(reader, config, 300, TERN_ERR_FOREIGN, "not blank");
 	backup_reader_close(reader);
 	free(config);
 }
