@@ -8,7 +8,7 @@ usage: lint.py SOURCE_DIR CHECK [ARGS...]
   calls                       banned calls
   headers CC [FLAGS...]       every header compiles alone
   size                        length of functions and files
-  text                        licence lines, leftover markers
+  text                        licence lines, leftover markers, files that got in by mistake
 """
 import os
 import re
@@ -230,7 +230,31 @@ def scripts():
     return out
 
 
+def tracked():
+    """Paths that git knows; none outside a checkout, or without git."""
+    try:
+        listed = subprocess.run(['git', '-C', ROOT, 'ls-files', '-z'], capture_output=True,
+                                text=True).stdout
+    except FileNotFoundError:
+        return []
+    return [path for path in listed.split('\0') if path]
+
+
+def is_text(path):
+    with open(os.path.join(ROOT, path), 'rb') as handle:
+        data = handle.read()
+    try:
+        data.decode('utf-8')
+    except UnicodeDecodeError:
+        return False
+    return b'\0' not in data
+
+
 def check_text():
+    for path in tracked():
+        if not path.startswith('tests/fuzz/corpus/') and os.path.isfile(os.path.join(ROOT, path)) \
+                and not is_text(path):
+            yield f'{path}: not text; only what fuzzers start from may be'
     marker = re.compile(r'\b(' + 'FIX' + 'ME|TO' + 'DO|XX' + r'X)\b')
     for path in list(files(('.c', '.h', '.py', '.build', '.sh', '.pml', '.js', '.conf'))) + scripts():
         text = read(path)
