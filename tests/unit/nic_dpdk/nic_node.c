@@ -293,8 +293,8 @@ pair_start(struct node_pair *pair, uint32_t node)
 		node_main(pair, node);
 }
 
-static int
-pair_reap(struct node_pair *pair, uint32_t node)
+int
+pair_wait(struct node_pair *pair, uint32_t node)
 {
 	int status = -1;
 
@@ -307,14 +307,14 @@ int
 pair_kill(struct node_pair *pair, uint32_t node)
 {
 	(void)kill(pair->pids[node], SIGKILL);
-	return pair_reap(pair, node);
+	return pair_wait(pair, node);
 }
 
 int
 pair_stop(struct node_pair *pair, uint32_t node)
 {
 	atomic_store(&pair->pages[node]->is_stopping, true);
-	return pair_reap(pair, node);
+	return pair_wait(pair, node);
 }
 
 bool

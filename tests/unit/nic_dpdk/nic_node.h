@@ -51,7 +51,9 @@ struct node_pair {
 void pair_open(struct node_pair *pair, uint32_t payload_bytes);
 void pair_close(struct node_pair *pair);
 void pair_start(struct node_pair *pair, uint32_t node);
-/* SIGKILL, or a graceful stop; waits for the process. Returns its wait status. */
+/* Waits for the process, which ends by itself, by SIGKILL, or by a graceful stop of all processes
+ * that have this node's page. Returns its wait status. */
+int pair_wait(struct node_pair *pair, uint32_t node);
 int pair_kill(struct node_pair *pair, uint32_t node);
 int pair_stop(struct node_pair *pair, uint32_t node);
 bool pair_is_alive(struct node_pair *pair, uint32_t node);

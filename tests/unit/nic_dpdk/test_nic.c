@@ -230,12 +230,16 @@ test_socket_in_use(void **state)
 	pair_start(&pair, NODE_B);
 	assert_true(pair_wait_traffic(&pair, 100));
 	first = pair.pids[self];
-	pair_start(&pair, self); /* the page is now the second one's */
-	assert_int_equal(WEXITSTATUS(pair_stop(&pair, self)), 3);
+	pair_start(&pair, self); /* both have the page now */
+	while (atomic_load(&pair.pages[self]->phase) == NODE_STARTING)
+		pair_sleep_ms(1);
+	assert_int_equal(atomic_load(&pair.pages[self]->phase), NODE_REFUSED);
+	assert_int_equal(WEXITSTATUS(pair_wait(&pair, self)), 3);
 	assert_int_equal(atomic_load(&pair.pages[self]->err), TERN_ERR_BUSY);
 	assert_non_null(strstr(pair.pages[self]->text, "running process"));
 	pair.pids[self] = first;
-	assert_true(pair_is_alive(&pair, self));
+	pair.incarnation[self]--;
+	assert_true(pair_wait_traffic(&pair, 100));
 	pair_close(&pair);
 }
 
