@@ -7,7 +7,7 @@
 #include "tests/support/check.h"
 #include "tests/unit/core/cluster.h"
 
-#define SEEDS         300u
+#define SEEDS         CHECK_SEEDS(300u)
 #define SEEDS_BUG_MAX 500u
 #define STORM_NS      (2000 * MS)
 

@@ -526,7 +526,7 @@ test_bad_channel(void **state)
 		one_seed(strtoull(from, NULL, 10), &totals);
 		return;
 	}
-	for (uint64_t seed = 1; seed <= 40; seed++) {
+	for (uint64_t seed = 1; seed <= CHECK_SEEDS(40); seed++) {
 		seed_now = seed;
 		one_seed(seed, &totals);
 	}
