@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmocka with its prerequisites, for unit tests. A failed INVARIANT becomes a mock_assert failure,
- * so expect_assert_failure() tests refusals. */
+/* What every unit test builds on: cmocka with its prerequisites, and how many seeds this build
+ * runs. A failed INVARIANT becomes a mock_assert failure, so expect_assert_failure() tests
+ * refusals. */
 #ifndef TERN_TESTS_SUPPORT_CHECK_H
 #define TERN_TESTS_SUPPORT_CHECK_H
 
