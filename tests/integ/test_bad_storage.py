@@ -157,18 +157,19 @@ def test(case):
     cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
-    client = cluster.client()
+    client = cluster.follower()
     require(client.call('SET', 'k', 'v') == 'OK', 'SET')
     before = {name: node['boot_no'] for name, node in cluster.status().items()}
     wrong_file(case, cluster)
     second(case, cluster)
     sockets(case, cluster)
-    require(client.call('SET', 'k', 'w') == 'OK', 'whoever has them goes on')
+    require(cluster.client('a').call('PING') == 'PONG', 'whoever has them goes on')
+    require(client.call('SET', 'k', 'w') == 'OK', 'and so do the others')
     require(before == {name: node['boot_no'] for name, node in cluster.status().items()},
             'nobody was started or ended by this')
     foreign(case, cluster)
     cluster.settle()
-    require(cluster.client().call('GET', 'k') == 'w', 'all is well again')
+    require(client.call('GET', 'k') == 'w', 'all is well again')
 
 
 main(test)
