@@ -32,7 +32,7 @@ def wait_for(process, path, count, what):
 
 
 def verify(cluster, path):
-    client = cluster.client()
+    client = cluster.follower()
     pairs = acknowledged(path)
     for key, value in pairs:
         found = client.call('GET', key)

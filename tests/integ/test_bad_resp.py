@@ -15,7 +15,7 @@ def raw(cluster, data):
 
 
 def alive(cluster):
-    client = cluster.client()
+    client = cluster.follower()
     require(client.call('SET', 'alive', '1') == 'OK', 'others are served')
     client.close()
 
@@ -73,7 +73,7 @@ def room(cluster, master):
 def keys(case):
     cluster = case.cluster
     case.step('too many keys')
-    client = cluster.client()
+    client = cluster.follower()
     found = 'OK'
     for number in range(4096):
         found = client.call('SET', f'key:{number}', 'x' * 1024)

@@ -21,7 +21,7 @@ def test(case):
     cluster.log_size = '64MiB'
     cluster.up()
     case.step('an idle cluster')
-    client = cluster.client()
+    client = cluster.follower()
     require(client.call('SET', 'idle', 'v', 'PX', 200) == 'OK', 'set')
     gone(client, 'idle')
     require(client.call('GET', 'idle') is None, 'gone for good')
