@@ -10,10 +10,9 @@
 #include "control/admin/admin_client.h"
 #include "control/cli/cli.h"
 
-#define ASK_MS      1000u
-#define LOOK_MS     200u
-#define BAR_CELLS   28u
-#define SHOWN_TRIES 50u /* looks, 20 ms apart */
+#define ASK_MS    1000u
+#define LOOK_MS   200u
+#define BAR_CELLS 28u
 
 struct job_place {
 	const struct cluster_node *node;
@@ -325,7 +324,6 @@ verb_job_wait(struct cli *cli)
 enum admin_exit
 verb_job_cancel(struct cli *cli)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 	struct cluster cluster;
 	struct job_place place;
 	json_t *job = NULL, *result = NULL;
@@ -356,13 +354,7 @@ verb_job_cancel(struct cli *cli)
 	json_decref(result);
 	if (code)
 		return cli_fail(cli, code, "%s", text);
-	/* The node shows it a moment after it has done it. */
 	code = job_ask(cli, &place, true, &job);
-	for (uint32_t i = 0; i < SHOWN_TRIES && !code && !is_over(job); i++) {
-		json_decref(job);
-		(void)nanosleep(&pause, NULL);
-		code = job_ask(cli, &place, true, &job);
-	}
 	if (code)
 		return code;
 	(void)job_report(cli, job);

@@ -133,7 +133,6 @@ job_take(struct runtime *rt, const struct submit_request *request)
 		refusal = replace_take(rt, request);
 		break;
 	}
-	rt->status_ns = 0; /* whoever asked may look at once */
 	if (refusal != 0) {
 		completion.outcome = SUBMIT_REFUSED_JOB;
 		completion.change = (uint16_t)refusal;

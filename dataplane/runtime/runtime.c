@@ -454,15 +454,12 @@ fill_status_ports(const struct runtime *rt, struct node_status *status)
 	strncpy(status->mgmt_driver, mgmt->ops->driver(mgmt->net), sizeof(status->mgmt_driver) - 1);
 }
 
-static void
-publish_status(struct runtime *rt)
+void
+runtime_publish_status(struct runtime *rt)
 {
 	struct node_status status;
 
-	const uint64_t period_ns = rt->has_worked ? STATUS_PERIOD_NS : STATUS_IDLE_NS;
-
-	if (rt->config.status == NULL ||
-	    (rt->status_ns != 0 && rt->now_ns - rt->status_ns < period_ns))
+	if (rt->config.status == NULL)
 		return;
 	rt->status_ns = rt->now_ns;
 	fill_status(rt, &status);
@@ -475,6 +472,14 @@ publish_status(struct runtime *rt)
 	fill_status_members(rt, &status);
 	fill_status_ports(rt, &status);
 	status_publish(rt->config.status, &status);
+}
+
+static bool
+is_status_due(const struct runtime *rt)
+{
+	const uint64_t period_ns = rt->has_worked ? STATUS_PERIOD_NS : STATUS_IDLE_NS;
+
+	return rt->status_ns == 0 || rt->now_ns - rt->status_ns >= period_ns;
 }
 
 static void
@@ -585,7 +590,8 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
 	wake_fronts(rt);
 	(void)stage_enter(rt, STAGE_other);
-	publish_status(rt);
+	if (is_status_due(rt))
+		runtime_publish_status(rt);
 	stages_end(rt);
 	rt->idle_turns += !rt->has_worked;
 	const bool is_traffic = rt->busy_count != busy_count;

@@ -229,6 +229,10 @@ uint64_t dispatch_common_index(const struct runtime *rt);
 void dispatch_acks(struct runtime *rt);
 uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
 
+/* ---- runtime.c ---- */
+/* What the node is now, for whoever looks; every turn does it when it is due. */
+void runtime_publish_status(struct runtime *rt);
+
 /* ---- boot.c ---- */
 /* Reads @pages pages at @page of the checkpoint at @first_page into the boot buffer. False: it
  * cannot be done. */
