@@ -109,7 +109,7 @@ def restore_to_the_end(case, report, dirs, journal, expected):
     require(restored['position'] == report['last_index'] and
             restored['chain'] == report['chain'], restored)
     serves(cluster)
-    client = cluster.client()
+    client = cluster.follower()
     for key, value in expected.items():
         require(client.call('GET', key) == value, f'{key}: {client.call("GET", key)} {value}')
     found = cluster.verify(journal)
@@ -118,7 +118,7 @@ def restore_to_the_end(case, report, dirs, journal, expected):
     case.step('and the restored cluster loses its master')
     master = cluster.kill_master()
     cluster.wait('the other to serve', cluster.serves_without([master]))
-    require(cluster.client(cluster.other(master)).call('GET', 'new') == 'one', 'GET after failover')
+    require(cluster.ask('GET', 'new') == 'one', 'GET after failover')
     cluster.dev('start', master)
     cluster.settle()
     cluster.remove()
@@ -133,7 +133,7 @@ def restore_earlier(case, dirs, position, state):
     require(restored['position'] == position, restored)
     cluster.up()
     cluster.settle()
-    client = cluster.client()
+    client = cluster.follower()
     require(client.call('GET', COUNTER) == state['counter'], client.call('GET', COUNTER))
     require(client.call('GET', 'later') is None, 'what came later is not there')
     # Barriers of the new cluster change nothing of the state.
@@ -146,7 +146,7 @@ def restore_earlier(case, dirs, position, state):
 def quiet_state(case):
     """A position at which nothing goes on, with the state that all nodes have there."""
     index, value = case.cluster.settle()
-    return index, {'hash': value, 'counter': case.cluster.client().call('GET', COUNTER)}
+    return index, {'hash': value, 'counter': case.cluster.ask('GET', COUNTER)}
 
 
 def refused(case, dirs, report, early):

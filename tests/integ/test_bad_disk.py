@@ -100,13 +100,12 @@ def full_while_running(case):
             cluster.up()
             cluster.settle()
             filler = fill(path)
-            client = cluster.client()
+            client = cluster.follower()
             for number in range(500):
                 require(client.call('SET', f'k{number}', number) == 'OK', 'its log has its room')
-            master = cluster.wait_duplex()
-            cluster.dev('kill', master)
+            master = cluster.kill_master()
             cluster.wait('the other one', cluster.serves_without([master]))
-            require(cluster.client().call('SET', 'after', '1') == 'OK', 'the witness has its room')
+            require(cluster.ask('SET', 'after', '1') == 'OK', 'the witness has its room')
             done = cluster.dev('start', master, check=False)
             if done.returncode != 0:
                 print('   ' + done.stderr.strip())
@@ -115,7 +114,7 @@ def full_while_running(case):
                 os.unlink(filler)
                 cluster.dev('start', master)
             cluster.settle()
-            require(cluster.client().call('GET', 'k499') == '499', 'nothing is lost')
+            require(cluster.ask('GET', 'k499') == '499', 'nothing is lost')
         finally:
             cluster.down()
 

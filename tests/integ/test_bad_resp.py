@@ -35,10 +35,9 @@ def protocol(case):
         alive(cluster)
 
 
-def connections(case, limit):
+def connections(case, limit, master):
     cluster = case.cluster
     case.step('too many connections')
-    master = cluster.wait_master()
     held = [Client(cluster.resp(master)) for _ in range(limit)]
     for client in held:
         require(client.call('PING') == 'PONG', 'within the limit')
@@ -102,7 +101,7 @@ def test(case):
     case.another(profile=case.profile('small', ('capacity = "256MiB"', 'capacity = "1MiB"'),
                                       ('connections_max = 1024', 'connections_max = 8')))
     protocol(case)
-    connections(case, 8)
+    case.cluster.with_master(lambda master: connections(case, 8, master))
     keys(case)
 
 

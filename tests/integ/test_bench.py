@@ -262,7 +262,7 @@ def test_replicate(case):
         require(load['outcomes']['done'] > 0 and sum(load['outcomes'].values()) ==
                 load['outcomes']['done'], load['outcomes'])
         require(load['latency']['count'] == load['outcomes']['done'], load['latency'])
-    require(case.cluster.client().call('DBSIZE') >= 2048, 'all keys of both sizes')
+    require(case.cluster.ask('DBSIZE') >= 2048, 'all keys of both sizes')
 
     case.step('no room')
     done = case.cluster.run('bench', 'replicate', '--runs', '1', '--keys', str(1 << 20),

@@ -93,14 +93,13 @@ def hang_and_return(case, journals, dead, serving):
 def one_too_many(case, journals):
     cluster = case.cluster
     master = cluster.wait_master()
-    other = cluster.other(master)
     journal, load = begin(case, 3)
     time.sleep(0.5)
     fail(case, master, 5)
     cluster.wait('the other to serve', cluster.serves_without([master]))
-    node = cluster.status()[master]
-    require(node['storage_failed'] and node['pool']['stopped'], f'{master}: {node}')
-    require(cluster.client(other).call('SET', 'after', 'it') == 'OK', 'SET')
+    cluster.wait('its storage to have failed', lambda s: s[master]['storage_failed'] and
+                 s[master]['pool']['stopped'])
+    require(cluster.ask('SET', 'after', 'it') == 'OK', 'SET')
     time.sleep(0.5)
     end(case, journals, journal, load)
     done = cluster.run('status', check=False)
@@ -377,7 +376,7 @@ def test(case, part=''):
         make_whole(case, journals)
         case.restart_all_and_verify(journals)
     cluster.wait_equal()
-    require(cluster.client().call('GET', 'after') == 'it', 'GET')
+    require(cluster.ask('GET', 'after') == 'it', 'GET')
 
 
 if __name__ == '__main__':

@@ -67,6 +67,29 @@ def info(client):
     return dict(line.split(':', 1) for line in client.call('INFO').splitlines() if ':' in line)
 
 
+def answers(cluster, replica):
+    client = cluster.client(replica)
+    forwarded = int(info(client)['tern_forwarded'])
+    own = f'own-{forwarded}'  # a new one in every try
+    require(client.call('SET', 'k', 'v') == 'OK', 'SET through the replica')
+    require(client.call('READONLY') == 'OK' and client.call('GET', 'k') == 'v',
+            'a client reads at the replica what it wrote through it')
+    for number in range(20):
+        require(client.call('INCR', own) == number + 1, 'INCR through the replica')
+        require(client.call('GET', own) == str(number + 1), 'and is seen there at once')
+    require(client.call('TERN.INCRBY', own, '-50', 'MIN', '0').text ==
+            'BOUND value 20 delta -50 min 0', 'BOUND through the replica')
+    require(client.call('GETSET', 'k', 'w').text.startswith('READONLY'), 'GETSET is not forwarded')
+    require(info(client)['role'] == 'slave' and
+            int(info(client)['tern_forwarded']) == forwarded + 22, 'the replica forwarded them')
+    # Only the client that also reads here needs a bound; any replica in sync meets this one, from
+    # when on its age is known.
+    require(client.call('READONLY', '10000') == 'OK', 'READONLY with a bound')
+    cluster.wait('a read with a bound on its age', lambda _: client.call('GET', own) == '20')
+    require(0 <= client.call('TERN.STALE')[0] < 10000, 'the age is known')
+    client.close()
+
+
 def one_failover(case, where):
     cluster = case.cluster
     cluster.wait_duplex()
@@ -85,28 +108,11 @@ def test(case):
     cluster.profile = profile_of(case)
     cluster.up()
     cluster.wait_duplex()
-    replica = cluster.other(cluster.wait_master())
 
     case.step('what a replica answers')
-    client = cluster.client(replica)
-    require(client.call('SET', 'k', 'v') == 'OK', 'SET through the replica')
-    require(client.call('READONLY') == 'OK' and client.call('GET', 'k') == 'v',
-            'a client reads at the replica what it wrote through it')
-    for number in range(20):
-        require(client.call('INCR', 'own') == number + 1, 'INCR through the replica')
-        require(client.call('GET', 'own') == str(number + 1), 'and is seen there at once')
-    require(client.call('TERN.INCRBY', 'own', '-50', 'MIN', '0').text ==
-            'BOUND value 20 delta -50 min 0', 'BOUND through the replica')
-    require(client.call('GETSET', 'k', 'w').text.startswith('READONLY'), 'GETSET is not forwarded')
-    require(info(client)['role'] == 'slave' and info(client)['tern_forwarded'] == '22',
-            'the replica forwarded them')
-    # Only the client that also reads here needs a bound; any replica in sync meets this one.
-    require(client.call('READONLY', '10000') == 'OK' and client.call('GET', 'own') == '20',
-            'a read with a bound on its age')
-    require(0 <= client.call('TERN.STALE')[0] < 10000, 'the age is known')
-    client.close()
+    cluster.with_master(lambda master: answers(cluster, cluster.other(master)))
 
-    where = [replica]
+    where = [cluster.other(cluster.wait_master())]
     writers = [Writer(cluster, number, lambda: where[0]) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
@@ -123,7 +129,7 @@ def test(case):
 
     case.step('each once')
     cluster.settle()
-    client = cluster.client()
+    client = cluster.follower()
     for writer in writers:
         require(writer.wrong is None, writer.wrong)
         value = int(client.call('GET', writer.key))

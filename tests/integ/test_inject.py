@@ -126,19 +126,6 @@ def packets(case, cluster_id, mac_a, mac_b):
     ]
 
 
-def write(cluster, key):
-    """A write goes on, whoever is master by now."""
-    def look(_):
-        client = cluster.client()
-        try:
-            return client.call('SET', key, key) == 'OK'
-        except (ConnectionError, OSError):
-            return False
-        finally:
-            client.close()
-    cluster.wait('a write', look)
-
-
 def counters(status, where, reason):
     return status['a']['drops'][reason] if where == 'node' else \
         status['a']['ports'][0]['drops'][reason]
@@ -166,7 +153,7 @@ def test(case):
                 wire.send(packet)
             return missing <= 0
         cluster.wait(f'{COUNT} counted as {reason}', counted)
-        write(cluster, f'k{number}')
+        require(cluster.ask('SET', f'k{number}', 'it') == 'OK', 'writes go on')
     # One of them was a FAREWELL of a boot far ahead: had it been believed, b would be stale now.
     require(cluster.status()['a']['drops']['stale_boot'] == 0, 'nothing was believed')
     totals = cluster.status()['a']['data_port']

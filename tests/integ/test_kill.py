@@ -20,12 +20,13 @@ def kill_one(case, kind, number):
     load = cluster.load_begin(journal, f'{kind}{number}')
     if kind == 'master':
         victim = cluster.kill_master()
+    elif kind == 'replica':
+        cluster.kill_in_sync(victim)
     else:
         cluster.dev('kill', victim)
     if kind == 'witness':
-        status = cluster.wait('the witness to be gone', lambda s: s if s['w']['mode'] == 'DOWN'
-                              else None)
-        require(cluster.master(status) is not None, 'the data nodes must go on')
+        cluster.wait('service without the witness', lambda s: s['w']['mode'] == 'DOWN' and
+                     cluster.master(s))
     else:
         cluster.wait('service without it', cluster.serves_without([victim]))
     cluster.load_end(load, journal)

@@ -35,9 +35,7 @@ def wait_equal(cluster):
 
 
 def read_at_learner(cluster):
-    client = cluster.client()
-    require(client.call('SET', 'who', 'reads') == 'OK', 'SET')
-    client.close()
+    require(cluster.ask('SET', 'who', 'reads') == 'OK', 'SET')
     client = Client(cluster.resp('c'))
     require(client.call('READONLY') == 'OK', 'READONLY')
 

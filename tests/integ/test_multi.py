@@ -13,10 +13,9 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'clients')
 SECONDS = 12
 
 
-def conflict(case):
+def conflict(cluster, master):
     """Two connections; the second one writes between WATCH and EXEC of the first."""
-    case.step('a conflict')
-    one, two = case.cluster.client(), case.cluster.client()
+    one, two = cluster.client(master), cluster.client(master)
     require(one.call('SET', 'k', '1') == 'OK', 'set')
     require(one.call('WATCH', 'k') == 'OK' and one.call('MULTI') == 'OK', 'begun')
     require(one.call('INCR', 'k') == 'QUEUED', 'queued')
@@ -33,7 +32,8 @@ def test(case):
     cluster = case.cluster
     cluster.log_size = '64MiB'
     cluster.up()
-    conflict(case)
+    case.step('a conflict')
+    cluster.with_master(lambda master: conflict(cluster, master))
     case.step('transfers through two kills')
     process = subprocess.Popen(
         ['/usr/bin/python3', os.path.join(HERE, 'client_transfer.py'), 'tern', str(SECONDS),
@@ -57,7 +57,7 @@ def test(case):
     require(not any(thread['errors'] for thread in found), f'errors: {found}')
     require(sum(thread['conflicts'] for thread in found) > 0, f'no conflicts: {found}')
     cluster.settle()
-    client = cluster.client()
+    client = cluster.follower()
     money = client.call('MGET', *[f'account:{i}' for i in range(4)])
     require(sum(int(value) for value in money) == 4000, f'money came or went: {money}')
     for number, thread in enumerate(found):

@@ -30,12 +30,10 @@ def expected(cluster, name):
 
 def fill(cluster, first, count, value_bytes=64):
     """Writes keys; the values together are longer than a block."""
-    client = cluster.client()
+    client = cluster.follower()
     value = 'v' * value_bytes
-    for i in range(first, first + count):
-        client.send('SET', f'key:{i}', value)
-    for _ in range(count):
-        require(client.read() == 'OK', 'SET')
+    replies = client.call_all([('SET', f'key:{i}', value) for i in range(first, first + count)])
+    require(set(replies) == {'OK'}, f'SET: {replies}')
     client.close()
 
 
@@ -82,9 +80,8 @@ def check_life(case):
     return name
 
 
-def check_carrier(case, name):
-    cluster = case.cluster
-    case.step('lost carrier')
+def carrier_lost(cluster, name):
+    """Who was master before, and in spite of it."""
     master = cluster.wait_duplex()
     replica = cluster.other(master)
     # Behind a switch only the one end sees it; a cable has two.
@@ -95,12 +92,13 @@ def check_carrier(case, name):
     subprocess.run([*link, 'down'], check=True)
     cluster.wait('the ports to be down', lambda s: not any(s[node]['port_up'] for node in losers))
     fill(cluster, 1000, 3000)
-    require(cluster.wait_mode(cluster.lone_mode) == master, 'the master goes on')
+    serves = cluster.wait_mode(cluster.lone_mode)
     subprocess.run([*link, 'up'], check=True)
     cluster.wait('all ports to be up', lambda s: all(s[node]['port_up'] for node in
                                                      cluster.data_names()))
     cluster.settle()
     require(cluster.status()['a']['keys'] == 4000, 'all keys')
+    return master, serves
 
 
 def check_removal(case, name):
@@ -114,7 +112,7 @@ def check_removal(case, name):
     cluster.up()
     cluster.settle()
     require(namespaces(name) == expected(cluster, name), f'{namespaces(name)}')
-    require(cluster.client().call('DBSIZE') == 4000, 'DBSIZE')
+    require(cluster.ask('DBSIZE') == 4000, 'DBSIZE')
     case.step('down after a crash')
     for node in cluster.nodes:
         cluster.dev('kill', node)
@@ -140,6 +138,19 @@ def check_root(case):
         shutil.rmtree(place, ignore_errors=True)
 
 
+def frames_sent(cluster, master):
+    """Frames and bytes that @master sends for a load."""
+    before = cluster.status()
+    fill(cluster, 0, 2000, 4096)
+    cluster.settle()
+    after = cluster.status()
+    require(cluster.master(after) == master and after[master]['mode'] == 'DUPLEX',
+            cluster.brief(after))
+    other = cluster.other(master)
+    return [after[master]['peers'][other]['data'][key] - before[master]['peers'][other]['data'][key]
+            for key in ('tx_frames', 'tx_bytes')]
+
+
 def check_jumbo(case, net):
     """Frames that the master sends for the same load, which is replicated in full blocks."""
     cluster = case.cluster
@@ -150,16 +161,7 @@ def check_jumbo(case, net):
         cluster.log_size = '64MiB'
         cluster.up()
         cluster.settle()
-        master = cluster.wait_master()
-        before = cluster.status()
-        fill(cluster, 0, 2000, 4096)
-        cluster.settle()
-        after = cluster.status()
-        require(cluster.master(after) == master and after[master]['mode'] == 'DUPLEX',
-                cluster.brief(after))
-        sent[mtu] = [after[master]['peers'][cluster.other(master)]['data'][key] -
-                     before[master]['peers'][cluster.other(master)]['data'][key]
-                     for key in ('tx_frames', 'tx_bytes')]
+        sent[mtu] = cluster.with_master(lambda master: frames_sent(cluster, master))
         cluster.down()
     print(f'frames, bytes sent: {sent}')
     require(all(size > 2000 * 4096 for _, size in sent.values()), f'{sent}')
@@ -172,7 +174,8 @@ def test(case, net):
     cluster.net = net
     if net != 'memif':
         name = check_life(case)
-        check_carrier(case, name)
+        case.step('lost carrier')
+        cluster.undisturbed('a lost carrier', lambda: carrier_lost(cluster, name))
         check_removal(case, name)
         if case.topology != '2+w':
             return

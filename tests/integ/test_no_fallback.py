@@ -27,22 +27,30 @@ def direct_flags(pid, name):
     return out
 
 
+def write_all(cluster):
+    """As long as one node is master, the others accept blocks and it sends them."""
+    client = cluster.follower()
+    master = cluster.wait_duplex()
+    before = cluster.standing(master)
+    for first in range(0, 12000, 500):
+        replies = client.call_all([('SET', f'key:{i}', f'value {i}')
+                                   for i in range(first, first + 500)])
+        require(set(replies) == {'OK'}, f'SET: {replies}')
+    client.close()
+    return before, cluster.standing(master)
+
+
 def test(case):
     cluster = case.cluster
     cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
-    master = cluster.wait_master()
-    replicas = cluster.others(master)
     case.step('write 12,000 keys')
-    client = cluster.client(master)
-    for first in range(0, 12000, 500):
-        for i in range(first, first + 500):
-            client.send('SET', f'key:{i}', f'value {i}')
-        for i in range(500):
-            require(client.read() == 'OK', 'SET')
+    cluster.undisturbed('writes', lambda: write_all(cluster))
     index, value = cluster.settle()
     require(index > 0 and int(value, 16) != 0, f'{index} {value}')
+    master = cluster.wait_master()
+    replicas = cluster.others(master)
     status = cluster.status()
     for name in cluster.data_names():
         node = status[name]
@@ -88,7 +96,7 @@ def flip_in_state(case):
     cluster = case.another(ternd='control/daemon/ternd-state-flip')
     cluster.settle()
     replica = cluster.other(cluster.wait_master())
-    require(cluster.client().call('SET', 'key', 'value') == 'OK', 'SET')
+    require(cluster.ask('SET', 'key', 'value') == 'OK', 'SET')
     cluster.settle()
     require(cluster.run('log', 'verify').returncode == 0, 'equal before')
     require(ask(cluster.nodes[replica]['admin'], verb='state-flip', key='key')['flipped'] is True,

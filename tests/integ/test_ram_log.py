@@ -11,26 +11,18 @@ import time
 from case import main, require
 
 
-def memory_client(cluster, name):
-    """Where logs are volatile nothing can be durable, and a client has to say that it knows."""
-    client = cluster.client(name)
-    require(client.call('TERN.CLASS', 'memory') == 'OK', 'TERN.CLASS')
-    return client
-
-
 def test(case):
     cluster = case.cluster
     cluster.log = 'ram'
     cluster.up()
     cluster.settle()
+    # Where logs are volatile nothing can be durable, and a client has to say that it knows.
+    client = cluster.follower(('TERN.CLASS', 'memory'))
+    replies = client.call_all([('SET', f'key{i}', f'value {i}') for i in range(2000)])
+    require(set(replies) == {'OK'}, f'SET: {replies}')
+    cluster.settle()
     master = cluster.wait_master()
     replica = cluster.other(master)
-    client = memory_client(cluster, master)
-    for i in range(2000):
-        client.send('SET', f'key{i}', f'value {i}')
-    for i in range(2000):
-        require(client.read() == 'OK', 'SET')
-    cluster.settle()
 
     case.step('what it says of itself')
     status = cluster.status()
@@ -53,9 +45,8 @@ def test(case):
     require(done.returncode == 2 and 'logs in RAM already' in done.stderr, f'{done}')
 
     case.step('the master dies; the other one has every write')
-    cluster.dev('kill', master)
+    cluster.kill_in_sync(master)
     cluster.wait('the replica serves', cluster.serves_without([master]))
-    client = memory_client(cluster, replica)
     require(client.call('GET', 'key1999') == 'value 1999', 'the write is there')
     require(client.call('SET', 'after', 1) == 'OK', 'writes go on')
 
@@ -76,13 +67,12 @@ def test(case):
 
     case.step('the dead one comes back, and is whole when it has caught up')
     cluster.dev('start', master)
-    cluster.wait('both copies', lambda s: s[replica]['mode'] == 'DUPLEX' and
-                 s[master]['mode'] == 'REPLICA' and not s[master]['forgetful'])
+    cluster.wait_duplex()
+    cluster.wait('it to be whole', lambda s: not s[master]['forgetful'])
     require(client.call('SET', 'both', 1) == 'OK', 'writes go on')
     print(cluster.run('log', 'verify').stdout)
-    cluster.dev('kill', replica)
+    cluster.kill_in_sync(replica)
     cluster.wait('it takes over', cluster.serves_without([replica]))
-    client = memory_client(cluster, master)
     for key, value in (('key1999', 'value 1999'), ('after', '1'), ('both', '1')):
         require(client.call('GET', key) == value, key)
 

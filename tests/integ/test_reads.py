@@ -4,6 +4,7 @@ each position to a replica: a read there in a session of that position has it. A
 replica does not change while all of its keys do. The master is killed under writes that are
 accepted only: every one is at the position that was named or nowhere, and on both nodes alike."""
 import threading
+import time
 
 from case import main, require
 
@@ -15,6 +16,7 @@ class Acceptor(threading.Thread):
 
     def __init__(self, client):
         super().__init__(daemon=True)
+        self.prefix = f'a-{time.monotonic_ns()}-'
         self.client = client
         self.accepted = {}
 
@@ -22,7 +24,7 @@ class Acceptor(threading.Thread):
         number = 0
         while True:
             try:
-                reply = self.client.call('SET', f'a-{number}', number)
+                reply = self.client.call('SET', f'{self.prefix}{number}', number)
             except OSError:
                 return
             if not isinstance(reply, str) or not reply.startswith('ACCEPTED '):
@@ -64,38 +66,51 @@ def snapshot(writer, reader):
     require(set(reader.call('MGET', *keys)) == {'after'}, 'a session behind it')
 
 
-def test(case):
-    cluster = case.cluster
-    cluster.up()
-    cluster.settle()
-    master = cluster.wait_master()
+def positions(cluster, master):
     writer, reader = cluster.client(master), cluster.client(cluster.other(master))
-    case.step('positions from one node to the other')
+    require(writer.call('DEL', 'INCRBY-key') in (0, 1), 'of an earlier try')
     follow(writer, reader)
-    case.step('a snapshot at the replica')
     snapshot(writer, reader)
     late = reader.call('TERN.READ', 'SESSION', 1 << 40, 50)
     require(late == 'OK' and reader.call('GET', 'SET-key').text.startswith('POSITION '),
             'a position that is not there')
+    writer.close()
+    reader.close()
 
-    case.step('the master dies under accepted writes')
+
+def begin(cluster, master):
+    """Hundreds of writes are accepted, and more come."""
     client = cluster.client(master)
     client.call('TERN.CLASS', 'async')
     acceptor = Acceptor(client)
     acceptor.start()
     while len(acceptor.accepted) < ROUNDS:
+        require(acceptor.is_alive(), f'{master} accepts no more after {len(acceptor.accepted)}')
         acceptor.join(0.01)
-    cluster.dev('kill', master)
+    return acceptor
+
+
+def test(case):
+    cluster = case.cluster
+    cluster.up()
+    cluster.settle()
+    case.step('positions from one node to the other, and a snapshot at the replica')
+    cluster.with_master(lambda master: positions(cluster, master))
+
+    case.step('the master dies under accepted writes')
+    master, acceptor = cluster.with_master(lambda master: (master, begin(cluster, master)))
+    cluster.kill_in_sync(master)
     acceptor.join(30)
     cluster.wait('another one to serve', cluster.serves_without([master]))
     cluster.dev('start', master)
     cluster.wait_duplex()
-    now = cluster.client(cluster.wait_master())
+    now = cluster.follower()
     there = [number for number in acceptor.accepted
-             if now.call('GET', f'a-{number}') == str(number)]
+             if now.call('GET', f'{acceptor.prefix}{number}') == str(number)]
     print(f'   {len(acceptor.accepted)} accepted, {len(there)} executed')
     require(there == list(range(len(there))), 'a later one was executed, an earlier one was not')
-    require(now.call('GET', f'a-{len(acceptor.accepted) + 1}') is None, 'nobody wrote that')
+    nobody = f'{acceptor.prefix}{len(acceptor.accepted) + 1}'
+    require(now.call('GET', nobody) is None, 'nobody wrote that')
     cluster.settle()
 
 

@@ -91,7 +91,7 @@ def lost(case, journals):
     cluster.wait('service of the others', cluster.serves_without([master]))
     case.step('nothing is lost')
     case.verify(journals)
-    require(cluster.client().call('GET', 'before') == 'all of it', 'GET')
+    require(cluster.ask('GET', 'before') == 'all of it', 'GET')
     case.step(f'{master} comes back')
     cluster.dev('start', master)
     cluster.settle()
@@ -105,7 +105,7 @@ def test(case):
     cluster.log_size = f'{LOG_BYTES >> 20}MiB'
     cluster.up()
     cluster.settle()
-    require(cluster.client().call('SET', 'before', 'all of it') == 'OK', 'SET')
+    require(cluster.ask('SET', 'before', 'all of it') == 'OK', 'SET')
     cluster.overwrite(LOG_BYTES // 2, 'first')
     journals = []
     away(case, journals)

@@ -108,6 +108,7 @@ def running(case, tool):
     cluster.up()
     cluster.settle()
     here = ('--dir', cluster.dir)
+    pids = cluster.pids()
     for args in (('dev', 'kill', 'z'), ('dev', 'stop', ''), ('dev', 'start', 'A'),
                  ('dev', 'cut', 'a', 'z'), ('dev', 'cut', 'a', 'a'), ('dev', 'heal', 'z', 'a'),
                  ('cluster', 'switchover', 'z'), ('cluster', 'switchover', 'w'),
@@ -115,7 +116,8 @@ def running(case, tool):
                  ('log', 'divergent', 'export', 'x'), ('log', 'divergent', 'export', '0'),
                  ('log', 'divergent', 'export', '-1')):
         tool.refused(*args, *here)
-    require(cluster.master() is not None, 'nothing of this touched the cluster')
+    require(cluster.pids() == pids, 'nothing of this touched the cluster')
+    cluster.wait_master()
 
 
 def test(case):

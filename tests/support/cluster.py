@@ -86,28 +86,40 @@ class Client:
 class Follower:
     """A client of whoever is master: on a busy host mastership may move at any time. What a
     connection's end left open is sent again to the next master, so only for requests that may be
-    executed twice."""
+    executed twice. @greeting, if any, is said first on every connection."""
 
-    MOVES = ('READONLY', 'MOVED', 'TRYAGAIN', 'MASTERDOWN')
+    AGAIN = ('READONLY', 'MOVED', 'TRYAGAIN', 'MASTERDOWN', 'BUSY')  # not executed
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, greeting=None):
         self.cluster = cluster
         self.client = None
+        self.greeting = greeting
 
-    def call(self, *args):
+    def connect(self):
+        self.client = self.cluster.client(timeout=10)
+        if self.greeting is not None:
+            reply = self.client.call(*self.greeting)
+            require(reply == 'OK', f'{self.greeting}: {reply}')
+
+    def call_all(self, requests):
+        """The replies to all @requests, of one master; sent without waiting in between."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             try:
                 if self.client is None:
-                    self.client = self.cluster.client(timeout=10)
-                reply = self.client.call(*args)
-                if not getattr(reply, 'text', '').startswith(self.MOVES):
-                    return reply
+                    self.connect()
+                self.client.socket.sendall(b''.join(Client.encode(*args) for args in requests))
+                replies = [self.client.read() for _ in requests]
+                if not any(getattr(reply, 'text', '').startswith(self.AGAIN) for reply in replies):
+                    return replies
             except OSError:
                 pass
             self.close()
             time.sleep(0.01)
-        raise Failure(f'no master answered {args[:2]} within {WAIT_S} s')
+        raise Failure(f'no master answered {requests[0][:2]} within {WAIT_S} s')
+
+    def call(self, *args):
+        return self.call_all([args])[0]
 
     def close(self):
         if self.client is not None:
@@ -295,6 +307,21 @@ class Cluster:
             self.wait_duplex()
         raise Failure(f'{what}: no effect expected, and every time {before} became {after}')
 
+    def with_master(self, attempt):
+        """What @attempt(master) returns. It asserts what holds for as long as that node stays master;
+        if that ends on a busy host it begins again, so it has to bear that."""
+        for _ in range(8):
+            master = self.wait_duplex()
+            before = self.standing(master)
+            try:
+                return attempt(master)
+            except (Failure, OSError) as error:
+                time.sleep(0.5)  # what it answered may be newer than what it shows
+                if self.standing(master) == before:
+                    raise
+                print(f'   {master} stayed not what it was: once more. {error}', flush=True)
+        raise Failure('the mastership moved every time')
+
     def standing(self, name):
         """What a fault that @name bears does not change."""
         node = self.status()[name]
@@ -444,8 +471,15 @@ class Cluster:
     def client(self, name=None, timeout=WAIT_S):
         return Client(self.resp(name or self.wait_master()), timeout)
 
-    def follower(self):
-        return Follower(self)
+    def follower(self, greeting=None):
+        return Follower(self, greeting)
+
+    def ask(self, *args):
+        """What the master answers to one request that may be executed twice."""
+        follower = self.follower()
+        reply = follower.call(*args)
+        follower.close()
+        return reply
 
     def overwrite(self, total, prefix):
         """Overwrites 80 keys with values of 50 kB until @total bytes are written."""
