@@ -118,9 +118,7 @@ def test(case):
     cut_to_solo(case, '--one-way')
 
     case.step('cut the master off from both')
-    master = cluster.wait_duplex()
-    cluster.isolate(master)
-    cluster.wait('the other node to serve', cluster.serves_without([master]))
+    master, _ = cluster.cut_off_in_sync()
     cluster.isolate(master, 'heal')
     cluster.wait_duplex()
     cluster.load_end(load, journal)

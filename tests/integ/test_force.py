@@ -54,8 +54,7 @@ def leave(case, stale):
 def promote(case, stale):
     cluster = case.cluster
     case.step('forced, with all the words that it takes')
-    with open(os.path.join(cluster.dir, 'cluster.json'), encoding='utf-8') as handle:
-        word = f'{json.load(handle)["cluster_id"]}/{stale}'
+    word = f'{cluster.description()["cluster_id"]}/{stale}'
     cluster.wait('that nobody is there', lambda _: 'nothing was done' in
                  force(cluster, stale).stderr)
     done = force(cluster, stale)

@@ -3,7 +3,7 @@
 lost, before and after every node was started again."""
 import time
 
-from case import main, require
+from case import main
 
 
 def victim_of(cluster, kind):

@@ -7,7 +7,6 @@ import os
 import re
 import select
 import subprocess
-import time
 
 from case import main, require
 

@@ -39,8 +39,7 @@ def fill(cluster, first, count, value_bytes=64):
 
 def cluster_port(cluster, name):
     """RESP of any node, the witness too, which `dev up` does not list."""
-    with open(os.path.join(cluster.dir, 'cluster.json'), encoding='utf-8') as handle:
-        nodes = json.load(handle)['nodes']
+    nodes = cluster.description()['nodes']
     return Client(f'127.0.0.1:{[n["resp_port"] for n in nodes if n["name"] == name][0]}')
 
 

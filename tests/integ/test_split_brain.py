@@ -77,12 +77,18 @@ def test(case):
     cluster.log_size = '64MiB'
     cluster.up()
     cluster.settle()
-    case.step('balance 120')
-    old, losing = cluster.with_master(lambda master: (master, balance_of_120(cluster, master)))
-    case.step('cut the master off from both, tell both sides')
-    cluster.isolate(old)
-    losing.send('TERN.INCRBY', 'user:1', -100, 'MIN', 0)
-    new = cluster.wait('the other side to serve', cluster.serves_without([old]))
+    for _ in range(20):
+        case.step('balance 120')
+        old, losing = cluster.with_master(lambda master: (master, balance_of_120(cluster, master)))
+        case.step('cut the master off from both, tell both sides')
+        cluster.isolate(old)
+        losing.send('TERN.INCRBY', 'user:1', -100, 'MIN', 0)
+        new = cluster.heir_of(old)
+        if new is not None:
+            break
+        losing.close()
+        cluster.isolate(old, 'heal')
+    require(new is not None, 'the master was alone whenever it was cut off')
     winning = cluster.client(new)
     told_new = winning.call('TERN.INCRBY', 'user:1', -50, 'MIN', 0)
     try:

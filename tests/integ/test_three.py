@@ -54,9 +54,7 @@ def three(case):
     case.step('cut the master from one replica: the other one keeps it master')
     cluster.undisturbed('cut from one of two', lambda: cut_beside_master(case, journal, True))
     case.step('cut the master off from all: another one is elected')
-    master = cluster.wait_duplex()
-    cluster.isolate(master)
-    cluster.wait('another master', cluster.serves_without([master]))
+    master, _ = cluster.cut_off_in_sync()
     cluster.isolate(master, 'heal')
     cluster.wait_duplex()
 

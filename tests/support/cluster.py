@@ -234,12 +234,22 @@ class Cluster:
         """All nodes beside @name, the witness among them."""
         return [other for other in self.nodes if other != name]
 
+    def description(self):
+        """What `tern dev` keeps of the cluster."""
+        with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
+            return json.load(handle)
+
     def was_alone(self, name):
-        """What node @name said last: it was the only copy, so no other may be elected."""
+        """Data node @name was the only copy, by what it said last or by the witness, which it may not
+        have heard any more: no other may be elected."""
+        if self.lone_mode == self.whole_mode:
+            return False
         with open(os.path.join(self.dir, name, 'log'), encoding='utf-8', errors='replace') as handle:
             roles = [line for line in handle if ' role=' in line]
-        return self.lone_mode != self.whole_mode and \
-            bool(roles) and f'mode={self.lone_mode} ' in roles[-1]
+        if roles and f'mode={self.lone_mode} ' in roles[-1]:
+            return True
+        (number,) = [node['id'] for node in self.description()['nodes'] if node['name'] == name]
+        return self.status()['w'].get('rset') == 1 << number
 
     def pids(self):
         """Of the processes that `tern dev` has started, by node."""
@@ -287,6 +297,7 @@ class Cluster:
                 kill(victim)
             else:
                 self.dev('kill', victim)
+            time.sleep(0.1)  # what it had on the way to the witness arrives
             if not self.was_alone(victim):
                 return victim
             print(f'   {victim} was SOLO when it was killed: once more', flush=True)
@@ -332,6 +343,27 @@ class Cluster:
         a master that has lost the other copy only would register with the witness before the cut."""
         for other in sorted(self.rest(name), key=lambda other: self.nodes[other]['kind'] == 'data'):
             self.dev(verb, name, other)
+
+    def heir_of(self, master):
+        """The node that serves in the place of @master, which is stopped, or isolated. None: it was SOLO
+        just before, so nobody may; another moment has to be taken."""
+        serves = self.serves_without([master])
+        heir = self.wait('another node to serve', lambda s: serves(s) or self.was_alone(master))
+        if heir is True:
+            print(f'   {master} was SOLO just before: once more', flush=True)
+            return None
+        return heir
+
+    def cut_off_in_sync(self):
+        """Isolates the master while all copies are in sync; it, and the node that serves then."""
+        for _ in range(20):
+            master = self.wait_duplex()
+            self.isolate(master)
+            heir = self.heir_of(master)
+            if heir is not None:
+                return master, heir
+            self.isolate(master, 'heal')
+        raise Failure('the master was alone whenever it was cut off')
 
     def until(self, goal, what, *args):
         """Runs a verb of `tern cluster` until status shows @goal. On a busy host it may be refused for a
@@ -411,8 +443,7 @@ class Cluster:
         """What a command begins with that is to run where node @name runs."""
         if self.net == 'memif':
             return []
-        with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
-            run_dir = json.load(handle)['run_dir']
+        run_dir = self.description()['run_dir']
         return ['ip', 'netns', 'exec', f'{os.path.basename(run_dir)}-{name}']
 
     def lose_storage(self, name):
@@ -428,8 +459,7 @@ class Cluster:
 
     def rejoin(self, name, generation=None):
         """`tern node rejoin` of node @name, as it ended."""
-        with open(os.path.join(self.dir, 'cluster.json'), encoding='utf-8') as handle:
-            cluster_id = json.load(handle)['cluster_id']
+        cluster_id = self.description()['cluster_id']
         return subprocess.run([*self.inside(name), self.tern, 'node', 'rejoin', '--config',
                                os.path.join(self.dir, name, 'node.conf'), '--cluster-id',
                                cluster_id,
