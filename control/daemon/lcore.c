@@ -169,7 +169,9 @@ rest(struct ternd *node, struct nap *nap)
 	    min_u64(max_u64(idle_ns / NAP_SHARE, node->config.poll.sleep_min_ns),
 		    runtime_sleep_ns(node->runtime, node->config.poll.sleep_max_ns));
 	if (deadline_ns > now_ns) {
-		sleep_until_woken(node, min_u64(ns, deadline_ns - now_ns));
+		const uint64_t sleep_ns = min_u64(ns, deadline_ns - now_ns);
+		standstill_due(&node->lcore.standstill, now_ns + sleep_ns);
+		sleep_until_woken(node, sleep_ns);
 		nap->slept_ns = platform_monotonic_ns();
 	}
 }
@@ -293,6 +295,7 @@ turn_on(struct ternd *node)
 		const enum runtime_turn verdict =
 		    has_loaded && turn != RUNTIME_RESTART ? RUNTIME_WORKED : turn;
 
+		standstill_look(&node->lcore.standstill, runtime_turn_ns(node->runtime));
 		note_role(node, &noted);
 		note_traffic(node, &nap);
 		switch (verdict) {

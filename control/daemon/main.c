@@ -372,6 +372,8 @@ supervise(struct ternd *node, int signals)
 		tell_damage(node, &status, &told_damage);
 		tell_scrub(node, &status, &told_unrepairable);
 		tell_spares(node, &status, &told_spares);
+		standstill_tell(&node->lcore.standstill, node->config.name,
+				platform_monotonic_ns());
 		if (last_word_is_gone(node->last_word))
 			platform_diag(PLATFORM_WARNING,
 				      "last_word_gone node=%s: peers will wait for its silence "

@@ -25,6 +25,7 @@
 #include "control/config/node_config.h"
 #include "control/daemon/last_word.h"
 #include "control/daemon/load.h"
+#include "control/daemon/standstill.h"
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/gateway.h"
 #include "dataplane/runtime/runtime.h"
@@ -54,6 +55,7 @@ struct lcore {
 	_Atomic bool is_stop_wanted; /* hand over if possible, then end */
 	enum runtime_boot boot;      /* valid when phase is LCORE_FAILED */
 	char why[512];               /* when the boot could not even begin, or ended */
+	struct standstill standstill;
 };
 
 struct ternd {

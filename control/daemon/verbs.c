@@ -51,6 +51,7 @@ verb_status(void *context, const json_t *request)
 	status_read(node->status, &status);
 	json_t *object = admin_status_json(&node->config, &status);
 	ternd_device_io_add(node, object);
+	(void)json_object_set_new(object, "stood_still", standstill_json(&node->lcore.standstill));
 	if (node->endpoint != NULL)
 		(void)json_object_set_new(object, "client_port", client_port_json(node->endpoint));
 	return object;

@@ -647,6 +647,12 @@ runtime_busy_count(const struct runtime *rt)
 }
 
 uint64_t
+runtime_turn_ns(const struct runtime *rt)
+{
+	return rt->now_ns;
+}
+
+uint64_t
 runtime_groups_begun(const struct runtime *rt)
 {
 	return rt->groups_begun;

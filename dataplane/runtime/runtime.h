@@ -149,6 +149,9 @@ uint64_t runtime_group_ns(const struct runtime *runtime);
 /* The device has something to do for this node. */
 bool runtime_is_writing(const struct runtime *runtime);
 
+/* When the last turn began, on the monotonic clock. */
+uint64_t runtime_turn_ns(const struct runtime *runtime);
+
 /* Counts a sleep of the loop's thread, for status. */
 void runtime_note_sleep(struct runtime *runtime);
 

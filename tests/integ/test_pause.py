@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGSTOP of the master for 2 s under load: the other side takes over; the paused one comes back as
 a replica, and what it was told but never confirmed does not survive."""
+import os
 import time
 
 from case import main, require
@@ -26,6 +27,10 @@ def test(case):
     case.step('continue it')
     cluster.dev('cont', master)
     cluster.wait_duplex()
+    stood = cluster.status()[master]['stood_still']
+    require(stood['count'] > 0 and stood['worst_ms'] >= 1900, f'it knows how long: {stood}')
+    with open(os.path.join(cluster.dir, master, 'log'), encoding='utf-8') as handle:
+        require('stood_still node=' in handle.read(), 'and says so')
     cluster.load_end(load, journal)
     cluster.settle()
     case.restart_all_and_verify([journal])
