@@ -10,7 +10,9 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
-from cluster import WAIT_S, Client, Cluster, Failure, require  # noqa: E402,F401
+from cluster import Cluster  # noqa: E402
+from failure import WAIT_S, Failure, require  # noqa: E402,F401
+from resp import Client  # noqa: E402,F401
 
 PROFILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'hw', 'profiles',
                        'dev-memif.conf')

@@ -11,7 +11,7 @@ import sys
 import time
 
 from case import Failure, main, require
-from cluster import Client
+from resp import Client
 
 MIB = 1 << 20
 

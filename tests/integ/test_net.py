@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 from case import main, require
-from cluster import Client
+from resp import Client
 
 
 def namespaces(name=''):

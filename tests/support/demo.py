@@ -10,7 +10,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, journal_gap  # noqa: E402
+from cluster import Cluster, journal_gap  # noqa: E402
+from failure import Failure  # noqa: E402
 
 
 def say(text):

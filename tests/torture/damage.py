@@ -5,7 +5,7 @@ import glob
 import os
 import random
 
-from cluster import require
+from failure import require
 
 PAGE_BYTES = 4096
 FIRST_PAGE = 64  # behind the copies of the superblock, whose loss is another fault

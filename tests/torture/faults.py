@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from cluster import require
+from failure import require
 from damage import Damage
 
 VERB_S = 90  # no verb takes so long

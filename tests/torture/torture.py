@@ -32,7 +32,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SUPPORT = os.path.join(HERE, '..', 'support')
 sys.path.insert(0, SUPPORT)
 import schedule  # noqa: E402
-from cluster import Cluster, Failure, require  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from failure import Failure, require  # noqa: E402
 from faults import Saboteur  # noqa: E402
 from transfers import Bank  # noqa: E402
 

@@ -9,7 +9,8 @@ import random
 import threading
 import time
 
-from cluster import Client, Reply, require
+from failure import require
+from resp import Client, Reply
 
 ACCOUNTS = 8
 START = 1000
