@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "dataplane/base/invariant.h"
@@ -16,19 +15,6 @@
 
 /* For tern_invariant_failed, which has no context. One world a process. */
 static struct sim *sim_of_process;
-
-void *
-sim_take(uint64_t bytes)
-{
-	void *memory =
-	    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		perror("mmap");
-		_exit(1);
-	}
-	return memory;
-}
 
 static void
 report_fill(struct sim *sim)

@@ -28,6 +28,7 @@
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_force.h"
+#include "tests/sim/sim_heap.h"
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_net.h"
@@ -243,7 +244,6 @@ void sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
 __attribute__((noreturn, cold, format(printf, 3, 4))) void
 sim_fail(struct sim *sim, const char *checker, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void sim_say(const struct sim *sim, const char *format, ...);
-void *sim_take(uint64_t bytes); /* zeroed, page aligned, or the process ends */
 
 static inline void
 sim_trace(struct sim *sim, uint64_t value)

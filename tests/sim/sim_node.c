@@ -4,7 +4,6 @@
  * keeps the disk image and the register, and nothing else.
  */
 #include <string.h>
-#include <sys/mman.h>
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/page.h"
@@ -13,7 +12,6 @@
 #include "tests/sim/sim_scrub.h"
 #include "tests/sim/sim_spare.h"
 #include "tests/sim/sim_hazard.h"
-#include "tests/support/mirror.h"
 
 #define WITNESS_GEN       1u
 #define REQUEST_BYTES     (256u * 1024u)
@@ -276,9 +274,7 @@ sim_node_start(struct sim_node *node)
 		sim_node_wake(node, sim->now_ns);
 		return;
 	}
-	node->ring = mirror_map(sim->swarm.ring_bytes);
-	if (node->ring == NULL)
-		sim_fail(sim, "boot", "no memory for the ring");
+	node->ring = sim_take_mirror(sim->swarm.ring_bytes);
 	start_state(node);
 	start_channel(node);
 	node->status = sim_take(sizeof(*node->status));
@@ -296,14 +292,6 @@ sim_node_start(struct sim_node *node)
 }
 
 /* ---- crash ---- */
-
-static void
-release(uint8_t **memory, uint64_t bytes)
-{
-	if (*memory != NULL)
-		munmap(*memory, bytes);
-	*memory = NULL;
-}
 
 void
 sim_node_crash(struct sim_node *node)
@@ -327,7 +315,7 @@ sim_node_crash(struct sim_node *node)
 		if (node->witness.alarms[CORE_ALARM_WITNESS_AMNESIA] != 0)
 			sim_count(node->sim, SIM_COUNT_witnesses_amnesiac);
 		sim_register_crash(&node->reg);
-		release(&node->core_memory, core_bytes());
+		sim_give(node->core_memory, core_bytes());
 		return;
 	}
 	sim_client_crash(node);
@@ -336,13 +324,12 @@ sim_node_crash(struct sim_node *node)
 	sim_spare_crash(node);
 	sim_refill_crash(node);
 	state_reader_close(node->reader);
-	release(&node->arena_memory, node->arena_bytes);
-	release(&node->state_memory, node->state_bytes);
-	release(&node->channel_memory, REQUEST_BYTES + submit_completions_bytes(IN_FLIGHT_MAX));
-	release(&node->divergent_memory, DIVERGENT_BYTES);
-	uint8_t *status = (uint8_t *)node->status;
-	release(&status, sizeof(*node->status));
-	mirror_unmap(node->ring, node->sim->swarm.ring_bytes);
+	sim_give(node->arena_memory, node->arena_bytes);
+	sim_give(node->state_memory, node->state_bytes);
+	sim_give(node->channel_memory, REQUEST_BYTES + submit_completions_bytes(IN_FLIGHT_MAX));
+	sim_give(node->divergent_memory, DIVERGENT_BYTES);
+	sim_give(node->status, sizeof(*node->status));
+	sim_give_mirror(node->ring, node->sim->swarm.ring_bytes);
 	node->runtime = NULL;
 	node->state_memory = NULL;
 	memset(&node->view, 0, sizeof(node->view));
