@@ -9,12 +9,16 @@ usage: lint.py SOURCE_DIR CHECK [ARGS...]
   headers CC [FLAGS...]       every header compiles alone
   size                        length of functions and files
   text                        licence lines, leftover markers, files that got in by mistake
+  bugs                        planted bugs, their names and the table of them in the documentation
+  circles                     files of a room that call each other in a circle
 """
 import os
 import re
 import subprocess
 import sys
 import tempfile
+
+from circles import circles
 
 ROOT = ''
 TOP = ('dataplane', 'control', 'hw', 'tests')
@@ -267,12 +271,101 @@ def check_text():
                 yield f'{path}:{number}: longer than 100 columns'
 
 
+def check_bugs():
+    """What is planted has a name, each name a row or a word in the simulator's page, and back."""
+    options, page = 'tests/sim/sim_options.c', 'docs/explanation/simulator.md'
+    planted = {}
+    for path in files(('.h',), ('dataplane', 'control', 'hw')):
+        for match in re.finditer(r'^\s*(\w*BUG_\w+)\s*=\s*1 << \d+', read(path), re.M):
+            planted[match.group(1)] = path
+    named = {constant: name for name, constant in
+             re.findall(r'{\s*"(\w+)",\s*(\w*BUG_\w+)\s*}', read(options))}
+    rows = set(re.findall(r'^\| ([A-Z][A-Z0-9_]*) \|', read(page), re.M))
+    for constant in sorted(planted.keys() - named.keys()):
+        yield f'{planted[constant]}: {constant} has no name in {options}'
+    for constant in sorted(named.keys() - planted.keys()):
+        yield f'{options}: {constant} is planted nowhere'
+    for name in sorted(set(named.values()) - rows):
+        if f'`{name}`' not in read(page):
+            yield f'{page}: nothing about {name}, which {options} knows'
+    for name in sorted(rows - set(named.values())):
+        yield f'{page}: {name} is no bug that {options} knows'
+    sources = {path: without_comments(read(path))
+               for path in files(('.c',), ('dataplane', 'control', 'hw', 'tests/sim'))
+               if path != options}
+    for constant in sorted(planted):
+        if not any(re.search(rf'\b{constant}\b', text) for text in sources.values()):
+            yield f'{planted[constant]}: {constant} changes nothing'
+
+
+# Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
+CIRCLES = {
+    'control/config': (
+        'config_check config_value node_config',
+    ),
+    'control/daemon': (
+        'spares verbs verbs_device verbs_force verbs_job',
+    ),
+    'control/endpoint': (
+        'answer endpoint local request',
+    ),
+    'control/gateway': (
+        'cmd_client cmd_connection cmd_expiry cmd_info cmd_multi cmd_once cmd_position '
+        'cmd_scan cmd_sentinel cmd_server cmd_write commands connection connection_answer '
+        'connection_io connection_read connection_take flight forward gateway loop multi '
+        'multi_read tick',
+    ),
+    'dataplane/client': (
+        'local result',
+    ),
+    'dataplane/cmdlog': (
+        'accept cmdlog read',
+        'anchor mend',
+    ),
+    'dataplane/core': (
+        'core election force history install master members memory read rejoin replica '
+        'replicate seek transfer view witness',
+    ),
+    'dataplane/runtime': (
+        'apply boot checkpoint client cut deep dispatch flow force heal heal_walk job mend '
+        'mend_source pull reader receive reclaim recover refill repair runtime send source '
+        'storage transfer',
+    ),
+    'dataplane/state': (
+        'apply apply_expiry apply_integer apply_multi expiry mvcc reclaim rollback session '
+        'state target',
+    ),
+    'dataplane/stripe': (
+        'store store_blob store_check store_read store_refill store_repair store_scan '
+        'store_super store_write',
+    ),
+    'hw/nic_dpdk': (
+        'nic_data nic_neighbour nic_path',
+    ),
+}
+
+
+def check_circles():
+    rooms = {}
+    for path in files(('.c',), ('dataplane', 'control', 'hw')):
+        rooms.setdefault(os.path.dirname(path), {})[os.path.basename(path)[:-2]] = \
+            without_comments(read(path))
+    for room in sorted(rooms.keys() | CIRCLES.keys()):
+        found = set(circles(rooms.get(room, {})))
+        known = {tuple(sorted(names.split())) for names in CIRCLES.get(room, ())}
+        for names in sorted(found - known):
+            yield f'{room}: {" ".join(names)} call each other in a circle'
+        for names in sorted(known - found):
+            yield f'{room}: the circle {" ".join(names)} is gone, or another; tests/lint lists it'
+
+
 def main():
     global ROOT
     ROOT = sys.argv[1]
     check, rest = sys.argv[2], sys.argv[3:]
     found = {
         'includes': check_includes, 'calls': check_calls, 'size': check_size, 'text': check_text,
+        'bugs': check_bugs, 'circles': check_circles,
         'symbols': lambda: check_symbols(rest), 'headers': lambda: check_headers(rest),
     }[check]()
     count = 0
