@@ -45,7 +45,7 @@ blob_admit(struct stripe_store *store, const struct stripe_blob *blob, uint64_t 
 		.bytes = blob->bytes,
 		.user = blob->user,
 	};
-	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, index);
+	const enum tern_err err = stripe_slot_admit(store, &ask, now_ns, index);
 
 	if (err != TERN_OK)
 		return err;
@@ -65,7 +65,7 @@ stripe_store_blob_read(struct stripe_store *store, const struct stripe_blob *blo
 	if (err != TERN_OK)
 		return err;
 	store->reads[index].distrust = distrust;
-	stripe_read_whole(store, index);
+	stripe_slot_read_whole(store, index);
 	return TERN_OK;
 }
 
@@ -84,7 +84,7 @@ stripe_store_blob_repair(struct stripe_store *store, const struct stripe_blob *b
 	store->is_blob_repaired = true;
 	store->reads[index].is_repair = true;
 	store->stats.repairs++;
-	stripe_read_whole(store, index);
+	stripe_slot_read_whole(store, index);
 	return TERN_OK;
 }
 

@@ -2,53 +2,31 @@
 /*
  * The fields of the store; only files of this room include this.
  *
- *	store.c        memory, requests, devices that fail, poll
+ *	store.c        memory, poll; who is told of what
  *	store_super.c  start, superblock updates
  *	store_note.c   the pool note, for k <= m
  *	store_scan.c   finding the groups again
  *	store_write.c  write groups
- *	store_read.c   reads
+ *	store_read.c   reads: begun, and ended by what they are for
  *	store_repair.c scrub and rebuild
  *	store_refill.c pages that others gave
  *	store_blob.c   pages outside the log area
  *	store_check.c  superblock copies, verified
+ *	store_slot.c   slots of reads, and what is asked for in them
+ *	store_request.c requests to devices, and devices that fail
+ *	store_cell.c   where cells lie, and whose pages are
  */
 #ifndef TERN_STRIPE_STORE_INTERNAL_H
 #define TERN_STRIPE_STORE_INTERNAL_H
 
 #include "dataplane/stripe/store_repair.h"
+#include "dataplane/stripe/store_request.h"
+#include "dataplane/stripe/store_slot.h"
 
 #include "dataplane/wire/superblock_update.h"
 
-#define STRIPE_NONE            UINT32_MAX
 #define STRIPE_SCAN_ROWS_MAX   512u  /* 2 MiB in one request */
 #define STRIPE_SCAN_BLANK_ROWS 8192u /* this many without a page of the log end a scan */
-
-/* Whose a request is. An orphan is of a failed device: it was sent, and what it was for goes on
- * without it. */
-enum stripe_owner {
-	OWNER_FREE = 0,
-	OWNER_ORPHAN,
-	OWNER_SUPER,
-	OWNER_SCAN,
-	OWNER_GROUP,
-	OWNER_READ,
-	OWNER_CHECK
-};
-
-struct stripe_request {
-	struct disk_request disk;
-	uint64_t since_ns;   /* it was handed to the port, by the time that devices had */
-	uint32_t drive;      /* the port's device; disk.device is a position */
-	uint32_t index;      /* of the group or read slot */
-	uint32_t next;       /* in the list of free or of waiting ones */
-	uint32_t left_bytes; /* of a read that failed and is done again page by page: behind this
-			      * page */
-	bool has_good_page;
-	uint32_t bad_run; /* pages of it that failed in a row */
-	enum stripe_owner owner;
-	bool is_sent;
-};
 
 struct stripe_group_slot {
 	bool is_used;
@@ -58,28 +36,6 @@ struct stripe_group_slot {
 	uint64_t user;
 	uint8_t *parity;
 	bool is_blob;
-};
-
-enum stripe_read_state {
-	READ_FREE = 0,
-	READ_PART,       /* the pages that are asked for, in the hope that they are good */
-	READ_RUN,        /* cells of one device, into the caller's memory */
-	READ_WHOLE,      /* all there is of the group, to decode what is lost */
-	READ_REPAIR,     /* columns are written again */
-	READ_QUARANTINE, /* nothing but requests of failed devices that were never completed */
-};
-
-struct stripe_read_slot {
-	enum stripe_read_state state;
-	struct stripe_group_read ask;
-	bool is_repair, is_blob;
-	bool is_refill;              /* a repair whose right pages are ask.bytes */
-	struct page_identity refill; /* if it cannot be read */
-	uint64_t blob_page;          /* first page on each device */
-	uint32_t distrust;
-	struct stripe_image image;
-	uint32_t pending; /* devices */
-	uint32_t orphans; /* requests of failed devices that may still write into image */
 };
 
 struct stripe_super {
@@ -175,6 +131,7 @@ struct stripe_store {
 
 	uint32_t request_count, free_head, wait_head, wait_tail;
 	struct stripe_request *requests;
+	const struct stripe_owners *owners;
 	struct stripe_store_stats stats;
 };
 
@@ -203,19 +160,6 @@ stripe_device_bytes(const struct stripe_store *store, uint32_t device)
 {
 	return store->config.device_bytes[store->drive[device]];
 }
-
-/* Whether the log area fits on a device of @bytes. */
-bool stripe_area_fits(const struct superblock *superblock, uint64_t bytes);
-
-/* Queues a request; it is handed to the port at the end of the poll. */
-void stripe_request(struct stripe_store *store, enum stripe_owner owner, uint32_t index,
-		    const struct disk_request *disk);
-/* Collects completions, and looks for devices that hang. */
-void stripe_requests_poll(struct stripe_store *store, uint64_t now_ns);
-/* Hands what waits to the port. */
-void stripe_requests_push(struct stripe_store *store);
-/* The device is not asked again, and is to be recorded as failed. */
-void stripe_device_fail(struct stripe_store *store, uint32_t device);
 
 /* A request came back, or never will (@err not TERN_OK). */
 void stripe_super_done(struct stripe_store *store, uint32_t device, enum tern_err err);
@@ -260,14 +204,6 @@ void stripe_refill_begin(struct stripe_store *store, uint32_t index);
  * which is that of nothing yet, of what was read and wrong. */
 void stripe_repair_differences(struct stripe_store *store, uint32_t index,
 			       const struct stripe_image *right, struct stripe_healed *healed);
-/* Whether one more read may begin now: counts it, and gives a slot with @ask in it. */
-enum tern_err stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask,
-				uint64_t now_ns, uint32_t *index);
-/* Reads the whole of what the slot asks for. */
-void stripe_read_whole(struct stripe_store *store, uint32_t index);
-/* What of a column is written, or read, at @row of it. */
-uint64_t stripe_slot_offset(const struct stripe_store *store, const struct stripe_read_slot *slot,
-			    uint32_t column, uint32_t row);
 /* Encodes, and asks for every column whose device counts; notes the others as missing. @offset: of
  * row 0 on each device; UINT64_MAX: by the cells. */
 void stripe_group_begin(struct stripe_store *store, uint32_t number, struct stripe_image *image,
@@ -288,5 +224,7 @@ bool stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, 
 			 struct page_identity *identity, struct stripe_layout *layout);
 /* The byte offset on its device of a cell. */
 uint64_t stripe_cell_offset(const struct stripe_store *store, uint64_t cell);
+/* Whether the log area fits on a device of @bytes. */
+bool stripe_area_fits(const struct superblock *superblock, uint64_t bytes);
 
 #endif

@@ -6,34 +6,6 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 
-uint64_t
-stripe_slot_offset(const struct stripe_store *store, const struct stripe_read_slot *slot,
-		   uint32_t column, uint32_t row)
-{
-	if (slot->is_blob)
-		return (slot->blob_page + row) * PAGE_BYTES;
-	return stripe_cell_offset(store, stripe_cell_at(&slot->image.layout, column, row));
-}
-
-/* Asks for rows [row, end) of a column, into the slot's image. */
-static void
-column_read(struct stripe_store *store, uint32_t index, uint32_t column, uint32_t row, uint32_t end)
-{
-	struct stripe_read_slot *slot = &store->reads[index];
-	const struct stripe_layout *layout = &slot->image.layout;
-	const uint32_t device = stripe_column_device(layout, column);
-	const struct disk_request request = {
-		.kind = DISK_READ,
-		.device = device,
-		.offset = stripe_slot_offset(store, slot, column, row),
-		.bytes = stripe_image_page(&slot->image, column, row),
-		.length = (end - row) * PAGE_BYTES,
-	};
-
-	slot->pending |= STRIPE_BIT(device);
-	stripe_request(store, OWNER_READ, index, &request);
-}
-
 /* Rows of @column that hold pages [page, page + pages) of the group; false: none. */
 static bool
 column_rows(const struct stripe_read_slot *slot, uint32_t column, uint32_t *row, uint32_t *end)
@@ -51,26 +23,6 @@ column_rows(const struct stripe_read_slot *slot, uint32_t column, uint32_t *row,
 	return true;
 }
 
-void
-stripe_read_whole(struct stripe_store *store, uint32_t index)
-{
-	struct stripe_read_slot *slot = &store->reads[index];
-	const struct stripe_layout *layout = &slot->image.layout;
-
-	slot->state = READ_WHOLE;
-	slot->image.absent = 0;
-	store->stats.reads_degraded += !slot->is_repair && !slot->is_blob;
-	for (uint32_t column = 0; column < store->devices; column++) {
-		const uint32_t pages = stripe_column_pages(layout, column);
-		if (pages == 0)
-			continue;
-		if ((store->failed & STRIPE_BIT(stripe_column_device(layout, column))) != 0)
-			slot->image.absent |= STRIPE_BIT(column);
-		else
-			column_read(store, index, column, 0, pages);
-	}
-}
-
 static void
 part_begin(struct stripe_store *store, uint32_t index)
 {
@@ -82,57 +34,22 @@ part_begin(struct stripe_store *store, uint32_t index)
 		const uint32_t device = stripe_column_device(&slot->image.layout, column);
 		if (column_rows(slot, column, &row, &end) &&
 		    (store->failed & STRIPE_BIT(device)) != 0) {
-			stripe_read_whole(store, index);
+			stripe_slot_read_whole(store, index);
 			return;
 		}
 	}
 	slot->state = READ_PART;
 	for (uint32_t column = m; column < store->devices; column++) {
 		if (column_rows(slot, column, &row, &end))
-			column_read(store, index, column, row, end);
+			stripe_slot_read_column(store, index, column, row, end);
 	}
-}
-
-static uint32_t
-slot_take(struct stripe_store *store, const struct stripe_group_read *ask)
-{
-	uint32_t index = 0;
-
-	while (index < store->read_slots && store->reads[index].state != READ_FREE)
-		index++;
-	/* A device fails once, and takes at most all reads in flight with it. */
-	INVARIANT(index < store->read_slots);
-	struct stripe_read_slot *slot = &store->reads[index];
-	slot->ask = *ask;
-	slot->is_repair = slot->is_blob = slot->is_refill = false;
-	slot->pending = slot->orphans = 0;
-	stripe_image_begin(store, &slot->image, ask->address.first_cell, ask->address.group_pages);
-	return index;
-}
-
-enum tern_err
-stripe_read_admit(struct stripe_store *store, const struct stripe_group_read *ask, uint64_t now_ns,
-		  uint32_t *index)
-{
-	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
-	INVARIANT(ask->pages >= 1 && ask->page < ask->address.group_pages &&
-		  ask->pages <= ask->address.group_pages - ask->page);
-	INVARIANT(ask->address.group_pages <= store->config.group_pages_max);
-	store->now_ns = max_u64(store->now_ns, now_ns);
-	if (store->is_stopped)
-		return TERN_ERR_IO;
-	if (store->reads_active == store->config.reads_max)
-		return TERN_ERR_QUEUE_FULL;
-	store->reads_active++;
-	*index = slot_take(store, ask);
-	return TERN_OK;
 }
 
 enum tern_err
 stripe_store_read(struct stripe_store *store, const struct stripe_group_read *read, uint64_t now_ns)
 {
 	uint32_t index;
-	const enum tern_err err = stripe_read_admit(store, read, now_ns, &index);
+	const enum tern_err err = stripe_slot_admit(store, read, now_ns, &index);
 
 	if (err != TERN_OK)
 		return err;
@@ -156,7 +73,7 @@ stripe_store_read_run(struct stripe_store *store, const struct stripe_run_read *
 
 	INVARIANT(store->devices == 1);
 	INVARIANT(run->first_cell / lap == (run->first_cell + run->pages - 1) / lap);
-	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+	const enum tern_err err = stripe_slot_admit(store, &ask, now_ns, &index);
 	if (err != TERN_OK)
 		return err;
 	const struct disk_request request = {
@@ -179,14 +96,14 @@ read_again_elsewhere(struct stripe_store *store, struct stripe_read_slot *slot)
 	const struct stripe_read_slot old = *slot;
 
 	slot->state = READ_QUARANTINE;
-	const uint32_t index = slot_take(store, &old.ask);
+	const uint32_t index = stripe_slot_take(store, &old.ask);
 	store->reads[index].is_repair = old.is_repair;
 	store->reads[index].is_blob = old.is_blob;
 	store->reads[index].is_refill = old.is_refill;
 	store->reads[index].refill = old.refill;
 	store->reads[index].blob_page = old.blob_page;
 	store->reads[index].distrust = old.distrust;
-	stripe_read_whole(store, index);
+	stripe_slot_read_whole(store, index);
 }
 
 void
@@ -326,7 +243,7 @@ stripe_read_turn(struct stripe_store *store, uint32_t index)
 	if (part_is_good(store, slot))
 		read_finish(store, slot, TERN_OK);
 	else
-		stripe_read_whole(store, index);
+		stripe_slot_read_whole(store, index);
 }
 
 uint32_t

@@ -24,7 +24,7 @@ stripe_store_refill(struct stripe_store *store, const struct stripe_refill *refi
 	INVARIANT(((uintptr_t)refill->bytes & (PAGE_BYTES - 1)) == 0);
 	INVARIANT(address->first_cell >= store->release_cell);
 	INVARIANT(address->first_cell < stripe_store_oldest_in_flight(store));
-	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+	const enum tern_err err = stripe_slot_admit(store, &ask, now_ns, &index);
 	if (err != TERN_OK)
 		return err;
 	store->stats.repairs++;
@@ -42,7 +42,7 @@ stripe_store_refill(struct stripe_store *store, const struct stripe_refill *refi
 		.k = (uint8_t)store->geometry.k,
 		.m = (uint8_t)store->geometry.m,
 	};
-	stripe_read_whole(store, index);
+	stripe_slot_read_whole(store, index);
 	return TERN_OK;
 }
 

@@ -26,13 +26,13 @@ stripe_store_repair(struct stripe_store *store, struct stripe_address address, u
 	};
 
 	uint32_t index;
-	const enum tern_err err = stripe_read_admit(store, &ask, now_ns, &index);
+	const enum tern_err err = stripe_slot_admit(store, &ask, now_ns, &index);
 
 	if (err != TERN_OK)
 		return err;
 	store->stats.repairs++;
 	store->reads[index].is_repair = true;
-	stripe_read_whole(store, index);
+	stripe_slot_read_whole(store, index);
 	return TERN_OK;
 }
 

@@ -323,13 +323,6 @@ stripe_store_returned(const struct stripe_store *store)
 	return store->returned;
 }
 
-bool
-stripe_area_fits(const struct superblock *superblock, uint64_t bytes)
-{
-	return bytes / PAGE_BYTES >= superblock->log_first_page &&
-	       bytes / PAGE_BYTES - superblock->log_first_page >= superblock->log_pages;
-}
-
 uint32_t
 stripe_store_drive(const struct stripe_store *store, uint32_t device)
 {

@@ -335,10 +335,6 @@ CIRCLES = {
         'apply apply_expiry apply_integer apply_multi expiry mvcc reclaim rollback session '
         'state target',
     ),
-    'dataplane/stripe': (
-        'store store_blob store_check store_read store_refill store_repair store_scan '
-        'store_super store_write',
-    ),
     'hw/nic_dpdk': (
         'nic_data nic_neighbour nic_path',
     ),
