@@ -86,46 +86,60 @@ clear(uint8_t *memory, uint64_t bytes)
 	return true;
 }
 
-void *
-sim_take(uint64_t bytes)
+static void *
+take(uint64_t bytes, bool is_mirror)
 {
-	void *memory = kept_take(bytes, false);
+	void *memory = kept_take(bytes, is_mirror);
 
 	if (memory != NULL)
 		return memory;
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED) {
-		perror("mmap");
+	memory = is_mirror ? mirror_map(bytes)
+			   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
+	if (memory == NULL || memory == MAP_FAILED) {
+		perror("sim_take");
 		_exit(1);
 	}
 	return memory;
+}
+
+static void
+give(void *memory, uint64_t bytes, bool is_mirror)
+{
+	bool is_clear = true;
+
+	if (is_mirror)
+		memset(memory, 0, bytes); /* most of it is touched */
+	else
+		is_clear = clear(memory, bytes);
+	if (is_clear && kept_put(memory, bytes, is_mirror))
+		return;
+	if (is_mirror)
+		mirror_unmap(memory, bytes);
+	else
+		(void)munmap(memory, bytes);
+}
+
+void *
+sim_take(uint64_t bytes)
+{
+	return take(bytes, false);
 }
 
 void
 sim_give(void *memory, uint64_t bytes)
 {
-	if (!clear(memory, bytes) || !kept_put(memory, bytes, false))
-		(void)munmap(memory, bytes);
+	give(memory, bytes, false);
 }
 
 uint8_t *
 sim_take_mirror(uint64_t bytes)
 {
-	uint8_t *memory = kept_take(bytes, true);
-
-	if (memory == NULL)
-		memory = mirror_map(bytes);
-	if (memory == NULL) {
-		perror("mirror_map");
-		_exit(1);
-	}
-	return memory;
+	return take(bytes, true);
 }
 
 void
 sim_give_mirror(uint8_t *memory, uint64_t bytes)
 {
-	memset(memory, 0, bytes); /* most of it is touched */
-	if (!kept_put(memory, bytes, true))
-		mirror_unmap(memory, bytes);
+	give(memory, bytes, true);
 }

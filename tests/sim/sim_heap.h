@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of a run. What a start takes and a crash gives back is kept for the next start, for a
  * run starts its nodes some thirty times, and memory that the kernel maps anew for each costs more
- * than what is done in it. */
+ * than what is done in it. A process that has given memory back must not fork and go on with it:
+ * what it gives back after that would be cleared by its parent's map of pages. */
 #ifndef TERN_TESTS_SIM_SIM_HEAP_H
 #define TERN_TESTS_SIM_SIM_HEAP_H
 
