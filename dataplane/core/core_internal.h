@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fields of the consensus core and what its files offer one another. One file holds one protocol
- * matter; core.c calls them and knows nothing of their rules.
+ * matter; step.c calls them and knows nothing of their rules.
  *
  * Invariants beside those of core.h:
  *	nothing is sent while is_meta_pending, for a term is durable before anybody hears of it;
@@ -33,8 +33,6 @@
 /* A term above this is nonsense, and none may follow it: terms rise by one with each candidacy, and
  * one that wrapped to 0 would undo every promise. */
 #define CORE_TERM_MAX (UINT64_C(1) << 62)
-/* Effects that the end of a step may still need: COMMIT, ROLE, and a margin. */
-#define CORE_EFFECTS_RESERVED 8u
 
 enum core_match {
 	CORE_MATCH_NONE = 0, /* nothing of this log was compared in this term */
@@ -184,20 +182,9 @@ core_has_bug(const struct core *core, enum core_bug bug)
 	return (core->config.bugs & (uint32_t)bug) != 0;
 }
 
-/* core.c: effects and peers */
-struct core_effect *core_emit(struct core *core, enum core_effect_kind kind);
-/* A SEND effect whose msg carries kind, sender, boot_no and term; the caller fills in the rest. */
-struct msg *core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind);
-/* Under the durable term, at any time: for what is true whatever is being written. */
-struct msg *core_send_early(struct core *core, const struct core_peer *peer, enum msg_kind kind);
-void core_alarm(struct core *core, enum core_alarm alarm, uint16_t node);
-struct core_peer *core_peer(struct core *core, uint16_t node_id);
-bool core_has_room(const struct core *core, uint32_t effects);
+/* step.c */
 void core_commit_to(struct core *core, uint64_t index);
 void core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain);
-bool core_is_deaf(const struct core *core);
-uint32_t core_health(const struct core *core);
-bool core_is_stalled(const struct core *core);
 /* Writes term and voted_for; one write at a time (INVARIANT). */
 void core_persist_meta(struct core *core);
 /* A message of a higher term: takes it, stops being anything, writes it with the vote. */
@@ -229,12 +216,7 @@ TERN_CHECKED enum tern_err
 master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
 void master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err master_appended(struct core *core, const struct core_event *event);
-uint64_t master_patience_ns(const struct core *core, const struct core_peer *peer);
-bool master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns);
 bool master_is_serving(const struct core *core);
-bool master_is_late(const struct core *core, const struct core_peer *peer);
-/* Silent, late, or its log is gone: not to be counted on. */
-bool master_is_lost(const struct core *core, const struct core_peer *peer);
 /* When the newest round that a quorum has answered was sent; 0: there was none. */
 uint64_t master_confirmed_ns(const struct core *core);
 bool master_is_round_answered(const struct core *core, uint64_t round);

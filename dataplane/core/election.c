@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Elections among data nodes: timeouts, PREVOTE and VOTE on both sides (protocol sections 5, 7). */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
+#include "dataplane/core/health.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 

@@ -11,6 +11,8 @@
 #include "dataplane/core/force.h"
 
 #include "dataplane/core/bypass.h"
+#include "dataplane/core/effect.h"
+#include "dataplane/core/health.h"
 #include "dataplane/core/members.h"
 
 #define FORCE_TIMEOUTS   8u /* times T_elect_max */

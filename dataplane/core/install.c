@@ -15,6 +15,7 @@
  * from it, this node is silent.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 
 /* ---- master ---- */
 

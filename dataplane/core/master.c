@@ -3,60 +3,16 @@
  * The master: its start, epochs of the in-sync set, heartbeats and rounds, registration with the
  * witness, check-quorum, stepping down (protocol section 6).
  */
-#include "dataplane/core/change.h"
 #include "dataplane/core/bypass.h"
+#include "dataplane/core/change.h"
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
+#include "dataplane/core/health.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
-#define PATIENCE_MAX  4u   /* times T_solo */
 #define PATIENCE_FADE 512u /* answers until the longest wait has faded to about a third */
-
-/* ---- the state of peers ---- */
-
-/* No answer, on any path, to a round sent more than @span_ns ago. */
-bool
-master_is_silent(const struct core *core, const struct core_peer *peer, uint64_t span_ns)
-{
-	return peer->probe_round != 0 && core->now_ns - peer->probe_ns > span_ns;
-}
-
-/* How long this peer may be silent before it counts as lost: T_solo, or four times the longest wait
- * of late, at most PATIENCE_MAX times T_solo. On a shared host answers come in bursts; giving up on
- * a replica that is merely slow costs the second copy. */
-uint64_t
-master_patience_ns(const struct core *core, const struct core_peer *peer)
-{
-	const uint64_t wanted_ns = 4 * peer->worst_answer_ns;
-	const uint64_t most_ns = PATIENCE_MAX * core->solo_ns;
-
-	if (wanted_ns <= core->solo_ns)
-		return core->solo_ns;
-	return wanted_ns < most_ns ? wanted_ns : most_ns;
-}
-
-static bool
-master_has_lost_contact(const struct core *core, const struct core_peer *peer)
-{
-	return master_is_silent(core, peer, master_patience_ns(core, peer));
-}
-
-/* Blocks are outstanding and the acknowledged index has not moved for this node's T_late. */
-bool
-master_is_late(const struct core *core, const struct core_peer *peer)
-{
-	INVARIANT(!peer->is_witness);
-	return peer->durable_index < core->last_index &&
-	       core->now_ns - peer->progress_ns > core_late_ns(&core->config.timers, peer->id);
-}
-
-bool
-master_is_lost(const struct core *core, const struct core_peer *peer)
-{
-	/* A peer that lost its log is lost to the set until it holds it again. */
-	return master_has_lost_contact(core, peer) || master_is_late(core, peer) ||
-	       peer->has_forgotten || (peer->health & MSG_HEALTH_FORGETFUL && !peer->is_whole);
-}
 
 bool
 master_is_round_answered(const struct core *core, uint64_t round)
@@ -83,7 +39,7 @@ master_is_serving(const struct core *core)
 		return true;
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if ((pair->data & core_bit(core->peers[i].id)) != 0 &&
-		    master_is_lost(core, &core->peers[i]))
+		    peer_is_lost(core, &core->peers[i]))
 			return false;
 	return true;
 }
@@ -131,8 +87,8 @@ master_apart_ns(const struct core *core, const struct core_peer *lost)
 {
 	const uint64_t late_ns = core_late_ns(&core->config.timers, lost->id);
 	const uint64_t silent_ns =
-	    master_has_lost_contact(core, lost) ? lost->probe_ns + core->solo_ns / 2 : 0;
-	const uint64_t still_ns = master_is_late(core, lost) ? lost->progress_ns + late_ns / 2 : 0;
+	    peer_has_lost_contact(core, lost) ? lost->probe_ns + core->solo_ns / 2 : 0;
+	const uint64_t still_ns = peer_is_late(core, lost) ? lost->progress_ns + late_ns / 2 : 0;
 
 	return silent_ns > still_ns ? silent_ns : still_ns;
 }
@@ -154,7 +110,7 @@ master_has_other_rule(const struct core *core, const struct core_rule *pair,
 		for (uint32_t j = 0; j < core->peer_count; j++) {
 			const struct core_peer *peer = &core->peers[j];
 			there += (rule->data & core_bit(peer->id)) != 0 &&
-				 !master_is_lost(core, peer) && peer->answered_ns >= since_ns;
+				 !peer_is_lost(core, peer) && peer->answered_ns >= since_ns;
 		}
 		if (there < rule->count / 2 + 1)
 			return false;
@@ -175,13 +131,13 @@ master_check_degrade(struct core *core)
 		const struct core_peer *peer = &core->peers[i];
 
 		if (peer->is_witness) {
-			if (master_has_lost_contact(core, peer))
+			if (peer_has_lost_contact(core, peer))
 				return;
 			continue;
 		}
 		if ((pair->data & core_bit(peer->id)) == 0)
 			continue;
-		if (master_is_lost(core, peer))
+		if (peer_is_lost(core, peer))
 			lost = lost == NULL ? peer : lost;
 		else
 			good++;
@@ -215,7 +171,7 @@ master_check_normal(struct core *core)
 		if ((pair->data & core_bit(peer->id)) == 0 ||
 		    (core->rset & core_bit(peer->id)) != 0)
 			continue;
-		if (!peer->is_matched || !peer->is_whole || master_has_lost_contact(core, peer) ||
+		if (!peer->is_matched || !peer->is_whole || peer_has_lost_contact(core, peer) ||
 		    (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0)
 			return;
 		if (core->barrier_index == 0 || peer->durable_index < core->barrier_index ||
@@ -523,7 +479,7 @@ master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg
 		if (waited_ns > peer->worst_answer_ns)
 			peer->worst_answer_ns = waited_ns;
 		if (core_is_voter(core, peer->id))
-			core->view.solo_ns = master_patience_ns(core, peer);
+			core->view.solo_ns = peer_patience_ns(core, peer);
 	}
 	memory_note_peer(peer, ack->health);
 	if (!peer->is_witness && peer->is_matched)
@@ -630,7 +586,7 @@ master_has_quorum(const struct core *core)
 	    !core->config.solo_isolated_stop)
 		return true;
 	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (!master_is_silent(core, &core->peers[i], core->elect_min_ns))
+		if (!peer_is_silent(core, &core->peers[i], core->elect_min_ns))
 			heard |= core_bit(core->peers[i].id);
 	return members_are_quorum(core, heard);
 }

@@ -19,6 +19,7 @@
 #include "dataplane/core/change.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
 uint64_t
 members_voters(const struct membership *members)
@@ -240,7 +241,7 @@ static bool
 members_is_well(const struct core *core, const struct core_peer *peer)
 {
 	return peer != NULL && peer->is_matched && peer->is_whole &&
-	       !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       !peer_is_silent(core, peer, peer_patience_ns(core, peer)) &&
 	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
 }
 
@@ -272,7 +273,7 @@ members_judge_exit(const struct core *core, uint64_t staying)
 	if (core_count(other) != 1)
 		return CORE_CHANGE_SELF;
 	if (!members_is_well(core, members_peer(core, (uint16_t)__builtin_ctzll(other))) ||
-	    master_is_silent(core, witness, master_patience_ns(core, witness)))
+	    peer_is_silent(core, witness, peer_patience_ns(core, witness)))
 		return CORE_CHANGE_SILENT;
 	if (core_has_member_bug(core, CORE_MEMBER_BUG_REGISTER_LATE))
 		return CORE_CHANGE_ALLOWED;
@@ -309,7 +310,7 @@ members_judge_second(const struct core *core, const struct membership *next, uin
 		return CORE_CHANGE_VOTERS;
 	if (entry != CORE_CHANGE_ALLOWED)
 		return entry;
-	if (master_is_silent(core, witness, master_patience_ns(core, witness)))
+	if (peer_is_silent(core, witness, peer_patience_ns(core, witness)))
 		return CORE_CHANGE_SILENT;
 	if (core_has_member_bug(core, CORE_MEMBER_BUG_REGISTER_LATE))
 		return CORE_CHANGE_ALLOWED;

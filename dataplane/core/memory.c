@@ -31,6 +31,7 @@
  * durable, and no election counts its vote.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
 
 void

@@ -7,6 +7,7 @@
  * asks at once.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
 
 static struct core_read *

@@ -25,6 +25,7 @@
  * wait for each other: what they had promised together is not known any more.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
 
 /* A voter that the node file does not name is one that never answers. */

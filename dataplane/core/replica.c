@@ -4,9 +4,12 @@
  * taking blocks and acknowledging them (protocol section 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
+#include "dataplane/core/health.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
 /* A cut under way goes on whatever happens; everything else of the match is gone. */
 void

@@ -4,6 +4,7 @@
  * chain hashes, what replicas acknowledged, and what that commits (protocol sections 5, 7).
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
 
 /* ---- matching ---- */

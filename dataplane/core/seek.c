@@ -26,8 +26,10 @@
 
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/core_pull.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
 #define SEEK_BEATS 2u /* heartbeats between two questions that lead to nothing */
 

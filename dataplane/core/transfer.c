@@ -6,8 +6,10 @@
  * which the master is none of the pair and one of the pair is lost.
  */
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
 /* While a change is joint, a master may be none of the pair: it cannot go degraded. */
 static bool
@@ -33,7 +35,7 @@ transfer_is_possible(const struct core *core, const struct core_peer *peer)
 {
 	return core->phase == CORE_PHASE_NORMAL && !core->is_barrier_pending &&
 	       transfer_is_due(core, peer) && core_is_voter(core, peer->id) && peer->is_matched &&
-	       peer->is_whole && !master_is_silent(core, peer, master_patience_ns(core, peer)) &&
+	       peer->is_whole && !peer_is_silent(core, peer, peer_patience_ns(core, peer)) &&
 	       (peer->health & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) == 0;
 }
 
@@ -124,7 +126,7 @@ transfer_check_pair(struct core *core)
 
 		if ((members_pair(core)->data & core_bit(peer->id)) == 0)
 			continue;
-		if (master_is_lost(core, peer))
+		if (peer_is_lost(core, peer))
 			has_lost = true;
 		else if (transfer_is_possible(core, peer))
 			heir = peer;

@@ -6,6 +6,7 @@
  */
 #include "dataplane/core/bypass.h"
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 

@@ -1,76 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The step function: dispatch, effects, what every role shares. */
+/*
+ * The step: an event comes in, is handed to the file whose matter it is, and what has become due is
+ * done. The only way in, and above everything else here.
+ */
 #include "dataplane/core/bypass.h"
 #include "dataplane/core/core_internal.h"
+#include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
+#include "dataplane/core/health.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/peer.h"
 
-#include <string.h>
-
-/* ---- effects ---- */
-
-bool
-core_has_room(const struct core *core, uint32_t effects)
-{
-	return core->out->count + effects + CORE_EFFECTS_RESERVED <= CORE_EFFECTS_MAX;
-}
-
-struct core_effect *
-core_emit(struct core *core, enum core_effect_kind kind)
-{
-	struct core_effect *effect;
-
-	INVARIANT(core->out != NULL);
-	INVARIANT(core->out->count < CORE_EFFECTS_MAX);
-	effect = &core->out->list[core->out->count++];
-	memset(effect, 0, sizeof(*effect));
-	effect->kind = kind;
-	return effect;
-}
-
-struct msg *
-core_send_early(struct core *core, const struct core_peer *peer, enum msg_kind kind)
-{
-	struct core_effect *effect = core_emit(core, CORE_EFFECT_SEND);
-	const bool is_mgmt_only = peer->is_witness || core->config.is_witness;
-
-	effect->node = peer->id;
-	effect->paths = is_mgmt_only ? CORE_PATH_MGMT : CORE_PATH_DATA | CORE_PATH_MGMT;
-	effect->msg.kind = kind;
-	effect->msg.sender = core->config.node_id;
-	effect->msg.boot_no = core->config.boot_no;
-	effect->msg.term = core->durable_term;
-	return &effect->msg;
-}
-
-struct msg *
-core_send(struct core *core, const struct core_peer *peer, enum msg_kind kind)
-{
-	struct msg *msg = core_send_early(core, peer, kind);
-
-	INVARIANT(!core->is_meta_pending);
-	msg->term = core->term;
-	return msg;
-}
-
-void
-core_alarm(struct core *core, enum core_alarm alarm, uint16_t node)
-{
-	struct core_effect *effect = core_emit(core, CORE_EFFECT_ALARM);
-
-	effect->alarm = alarm;
-	effect->node = node;
-	effect->term = core->term;
-}
-
-struct core_peer *
-core_peer(struct core *core, uint16_t node_id)
-{
-	for (uint32_t i = 0; i < core->peer_count; i++)
-		if (core->peers[i].id == node_id)
-			return &core->peers[i];
-	return NULL;
-}
+/* ---- commit and term ---- */
 
 void
 core_commit_to(struct core *core, uint64_t index)
@@ -131,53 +72,10 @@ core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for)
 	core_persist_meta(core);
 }
 
-/* ---- health ---- */
-
-/* T_stall: blocks wait for the device, or committed blocks for the state machine, and nothing has
- * moved for that long. */
-bool
-core_is_stalled(const struct core *core)
-{
-	return (core_health(core) & (MSG_HEALTH_DISK_STALLED | MSG_HEALTH_APPLY_STALLED)) != 0;
-}
-
-uint32_t
-core_health(const struct core *core)
-{
-	const uint64_t stall_ns = core->config.timers.stall_ns;
-	uint32_t health = 0;
-
-	if (core->is_storage_failed)
-		health |= MSG_HEALTH_DISK_STALLED;
-	if (core->durable_index < core->last_index &&
-	    core->now_ns - core->disk_progress_ns > stall_ns)
-		health |= MSG_HEALTH_DISK_STALLED;
-	if (core->is_meta_pending && core->now_ns - core->meta_since_ns > stall_ns)
-		health |= MSG_HEALTH_DISK_STALLED;
-	if (core->applied_index < core->commit_index &&
-	    core->now_ns - core->apply_progress_ns > stall_ns)
-		health |= MSG_HEALTH_APPLY_STALLED;
-	if (core->is_data_port_down)
-		health |= MSG_HEALTH_DATA_PORT_DOWN;
-	if (core->config.is_log_volatile)
-		health |= MSG_HEALTH_VOLATILE;
-	if (core->is_forgetful)
-		health |= MSG_HEALTH_FORGETFUL;
-	return health;
-}
-
 /* ---- events ---- */
 
-/* A term is durable before it is acted on; a node whose storage failed promises nothing more. */
-bool
-core_is_deaf(const struct core *core)
-{
-	return core->is_meta_pending || core->is_storage_failed || core->is_leaving ||
-	       core->is_superseded;
-}
-
 static enum tern_err
-core_message_current(struct core *core, struct core_peer *peer, const struct msg *msg)
+step_message_current(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
 	const bool is_master = core->role == CORE_MASTER;
 
@@ -234,7 +132,7 @@ core_message_current(struct core *core, struct core_peer *peer, const struct msg
 /* Any message of a higher term: adopt it and write it; the sender repeats what it had to say.
  * Requests for votes are judged first, for a refused one may change nothing. */
 static enum tern_err
-core_message(struct core *core, const struct msg *msg)
+step_message(struct core *core, const struct msg *msg)
 {
 	struct core_peer *peer;
 	bool was_candidate;
@@ -288,11 +186,11 @@ core_message(struct core *core, const struct msg *msg)
 		replica_refuse_term(core, peer, msg);
 		return TERN_OK;
 	}
-	return core_message_current(core, peer, msg);
+	return step_message_current(core, peer, msg);
 }
 
 static enum tern_err
-core_durable(struct core *core, uint64_t index)
+step_durable(struct core *core, uint64_t index)
 {
 	if (index > core->last_index)
 		return TERN_ERR_MALFORMED;
@@ -307,7 +205,7 @@ core_durable(struct core *core, uint64_t index)
 
 /* Ahead of commit_index on a master only. A node that was one keeps what it applied. */
 static enum tern_err
-core_applied(struct core *core, uint64_t index)
+step_applied(struct core *core, uint64_t index)
 {
 	const uint64_t most =
 	    core->role == CORE_MASTER ? core->memory_commit_index : core->commit_index;
@@ -323,7 +221,7 @@ core_applied(struct core *core, uint64_t index)
 }
 
 static enum tern_err
-core_meta_durable(struct core *core, uint64_t op_id)
+step_meta_durable(struct core *core, uint64_t op_id)
 {
 	struct core_peer *peer;
 
@@ -359,7 +257,7 @@ core_fall_silent(struct core *core)
 }
 
 static void
-core_storage_failed(struct core *core)
+step_storage_failed(struct core *core)
 {
 	if (core->is_storage_failed)
 		return;
@@ -372,7 +270,7 @@ core_storage_failed(struct core *core)
 
 /* A witness knows messages, its writes and its failures; nothing else concerns it. */
 static bool
-core_event_is_known(const struct core *core, enum core_event_kind kind)
+step_event_is_known(const struct core *core, enum core_event_kind kind)
 {
 	if (core->role != CORE_WITNESS)
 		return true;
@@ -382,9 +280,9 @@ core_event_is_known(const struct core *core, enum core_event_kind kind)
 }
 
 static enum tern_err
-core_dispatch(struct core *core, const struct core_event *event)
+step_dispatch(struct core *core, const struct core_event *event)
 {
-	if (!core_event_is_known(core, event->kind))
+	if (!step_event_is_known(core, event->kind))
 		return event->kind == CORE_EVENT_READ || event->kind == CORE_EVENT_TRANSFER
 			   ? TERN_ERR_NOT_MASTER
 			   : TERN_ERR_MALFORMED;
@@ -392,21 +290,21 @@ core_dispatch(struct core *core, const struct core_event *event)
 	case CORE_EVENT_TICK:
 		return TERN_OK;
 	case CORE_EVENT_MESSAGE:
-		return core_message(core, event->msg);
+		return step_message(core, event->msg);
 	case CORE_EVENT_APPENDED:
 		return master_appended(core, event);
 	case CORE_EVENT_RECEIVED:
 		return replica_received(core, event);
 	case CORE_EVENT_DURABLE:
-		return core_durable(core, event->index);
+		return step_durable(core, event->index);
 	case CORE_EVENT_APPLIED:
-		return core_applied(core, event->index);
+		return step_applied(core, event->index);
 	case CORE_EVENT_CUT_DONE:
 		return replica_cut_done(core, event->index);
 	case CORE_EVENT_META_DURABLE:
-		return core_meta_durable(core, event->op_id);
+		return step_meta_durable(core, event->op_id);
 	case CORE_EVENT_STORAGE_FAILED:
-		core_storage_failed(core);
+		step_storage_failed(core);
 		return TERN_OK;
 	case CORE_EVENT_DATA_PORT:
 		transfer_data_port(core, event->flag);
@@ -434,7 +332,7 @@ core_dispatch(struct core *core, const struct core_event *event)
 /* A node that was itself paused accuses nobody: the timers of its peers, and those of its own
  * devices, start anew (protocol section 16). */
 static void
-core_pass_time(struct core *core, uint64_t now_ns)
+step_pass_time(struct core *core, uint64_t now_ns)
 {
 	const uint64_t gap_ns = now_ns - core->now_ns;
 
@@ -463,7 +361,7 @@ core_pass_time(struct core *core, uint64_t now_ns)
 /* APPENDED and READ come from the middle of a burst of client commands: role and epoch stay as they
  * are until the next event of another kind, so that the burst's open block stays valid. */
 static void
-core_poll(struct core *core, enum core_event_kind kind)
+step_poll(struct core *core, enum core_event_kind kind)
 {
 	const bool is_in_burst = kind == CORE_EVENT_APPENDED || kind == CORE_EVENT_READ;
 
@@ -503,14 +401,14 @@ core_step(struct core *core, const struct core_event *event, struct core_effects
 
 	effects->count = 0;
 	core->out = effects;
-	core_pass_time(core, event->now_ns);
-	err = core_dispatch(core, event);
+	step_pass_time(core, event->now_ns);
+	err = step_dispatch(core, event);
 	if (err != TERN_OK) {
 		INVARIANT(effects->count == 0);
 		core->out = NULL;
 		return err;
 	}
-	core_poll(core, event->kind);
+	step_poll(core, event->kind);
 	memory_poll(core);
 	if (core->commit_index > core->commit_told) {
 		effect = core_emit(core, CORE_EFFECT_COMMIT);
