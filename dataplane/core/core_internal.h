@@ -183,8 +183,6 @@ core_has_bug(const struct core *core, enum core_bug bug)
 }
 
 /* step.c */
-void core_commit_to(struct core *core, uint64_t index);
-void core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain);
 /* Writes term and voted_for; one write at a time (INVARIANT). */
 void core_persist_meta(struct core *core);
 /* A message of a higher term: takes it, stops being anything, writes it with the vote. */

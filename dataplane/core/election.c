@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Elections among data nodes: timeouts, PREVOTE and VOTE on both sides (protocol sections 5, 7). */
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
@@ -236,9 +237,9 @@ election_learn(struct core *core, const struct msg_vote_ack *ack)
 
 	if (ack->config_index == 0)
 		return false;
-	core_commit_if_held(core, ack->config_index, ack->config_chain);
+	commit_if_held(core, ack->config_index, ack->config_chain);
 	if (core_has_member_bug(core, CORE_MEMBER_BUG_ANY_BLOCK))
-		core_commit_to(core, core->members.config_index);
+		commit_to(core, core->members.config_index);
 	return core->committed_members.config_index != before;
 }
 
@@ -257,7 +258,7 @@ election_answer(struct core *core, struct core_peer *peer, const struct msg *msg
 	peer->has_answered = true;
 	peer->asked_ns = 0;
 	if (!peer->is_witness)
-		core_commit_if_held(core, ack->commit_index, ack->commit_chain);
+		commit_if_held(core, ack->commit_index, ack->commit_chain);
 	has_learned = election_learn(core, ack);
 	if (!core_is_voter(core, core->config.node_id)) {
 		election_give_up(core);

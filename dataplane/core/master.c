@@ -5,6 +5,7 @@
  */
 #include "dataplane/core/bypass.h"
 #include "dataplane/core/change.h"
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
@@ -350,7 +351,7 @@ master_appended(struct core *core, const struct core_event *event)
 			core->peers[i].progress_ns = core->now_ns;
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
 	if (block->kind == BLOCK_CONFIG && !is_gen)
-		members_take(core, event->next, event->before);
+		commit_take_members(core, event->next, event->before);
 	if (block->kind != BLOCK_BARRIER)
 		return TERN_OK;
 	core->is_barrier_pending = false;

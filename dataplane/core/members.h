@@ -23,11 +23,10 @@ bool members_is_guest(const struct core *core);
 TERN_CHECKED enum tern_err
 members_check(const struct core *core, const struct block_meta *block,
 	      const struct membership *next, const struct membership *before);
-void
-members_take(struct core *core, const struct membership *next, const struct membership *before);
-/* The log will end at @keep_index; commit_index has risen. */
+/* The log will end at @keep_index. */
 void members_cut(struct core *core, uint64_t keep_index);
-void members_commit(struct core *core);
+/* What follows from members and committed_members: call it when either has changed. */
+void members_derive(struct core *core);
 /* The rule that gives the witness a vote; NULL: none does. */
 const struct core_rule *members_pair(const struct core *core);
 /* These nodes are a quorum by all rules: for elections, read rounds, and to go on as master. */

@@ -3,6 +3,7 @@
  * The replica: hearing a master, matching its log, cutting a divergent tail on evidence only,
  * taking blocks and acknowledging them (protocol section 7).
  */
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
@@ -79,10 +80,10 @@ replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *m
 	    ((beat->health & MSG_HEALTH_VOLATILE) != 0) != core->config.is_log_volatile;
 	/* A matched log is a prefix of the master's, so all that is committed there is here. */
 	if (core->match == CORE_MATCH_DONE)
-		core_commit_to(core, beat->commit_index < core->last_index ? beat->commit_index
-									   : core->last_index);
+		commit_to(core, beat->commit_index < core->last_index ? beat->commit_index
+								      : core->last_index);
 	else
-		core_commit_if_held(core, beat->commit_index, beat->commit_chain);
+		commit_if_held(core, beat->commit_index, beat->commit_chain);
 	replica_note_echo(core, beat);
 	seek_end(core);
 	/* Each path brings a copy; the first one is answered on all paths. */
@@ -214,8 +215,8 @@ replica_append(struct core *core, struct core_peer *peer, const struct msg *msg)
 		replica_conflict(core, peer, probe->prev_index);
 		return TERN_OK;
 	}
-	core_commit_to(core, probe->commit_index < probe->prev_index ? probe->commit_index
-								     : probe->prev_index);
+	commit_to(core, probe->commit_index < probe->prev_index ? probe->commit_index
+								: probe->prev_index);
 	if (core->match == CORE_MATCH_DONE || probe->prev_index == core->last_index) {
 		replica_accept(core, peer, probe->prev_index);
 		return TERN_OK;
@@ -265,7 +266,7 @@ replica_received(struct core *core, const struct core_event *event)
 	if (core->durable_index == before)
 		core->disk_progress_ns = core->now_ns;
 	if (block->kind == BLOCK_CONFIG && block->log_index > core->members.config_index)
-		members_take(core, event->next, event->before);
+		commit_take_members(core, event->next, event->before);
 	core_emit(core, CORE_EFFECT_PERSIST)->index = core->last_index;
 	if (event->flag)
 		seek_pulled(core);

@@ -3,6 +3,7 @@
  * The master's side of the log: finding where a replica's log leaves its own by bisection over
  * chain hashes, what replicas acknowledged, and what that commits (protocol sections 5, 7).
  */
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
@@ -305,7 +306,7 @@ replicate_commit(struct core *core)
 		return;
 	index = replicate_index(core, true);
 	if (index > core->commit_index && replicate_is_countable(core, index))
-		core_commit_to(core, index);
+		commit_to(core, index);
 	index = replicate_index(core, false);
 	if (index > core->memory_commit_index && replicate_is_countable(core, index))
 		memory_raise(core, index);

@@ -24,6 +24,7 @@
  */
 #include "dataplane/core/seek.h"
 
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/core_pull.h"
 #include "dataplane/core/effect.h"
@@ -186,7 +187,7 @@ seek_go_on(struct core *core, struct core_peer *peer, const struct msg_sought *s
 			seek_cut(core, peer, index - 1);
 			return;
 		}
-		core_commit_to(core, index);
+		commit_to(core, index);
 	}
 	/* There is more of it, maybe. */
 	if (sought->next_count != 0)
@@ -215,7 +216,7 @@ seek_answered(struct core *core, struct core_peer *peer, const struct msg *msg)
 		seek_ask(core, peer);
 		return TERN_OK;
 	}
-	core_commit_to(core, sought->index);
+	commit_to(core, sought->index);
 	seek_go_on(core, peer, sought);
 	return TERN_OK;
 }
@@ -278,7 +279,7 @@ seek_pulled(struct core *core)
 {
 	struct core_seek *seek = &core->seek;
 
-	core_commit_to(core, core->last_index);
+	commit_to(core, core->last_index);
 	seek_accept_again(core);
 	if (core->last_index + 1 < seek->pull_index + seek->pull_count || !seek_is_due(core))
 		return;

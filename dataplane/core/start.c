@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start: the configuration is checked, the recovered log taken in. */
+#include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
@@ -175,7 +176,7 @@ core_recover_applied(struct core *core, const struct block_meta *meta)
 		core->commit_index = meta->log_index;
 	if (meta->log_index > core->applied_index)
 		core->applied_index = meta->log_index;
-	members_commit(core);
+	commit_members(core);
 	memory_settle(core);
 	(void)view_refresh(core);
 	return TERN_OK;
@@ -196,7 +197,7 @@ core_recover_block(struct core *core, const struct block_meta *meta, uint64_t co
 	core->durable_index = core->last_index;
 	if (commit_index > core->commit_index)
 		core->commit_index = commit_index;
-	members_commit(core);
+	commit_members(core);
 	memory_settle(core);
 	(void)view_refresh(core);
 	return TERN_OK;
@@ -211,8 +212,8 @@ core_recover_members(struct core *core, const struct membership *next,
 	if (last.kind != BLOCK_CONFIG || last.log_index <= core->members.config_index ||
 	    members_check(core, &last, next, before) != TERN_OK)
 		return TERN_ERR_MALFORMED;
-	members_take(core, next, before);
-	members_commit(core);
+	commit_take_members(core, next, before);
+	commit_members(core);
 	(void)view_refresh(core);
 	return TERN_OK;
 }

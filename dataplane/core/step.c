@@ -11,31 +11,7 @@
 #include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
 
-/* ---- commit and term ---- */
-
-void
-core_commit_to(struct core *core, uint64_t index)
-{
-	INVARIANT(index <= core->last_index);
-	INVARIANT(core->match != CORE_MATCH_CUTTING || index <= core->cut_index);
-	if (index <= core->commit_index)
-		return;
-	if (core->commit_index <= core->applied_index)
-		core->apply_progress_ns = core->now_ns;
-	core->commit_index = index;
-	memory_raise(core, index);
-	members_commit(core);
-}
-
-void
-core_commit_if_held(struct core *core, uint64_t index, struct hash128 chain)
-{
-	/* A tail that is being cut is held no more: a cut under way cannot be taken back. */
-	if (core->match == CORE_MATCH_CUTTING && index > core->cut_index)
-		return;
-	if (history_holds(core, index, chain))
-		core_commit_to(core, index);
-}
+/* ---- term ---- */
 
 void
 core_persist_meta(struct core *core)

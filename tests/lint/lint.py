@@ -323,8 +323,8 @@ CIRCLES = {
         'anchor mend',
     ),
     'dataplane/core': (
-        'election force history install master members memory read rejoin replica replicate '
-        'seek step transfer view',
+        'commit replicate',
+        'election force install master read replica seek step transfer view',
     ),
     'dataplane/runtime': (
         'apply boot checkpoint client cut deep dispatch flow force heal heal_walk job mend '
