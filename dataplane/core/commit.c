@@ -2,6 +2,7 @@
 #include "dataplane/core/commit.h"
 
 #include "dataplane/core/members.h"
+#include "dataplane/core/search.h"
 
 /* A node that enters begins anew; one that leaves is sent nothing any more. */
 static void
@@ -15,12 +16,12 @@ commit_meet_peers(struct core *core, uint64_t before)
 		if (peer->is_witness || was_in == is_in)
 			continue;
 		if (was_in)
-			replicate_stop(core, peer);
+			search_forget(core, peer);
 		*peer = (struct core_peer){ .id = peer->id,
 					    .heard_boot_no = peer->heard_boot_no,
 					    .progress_ns = core->now_ns };
 		if (is_in && core->barrier_index != 0)
-			replicate_begin(core, peer);
+			search_begin(core, peer);
 	}
 }
 

@@ -201,6 +201,7 @@ struct block_meta history_last(const struct core *core);
 uint64_t history_first_of_term(const struct core *core, uint64_t index);
 /* QUEUE_FULL; MALFORMED: does not follow the last block. */
 TERN_CHECKED enum tern_err history_append(struct core *core, const struct block_meta *meta);
+/* The configuration may have to follow: members_cut. */
 void history_cut(struct core *core, uint64_t keep_index);
 
 /* master.c */
@@ -221,9 +222,6 @@ bool master_is_round_answered(const struct core *core, uint64_t round);
 TERN_CHECKED enum tern_err master_enter(struct core *core, const struct membership *next);
 
 /* replicate.c: master side of the log */
-void replicate_begin(struct core *core, struct core_peer *peer);
-void replicate_probe(struct core *core, struct core_peer *peer);
-void replicate_stop(struct core *core, struct core_peer *peer);
 /* False: the message is of an older incarnation. */
 bool replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no);
 void replicate_progress(struct core *core, struct core_peer *peer, uint64_t received_index,
@@ -250,14 +248,10 @@ void memory_note_peer(struct core_peer *peer, uint32_t health);
 bool memory_is_unsure(const struct core *core);
 
 /* replica.c */
-void replica_forget_match(struct core *core);
 void replica_heartbeat(struct core *core, struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err
 replica_append(struct core *core, struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err replica_received(struct core *core, const struct core_event *event);
-void replica_send_progress(struct core *core);
-void replica_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index);
-TERN_CHECKED enum tern_err replica_cut_done(struct core *core, uint64_t index);
 void replica_refuse_term(struct core *core, struct core_peer *peer, const struct msg *msg);
 
 /* read.c */

@@ -6,6 +6,7 @@
 #include "dataplane/core/election.h"
 #include "dataplane/core/health.h"
 #include "dataplane/core/hear.h"
+#include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
 
 /* A replica waits as long as its master deserves, any other node T_elect. */
@@ -132,7 +133,7 @@ election_begin_vote(struct core *core, bool is_hand_over)
 	INVARIANT(core->role != CORE_MASTER);
 	INVARIANT(core->durable_index == core->last_index);
 	INVARIANT(is_hand_over || !lease_binds(core, core->config.node_id));
-	replica_forget_match(core);
+	match_forget(core);
 	election_begin_phase(core, true);
 	core->is_hand_over = is_hand_over;
 	core->has_heard = false;

@@ -13,6 +13,7 @@
 #include "dataplane/core/bypass.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/health.h"
+#include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
 
 #define FORCE_TIMEOUTS   8u /* times T_elect_max */
@@ -108,7 +109,7 @@ force_take(struct core *core)
 	if (core_judge_force(core) != CORE_FORCE_ALLOWED)
 		return TERN_ERR_BUSY;
 	INVARIANT(core->role != CORE_MASTER);
-	replica_forget_match(core);
+	match_forget(core);
 	core->role = CORE_FOLLOWER;
 	core->master_id = 0;
 	core->is_leaving = true;

@@ -2,7 +2,6 @@
 /* The history of blocks: for every index from the base on its (term, epoch, kind, chain). What lies
  * below the base is committed, and so the same in the log of every node that may be master. */
 #include "dataplane/core/core_internal.h"
-#include "dataplane/core/members.h"
 
 static struct block_meta *
 slot(const struct core *core, uint64_t index)
@@ -95,7 +94,6 @@ history_cut(struct core *core, uint64_t keep_index)
 	INVARIANT(keep_index <= core->last_index);
 	INVARIANT(keep_index >= core->commit_index);  /* I9 */
 	INVARIANT(keep_index >= core->applied_index); /* rolled back before */
-	members_cut(core, keep_index);
 	core->last_index = keep_index;
 	if (core->durable_index > keep_index)
 		core->durable_index = keep_index;

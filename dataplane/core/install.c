@@ -16,6 +16,8 @@
  */
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
+#include "dataplane/core/match.h"
+#include "dataplane/core/search.h"
 
 /* ---- master ---- */
 
@@ -56,8 +58,8 @@ install_check_reach(struct core *core)
 		if (peer->is_witness || !peer->is_matched ||
 		    peer->received_index >= core->base_index)
 			continue;
-		replicate_stop(core, peer);
-		replicate_begin(core, peer);
+		search_forget(core, peer);
+		search_begin(core, peer);
 	}
 }
 
@@ -112,7 +114,7 @@ install_offered(struct core *core, struct core_peer *peer, const struct msg *msg
 	if (core->match == CORE_MATCH_DONE && core->last_index >= offer->base_index)
 		return TERN_OK;
 	/* Otherwise it has nothing more to send from its log. */
-	replica_forget_match(core);
+	match_forget(core);
 	install_tell(core, peer, &meta);
 	return TERN_OK;
 }
@@ -160,7 +162,7 @@ install_begin(struct core *core, const struct block_meta *meta)
 	    (core->match == CORE_MATCH_DONE && !seek_is_due(core) &&
 	     !core_has_bug(core, CORE_BUG_INSTALL_OVER_TAIL)))
 		return TERN_ERR_MALFORMED;
-	replica_forget_match(core);
+	match_forget(core);
 	if (core->memory_commit_index > core->commit_index) {
 		core_alarm(core, CORE_ALARM_MEMORY_COMMITS_LOST, core->config.node_id);
 		effect = &core->out->list[core->out->count - 1];

@@ -12,6 +12,7 @@
 #include "dataplane/core/health.h"
 #include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
+#include "dataplane/core/search.h"
 
 #define PATIENCE_FADE 512u /* answers until the longest wait has faded to about a third */
 
@@ -358,7 +359,7 @@ master_appended(struct core *core, const struct core_event *event)
 	core->barrier_index = core->last_index;
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if (core_is_replica(core, core->peers[i].id) && core->peers[i].search_high == 0)
-			replicate_begin(core, &core->peers[i]);
+			search_begin(core, &core->peers[i]);
 	return TERN_OK;
 }
 
@@ -561,7 +562,7 @@ master_step_down(struct core *core)
 	INVARIANT(core->role == CORE_MASTER);
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if (!core->peers[i].is_witness)
-			replicate_stop(core, &core->peers[i]);
+			search_forget(core, &core->peers[i]);
 	read_fail_all(core);
 	core->role = CORE_FOLLOWER;
 	core->master_id = 0;
@@ -614,7 +615,7 @@ master_beat(struct core *core)
 	memory_recognize_peers(core);
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		if (core_is_replica(core, core->peers[i].id) && !core->peers[i].is_matched) {
-			replicate_probe(core, &core->peers[i]);
+			search_probe(core, &core->peers[i]);
 			install_offer(core, &core->peers[i]);
 		}
 }

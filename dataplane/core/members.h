@@ -23,7 +23,7 @@ bool members_is_guest(const struct core *core);
 TERN_CHECKED enum tern_err
 members_check(const struct core *core, const struct block_meta *block,
 	      const struct membership *next, const struct membership *before);
-/* The log will end at @keep_index. */
+/* The log ends at @keep_index now. */
 void members_cut(struct core *core, uint64_t keep_index);
 /* What follows from members and committed_members: call it when either has changed. */
 void members_derive(struct core *core);

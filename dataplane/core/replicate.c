@@ -1,67 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The master's side of the log: finding where a replica's log leaves its own by bisection over
- * chain hashes, what replicas acknowledged, and what that commits (protocol sections 5, 7).
+ * The master's side of the log: what replicas acknowledged, and what that commits (protocol
+ * sections 5, 7).
  */
 #include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/search.h"
 
-/* ---- matching ---- */
-
-static uint64_t
-max_index(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-void
-replicate_begin(struct core *core, struct core_peer *peer)
-{
-	INVARIANT(core->role == CORE_MASTER);
-	INVARIANT(core->last_index > 0);
-	peer->is_matched = peer->needs_checkpoint = false;
-	peer->received_index = peer->durable_index = 0;
-	peer->search_low = core->base_index;
-	peer->search_high = core->last_index + 1;
-	/* The likely places: just below the barrier, or where the peer was before it restarted. */
-	peer->search_at = core->last_index - 1;
-	if (peer->acked_durable_index > core->base_index &&
-	    peer->acked_durable_index < core->last_index)
-		peer->search_at = peer->acked_durable_index;
-	replicate_probe(core, peer);
-}
-
-void
-replicate_probe(struct core *core, struct core_peer *peer)
-{
-	struct msg *msg;
-
-	if (peer->search_high == 0 || peer->is_matched)
-		return; /* there is no barrier of this term yet */
-	/* The log was reclaimed since. */
-	peer->search_low = max_index(peer->search_low, core->base_index);
-	peer->search_at = max_index(peer->search_at, core->base_index);
-	INVARIANT(peer->search_at <= core->last_index);
-	msg = core_send(core, peer, MSG_APPEND);
-	msg->append.prev_index = peer->search_at;
-	msg->append.prev_chain = history_chain(core, peer->search_at);
-	msg->append.has_next = peer->search_at < core->last_index;
-	if (msg->append.has_next)
-		msg->append.next_chain = history_chain(core, peer->search_at + 1);
-	msg->append.last_index = core->last_index;
-	msg->append.commit_index = core->commit_index;
-	msg->append.epoch = core->epoch;
-}
-
-void
-replicate_stop(struct core *core, struct core_peer *peer)
-{
-	if (peer->is_matched)
-		core_emit(core, CORE_EFFECT_STREAM_STOP)->node = peer->id;
-	peer->is_matched = false;
-}
+/* ---- acknowledgements ---- */
 
 /* Acknowledgements of a former incarnation say nothing any more; those of a new one start at
  * nothing until its log is matched again. */
@@ -80,8 +28,8 @@ replicate_note_boot(struct core *core, struct core_peer *peer, uint32_t boot_no)
 	peer->health = 0;
 	peer->stamp_ns = 0;
 	if (peer->boot_no != 0 && peer->search_high != 0) {
-		replicate_stop(core, peer);
-		replicate_begin(core, peer);
+		search_forget(core, peer);
+		search_begin(core, peer);
 	}
 	/* What it received is in this node's memory alone now: no memory reply before it has it
 	 * again. What was applied was answered. */
@@ -112,64 +60,6 @@ replicate_matched(struct core *core, struct core_peer *peer, const struct msg_ap
 	effect->index = ack->received_index + 1;
 }
 
-static void
-replicate_search_conflict(struct core *core, struct core_peer *peer,
-			  const struct msg_append_ack *ack)
-{
-	const uint64_t at = peer->search_at;
-	const bool is_short = ack->last_index < at;
-	const uint64_t differs = is_short ? ack->last_index + 1 : at;
-	const uint64_t first = ack->conflict_index;
-
-	if (differs < peer->search_high)
-		peer->search_high = differs;
-	/* The first block of the term in question, as the replica holds it. */
-	if (first != 0 && first < peer->search_high) {
-		if (history_holds(core, first, ack->conflict_chain)) {
-			if (first > peer->search_low)
-				peer->search_low = first;
-		} else {
-			peer->search_high = first;
-		}
-	}
-	if (is_short && ack->last_index >= peer->search_low && ack->last_index < peer->search_high)
-		peer->search_at = ack->last_index;
-	else
-		peer->search_at = peer->search_low + (peer->search_high - peer->search_low) / 2;
-}
-
-static void
-replicate_search(struct core *core, struct core_peer *peer, const struct msg_append_ack *ack)
-{
-	if (ack->status == MSG_APPEND_MATCHED) {
-		/* It holds prev and the block after it, and more beyond: go up. */
-		const uint64_t held = peer->search_at + (peer->search_at < core->last_index);
-		if (held > peer->search_low)
-			peer->search_low = held;
-		if (peer->search_high <= peer->search_low)
-			peer->search_high = core->last_index + 1;
-		peer->search_at = peer->search_low + (peer->search_high - peer->search_low) / 2;
-	} else {
-		replicate_search_conflict(core, peer, ack);
-	}
-	/* What a peer says may contradict itself: then the search starts anew. */
-	if (peer->search_high <= peer->search_low || peer->search_at >= peer->search_high ||
-	    peer->search_at < peer->search_low) {
-		const bool is_out_of_reach = peer->search_high <= core->base_index;
-		peer->search_low = core->base_index;
-		peer->search_high = core->last_index + 1;
-		peer->search_at = core->base_index + (core->last_index - core->base_index) / 2;
-		/* It lacks what this log no longer holds: only the beat asks again, and offers a
-		 * checkpoint. */
-		if (is_out_of_reach) {
-			peer->needs_checkpoint = true;
-			peer->search_at = core->base_index;
-			return;
-		}
-	}
-	replicate_probe(core, peer);
-}
-
 enum tern_err
 replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg)
 {
@@ -191,7 +81,7 @@ replicate_ack(struct core *core, struct core_peer *peer, const struct msg *msg)
 	if (ack->status == MSG_APPEND_MATCHED && ack->received_index == ack->last_index)
 		replicate_matched(core, peer, ack);
 	else
-		replicate_search(core, peer, ack);
+		search_go_on(core, peer, ack);
 	return TERN_OK;
 }
 

@@ -21,6 +21,9 @@
  * term is taken from an answer as from any message; a question changes nothing where it is asked,
  * or a node that was cut off could unseat a master that it does not hear. Terms along the log stay
  * at or below this node's own: whoever knows a block to be committed has its term.
+ *
+ * Here: when to ask, the question, and the blocks that came of it. What is made of a question, and
+ * of its answer, is in sought.c.
  */
 #include "dataplane/core/seek.h"
 
@@ -29,6 +32,7 @@
 #include "dataplane/core/core_pull.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/hear.h"
+#include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
 
@@ -63,7 +67,7 @@ seek_deadline_ns(const struct core *core)
 
 /* ---- asking ---- */
 
-static void
+void
 seek_ask(struct core *core, const struct core_peer *peer)
 {
 	struct core_seek *seek = &core->seek;
@@ -99,126 +103,6 @@ seek_poll(struct core *core)
 		seek_ask(core, &core->peers[seek->peer]);
 		return;
 	}
-}
-
-/* ---- being asked ---- */
-
-static void
-seek_tell(const struct core *core, const struct msg_seek *ask, struct msg_sought *sought)
-{
-	const uint64_t most = core_has_member_bug(core, CORE_MEMBER_BUG_SEEK_AHEAD)
-				  ? core->last_index
-				  : core->commit_index;
-
-	sought->commit_index = most;
-	if (ask->low_index < core->base_index && core->checkpoint.log_index != 0) {
-		sought->checkpoint_index = core->checkpoint.log_index;
-		sought->checkpoint_term = core->checkpoint.term;
-		sought->checkpoint_epoch = core->checkpoint.epoch;
-		sought->checkpoint_kind = (uint32_t)core->checkpoint.kind;
-		sought->checkpoint_chain = core->checkpoint.chain;
-	}
-	if (ask->low_index < core->base_index || ask->low_index > most ||
-	    !hash128_equal(history_chain(core, ask->low_index), ask->low_chain))
-		return;
-	uint64_t index = ask->index < most ? ask->index : most;
-	if (index < ask->low_index)
-		index = ask->low_index;
-	sought->is_known = true;
-	sought->index = index;
-	sought->chain = history_chain(core, index);
-	while (index < most && sought->next_count < MSG_NEXT_MAX)
-		sought->next[sought->next_count++] = history_chain(core, ++index);
-}
-
-/* Of a node that is no member here it is not known whether it is one elsewhere. */
-enum tern_err
-seek_asked(struct core *core, const struct core_peer *peer, const struct msg *msg)
-{
-	if (peer->is_witness)
-		return TERN_ERR_MALFORMED;
-	if (!core_is_replica(core, peer->id))
-		return TERN_OK;
-	seek_tell(core, &msg->seek, &core_send(core, peer, MSG_SOUGHT)->sought);
-	return TERN_OK;
-}
-
-/* ---- answers ---- */
-
-static void
-seek_pull(struct core *core, const struct core_peer *peer, uint64_t index,
-	  const struct hash128 *chains, uint32_t count)
-{
-	struct core_seek *seek = &core->seek;
-	struct core_effect *effect = core_emit(core, CORE_EFFECT_PULL);
-
-	INVARIANT(count >= 1 && count <= MSG_NEXT_MAX && index == core->last_index + 1);
-	seek->pull_index = effect->index = index;
-	seek->pull_count = effect->msg.sought.next_count = count;
-	seek->pull_node = effect->node = peer->id;
-	for (uint32_t i = 0; i < count; i++)
-		seek->pull[i] = effect->msg.sought.next[i] = chains[i];
-}
-
-/* Where the own log has another block than the committed one. With a log that was matched in this
- * term that cannot be, whoever says so. */
-static void
-seek_cut(struct core *core, const struct core_peer *peer, uint64_t keep_index)
-{
-	if (core->match != CORE_MATCH_NONE || keep_index < core->commit_index)
-		return;
-	core->seek.high = 0;
-	replica_cut(core, peer, keep_index);
-	/* It says nothing of a master. */
-	core->match_term = 0;
-}
-
-/* Up to sought->index the own log is committed. */
-static void
-seek_go_on(struct core *core, struct core_peer *peer, const struct msg_sought *sought)
-{
-	for (uint32_t i = 0; i < sought->next_count; i++) {
-		const uint64_t index = sought->index + 1 + i;
-		if (index > core->last_index) {
-			seek_pull(core, peer, index, &sought->next[i], sought->next_count - i);
-			return;
-		}
-		if (!history_holds(core, index, sought->next[i])) {
-			seek_cut(core, peer, index - 1);
-			return;
-		}
-		commit_to(core, index);
-	}
-	/* There is more of it, maybe. */
-	if (sought->next_count != 0)
-		seek_ask(core, peer);
-}
-
-enum tern_err
-seek_answered(struct core *core, struct core_peer *peer, const struct msg *msg)
-{
-	const struct msg_sought *sought = &msg->sought;
-
-	if (peer->is_witness || sought->index > sought->commit_index ||
-	    sought->next_count > sought->commit_index - sought->index)
-		return TERN_ERR_MALFORMED;
-	if (!seek_is_due(core))
-		return TERN_OK;
-	if (!sought->is_known)
-		return install_sought(core, peer, msg);
-	if (sought->index < core->commit_index || sought->index > core->last_index)
-		return TERN_OK; /* of a log that is not the one that was asked about */
-	if (!history_holds(core, sought->index, sought->chain) &&
-	    !core_has_member_bug(core, CORE_MEMBER_BUG_SEEK_ANY_CHAIN)) {
-		if (sought->index == core->commit_index)
-			return TERN_OK;
-		core->seek.high = sought->index;
-		seek_ask(core, peer);
-		return TERN_OK;
-	}
-	commit_to(core, sought->index);
-	seek_go_on(core, peer, sought);
-	return TERN_OK;
 }
 
 /* ---- blocks ---- */
@@ -271,7 +155,7 @@ seek_end(struct core *core)
 	INVARIANT(core->match == CORE_MATCH_DONE);
 	seek_accept_again(core);
 	core->seek.is_untold = false;
-	replica_send_progress(core);
+	match_send_progress(core);
 }
 
 void

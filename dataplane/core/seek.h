@@ -22,10 +22,8 @@ struct core_seek {
 bool seek_is_due(const struct core *core);
 void seek_poll(struct core *core);
 uint64_t seek_deadline_ns(const struct core *core); /* UINT64_MAX: none */
-TERN_CHECKED enum tern_err
-seek_asked(struct core *core, const struct core_peer *peer, const struct msg *msg);
-TERN_CHECKED enum tern_err
-seek_answered(struct core *core, struct core_peer *peer, const struct msg *msg);
+/* To @peer, by what was found out so far. */
+void seek_ask(struct core *core, const struct core_peer *peer);
 /* It is the next block that was told to be committed. */
 bool seek_takes(const struct core *core, uint64_t log_index, struct hash128 chain);
 /* The block that was pulled is the last of the log. */

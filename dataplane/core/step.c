@@ -8,8 +8,10 @@
 #include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/health.h"
+#include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
+#include "dataplane/core/sought.h"
 
 /* ---- term ---- */
 
@@ -34,7 +36,7 @@ core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for)
 	INVARIANT(term > core->term);
 	if (core->role == CORE_MASTER)
 		master_step_down(core);
-	replica_forget_match(core);
+	match_forget(core);
 	core->role = CORE_FOLLOWER;
 	core->master_id = 0;
 	core->has_heard = false;
@@ -136,7 +138,7 @@ step_message(struct core *core, const struct msg *msg)
 	if (msg->kind == MSG_PREVOTE || msg->kind == MSG_VOTE)
 		return election_request(core, peer, msg);
 	if (msg->kind == MSG_SEEK)
-		return seek_asked(core, peer, msg);
+		return sought_asked(core, peer, msg);
 	if (msg->term > core->term) {
 		was_candidate = core->role == CORE_CANDIDATE;
 		core_adopt_term(core, msg->term, 0);
@@ -157,7 +159,7 @@ step_message(struct core *core, const struct msg *msg)
 	}
 	/* What is committed is so in any term. */
 	if (msg->kind == MSG_SOUGHT)
-		return seek_answered(core, peer, msg);
+		return sought_answered(core, peer, msg);
 	if (msg->term < core->term) {
 		replica_refuse_term(core, peer, msg);
 		return TERN_OK;
@@ -175,7 +177,7 @@ step_durable(struct core *core, uint64_t index)
 	core->durable_index = index;
 	core->disk_progress_ns = core->now_ns;
 	if (core->match == CORE_MATCH_DONE)
-		replica_send_progress(core);
+		match_send_progress(core);
 	return TERN_OK;
 }
 
@@ -225,7 +227,7 @@ core_fall_silent(struct core *core)
 	if (core->role == CORE_MASTER)
 		master_step_down(core);
 	if (core->role != CORE_WITNESS) {
-		replica_forget_match(core);
+		match_forget(core);
 		core->role = CORE_FOLLOWER;
 	}
 	core->master_id = 0;
@@ -276,7 +278,7 @@ step_dispatch(struct core *core, const struct core_event *event)
 	case CORE_EVENT_APPLIED:
 		return step_applied(core, event->index);
 	case CORE_EVENT_CUT_DONE:
-		return replica_cut_done(core, event->index);
+		return match_cut_done(core, event->index);
 	case CORE_EVENT_META_DURABLE:
 		return step_meta_durable(core, event->op_id);
 	case CORE_EVENT_STORAGE_FAILED:

@@ -323,8 +323,7 @@ CIRCLES = {
         'anchor mend',
     ),
     'dataplane/core': (
-        'commit replicate',
-        'election force install master read replica seek step transfer view',
+        'election force master read replica step transfer view',
     ),
     'dataplane/runtime': (
         'apply boot checkpoint client cut deep dispatch flow force heal heal_walk job mend '
