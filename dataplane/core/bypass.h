@@ -16,10 +16,6 @@ void force_note_master(struct core *core);
 TERN_CHECKED enum tern_err force_take(struct core *core);
 void force_superseded(struct core *core);
 
-/* step.c: this node leads and follows nobody any more, and what it was about to answer is not said.
- * The caller notes why, which keeps it so. */
-void core_fall_silent(struct core *core);
-
 /* witness.c: as soon as no other write is under way. */
 void witness_supersede(struct core *core);
 

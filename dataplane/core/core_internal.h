@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fields of the consensus core and what its files offer one another. One file holds one protocol
- * matter; step.c calls them and knows nothing of their rules.
+ * matter; step.c calls them and knows nothing of their rules. They call downwards only:
+ *	step.c, start.c                what comes in
+ *	election.c, view.c             who becomes master; what is shown
+ *	master.c                       what a master does
+ *	force.c                        who goes on by a person's word
+ *	role.c                         what ends with a term or a role
+ *	read.c, replica.c, sought.c    what is done for a reader, a master, an answer
+ *	round.c, install.c             who answers the master; a checkpoint for a log
+ *	replicate.c, seek.c            what replicas hold; what is committed elsewhere
+ *	commit.c, match.c              what is committed here; whose log this one is
+ *	change.c, memory.c, rejoin.c, search.c, transfer.c, witness.c
+ *	effect.c, health.c, hear.c, history.c, lease.c, members.c, peer.c
  *
  * Invariants beside those of core.h:
  *	nothing is sent while is_meta_pending, for a term is durable before anybody hears of it;
@@ -182,12 +193,6 @@ core_has_bug(const struct core *core, enum core_bug bug)
 	return (core->config.bugs & (uint32_t)bug) != 0;
 }
 
-/* step.c */
-/* Writes term and voted_for; one write at a time (INVARIANT). */
-void core_persist_meta(struct core *core);
-/* A message of a higher term: takes it, stops being anything, writes it with the vote. */
-void core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for);
-
 /* view.c */
 enum core_mode view_mode(const struct core *core);
 /* True: something changed that ROLE reports. */
@@ -206,19 +211,12 @@ void history_cut(struct core *core, uint64_t keep_index);
 
 /* master.c */
 void master_begin(struct core *core);
-void master_step_down(struct core *core);
 /* Before a step-down that others cannot see coming: tells everybody, so that nobody waits. */
 void master_farewell(struct core *core);
 void master_poll(struct core *core);
-void master_start_round(struct core *core);
-TERN_CHECKED enum tern_err
-master_heartbeat_ack(struct core *core, struct core_peer *peer, const struct msg *msg);
 void master_register_ack(struct core *core, const struct core_peer *peer, const struct msg *msg);
 TERN_CHECKED enum tern_err master_appended(struct core *core, const struct core_event *event);
 bool master_is_serving(const struct core *core);
-/* When the newest round that a quorum has answered was sent; 0: there was none. */
-uint64_t master_confirmed_ns(const struct core *core);
-bool master_is_round_answered(const struct core *core, uint64_t round);
 TERN_CHECKED enum tern_err master_enter(struct core *core, const struct membership *next);
 
 /* replicate.c: master side of the log */
@@ -263,7 +261,6 @@ bool read_has_work(const struct core *core);
 /* transfer.c */
 TERN_CHECKED enum tern_err transfer_begin(struct core *core, uint16_t node_id);
 void transfer_poll(struct core *core, bool is_heartbeat_due);
-void transfer_now(struct core *core, const struct core_peer *peer, const struct msg *msg);
 void transfer_stop_node(struct core *core);
 void transfer_data_port(struct core *core, bool is_up);
 

@@ -8,20 +8,10 @@
 #include "dataplane/core/hear.h"
 #include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
-
-/* A replica waits as long as its master deserves, any other node T_elect. */
-void
-election_arm(struct core *core)
-{
-	const bool is_following = core->role == CORE_FOLLOWER && core->master_id != 0;
-	const uint64_t least_ns = is_following ? hear_patience_ns(core) : core->elect_min_ns;
-	const uint64_t range_ns = core->elect_max_ns - core->elect_min_ns;
-
-	core->election_ns = core->now_ns + prng_between(&core->prng, least_ns, least_ns + range_ns);
-}
+#include "dataplane/core/role.h"
 
 /* What keeps a node from being a candidate at all. A candidate's whole log is durable. */
-bool
+static bool
 election_is_able(const struct core *core)
 {
 	return core_is_voter(core, core->config.node_id) && !core->is_leaving &&
@@ -108,7 +98,7 @@ election_begin_phase(struct core *core, bool is_voting)
 	core->log_refusals = 0;
 	for (uint32_t i = 0; i < core->peer_count; i++)
 		core->peers[i].has_answered = false;
-	election_arm(core);
+	hear_arm(core);
 }
 
 static void
@@ -117,7 +107,7 @@ election_give_up(struct core *core)
 	core->role = CORE_FOLLOWER;
 	core->master_id = 0;
 	core->is_hand_over = false;
-	election_arm(core);
+	hear_arm(core);
 }
 
 static bool
@@ -127,7 +117,7 @@ election_has_quorum(const struct core *core)
 }
 
 /* term++ and the vote for oneself; VOTE goes out when both are durable. */
-void
+static void
 election_begin_vote(struct core *core, bool is_hand_over)
 {
 	INVARIANT(core->role != CORE_MASTER);
@@ -141,7 +131,7 @@ election_begin_vote(struct core *core, bool is_hand_over)
 	core->voted_for = core->config.node_id;
 	core->master_epoch = 0;
 	core->round_answered = 0;
-	core_persist_meta(core);
+	role_persist_meta(core);
 }
 
 void
@@ -149,7 +139,7 @@ election_meta_durable(struct core *core)
 {
 	INVARIANT(core->is_voting);
 	INVARIANT(core->voted_for == core->config.node_id);
-	election_arm(core);
+	hear_arm(core);
 	if (election_has_quorum(core)) {
 		master_begin(core);
 		return;
@@ -166,7 +156,7 @@ election_timeout(struct core *core)
 		/* It will be nobody's master, and says at least that it has none. */
 		if (!core_is_voter(core, core->config.node_id)) {
 			core->master_id = 0;
-			election_arm(core);
+			hear_arm(core);
 			return;
 		}
 		/* Flushing, quiet or bound: look again soon. */
@@ -192,6 +182,18 @@ election_farewell(struct core *core, const struct core_peer *peer)
 	core->view.farewells++;
 	if (core->role == CORE_FOLLOWER)
 		core->election_ns = core->now_ns + prng_below(&core->prng, core->elect_min_ns / 4);
+}
+
+/* The target skips PREVOTE. When it is not ready yet, the master asks again. */
+void
+election_hand_over(struct core *core, const struct core_peer *peer, const struct msg *msg)
+{
+	if (core->role != CORE_FOLLOWER || core->master_id != peer->id ||
+	    core->match != CORE_MATCH_DONE)
+		return;
+	if (core->last_index < msg->transfer.last_index || !election_is_able(core))
+		return;
+	election_begin_vote(core, true);
 }
 
 void
@@ -388,12 +390,12 @@ election_vote(struct core *core, struct core_peer *peer, const struct msg *msg,
 	    refusal == MSG_VOTE_GRANTED && (is_new_term || core->voted_for != msg->sender);
 
 	if (is_new_term) {
-		core_adopt_term(core, msg->vote.for_term, is_new_vote ? msg->sender : 0);
-		election_arm(core);
+		role_adopt_term(core, msg->vote.for_term, is_new_vote ? msg->sender : 0);
+		hear_arm(core);
 	} else if (is_new_vote) {
 		election_give_up(core);
 		core->voted_for = msg->sender;
-		core_persist_meta(core);
+		role_persist_meta(core);
 	}
 	if (core->is_meta_pending) {
 		core->has_reply = true;

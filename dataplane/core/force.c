@@ -15,6 +15,7 @@
 #include "dataplane/core/health.h"
 #include "dataplane/core/match.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/role.h"
 
 #define FORCE_TIMEOUTS   8u /* times T_elect_max */
 #define FORCE_SILENCE_NS 1000000000u
@@ -122,7 +123,7 @@ force_superseded(struct core *core)
 {
 	if (core->is_superseded)
 		return;
-	core_fall_silent(core);
+	role_fall_silent(core);
 	core->is_superseded = true;
 	core_alarm(core, CORE_ALARM_SUPERSEDED, core->config.node_id);
 }

@@ -48,3 +48,14 @@ hear_lives(const struct core *core, uint16_t candidate)
 	return core->has_heard && core->heard_id != candidate &&
 	       core->now_ns - core->heard_ns < hear_patience_ns(core);
 }
+
+/* A replica waits as long as its master deserves, any other node T_elect. */
+void
+hear_arm(struct core *core)
+{
+	const bool is_following = core->role == CORE_FOLLOWER && core->master_id != 0;
+	const uint64_t least_ns = is_following ? hear_patience_ns(core) : core->elect_min_ns;
+	const uint64_t range_ns = core->elect_max_ns - core->elect_min_ns;
+
+	core->election_ns = core->now_ns + prng_between(&core->prng, least_ns, least_ns + range_ns);
+}

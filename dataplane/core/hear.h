@@ -11,6 +11,8 @@
 #include "dataplane/core/core_internal.h"
 
 void hear_master(struct core *core, uint16_t master_id);
+/* Sets anew when this node calls an election, unless it hears of somebody before. */
+void hear_arm(struct core *core);
 /* A silence that is no reason for an election, in ns. */
 uint64_t hear_patience_ns(const struct core *core);
 /* The master is not @candidate, and was heard within that patience. */

@@ -9,6 +9,7 @@
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/round.h"
 
 static struct core_read *
 read_front(struct core *core)
@@ -31,7 +32,7 @@ read_needs_no_round(const struct core *core)
 static bool
 read_is_proven(const struct core *core, const struct core_read *read)
 {
-	return read_needs_no_round(core) || master_is_round_answered(core, read->round);
+	return read_needs_no_round(core) || round_is_answered(core, read->round);
 }
 
 static bool
@@ -87,9 +88,9 @@ read_start_round(struct core *core)
 	last = &core->reads[(core->reads_head + core->reads_count - 1) % CORE_READS_MAX];
 	if (last->has_failed || last->round <= core->round)
 		return;
-	if (core->read_round != 0 && !master_is_round_answered(core, core->read_round))
+	if (core->read_round != 0 && !round_is_answered(core, core->read_round))
 		return;
-	master_start_round(core);
+	round_start(core);
 	core->read_round = core->round;
 }
 

@@ -6,7 +6,6 @@
 #include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
-#include "dataplane/core/election.h"
 #include "dataplane/core/health.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/match.h"
@@ -22,7 +21,7 @@ replica_follow(struct core *core, struct core_peer *peer)
 	hear_master(core, peer->id);
 	core->is_hand_over = false;
 	peer->asked_ns = 0;
-	election_arm(core);
+	hear_arm(core);
 }
 
 /* What this heartbeat says of the age of the state here (protocol section 9). When it left, an

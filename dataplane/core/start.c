@@ -2,7 +2,7 @@
 /* Start: the configuration is checked, the recovered log taken in. */
 #include "dataplane/core/commit.h"
 #include "dataplane/core/core_internal.h"
-#include "dataplane/core/election.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
 
 #include <string.h>
@@ -134,7 +134,7 @@ core_init(void *memory, const struct core_config *config, struct core **out)
 		core->term = core->durable_term = config->reg.term;
 		core->voted_for = config->reg.voted_for;
 	} else {
-		election_arm(core);
+		hear_arm(core);
 	}
 	core->view.node_id = config->node_id;
 	core->view.generation = core->config.generation;

@@ -8,47 +8,12 @@
 #include "dataplane/core/effect.h"
 #include "dataplane/core/election.h"
 #include "dataplane/core/health.h"
+#include "dataplane/core/hear.h"
 #include "dataplane/core/match.h"
-#include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
+#include "dataplane/core/role.h"
+#include "dataplane/core/round.h"
 #include "dataplane/core/sought.h"
-
-/* ---- term ---- */
-
-void
-core_persist_meta(struct core *core)
-{
-	struct core_effect *effect = core_emit(core, CORE_EFFECT_PERSIST_META);
-
-	INVARIANT(!core->is_meta_pending);
-	INVARIANT(core->role != CORE_WITNESS);
-	core->is_meta_pending = true;
-	core->has_reply = false;
-	core->meta_since_ns = core->now_ns;
-	effect->op_id = ++core->op_id;
-	effect->term = core->term;
-	effect->voted_for = core->voted_for;
-}
-
-void
-core_adopt_term(struct core *core, uint64_t term, uint16_t voted_for)
-{
-	INVARIANT(term > core->term);
-	if (core->role == CORE_MASTER)
-		master_step_down(core);
-	match_forget(core);
-	core->role = CORE_FOLLOWER;
-	core->master_id = 0;
-	core->has_heard = false;
-	if (core_has_member_bug(core, CORE_MEMBER_BUG_LEASE_FORGOTTEN))
-		core->lease.promised_id = 0;
-	core->term = term;
-	core->voted_for = voted_for;
-	core->epoch = 0;
-	core->master_epoch = 0;
-	core->round_answered = 0;
-	core_persist_meta(core);
-}
 
 /* ---- events ---- */
 
@@ -69,7 +34,7 @@ step_message_current(struct core *core, struct core_peer *peer, const struct msg
 			return TERN_ERR_MALFORMED;
 		return replica_append(core, peer, msg);
 	case MSG_HEARTBEAT_ACK:
-		return is_master ? master_heartbeat_ack(core, peer, msg) : TERN_OK;
+		return is_master ? round_answered(core, peer, msg) : TERN_OK;
 	case MSG_APPEND_ACK:
 		return is_master && !peer->is_witness ? replicate_ack(core, peer, msg) : TERN_OK;
 	case MSG_REGISTER_ACK:
@@ -80,7 +45,7 @@ step_message_current(struct core *core, struct core_peer *peer, const struct msg
 		election_answer(core, peer, msg);
 		return TERN_OK;
 	case MSG_TRANSFER_NOW:
-		transfer_now(core, peer, msg);
+		election_hand_over(core, peer, msg);
 		return TERN_OK;
 	case MSG_FAREWELL:
 		election_farewell(core, peer);
@@ -141,8 +106,8 @@ step_message(struct core *core, const struct msg *msg)
 		return sought_asked(core, peer, msg);
 	if (msg->term > core->term) {
 		was_candidate = core->role == CORE_CANDIDATE;
-		core_adopt_term(core, msg->term, 0);
-		election_arm(core);
+		role_adopt_term(core, msg->term, 0);
+		hear_arm(core);
 		/* A candidate that was merely behind in terms tries again soon. */
 		if (was_candidate && (msg->kind == MSG_PREVOTE_ACK || msg->kind == MSG_VOTE_ACK))
 			core->election_ns =
@@ -221,19 +186,6 @@ step_meta_durable(struct core *core, uint64_t op_id)
 	return TERN_OK;
 }
 
-void
-core_fall_silent(struct core *core)
-{
-	if (core->role == CORE_MASTER)
-		master_step_down(core);
-	if (core->role != CORE_WITNESS) {
-		match_forget(core);
-		core->role = CORE_FOLLOWER;
-	}
-	core->master_id = 0;
-	core->has_reply = false;
-}
-
 static void
 step_storage_failed(struct core *core)
 {
@@ -241,7 +193,7 @@ step_storage_failed(struct core *core)
 		return;
 	if (core->role == CORE_MASTER)
 		master_farewell(core);
-	core_fall_silent(core);
+	role_fall_silent(core);
 	core->is_storage_failed = true;
 	core_alarm(core, CORE_ALARM_STORAGE_FAILED, core->config.node_id);
 }
@@ -326,7 +278,7 @@ step_pass_time(struct core *core, uint64_t now_ns)
 		}
 	}
 	if (gap_ns > core->elect_min_ns / 2 && core->role != CORE_MASTER)
-		election_arm(core);
+		hear_arm(core);
 	if (gap_ns > core->config.timers.stall_ns / 2) {
 		core->disk_progress_ns = now_ns;
 		core->apply_progress_ns = now_ns;

@@ -3,11 +3,11 @@
  * Hand-over: the master stops serving, lets the target catch up and asks it to campaign at once
  * (TRANSFER_NOW, in NORMAL mode only). When nothing comes of it the master serves again. An
  * operator asks for it, or a stop, or the master's own data port that is dead, or a joint change in
- * which the master is none of the pair and one of the pair is lost.
+ * which the master is none of the pair and one of the pair is lost. What the target does then is in
+ * election.c.
  */
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/effect.h"
-#include "dataplane/core/election.h"
 #include "dataplane/core/members.h"
 #include "dataplane/core/peer.h"
 
@@ -154,16 +154,4 @@ transfer_poll(struct core *core, bool is_heartbeat_due)
 		core->lease.has_offered = true;
 		core_send(core, peer, MSG_TRANSFER_NOW)->transfer.last_index = core->last_index;
 	}
-}
-
-/* The target skips PREVOTE. When it is not ready yet, the master asks again. */
-void
-transfer_now(struct core *core, const struct core_peer *peer, const struct msg *msg)
-{
-	if (core->role != CORE_FOLLOWER || core->master_id != peer->id ||
-	    core->match != CORE_MATCH_DONE)
-		return;
-	if (core->last_index < msg->transfer.last_index || !election_is_able(core))
-		return;
-	election_begin_vote(core, true);
 }

@@ -3,6 +3,7 @@
 #include "dataplane/core/core_internal.h"
 #include "dataplane/core/hear.h"
 #include "dataplane/core/members.h"
+#include "dataplane/core/round.h"
 
 enum core_mode
 view_mode(const struct core *core)
@@ -103,7 +104,7 @@ view_until_ns(const struct core *core)
 	if (core->master_id == 0)
 		return 0;
 	if (core->role == CORE_MASTER)
-		since_ns = master_confirmed_ns(core);
+		since_ns = round_confirmed_ns(core);
 	else if (core->has_heard && core->heard_id == core->master_id)
 		since_ns = core->heard_ns;
 	return since_ns != 0 ? since_ns + core->elect_min_ns : 0;

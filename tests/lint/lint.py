@@ -322,9 +322,6 @@ CIRCLES = {
         'accept cmdlog read',
         'anchor mend',
     ),
-    'dataplane/core': (
-        'election force master read replica step transfer view',
-    ),
     'dataplane/runtime': (
         'apply boot checkpoint client cut deep dispatch flow force heal heal_walk job mend '
         'mend_source pull reader receive reclaim recover refill repair runtime send source '
