@@ -3,7 +3,6 @@
  * at all. */
 #include <string.h>
 
-#include "dataplane/base/bits.h"
 #include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/session.h"
@@ -106,17 +105,6 @@ apply_delete(struct state *state, struct state_position at, const struct command
 		if ((command->flags & COMMAND_GET_OLD) == 0)
 			reply->value++;
 	}
-}
-
-/* The longest result of APPEND. A short command that makes a long version could use up the slack
- * of the arena within one block; the limit is taken from the capacity, which is equal on every
- * node, so that the answer is as well. state_has_room counts with it. */
-uint32_t
-state_append_bytes_max(const struct state *state)
-{
-	const uint64_t share = state->config.capacity_bytes / STATE_APPEND_SHARE;
-
-	return min_u32((uint32_t)min_u64(share, UINT32_MAX), state->config.value_bytes_max);
 }
 
 static void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* EXPIRE and PERSIST: another version of the same value, which shares its bytes when they are many,
- * so that a short command makes no long version. */
+ * so that a short command makes no long version. And the end of keys whose expiry has come. */
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/target.h"
@@ -102,4 +102,25 @@ apply_persist(struct state *state, struct state_position at, const struct comman
 	target_put(state, &target, at, &value);
 	if (!gets_old)
 		reply->value = 1;
+}
+
+uint32_t
+expiry_turn(struct state *state, struct state_position at, uint32_t keys_max)
+{
+	const uint32_t left = STATE_EXPIRE_BLOCK_MAX - state->expired_in_block;
+	const uint32_t count_max = min_u32(keys_max, left);
+	uint32_t count = 0;
+
+	INVARIANT(state->expired_in_block <= STATE_EXPIRE_BLOCK_MAX);
+	for (; count < count_max && expiry_next_ns(state) <= state->time_ns; count++) {
+		struct entry *place = order_first(&state->expiries);
+		/* It is freed with the key's end: the name is still needed then. */
+		uint8_t name[COMMAND_KEY_BYTES_MAX];
+		const struct command_arg key = { name, place->key_bytes - 8u };
+		memcpy(name, entry_key(place) + 8, key.bytes);
+		const struct target target = target_of(state, at, key);
+		INVARIANT(target.entry != NULL && target.version == NULL);
+	}
+	state->expired_in_block += count;
+	return count;
 }

@@ -6,10 +6,9 @@
  *
  * Owner: the state's writer; readers never look here.
  */
-#include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/le.h"
-#include "dataplane/state/target.h"
+#include "dataplane/state/state_internal.h"
 
 #define KEY_BYTES_MAX (sizeof(uint64_t) + COMMAND_KEY_BYTES_MAX)
 
@@ -69,25 +68,4 @@ expiry_next_ns(struct state *state)
 	struct entry *first = order_first(&state->expiries);
 
 	return first == NULL ? UINT64_MAX : expires_ns_of(first);
-}
-
-uint32_t
-expiry_turn(struct state *state, struct state_position at, uint32_t keys_max)
-{
-	const uint32_t left = STATE_EXPIRE_BLOCK_MAX - state->expired_in_block;
-	const uint32_t count_max = min_u32(keys_max, left);
-	uint32_t count = 0;
-
-	INVARIANT(state->expired_in_block <= STATE_EXPIRE_BLOCK_MAX);
-	for (; count < count_max && expiry_next_ns(state) <= state->time_ns; count++) {
-		struct entry *place = order_first(&state->expiries);
-		/* It is freed with the key's end: the name is still needed then. */
-		uint8_t name[COMMAND_KEY_BYTES_MAX];
-		const struct command_arg key = { name, place->key_bytes - 8u };
-		memcpy(name, entry_key(place) + 8, key.bytes);
-		const struct target target = target_of(state, at, key);
-		INVARIANT(target.entry != NULL && target.version == NULL);
-	}
-	state->expired_in_block += count;
-	return count;
 }

@@ -229,18 +229,6 @@ state_grace_period(struct state *state)
 	return true;
 }
 
-bool
-state_has_room(const struct state *state, uint64_t block_bytes)
-{
-	/* A command of many short keys takes about eight times its own length, and an APPEND as
-	 * much as its result may have. */
-	const uint64_t appends = block_bytes / (COMMAND_HDR_BYTES + 2 * sizeof(le32) + 8);
-	const uint64_t bytes = 8 * block_bytes + appends * state_append_bytes_max(state);
-	const uint64_t pages = bytes / ARENA_PAGE_BYTES + 64;
-
-	return state->arena.pages_free >= min_u64(pages, state->arena.pages_count / 16);
-}
-
 /* Not from state_alloc: it may free the very entry that a command is about to write. */
 void
 reclaim_urgent(struct state *state)

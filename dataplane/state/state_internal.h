@@ -215,6 +215,11 @@ struct entry *order_next(struct entry *entry);
 void order_insert(struct order *order, struct entry *entry);
 void order_remove(struct order *order, struct entry *entry);
 
+/* entry.c */
+/* Copies @key. The entry is the caller's until it is linked. */
+struct entry *entry_make(struct state *state, enum state_space space, const void *key,
+			 uint32_t key_bytes, uint64_t hash);
+
 /* mvcc.c */
 struct value {
 	uint32_t type;    /* enum state_type or STATE_TYPE_SESSION */
@@ -229,8 +234,6 @@ struct value {
 };
 /* The newest version with stamp <= @view; NULL: none. Readers and writer. */
 struct version *mvcc_at(struct entry *entry, uint64_t view);
-struct entry *entry_make(struct state *state, enum state_space space, const void *key,
-			 uint32_t key_bytes, uint64_t hash);
 /* Makes @value the newest version, in place where no reader can see the difference. @entry NULL:
  * makes the entry of @key first. Returns the entry. */
 struct entry *
@@ -252,11 +255,9 @@ void publication_fill(struct state *state, uint64_t log_index);
  * no longer: whoever puts, ends or drops versions calls both. */
 void expiry_enter(struct state *state, struct entry *entry, struct version *version);
 void expiry_leave(struct state *state, struct entry *entry, struct version *version);
-/* Ends keys that have expired, in order of (expiry, key), at most @keys_max. Returns how many. */
-uint32_t expiry_turn(struct state *state, struct state_position at, uint32_t keys_max);
 uint64_t expiry_next_ns(struct state *state); /* UINT64_MAX: none */
 
-/* apply.c */
+/* room.c */
 uint32_t state_append_bytes_max(const struct state *state);
 
 /* reclaim.c */
@@ -272,10 +273,12 @@ void reclaim_retire(struct state *state, struct version *version, struct entry *
 /* Unlinks an entry, and retires it with its newest version. */
 void reclaim_retire_entry(struct state *state, struct entry *entry);
 
-/* rollback.c */
+/* undo.c */
 /* @entry got a new newest version. */
 void undo_note(struct state *state, struct entry *entry);
 /* The first @count that were noted will not be undone. */
 void undo_forget(struct state *state, uint64_t count);
+/* The last one that was noted, and that one is none any more. */
+struct entry *undo_take(struct state *state);
 
 #endif

@@ -48,6 +48,8 @@ void apply_persist(struct state *state, struct state_position at, const struct c
  * passed. */
 uint64_t
 expiry_of(const struct state *state, const struct command *command, struct command_arg arg);
+/* Ends keys that have expired, in order of (expiry, key), at most @keys_max. Returns how many. */
+uint32_t expiry_turn(struct state *state, struct state_position at, uint32_t keys_max);
 
 /* apply_integer.c */
 void apply_add(struct state *state, struct state_position at, const struct command *command,

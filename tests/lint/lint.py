@@ -328,8 +328,7 @@ CIRCLES = {
         'storage transfer',
     ),
     'dataplane/state': (
-        'apply apply_expiry apply_integer apply_multi expiry mvcc reclaim rollback session '
-        'state target',
+        'apply apply_multi',
     ),
     'hw/nic_dpdk': (
         'nic_data nic_neighbour nic_path',
