@@ -5,54 +5,9 @@
  * before a part is applied, equally on every node: a part whose reply finds no room is not done.
  */
 #include "dataplane/base/bits.h"
-#include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/target.h"
 #include "dataplane/wire/reply.h"
-
-static struct command_arg
-key_of(const struct command *command)
-{
-	const uint8_t *cursor = command->args;
-	struct command_arg key;
-
-	if (!command_arg_next(command, &cursor, &key))
-		INVARIANT(false && "command_decode has counted the arguments");
-	return key;
-}
-
-void
-apply_read(struct state *state, struct state_position at, const struct command *command,
-	   struct reply *reply)
-{
-	const struct target target = target_of(state, at, key_of(command));
-	const uint8_t *cursor = command->args;
-	uint8_t decimal[DECIMAL_BYTES_MAX];
-	struct command_arg key;
-
-	if (command->op == COMMAND_GET) {
-		target_lend(&target, reply);
-		return;
-	}
-	if (command->op == COMMAND_EXPIRY) {
-		reply->kind = target.version == NULL ? REPLY_NULL : REPLY_EXPIRY;
-		reply->value = (int64_t)target_expires_ns(&target);
-		reply->delta = (int64_t)state->time_ns;
-		return;
-	}
-	reply->kind = REPLY_INTEGER;
-	if (command->op == COMMAND_LENGTH) {
-		if (target.version == NULL)
-			return;
-		reply->value = version_type(target.version) == STATE_INTEGER
-				   ? decimal_write(version_integer(target.version), decimal)
-				   : version_bytes(target.version);
-		return;
-	}
-	INVARIANT(command->op == COMMAND_EXISTS);
-	while (command_arg_next(command, &cursor, &key))
-		reply->value += target_of(state, at, key).version != NULL;
-}
 
 /* A version belongs to one write for ever once it is committed: whoever asks got the position from
  * a view of what is committed. */
@@ -100,7 +55,7 @@ lent_bytes(struct state *state, struct state_position at, const struct command *
 {
 	if (part->op != COMMAND_GET && (part->flags & COMMAND_GET_OLD) == 0)
 		return 0;
-	const struct target target = target_of(state, at, key_of(part));
+	const struct target target = target_of(state, at, target_key(part));
 	if (target.version == NULL || version_type(target.version) == STATE_INTEGER)
 		return 0;
 	return align_up_u64(version_bytes(target.version), 8);

@@ -112,3 +112,14 @@ target_lend(const struct target *target, struct reply *reply)
 		reply->bytes = version_bytes(version);
 	}
 }
+
+struct command_arg
+target_key(const struct command *command)
+{
+	const uint8_t *cursor = command->args;
+	struct command_arg key;
+
+	if (!command_arg_next(command, &cursor, &key))
+		INVARIANT(false && "command_decode has counted the arguments");
+	return key;
+}

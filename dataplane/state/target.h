@@ -13,6 +13,8 @@ struct target {
 	struct version *version; /* NULL: no live value */
 };
 
+/* The key that @command names, or the first one: it has one (INVARIANT). */
+struct command_arg target_key(const struct command *command);
 /* A key that has expired by the time of the block is ended here, and is absent. */
 struct target target_of(struct state *state, struct state_position at, struct command_arg key);
 /* 0: never, or no key. */
@@ -29,15 +31,13 @@ void target_end(struct state *state, const struct target *target, struct state_p
  * next call, if whatever replaces them is put with keeps_old. */
 void target_lend(const struct target *target, struct reply *reply);
 
-/* apply.c: any operation but those of sessions and MULTI. */
+/* apply_op.c: any operation but those of sessions and MULTI, and what has expired before it. */
 void apply_op(struct state *state, struct state_position at, const struct command *command,
 	      struct reply *reply);
 
 /* apply_multi.c */
 void apply_multi(struct state *state, struct state_position at, const struct command *command,
 		 struct reply *reply);
-void apply_read(struct state *state, struct state_position at, const struct command *command,
-		struct reply *reply);
 
 /* apply_expiry.c */
 void apply_expire(struct state *state, struct state_position at, const struct command *command,

@@ -327,9 +327,6 @@ CIRCLES = {
         'mend_source pull reader receive reclaim recover refill repair runtime send source '
         'storage transfer',
     ),
-    'dataplane/state': (
-        'apply apply_multi',
-    ),
     'hw/nic_dpdk': (
         'nic_data nic_neighbour nic_path',
     ),
