@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "control/gateway/arguments.h"
 #include "control/gateway/gateway_internal.h"
+#include "control/gateway/refusal.h"
 
 #define ADDRESS_BYTES (INET6_ADDRSTRLEN + 16u)
 #define LINE_BYTES    768u /* of CLIENT LIST: names, addresses and numbers all have limits */

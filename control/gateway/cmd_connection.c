@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about the connection itself. */
-#include <string.h>
-
+#include "control/gateway/arguments.h"
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/info.h"
 #include "dataplane/base/bits.h"
@@ -131,25 +130,6 @@ cmd_reset(struct command_call *call)
 	conn->class_ = COMMAND_DURABLE;
 	call->out->protocol = 2;
 	resp_simple(call->out, "RESET");
-}
-
-bool
-gateway_name_is_fit(struct resp_arg name)
-{
-	if (name.bytes >= CONNECTION_NAME_BYTES_MAX)
-		return false;
-	for (uint32_t i = 0; i < name.bytes; i++) {
-		if (name.data[i] < '!' || name.data[i] > '~')
-			return false;
-	}
-	return true;
-}
-
-void
-gateway_name_set(char *to, struct resp_arg name)
-{
-	memcpy(to, name.data, name.bytes);
-	to[name.bytes] = 0;
 }
 
 struct hello {

@@ -5,9 +5,11 @@
  * seconds TTL says are left.
  */
 #include <stdio.h>
-#include <time.h>
 
+#include "control/gateway/arguments.h"
 #include "control/gateway/gateway_internal.h"
+#include "control/gateway/refusal.h"
+#include "control/gateway/reply.h"
 #include "dataplane/base/bits.h"
 
 #define SECOND_NS 1000000000ll
@@ -26,15 +28,6 @@ static const struct unit units[] = {
 	[SECONDS_AT] = { "exat", SECOND_NS, COMMAND_EXPIRE_AT },
 	[MS_AT] = { "pxat", MS_NS, COMMAND_EXPIRE_AT },
 };
-
-uint64_t
-gateway_wall_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * (uint64_t)SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 static const char *
 invalid_time(const struct command_call *call)
@@ -223,26 +216,6 @@ cmd_getex_plan(const struct command_call *call, struct write_plan *plan)
 }
 
 /* ---- what is left ---- */
-
-void
-gateway_expiry_reply(struct resp_writer *out, uint8_t form, bool is_there, uint64_t expires_ns,
-		     uint64_t now_ns)
-{
-	const uint64_t ms = MS_NS, left_ns = expires_ns > now_ns ? expires_ns - now_ns : 0;
-
-	if (!is_there)
-		resp_integer(out, -2);
-	else if (expires_ns == 0)
-		resp_integer(out, -1);
-	else if (form == MULTI_TTL)
-		resp_integer(out, (int64_t)((left_ns / ms + 500) / 1000));
-	else if (form == MULTI_PTTL)
-		resp_integer(out, (int64_t)div_up_u64(left_ns, ms));
-	else if (form == MULTI_EXPIRETIME)
-		resp_integer(out, (int64_t)((expires_ns / ms + 500) / 1000));
-	else
-		resp_integer(out, (int64_t)(expires_ns / ms));
-}
 
 /* Whether a key is there is as of the last block; what is left of it, as of now: blocks need not
  * come while nobody writes. */

@@ -9,7 +9,6 @@
 #include "control/gateway/gateway_internal.h"
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/info.h"
-#include "dataplane/base/bits.h"
 #include "dataplane/base/hash.h"
 
 #define INFO_BYTES_MAX 8192u
@@ -18,32 +17,6 @@ struct text {
 	char data[INFO_BYTES_MAX];
 	size_t used;
 };
-
-bool
-info_is_master(struct gateway *gateway)
-{
-	struct node_status status;
-
-	status_read(gateway->status, &status);
-	return status.role == CORE_MASTER;
-}
-
-const struct peer *
-info_peer_next(const struct gateway *gateway, uint32_t *at)
-{
-	while (*at < gateway->peers_count) {
-		const struct peer *peer = &gateway->peers[(*at)++];
-		if (peer->node_id != gateway->node_id)
-			return peer;
-	}
-	return NULL;
-}
-
-uint32_t
-info_replicas(const struct node_status *status)
-{
-	return status->role == CORE_MASTER && status->copies > 0 ? status->copies - 1 : 0;
-}
 
 /* What does not fit is cut off at the end of a line before it. */
 __attribute__((format(printf, 2, 3))) static void
@@ -197,16 +170,10 @@ replication_id(const struct node_status *status, char id[41])
 		 LLU(hash64(facts, sizeof(facts)) & UINT32_MAX));
 }
 
-long long
-info_stale_ms(uint64_t stale_ns)
-{
-	return stale_ns == UINT64_MAX ? -1 : (long long)div_up_u64(stale_ns, 1000000);
-}
-
 static void
 info_replica(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
-	const struct peer *master = gateway_peer_find(gateway, status->master_id);
+	const struct peer *master = info_peer_find(gateway, status->master_id);
 	const bool is_up = master != NULL &&
 			   (status->mode == CORE_MODE_REPLICA ||
 			    status->mode == CORE_MODE_LEARNER || status->mode == CORE_MODE_CATCHUP);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a connection stands in the log, and what its reads are answered from. */
 #include "control/gateway/gateway_internal.h"
+#include "control/gateway/refusal.h"
 #include "dataplane/base/bits.h"
 
 #define WAIT_MS_DEFAULT 1000
@@ -14,20 +15,6 @@ cmd_tern_position(struct command_call *call)
 	const struct connection *conn = call->conn;
 
 	resp_integer(call->out, (int64_t)max_u64(conn->seen_index, conn->last_write_index));
-}
-
-void
-gateway_position_missing(struct resp_writer *out, uint64_t here, uint64_t position)
-{
-	gateway_error(out, "POSITION the state here is at %llu, %llu is asked for",
-		      (unsigned long long)here, (unsigned long long)position);
-}
-
-void
-gateway_snapshot_gone(struct resp_writer *out, uint64_t position)
-{
-	gateway_error(out, "SNAPSHOT position %llu is not kept here any more",
-		      (unsigned long long)position);
 }
 
 void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads of the state machine: check runs when the request is taken, the rest inside a view. */
+#include "control/gateway/arguments.h"
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/decimal.h"
 

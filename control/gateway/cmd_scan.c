@@ -10,6 +10,7 @@
 
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/glob.h"
+#include "control/gateway/refusal.h"
 #include "dataplane/base/bits.h"
 
 #define SCAN_COUNT_DEFAULT 10u

@@ -8,6 +8,7 @@
 
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/info.h"
+#include "control/gateway/refusal.h"
 
 /* ---- COMMAND: everything comes from the table ---- */
 
@@ -360,7 +361,7 @@ cmd_role(struct command_call *call)
 		role_master(call, &status);
 		return;
 	}
-	const struct peer *master = gateway_peer_find(call->gateway, status.master_id);
+	const struct peer *master = info_peer_find(call->gateway, status.master_id);
 	const bool is_following =
 	    status.mode == CORE_MODE_REPLICA || status.mode == CORE_MODE_LEARNER;
 	const char *link = is_following                       ? "connected"

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes: from arguments to a plan of one command of the log. */
-#include <stdio.h>
-
+#include "control/gateway/arguments.h"
 #include "control/gateway/gateway_internal.h"
 
 #define TEXT_KEY      "ERR a key has 1 to 1024 bytes"
 #define TEXT_INTEGER  "ERR value is not an integer or out of range"
 #define TEXT_SYNTAX   "ERR syntax error"
 #define TEXT_TOO_MANY "ERR too many arguments for one command"
-
-const char *
-gateway_value_wrong(const struct command_call *call, struct resp_arg value)
-{
-	struct gateway *gateway = call->gateway;
-
-	if (value.bytes <= gateway->value_bytes_max)
-		return NULL;
-	(void)snprintf(gateway->refusal, sizeof(gateway->refusal),
-		       "ERR value is too large: %u bytes, at most %u", value.bytes,
-		       gateway->value_bytes_max);
-	return gateway->refusal;
-}
 
 /* What follows SET key value. */
 static const char *

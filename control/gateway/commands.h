@@ -67,34 +67,8 @@ const struct gateway_command *gateway_command_find(struct resp_arg name);
 const struct gateway_command *gateway_command_at(uint32_t index); /* NULL after the last */
 bool gateway_command_arity_fits(const struct gateway_command *command, uint32_t args_count);
 
-static inline bool
-gateway_key_fits(struct resp_arg key)
-{
-	return key.bytes >= 1 && key.bytes <= COMMAND_KEY_BYTES_MAX;
-}
-
-#define GATEWAY_ERROR_BYTES 512u
-/* An error reply of at most GATEWAY_ERROR_BYTES. */
-__attribute__((format(printf, 2, 3))) void
-gateway_error(struct resp_writer *out, const char *format, ...);
-/* Printable characters of @arg, at most @room - 1 of them. */
-void gateway_printable(struct resp_arg arg, char *text, uint32_t room);
-/* The reply to a write that was executed. */
-void gateway_write_reply(struct resp_writer *out, const struct reply *reply);
 /* cmd_position.c: reads are linearizable again. */
 void gateway_reads_reset(struct connection *conn);
-/* Errors of reads at a position. @here: what this node has committed. */
-void gateway_position_missing(struct resp_writer *out, uint64_t here, uint64_t position);
-void gateway_snapshot_gone(struct resp_writer *out, uint64_t position);
-/* The reply to a request that the lcore refused. */
-void gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct slot *slot);
-void gateway_unknown_command(const struct command_call *call);
-void gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command);
-
-/* Names may hold anything that is printed and is no space: they appear in listings. */
-bool gateway_name_is_fit(struct resp_arg name);
-/* @to: CONNECTION_NAME_BYTES_MAX. */
-void gateway_name_set(char *to, struct resp_arg name);
 
 void cmd_ping(struct command_call *call);
 void cmd_echo(struct command_call *call);
@@ -172,12 +146,6 @@ void cmd_pexpiretime(struct command_call *call);
 /* EX, PX, EXAT or PXAT at args[*at], and its time behind it; *at is then that of the time. */
 const char *cmd_expiry_option(const struct command_call *call, uint32_t *at,
 			      struct write_plan *plan, bool *is_known);
-/* @form: MULTI_TTL and its kind; @expires_ns: 0: never. */
-void gateway_expiry_reply(struct resp_writer *out, uint8_t form, bool is_there, uint64_t expires_ns,
-			  uint64_t now_ns);
-
-/* cmd_write.c: NULL, or what is wrong with @value. */
-const char *gateway_value_wrong(const struct command_call *call, struct resp_arg value);
 
 /* cmd_once.c: commands in sessions */
 const char *cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan);

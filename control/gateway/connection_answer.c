@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replies leave in the order of the requests, as far as the lcore has answered. */
 #include "control/gateway/connection_internal.h"
+#include "control/gateway/refusal.h"
+#include "control/gateway/reply.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a read is answered from: which view of the state, of which class, and how old it may be. */
 #include "control/gateway/connection_internal.h"
+#include "control/gateway/refusal.h"
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"

@@ -2,6 +2,7 @@
 /* What becomes of a request: it is answered here, or goes to the lcore or to another node. What
  * finds no room there parks the connection, and the request stays in the input. */
 #include "control/gateway/connection_internal.h"
+#include "control/gateway/refusal.h"
 
 #include "dataplane/base/invariant.h"
 

@@ -13,54 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
-
-uint64_t
-gateway_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-const struct peer *
-gateway_peer_find(const struct gateway *gateway, uint16_t node_id)
-{
-	for (uint32_t i = 0; i < gateway->peers_count; i++) {
-		if (gateway->peers[i].node_id == node_id)
-			return &gateway->peers[i];
-	}
-	return NULL;
-}
-
-void *
-gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes)
-{
-	const uint64_t used = gateway_counter(&gateway->counters.buffers_bytes);
-
-	INVARIANT(used >= bytes_before);
-	if (bytes == 0) {
-		free(memory);
-	} else {
-		void *resized = NULL;
-		if (used - bytes_before + bytes <= gateway->buffers_bytes_max)
-			resized = realloc(memory, bytes);
-		if (resized == NULL) {
-			gateway_count(&gateway->counters.buffers_refused, 1);
-			return NULL;
-		}
-		memory = resized;
-	}
-	atomic_store_explicit(&gateway->counters.buffers_bytes, used - bytes_before + bytes,
-			      memory_order_relaxed);
-	return bytes == 0 ? NULL : memory;
-}
 
 static uint32_t
 or_default(uint32_t value, uint32_t otherwise)
@@ -386,12 +343,4 @@ uint16_t
 gateway_port(const struct gateway *gateway)
 {
 	return gateway->port;
-}
-
-void
-gateway_stats(const struct gateway *gateway, struct gateway_stats *stats)
-{
-#define X(name) stats->name = gateway_counter(&gateway->counters.name);
-	GATEWAY_COUNTERS(X)
-#undef X
 }

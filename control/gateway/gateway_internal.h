@@ -12,6 +12,7 @@
 #include "control/gateway/commands.h"
 #include "control/gateway/connection.h"
 #include "control/gateway/gateway.h"
+#include "control/gateway/refusal.h"
 #include "control/gateway/sentinel.h"
 #include "dataplane/state/hold.h"
 
@@ -168,11 +169,11 @@ gateway_counter(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* gateway.c */
+/* clock.c: CLOCK_BOOTTIME and CLOCK_REALTIME */
 uint64_t gateway_now_ns(void);
-uint64_t gateway_wall_ns(void); /* cmd_expiry.c: CLOCK_REALTIME */
-const struct peer *gateway_peer_find(const struct gateway *gateway, uint16_t node_id);
-/* Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0. */
+uint64_t gateway_wall_ns(void);
+/* memory.c. Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0.
+ */
 void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes);
 
 /* forward.c: writes that another node has to execute */

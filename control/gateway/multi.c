@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/gateway/gateway_internal.h"
+#include "control/gateway/reply.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/wire/reply.h"

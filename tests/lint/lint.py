@@ -310,10 +310,9 @@ CIRCLES = {
         'answer endpoint local request',
     ),
     'control/gateway': (
-        'cmd_client cmd_connection cmd_expiry cmd_info cmd_multi cmd_once cmd_position '
-        'cmd_scan cmd_sentinel cmd_server cmd_write commands connection connection_answer '
-        'connection_io connection_read connection_take flight forward gateway loop multi '
-        'multi_read tick',
+        'cmd_client cmd_connection cmd_multi cmd_once cmd_sentinel cmd_server commands '
+        'connection connection_answer connection_io connection_read connection_take flight '
+        'forward loop multi multi_read tick',
     ),
     'dataplane/client': (
         'local result',
