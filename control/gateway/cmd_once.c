@@ -10,7 +10,7 @@
 const char *
 cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 {
-	const struct gateway_command *inner = gateway_command_find(call->args[3]);
+	const struct gateway_command *inner = gateway_command_find(call->gateway, call->args[3]);
 	struct command_call inner_call = *call;
 	int64_t client_id = 0, seq = 0;
 

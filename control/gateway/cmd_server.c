@@ -13,11 +13,11 @@
 /* ---- COMMAND: everything comes from the table ---- */
 
 static uint32_t
-commands_count(void)
+commands_count(const struct gateway *gateway)
 {
 	uint32_t count = 0;
 
-	while (gateway_command_at(count) != NULL)
+	while (gateway_command_at(gateway, count) != NULL)
 		count++;
 	return count;
 }
@@ -159,25 +159,26 @@ command_docs_entry(struct resp_writer *out, const struct gateway_command *comman
 }
 
 static void
-command_all(struct resp_writer *out)
+command_all(struct command_call *call)
 {
 	const struct gateway_command *command;
 
-	resp_array(out, commands_count());
-	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
-		command_entry(out, command);
+	resp_array(call->out, commands_count(call->gateway));
+	for (uint32_t i = 0; (command = gateway_command_at(call->gateway, i)) != NULL; i++)
+		command_entry(call->out, command);
 }
 
 static void
 command_info(struct command_call *call)
 {
 	if (call->args_count == 2) {
-		command_all(call->out);
+		command_all(call);
 		return;
 	}
 	resp_array(call->out, call->args_count - 2);
 	for (uint32_t i = 2; i < call->args_count; i++) {
-		const struct gateway_command *command = gateway_command_find(call->args[i]);
+		const struct gateway_command *command =
+		    gateway_command_find(call->gateway, call->args[i]);
 		if (command != NULL)
 			command_entry(call->out, command);
 		else
@@ -192,16 +193,16 @@ command_docs(struct command_call *call)
 	uint32_t known = 0;
 
 	if (call->args_count == 2) {
-		resp_map(call->out, commands_count());
-		for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
+		resp_map(call->out, commands_count(call->gateway));
+		for (uint32_t i = 0; (command = gateway_command_at(call->gateway, i)) != NULL; i++)
 			command_docs_entry(call->out, command);
 		return;
 	}
 	for (uint32_t i = 2; i < call->args_count; i++)
-		known += gateway_command_find(call->args[i]) != NULL ? 1 : 0;
+		known += gateway_command_find(call->gateway, call->args[i]) != NULL ? 1 : 0;
 	resp_map(call->out, known);
 	for (uint32_t i = 2; i < call->args_count; i++) {
-		command = gateway_command_find(call->args[i]);
+		command = gateway_command_find(call->gateway, call->args[i]);
 		if (command != NULL)
 			command_docs_entry(call->out, command);
 	}
@@ -248,10 +249,10 @@ command_list(struct command_call *call)
 		resp_error(call->out, "ERR syntax error");
 		return;
 	}
-	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++)
+	for (uint32_t i = 0; (command = gateway_command_at(call->gateway, i)) != NULL; i++)
 		count += filter_keeps(call, command) ? 1 : 0;
 	resp_array(call->out, count);
-	for (uint32_t i = 0; (command = gateway_command_at(i)) != NULL; i++) {
+	for (uint32_t i = 0; (command = gateway_command_at(call->gateway, i)) != NULL; i++) {
 		if (filter_keeps(call, command))
 			resp_text(call->out, command->name);
 	}
@@ -263,9 +264,9 @@ cmd_command(struct command_call *call)
 	char text[65];
 
 	if (call->args_count == 1) {
-		command_all(call->out);
+		command_all(call);
 	} else if (resp_is(call->args[1], "count") && call->args_count == 2) {
-		resp_integer(call->out, commands_count());
+		resp_integer(call->out, commands_count(call->gateway));
 	} else if (resp_is(call->args[1], "list")) {
 		command_list(call);
 	} else if (resp_is(call->args[1], "info")) {

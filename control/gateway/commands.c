@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/gateway/commands.h"
 
-#include "control/gateway/gateway_internal.h"
-#include "dataplane/base/invariant.h"
-
 #define NAME(text)              .name = text, .name_bytes = sizeof(text) - 1
 #define KEYS(first, last, step) .key_first = first, .key_last = last, .key_step = step
 
@@ -206,29 +203,7 @@ static const struct gateway_command commands[] = {
 	  .summary = "Ends subscriptions to patterns.", .run = cmd_subscribe },
 };
 
-#define COMMANDS_COUNT ((uint32_t)(sizeof(commands) / sizeof(commands[0])))
-
-const struct gateway_command *
-gateway_command_find(struct resp_arg name)
-{
-	for (uint32_t i = 0; i < COMMANDS_COUNT; i++) {
-		if (commands[i].name_bytes == name.bytes && resp_is(name, commands[i].name))
-			return &commands[i];
-	}
-	return NULL;
-}
-
-const struct gateway_command *
-gateway_command_at(uint32_t index)
-{
-	return index < COMMANDS_COUNT ? &commands[index] : NULL;
-}
-
-bool
-gateway_command_arity_fits(const struct gateway_command *command, uint32_t args_count)
-{
-	INVARIANT(command->arity != 0);
-	if (command->arity > 0)
-		return args_count == (uint32_t)command->arity;
-	return args_count >= (uint32_t)-command->arity;
-}
+const struct gateway_commands gateway_commands = {
+	.list = commands,
+	.count = (uint32_t)(sizeof(commands) / sizeof(commands[0])),
+};

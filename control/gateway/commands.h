@@ -63,8 +63,18 @@ struct gateway_command {
 	const char *(*plan)(const struct command_call *call, struct write_plan *plan);
 };
 
-const struct gateway_command *gateway_command_find(struct resp_arg name);
-const struct gateway_command *gateway_command_at(uint32_t index); /* NULL after the last */
+struct gateway_commands {
+	const struct gateway_command *list;
+	uint32_t count;
+};
+
+/* commands.c: every command there is. Who starts a gateway puts it there; all others look it up. */
+extern const struct gateway_commands gateway_commands;
+
+/* command_find.c. NULL: no such command, or after the last. */
+const struct gateway_command *
+gateway_command_find(const struct gateway *gateway, struct resp_arg name);
+const struct gateway_command *gateway_command_at(const struct gateway *gateway, uint32_t index);
 bool gateway_command_arity_fits(const struct gateway_command *command, uint32_t args_count);
 
 /* cmd_position.c: reads are linearizable again. */

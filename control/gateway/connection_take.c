@@ -149,7 +149,7 @@ take_request(struct connection *conn, const struct resp_request *request)
 		.args_count = request->args_count,
 		.out = &conn->out,
 	};
-	const struct gateway_command *command = gateway_command_find(request->args[0]);
+	const struct gateway_command *command = gateway_command_find(gateway, request->args[0]);
 	conn->last_command = command != NULL ? command : conn->last_command;
 	/* Nothing but the subscription's own commands reaches the lcore from a subscriber, and
 	 * nothing but EXEC in a transaction. */

@@ -94,6 +94,7 @@ take_config(struct gateway *gateway, const struct gateway_config *config, char *
 	const uint64_t ring_record = config->channel->requests.size / 2;
 	const uint64_t overhead = sizeof(struct submit_request) + 16;
 
+	gateway->commands = &gateway_commands;
 	gateway->channel = config->channel;
 	gateway->state = config->state;
 	gateway->status = config->status;

@@ -93,6 +93,7 @@ struct gateway_counters {
 };
 
 struct gateway {
+	const struct gateway_commands *commands;
 	struct submit_channel *channel;
 	struct state *state;
 	struct state_reader *reader;

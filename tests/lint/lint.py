@@ -310,9 +310,8 @@ CIRCLES = {
         'answer endpoint local request',
     ),
     'control/gateway': (
-        'cmd_client cmd_connection cmd_multi cmd_once cmd_sentinel cmd_server commands '
-        'connection connection_answer connection_io connection_read connection_take flight '
-        'forward loop multi multi_read tick',
+        'cmd_multi cmd_sentinel connection connection_answer connection_io connection_read '
+        'connection_take flight forward loop multi multi_read tick',
     ),
     'dataplane/client': (
         'local result',
