@@ -134,16 +134,16 @@ connection_open(struct gateway *gateway, int fd, uint32_t index, uint32_t genera
 /* Closes the socket and frees everything. */
 void connection_free(struct connection *conn);
 
-/* Takes what the socket has, up to the room there is. */
+/* connection_io.c: takes what the socket has, up to the room there is. */
 void connection_receive(struct connection *conn);
-/* Answers what can be answered, takes what can be taken, sends what can be sent, and says to epoll
- * what to watch from now on. */
+/* connection_advance.c: answers what can be answered, takes what can be taken, sends what can be
+ * sent, and says to epoll what to watch from now on. */
 void connection_advance(struct connection *conn, uint64_t now_ns);
 
 /* Ends all its subscriptions without a word. */
 void connection_unsubscribe(struct connection *conn);
 
-/* The slot a completion is for; NULL when it is no longer waited for. */
+/* connection_slots.c. The slot a completion is for; NULL when it is no longer waited for. */
 struct slot *connection_slot(struct connection *conn, uint64_t sequence);
 /* The next slot, filled by the caller. There must be room. */
 struct slot *connection_slot_add(struct connection *conn, enum slot_kind kind);

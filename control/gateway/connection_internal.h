@@ -18,8 +18,10 @@ connection_output_waiting(const struct connection *conn)
 	return conn->out.used - conn->out_sent;
 }
 
-/* connection.c: the oldest slot is answered. */
+/* connection_slots.c: the oldest slot is answered. */
 void connection_slot_pop(struct connection *conn);
+/* The queue's memory, and the replies in it. */
+void connection_slots_free(struct connection *conn);
 
 /* connection_io.c */
 bool connection_output_grow(struct resp_writer *writer, size_t capacity);

@@ -389,35 +389,3 @@ gateway_complete(struct gateway *gateway)
 	rounds_complete(gateway);
 	return has_one;
 }
-
-void
-gateway_park(struct gateway *gateway, struct connection *conn)
-{
-	if (conn->is_parked)
-		return;
-	conn->is_parked = true;
-	conn->parked_next = NULL;
-	if (gateway->parked_last == NULL)
-		gateway->parked_first = conn;
-	else
-		gateway->parked_last->parked_next = conn;
-	gateway->parked_last = conn;
-	gateway_count(&gateway->counters.parks, 1);
-}
-
-void
-gateway_unpark(struct gateway *gateway)
-{
-	/* No more of them than there may be room for: the others keep their place. */
-	uint32_t room = gateway->in_flight_max - gateway->flights_used;
-
-	while (gateway->parked_first != NULL && room > 0) {
-		struct connection *conn = gateway->parked_first;
-		gateway->parked_first = conn->parked_next;
-		if (gateway->parked_first == NULL)
-			gateway->parked_last = NULL;
-		conn->is_parked = false;
-		gateway_dirty(gateway, conn);
-		room--;
-	}
-}

@@ -198,8 +198,14 @@ enum flight_result forward_write(struct gateway *gateway, const struct connectio
 
 /* loop.c */
 void *gateway_main(void *gateway);
+
+/* connection_lists.c: @conn is due for a turn, or to be freed at the end of the round. */
 void gateway_dirty(struct gateway *gateway, struct connection *conn);
 void gateway_close(struct gateway *gateway, struct connection *conn);
+/* @conn waits until there is room at the lcore. */
+void gateway_park(struct gateway *gateway, struct connection *conn);
+/* Those for whom there is room now are due for a turn. */
+void gateway_unpark(struct gateway *gateway);
 
 /* cmd_sentinel.c: false while an answer waits for a sign of life of the master. */
 bool gateway_may_say_master(struct connection *conn, const struct resp_request *request);
@@ -247,8 +253,5 @@ bool gateway_complete(struct gateway *gateway);
  * comes now, so the sockets are left alone until an answer comes: requests then arrive together
  * and share a block, and clients on the same CPUs are not interrupted for each one they send. */
 bool gateway_is_round_awaited(const struct gateway *gateway);
-/* @conn waits until there is room at the lcore. */
-void gateway_park(struct gateway *gateway, struct connection *conn);
-void gateway_unpark(struct gateway *gateway);
 
 #endif

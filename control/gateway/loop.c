@@ -26,34 +26,6 @@
 #define ROUND_WAIT_MS   1
 #define ACCEPT_PAUSE_NS 100000000ull
 
-void
-gateway_dirty(struct gateway *gateway, struct connection *conn)
-{
-	if (conn->is_dirty)
-		return;
-	conn->is_dirty = true;
-	conn->dirty_next = NULL;
-	if (gateway->dirty_last == NULL)
-		gateway->dirty_first = conn;
-	else
-		gateway->dirty_last->dirty_next = conn;
-	gateway->dirty_last = conn;
-}
-
-void
-gateway_close(struct gateway *gateway, struct connection *conn)
-{
-	if (conn->end == CONNECTION_DEAD)
-		return;
-	if (conn->end == CONNECTION_LINGERING) {
-		INVARIANT(gateway->lingering_count > 0);
-		gateway->lingering_count--;
-	}
-	conn->end = CONNECTION_DEAD;
-	conn->dead_next = gateway->dead_first;
-	gateway->dead_first = conn;
-}
-
 /* Takes the dead out of the lists, then frees them. */
 static void
 reap(struct gateway *gateway)

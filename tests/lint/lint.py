@@ -310,8 +310,8 @@ CIRCLES = {
         'answer endpoint local request',
     ),
     'control/gateway': (
-        'cmd_multi cmd_sentinel connection connection_answer connection_io connection_read '
-        'connection_take flight forward loop multi multi_read tick',
+        'flight tick',
+        'multi multi_read',
     ),
     'dataplane/client': (
         'local result',
