@@ -21,7 +21,7 @@
 #else
 #define READ_BATCHES_MAX 8u
 #endif
-/* Rounds of writes at the lcore, see gateway_wait_round. */
+/* Rounds of writes at the lcore, see rounds.c. */
 #define WRITE_ROUNDS_MAX 2u
 /* Above this a connection's requests wait until the client has read its replies. */
 #define OUTPUT_WAIT_BYTES 262144u
@@ -212,17 +212,41 @@ bool gateway_may_say_master(struct connection *conn, const struct resp_request *
 /* cmd_sentinel.c: sends +switch-master to those who subscribed, when another node took over. */
 void gateway_watch(struct gateway *gateway);
 
-/* flight.c: everything that goes to the lcore and comes back */
-void gateway_flights_init(struct gateway *gateway);
-/* @plan as one command: its bytes, the most that its reply may bring beside them, and itself. */
+/* plan.c. @plan as one command: its bytes, the most that its reply may bring beside them, and
+ * itself. */
 uint64_t gateway_plan_bytes(const struct write_plan *plan);
 uint64_t gateway_plan_reply_bytes(const struct gateway *gateway, const struct write_plan *plan);
 /* @conn NULL: nobody's. */
 enum command_class gateway_plan_class(const struct connection *conn, const struct write_plan *plan);
 void gateway_plan_encode(const struct write_plan *plan, uint8_t *out, uint32_t bytes);
+
+/* rounds.c. Closes this round's writes. With all rounds under way they join the newest one. */
+void gateway_round_end(struct gateway *gateway);
+/* Forgets the rounds whose writes are all completed. */
+void gateway_rounds_complete(struct gateway *gateway);
+/* True: as many rounds of writes are under way as make sense. The lcore would only queue what
+ * comes now, so the sockets are left alone until an answer comes: requests then arrive together
+ * and share a block, and clients on the same CPUs are not interrupted for each one they send. */
+bool gateway_is_round_awaited(const struct gateway *gateway);
+
+/* flight.c: everything that goes to the lcore */
+void gateway_flights_init(struct gateway *gateway);
 /* Submits @plan for @slot, the next slot of @conn; @conn NULL: a TICK, for nobody. */
 enum flight_result gateway_submit_write(struct gateway *gateway, const struct connection *conn,
 					const struct write_plan *plan);
+/* Lets @conn's next slot share the open read point. */
+enum flight_result gateway_join_read(struct gateway *gateway, const struct connection *conn);
+/* End of a round: submits the open read point and wakes the lcore. */
+void gateway_publish(struct gateway *gateway);
+/* What was submitted under @index has its answer. */
+void gateway_flight_give(struct gateway *gateway, uint32_t index);
+
+/* completion.c: everything that comes back. Hands every completion to its slots; true when there
+ * was one. */
+bool gateway_complete(struct gateway *gateway);
+/* The answer to slot @sequence of that connection, if it still waits. */
+void gateway_complete_slot(struct gateway *gateway, uint32_t conn_index, uint32_t conn_generation,
+			   uint64_t sequence, const struct submit_completion *completion);
 
 /* holds.c. They are bounded by STATE_HOLDS_MAX and snapshot_ns, and shared by connections that
  * read at one position. As state_hold_begin; on TERN_OK @conn, which has none, has one. */
@@ -240,18 +264,5 @@ void gateway_tick(struct gateway *gateway);
 void gateway_tick_done(struct gateway *gateway, bool is_good);
 /* How long the gateway may sleep, for this. */
 int gateway_tick_wait_ms(const struct gateway *gateway);
-/* The answer to slot @sequence of that connection, if it still waits. */
-void gateway_complete_slot(struct gateway *gateway, uint32_t conn_index, uint32_t conn_generation,
-			   uint64_t sequence, const struct submit_completion *completion);
-/* Lets @conn's next slot share the open read point. */
-enum flight_result gateway_join_read(struct gateway *gateway, const struct connection *conn);
-/* End of a round: submits the open read point and wakes the lcore. */
-void gateway_publish(struct gateway *gateway);
-/* Hands every completion to its slots; true when there was one. */
-bool gateway_complete(struct gateway *gateway);
-/* True: as many rounds of writes are under way as make sense. The lcore would only queue what
- * comes now, so the sockets are left alone until an answer comes: requests then arrive together
- * and share a block, and clients on the same CPUs are not interrupted for each one they send. */
-bool gateway_is_round_awaited(const struct gateway *gateway);
 
 #endif

@@ -285,3 +285,13 @@ multi_read(struct command_call *call)
 	else
 		resp_null_array(call->out);
 }
+
+/* EXEC as the read that it is then; connection_read runs it. */
+const struct gateway_command multi_exec_read = {
+	.name = "exec",
+	.name_bytes = 4,
+	.arity = 1,
+	.kind = GATEWAY_READ,
+	.form = MULTI_CONTROL,
+	.run = multi_read,
+};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transaction that only reads: EXEC is answered from one view of the state, as any read is, and
- * nothing is logged. The parts are those that would have been logged, and say the same here as when
- * they are applied (dataplane/state/apply_multi.c); a test asks both.
+ * The parts of a transaction that only reads: it is answered from one view of the state, as any
+ * read is, and nothing is logged. The parts are those that would have been logged, and say the same
+ * here as when they are applied (dataplane/state/apply_multi.c); a test asks both.
  */
 #include <string.h>
 
@@ -125,13 +125,3 @@ multi_checks_hold(struct state_reader *reader, const uint8_t **at, uint32_t coun
 	}
 	return is_good;
 }
-
-/* EXEC as the read that it is then; connection_read runs it. */
-const struct gateway_command multi_exec_read = {
-	.name = "exec",
-	.name_bytes = 4,
-	.arity = 1,
-	.kind = GATEWAY_READ,
-	.form = MULTI_CONTROL,
-	.run = multi_read,
-};

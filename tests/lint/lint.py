@@ -309,10 +309,6 @@ CIRCLES = {
     'control/endpoint': (
         'answer endpoint local request',
     ),
-    'control/gateway': (
-        'flight tick',
-        'multi multi_read',
-    ),
     'dataplane/client': (
         'local result',
     ),
