@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/endpoint/endpoint_internal.h"
@@ -20,15 +19,6 @@
 #define SOCKET_BUFFER_BYTES (4 << 20)
 #define RETRY_MS            1
 #define SNAPSHOT_IDLE_NS    10000000000ull
-
-uint64_t
-endpoint_now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_BOOTTIME, &time);
-	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 static int
 receive(struct endpoint *endpoint)

@@ -152,7 +152,8 @@ endpoint_bucket(uint64_t client_id, uint64_t seq)
 	return (uint32_t)((client_id * 0x9e3779b97f4a7c15ull + seq) % ENDPOINT_BUCKETS);
 }
 
-uint64_t endpoint_now_ns(void); /* monotonic */
+/* clock.c */
+uint64_t endpoint_now_ns(void); /* CLOCK_BOOTTIME: monotonic */
 
 /* request.c: one datagram */
 void endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,

@@ -306,9 +306,6 @@ CIRCLES = {
     'control/daemon': (
         'spares verbs verbs_device verbs_force verbs_job',
     ),
-    'control/endpoint': (
-        'answer endpoint local request',
-    ),
     'dataplane/client': (
         'local result',
     ),
