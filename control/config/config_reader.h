@@ -57,7 +57,8 @@ extern const struct config_key config_node_keys[], config_device_keys[], config_
 extern const size_t config_node_key_count, config_device_key_count, config_spare_key_count,
     config_port_key_count;
 
-/* Writes "file:line: key: text" and returns CONFIG. @setting NULL: the node file as a whole. */
+/* config_reader.c. Writes "file:line: key: text" and returns CONFIG. @setting NULL: the node file
+ * as a whole. */
 enum tern_err
 config_fail(struct config_reader *reader, const config_setting_t *setting, const char *key,
 	    const char *format, ...) __attribute__((format(printf, 4, 5)));

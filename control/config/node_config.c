@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,37 +13,6 @@
 #include "dataplane/base/bits.h"
 
 #define INCLUDES_MAX 32u /* files that are looked through before libconfig reads them */
-
-enum tern_err
-config_fail(struct config_reader *reader, const config_setting_t *setting, const char *key,
-	    const char *format, ...)
-{
-	const char *file = setting ? config_setting_source_file(setting) : NULL;
-	char what[768];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(what, sizeof(what), format, arguments);
-	va_end(arguments);
-	if (setting)
-		(void)snprintf(reader->text, reader->text_bytes, "%s:%u: %s: %s",
-			       file ? file : reader->path,
-			       (unsigned int)config_setting_source_line(setting), key, what);
-	else
-		(void)snprintf(reader->text, reader->text_bytes, "%s: %s: %s", reader->path, key,
-			       what);
-	return TERN_ERR_CONFIG;
-}
-
-const config_setting_t *
-config_find(const struct config_reader *reader, const char *path)
-{
-	const config_setting_t *setting = config_lookup(&reader->node, path);
-
-	if (!setting && reader->has_profile)
-		setting = config_lookup(&reader->profile, path);
-	return setting;
-}
 
 /* ---- unknown keys ---- */
 
@@ -469,24 +437,4 @@ node_config_load(const char *path, struct node_config *config, char *text, size_
 	config_destroy(&reader.node);
 	config_destroy(&reader.profile);
 	return err;
-}
-
-const struct node_config_node *
-node_config_find(const struct node_config *config, uint16_t id)
-{
-	for (uint32_t i = 0; i < config->node_count; i++) {
-		if (config->nodes[i].id == id)
-			return &config->nodes[i];
-	}
-	return NULL;
-}
-
-const struct node_config_node *
-node_config_find_name(const struct node_config *config, const char *name)
-{
-	for (uint32_t i = 0; i < config->node_count; i++) {
-		if (strcmp(config->nodes[i].name, name) == 0)
-			return &config->nodes[i];
-	}
-	return NULL;
 }
