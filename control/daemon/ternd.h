@@ -119,10 +119,15 @@ extern const uint32_t ternd_verb_count;
 void ternd_admin_begin(void *context);
 void ternd_admin_end(void *context);
 
+/* ---- lcore_ask.c ---- */
+
 /* Admin thread: hands one request to the lcore and waits for its completion. False: none came in
  * time. */
 bool ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
 			   struct submit_completion *completion);
+/* The same with request->command_bytes at @payload, borrowed until return. */
+bool ternd_submit_with_payload(struct ternd *node, const struct submit_request *request,
+			       const void *payload, struct submit_completion *completion);
 
 /* ---- verbs_job.c ---- */
 

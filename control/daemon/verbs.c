@@ -2,12 +2,7 @@
 /* The verbs of a data node's admin socket. */
 #include "control/daemon/ternd.h"
 
-#include <poll.h>
 #include <string.h>
-
-#include "hw/platform/platform.h"
-
-#define COMPLETION_WAIT_NS 5000000000ull
 
 void
 ternd_admin_begin(void *context)
@@ -55,50 +50,6 @@ verb_status(void *context, const json_t *request)
 	if (node->endpoint != NULL)
 		(void)json_object_set_new(object, "client_port", client_port_json(node->endpoint));
 	return object;
-}
-
-/* Hands one request to the lcore, with command_bytes at @payload, and waits for its completion.
- * False: none came in time. */
-static bool
-submit_with_payload(struct ternd *node, const struct submit_request *request, const void *payload,
-		    struct submit_completion *completion)
-{
-	struct submit_channel *channel = &node->admin_channel;
-	struct submit_request *out =
-	    ring_reserve(&channel->requests, (uint32_t)sizeof(*out) + request->command_bytes);
-	const uint64_t until_ns = platform_monotonic_ns() + COMPLETION_WAIT_NS;
-	uint32_t bytes;
-
-	if (out == NULL)
-		return false;
-	*out = *request;
-	if (request->command_bytes != 0)
-		memcpy(out + 1, payload, request->command_bytes);
-	ring_publish(&channel->requests);
-	wake_up(channel->lcore_wake);
-	while (platform_monotonic_ns() < until_ns) {
-		const struct submit_completion *in = ring_peek(&channel->completions, &bytes);
-		if (in == NULL) {
-			struct pollfd fd = { .fd = channel->front_wake.fd, .events = POLLIN };
-			wake_prepare(&channel->front_wake);
-			if (ring_is_empty(&channel->completions))
-				(void)poll(&fd, 1, 100);
-			wake_done(&channel->front_wake);
-			continue;
-		}
-		*completion = *in;
-		ring_consume(&channel->completions);
-		if (completion->tag == request->tag)
-			return true;
-	}
-	return false;
-}
-
-bool
-ternd_submit_and_wait(struct ternd *node, const struct submit_request *request,
-		      struct submit_completion *completion)
-{
-	return submit_with_payload(node, request, NULL, completion);
 }
 
 /* The other data node, when there is exactly one. */
@@ -368,7 +319,7 @@ verb_log_deep(void *context, const json_t *request)
 		status_read(node->status, &status);
 		return deep_json(node, &status.deep);
 	}
-	if (!submit_with_payload(node, &wanted, &end_index, &completion) ||
+	if (!ternd_submit_with_payload(node, &wanted, &end_index, &completion) ||
 	    completion.outcome != SUBMIT_DONE)
 		return admin_refuse(ADMIN_EXIT_UNKNOWN,
 				    "the data thread did not answer; see `tern status`");

@@ -300,9 +300,6 @@ def check_bugs():
 
 # Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
 CIRCLES = {
-    'control/daemon': (
-        'spares verbs verbs_device verbs_force verbs_job',
-    ),
     'dataplane/client': (
         'local result',
     ),
