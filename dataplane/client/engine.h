@@ -130,12 +130,15 @@ uint32_t engine_aim(struct engine *engine, uint64_t now_ns);
 void engine_local_refused(struct engine *engine, struct call *call,
 			  const struct native_reply *reply, uint64_t now_ns);
 
-/* result.c: what a reply means */
+/* call.c: how a call ends, and the pause before it is sent again */
+/* @call, which is open, waits for engine_take with this result. */
 void engine_finish(struct engine *engine, struct call *call, enum tern_status status,
 		   enum tern_reason reason);
-void engine_answered(struct engine *engine, uint32_t node, const struct native_reply *reply,
-		     bool is_from_master, uint64_t now_ns);
 /* Pause before a request is sent again, the longer the more often that was. */
 uint64_t engine_pause_ns(struct engine *engine, uint32_t tries);
+
+/* result.c: what a reply means */
+void engine_answered(struct engine *engine, uint32_t node, const struct native_reply *reply,
+		     bool is_from_master, uint64_t now_ns);
 
 #endif
