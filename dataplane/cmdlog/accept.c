@@ -8,18 +8,6 @@
 #include "dataplane/wire/membership.h"
 
 uint64_t
-cmdlog_credit_end_page(const struct cmdlog *log)
-{
-	const uint64_t durable_end = cmdlog_page_end(log, log->durable_index);
-	const uint64_t applied_end =
-	    cmdlog_page_end(log, min_u64(log->durable_index, log->applied_index));
-	const uint64_t comfortable = max_u64(log->resident_start, applied_end) + log->ring_pages;
-	const uint64_t pressing = max_u64(log->resident_start, durable_end) + log->ring_pages / 2;
-
-	return max_u64(comfortable, pressing);
-}
-
-uint64_t
 cmdlog_next_page_lsn(const struct cmdlog *log)
 {
 	return log->next_page_lsn;

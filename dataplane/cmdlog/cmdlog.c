@@ -63,37 +63,6 @@ cmdlog_init(void *memory, const struct cmdlog_config *config, struct cmdlog **ou
 	return TERN_OK;
 }
 
-uint64_t
-cmdlog_page_end(const struct cmdlog *log, uint64_t log_index)
-{
-	INVARIANT(log_index <= log->last_index && log_index >= log->base_index);
-	if (log_index == 0)
-		return 0;
-	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
-	return entry->page_lsn + entry->pages;
-}
-
-struct hash128
-cmdlog_chain(const struct cmdlog *log, uint64_t log_index)
-{
-	INVARIANT(log_index <= log->last_index);
-	return log_index == 0 ? (struct hash128){ 0 } : cmdlog_entry_at(log, log_index)->chain;
-}
-
-uint64_t
-cmdlog_time(const struct cmdlog *log, uint64_t log_index)
-{
-	INVARIANT(log_index <= log->last_index);
-	return log_index == 0 ? 0 : cmdlog_entry_at(log, log_index)->time_ns;
-}
-
-void
-cmdlog_touch(struct cmdlog *log, uint64_t page_end)
-{
-	INVARIANT(page_end <= cmdlog_credit_end_page(log));
-	log->touched_end = max_u64(log->touched_end, page_end);
-}
-
 static uint64_t
 area_used(const struct cmdlog *log)
 {

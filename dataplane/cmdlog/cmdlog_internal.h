@@ -158,10 +158,10 @@ cmdlog_tail_clear(struct cmdlog *log, uint64_t page_lsn, uint32_t used_bytes)
 		log->tails[page] = (uint16_t)used_bytes;
 }
 
-/* Chain hash of block @log_index; zero for block 0. */
+/* lookup.c: chain hash of block @log_index; zero for block 0. */
 struct hash128 cmdlog_chain(const struct cmdlog *log, uint64_t log_index);
 uint64_t cmdlog_time(const struct cmdlog *log, uint64_t log_index);
-/* Says that the ring holds, or will hold, bytes up to @page_end. */
+/* ring.c: says that the ring holds, or will hold, bytes up to @page_end. */
 void cmdlog_touch(struct cmdlog *log, uint64_t page_end);
 /* Blocks that the table holds. */
 static inline uint64_t
@@ -188,14 +188,18 @@ void cmdlog_push(struct cmdlog *log, const struct block_hdr *hdr, struct hash128
 TERN_CHECKED enum tern_err cmdlog_block_verify(const struct cmdlog *log, const uint8_t *bytes,
 					       uint32_t pages, struct block_hdr *hdr);
 
-/* mend.c: what the scan tells it. A group that was entered; a block that became the last of the
- * log; one that chains onto nothing. */
+/* mend_end.c: what the scan tells it. A group that was entered; a block that became the last of the
+ * log. */
 void mend_begin(struct cmdlog *log);
 void mend_group(struct cmdlog *log, const struct page_identity *group);
 void mend_pushed(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
-void mend_orphan(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
+/* A block of the newest group is the end of what is known. */
+void mend_end_set(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
 /* The log begins anew behind a block that ends at @end_cell. */
 void mend_anchored(struct cmdlog *log, uint64_t end_cell);
+
+/* mend.c: a block that chains onto nothing. */
+void mend_orphan(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);
 
 /* anchor.c: a whole block of a log that does not hold the anchor. */
 void anchor_look(struct cmdlog *log, const struct block_hdr *hdr, struct hash128 chain);

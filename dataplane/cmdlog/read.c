@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding blocks again, checking what was read back, walking the commands of a block. */
+/* Checking what was read back, walking the commands of a block. */
 #include <string.h>
 
 #include "dataplane/base/bits.h"
@@ -12,52 +12,6 @@ cmdlog_set_applied(struct cmdlog *log, uint64_t index)
 {
 	INVARIANT(index <= log->last_index);
 	log->applied_index = max_u64(log->applied_index, index);
-}
-
-const uint8_t *
-cmdlog_resident(const struct cmdlog *log, uint64_t log_index)
-{
-	if (log_index <= log->base_index || log_index > log->last_index)
-		return NULL;
-	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
-	if (entry->page_lsn < log->resident_start ||
-	    entry->page_lsn + log->ring_pages < log->touched_end)
-		return NULL;
-	return cmdlog_page(log, entry->page_lsn);
-}
-
-bool
-cmdlog_locate(const struct cmdlog *log, uint64_t log_index, struct cmdlog_location *location)
-{
-	if (log_index <= log->base_index || log_index > log->last_index)
-		return false;
-	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
-	/* A group in flight is not yet on the device; what the scan finds is. */
-	const bool is_on_device = log_index <= log->durable_index || log->scan.is_running;
-	*location = (struct cmdlog_location){
-		.first_cell = is_on_device ? entry->first_cell : CMDLOG_CELL_NONE,
-		.page_lsn = entry->page_lsn,
-		.group_pages = entry->group_pages,
-		.page = entry->page,
-		.pages = entry->pages,
-	};
-	return true;
-}
-
-bool
-cmdlog_meta(const struct cmdlog *log, uint64_t log_index, struct block_meta *meta)
-{
-	if (log_index == 0 || log_index < log->base_index || log_index > log->last_index)
-		return false;
-	const struct cmdlog_entry *entry = cmdlog_entry_at(log, log_index);
-	*meta = (struct block_meta){
-		.log_index = log_index,
-		.term = entry->term,
-		.epoch = entry->epoch,
-		.kind = (enum block_kind)entry->kind,
-		.chain = entry->chain,
-	};
-	return true;
 }
 
 enum tern_err
