@@ -336,6 +336,7 @@ nic_open(const struct nic_config *config, struct nic **out, char *err_text, size
 	if (nic == MAP_FAILED)
 		return refuse(&to, TERN_ERR_NO_MEMORY, "no memory for the data ports");
 	nic->gate.event_fd = -1;
+	nic->came_up = nic_neighbour_start;
 	enum tern_err err = ports_check(config, nic, &to);
 	if (err == TERN_OK)
 		err = peers_check(config, nic, &to);

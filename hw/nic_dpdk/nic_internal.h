@@ -113,6 +113,8 @@ struct nic {
 	struct rte_mempool *pool;
 
 	/* Data thread. */
+	/* What begins on a port of ours that came up: nic_neighbour_start. */
+	void (*came_up)(struct nic *nic, uint32_t eth_index);
 	uint32_t rx_first; /* the port that the next rx_burst begins with */
 	uint64_t tick_tsc; /* when nic_neighbour_tick is due */
 	uint64_t tsc_hz;
@@ -165,8 +167,25 @@ uint32_t nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t
 
 /* nic_data.c */
 extern const struct net_ops nic_net_ops;
+
+/* nic_eth.c. Data thread. What nic_eth_is_ours does when a port is not ours, and answers then; and
+ * when it has become ours. */
+__attribute__((cold)) bool nic_eth_given_up(struct nic_eth *eth, uint32_t state);
+__attribute__((cold)) void nic_eth_came_up(struct nic *nic, struct nic_eth *eth);
 /* True when the port is the data thread's for this call; acknowledges DRAINING. */
-bool nic_eth_is_ours(struct nic *nic, struct nic_eth *eth);
+static inline bool
+nic_eth_is_ours(struct nic *nic, struct nic_eth *eth)
+{
+	const uint32_t state = atomic_load_explicit(&eth->state, memory_order_acquire);
+
+	if (__builtin_expect(state != NIC_ETH_UP, 0))
+		return nic_eth_given_up(eth, state);
+	if (__builtin_expect(!eth->was_up, 0))
+		nic_eth_came_up(nic, eth);
+	return true;
+}
+/* Our port. memif shows zeros once it is disconnected, so what was seen last is kept. */
+void nic_eth_read_counters(struct nic_eth *eth);
 
 /* Counted, for the port and for all. */
 enum nic_refused { NIC_REFUSED_MALFORMED, NIC_REFUSED_NOT_OURS, NIC_REFUSED_UNKNOWN_PEER };

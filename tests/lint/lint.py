@@ -305,9 +305,6 @@ CIRCLES = {
         'mend_source pull reader receive reclaim recover refill repair runtime send source '
         'storage transfer',
     ),
-    'hw/nic_dpdk': (
-        'nic_data nic_neighbour nic_path',
-    ),
 }
 
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A port in the hands of the data thread: whether it is, and what is counted of it. */
+#include <rte_ethdev.h>
+
+#include "dataplane/base/bits.h"
+#include "hw/nic_dpdk/nic_internal.h"
+
+void
+nic_eth_read_counters(struct nic_eth *eth)
+{
+	struct rte_eth_stats hw;
+
+	if (rte_eth_stats_get(eth->port_id, &hw) != 0)
+		return;
+	eth->hw_ipackets = max_u64(eth->hw_ipackets, hw.ipackets);
+	eth->hw_opackets = max_u64(eth->hw_opackets, hw.opackets);
+	eth->hw_imissed = max_u64(eth->hw_imissed, hw.imissed);
+}
+
+bool
+nic_eth_given_up(struct nic_eth *eth, uint32_t state)
+{
+	eth->was_up = false;
+	if (state == NIC_ETH_DRAINING) {
+		nic_eth_read_counters(eth);
+		atomic_store_explicit(&eth->state, NIC_ETH_CONTROL, memory_order_release);
+	}
+	return false;
+}
+
+void
+nic_eth_came_up(struct nic *nic, struct nic_eth *eth)
+{
+	const uint32_t connection = atomic_load(&eth->connection);
+
+	eth->was_up = true;
+	if (eth->was_ever_up && connection == eth->seen_connection)
+		return; /* the port was only borrowed */
+	if (eth->was_ever_up)
+		nic->stats.reconnects++;
+	eth->was_ever_up = true;
+	eth->seen_connection = connection;
+	nic->came_up(nic, (uint32_t)(eth - nic->eths));
+}
+
+void
+nic_eth_rx_refused(struct nic *nic, struct nic_eth *eth, enum nic_refused why)
+{
+	switch (why) {
+	case NIC_REFUSED_MALFORMED:
+		nic->stats.drops.rx_malformed++;
+		eth->counters.drops.rx_malformed++;
+		return;
+	case NIC_REFUSED_NOT_OURS:
+		nic->stats.drops.rx_not_ours++;
+		eth->counters.drops.rx_not_ours++;
+		return;
+	case NIC_REFUSED_UNKNOWN_PEER:
+		nic->stats.drops.rx_unknown_peer++;
+		eth->counters.drops.rx_unknown_peer++;
+		return;
+	}
+}
+
+void
+nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count)
+{
+	if (!nic_eth_is_ours(nic, eth) ||
+	    !atomic_load_explicit(&eth->is_link_up, memory_order_relaxed)) {
+		nic->stats.drops.tx_link_down += count;
+		eth->counters.drops.tx_link_down += count;
+		return;
+	}
+	nic->stats.drops.tx_ring_full += count;
+	eth->counters.drops.tx_ring_full += count;
+}
