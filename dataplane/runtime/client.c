@@ -549,7 +549,7 @@ take_job(struct runtime *rt, uint32_t channel, const struct submit_request *requ
 {
 	const struct submit_completion completion = job_take(rt, request);
 
-	runtime_publish_status(rt); /* whoever has the answer may look at once */
+	report_publish(rt); /* whoever has the answer may look at once */
 	complete(rt, channel, &completion);
 }
 

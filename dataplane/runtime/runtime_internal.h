@@ -13,6 +13,7 @@
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
  *	job.c, reader.c                such work as people see it; blocks read back
  *	apply.c, client.c              blocks into the state machine; commands, reads, answers
+ *	create.c, runtime.c, report.c  an instance is made; its turns; what it is, as others see it
  *	cut.c, force.c                 a divergent tail rolled back; forced, left out
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
@@ -35,6 +36,7 @@
 #include "dataplane/runtime/reclaim.h"
 #include "dataplane/runtime/refill.h"
 #include "dataplane/runtime/repair.h"
+#include "dataplane/runtime/report.h"
 #include "dataplane/runtime/runtime.h"
 #include "dataplane/runtime/storage.h"
 #include "dataplane/runtime/transfer.h"
@@ -228,10 +230,6 @@ enum tern_err dispatch_seal(struct runtime *rt, enum block_kind kind);
 uint64_t dispatch_common_index(const struct runtime *rt);
 void dispatch_acks(struct runtime *rt);
 uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
-
-/* ---- runtime.c ---- */
-/* What the node is now, for whoever looks; every turn does it when it is due. */
-void runtime_publish_status(struct runtime *rt);
 
 /* ---- boot.c ---- */
 /* Reads @pages pages at @page of the checkpoint at @first_page into the boot buffer. False: it
