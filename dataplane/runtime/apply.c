@@ -54,7 +54,7 @@ may_apply(struct runtime *rt, uint64_t log_index)
 	if (rt->ahead_checked != log_index) {
 		rt->ahead_checked = log_index;
 		rt->is_ahead_stopped =
-		    client_awaits_bytes(rt, log_index) || is_config(rt, log_index);
+		    answer_awaits_bytes(rt, log_index) || is_config(rt, log_index);
 	}
 	return !rt->is_ahead_stopped;
 }
@@ -165,7 +165,7 @@ reply_batch(struct runtime *rt, const struct part *part, const struct batch *bat
 	const enum status_stage before = stage_enter(rt, STAGE_reply);
 
 	for (uint32_t i = first; i < end; i++)
-		client_write_done(rt, part->log_index, batch->slots[i], &replies[i], part->term);
+		answer_write_done(rt, part->log_index, batch->slots[i], &replies[i], part->term);
 	(void)stage_enter(rt, before);
 }
 
@@ -232,7 +232,7 @@ commit_applied(struct runtime *rt)
 		return false;
 	checkpoint_commit(rt, index);
 	cmdlog_set_applied(rt->log, index);
-	client_release_held(rt);
+	answer_release_held(rt);
 	return true;
 }
 

@@ -59,7 +59,7 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 		return err;
 	rt->blocks_sealed++;
 	rt->has_worked = true;
-	client_sealed(rt, event.block.log_index, event.block.term);
+	answer_sealed(rt, event.block.log_index, event.block.term);
 	struct membership next, preceding;
 	if (kind == BLOCK_CONFIG) {
 		const uint8_t *block = cmdlog_resident(rt->log, event.block.log_index);
@@ -137,7 +137,7 @@ on_role(struct runtime *rt)
 	rt->memory_index = rt->memory_wanted = rt->ahead_checked = 0;
 	rt->is_barrier_wanted = false;
 	cmdlog_open_discard(rt->log);
-	client_fail_writes(rt);
+	answer_fail_writes(rt);
 	for (uint32_t i = 0; i < rt->stream_count; i++)
 		stream_stop(rt->streams[i]);
 }
@@ -229,10 +229,10 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		on_role(rt);
 		break;
 	case CORE_EFFECT_READ_READY:
-		client_read_ready(rt, effect->op_id, effect->index, effect->is_leased);
+		answer_read_ready(rt, effect->op_id, effect->index, effect->is_leased);
 		break;
 	case CORE_EFFECT_READ_FAILED:
-		client_read_failed(rt, effect->op_id);
+		answer_read_failed(rt, effect->op_id);
 		break;
 	case CORE_EFFECT_ALARM:
 		on_alarm(rt, effect);

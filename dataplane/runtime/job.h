@@ -31,6 +31,9 @@ void job_go_on(struct runtime *rt, struct status_job *job);
 void
 job_progress(struct runtime *rt, struct status_job *job, uint64_t done_pages, uint64_t total_pages);
 void job_end(struct runtime *rt, struct status_job *job, enum status_job_state state);
+
+/* ---- job_take.c ---- */
+
 /* Answers a request of kind SUBMIT_JOB. */
 struct submit_completion job_take(struct runtime *rt, const struct submit_request *request);
 

@@ -117,7 +117,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= mend_source_turn(rt);
 	rt->has_worked |= heal_turn(rt);
 	(void)stage_enter(rt, STAGE_reply);
-	rt->has_worked |= count_busy(rt, client_finish_reads(rt));
+	rt->has_worked |= count_busy(rt, answer_reads(rt));
 	wake_fronts(rt);
 	(void)stage_enter(rt, STAGE_other);
 	if (is_status_due(rt))

@@ -11,8 +11,9 @@
  *	refill.c, want.c               groups put together again; one block asked of others
  *	pull.c, transfer.c, source.c   blocks, a checkpoint of another node; own ones for others
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
- *	job.c, reader.c                such work as people see it; blocks read back
- *	apply.c, client.c              blocks into the state machine; commands, reads, answers
+ *	job.c, job_take.c, reader.c    such work as people see it, and ask of it; blocks read back
+ *	apply.c, client.c              blocks into the state machine; requests of clients
+ *	answer.c, change.c             answers to them; requests that change members and master
  *	create.c, runtime.c, report.c  an instance is made; its turns; what it is, as others see it
  *	cut.c, force.c                 a divergent tail rolled back; forced, left out
  */
@@ -21,6 +22,8 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/runtime/answer.h"
+#include "dataplane/runtime/change.h"
 #include "dataplane/runtime/checkpoint.h"
 #include "dataplane/runtime/cut.h"
 #include "dataplane/runtime/deep.h"
@@ -42,32 +45,6 @@
 #include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
-
-struct pending_write { /* a command sealed here and not applied, in log order */
-	uint64_t log_index, tag;
-	uint32_t slot;
-	uint8_t channel, class_;
-	bool has_bytes_reply; /* it may: such bytes are lent only until the next command */
-};
-
-/* A command of class async in the open block. An open request is in one of these rings at most. */
-struct pending_accept {
-	uint64_t tag, log_index;
-	uint32_t slot, channel;
-};
-
-/* A durable command that was applied ahead of its commit: its answer waits for it, in log order. An
- * open request is in one of the two rings, so each has room for all of them. */
-struct held_write {
-	struct submit_completion completion;
-	uint32_t channel;
-};
-
-struct pending_read {
-	uint64_t op_id, tag, index;
-	uint32_t channel, flags; /* flags: of the request */
-	enum { READ_WAITING = 0, READ_READY, READ_LEASED, READ_DONE } state;
-};
 
 struct boot {
 	enum {
@@ -262,20 +239,6 @@ bool apply_turn(struct runtime *rt);
 
 /* ---- client.c ---- */
 bool client_turn(struct runtime *rt);
-void client_write_done(struct runtime *rt, uint64_t log_index, uint32_t slot,
-		       const struct reply *reply, uint64_t term);
-/* Answers durable commands that were applied before they were committed. */
-void client_release_held(struct runtime *rt);
-/* Block @log_index holds a durable command of this node's clients whose reply may carry bytes. */
-bool client_awaits_bytes(const struct runtime *rt, uint64_t log_index);
-/* The open block became block @log_index: commands of class async in it are answered. */
-void client_sealed(struct runtime *rt, uint64_t log_index, uint64_t term);
-/* Mastership is over: sealed commands become UNKNOWN, those of class async that were not sealed,
- * and never will be, are refused. */
-void client_fail_writes(struct runtime *rt);
-void client_read_ready(struct runtime *rt, uint64_t op_id, uint64_t index, bool is_leased);
-void client_read_failed(struct runtime *rt, uint64_t op_id);
-bool client_finish_reads(struct runtime *rt);
 
 static inline struct stripe_geometry
 runtime_geometry(const struct runtime *rt)

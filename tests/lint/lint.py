@@ -301,8 +301,8 @@ def check_bugs():
 # Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
 CIRCLES = {
     'dataplane/runtime': (
-        'boot checkpoint client cut deep dispatch flow force heal heal_walk job mend '
-        'mend_source pull reader reclaim recover refill repair report source storage transfer',
+        'boot checkpoint cut deep dispatch force heal heal_walk mend mend_source pull reader '
+        'reclaim recover refill repair source storage transfer',
     ),
 }
 
