@@ -17,64 +17,13 @@ give_up(struct runtime *rt, enum runtime_boot verdict)
 }
 
 static bool
-blob_read(struct runtime *rt)
-{
-	if (stripe_store_blob_read(rt->store, &rt->boot.blob, rt->boot.distrust, rt->now_ns) !=
-	    TERN_OK)
-		return false;
-	rt->boot.in_flight++;
-	return true;
-}
-
-bool
-boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t pages)
-{
-	rt->boot.blob = storage_blob(rt, first_page, page, rt->boot.buffer, pages);
-	rt->boot.blob.user = storage_user_make(USER_BOOT, 0, 0);
-	rt->boot.distrust = 0;
-	return blob_read(rt);
-}
-
-bool
-boot_read_again(struct runtime *rt)
-{
-	return stripe_blob_distrust_next(runtime_geometry(rt), &rt->boot.distrust) && blob_read(rt);
-}
-
-void
-boot_on_completion(struct runtime *rt, enum tern_err err)
-{
-	struct boot *boot = &rt->boot;
-
-	INVARIANT(boot->in_flight != 0);
-	boot->in_flight--;
-	/* What was not readable when it was found was never called durable. */
-	const bool is_torn = boot->phase == BOOT_REPAIR && err == TERN_ERR_CORRUPT &&
-			     !boot->is_recent_whole[boot->repaired_count % STRIPE_GROUPS_MAX];
-	/* Without columns that are not to blame nothing may come of it. */
-	const bool is_try =
-	    boot->phase == BOOT_CHECKPOINT && err == TERN_ERR_CORRUPT && boot->distrust != 0;
-	if (err != TERN_OK && !is_torn && !is_try)
-		boot->is_failed = true;
-}
-
-bool
-boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id)
-{
-	const struct runtime_config *config = &rt->config;
-
-	return voters != 0 && (voters & ~config->data_nodes) == 0 &&
-	       witness_id == config->witness_id;
-}
-
-static bool
 is_ours(const struct runtime *rt, const struct superblock *superblock)
 {
 	const struct runtime_config *config = &rt->config;
 	const struct shard_record *shard = &superblock->shards[0];
 
 	return superblock->shard_count == 1 && shard->shard == config->shard &&
-	       boot_knows(rt, shard->voters, shard->witness_id) &&
+	       peers_are_known(rt, shard->voters, shard->witness_id) &&
 	       superblock->log_pages <= config->log_pages_max / config->geometry.k;
 }
 
@@ -248,10 +197,10 @@ record_read(struct runtime *rt, uint64_t log_index)
 	const bool is_there = cmdlog_locate(rt->log, log_index, &location);
 
 	INVARIANT(is_there && location.pages == 1 && location.first_cell != UINT64_MAX);
-	const struct reader_part part = { location.first_cell, location.page, 1 };
+	const struct storage_part part = { location.first_cell, location.page, 1 };
 	const struct stripe_address at = { location.first_cell, location.group_pages };
 	rt->boot.has_record = true;
-	if (reader_part_read(rt, &part, at, rt->boot.buffer, storage_user_make(USER_BOOT, 0, 0)) !=
+	if (storage_part_read(rt, &part, at, rt->boot.buffer, storage_user_make(USER_BOOT, 0, 0)) !=
 	    TERN_OK)
 		return false;
 	rt->boot.in_flight++;
@@ -417,7 +366,7 @@ checkpoint_read(struct runtime *rt)
 {
 	enum recover_verdict verdict = RECOVER_DONE;
 
-	if (checkpoint_is_possible(rt))
+	if (storage_has_checkpoints(rt))
 		verdict = recover_turn(rt);
 	switch (verdict) {
 	case RECOVER_MORE:
@@ -456,7 +405,7 @@ export_superseded(struct runtime *rt)
 		return true;
 	if (rt->boot.export_next == 0)
 		rt->boot.export_next = cut.first_index;
-	if (!cut_export(rt, &rt->boot.export_next, cut.last_index, cut.term))
+	if (!divergent_export(rt, &rt->boot.export_next, cut.last_index, cut.term))
 		return false;
 	rt->boot.export_next = 0;
 	return true;
@@ -485,7 +434,7 @@ group_offer(struct runtime *rt)
 			return false;
 	} while (cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes) == CMDLOG_SCAN_CUT);
 	recent_note(rt, scanned);
-	heal_note_group(
+	groups_note(
 	    rt, (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages },
 	    !scanned->is_whole);
 	rt->boot.has_scanned = false;
@@ -500,7 +449,7 @@ scan_end(struct runtime *rt)
 	const struct stripe_scan_stats *stats = stripe_store_scan_stats(rt->store);
 	const struct cmdlog_area area = {
 		.end_cell = stats->end_cell,
-		.room = storage_room(rt),
+		.room = groups_room(rt),
 		.is_overwritten = stats->pages_later != 0,
 	};
 

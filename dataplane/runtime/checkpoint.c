@@ -86,27 +86,12 @@ slot_choose(const struct runtime *rt)
 	return (c->hurt & STRIPE_BIT(newest)) != 0 && is_older_good ? newest : 1 - newest;
 }
 
-bool
-checkpoint_is_written_to(const struct runtime *rt, uint32_t slot)
-{
-	const struct checkpointer *c = &rt->checkpoint;
-
-	return c->phase != CHECKPOINT_OFF && c->phase != CHECKPOINT_IDLE && c->slot == slot;
-}
-
-/* A node that forgets its log asks its peers for all of it. */
-bool
-checkpoint_is_possible(const struct runtime *rt)
-{
-	return rt->superblock.checkpoint_pages >= 4 && !rt->config.is_log_volatile;
-}
-
 void
 checkpoint_open(struct runtime *rt)
 {
 	struct checkpointer *c = &rt->checkpoint;
 
-	if (!checkpoint_is_possible(rt))
+	if (!storage_has_checkpoints(rt))
 		return;
 	c->phase = CHECKPOINT_IDLE;
 	c->slot_pages = rt->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS;
@@ -123,12 +108,6 @@ checkpoint_hurt(struct runtime *rt, uint32_t slot)
 	rt->source.bad_index = rt->superblock.shards[0].checkpoints[slot].log_index;
 	rt->checkpoint.hurt |= STRIPE_BIT(slot);
 	return true;
-}
-
-bool
-checkpoint_is_busy(const struct runtime *rt)
-{
-	return rt->checkpoint.is_writing || rt->checkpoint.phase == CHECKPOINT_SUPERBLOCK;
 }
 
 /* ---- beginning ---- */
@@ -182,9 +161,8 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 	const uint64_t from = state_committed_index(state);
 	uint64_t due = from;
 
-	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from &&
-	    !transfer_is_active(rt) && !source_holds_slot(rt, slot_choose(rt)) &&
-	    is_due(rt, from, log_index)) {
+	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from && !hold_by_transfer(rt) &&
+	    !hold_slot_by_source(rt, slot_choose(rt)) && is_due(rt, from, log_index)) {
 		while (!is_due(rt, due, due + 1))
 			due++;
 		due++;
@@ -415,8 +393,8 @@ is_overdue(const struct runtime *rt, uint64_t log_index)
 		return true;
 	return log_index > c->newest_index &&
 	       (c->hurt != 0 || stats.used_pages > stats.area_pages / 10 * 9 ||
-		(repair_has_loss(rt) && c->newest_index < rt->repair.lost_index &&
-		 log_index >= rt->repair.lost_index));
+		(loss_is_in_log(rt) && c->newest_index < rt->loss.index &&
+		 log_index >= rt->loss.index));
 }
 
 /* Where one was due, the slot may have been held for a peer, or the last one not yet written. Once
@@ -429,8 +407,8 @@ may_begin_overdue(const struct runtime *rt)
 	const uint64_t log_index = state_committed_index(rt->config.state);
 
 	return is_overdue(rt, log_index) && log_index > cmdlog_stats(rt->log).base_index &&
-	       rt->reclaim.base_index == 0 && !transfer_is_active(rt) &&
-	       source_keeps_index(rt) == UINT64_MAX && rt->members.config_index <= log_index;
+	       rt->reclaim.base_index == 0 && !hold_by_transfer(rt) &&
+	       hold_index(rt) == UINT64_MAX && rt->members.config_index <= log_index;
 }
 
 static bool

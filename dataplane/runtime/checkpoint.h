@@ -48,24 +48,20 @@ struct checkpointer {
 /* The checkpoint in @slot cannot be read whole any more: another one takes its place as soon as may
  * be. False: this node writes none. */
 bool checkpoint_hurt(struct runtime *rt, uint32_t slot);
-/* Boot: storage has room for checkpoints. */
-bool checkpoint_is_possible(const struct runtime *rt);
 /* Boot: the superblock names none any more that is not whole. */
 void checkpoint_open(struct runtime *rt);
 /* Instead of state_commit: begins a checkpoint on the way, if one is due. */
 void checkpoint_commit(struct runtime *rt, uint64_t log_index);
 /* A bounded piece of work; true: it did something. */
 bool checkpoint_turn(struct runtime *rt);
-bool checkpoint_is_busy(const struct runtime *rt);
 /* One is being written, or will be as soon as may be, without another command. */
 bool checkpoint_is_coming(const struct runtime *rt);
-/* True: none is being written and none will be begun, nor a base named, before transfer_is_active
+/* True: none is being written and none will be begun, nor a base named, before hold_by_transfer
  * is over; a slot and the buffer are free. */
 bool checkpoint_stand_aside(struct runtime *rt);
 /* The log behind it, from @next_cell on. */
 struct superblock_base checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell);
 uint32_t checkpoint_spare_slot(const struct runtime *rt);
-bool checkpoint_is_written_to(const struct runtime *rt, uint32_t slot);
 void checkpoint_on_completion(struct runtime *rt);
 void checkpoint_superblock_begun(struct runtime *rt);
 void checkpoint_superblock_done(struct runtime *rt);

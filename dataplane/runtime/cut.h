@@ -18,7 +18,5 @@ struct cut {
 
 void cut_begin(struct runtime *rt, uint64_t keep_index);
 bool cut_turn(struct runtime *rt);
-/* Names the blocks from *@next to @last on the divergent ring. False: it is full, call again. */
-bool cut_export(struct runtime *rt, uint64_t *next, uint64_t last, uint64_t cut_term);
 
 #endif

@@ -74,7 +74,7 @@ block_bad(struct runtime *rt, uint64_t log_index)
 		told->bad[told->bad_count] = log_index;
 	told->bad_count++;
 	rt->deep.has_before = false;
-	repair_found(rt, log_index);
+	refill_found(rt, log_index);
 }
 
 static void
@@ -139,10 +139,10 @@ log_turn(struct runtime *rt)
 		deep->slot = SUPERBLOCK_CHECKPOINTS;
 		return true;
 	}
-	const struct reader_part part = { at.first_cell, at.page, at.pages };
+	const struct storage_part part = { at.first_cell, at.page, at.pages };
 	const struct stripe_address address = { at.first_cell, at.group_pages };
-	if (reader_part_read(rt, &part, address, deep->buffer,
-			     storage_user_make(USER_DEEP, 0, 0)) != TERN_OK) {
+	if (storage_part_read(rt, &part, address, deep->buffer,
+			      storage_user_make(USER_DEEP, 0, 0)) != TERN_OK) {
 		deep->pause_until_ns = rt->now_ns + RUNTIME_DEEP_RETRY_NS;
 		return false;
 	}
@@ -165,7 +165,7 @@ is_slot_kept(const struct runtime *rt)
 	const struct deep *deep = &rt->deep;
 
 	return record_of(rt)->log_index == deep->record_index &&
-	       !checkpoint_is_written_to(rt, deep->slot) && !transfer_is_written_to(rt, deep->slot);
+	       !hold_slot_by_checkpoint(rt, deep->slot) && !hold_slot_by_transfer(rt, deep->slot);
 }
 
 static bool

@@ -6,7 +6,7 @@
  * Of every block from the log's begin up to the index that was asked for: checksums of all pages,
  * content hash, and the chain hash recomputed from block to block, against what the index holds.
  * Blocks that are not yet durable are not looked at. What cannot be read is counted and named, and
- * told to repair_found, which replaces it; a checkpoint that is not whole is given to nobody any
+ * told to refill_found, which replaces it; a checkpoint that is not whole is given to nobody any
  * more. Pages and parity that nobody reads are the scrub's.
  */
 #ifndef TERN_RUNTIME_DEEP_H

@@ -3,38 +3,12 @@
 
 #include "dataplane/base/invariant.h"
 
-uint32_t
-runtime_node_slot(const struct runtime *rt, uint16_t node)
-{
-	for (uint32_t i = 0; i < rt->stream_count; i++)
-		if (rt->stream_nodes[i] == node)
-			return i;
-	return UINT32_MAX;
-}
-
 void
 dispatch_later(struct runtime *rt, const struct core_event *event)
 {
 	INVARIANT(rt->event_count < RUNTIME_EVENTS_MAX);
 	rt->events[(rt->event_head + rt->event_count) % RUNTIME_EVENTS_MAX] = *event;
 	rt->event_count++;
-}
-
-uint64_t
-dispatch_common_index(const struct runtime *rt)
-{
-	const struct core_view *view = core_view(rt->core);
-	const uint64_t voters = view->members.voters | view->committed_members.voters;
-	uint64_t index = view->commit_index;
-	uint32_t at = 0;
-
-	/* A copy that ends with its process will ask for all of it again. */
-	if (view->is_volatile || view->role != CORE_MASTER)
-		return 0;
-	for (uint64_t known = view->known_nodes; known != 0; known &= known - 1, at++)
-		if ((voters >> __builtin_ctzll(known) & 1) != 0)
-			index = min_u64(index, view->peer_durable_index[at]);
-	return index;
 }
 
 enum tern_err
@@ -48,7 +22,7 @@ dispatch_seal(struct runtime *rt, enum block_kind kind)
 		.kind = kind,
 		.wall_ns = rt->config.clock.ops->wall_ns(rt->config.clock.clock),
 		.commit_index = view->commit_index,
-		.common_index = dispatch_common_index(rt),
+		.common_index = peers_common_index(rt),
 	};
 	struct core_event event = { .kind = CORE_EVENT_APPENDED, .now_ns = rt->now_ns };
 
@@ -87,40 +61,6 @@ dispatch_barrier(struct runtime *rt)
 			return err;
 	}
 	return dispatch_seal(rt, BLOCK_BARRIER);
-}
-
-static void
-on_send(struct runtime *rt, const struct core_effect *effect)
-{
-	const uint32_t slot = runtime_node_slot(rt, effect->node);
-
-	if (effect->msg.kind == MSG_HEARTBEAT && slot != UINT32_MAX)
-		rt->beats[slot] = effect->msg;
-	if (effect->msg.kind != MSG_APPEND_ACK) {
-		link_send(&rt->link, effect->node, effect->paths, effect->msg.term, &effect->msg);
-		return;
-	}
-	/* Progress acknowledgements of one turn are one frame: the last says it all. */
-	if (rt->has_ack &&
-	    (effect->msg.append_ack.status != MSG_APPEND_PROGRESS ||
-	     rt->ack.append_ack.status != MSG_APPEND_PROGRESS || rt->ack_node != effect->node))
-		dispatch_acks(rt);
-	rt->has_ack = true;
-	rt->ack = effect->msg;
-	rt->ack_node = effect->node;
-	rt->ack_paths = effect->paths;
-	rt->ack_term = effect->msg.term;
-}
-
-void
-dispatch_acks(struct runtime *rt)
-{
-	if (!rt->has_ack)
-		return;
-	rt->has_ack = false;
-	rt->ack.append_ack.credit_end_page = cmdlog_credit_end_page(rt->log);
-	rt->credit_sent = rt->ack.append_ack.credit_end_page;
-	link_send(&rt->link, rt->ack_node, rt->ack_paths, rt->ack_term, &rt->ack);
 }
 
 static void
@@ -177,11 +117,11 @@ on_barrier(struct runtime *rt, const struct core_effect *effect)
 static void
 on_effect(struct runtime *rt, const struct core_effect *effect)
 {
-	const uint32_t slot = runtime_node_slot(rt, effect->node);
+	const uint32_t slot = peers_slot(rt, effect->node);
 
 	switch (effect->kind) {
 	case CORE_EFFECT_SEND:
-		on_send(rt, effect);
+		peers_send(rt, effect);
 		break;
 	case CORE_EFFECT_PERSIST_META:
 		storage_meta(rt, effect);

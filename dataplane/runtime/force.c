@@ -53,7 +53,7 @@ force_begin(struct runtime *rt, uint32_t gen_id)
 	if (verdict != CORE_FORCE_ALLOWED)
 		return verdict;
 	/* Term, vote and configuration are written by nobody else meanwhile. */
-	if (rt->meta.count != 0 || rt->meta.is_writing || transfer_is_active(rt) ||
+	if (rt->meta.count != 0 || rt->meta.is_writing || hold_by_transfer(rt) ||
 	    rt->transfer.is_in_flight || rt->is_damaged || rt->cut.is_pending ||
 	    cmdlog_groups_in_flight(rt->log) != 0 || gen_id == 0)
 		return rt->is_damaged ? CORE_FORCE_LACKS : CORE_FORCE_BUSY;
@@ -180,7 +180,7 @@ export_turn(struct runtime *rt)
 		force->export_next = common_index(rt) + 1;
 	const uint64_t before = force->export_next;
 	force->is_exported =
-	    cut_export(rt, &force->export_next, stats.last_index, core_view(rt->core)->term);
+	    divergent_export(rt, &force->export_next, stats.last_index, core_view(rt->core)->term);
 	return force->export_next != before;
 }
 

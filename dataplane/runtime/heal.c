@@ -4,53 +4,6 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/runtime/runtime_internal.h"
 
-/* ---- the table ---- */
-
-void
-heal_note_group(struct runtime *rt, struct stripe_address address, bool is_torn)
-{
-	struct healer *heal = &rt->heal;
-
-	INVARIANT(heal->head - heal->tail < heal->groups_max);
-	heal->groups[heal->head++ % heal->groups_max] =
-	    (struct heal_group){ address.first_cell, address.group_pages, is_torn };
-}
-
-static void
-release(struct runtime *rt, uint64_t cell)
-{
-	struct healer *heal = &rt->heal;
-
-	heal->release_cell = 0;
-	storage_release(rt, cell);
-	while (heal->tail != heal->head &&
-	       heal->groups[heal->tail % heal->groups_max].first_cell < cell)
-		heal->tail++;
-}
-
-/* What is being repaired is not written over. */
-static bool
-is_release_held(const struct runtime *rt)
-{
-	return (rt->heal.busy != NULL && rt->heal.busy->phase == HEAL_LOG) || refill_is_writing(rt);
-}
-
-void
-heal_release(struct runtime *rt, uint64_t cell)
-{
-	if (is_release_held(rt))
-		rt->heal.release_cell = cell;
-	else
-		release(rt, cell);
-}
-
-void
-heal_release_held(struct runtime *rt)
-{
-	if (rt->heal.release_cell != 0 && !is_release_held(rt))
-		release(rt, rt->heal.release_cell);
-}
-
 void
 heal_open(struct runtime *rt)
 {
@@ -87,23 +40,9 @@ runtime_healing(const struct runtime *rt)
 enum tern_err
 runtime_replace(struct runtime *rt, uint32_t device, uint32_t drive, uint64_t bytes)
 {
-	if (rt->is_storage_failed || !repair_may_take(rt))
+	if (rt->is_storage_failed || !loss_is_settled(rt))
 		return TERN_ERR_BUSY;
 	return heal_replace(rt, device, drive, bytes);
-}
-
-bool
-runtime_group(const struct runtime *rt, uint64_t number, struct stripe_address *address,
-	      bool *is_whole)
-{
-	const struct healer *heal = &rt->heal;
-
-	if (number >= heal->head - heal->tail)
-		return false;
-	const struct heal_group *group = &heal->groups[(heal->tail + number) % heal->groups_max];
-	*address = (struct stripe_address){ group->first_cell, group->pages };
-	*is_whole = !group->is_torn && group->first_cell < stripe_store_oldest_in_flight(rt->store);
-	return true;
 }
 
 /* ---- rebuild ---- */
@@ -128,7 +67,7 @@ rebuild_begin(struct runtime *rt)
 	struct healer *heal = &rt->heal;
 
 	/* A damaged log stays as it is until a master has something to give. */
-	if (!repair_may_take(rt))
+	if (!loss_is_settled(rt))
 		return false;
 	heal->device = (uint32_t)__builtin_ctz(heal->left);
 	const enum tern_err err = stripe_store_rebuild_begin(rt->store, heal->device);
@@ -174,7 +113,7 @@ spares_turn(struct runtime *rt)
 	struct healer *heal = &rt->heal;
 	const uint32_t spares = stripe_store_spares(rt->store);
 
-	if (spares == 0 || !repair_may_take(rt))
+	if (spares == 0 || !loss_is_settled(rt))
 		return false;
 	const struct stripe_store_stats stats = stripe_store_stats(rt->store);
 	const uint32_t out = stats.failed_devices & ~stats.rebuilding_devices & ~heal->left;
@@ -280,7 +219,7 @@ is_scrub_due(const struct runtime *rt)
 	const struct healer *heal = &rt->heal;
 
 	return heal->scrub_interval_ns != 0 && rt->now_ns >= heal->scrub_due_ns &&
-	       repair_may_take(rt);
+	       loss_is_settled(rt);
 }
 
 static bool
@@ -289,7 +228,7 @@ scrub_turn(struct runtime *rt)
 	struct healer *heal = &rt->heal;
 
 	if (heal->scrub.phase == HEAL_IDLE) {
-		if (heal->is_scrub_wanted && repair_may_take(rt))
+		if (heal->is_scrub_wanted && loss_is_settled(rt))
 			scrub_go_on(rt);
 		else if (is_scrub_due(rt))
 			heal_walk_begin(rt, &heal->scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
@@ -311,7 +250,7 @@ heal_scrub_steer(struct runtime *rt, enum submit_job what, uint64_t *id)
 	if (what == SUBMIT_JOB_SCRUB_START) {
 		if (scrub->phase != HEAL_IDLE)
 			return SUBMIT_JOB_RUNNING;
-		if (rt->is_storage_failed || !repair_may_take(rt))
+		if (rt->is_storage_failed || !loss_is_settled(rt))
 			return SUBMIT_JOB_NOT_NOW;
 		heal->is_scrub_wanted = false; /* begins anew */
 		heal_walk_begin(rt, scrub, STATUS_JOB_SCRUB, STATUS_JOB_ALL_DEVICES);
@@ -359,25 +298,6 @@ walk_next(struct healer *heal)
 	return &heal->scrub;
 }
 
-static void
-hurt_end(struct runtime *rt, bool is_filled)
-{
-	struct healer *heal = &rt->heal;
-	struct heal_walk *walk = heal->hurt;
-
-	heal->hurt = NULL;
-	heal->unreadable += !is_filled;
-	heal_walk_account(rt, walk);
-}
-
-void
-heal_on_refilled(struct runtime *rt, bool is_filled)
-{
-	INVARIANT(rt->heal.hurt != NULL && rt->heal.is_refilling);
-	rt->heal.is_refilling = false;
-	hurt_end(rt, is_filled);
-}
-
 /* Parity was not enough: others may have what is lost; if not, nobody may need it any more. */
 static bool
 hurt_turn(struct runtime *rt)
@@ -392,8 +312,8 @@ hurt_turn(struct runtime *rt)
 		return true;
 	if (cmdlog_group_blocks(rt->log, heal->hurt_address.first_cell,
 				heal->hurt_address.group_pages, &blocks))
-		repair_lost(rt, blocks.behind_index, false);
-	hurt_end(rt, false);
+		loss_note(rt, blocks.behind_index, false);
+	heal_tally_hurt(rt, false);
 	return true;
 }
 
@@ -446,5 +366,5 @@ heal_on_completion(struct runtime *rt, enum tern_err err)
 	INVARIANT(walk != NULL);
 	heal->busy = NULL;
 	heal_walk_on_completion(rt, walk, err);
-	heal_release_held(rt);
+	groups_release_held(rt);
 }

@@ -92,10 +92,6 @@ struct healer {
 	uint64_t scrubs, scrub_unrepairable; /* that ended; pages, of the newest */
 };
 
-/* A group lies in the area. */
-void heal_note_group(struct runtime *rt, struct stripe_address address, bool is_torn);
-/* Cells before @cell are not needed any more: it is durable that the log begins there. */
-void heal_release(struct runtime *rt, uint64_t cell);
 /* Looks for devices that came back: once, at the end of the boot. */
 void heal_open(struct runtime *rt);
 /* Where the scrub is, for the next start. */
@@ -104,10 +100,6 @@ bool heal_turn(struct runtime *rt);
 /* When a turn has something to do that now waits; UINT64_MAX: never. */
 uint64_t heal_deadline_ns(const struct runtime *rt);
 void heal_on_completion(struct runtime *rt, enum tern_err err);
-/* The group that a walk waited for was put together again, or cannot be. */
-void heal_on_refilled(struct runtime *rt, bool is_filled);
-/* What waited for a write that is over. */
-void heal_release_held(struct runtime *rt);
 /* From the next group on. */
 void heal_set_rate(struct heal_walk *walk, uint64_t bytes_s);
 /* Of enum submit_job, one that steers the scrub. @id: of the job that it is about. 0: done. */
@@ -131,9 +123,18 @@ heal_walk_is_inside(const struct heal_walk *walk)
 {
 	return walk->phase == HEAL_READ || walk->phase == HEAL_VERIFY || walk->phase == HEAL_WRITE;
 }
-/* Takes note of what its request, or what came of it, was good for. */
-void heal_walk_account(struct runtime *rt, struct heal_walk *walk);
 /* Its request is done. */
 void heal_walk_on_completion(struct runtime *rt, struct heal_walk *walk, enum tern_err err);
+
+/* ---- heal_tally.c ---- */
+
+/* A request of @walk begins: what it, or what comes of it, is good for is counted from here. */
+void heal_tally_begin(struct runtime *rt, struct heal_walk *walk);
+/* It is over: counts it for the walk's job, if that is still there. */
+void heal_tally_end(struct runtime *rt, struct heal_walk *walk);
+/* The same for a group that was hurt, of which nothing more will come. */
+void heal_tally_hurt(struct runtime *rt, bool is_filled);
+/* The group that a walk waited for was put together again, or cannot be. */
+void heal_on_refilled(struct runtime *rt, bool is_filled);
 
 #endif

@@ -7,21 +7,6 @@
 
 /* ---- begin, end, progress ---- */
 
-static struct heal_sums
-sums_read(const struct runtime *rt)
-{
-	const struct stripe_device_stats *stats = stripe_store_device_stats(rt->store);
-	struct heal_sums sums = { 0 };
-
-	for (uint32_t i = 0; i < stripe_devices(runtime_geometry(rt)); i++) {
-		sums.bad += stats[i].bad;
-		sums.repaired += stats[i].repaired;
-		sums.unrepairable += stats[i].unrepairable;
-		sums.refilled += stats[i].refilled;
-	}
-	return sums;
-}
-
 void
 heal_walk_begin(struct runtime *rt, struct heal_walk *walk, enum status_job_kind kind,
 		uint8_t device)
@@ -72,22 +57,7 @@ request_begun(struct runtime *rt, struct heal_walk *walk)
 {
 	stripe_store_submit(rt->store);
 	rt->heal.busy = walk;
-	walk->sums = sums_read(rt);
-}
-
-void
-heal_walk_account(struct runtime *rt, struct heal_walk *walk)
-{
-	const struct heal_sums now = sums_read(rt);
-
-	if (walk->job == NULL)
-		return;
-	walk->job->found += now.bad - walk->sums.bad;
-	walk->job->repaired += now.repaired - walk->sums.repaired;
-	walk->job->refilled += now.refilled - walk->sums.refilled;
-	/* Meanwhile a read may have had made good what an earlier scrub could not. */
-	walk->job->unrepairable +=
-	    max_u64(now.unrepairable, walk->sums.unrepairable) - walk->sums.unrepairable;
+	heal_tally_begin(rt, walk);
 }
 
 /* What was torn stays torn. */
@@ -112,7 +82,7 @@ heal_walk_on_completion(struct runtime *rt, struct heal_walk *walk, enum tern_er
 		heal->hurt_address = (struct stripe_address){ group.first_cell, group.pages };
 	} else {
 		heal->unreadable += walk->phase == HEAL_LOG && err == TERN_ERR_CORRUPT;
-		heal_walk_account(rt, walk);
+		heal_tally_end(rt, walk);
 	}
 	if (walk->phase == HEAL_SUPER && err != TERN_ERR_BUSY)
 		walk->phase = HEAL_END;
@@ -164,7 +134,7 @@ is_slot_taken(const struct runtime *rt, const struct heal_walk *walk)
 {
 	const struct superblock_checkpoint *now = &rt->superblock.shards[0].checkpoints[walk->slot];
 
-	return checkpoint_is_written_to(rt, walk->slot) || transfer_is_written_to(rt, walk->slot) ||
+	return hold_slot_by_checkpoint(rt, walk->slot) || hold_slot_by_transfer(rt, walk->slot) ||
 	       now->log_index != walk->record.log_index;
 }
 
@@ -172,7 +142,7 @@ static bool
 wait_turn(const struct runtime *rt, struct heal_walk *walk)
 {
 	walk->slot = 0;
-	if (rt->checkpoint.phase <= CHECKPOINT_IDLE && !transfer_is_active(rt))
+	if (rt->checkpoint.phase <= CHECKPOINT_IDLE && !hold_by_transfer(rt))
 		walk->phase = HEAL_SLOT;
 	return false;
 }

@@ -20,7 +20,7 @@ replace_take(struct runtime *rt, const struct submit_request *request)
 {
 	if (request->node >= stripe_devices(runtime_geometry(rt)))
 		return SUBMIT_JOB_RANGE;
-	if (rt->is_storage_failed || !repair_may_take(rt))
+	if (rt->is_storage_failed || !loss_is_settled(rt))
 		return SUBMIT_JOB_NOT_NOW;
 	const enum tern_err err =
 	    heal_replace(rt, request->node, request->flags >> 8, (uint64_t)request->value << 20);

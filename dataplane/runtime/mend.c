@@ -10,28 +10,10 @@ hole_of(const struct runtime *rt)
 	return cmdlog_hole(rt->log, rt->mend.hole);
 }
 
-static bool
-has_holes(const struct runtime *rt)
-{
-	return rt->is_damaged && !rt->repair.is_named && rt->stream_count != 0 &&
-	       !runtime_has_bug(rt, CORE_BUG_NO_MEND) && rt->mend.hole < cmdlog_hole_count(rt->log);
-}
-
 bool
 mend_is_busy(const struct runtime *rt)
 {
 	return rt->mend.is_in_flight || rt->mend_source.is_reading || rt->mend_source.is_wanted;
-}
-
-bool
-mend_is_hopeful(const struct runtime *rt)
-{
-	const struct mend *mend = &rt->mend;
-
-	if (mend->is_in_flight || mend->filled != 0)
-		return true;
-	return has_holes(rt) &&
-	       (!mend->is_begun || mend->is_written_to || want_is_answered(rt, &mend->want));
 }
 
 uint64_t
@@ -40,7 +22,7 @@ mend_deadline_ns(const struct runtime *rt)
 	const struct mend *mend = &rt->mend;
 
 	/* Otherwise nothing is waited for, or a completion is. */
-	if (!has_holes(rt) || mend->is_written_to || transfer_is_active(rt))
+	if (!loss_has_holes(rt) || mend->is_written_to || hold_by_transfer(rt))
 		return UINT64_MAX;
 	return want_deadline_ns(rt, &mend->want);
 }
@@ -82,7 +64,7 @@ mend_on_part(struct runtime *rt, const struct frame_hdr *hdr, const struct part_
 {
 	struct mend *mend = &rt->mend;
 
-	if (!has_holes(rt) || !mend->is_begun || mend->is_written_to ||
+	if (!loss_has_holes(rt) || !mend->is_begun || mend->is_written_to ||
 	    !want_take(rt, &mend->want, hdr, part, bytes))
 		rt->link.drops.part_unwanted++;
 }
@@ -163,7 +145,7 @@ mend_on_written(struct runtime *rt)
 static bool
 end_turn(struct runtime *rt)
 {
-	if (rt->mend.filled == 0 || storage_is_busy(rt) || transfer_is_active(rt))
+	if (rt->mend.filled == 0 || hold_devices(rt) || hold_by_transfer(rt))
 		return false;
 	rt->is_over = true;
 	return true;
@@ -176,11 +158,11 @@ mend_turn(struct runtime *rt)
 
 	if (!rt->is_damaged || mend->is_in_flight || rt->is_storage_failed)
 		return false;
-	if (rt->repair.is_accept_wanted && !mend_is_hopeful(rt)) {
+	if (rt->repair.is_accept_wanted && !loss_is_mendable(rt)) {
 		repair_accept(rt);
 		return true;
 	}
-	if (!has_holes(rt) || transfer_is_active(rt))
+	if (!loss_has_holes(rt) || hold_by_transfer(rt))
 		return end_turn(rt);
 	if (!mend->is_begun)
 		hole_begin(rt);

@@ -53,8 +53,6 @@ struct mend_source {
 };
 
 bool mend_turn(struct runtime *rt);
-/* Somebody may still fill a hole, or one is being written to: a master has to wait. */
-bool mend_is_hopeful(const struct runtime *rt);
 bool mend_is_busy(const struct runtime *rt);
 uint64_t mend_deadline_ns(const struct runtime *rt);
 void mend_on_part(struct runtime *rt, const struct frame_hdr *hdr, const struct part_hdr *part,

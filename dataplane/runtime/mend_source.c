@@ -18,7 +18,7 @@ mend_source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const struct
 			      rt->now_ns - source->asked_ns < rt->config.resend_ns;
 	struct cmdlog_location at;
 
-	if (runtime_node_slot(rt, hdr->sender) == UINT32_MAX || is_other ||
+	if (peers_slot(rt, hdr->sender) == UINT32_MAX || is_other ||
 	    !cmdlog_find(rt->log, ask->id.log_index, ask->id.chain, &at) ||
 	    at.pages > PART_BLOCK_PAGES_MAX || rt->is_storage_failed) {
 		rt->link.drops.part_unwanted++;
@@ -49,10 +49,10 @@ block_read(struct runtime *rt)
 		source->is_wanted = false;
 		return false;
 	}
-	const struct reader_part part = { at->first_cell, at->page, at->pages };
+	const struct storage_part part = { at->first_cell, at->page, at->pages };
 	const struct stripe_address address = { at->first_cell, at->group_pages };
-	if (reader_part_read(rt, &part, address, rt->boot.buffer,
-			     storage_user_make(USER_MEND_SOURCE, 0, 0)) != TERN_OK)
+	if (storage_part_read(rt, &part, address, rt->boot.buffer,
+			      storage_user_make(USER_MEND_SOURCE, 0, 0)) != TERN_OK)
 		return false;
 	stripe_store_submit(rt->store);
 	source->held = source->ask.id;

@@ -24,11 +24,11 @@ pull_want(struct runtime *rt, const struct core_effect *effect)
 	const struct msg_sought *sought = &effect->msg.sought;
 	const bool is_same = pull->count != 0 && pull->want.index == effect->index &&
 			     hash128_equal(pull->chains[0], sought->next[0]);
-	const uint32_t slot = runtime_node_slot(rt, effect->node);
+	const uint32_t slot = peers_slot(rt, effect->node);
 
 	INVARIANT(sought->next_count >= 1 && sought->next_count <= MSG_NEXT_MAX);
 	INVARIANT(slot != UINT32_MAX);
-	if (!repair_may_take(rt) || rt->refill.phase != REFILL_IDLE)
+	if (!loss_is_settled(rt) || rt->refill.phase != REFILL_IDLE)
 		return; /* told again as long as it is wanted */
 	pull->count = sought->next_count;
 	memcpy(pull->chains, sought->next, sizeof(pull->chains));

@@ -9,12 +9,6 @@
 
 #include "dataplane/base/invariant.h"
 
-static bool
-is_one_device(const struct runtime *rt)
-{
-	return stripe_devices(runtime_geometry(rt)) == 1;
-}
-
 /* The block's bytes in the window, or NULL. */
 static const uint8_t *
 window_block(const struct runtime *rt, const struct reader_window *window,
@@ -23,11 +17,11 @@ window_block(const struct runtime *rt, const struct reader_window *window,
 	const uint8_t *bytes = window->bytes;
 
 	for (uint32_t i = 0; window->state != WINDOW_EMPTY && i < window->part_count; i++) {
-		const struct reader_part *part = &window->parts[i];
+		const struct storage_part *part = &window->parts[i];
 		/* Of one group, and on one device, pages lie at consecutive cells. */
 		const uint64_t page =
 		    location->first_cell + location->page - (part->first_cell + part->page);
-		if ((is_one_device(rt) || part->first_cell == location->first_cell) &&
+		if ((storage_is_one_device(rt) || part->first_cell == location->first_cell) &&
 		    page < part->pages && location->pages <= part->pages - page)
 			return bytes + page * PAGE_BYTES;
 		bytes += (size_t)part->pages * PAGE_BYTES;
@@ -45,12 +39,12 @@ window_is_spent(const struct reader_window *window, uint64_t log_index)
 
 /* The block at @next lies behind the part, where the same read gets it. */
 static bool
-is_next(const struct runtime *rt, const struct reader_part *part,
+is_next(const struct runtime *rt, const struct storage_part *part,
 	const struct cmdlog_location *next)
 {
 	if (next->first_cell == part->first_cell)
 		return next->page == part->page + part->pages;
-	return is_one_device(rt) && next->first_cell != UINT64_MAX &&
+	return storage_is_one_device(rt) && next->first_cell != UINT64_MAX &&
 	       next->first_cell + next->page == part->first_cell + part->page + part->pages &&
 	       next->first_cell % rt->superblock.log_pages != 0;
 }
@@ -59,7 +53,7 @@ is_next(const struct runtime *rt, const struct reader_part *part,
  * the first is not in the store. */
 static uint64_t
 part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, bool is_narrow,
-	  struct stripe_address *at, struct reader_part *part)
+	  struct stripe_address *at, struct storage_part *part)
 {
 	struct cmdlog_location next;
 	uint64_t last = first;
@@ -68,7 +62,7 @@ part_make(const struct runtime *rt, uint64_t first, uint32_t pages_max, bool is_
 	    next.pages > pages_max)
 		return 0;
 	*at = (struct stripe_address){ next.first_cell, next.group_pages };
-	*part = (struct reader_part){ next.first_cell, next.page, next.pages };
+	*part = (struct storage_part){ next.first_cell, next.page, next.pages };
 	while (!is_narrow && cmdlog_locate(rt->log, last + 1, &next) && is_next(rt, part, &next) &&
 	       part->pages + next.pages <= pages_max) {
 		part->pages += next.pages;
@@ -91,28 +85,6 @@ room_for(const struct runtime *rt, uint32_t pages, uint64_t log_index)
 		   : 0;
 }
 
-enum tern_err
-reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
-		 uint8_t *bytes, uint64_t user)
-{
-	const struct stripe_group_read read = {
-		.address = at,
-		.page = part->page,
-		.pages = part->pages,
-		.bytes = bytes,
-		.user = user,
-	};
-	const struct stripe_run_read run = {
-		.first_cell = part->first_cell + part->page,
-		.pages = part->pages,
-		.bytes = bytes,
-		.user = user,
-	};
-
-	return is_one_device(rt) ? stripe_store_read_run(rt->store, &run, rt->now_ns)
-				 : stripe_store_read(rt->store, &read, rt->now_ns);
-}
-
 /* Reads block @log_index, which is in the store, and as many of those that lie behind it as fit.
  * False: nothing can be read now. */
 static bool
@@ -128,7 +100,7 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 	window->is_bad = false;
 	window->first_index = window->last_index = log_index;
 	while (window->part_count < RUNTIME_READER_PARTS) {
-		struct reader_part *part = &window->parts[window->part_count];
+		struct storage_part *part = &window->parts[window->part_count];
 		struct stripe_address at;
 		const uint64_t first = window->last_index + (window->part_count != 0);
 		const bool is_narrow = first <= reader->narrow_index;
@@ -137,8 +109,8 @@ window_read(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint3
 		const uint64_t last =
 		    part_make(rt, first, room_for(rt, pages, first), is_narrow, &at, part);
 		if (last == 0 ||
-		    reader_part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
-				     storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
+		    storage_part_read(rt, part, at, window->bytes + (size_t)pages * PAGE_BYTES,
+				      storage_user_make(USER_READER, reader_id, number)) != TERN_OK)
 			break;
 		pages += part->pages;
 		window->part_count++;
@@ -199,7 +171,7 @@ block_bad(struct runtime *rt, struct reader *reader, uint64_t log_index)
 {
 	reader->narrow_index = max_u64(reader->narrow_index, log_index);
 	if (reader->retried_index == log_index)
-		repair_found(rt, log_index);
+		refill_found(rt, log_index);
 	reader->retried_index = log_index;
 }
 
@@ -211,9 +183,8 @@ reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint
 
 	if (resident != NULL)
 		return resident;
-	if (rt->is_storage_failed || log_index == rt->repair.lost_index ||
-	    refill_has(rt, log_index) || !cmdlog_locate(rt->log, log_index, &location) ||
-	    location.first_cell == UINT64_MAX)
+	if (rt->is_storage_failed || log_index == rt->loss.index || refill_has(rt, log_index) ||
+	    !cmdlog_locate(rt->log, log_index, &location) || location.first_cell == UINT64_MAX)
 		return NULL;
 	struct reader_window *window = NULL;
 	const uint8_t *bytes = NULL;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
-#include "dataplane/stripe/store.h"
+#include "dataplane/runtime/storage.h"
 
 #define RUNTIME_READER_WINDOWS 4u
 #define RUNTIME_READER_PARTS   4u
@@ -18,13 +18,9 @@ struct runtime;
  * consecutive blocks, so that some can be read while one is used. A part of a window lies in one
  * write group; on one device it may be a run of groups. Cells are written once, so what was read
  * stays true whatever happens to the log; the indexes only say what to read next. */
-struct reader_part {
-	uint64_t first_cell; /* of its first page's group */
-	uint32_t page, pages;
-};
 struct reader_window {
 	uint8_t *bytes;
-	struct reader_part parts[RUNTIME_READER_PARTS];
+	struct storage_part parts[RUNTIME_READER_PARTS];
 	uint32_t part_count, pending;
 	uint64_t first_index, last_index;
 	bool is_bad; /* some of it could not be read */
@@ -39,13 +35,9 @@ struct reader {
 };
 
 /* The block's bytes, from the ring or read back; NULL: a read is under way, ask again; or it cannot
- * be read, see repair_found. */
+ * be read, see refill_found. */
 const uint8_t *
 reader_block(struct runtime *rt, struct reader *reader, uint32_t reader_id, uint64_t log_index);
-/* Reads what the part names, of the group at @at: one completion for @user. */
-TERN_CHECKED enum tern_err
-reader_part_read(struct runtime *rt, const struct reader_part *part, struct stripe_address at,
-		 uint8_t *bytes, uint64_t user);
 /* False: the store has stopped. */
 bool
 reader_on_completion(struct runtime *rt, uint32_t reader_id, uint32_t window, enum tern_err err);

@@ -38,7 +38,7 @@ on_message(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body,
 		return;
 	}
 	const struct core_view *view = core_view(rt->core);
-	const uint32_t slot = runtime_node_slot(rt, hdr->sender);
+	const uint32_t slot = peers_slot(rt, hdr->sender);
 	if (view->role == CORE_MASTER && view->term == msg.term && slot != UINT32_MAX)
 		on_progress(rt, rt->streams[slot], &msg);
 	/* Credit that grew without a block in between (apply made room) is told on the beat. */
@@ -145,7 +145,7 @@ on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 		rt->link.drops.stale_term++;
 		return;
 	}
-	if (!repair_may_take(rt)) {
+	if (!loss_is_settled(rt)) {
 		rt->link.drops.fragment_refused++;
 		return;
 	}
@@ -183,7 +183,7 @@ static void
 on_fetch(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 {
 	const struct core_view *view = core_view(rt->core);
-	const uint32_t slot = runtime_node_slot(rt, hdr->sender);
+	const uint32_t slot = peers_slot(rt, hdr->sender);
 	struct fetch fetch;
 
 	if (fetch_decode(body, hdr->body_bytes, &fetch) != TERN_OK) {
@@ -265,8 +265,7 @@ receive_turn(struct runtime *rt)
 	/* The management network costs a system call a look: while frames or work in flight keep
 	 * the loop turning, and shortly after traffic, it is looked at every 50 us; in quiet turns,
 	 * always. */
-	const bool is_turning = has_any || storage_is_busy(rt) ||
-				rt->write_head != rt->write_tail ||
+	const bool is_turning = has_any || hold_devices(rt) || rt->write_head != rt->write_tail ||
 				rt->now_ns - rt->traffic_ns < RUNTIME_QUIET_NS;
 	if (rt->link.mgmt.ops != NULL &&
 	    (!is_turning || rt->now_ns - rt->mgmt_polled_ns >= RUNTIME_MGMT_POLL_NS)) {

@@ -26,19 +26,18 @@ limit_of(const struct runtime *rt, const struct cmdlog_stats *stats)
 	const struct checkpointer *c = &rt->checkpoint;
 	uint64_t limit = 0;
 
-	if (stats->used_pages > stats->area_pages / 4 * 3 || repair_has_loss(rt))
+	if (stats->used_pages > stats->area_pages / 4 * 3 || loss_is_in_log(rt))
 		limit = c->newest_index;
 	else if (stats->used_pages > stats->area_pages / 2)
 		limit = c->older_index;
 	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
 	    !ring_is_empty(rt->config.divergent))
 		limit = 0;
-	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT && !repair_has_loss(rt))
+	if (stats->used_pages <= stats->area_pages / 16 * RUNTIME_LOG_KEPT && !loss_is_in_log(rt))
 		/* A master need not have told it in a block: where the log is full, nobody writes
 		 * one. */
-		limit = min_u64(limit, max_u64(stats->common_index, dispatch_common_index(rt)));
-	return min_u64(min_u64(limit, source_keeps_index(rt)),
-		       state_committed_index(rt->config.state));
+		limit = min_u64(limit, max_u64(stats->common_index, peers_common_index(rt)));
+	return min_u64(min_u64(limit, hold_index(rt)), state_committed_index(rt->config.state));
 }
 
 /* Writes a superblock for some gain only. */
@@ -49,7 +48,7 @@ is_worth_it(const struct runtime *rt, const struct cmdlog_stats *stats,
 	const uint64_t gain = base->next_cell - rt->superblock.shards[0].base.next_cell;
 
 	return gain >= stats->area_pages / 16 ||
-	       (repair_has_loss(rt) && base->meta.log_index >= rt->repair.lost_index) ||
+	       (loss_is_in_log(rt) && base->meta.log_index >= rt->loss.index) ||
 	       stats->used_pages > stats->area_pages / 10 * 9;
 }
 
@@ -62,8 +61,8 @@ is_reclaimable(const struct runtime *rt, struct cmdlog_base *base)
 	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
 	const uint64_t limit = min_u64(limit_of(rt, &stats), stats.durable_index);
 
-	if (rt->cut.is_pending || rt->reclaim.base_index != 0 || transfer_is_active(rt) ||
-	    !repair_may_take(rt))
+	if (rt->cut.is_pending || rt->reclaim.base_index != 0 || hold_by_transfer(rt) ||
+	    !loss_is_settled(rt))
 		return false;
 	if (limit <= stats.base_index)
 		return false;
@@ -101,9 +100,9 @@ reclaim_superblock_done(struct runtime *rt)
 	if (!reclaim->is_written)
 		return;
 	cmdlog_reclaim(rt->log, reclaim->base_index);
-	heal_release(rt, rt->superblock.shards[0].base.next_cell);
+	groups_release(rt, rt->superblock.shards[0].base.next_cell);
 	core_reclaim(rt->core, reclaim->base_index);
-	repair_reclaimed(rt, reclaim->base_index);
+	loss_reclaimed(rt, reclaim->base_index);
 	*reclaim = (struct reclaimer){ 0 };
 }
 
@@ -116,6 +115,6 @@ reclaim_is_near(const struct runtime *rt)
 		return false;
 	if (rt->reclaim.base_index != 0 || is_reclaimable(rt, &base))
 		return true;
-	return checkpoint_is_coming(rt) && !transfer_is_active(rt) && repair_may_take(rt) &&
-	       source_keeps_index(rt) > cmdlog_stats(rt->log).base_index;
+	return checkpoint_is_coming(rt) && !hold_by_transfer(rt) && loss_is_settled(rt) &&
+	       hold_index(rt) > cmdlog_stats(rt->log).base_index;
 }

@@ -18,7 +18,7 @@ group_open(struct runtime *rt, struct stripe_address address)
 	struct refill *refill = &rt->refill;
 	struct cmdlog_group_blocks blocks;
 
-	if (refill->phase != REFILL_IDLE || !repair_may_take(rt) || rt->is_storage_failed ||
+	if (refill->phase != REFILL_IDLE || !loss_is_settled(rt) || rt->is_storage_failed ||
 	    rt->cut.is_pending || address.group_pages > CMDLOG_HOLE_PAGES_MAX ||
 	    address.first_cell >= stripe_store_oldest_in_flight(rt->store) ||
 	    !cmdlog_group_blocks(rt->log, address.first_cell, address.group_pages, &blocks) ||
@@ -53,8 +53,10 @@ refill_has(const struct runtime *rt, uint64_t log_index)
 	       log_index <= refill->blocks.last_index;
 }
 
-bool
-refill_want(struct runtime *rt, uint64_t log_index)
+/* Block @log_index cannot be read. True: who needs it has to wait; when nothing can be done loss.c
+ * is told. */
+static bool
+group_want(struct runtime *rt, uint64_t log_index)
 {
 	struct refill *refill = &rt->refill;
 	struct cmdlog_location at;
@@ -74,16 +76,12 @@ refill_want(struct runtime *rt, uint64_t log_index)
 	return true;
 }
 
-bool
-refill_is_in_flight(const struct runtime *rt)
+void
+refill_found(struct runtime *rt, uint64_t log_index)
 {
-	return rt->refill.is_in_flight;
-}
-
-bool
-refill_is_writing(const struct runtime *rt)
-{
-	return rt->refill.phase == REFILL_WRITE && rt->refill.is_in_flight;
+	rt->refill.blocks_found++;
+	if (!group_want(rt, log_index))
+		loss_note(rt, log_index, true);
 }
 
 uint64_t
@@ -111,9 +109,9 @@ end(struct runtime *rt, enum verdict verdict)
 	if (verdict == FILLED && refill->wanted_index != 0)
 		refill->filled_cell = refill->address.first_cell + 1;
 	if (verdict == LOST && refill->wanted_index != 0)
-		repair_lost(rt, refill->wanted_index, true);
+		loss_note(rt, refill->wanted_index, true);
 	if (verdict == LOST && refill->is_walk)
-		repair_lost(rt, refill->blocks.last_index, false);
+		loss_note(rt, refill->blocks.last_index, false);
 	if (refill->is_walk)
 		heal_on_refilled(rt, verdict == FILLED);
 }
@@ -160,9 +158,9 @@ block_turn(struct runtime *rt)
 		block_next(refill, &at);
 		return true;
 	}
-	const struct reader_part part = { at.first_cell, at.page, at.pages };
-	if (reader_part_read(rt, &part, refill->address, block_bytes(refill, rt),
-			     storage_user_make(USER_REFILL, 0, 0)) != TERN_OK)
+	const struct storage_part part = { at.first_cell, at.page, at.pages };
+	if (storage_part_read(rt, &part, refill->address, block_bytes(refill, rt),
+			      storage_user_make(USER_REFILL, 0, 0)) != TERN_OK)
 		return false;
 	stripe_store_submit(rt->store);
 	refill->phase = REFILL_READ;
@@ -302,5 +300,5 @@ refill_on_completion(struct runtime *rt, enum tern_err err)
 		block_read(rt, err);
 	else
 		end(rt, err == TERN_OK ? FILLED : MOOT); /* or storage failed */
-	heal_release_held(rt);
+	groups_release_held(rt);
 }

@@ -10,7 +10,7 @@
  * where it is not what it must be. Nobody stops for this: who needs one of these blocks waits.
  *
  * It cannot be done with blocks that are not all in the log (some were superseded, or the log
- * begins behind them), nor when nobody has one of them: then repair.c is told, and a checkpoint
+ * begins behind them), nor when nobody has one of them: then loss.c is told, and a checkpoint
  * takes the place of what is lost.
  *
  * One group at a time, in the buffer of mend.h, which has ended when this begins.
@@ -47,19 +47,17 @@ struct refill {
 	uint64_t hopeless;       /* of which nobody had all blocks */
 	uint64_t blocks_fetched; /* from other nodes */
 	uint64_t parts_bad;
+	uint64_t blocks_found; /* that could not be read */
 };
 
 /* For a walk, which is told by heal_on_refilled. False: it cannot be done. */
 bool refill_begin(struct runtime *rt, struct stripe_address address);
-/* Block @log_index cannot be read. True: who needs it has to wait; when nothing can be done
- * repair_lost is told. */
-bool refill_want(struct runtime *rt, uint64_t log_index);
+/* Block @log_index of the log of a running node cannot be read. It is looked for elsewhere, if that
+ * can be done; and if not, or nobody has it, it is lost (loss.h). */
+void refill_found(struct runtime *rt, uint64_t log_index);
 /* It lies in the group that is being put together. */
 bool refill_has(const struct runtime *rt, uint64_t log_index);
 bool refill_turn(struct runtime *rt);
-/* A request of it is under way: no end of the incarnation; and what it may write stays needed. */
-bool refill_is_in_flight(const struct runtime *rt);
-bool refill_is_writing(const struct runtime *rt);
 uint64_t refill_deadline_ns(const struct runtime *rt);
 /* False: it is none of what was asked for. */
 bool refill_on_part(struct runtime *rt, const struct frame_hdr *hdr, const struct part_hdr *part,

@@ -19,19 +19,12 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/cmdlog/base_of.h"
 
-/* Other voters: they, or their successors, hold what this node may have acknowledged. */
-static bool
-has_helpers(const struct runtime *rt)
-{
-	return (rt->superblock.shards[0].voters & ~(UINT64_C(1) << rt->config.node_id)) != 0;
-}
-
 /* A superblock that is older than the log says nothing of terms and votes; and somebody else has to
  * have what is lost. */
 static bool
 is_possible(const struct runtime *rt, const struct cmdlog_recovery *recovery)
 {
-	return has_helpers(rt) && !recovery->is_overwritten && !recovery->is_untrusted;
+	return loss_has_helpers(rt) && !recovery->is_overwritten && !recovery->is_untrusted;
 }
 
 /* What lies before is given to nobody any more: who lacks it is given the checkpoint. */
@@ -79,7 +72,7 @@ repair_accept(struct runtime *rt)
 
 	if (!rt->is_damaged || rt->repair.is_saved)
 		return;
-	rt->repair.is_accept_wanted = mend_is_hopeful(rt);
+	rt->repair.is_accept_wanted = loss_is_mendable(rt);
 	if (rt->repair.is_accept_wanted)
 		return;
 	shard->join = SUPERBLOCK_FORGETFUL;
@@ -93,63 +86,6 @@ void
 repair_accept_stop(struct runtime *rt)
 {
 	rt->repair.is_accept_wanted = false;
-}
-
-bool
-repair_may_take(const struct runtime *rt)
-{
-	return !rt->is_damaged || rt->repair.is_saved;
-}
-
-/* Who has applied the block needs it only for others: they are given a checkpoint that covers it,
- * and the log begins behind that. Who has not ends, and begins anew with a damaged log, which
- * others help to make whole. A node alone has nobody to help it: its storage has failed. */
-void
-repair_lost(struct runtime *rt, uint64_t log_index, bool is_needed)
-{
-	struct repair *repair = &rt->repair;
-
-	if (log_index <= rt->applied_index && checkpoint_is_possible(rt)) {
-		repair->lost_index = max_u64(repair->lost_index, log_index);
-		return;
-	}
-	if (!is_needed)
-		return;
-	repair->is_restart_wanted = has_helpers(rt) && !rt->config.is_log_volatile;
-	storage_fail(rt);
-}
-
-void
-repair_found(struct runtime *rt, uint64_t log_index)
-{
-	rt->repair.blocks_found++;
-	if (!refill_want(rt, log_index))
-		repair_lost(rt, log_index, true);
-}
-
-bool
-repair_has_loss(const struct runtime *rt)
-{
-	return rt->repair.lost_index > cmdlog_stats(rt->log).base_index;
-}
-
-void
-repair_reclaimed(struct runtime *rt, uint64_t base_index)
-{
-	if (rt->repair.lost_index <= base_index)
-		rt->repair.lost_index = 0;
-}
-
-bool
-repair_turn(struct runtime *rt)
-{
-	/* Nothing is promised or given any more, so what is begun comes to its end. */
-	if (!rt->repair.is_restart_wanted || cmdlog_groups_in_flight(rt->log) != 0 ||
-	    rt->meta.is_writing || rt->heal.busy != NULL || rt->checkpoint.is_writing ||
-	    rt->transfer.is_in_flight || rt->mend.is_in_flight || refill_is_in_flight(rt))
-		return false;
-	rt->is_over = true;
-	return true;
 }
 
 void
@@ -168,5 +104,5 @@ repair_superblock_done(struct runtime *rt)
 	repair->is_saved = true;
 	/* Not before the superblock says so: until then a start may find more there. */
 	if (repair->is_rebased)
-		heal_release(rt, repair->base.next_cell);
+		groups_release(rt, repair->base.next_cell);
 }

@@ -11,7 +11,7 @@ static bool
 has_news_of_log(const struct runtime *rt, const struct cmdlog_stats *log)
 {
 	return log->common_index < rt->checkpoint.newest_index &&
-	       log->common_index < dispatch_common_index(rt);
+	       log->common_index < peers_common_index(rt);
 }
 
 static void
@@ -238,7 +238,7 @@ report_publish(struct runtime *rt)
 	fill_status_transfer(rt, &status);
 	fill_status_pool(rt, &status.pool);
 	status.deep = rt->deep.told;
-	status.blocks_found = rt->repair.blocks_found;
+	status.blocks_found = rt->refill.blocks_found;
 	status.blocks_pulled = rt->pull.blocks_taken;
 	status.is_log_anchored = rt->repair.is_anchored;
 	fill_status_members(rt, &status);
@@ -277,7 +277,7 @@ runtime_group_ns(const struct runtime *rt)
 bool
 runtime_is_writing(const struct runtime *rt)
 {
-	return storage_is_busy(rt);
+	return hold_devices(rt);
 }
 
 const struct core_view *
@@ -322,8 +322,8 @@ runtime_damage(const struct runtime *rt)
 		.holes_mended = rt->mend.filled,
 		.blocks_pulled = rt->pull.blocks_taken,
 		.is_anchored = rt->repair.is_anchored,
-		.blocks_found = rt->repair.blocks_found,
-		.is_restarting = rt->repair.is_restart_wanted && rt->is_over,
+		.blocks_found = rt->refill.blocks_found,
+		.is_restarting = rt->loss.is_restart_wanted && rt->is_over,
 	};
 }
 

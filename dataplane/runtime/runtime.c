@@ -33,7 +33,7 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
-	if (storage_is_busy(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || pull_is_busy(rt) ||
+	if (hold_devices(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || pull_is_busy(rt) ||
 	    rt->refill.phase != REFILL_IDLE || rt->flow.is_held || rt->read_head != rt->read_tail ||
 	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
 	    view->commit_index < view->last_index ||
@@ -109,7 +109,7 @@ runtime_turn(struct runtime *rt)
 	rt->has_worked |= force_turn(rt);
 	rt->has_worked |= transfer_turn(rt);
 	rt->has_worked |= source_turn(rt);
-	rt->has_worked |= repair_turn(rt);
+	rt->has_worked |= loss_turn(rt);
 	rt->has_worked |= deep_turn(rt);
 	rt->has_worked |= mend_turn(rt);
 	rt->has_worked |= refill_turn(rt);

@@ -2,20 +2,24 @@
 /*
  * The loop's own structures; private to dataplane/runtime.
  *
- *	boot.c, recover.c, repair.c    the start; from a checkpoint; with a damaged log
+ *	boot.c, boot_read.c            the start, and what it reads
+ *	recover.c, repair.c            it begins with a checkpoint; with a damaged log
  *	dispatch.c  events into the core, its effects out to the other files
  *	receive.c, send.c              frames in; streams and repair requests out
  *	storage.c   write groups, superblock updates, completions of the store
+ *	peers.c     the other nodes, and the core's messages to them
+ *	hold.c, loss.c, groups.c       what is under way; what the log lacks; where its groups lie
  *	checkpoint.c, reclaim.c        checkpoints in the background; the log before them reused
  *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
  *	refill.c, want.c               groups put together again; one block asked of others
  *	pull.c, transfer.c, source.c   blocks, a checkpoint of another node; own ones for others
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
+ *	heal_tally.c                   what came of that
  *	job.c, job_take.c, reader.c    such work as people see it, and ask of it; blocks read back
  *	apply.c, client.c              blocks into the state machine; requests of clients
  *	answer.c, change.c             answers to them; requests that change members and master
  *	create.c, runtime.c, report.c  an instance is made; its turns; what it is, as others see it
- *	cut.c, force.c                 a divergent tail rolled back; forced, left out
+ *	cut.c, divergent.c, force.c    a divergent tail rolled back, and saved; forced, left out
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
 #define TERN_RUNTIME_RUNTIME_INTERNAL_H
@@ -23,17 +27,23 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/runtime/answer.h"
+#include "dataplane/runtime/boot.h"
 #include "dataplane/runtime/change.h"
 #include "dataplane/runtime/checkpoint.h"
 #include "dataplane/runtime/cut.h"
 #include "dataplane/runtime/deep.h"
+#include "dataplane/runtime/divergent.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/force.h"
+#include "dataplane/runtime/groups.h"
 #include "dataplane/runtime/heal.h"
+#include "dataplane/runtime/hold.h"
 #include "dataplane/runtime/job.h"
 #include "dataplane/runtime/limits.h"
 #include "dataplane/runtime/link.h"
+#include "dataplane/runtime/loss.h"
 #include "dataplane/runtime/mend.h"
+#include "dataplane/runtime/peers.h"
 #include "dataplane/runtime/pull.h"
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/reclaim.h"
@@ -45,42 +55,6 @@
 #include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
 #include "dataplane/wire/superblock.h"
-
-struct boot {
-	enum {
-		BOOT_STORE = 0, /* which devices count */
-		BOOT_NUMBER,    /* boot_no + 1 */
-		BOOT_CHECKPOINT,
-		BOOT_SCAN,
-		BOOT_REPAIR,
-		BOOT_RECORDS,
-		BOOT_DONE
-	} phase;
-	enum stripe_start store;
-	struct recover recover;
-	uint64_t checkpoints_bad; /* named by the superblock, and not whole */
-	uint8_t *buffer;          /* a chunk of a checkpoint */
-	uint32_t in_flight;
-	bool is_failed;
-	/* The last read of a checkpoint, to be done again without some columns. */
-	struct stripe_blob blob;
-	uint32_t distrust;
-	struct stripe_scanned scanned;
-	bool has_scanned;
-	/* The last groups that were found, by their count: they may have been in flight when the
-	 * node ended, so they are made whole before anybody hears of them. */
-	struct stripe_address recent[STRIPE_GROUPS_MAX];
-	bool is_recent_whole[STRIPE_GROUPS_MAX];
-	uint64_t recent_count, repaired_count;
-	struct cmdlog_recovery recovery;
-	/* BOOT_RECORDS: of the recovered log; its newest configuration, and the one before that,
-	 * which is committed. */
-	uint64_t next_index, last_index, commit_floor;
-	struct membership newest, committed;
-	bool has_record, has_members;
-	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
-	enum runtime_boot verdict; /* 0: not yet known */
-};
 
 /* Cycles of the turn under way, by stage, and of all turns before. */
 struct stages {
@@ -118,6 +92,7 @@ struct runtime {
 	struct meta_writer meta;
 	struct checkpointer checkpoint;
 	struct reclaimer reclaim;
+	struct loss loss;
 	struct repair repair;
 	struct mend mend;
 	struct refill refill;
@@ -202,30 +177,6 @@ enum tern_err dispatch(struct runtime *rt, const struct core_event *event);
 void dispatch_later(struct runtime *rt, const struct core_event *event);
 /* Seals the open block (or a barrier) and reports it as APPENDED. */
 enum tern_err dispatch_seal(struct runtime *rt, enum block_kind kind);
-/* What all voters hold durably, as far as this node knows as master; otherwise 0. Nobody waits for
- * learners: one that is away would keep the whole log. */
-uint64_t dispatch_common_index(const struct runtime *rt);
-void dispatch_acks(struct runtime *rt);
-uint32_t runtime_node_slot(const struct runtime *rt, uint16_t node); /* UINT32_MAX: no data peer */
-
-/* ---- boot.c ---- */
-/* Reads @pages pages at @page of the checkpoint at @first_page into the boot buffer. False: it
- * cannot be done. */
-bool boot_read(struct runtime *rt, uint64_t first_page, uint64_t page, uint32_t pages);
-/* What was read is not right: reads it again in another way. False: all ways were tried. */
-bool boot_read_again(struct runtime *rt);
-/* A node may be none of the voters, but its node file has to name them, and the witness. */
-bool boot_knows(const struct runtime *rt, uint64_t voters, uint16_t witness_id);
-void boot_on_completion(struct runtime *rt, enum tern_err err);
-
-/* ---- recover.c ---- */
-enum recover_verdict {
-	RECOVER_MORE = 1, /* call again when what was read is there */
-	RECOVER_DONE,     /* the log is read from boot.recover.base on, or from its first cell */
-	RECOVER_REFUSED,  /* this configuration has no room for the state */
-	RECOVER_FAILED,
-};
-enum recover_verdict recover_turn(struct runtime *rt);
 
 /* ---- receive.c ---- */
 bool receive_turn(struct runtime *rt);

@@ -83,7 +83,7 @@ send_turn(struct runtime *rt)
 	link_bulk_flush(&rt->link);
 	for (; wake_slots != 0; wake_slots &= wake_slots - 1)
 		wake_peer(rt, (uint32_t)__builtin_ctz(wake_slots));
-	dispatch_acks(rt);
+	peers_acknowledge(rt);
 	return has_any;
 }
 

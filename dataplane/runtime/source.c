@@ -22,29 +22,9 @@ slot_of(const struct runtime *rt, const struct part_id *id)
 	       (record_of(rt, slot)->log_index != id->log_index ||
 		!hash128_equal(record_of(rt, slot)->chain, id->chain)))
 		slot++;
-	if (slot < SUPERBLOCK_CHECKPOINTS && checkpoint_is_written_to(rt, slot))
+	if (slot < SUPERBLOCK_CHECKPOINTS && hold_slot_by_checkpoint(rt, slot))
 		return SUPERBLOCK_CHECKPOINTS;
 	return slot;
-}
-
-/* Who fetched it has begun anew from it, and acknowledges the log behind it. */
-static bool
-is_installed(const struct runtime *rt)
-{
-	const uint32_t slot = runtime_node_slot(rt, rt->source.node);
-
-	if (slot == UINT32_MAX)
-		return false;
-	const uint32_t at = slot + (rt->source.node > rt->config.node_id);
-	return core_view(rt->core)->peer_durable_index[at] >=
-	       record_of(rt, rt->source.slot)->log_index;
-}
-
-bool
-source_is_serving(const struct runtime *rt)
-{
-	return rt->source.asked_ns != 0 &&
-	       rt->now_ns - rt->source.asked_ns < RUNTIME_TRANSFER_HOLD_NS && !is_installed(rt);
 }
 
 static bool
@@ -72,30 +52,7 @@ may_be_served(const struct runtime *rt, uint16_t node)
 
 	if ((rt->config.own_bugs & RUNTIME_BUG_TURNS) != 0)
 		return served == node || !is_asked_lately(rt);
-	return served == node || !source_is_serving(rt) || rank_of(rt, node) > rank_of(rt, served);
-}
-
-/* Above this use the log comes first. */
-static bool
-is_pressed(const struct runtime *rt)
-{
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-
-	return stats.used_pages > stats.area_pages / 10 * 9;
-}
-
-bool
-source_holds_slot(const struct runtime *rt, uint32_t slot)
-{
-	return source_is_serving(rt) && rt->source.slot == slot && !is_pressed(rt);
-}
-
-uint64_t
-source_keeps_index(const struct runtime *rt)
-{
-	if (!source_is_serving(rt) || is_pressed(rt))
-		return UINT64_MAX;
-	return record_of(rt, rt->source.slot)->log_index;
+	return served == node || !hold_by_source(rt) || rank_of(rt, node) > rank_of(rt, served);
 }
 
 /* Of the log area, behind that block. */
@@ -116,7 +73,7 @@ bool
 source_progress(const struct runtime *rt, struct source_progress *progress)
 {
 	const struct transfer_source *source = &rt->source;
-	const uint64_t log_index = source_keeps_index(rt);
+	const uint64_t log_index = hold_index(rt);
 
 	if (log_index == UINT64_MAX)
 		return false;
@@ -145,7 +102,7 @@ source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *bo
 		return;
 	}
 	const uint32_t slot = slot_of(rt, &ask.id);
-	if (runtime_node_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
+	if (peers_slot(rt, hdr->sender) == UINT32_MAX || slot == SUPERBLOCK_CHECKPOINTS ||
 	    !may_be_served(rt, hdr->sender) || ask.id.log_index == source->bad_index ||
 	    ask.unit_first + ask.unit_count >
 		part_units(part_pages(record_of(rt, slot)->pages, ask.id.part))) {
@@ -216,7 +173,7 @@ source_on_completion(struct runtime *rt, enum tern_err err)
 	rt->boot.checkpoints_bad++;
 	source->bad_index = source->held.log_index;
 	if (record_of(rt, source->slot)->log_index == source->held.log_index &&
-	    !checkpoint_is_written_to(rt, source->slot))
+	    !hold_slot_by_checkpoint(rt, source->slot))
 		(void)checkpoint_hurt(rt, source->slot);
 	source->held = (struct part_id){ 0 };
 	source->is_wanted = false;

@@ -19,20 +19,6 @@ storage_blob(const struct runtime *rt, uint64_t first_page, uint64_t page, uint8
 	return stripe_place_blob(runtime_geometry(rt), first_page, page, bytes, pages);
 }
 
-uint64_t
-storage_room(const struct runtime *rt)
-{
-	/* A group that does not fit in front of the area's end is one block. */
-	return stripe_store_room(rt->store, cmdlog_block_pages_max(rt->config.command_bytes_max));
-}
-
-void
-storage_release(struct runtime *rt, uint64_t cell)
-{
-	stripe_store_release(rt->store, cell);
-	cmdlog_set_room(rt->log, storage_room(rt));
-}
-
 void
 storage_fail(struct runtime *rt)
 {
@@ -43,14 +29,6 @@ storage_fail(struct runtime *rt)
 	rt->is_storage_failed = true;
 	if (dispatch(rt, &event) != TERN_OK)
 		rt->link.drops.core_refused++;
-}
-
-bool
-storage_is_busy(const struct runtime *rt)
-{
-	return cmdlog_groups_in_flight(rt->log) != 0 || rt->meta.is_writing ||
-	       rt->heal.busy != NULL || checkpoint_is_busy(rt) || rt->transfer.is_in_flight ||
-	       rt->mend.is_in_flight || rt->mend_source.is_reading || refill_is_in_flight(rt);
 }
 
 /* ---- the superblock: term and vote, and checkpoints ---- */
@@ -172,10 +150,10 @@ group_write(struct runtime *rt, const struct cmdlog_group *group)
 		.end_cell =
 		    address.first_cell + stripe_group_cells(runtime_geometry(rt), group->pages),
 		.group_seq = stripe_store_group_seq(rt->store),
-		.room = storage_room(rt),
+		.room = groups_room(rt),
 	};
 	cmdlog_group_placed(rt->log, group->slot, &place);
-	heal_note_group(rt, address, false);
+	groups_note(rt, address, false);
 	rt->groups_begun++;
 	return true;
 }
@@ -307,4 +285,39 @@ storage_poll(struct runtime *rt)
 	if (durable_index != 0 && !rt->is_storage_failed && !rt->cut.is_pending)
 		durable_tell(rt, durable_index);
 	return count != 0;
+}
+
+/* A node that forgets its log asks its peers for all of it. */
+bool
+storage_has_checkpoints(const struct runtime *rt)
+{
+	return rt->superblock.checkpoint_pages >= 4 && !rt->config.is_log_volatile;
+}
+
+bool
+storage_is_one_device(const struct runtime *rt)
+{
+	return stripe_devices(runtime_geometry(rt)) == 1;
+}
+
+enum tern_err
+storage_part_read(struct runtime *rt, const struct storage_part *part, struct stripe_address at,
+		  uint8_t *bytes, uint64_t user)
+{
+	const struct stripe_group_read read = {
+		.address = at,
+		.page = part->page,
+		.pages = part->pages,
+		.bytes = bytes,
+		.user = user,
+	};
+	const struct stripe_run_read run = {
+		.first_cell = part->first_cell + part->page,
+		.pages = part->pages,
+		.bytes = bytes,
+		.user = user,
+	};
+
+	return storage_is_one_device(rt) ? stripe_store_read_run(rt->store, &run, rt->now_ns)
+					 : stripe_store_read(rt->store, &read, rt->now_ns);
 }

@@ -33,6 +33,12 @@ storage_user_make(enum storage_user user, uint32_t a, uint32_t b)
 	return (uint64_t)user | (uint64_t)a << 8 | (uint64_t)b << 32;
 }
 
+/* Of one write group; on one device it may be a run of groups. */
+struct storage_part {
+	uint64_t first_cell; /* of its first page's group */
+	uint32_t page, pages;
+};
+
 struct pending_meta {
 	uint64_t op_id, term;
 	uint16_t voted_for;
@@ -56,11 +62,15 @@ struct stripe_blob storage_blob(const struct runtime *rt, uint64_t first_page, u
 				uint8_t *bytes, uint32_t pages);
 /* Pages that the first @pages of a checkpoint take on each device. */
 uint64_t storage_blob_end(const struct runtime *rt, uint64_t pages);
-/* Cells that the log may take for sure. */
-uint64_t storage_room(const struct runtime *rt);
-/* Cells before @cell are not needed any more, see heal_release. */
-void storage_release(struct runtime *rt, uint64_t cell);
+/* Pages of the log lie at consecutive cells, so that one read gets a run of groups. */
+bool storage_is_one_device(const struct runtime *rt);
+/* Reads what the part names, of the group at @at: one completion for @user. */
+TERN_CHECKED enum tern_err
+storage_part_read(struct runtime *rt, const struct storage_part *part, struct stripe_address at,
+		  uint8_t *bytes, uint64_t user);
+/* It has room for checkpoints, and the log that they are of does not end with the process. */
+bool storage_has_checkpoints(const struct runtime *rt);
+/* It cannot be relied on any more: the core hears of it, once. */
 void storage_fail(struct runtime *rt);
-bool storage_is_busy(const struct runtime *rt);
 
 #endif

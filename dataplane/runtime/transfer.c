@@ -13,20 +13,6 @@ slot_page(const struct runtime *rt)
 	       (uint64_t)rt->transfer.slot * rt->checkpoint.slot_pages;
 }
 
-bool
-transfer_is_active(const struct runtime *rt)
-{
-	return rt->transfer.phase != TRANSFER_NONE || rt->transfer.is_in_flight;
-}
-
-bool
-transfer_is_written_to(const struct runtime *rt, uint32_t slot)
-{
-	const struct transfer *t = &rt->transfer;
-
-	return (t->phase > TRANSFER_WAIT || t->is_in_flight) && t->slot == slot;
-}
-
 /* Something came lately. */
 static bool
 is_answered(const struct runtime *rt)
@@ -89,12 +75,12 @@ transfer_install(struct runtime *rt, const struct core_effect *effect)
 {
 	struct transfer *t = &rt->transfer;
 
-	if (!checkpoint_is_possible(rt) || effect->block.log_index == t->refused_index) {
+	if (!storage_has_checkpoints(rt) || effect->block.log_index == t->refused_index) {
 		t->refused++;
 		return;
 	}
 	/* Told again as long as it is wanted. */
-	if (mend_is_hopeful(rt))
+	if (loss_is_mendable(rt))
 		return;
 	if (t->phase != TRANSFER_NONE && is_same(&t->meta, &effect->block)) {
 		t->node = effect->node; /* another master has it as well */
@@ -277,7 +263,7 @@ take_header(struct runtime *rt)
 	}
 	/* It would not start with voters that it does not know. */
 	if (storage_blob_end(rt, checkpoint_pages(hdr->stream_bytes)) > rt->checkpoint.slot_pages ||
-	    !boot_knows(rt, hdr->voters, hdr->witness_id) ||
+	    !peers_are_known(rt, hdr->voters, hdr->witness_id) ||
 	    hdr->machine_version > CMDLOG_MACHINE_VERSION ||
 	    !state_restore_fits(rt->config.state, &hdr->state)) {
 		t->refused_index = t->meta.log_index;
@@ -382,7 +368,7 @@ tail_is_saved(struct runtime *rt)
 		t->export_next = max_u64(rt->commit_index, stats.base_index) + 1;
 		t->export_last = stats.last_index;
 	}
-	return cut_export(rt, &t->export_next, stats.last_index, core_view(rt->core)->term) &&
+	return divergent_export(rt, &t->export_next, stats.last_index, core_view(rt->core)->term) &&
 	       (rt->config.divergent == NULL || ring_is_empty(rt->config.divergent));
 }
 

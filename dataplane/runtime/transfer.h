@@ -86,9 +86,6 @@ void transfer_install(struct runtime *rt, const struct core_effect *effect);
 void transfer_rejoin(struct runtime *rt, const struct core_effect *effect);
 /* The log was matched, or this node is master: it is not needed any more. */
 void transfer_drop(struct runtime *rt);
-/* The checkpointer stands aside. */
-bool transfer_is_active(const struct runtime *rt);
-bool transfer_is_written_to(const struct runtime *rt, uint32_t slot);
 /* Something is to be waited for soon, so the loop must not sleep long. */
 bool transfer_is_busy(const struct runtime *rt);
 uint64_t transfer_deadline_ns(const struct runtime *rt);
@@ -109,12 +106,6 @@ bool transfer_superblock_done(struct runtime *rt);
 void source_on_ask(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body);
 void source_on_completion(struct runtime *rt, enum tern_err err);
 bool source_turn(struct runtime *rt);
-/* Somebody fetches a checkpoint, or did a moment ago and starts from it now. */
-bool source_is_serving(const struct runtime *rt);
-/* It is being read for somebody. */
-bool source_holds_slot(const struct runtime *rt, uint32_t slot);
-/* The log behind that block is kept for who fetches a checkpoint; UINT64_MAX: nobody does. */
-uint64_t source_keeps_index(const struct runtime *rt);
 /* False: nothing is kept for anybody. */
 bool source_progress(const struct runtime *rt, struct source_progress *progress);
 
