@@ -518,7 +518,7 @@ runtime_boot_turn(struct runtime *rt)
 		return rt->boot.verdict;
 	const bool was_busy = rt->boot.in_flight != 0;
 	if (was_busy)
-		(void)storage_poll(rt);
+		(void)completion_poll(rt);
 	if (rt->boot.in_flight != 0)
 		return RUNTIME_BOOT_MORE;
 	if (rt->boot.is_failed)

@@ -27,8 +27,8 @@ cut_turn(struct runtime *rt)
 	if (!rt->cut.is_pending || cmdlog_groups_in_flight(rt->log) != 0 || rt->is_storage_failed)
 		return false;
 	if (stats.durable_index < stats.last_index && !rt->cut.is_flushed) {
-		/* storage_turn starts the rest in this turn; if it cannot, the area is full. */
-		rt->cut.is_flushed = !storage_turn(rt);
+		/* persist_turn starts the rest in this turn; if it cannot, the area is full. */
+		rt->cut.is_flushed = !persist_turn(rt);
 		return true;
 	}
 	if (rt->cut.export_next == 0)

@@ -124,7 +124,7 @@ on_effect(struct runtime *rt, const struct core_effect *effect)
 		peers_send(rt, effect);
 		break;
 	case CORE_EFFECT_PERSIST_META:
-		storage_meta(rt, effect);
+		meta_queue(rt, effect);
 		break;
 	case CORE_EFFECT_PERSIST_REGISTER:
 		tern_invariant_failed("a data node has no register", __FILE__, __LINE__);

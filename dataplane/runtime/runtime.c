@@ -83,7 +83,7 @@ runtime_turn(struct runtime *rt)
 	rt->turns++;
 	const uint64_t busy_count = rt->busy_count;
 	rt->has_backlog = false;
-	rt->has_worked = count_busy(rt, storage_poll(rt));
+	rt->has_worked = count_busy(rt, completion_poll(rt));
 	(void)stage_enter(rt, STAGE_receive);
 	rt->has_worked |= receive_turn(rt);
 	(void)stage_enter(rt, STAGE_other);
@@ -98,7 +98,7 @@ runtime_turn(struct runtime *rt)
 	(void)stage_enter(rt, STAGE_send);
 	rt->has_worked |= count_busy(rt, send_turn(rt));
 	(void)stage_enter(rt, STAGE_persist);
-	rt->has_worked |= count_busy(rt, storage_turn(rt));
+	rt->has_worked |= count_busy(rt, persist_turn(rt));
 	(void)stage_enter(rt, STAGE_apply);
 	rt->has_worked |= count_busy(rt, apply_turn(rt));
 	if ((rt->config.own_bugs & RUNTIME_BUG_LEAK_VERSIONS) == 0)

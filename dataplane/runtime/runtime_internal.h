@@ -6,7 +6,8 @@
  *	recover.c, repair.c            it begins with a checkpoint; with a damaged log
  *	dispatch.c  events into the core, its effects out to the other files
  *	receive.c, send.c              frames in; streams and repair requests out
- *	storage.c   write groups, superblock updates, completions of the store
+ *	storage.c, completion.c        the store, and what comes back from it
+ *	persist.c, meta.c              write groups; updates of the superblock
  *	peers.c     the other nodes, and the core's messages to them
  *	hold.c, loss.c, groups.c       what is under way; what the log lacks; where its groups lie
  *	checkpoint.c, reclaim.c        checkpoints in the background; the log before them reused
@@ -30,6 +31,7 @@
 #include "dataplane/runtime/boot.h"
 #include "dataplane/runtime/change.h"
 #include "dataplane/runtime/checkpoint.h"
+#include "dataplane/runtime/completion.h"
 #include "dataplane/runtime/cut.h"
 #include "dataplane/runtime/deep.h"
 #include "dataplane/runtime/divergent.h"
@@ -43,7 +45,9 @@
 #include "dataplane/runtime/link.h"
 #include "dataplane/runtime/loss.h"
 #include "dataplane/runtime/mend.h"
+#include "dataplane/runtime/meta.h"
 #include "dataplane/runtime/peers.h"
+#include "dataplane/runtime/persist.h"
 #include "dataplane/runtime/pull.h"
 #include "dataplane/runtime/reader.h"
 #include "dataplane/runtime/reclaim.h"

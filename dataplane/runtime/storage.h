@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes to the store of write groups, and what comes back; private to this room. */
+/*
+ * The store of write groups as this room uses it: where checkpoints lie on it, reads of a part of a
+ * group, whose a request is, and what becomes of the node when it fails. Private to this room.
+ */
 #ifndef TERN_RUNTIME_STORAGE_H
 #define TERN_RUNTIME_STORAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/runtime/limits.h"
 #include "dataplane/stripe/store.h"
 
 struct runtime;
-struct core_effect;
 
 /* What a completion of the store belongs to: its `user` is this and two numbers. */
 enum storage_user {
@@ -39,23 +40,6 @@ struct storage_part {
 	uint32_t page, pages;
 };
 
-struct pending_meta {
-	uint64_t op_id, term;
-	uint16_t voted_for;
-};
-
-struct meta_writer {
-	struct pending_meta queue[RUNTIME_METAS_MAX];
-	uint32_t head, count;
-	bool
-	    is_dirty; /* rt->superblock says what none that was begun does, besides term and vote */
-	bool is_writing;
-	bool is_news; /* the one being written is for that, or for a transfer */
-};
-
-bool storage_poll(struct runtime *rt);
-bool storage_turn(struct runtime *rt); /* starts what can be started */
-void storage_meta(struct runtime *rt, const struct core_effect *effect);
 /* Pages [page, page + pages) of the checkpoint at @first_page of every device: its header, or one
  * of its chunks. */
 struct stripe_blob storage_blob(const struct runtime *rt, uint64_t first_page, uint64_t page,

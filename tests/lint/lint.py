@@ -301,8 +301,8 @@ def check_bugs():
 # Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
 CIRCLES = {
     'dataplane/runtime': (
-        'boot_read checkpoint cut deep dispatch force heal heal_walk loss mend mend_source '
-        'pull reader reclaim refill repair source storage transfer',
+        'checkpoint cut dispatch force loss mend meta persist pull reclaim refill repair '
+        'storage transfer',
     ),
 }
 
