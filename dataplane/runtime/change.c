@@ -141,7 +141,7 @@ change_members(struct runtime *rt, uint32_t channel, const struct submit_request
 						       : SUBMIT_REFUSED_BUSY);
 		return;
 	}
-	const enum tern_err sealed = dispatch_seal(rt, BLOCK_CONFIG);
+	const enum tern_err sealed = seal_block(rt, BLOCK_CONFIG);
 	INVARIANT(sealed == TERN_OK);
 	completion.outcome = SUBMIT_DONE;
 	answer_send(rt, channel, &completion);

@@ -112,7 +112,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	enum tern_err err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	if (err == TERN_ERR_QUEUE_FULL && cmdlog_open_count(rt->log) != 0) {
 		/* The block is as large as it should be: close it and open the next. */
-		if (dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK || is_last)
+		if (seal_block(rt, BLOCK_COMMANDS) != TERN_OK || is_last)
 			return false;
 		err = cmdlog_append(rt->log, bytes, command.bytes, &log_index, &slot);
 	}
@@ -128,7 +128,7 @@ take_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 	note_write(rt, channel, request, &command, (struct state_position){ log_index, slot });
 	if (request->flags & SUBMIT_CLOSES_BLOCK) {
 		/* Room for the block was reserved when its commands were appended. */
-		err = dispatch_seal(rt, BLOCK_COMMANDS);
+		err = seal_block(rt, BLOCK_COMMANDS);
 		INVARIANT(err == TERN_OK);
 	}
 	return true;
@@ -220,13 +220,13 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 		case SUBMIT_TRANSFER:
 			/* What came before is sealed first: it is the old mastership's. */
 			if (cmdlog_open_count(rt->log) != 0 &&
-			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+			    seal_block(rt, BLOCK_COMMANDS) != TERN_OK)
 				return taken != 0;
 			change_transfer(rt, number, request);
 			break;
 		case SUBMIT_CHANGE:
 			if (cmdlog_open_count(rt->log) != 0 &&
-			    dispatch_seal(rt, BLOCK_COMMANDS) != TERN_OK)
+			    seal_block(rt, BLOCK_COMMANDS) != TERN_OK)
 				return taken != 0;
 			change_members(rt, number, request);
 			break;
@@ -291,7 +291,7 @@ client_turn(struct runtime *rt)
 				   : take_requests(rt, i, RUNTIME_REQUESTS_MAX, &has_read);
 	if (cmdlog_open_count(rt->log) != 0) {
 		/* Room for the block was reserved when its commands were appended. */
-		const enum tern_err err = dispatch_seal(rt, BLOCK_COMMANDS);
+		const enum tern_err err = seal_block(rt, BLOCK_COMMANDS);
 		INVARIANT(err == TERN_OK);
 	}
 	if (has_read) {

@@ -6,6 +6,11 @@
 
 #include "dataplane/base/invariant.h"
 
+static const struct dispatch_handlers runtime_handlers = {
+	.effects = effects_take,
+	.barrier = seal_wanted_barrier,
+};
+
 static uint32_t
 block_pages_max(const struct runtime_config *config)
 {
@@ -215,6 +220,7 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	    __builtin_popcountll(config->data_nodes) > (int)CORE_NODES_MAX)
 		return TERN_ERR_CONFIG;
 	rt->config = *config;
+	rt->handlers = &runtime_handlers;
 	rt->link = (struct link){
 		.node_id = config->node_id,
 		.shard = config->shard,

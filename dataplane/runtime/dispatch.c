@@ -11,184 +11,6 @@ dispatch_later(struct runtime *rt, const struct core_event *event)
 	rt->event_count++;
 }
 
-enum tern_err
-dispatch_seal(struct runtime *rt, enum block_kind kind)
-{
-	const struct core_view *view = core_view(rt->core);
-	const bool is_barrier = kind == BLOCK_BARRIER;
-	const struct cmdlog_seal seal = {
-		.term = is_barrier ? rt->barrier_term : view->term,
-		.epoch = is_barrier ? rt->barrier_epoch : view->epoch,
-		.kind = kind,
-		.wall_ns = rt->config.clock.ops->wall_ns(rt->config.clock.clock),
-		.commit_index = view->commit_index,
-		.common_index = peers_common_index(rt),
-	};
-	struct core_event event = { .kind = CORE_EVENT_APPENDED, .now_ns = rt->now_ns };
-
-	const enum status_stage before = stage_enter(rt, STAGE_seal);
-	const enum tern_err err = cmdlog_seal(rt->log, &seal, &event.block);
-	(void)stage_enter(rt, before);
-	if (err != TERN_OK)
-		return err;
-	rt->blocks_sealed++;
-	rt->has_worked = true;
-	answer_sealed(rt, event.block.log_index, event.block.term);
-	struct membership next, preceding;
-	if (kind == BLOCK_CONFIG) {
-		const uint8_t *block = cmdlog_resident(rt->log, event.block.log_index);
-		INVARIANT(block != NULL && !rt->is_stepping);
-		const enum tern_err read = membership_of_block(block, &next, &preceding);
-		INVARIANT(read == TERN_OK);
-		event.next = &next;
-		event.before = &preceding;
-	}
-	if (is_barrier)
-		rt->is_barrier_wanted = false;
-	if (rt->is_stepping) {
-		dispatch_later(rt, &event);
-		return TERN_OK;
-	}
-	return dispatch(rt, &event);
-}
-
-enum tern_err
-dispatch_barrier(struct runtime *rt)
-{
-	if (core_is_gen_due(rt->core)) {
-		const enum tern_err err = force_append_gen(rt);
-		if (err != TERN_OK)
-			return err;
-	}
-	return dispatch_seal(rt, BLOCK_BARRIER);
-}
-
-static void
-on_role(struct runtime *rt)
-{
-	const struct core_view *view = core_view(rt->core);
-
-	if (view->role == CORE_MASTER) {
-		transfer_drop(rt);
-		return;
-	}
-	/* What was applied ahead stays, in provisional views only, until it is committed or rolled
-	 * back; nothing is applied ahead any more. */
-	rt->memory_index = rt->memory_wanted = rt->ahead_checked = 0;
-	rt->is_barrier_wanted = false;
-	cmdlog_open_discard(rt->log);
-	answer_fail_writes(rt);
-	for (uint32_t i = 0; i < rt->stream_count; i++)
-		stream_stop(rt->streams[i]);
-}
-
-static void
-on_accept(struct runtime *rt, const struct core_effect *effect)
-{
-	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
-
-	INVARIANT(effect->index == stats.last_index + 1);
-	INVARIANT(!rt->cut.is_pending);
-	rt->accept_node = effect->node;
-	transfer_drop(rt);
-	repair_accept(rt);
-	assembly_accept(rt->assembly, effect->index, cmdlog_next_page_lsn(rt->log));
-}
-
-static void
-on_alarm(struct runtime *rt, const struct core_effect *effect)
-{
-	rt->alarms[(uint32_t)effect->alarm % 8]++;
-	if (effect->alarm == CORE_ALARM_MEMORY_COMMITS_LOST) {
-		rt->memory_lost_first = effect->index;
-		rt->memory_lost_last = effect->index_to;
-	}
-}
-
-static void
-on_barrier(struct runtime *rt, const struct core_effect *effect)
-{
-	rt->is_barrier_wanted = true;
-	rt->barrier_term = effect->term;
-	rt->barrier_epoch = effect->epoch;
-	INVARIANT(cmdlog_open_count(rt->log) == 0);
-}
-
-static void
-on_effect(struct runtime *rt, const struct core_effect *effect)
-{
-	const uint32_t slot = peers_slot(rt, effect->node);
-
-	switch (effect->kind) {
-	case CORE_EFFECT_SEND:
-		peers_send(rt, effect);
-		break;
-	case CORE_EFFECT_PERSIST_META:
-		meta_queue(rt, effect);
-		break;
-	case CORE_EFFECT_PERSIST_REGISTER:
-		tern_invariant_failed("a data node has no register", __FILE__, __LINE__);
-	case CORE_EFFECT_PERSIST:
-		rt->persist_index = max_u64(rt->persist_index, effect->index);
-		break;
-	case CORE_EFFECT_APPEND_BARRIER:
-		on_barrier(rt, effect);
-		break;
-	case CORE_EFFECT_STREAM_START:
-		INVARIANT(slot != UINT32_MAX);
-		stream_start(rt->streams[slot], effect->index, rt->now_ns);
-		break;
-	case CORE_EFFECT_STREAM_STOP:
-		INVARIANT(slot != UINT32_MAX);
-		stream_stop(rt->streams[slot]);
-		break;
-	case CORE_EFFECT_ACCEPT:
-		on_accept(rt, effect);
-		break;
-	case CORE_EFFECT_ACCEPT_STOP:
-		repair_accept_stop(rt);
-		assembly_stop(rt->assembly);
-		break;
-	case CORE_EFFECT_CUT:
-		cut_begin(rt, effect->index);
-		break;
-	case CORE_EFFECT_COMMIT:
-		INVARIANT(effect->index >= rt->commit_index);
-		rt->commit_index = effect->index;
-		break;
-	case CORE_EFFECT_MEMORY_COMMIT:
-		INVARIANT(effect->index >= rt->applied_index);
-		rt->memory_index = effect->index;
-		break;
-	case CORE_EFFECT_ROLLBACK:
-		INVARIANT(effect->index >= rt->commit_index && effect->index < rt->applied_index);
-		state_rollback(rt->config.state, effect->index);
-		rt->applied_index = effect->index;
-		break;
-	case CORE_EFFECT_ROLE:
-		on_role(rt);
-		break;
-	case CORE_EFFECT_READ_READY:
-		answer_read_ready(rt, effect->op_id, effect->index, effect->is_leased);
-		break;
-	case CORE_EFFECT_READ_FAILED:
-		answer_read_failed(rt, effect->op_id);
-		break;
-	case CORE_EFFECT_ALARM:
-		on_alarm(rt, effect);
-		break;
-	case CORE_EFFECT_PULL:
-		pull_want(rt, effect);
-		break;
-	case CORE_EFFECT_INSTALL:
-		transfer_install(rt, effect);
-		break;
-	case CORE_EFFECT_REJOIN:
-		transfer_rejoin(rt, effect);
-		break;
-	}
-}
-
 static enum tern_err
 step(struct runtime *rt, const struct core_event *event)
 {
@@ -199,20 +21,9 @@ step(struct runtime *rt, const struct core_event *event)
 	if (rt->config.status != NULL)
 		status_lease_set(rt->config.status, core_view(rt->core)->lease_until_ns);
 	rt->is_stepping = true;
-	for (uint32_t i = 0; i < rt->effects.count; i++)
-		on_effect(rt, &rt->effects.list[i]);
+	rt->handlers->effects(rt, &rt->effects);
 	rt->is_stepping = false;
 	return err;
-}
-
-/* A wanted barrier goes before anything else; it waits only while the ring is full. */
-static void
-seal_barrier(struct runtime *rt)
-{
-	if (!rt->is_barrier_wanted)
-		return;
-	const enum tern_err err = dispatch_barrier(rt);
-	INVARIANT(err == TERN_OK || err == TERN_ERR_QUEUE_FULL || err == TERN_ERR_LOG_FULL);
 }
 
 enum tern_err
@@ -230,6 +41,6 @@ dispatch(struct runtime *rt, const struct core_event *event)
 			rt->link.drops.core_refused++;
 	}
 	if (rt->is_barrier_wanted && event->kind != CORE_EVENT_APPENDED)
-		seal_barrier(rt);
+		rt->handlers->barrier(rt);
 	return err;
 }

@@ -77,26 +77,6 @@ force_is_gen_due(const struct runtime *rt, uint64_t last_index)
 	       superblock->shards[0].config_index == last_index + 1;
 }
 
-enum tern_err
-force_append_gen(struct runtime *rt)
-{
-	const struct superblock *superblock = &rt->superblock;
-	struct membership next = core_view(rt->core)->members;
-	uint8_t record[MEMBERSHIP_BYTES];
-	uint64_t log_index;
-	uint32_t slot;
-
-	INVARIANT(cmdlog_open_count(rt->log) == 0);
-	next.begins = superblock->generation;
-	next.parent_id = superblock->fork.notice.parent_id;
-	membership_encode(record, &next, &superblock->fork.before);
-	const enum tern_err err =
-	    cmdlog_append_reserved(rt->log, record, MEMBERSHIP_BYTES, &log_index, &slot);
-	if (err != TERN_OK)
-		return err;
-	return dispatch_seal(rt, BLOCK_CONFIG);
-}
-
 const struct superblock *
 force_superblock(struct runtime *rt)
 {

@@ -34,10 +34,6 @@ struct force {
 enum core_force force_begin(struct runtime *rt, uint32_t gen_id);
 /* The log ends at @last_index, and its next block has to be the GEN block. */
 bool force_is_gen_due(const struct runtime *rt, uint64_t last_index);
-/* Seals it. QUEUE_FULL, LOG_FULL. */
-TERN_CHECKED enum tern_err force_append_gen(struct runtime *rt);
-/* dispatch.c: seals the barrier that is wanted; a GEN block that is due comes before it. */
-TERN_CHECKED enum tern_err dispatch_barrier(struct runtime *rt);
 /* What the superblock says. */
 bool force_is_superseded(const struct runtime *rt);
 /* After the superblock was read: what the link has to know. */

@@ -90,7 +90,7 @@ runtime_turn(struct runtime *rt)
 	tick(rt);
 	rt->has_worked |= count_busy(rt, cut_turn(rt));
 	if (rt->is_barrier_wanted)
-		(void)!dispatch_barrier(rt);
+		(void)!seal_barrier(rt);
 	(void)stage_enter(rt, STAGE_append);
 	rt->has_worked |= count_busy(rt, client_turn(rt));
 	/* Frames first: handing a write to the device takes 10 to 30 us of this thread, and the

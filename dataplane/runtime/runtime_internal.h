@@ -4,7 +4,7 @@
  *
  *	boot.c, boot_read.c            the start, and what it reads
  *	recover.c, repair.c            it begins with a checkpoint; with a damaged log
- *	dispatch.c  events into the core, its effects out to the other files
+ *	dispatch.c, effects.c, seal.c  events into the core, its effects; blocks as master
  *	receive.c, send.c              frames in; streams and repair requests out
  *	storage.c, completion.c        the store, and what comes back from it
  *	persist.c, meta.c              write groups; updates of the superblock
@@ -34,7 +34,9 @@
 #include "dataplane/runtime/completion.h"
 #include "dataplane/runtime/cut.h"
 #include "dataplane/runtime/deep.h"
+#include "dataplane/runtime/dispatch.h"
 #include "dataplane/runtime/divergent.h"
+#include "dataplane/runtime/effects.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/force.h"
 #include "dataplane/runtime/groups.h"
@@ -55,6 +57,7 @@
 #include "dataplane/runtime/repair.h"
 #include "dataplane/runtime/report.h"
 #include "dataplane/runtime/runtime.h"
+#include "dataplane/runtime/seal.h"
 #include "dataplane/runtime/storage.h"
 #include "dataplane/runtime/transfer.h"
 #include "dataplane/transport/transport.h"
@@ -73,6 +76,7 @@ struct runtime {
 	struct membership members; /* the configuration at applied_index */
 	struct link link;
 	struct core *core;
+	const struct dispatch_handlers *handlers;
 	void *core_memory;
 	struct block_meta *history;
 	struct stripe_store *store;
@@ -173,14 +177,6 @@ stage_enter(struct runtime *rt, enum status_stage stage)
 	rt->stages.now = stage;
 	return before;
 }
-
-/* ---- dispatch.c ---- */
-/* Feeds @event and everything that follows from it. QUEUE_FULL, BUSY, NOT_MASTER: refused. */
-enum tern_err dispatch(struct runtime *rt, const struct core_event *event);
-/* Queues an event from inside the handling of an effect. */
-void dispatch_later(struct runtime *rt, const struct core_event *event);
-/* Seals the open block (or a barrier) and reports it as APPENDED. */
-enum tern_err dispatch_seal(struct runtime *rt, enum block_kind kind);
 
 /* ---- receive.c ---- */
 bool receive_turn(struct runtime *rt);

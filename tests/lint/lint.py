@@ -300,10 +300,6 @@ def check_bugs():
 
 # Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
 CIRCLES = {
-    'dataplane/runtime': (
-        'checkpoint cut dispatch force loss mend meta persist pull reclaim refill repair '
-        'storage transfer',
-    ),
 }
 
 
