@@ -2,25 +2,33 @@
 /*
  * The loop's own structures; private to dataplane/runtime.
  *
- *	boot.c, boot_read.c            the start, and what it reads
- *	recover.c, repair.c            it begins with a checkpoint; with a damaged log
- *	dispatch.c, effects.c, seal.c  events into the core, its effects; blocks as master
- *	receive.c, send.c              frames in; streams and repair requests out
- *	storage.c, completion.c        the store, and what comes back from it
- *	persist.c, meta.c              write groups; updates of the superblock
- *	peers.c     the other nodes, and the core's messages to them
- *	hold.c, loss.c, groups.c       what is under way; what the log lacks; where its groups lie
- *	checkpoint.c, reclaim.c        checkpoints in the background; the log before them reused
- *	deep.c, mend.c, mend_source.c  the log read back; lost blocks, own and others'
- *	refill.c, want.c               groups put together again; one block asked of others
- *	pull.c, transfer.c, source.c   blocks, a checkpoint of another node; own ones for others
+ * The files, from the top to the bottom: each calls only those that stand behind it here. What
+ * dispatch.c has to have done above itself goes by a table that create.c sets (dispatch.h).
+ *
+ *	witness_node.c                 the loop of a witness, which is another program
+ *	create.c                       an instance is made, of memory and tables
+ *	boot.c, runtime.c              its start; its turns
+ *	effects.c, completion.c        what the core wants; what comes back from the store
+ *	client.c, change.c             requests of clients; those that change members and master
+ *	cut.c, persist.c, meta.c       a divergent tail rolled back; write groups; the superblock
+ *	force.c, receive.c             forced, left out; frames in
+ *	transfer.c                     a checkpoint of another node
+ *	apply.c, send.c                blocks into the state machine; streams and fetches out
+ *	mend.c, repair.c               lost blocks got back; a damaged log made the best of
+ *	report.c, job_take.c           what the node is, as others see it; what people ask of jobs
  *	heal.c, heal_walk.c            devices made whole in the background, and the scrub
- *	heal_tally.c                   what came of that
- *	job.c, job_take.c, reader.c    such work as people see it, and ask of it; blocks read back
- *	apply.c, client.c              blocks into the state machine; requests of clients
- *	answer.c, change.c             answers to them; requests that change members and master
- *	create.c, runtime.c, report.c  an instance is made; its turns; what it is, as others see it
- *	cut.c, divergent.c, force.c    a divergent tail rolled back, and saved; forced, left out
+ *	deep.c, reader.c, refill.c     the log read back; its blocks; groups put together again
+ *	flow.c, source.c               who fetches a checkpoint from here, and clients meanwhile
+ *	reclaim.c, checkpoint.c        the log reused; checkpoints in the background
+ *	recover.c, boot_read.c         a start from a checkpoint, and what it reads
+ *	pull.c, mend_source.c          blocks of others; blocks for others
+ *	groups.c, loss.c, hold.c       where groups lie; what the log lacks; what is under way
+ *	seal.c, answer.c               blocks as master; answers to clients
+ *	storage.c, dispatch.c          what is asked of the store; events into the core
+ *	heal_tally.c, job.c            what the walks found; such work as people see it
+ *	peers.c, want.c, link.c        other nodes; one block asked of them; frames
+ *	divergent.c                    blocks named for whoever saves them
+ *	status.c, submit.c             what other threads share with the loop
  */
 #ifndef TERN_RUNTIME_RUNTIME_INTERNAL_H
 #define TERN_RUNTIME_RUNTIME_INTERNAL_H
