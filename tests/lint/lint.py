@@ -298,23 +298,14 @@ def check_bugs():
             yield f'{planted[constant]}: {constant} changes nothing'
 
 
-# Circles that are left: by nature, or until somebody unties them. What is untied leaves the list.
-CIRCLES = {
-}
-
-
 def check_circles():
     rooms = {}
     for path in files(('.c',), ('dataplane', 'control', 'hw')):
-        rooms.setdefault(os.path.dirname(path), {})[os.path.basename(path)[:-2]] = \
+        rooms.setdefault(os.path.dirname(path), {})[os.path.basename(path)] = \
             without_comments(read(path))
-    for room in sorted(rooms.keys() | CIRCLES.keys()):
-        found = set(circles(rooms.get(room, {})))
-        known = {tuple(sorted(names.split())) for names in CIRCLES.get(room, ())}
-        for names in sorted(found - known):
-            yield f'{room}: {" ".join(names)} call each other in a circle'
-        for names in sorted(known - found):
-            yield f'{room}: the circle {" ".join(names)} is gone, or another; tests/lint lists it'
+    for room in sorted(rooms):
+        for names in circles(rooms[room]):
+            yield f'{room}: {", ".join(names)} call each other in a circle'
 
 
 def main():
