@@ -7,13 +7,6 @@
 #include "dataplane/cmdlog/cmdlog_internal.h"
 #include "dataplane/wire/command.h"
 
-void
-cmdlog_set_applied(struct cmdlog *log, uint64_t index)
-{
-	INVARIANT(index <= log->last_index);
-	log->applied_index = max_u64(log->applied_index, index);
-}
-
 enum tern_err
 cmdlog_check_read(const struct cmdlog *log, uint64_t log_index, const uint8_t *bytes)
 {

@@ -22,3 +22,10 @@ cmdlog_touch(struct cmdlog *log, uint64_t page_end)
 	INVARIANT(page_end <= cmdlog_credit_end_page(log));
 	log->touched_end = max_u64(log->touched_end, page_end);
 }
+
+void
+cmdlog_set_applied(struct cmdlog *log, uint64_t index)
+{
+	INVARIANT(index <= log->last_index);
+	log->applied_index = max_u64(log->applied_index, index);
+}

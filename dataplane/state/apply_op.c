@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operations. What a command may do is decided before its first write: it is done whole or not
  * at all. */
-#include <string.h>
-
 #include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/state/target.h"
