@@ -135,7 +135,7 @@ def test_failover(case):
                              '--history', history, '-o', 'json'], stdout=subprocess.PIPE,
                             text=True)
     time.sleep(2)
-    cluster.dev('kill', master)
+    cluster.kill_in_sync(master)
     killed_ns = time.monotonic_ns()
     out, _ = load.communicate(timeout=120)
     require(load.returncode == 0, out)

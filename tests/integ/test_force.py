@@ -37,7 +37,7 @@ def leave(case, stale):
     """@stale misses some writes, and then all others are gone."""
     cluster = case.cluster
     case.step(f'{stale} is down, and the others go on')
-    cluster.dev('kill', stale)
+    cluster.kill_in_sync(stale)
     cluster.wait('service without it', cluster.serves_without([stale]))
     write(cluster, 'lost', 30)
     others = cluster.others(stale)
@@ -144,7 +144,7 @@ def test(case):
         again(cluster, 'promote', others[0])
         cluster.settle()
         case.step('and a pair with all that is due to it')
-        cluster.dev('kill', stale)
+        cluster.kill_in_sync(stale)
         cluster.wait('service by the other', cluster.serves_without([stale]))
         cluster.dev('start', stale)
         cluster.settle()
