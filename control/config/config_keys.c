@@ -47,7 +47,7 @@ static const struct config_choice isolations[] = { { "continue", 0 }, { "stop", 
 		"timers." name, CONFIG_TIME, CONF(timers.member), low, high, fallback, NULL, true \
 	}
 
-/* Paths without a fallback of their own get one from the node's name, in node_config.c. */
+/* Paths without a fallback of their own get one from the node's name, in config_load.c. */
 const struct config_key config_keys[] = {
 	{ "node.name", CONFIG_NAME, CONF(name), 0, 0, NULL, NULL, false },
 	{ "node.id", CONFIG_COUNT, CONF(id), 1, NET_NODES_MAX - 1, NULL, NULL, false },

@@ -7,7 +7,7 @@
  *
  *	witness_node.c                 the loop of a witness, which is another program
  *	create.c                       an instance is made, of memory and tables
- *	boot.c, runtime.c              its start; its turns
+ *	boot.c, turn.c                 its start; its turns
  *	effects.c, completion.c        what the core wants; what comes back from the store
  *	client.c, change.c             requests of clients; those that change members and master
  *	cut.c, persist.c, meta.c       a divergent tail rolled back; write groups; the superblock

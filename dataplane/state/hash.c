@@ -5,7 +5,7 @@
 
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/le.h"
-#include "dataplane/state/session.h"
+#include "dataplane/state/session_image.h"
 
 /* Seeded, so that nobody who does not know the seed can aim keys at one bucket. */
 uint64_t

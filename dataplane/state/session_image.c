@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions in a checkpoint, and the session table made again from it. */
 #include "dataplane/base/invariant.h"
-#include "dataplane/state/session.h"
+#include "dataplane/state/session_image.h"
 
 void
 session_image_encode(uint8_t *out, const struct session_image *image)

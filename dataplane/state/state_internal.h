@@ -246,7 +246,7 @@ struct entry *mvcc_restore(struct state *state, enum state_space space, const vo
 /* Ends a live entry with a tombstone. */
 void mvcc_end(struct state *state, struct entry *entry, struct state_position at);
 
-/* state.c */
+/* publish.c */
 /* @log_index is published, and readers may see it. */
 void publication_fill(struct state *state, uint64_t log_index);
 

@@ -2,7 +2,8 @@
 /*
  * The fields of the store; only files of this room include this.
  *
- *	store.c        memory, poll; who is told of what
+ *	store_create.c memory; who is told of what
+ *	store_poll.c   polls, what they have done, and counts
  *	store_super.c  start, superblock updates
  *	store_note.c   the pool note, for k <= m
  *	store_scan.c   finding the groups again

@@ -8,7 +8,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
-#include "hw/nic_dpdk/nic_internal.h"
+#include "hw/nic_dpdk/nic_eth.h"
 
 #define ETHER_TYPE_ARP_HIGH 0x08u
 #define ETHER_TYPE_ARP_LOW  0x06u

@@ -3,7 +3,7 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/base/bits.h"
-#include "hw/nic_dpdk/nic_internal.h"
+#include "hw/nic_dpdk/nic_eth.h"
 
 void
 nic_eth_read_counters(struct nic_eth *eth)

@@ -168,31 +168,6 @@ uint32_t nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t
 /* nic_data.c */
 extern const struct net_ops nic_net_ops;
 
-/* nic_eth.c. Data thread. What nic_eth_is_ours does when a port is not ours, and answers then; and
- * when it has become ours. */
-__attribute__((cold)) bool nic_eth_given_up(struct nic_eth *eth, uint32_t state);
-__attribute__((cold)) void nic_eth_came_up(struct nic *nic, struct nic_eth *eth);
-/* True when the port is the data thread's for this call; acknowledges DRAINING. */
-static inline bool
-nic_eth_is_ours(struct nic *nic, struct nic_eth *eth)
-{
-	const uint32_t state = atomic_load_explicit(&eth->state, memory_order_acquire);
-
-	if (__builtin_expect(state != NIC_ETH_UP, 0))
-		return nic_eth_given_up(eth, state);
-	if (__builtin_expect(!eth->was_up, 0))
-		nic_eth_came_up(nic, eth);
-	return true;
-}
-/* Our port. memif shows zeros once it is disconnected, so what was seen last is kept. */
-void nic_eth_read_counters(struct nic_eth *eth);
-
-/* Counted, for the port and for all. */
-enum nic_refused { NIC_REFUSED_MALFORMED, NIC_REFUSED_NOT_OURS, NIC_REFUSED_UNKNOWN_PEER };
-void nic_eth_rx_refused(struct nic *nic, struct nic_eth *eth, enum nic_refused why);
-/* @count frames that the driver did not take. */
-void nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count);
-
 /* nic_neighbour.c. Data thread, port UP. */
 void nic_neighbour_start(struct nic *nic, uint32_t eth_index);
 void nic_neighbour_tick(struct nic *nic, uint64_t now_tsc);

@@ -12,7 +12,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "hw/nic_dpdk/nic_internal.h"
+#include "hw/nic_dpdk/nic_eth.h"
 
 #define FAST_REQUESTS   50u
 #define FAST_MS         10u

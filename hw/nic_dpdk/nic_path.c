@@ -8,7 +8,7 @@
  *
  * Each side chooses for what it sends; what arrives is taken on any port.
  */
-#include "hw/nic_dpdk/nic_internal.h"
+#include "hw/nic_dpdk/nic_eth.h"
 
 #define SILENT_PROBES 5u
 /* Of the one that takes over: both are asked in the same turn, so answers may differ by one. */
