@@ -5,18 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "hw/platform/platform.h"
+#include "hw/platform/worker.h"
 
 /* Marks the object that admin_refuse makes; no result has a key like it. */
 #define REFUSAL_KEY "\x01refused"
@@ -30,8 +29,8 @@ struct client {
 struct admin {
 	struct admin_options options;
 	char socket_path[NODE_CONFIG_SOCKET_MAX];
-	int listen_fd, stop_fd;
-	pthread_t thread;
+	int listen_fd;
+	struct worker worker;
 	struct client clients[ADMIN_CLIENTS_MAX];
 };
 
@@ -50,10 +49,7 @@ admin_refuse(enum admin_exit code, const char *format, ...)
 static uint64_t
 now_ms(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return platform_monotonic_ns() / 1000000;
 }
 
 /* Sends all of it within ADMIN_SEND_MS; false: the client does not take it. */
@@ -211,8 +207,8 @@ accept_client(struct admin *admin)
 	(void)close(fd);
 }
 
-static void *
-admin_main(void *argument)
+static void
+run(void *argument)
 {
 	struct admin *admin = argument;
 	struct pollfd fds[2 + ADMIN_CLIENTS_MAX];
@@ -221,7 +217,7 @@ admin_main(void *argument)
 		admin->options.thread_begin(admin->options.context);
 	/* Ends when stop_fd becomes readable. */
 	for (;;) {
-		fds[0] = (struct pollfd){ .fd = admin->stop_fd, .events = POLLIN };
+		fds[0] = (struct pollfd){ .fd = admin->worker.stop_fd, .events = POLLIN };
 		fds[1] = (struct pollfd){ .fd = admin->listen_fd, .events = POLLIN };
 		for (uint32_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
 			fds[2 + i] =
@@ -243,7 +239,6 @@ admin_main(void *argument)
 	}
 	if (admin->options.thread_end)
 		admin->options.thread_end(admin->options.context);
-	return NULL;
 }
 
 /* ---- start and stop ---- */
@@ -289,9 +284,8 @@ open_socket(struct admin *admin, char *text, size_t text_bytes)
 	err = remove_dead(&address, text, text_bytes);
 	if (err)
 		return err;
-	admin->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	admin->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (admin->stop_fd >= 0 && admin->listen_fd >= 0 &&
+	if (worker_open(&admin->worker) == TERN_OK && admin->listen_fd >= 0 &&
 	    bind(admin->listen_fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
 	    chmod(admin->socket_path, S_IRUSR | S_IWUSR) == 0 &&
 	    listen(admin->listen_fd, (int)ADMIN_CLIENTS_MAX) == 0)
@@ -306,28 +300,15 @@ free_admin(struct admin *admin)
 {
 	if (admin->listen_fd >= 0)
 		(void)close(admin->listen_fd);
-	if (admin->stop_fd >= 0)
-		(void)close(admin->stop_fd);
+	worker_close(&admin->worker);
 	free(admin);
-}
-
-/* Signals are the main thread's: this one takes none. */
-static int
-start_thread(struct admin *admin)
-{
-	sigset_t all, old;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	const int failure = pthread_create(&admin->thread, NULL, admin_main, admin);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return failure;
 }
 
 enum tern_err
 admin_start(const struct admin_options *options, struct admin **out, char *text, size_t text_bytes)
 {
 	struct admin *admin = calloc(1, sizeof(*admin));
+	const struct worker_work work = { .name = "tern-admin", .run = run, .context = admin };
 
 	*out = NULL;
 	if (!admin) {
@@ -335,7 +316,8 @@ admin_start(const struct admin_options *options, struct admin **out, char *text,
 		return TERN_ERR_NO_MEMORY;
 	}
 	admin->options = *options;
-	admin->listen_fd = admin->stop_fd = -1;
+	admin->listen_fd = -1;
+	admin->worker = WORKER_CLOSED;
 	for (uint32_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
 		admin->clients[i].fd = -1;
 	if (strlen(options->socket_path) >= sizeof(admin->socket_path)) {
@@ -346,7 +328,7 @@ admin_start(const struct admin_options *options, struct admin **out, char *text,
 	}
 	(void)snprintf(admin->socket_path, sizeof(admin->socket_path), "%s", options->socket_path);
 	enum tern_err err = open_socket(admin, text, text_bytes);
-	if (!err && start_thread(admin) != 0) {
+	if (!err && worker_start(&admin->worker, &work) != TERN_OK) {
 		(void)snprintf(text, text_bytes, "cannot start the admin thread");
 		(void)unlink(admin->socket_path);
 		err = TERN_ERR_NO_MEMORY;
@@ -362,13 +344,9 @@ admin_start(const struct admin_options *options, struct admin **out, char *text,
 void
 admin_stop(struct admin *admin)
 {
-	const uint64_t one = 1;
-
 	if (!admin)
 		return;
-	/* An eventfd at zero always takes a one. */
-	if (write(admin->stop_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
-		(void)pthread_join(admin->thread, NULL);
+	worker_stop(&admin->worker);
 	(void)unlink(admin->socket_path);
 	free_admin(admin);
 }

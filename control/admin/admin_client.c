@@ -11,13 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hw/platform/platform.h"
+
 static uint64_t
 now_ms(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return platform_monotonic_ns() / 1000000;
 }
 
 /* Waits for @events until @deadline; false: it passed. */

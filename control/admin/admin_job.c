@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Work in the background, as status/v1 lists it. */
-#include <time.h>
 
 #include "control/admin/admin.h"
 #include "dataplane/base/bits.h"
 #include "hw/platform/platform.h"
 
 #define NS_PER_MS 1000000u
-#define NS_PER_S  1000000000ull
 
 static const char *
 kind_name(uint8_t kind)
@@ -43,11 +41,8 @@ state_name(uint8_t state)
 static uint64_t
 wall_ms(uint64_t monotonic_ns)
 {
-	const uint64_t now_ns = platform_monotonic_ns();
-	struct timespec wall;
+	const uint64_t now_ns = platform_monotonic_ns(), wall_ns = platform_wall_ns();
 
-	(void)clock_gettime(CLOCK_REALTIME, &wall);
-	const uint64_t wall_ns = (uint64_t)wall.tv_sec * NS_PER_S + (uint64_t)wall.tv_nsec;
 	return (wall_ns - (now_ns - min_u64(now_ns, monotonic_ns))) / NS_PER_MS;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "control/admin/admin.h"
 #include "dataplane/base/bits.h"
@@ -483,11 +482,8 @@ put_identity(json_t *node, const struct node_config *config, const struct node_s
 static json_t *
 stale_json(const struct node_status *s)
 {
-	struct timespec now;
+	const uint64_t stale_ns = status_stale_ns(s, platform_monotonic_ns());
 
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	const uint64_t stale_ns =
-	    status_stale_ns(s, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	return stale_ns == UINT64_MAX ? json_null()
 				      : json_integer((json_int_t)div_up_u64(stale_ns, 1000000));
 }

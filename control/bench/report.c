@@ -33,14 +33,13 @@ static json_t *
 machine_json(void)
 {
 	struct utsname names = { .release = "unknown" };
-	struct timespec now;
+	const time_t now = (time_t)(platform_wall_ns() / 1000000000u);
 	struct tm date;
 	char model[128], text[32] = "";
 
 	cpu_model(model, sizeof(model));
 	(void)uname(&names);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	if (gmtime_r(&now.tv_sec, &date) != NULL)
+	if (gmtime_r(&now, &date) != NULL)
 		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &date);
 	return json_pack("{s:s,s:i,s:s,s:s}", "cpu", model, "cpus", (int)platform_cpu_count(),
 			 "kernel", names.release, "date", text);

@@ -7,6 +7,7 @@
 #include "control/admin/admin_client.h"
 #include "control/cli/dev.h"
 #include "dataplane/wire/page.h"
+#include "hw/platform/platform.h"
 
 #define STATUS_TIMEOUT_MS 1000u
 #define WAIT_STATUS_MS    500u
@@ -580,18 +581,16 @@ cluster_wait(const struct cluster *cluster, uint32_t timeout_ms,
 	     bool (*is_met)(const json_t *status, const void *context), const void *context)
 {
 	const struct timespec pause = { .tv_nsec = WAIT_PAUSE_NS };
-	struct timespec start, now;
+	const uint64_t end_ns = platform_monotonic_ns() + timeout_ms * 1000000ull;
 	enum admin_exit health;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &start);
 	do {
 		json_t *status = cluster_status(cluster, WAIT_STATUS_MS, &health);
 		if (is_met(status, context))
 			return status;
 		json_decref(status);
 		(void)nanosleep(&pause, NULL);
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((uint64_t)(now.tv_sec - start.tv_sec) * 1000 < timeout_ms);
+	} while (platform_monotonic_ns() < end_ns);
 	return NULL;
 }
 

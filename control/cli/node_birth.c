@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/cli/cli.h"
@@ -18,6 +17,7 @@
 #include "hw/file_store/register_store.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
+#include "hw/platform/platform.h"
 
 /* What a device holds when the log is in RAM: the superblock area, in whole MiB. ternd knows by
  * this size what storage was made for. */
@@ -497,7 +497,7 @@ static enum admin_exit
 witness_again(const struct node_config *config, uint64_t cluster_id,
 	      const struct generation *generation, char *text, size_t text_bytes)
 {
-	struct timespec now = { 0 };
+	const uint64_t now_s = platform_wall_ns() / 1000000000u;
 	struct witness_register fresh = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
@@ -505,10 +505,10 @@ witness_again(const struct node_config *config, uint64_t cluster_id,
 		.witness_id = config->id,
 	};
 
-	if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec <= 0 || now.tv_sec > INT32_MAX)
+	if (now_s == 0 || now_s > INT32_MAX)
 		return refuse(text, text_bytes, "%s: the clock of this machine is not set",
 			      config->register_file);
-	fresh.boot_no = (uint32_t)now.tv_sec;
+	fresh.boot_no = (uint32_t)now_s;
 	if (!make_directories(config->storage_dir)) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));

@@ -14,6 +14,7 @@
 #include "control/cli/dev.h"
 #include "control/config/config_units.h"
 #include "dataplane/stripe/layout.h"
+#include "hw/platform/platform.h"
 
 #define UP_TIMEOUT_MS   60000u
 #define DOWN_TIMEOUT_MS 10000u
@@ -26,10 +27,7 @@
 static uint64_t
 now_ms(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return platform_monotonic_ns() / 1000000;
 }
 
 static void

@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "hw/file_store/register_store.h"
 #include "hw/platform/platform.h"
@@ -29,18 +28,7 @@ note_path(const struct node_config *config, char *path, size_t bytes)
 static uint64_t
 wall_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
-
-static uint64_t
-monotonic_ns(void)
-{
-	const struct clock_port clock = platform_clock();
-
-	return clock.ops->monotonic_ns(clock.clock);
+	return platform_wall_ns() / NS_PER_MS;
 }
 
 void
@@ -72,7 +60,7 @@ scrub_note_save(const struct node_config *config, const struct node_status *stat
 		struct scrub_note *last, bool is_last)
 {
 	const struct status_pool *pool = &status->pool;
-	const uint64_t now_ns = monotonic_ns();
+	const uint64_t now_ns = platform_monotonic_ns();
 	const bool is_changed =
 	    pool->scrub_state != last->state || pool->scrub_due_ns != last->due_ns;
 	const bool has_moved =

@@ -5,6 +5,7 @@
 
 #include "control/endpoint/endpoint_internal.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 /* ---- datagrams ---- */
 
@@ -315,7 +316,7 @@ endpoint_complete(struct endpoint *endpoint)
 			/* P11: this thread may have slept since the lcore looked. */
 			batch->is_overtaken =
 			    completion->outcome == SUBMIT_DONE && completion->is_leased &&
-			    !status_lease_holds(endpoint->cell, endpoint_now_ns());
+			    !status_lease_holds(endpoint->cell, platform_monotonic_ns());
 			batch->is_answered = !batch->is_overtaken;
 			endpoint->has_overtaken |= batch->is_overtaken;
 			batch->completion = *completion;

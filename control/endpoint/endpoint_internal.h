@@ -4,8 +4,6 @@
 #define TERN_ENDPOINT_ENDPOINT_INTERNAL_H
 
 #include <netinet/in.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -13,6 +11,7 @@
 #include "control/endpoint/endpoint.h"
 #include "dataplane/state/hold.h"
 #include "hw/net_kernel/net_sockaddr.h"
+#include "hw/platform/worker.h"
 
 #ifdef TERN_TINY_LIMITS
 #define ENDPOINT_READS_MAX   8u
@@ -103,7 +102,7 @@ struct endpoint {
 	struct native_node nodes[NATIVE_NODES_MAX];
 	uint32_t node_count;
 	uint16_t node_id, port;
-	int fd, stop_fd;
+	int fd;
 
 	struct flight *flights;
 	uint32_t flights_free, flights_used;
@@ -128,10 +127,7 @@ struct endpoint {
 	uint8_t *in;       /* ENDPOINT_BURST datagrams */
 	uint8_t *value;    /* NATIVE_VALUE_BYTES_MAX: of a view that may fail */
 
-	_Atomic bool is_stopping;
-	bool has_started;
-	sem_t started;
-	pthread_t thread;
+	struct worker worker;
 	struct endpoint_counters {
 		_Atomic uint64_t frames, malformed, foreign, opens, writes, reads, local_reads,
 		    duplicates, busy, send_drops;
@@ -151,9 +147,6 @@ endpoint_bucket(uint64_t client_id, uint64_t seq)
 {
 	return (uint32_t)((client_id * 0x9e3779b97f4a7c15ull + seq) % ENDPOINT_BUCKETS);
 }
-
-/* clock.c */
-uint64_t endpoint_now_ns(void); /* CLOCK_BOOTTIME: monotonic */
 
 /* request.c: one datagram */
 void endpoint_take(struct endpoint *endpoint, const uint8_t *frame, uint32_t bytes,

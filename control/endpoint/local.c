@@ -5,6 +5,7 @@
 #include "control/endpoint/endpoint_internal.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 #define HOLD_NS   60000000000ull
 #define NS_PER_MS 1000000u
@@ -31,7 +32,7 @@ refuse(struct endpoint *endpoint, const struct read_waiter *waiter, enum native_
 static uint64_t
 age_of(const struct endpoint *endpoint)
 {
-	return status_stale_ns(&endpoint->status, endpoint_now_ns());
+	return status_stale_ns(&endpoint->status, platform_monotonic_ns());
 }
 
 /* ---- snapshots ---- */
@@ -87,7 +88,7 @@ hold_new(struct endpoint *endpoint, const struct read_waiter *waiter, struct end
 		return TERN_OK;
 	}
 	hold->is_used = true;
-	hold->end_ns = endpoint_now_ns() + HOLD_NS;
+	hold->end_ns = platform_monotonic_ns() + HOLD_NS;
 	hold->id = waiter->position == 0 ? waiter->id : 0;
 	hold->peer = waiter->peer;
 	*out = hold;
@@ -119,7 +120,7 @@ answer_snapshot(struct endpoint *endpoint, const struct read_waiter *waiter)
 	reply.age_ns = UINT64_MAX;
 	endpoint_reply(endpoint, &waiter->peer, &reply);
 	state_read_end(endpoint->reader);
-	hold->idle_ns = endpoint_now_ns() + endpoint->snapshot_idle_ns;
+	hold->idle_ns = platform_monotonic_ns() + endpoint->snapshot_idle_ns;
 	return true;
 }
 
@@ -183,7 +184,7 @@ answer_local(struct endpoint *endpoint, struct read_waiter *waiter)
 static bool
 is_given_up(struct endpoint *endpoint, const struct read_waiter *waiter)
 {
-	if (endpoint_now_ns() < waiter->until_ns)
+	if (platform_monotonic_ns() < waiter->until_ns)
 		return false;
 	if (waiter->reads == NATIVE_READS_DIRTY)
 		refuse(endpoint, waiter, NATIVE_BUSY, 0, 0);
@@ -228,7 +229,8 @@ endpoint_local_turn(struct endpoint *endpoint)
 		endpoint->needs_retry = true;
 	for (uint32_t i = 0; i < STATE_HOLDS_MAX; i++) {
 		struct endpoint_hold *hold = &endpoint->holds[i];
-		if (hold->is_used && endpoint_now_ns() >= min_u64(hold->idle_ns, hold->end_ns))
+		if (hold->is_used &&
+		    platform_monotonic_ns() >= min_u64(hold->idle_ns, hold->end_ns))
 			hold_end(endpoint, hold);
 	}
 }
@@ -245,7 +247,7 @@ endpoint_local_wait_ms(const struct endpoint *endpoint)
 	}
 	if (until_ns == UINT64_MAX)
 		return -1;
-	const uint64_t now_ns = endpoint_now_ns();
+	const uint64_t now_ns = platform_monotonic_ns();
 	return until_ns <= now_ns ? 0 : (int)div_up_u64(until_ns - now_ns, NS_PER_MS);
 }
 

@@ -5,11 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "control/endpoint/endpoint_internal.h"
@@ -51,7 +49,7 @@ turn(struct endpoint *endpoint)
 	struct pollfd fds[3] = {
 		{ .fd = endpoint->fd, .events = POLLIN },
 		{ .fd = endpoint->channel->front_wake.fd, .events = POLLIN },
-		{ .fd = endpoint->stop_fd, .events = POLLIN },
+		{ .fd = endpoint->worker.stop_fd, .events = POLLIN },
 	};
 
 	wake_prepare(&endpoint->channel->front_wake);
@@ -69,22 +67,25 @@ turn(struct endpoint *endpoint)
 	endpoint_flush(endpoint);
 }
 
-static void *
-endpoint_main(void *context)
+static enum tern_err
+begin(void *context)
 {
 	struct endpoint *endpoint = context;
 
 	/* The reader belongs to the thread that opens it. */
 	endpoint->reader = state_reader_open(endpoint->state);
-	endpoint->has_started = endpoint->reader != NULL;
-	sem_post(&endpoint->started);
-	if (endpoint->reader == NULL)
-		return NULL;
-	while (!atomic_load_explicit(&endpoint->is_stopping, memory_order_acquire))
+	return endpoint->reader != NULL ? TERN_OK : TERN_ERR_NO_MEMORY;
+}
+
+static void
+run(void *context)
+{
+	struct endpoint *endpoint = context;
+
+	while (!worker_is_stopping(&endpoint->worker))
 		turn(endpoint);
 	endpoint_local_end(endpoint);
 	state_reader_close(endpoint->reader);
-	return NULL;
 }
 
 static enum tern_err
@@ -101,8 +102,7 @@ open_socket(struct endpoint *endpoint, const struct endpoint_config *config, cha
 	endpoint->fd =
 	    is_taken ? config->socket_fd
 		     : net_sockaddr_socket(&config->ip, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
-	endpoint->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (endpoint->fd < 0 || endpoint->stop_fd < 0 ||
+	if (endpoint->fd < 0 || worker_open(&endpoint->worker) != TERN_OK ||
 	    (!is_taken && bind(endpoint->fd, &address.any, bind_bytes) != 0) ||
 	    getsockname(endpoint->fd, &address.any, &bytes) != 0 ||
 	    !net_sockaddr_read(&address, &ip, &endpoint->port)) {
@@ -143,28 +143,17 @@ take_memory(struct endpoint *endpoint)
 static enum tern_err
 start_thread(struct endpoint *endpoint, char *why, size_t why_bytes)
 {
-	sigset_t all, before;
+	const struct worker_work work = {
+		.name = "tern-client", .begin = begin, .run = run, .context = endpoint
+	};
+	const enum tern_err err = worker_start(&endpoint->worker, &work);
 
-	/* Signals are the main thread's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	sem_init(&endpoint->started, 0, 0);
-	const int failed = pthread_create(&endpoint->thread, NULL, endpoint_main, endpoint);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (failed != 0) {
-		snprintf(why, why_bytes, "client address: thread: %s", strerror(failed));
-		sem_destroy(&endpoint->started);
-		return TERN_ERR_IO;
-	}
-	pthread_setname_np(endpoint->thread, "tern-client");
-	while (sem_wait(&endpoint->started) != 0)
-		;
-	sem_destroy(&endpoint->started);
-	if (endpoint->has_started)
-		return TERN_OK;
-	pthread_join(endpoint->thread, NULL);
-	snprintf(why, why_bytes, "client address: the state machine has no room for a reader");
-	return TERN_ERR_NO_MEMORY;
+	if (err == TERN_ERR_IO)
+		snprintf(why, why_bytes, "client address: thread: %s", strerror(errno));
+	else if (err != TERN_OK)
+		snprintf(why, why_bytes,
+			 "client address: the state machine has no room for a reader");
+	return err;
 }
 
 static void
@@ -172,8 +161,7 @@ release(struct endpoint *endpoint)
 {
 	if (endpoint->fd >= 0)
 		close(endpoint->fd);
-	if (endpoint->stop_fd >= 0)
-		close(endpoint->stop_fd);
+	worker_close(&endpoint->worker);
 	free(endpoint->flights);
 	free(endpoint->waiters);
 	free(endpoint->waiting);
@@ -201,7 +189,8 @@ endpoint_start(const struct endpoint_config *config, struct endpoint **out, char
 		snprintf(why, why_bytes, "client address: no memory");
 		return TERN_ERR_NO_MEMORY;
 	}
-	endpoint->fd = endpoint->stop_fd = -1;
+	endpoint->fd = -1;
+	endpoint->worker = WORKER_CLOSED;
 	endpoint->channel = config->channel;
 	endpoint->state = config->state;
 	endpoint->cell = config->status;
@@ -229,12 +218,7 @@ endpoint_start(const struct endpoint_config *config, struct endpoint **out, char
 void
 endpoint_stop(struct endpoint *endpoint)
 {
-	const uint64_t one = 1;
-
-	atomic_store_explicit(&endpoint->is_stopping, true, memory_order_release);
-	const ssize_t written = write(endpoint->stop_fd, &one, sizeof(one));
-	INVARIANT(written == (ssize_t)sizeof(one));
-	pthread_join(endpoint->thread, NULL);
+	worker_stop(&endpoint->worker);
 	release(endpoint);
 }
 

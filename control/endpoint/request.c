@@ -6,6 +6,7 @@
 #include "control/endpoint/endpoint_internal.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 #define LIMIT_MS_MAX 3600000u
 
@@ -169,7 +170,7 @@ waiter_make(const struct endpoint *endpoint, const struct peer_name *peer,
 	waiter->is_memory = read->is_memory;
 	waiter->reads = read->reads;
 	waiter->position = read->position;
-	waiter->until_ns = endpoint_now_ns() + limit_ns;
+	waiter->until_ns = platform_monotonic_ns() + limit_ns;
 	/* 0, no bound, is the largest of all. */
 	waiter->stale_ns_max = min_u64(limit_ns - 1, endpoint->stale_ns_max - 1) + 1;
 	waiter->key_bytes = read->key_bytes;

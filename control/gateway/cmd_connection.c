@@ -4,6 +4,7 @@
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/info.h"
 #include "dataplane/base/bits.h"
+#include "hw/platform/platform.h"
 
 #define STALE_MS_MAX 3600000
 
@@ -81,7 +82,7 @@ cmd_tern_stale(struct command_call *call)
 	struct node_status status;
 
 	status_read(call->gateway->status, &status);
-	const uint64_t stale_ns = status_stale_ns(&status, gateway_now_ns());
+	const uint64_t stale_ns = status_stale_ns(&status, platform_monotonic_ns());
 	resp_array(call->out, 2);
 	resp_integer(call->out, info_stale_ms(stale_ns));
 	resp_integer(call->out, (int64_t)min_u64(status.applied_index, status.commit_index));

@@ -11,6 +11,7 @@
 #include "control/gateway/refusal.h"
 #include "control/gateway/reply.h"
 #include "dataplane/base/bits.h"
+#include "hw/platform/platform.h"
 
 #define SECOND_NS 1000000000ll
 #define MS_NS     1000000ll
@@ -226,7 +227,7 @@ reply_left(struct command_call *call, enum multi_form form)
 	    state_read_get(call->reader, call->args[1].data, call->args[1].bytes);
 
 	gateway_expiry_reply(call->out, (uint8_t)form, value.type != STATE_NONE, value.expires_ns,
-			     max_u64(gateway_wall_ns(), state_read_time_ns(call->reader)));
+			     max_u64(platform_wall_ns(), state_read_time_ns(call->reader)));
 }
 
 void

@@ -10,6 +10,7 @@
 #include "control/endpoint/endpoint.h"
 #include "control/gateway/info.h"
 #include "dataplane/base/hash.h"
+#include "hw/platform/platform.h"
 
 #define INFO_BYTES_MAX 8192u
 
@@ -48,7 +49,7 @@ run_id(const struct node_status *status, char id[41])
 static void
 info_server(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
-	const uint64_t up_s = (gateway_now_ns() - gateway->started_ns) / 1000000000u;
+	const uint64_t up_s = (platform_monotonic_ns() - gateway->started_ns) / 1000000000u;
 	char id[41];
 
 	run_id(status, id);
@@ -177,7 +178,7 @@ info_replica(struct gateway *gateway, const struct node_status *status, struct t
 	const bool is_up = master != NULL &&
 			   (status->mode == CORE_MODE_REPLICA ||
 			    status->mode == CORE_MODE_LEARNER || status->mode == CORE_MODE_CATCHUP);
-	const uint64_t now_ns = gateway_now_ns();
+	const uint64_t now_ns = platform_monotonic_ns();
 
 	add(text, "role:slave\r\nmaster_host:%s\r\nmaster_port:%u\r\n",
 	    master != NULL ? master->host : "", master != NULL ? master->port : 0);
@@ -300,8 +301,8 @@ static void
 info_sentinel(struct gateway *gateway, const struct node_status *status, struct text *text)
 {
 	(void)status;
-	text->used += sentinel_info(&gateway->sentinel, gateway_now_ns(), text->data + text->used,
-				    sizeof(text->data) - text->used);
+	text->used += sentinel_info(&gateway->sentinel, platform_monotonic_ns(),
+				    text->data + text->used, sizeof(text->data) - text->used);
 }
 
 static const struct section {

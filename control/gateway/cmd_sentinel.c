@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding the master: the Sentinel calls, and word of a change to those who subscribed. */
 #include "control/gateway/gateway_internal.h"
+#include "hw/platform/platform.h"
 
 void
 cmd_sentinel(struct command_call *call)
 {
-	sentinel_call(&call->gateway->sentinel, call->args, call->args_count, gateway_now_ns(),
-		      call->out);
+	sentinel_call(&call->gateway->sentinel, call->args, call->args_count,
+		      platform_monotonic_ns(), call->out);
 }
 
 bool
@@ -17,7 +18,7 @@ gateway_may_say_master(struct connection *conn, const struct resp_request *reque
 	if (conn->asked_ns == 0)
 		conn->asked_ns = gateway->now_ns;
 	if (sentinel_must_wait(&gateway->sentinel, request->args, request->args_count,
-			       conn->asked_ns, gateway_now_ns())) {
+			       conn->asked_ns, platform_monotonic_ns())) {
 		gateway_park(gateway, conn);
 		gateway->needs_retry = true;
 		return false;
@@ -36,8 +37,8 @@ cmd_subscribe(struct command_call *call)
 
 	/* From here on: what changed before the first subscription is no news. */
 	if (gateway->subscribers_count == 0)
-		(void)sentinel_switched(&gateway->sentinel, &gateway->watch, gateway_now_ns(),
-					text);
+		(void)sentinel_switched(&gateway->sentinel, &gateway->watch,
+					platform_monotonic_ns(), text);
 	subscribe_call(subs, call->args, call->args_count, call->out);
 	if (was_subscriber && subs->count == 0)
 		gateway->subscribers_count--;

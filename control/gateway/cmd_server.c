@@ -4,11 +4,11 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/gateway/gateway_internal.h"
 #include "control/gateway/info.h"
 #include "control/gateway/refusal.h"
+#include "hw/platform/platform.h"
 
 /* ---- COMMAND: everything comes from the table ---- */
 
@@ -379,12 +379,11 @@ cmd_role(struct command_call *call)
 void
 cmd_time(struct command_call *call)
 {
-	struct timespec now;
+	const uint64_t now_us = platform_wall_ns() / 1000;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	resp_array(call->out, 2);
-	resp_bulk_i64(call->out, now.tv_sec);
-	resp_bulk_i64(call->out, now.tv_nsec / 1000);
+	resp_bulk_i64(call->out, (int64_t)(now_us / 1000000));
+	resp_bulk_i64(call->out, (int64_t)(now_us % 1000000));
 }
 
 /* An answered write is durable on its copies already, and WAIT runs when every write before it is

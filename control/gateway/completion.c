@@ -2,6 +2,7 @@
 /* What comes back from the lcore, to the connections and others that wait for it. */
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 static struct connection *
 connection_at(struct gateway *gateway, uint32_t index, uint32_t generation)
@@ -55,7 +56,7 @@ complete_read(struct gateway *gateway, uint32_t index, const struct submit_compl
 	INVARIANT(batch->is_used && batch->is_submitted);
 	/* P11: this thread, or all of the process, may have slept since the lcore looked. */
 	if (completion->outcome == SUBMIT_DONE && completion->is_leased &&
-	    !status_lease_holds(gateway->status, gateway_now_ns())) {
+	    !status_lease_holds(gateway->status, platform_monotonic_ns())) {
 		batch->is_submitted = false;
 		batch->is_overtaken = gateway->has_overtaken = true;
 		gateway_count(&gateway->counters.leases_overtaken, 1);

@@ -5,6 +5,7 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 bool
 connection_read_is_local(struct connection *conn, const char **wrong)
@@ -45,7 +46,7 @@ is_too_stale(struct connection *conn, struct read_view *view)
 		view->is_judged = true;
 		status_read(gateway->status, &view->status);
 	}
-	const uint64_t age_ns = status_stale_ns(&view->status, gateway_now_ns());
+	const uint64_t age_ns = status_stale_ns(&view->status, platform_monotonic_ns());
 	if (age_ns <= stale_ns_max)
 		return false;
 	if (age_ns == UINT64_MAX)

@@ -3,8 +3,6 @@
 #ifndef TERN_GATEWAY_GATEWAY_INTERNAL_H
 #define TERN_GATEWAY_GATEWAY_INTERNAL_H
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +13,7 @@
 #include "control/gateway/refusal.h"
 #include "control/gateway/sentinel.h"
 #include "dataplane/state/hold.h"
+#include "hw/platform/worker.h"
 
 #ifdef TERN_TINY_LIMITS
 #define READ_BATCHES_MAX 2u
@@ -146,13 +145,10 @@ struct gateway {
 	struct connection *parked_first, *parked_last;
 	struct connection *dead_first;
 
-	int epoll_fd, listen_fd, stop_fd;
+	int epoll_fd, listen_fd;
 	bool is_accepting;
 	uint64_t accept_again_ns;
-	_Atomic bool is_stopping;
-	bool has_started;
-	sem_t started;
-	pthread_t thread;
+	struct worker worker;
 	struct gateway_counters counters;
 };
 
@@ -170,9 +166,6 @@ gateway_counter(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* clock.c: CLOCK_BOOTTIME and CLOCK_REALTIME */
-uint64_t gateway_now_ns(void);
-uint64_t gateway_wall_ns(void);
 /* memory.c. Memory for connections, counted against buffers_bytes_max. NULL: over it. Frees at 0.
  */
 void *gateway_resize(struct gateway *gateway, void *memory, size_t bytes_before, size_t bytes);
@@ -196,8 +189,9 @@ bool forward_takes(const struct gateway *gateway, const struct write_plan *plan)
 enum flight_result forward_write(struct gateway *gateway, const struct connection *conn,
 				 const struct write_plan *plan);
 
-/* loop.c */
-void *gateway_main(void *gateway);
+/* loop.c: the thread */
+enum tern_err gateway_begin(void *gateway);
+void gateway_run(void *gateway);
 
 /* connection_lists.c: @conn is due for a turn, or to be freed at the end of the round. */
 void gateway_dirty(struct gateway *gateway, struct connection *conn);

@@ -11,6 +11,7 @@
 
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 /* In one round, so that clients at work are not kept waiting. */
 #ifdef TERN_TINY_LIMITS
@@ -237,7 +238,7 @@ await_round(struct gateway *gateway)
 {
 	struct pollfd fds[2] = {
 		{ .fd = gateway->channel->front_wake.fd, .events = POLLIN },
-		{ .fd = gateway->stop_fd, .events = POLLIN },
+		{ .fd = gateway->worker.stop_fd, .events = POLLIN },
 	};
 
 	wake_prepare(&gateway->channel->front_wake);
@@ -256,7 +257,7 @@ turn(struct gateway *gateway)
 	wake_prepare(&gateway->channel->front_wake);
 	int count = epoll_wait(gateway->epoll_fd, events, EVENTS_MAX, sleep_ms(gateway));
 	wake_done(&gateway->channel->front_wake);
-	const uint64_t now_ns = gateway_now_ns();
+	const uint64_t now_ns = platform_monotonic_ns();
 
 	gateway->now_ns = now_ns;
 	gateway->needs_retry = false;
@@ -276,18 +277,22 @@ turn(struct gateway *gateway)
 	reap(gateway);
 }
 
-void *
-gateway_main(void *context)
+enum tern_err
+gateway_begin(void *context)
 {
 	struct gateway *gateway = context;
 
 	/* The reader belongs to the thread that opens it. */
 	gateway->reader = state_reader_open(gateway->state);
-	gateway->has_started = gateway->reader != NULL;
-	sem_post(&gateway->started);
-	if (gateway->reader == NULL)
-		return NULL;
-	while (!atomic_load_explicit(&gateway->is_stopping, memory_order_acquire))
+	return gateway->reader != NULL ? TERN_OK : TERN_ERR_NO_MEMORY;
+}
+
+void
+gateway_run(void *context)
+{
+	struct gateway *gateway = context;
+
+	while (!worker_is_stopping(&gateway->worker))
 		turn(gateway);
 	for (uint32_t i = 0; i < gateway->connections_max; i++) {
 		if (gateway->connections[i].conn != NULL)
@@ -295,5 +300,4 @@ gateway_main(void *context)
 	}
 	reap(gateway);
 	state_reader_close(gateway->reader);
-	return NULL;
 }

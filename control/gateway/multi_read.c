@@ -10,6 +10,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/decimal.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 /* Decodes the part at *@at and moves behind it. */
 static struct command
@@ -98,7 +99,7 @@ multi_part_read(struct state_reader *reader, const uint8_t **at)
 	if (part.op == COMMAND_EXPIRY) {
 		reply.kind = value.type != STATE_NONE ? REPLY_EXPIRY : REPLY_NULL;
 		reply.value = (int64_t)value.expires_ns;
-		reply.delta = (int64_t)max_u64(gateway_wall_ns(), state_read_time_ns(reader));
+		reply.delta = (int64_t)max_u64(platform_wall_ns(), state_read_time_ns(reader));
 		return reply;
 	}
 	if (part.op == COMMAND_LENGTH) {

@@ -6,18 +6,17 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
+#include "hw/platform/platform.h"
 
 static uint32_t
 or_default(uint32_t value, uint32_t otherwise)
@@ -119,7 +118,7 @@ take_config(struct gateway *gateway, const struct gateway_config *config, char *
 	    max_u32(command_bytes, RESP_INLINE_BYTES_MAX) + CONNECTION_INPUT_BYTES;
 	gateway->listen_fd = -1;
 	gateway->epoll_fd = -1;
-	gateway->stop_fd = -1;
+	gateway->worker = WORKER_CLOSED;
 	if (gateway->in_flight_max < GATEWAY_IN_FLIGHT_MIN ||
 	    gateway->in_flight_max > config->channel->in_flight_max ||
 	    ring_record < overhead + COMMAND_HDR_BYTES || config->channel->front_wake.fd < 0 ||
@@ -223,13 +222,12 @@ open_loop(struct gateway *gateway, char *why, size_t why_bytes)
 	const uint32_t name = gateway->connections_max;
 
 	gateway->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	gateway->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	gateway->is_accepting = true;
-	if (gateway->epoll_fd < 0 || gateway->stop_fd < 0 ||
+	if (gateway->epoll_fd < 0 || worker_open(&gateway->worker) != TERN_OK ||
 	    getsockname(gateway->listen_fd, (struct sockaddr *)&address, &bytes) != 0 ||
 	    !watch_fd(gateway, gateway->listen_fd, name) ||
 	    !watch_fd(gateway, gateway->channel->front_wake.fd, name + 1) ||
-	    !watch_fd(gateway, gateway->stop_fd, name + 2) ||
+	    !watch_fd(gateway, gateway->worker.stop_fd, name + 2) ||
 	    (gateway->forward != NULL &&
 	     !watch_fd(gateway, forward_fd(gateway), name + GATEWAY_FORWARD_NAME))) {
 		snprintf(why, why_bytes, "gateway: epoll: %s", strerror(errno));
@@ -250,10 +248,9 @@ release(struct gateway *gateway)
 	forward_close(gateway);
 	if (gateway->epoll_fd >= 0)
 		close(gateway->epoll_fd);
-	if (gateway->stop_fd >= 0)
-		close(gateway->stop_fd);
 	if (gateway->listen_fd >= 0)
 		close(gateway->listen_fd);
+	worker_close(&gateway->worker);
 	free(gateway->connections);
 	free(gateway->flights);
 	free(gateway->room.args);
@@ -264,29 +261,19 @@ release(struct gateway *gateway)
 static enum tern_err
 start_thread(struct gateway *gateway, char *why, size_t why_bytes)
 {
-	sigset_t all, before;
+	const struct worker_work work = { .name = "tern-gateway",
+					  .begin = gateway_begin,
+					  .run = gateway_run,
+					  .context = gateway };
 
-	/* Signals are the main thread's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	gateway->started_ns = gateway->now_ns = gateway_now_ns();
-	sem_init(&gateway->started, 0, 0);
-	const int failed = pthread_create(&gateway->thread, NULL, gateway_main, gateway);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (failed != 0) {
-		snprintf(why, why_bytes, "gateway: thread: %s", strerror(failed));
-		sem_destroy(&gateway->started);
-		return TERN_ERR_IO;
-	}
-	pthread_setname_np(gateway->thread, "tern-gateway");
-	while (sem_wait(&gateway->started) != 0)
-		;
-	sem_destroy(&gateway->started);
-	if (gateway->has_started)
-		return TERN_OK;
-	pthread_join(gateway->thread, NULL);
-	snprintf(why, why_bytes, "gateway: the state machine has no room for another reader");
-	return TERN_ERR_NO_MEMORY;
+	gateway->started_ns = gateway->now_ns = platform_monotonic_ns();
+	const enum tern_err err = worker_start(&gateway->worker, &work);
+	if (err == TERN_ERR_IO)
+		snprintf(why, why_bytes, "gateway: thread: %s", strerror(errno));
+	else if (err != TERN_OK)
+		snprintf(why, why_bytes,
+			 "gateway: the state machine has no room for another reader");
+	return err;
 }
 
 enum tern_err
@@ -331,12 +318,7 @@ gateway_start(const struct gateway_config *config, struct gateway **out, char *w
 void
 gateway_stop(struct gateway *gateway)
 {
-	const uint64_t one = 1;
-
-	atomic_store_explicit(&gateway->is_stopping, true, memory_order_release);
-	const ssize_t written = write(gateway->stop_fd, &one, sizeof(one));
-	INVARIANT(written == (ssize_t)sizeof(one));
-	pthread_join(gateway->thread, NULL);
+	worker_stop(&gateway->worker);
 	release(gateway);
 }
 

@@ -10,6 +10,7 @@
  */
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/bits.h"
+#include "hw/platform/platform.h"
 
 #define TICK_NS       20000000ull
 #define TICK_RETRY_NS 100000000ull /* not master, or refused */
@@ -19,7 +20,7 @@
 static bool
 is_due(const struct gateway *gateway)
 {
-	return state_expiry_next_ns(gateway->state) <= gateway_wall_ns();
+	return state_expiry_next_ns(gateway->state) <= platform_wall_ns();
 }
 
 static bool
@@ -61,7 +62,7 @@ gateway_tick_done(struct gateway *gateway, bool is_good)
 int
 gateway_tick_wait_ms(const struct gateway *gateway)
 {
-	const uint64_t next_ns = state_expiry_next_ns(gateway->state), wall_ns = gateway_wall_ns();
+	const uint64_t next_ns = state_expiry_next_ns(gateway->state), wall_ns = platform_wall_ns();
 	uint64_t wait_ns = next_ns > wall_ns ? next_ns - wall_ns : 0;
 
 	/* The answer to the one under way wakes us. */

@@ -5,19 +5,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/witness/front_internal.h"
 #include "hw/net_kernel/net_sockaddr.h"
 #include "hw/platform/platform.h"
+#include "hw/platform/worker.h"
 
 #define WATCH_MS        10 /* while somebody waits for +switch-master */
 #define ACCEPT_PAUSE_MS 100
@@ -31,10 +28,9 @@ struct front {
 	struct resp_arg args[FRONT_ARGS_MAX];
 	uint8_t unquoted[RESP_INLINE_BYTES_MAX];
 	struct sentinel_watch watch;
-	int listen_fd, stop_fd;
+	int listen_fd;
 	bool is_accept_paused;
-	_Atomic bool is_stopping;
-	pthread_t thread;
+	struct worker worker;
 };
 
 static void
@@ -161,7 +157,7 @@ turn(struct front *front)
 	int wait_ms = front->is_accept_paused ? ACCEPT_PAUSE_MS : -1;
 	bool is_asked = false;
 
-	fds[0] = (struct pollfd){ .fd = front->stop_fd, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = front->worker.stop_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = front->is_accept_paused ? -1 : front->listen_fd,
 				  .events = POLLIN };
 	for (uint32_t i = 0; i < FRONT_CONNECTIONS_MAX; i++) {
@@ -195,14 +191,13 @@ turn(struct front *front)
 		accept_one(front);
 }
 
-static void *
-front_main(void *context)
+static void
+run(void *context)
 {
 	struct front *front = context;
 
-	while (!atomic_load_explicit(&front->is_stopping, memory_order_acquire))
+	while (!worker_is_stopping(&front->worker))
 		turn(front);
-	return NULL;
 }
 
 static void
@@ -214,8 +209,7 @@ release(struct front *front)
 	}
 	if (front->listen_fd >= 0)
 		close(front->listen_fd);
-	if (front->stop_fd >= 0)
-		close(front->stop_fd);
+	worker_close(&front->worker);
 	free(front->clients);
 	free(front);
 }
@@ -237,14 +231,9 @@ open_listener(struct front *front, const struct inet_addr *ip, uint16_t port)
 static bool
 start_thread(struct front *front)
 {
-	sigset_t all, before;
+	const struct worker_work work = { .name = "tern-sentinel", .run = run, .context = front };
 
-	/* Signals are the main thread's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	errno = pthread_create(&front->thread, NULL, front_main, front);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return errno == 0;
+	return worker_start(&front->worker, &work) == TERN_OK;
 }
 
 enum tern_err
@@ -265,10 +254,10 @@ front_start(const struct sentinel *sentinel, const struct inet_addr *ip, uint16_
 					       .port = port,
 					       .started_ns = platform_monotonic_ns() };
 	front->clients = calloc(FRONT_CONNECTIONS_MAX, sizeof(*front->clients));
-	front->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	front->worker = WORKER_CLOSED;
 	for (uint32_t i = 0; front->clients != NULL && i < FRONT_CONNECTIONS_MAX; i++)
 		front->clients[i].fd = -1;
-	if (front->clients == NULL || front->stop_fd < 0 ||
+	if (front->clients == NULL || worker_open(&front->worker) != TERN_OK ||
 	    (front->listen_fd < 0 && !open_listener(front, ip, port)) || !start_thread(front)) {
 		snprintf(why, why_bytes, "resp: cannot listen on port %u: %s", port,
 			 strerror(errno));
@@ -282,10 +271,6 @@ front_start(const struct sentinel *sentinel, const struct inet_addr *ip, uint16_
 void
 front_stop(struct front *front)
 {
-	const uint64_t one = 1;
-
-	atomic_store_explicit(&front->is_stopping, true, memory_order_release);
-	if (write(front->stop_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
-		pthread_join(front->thread, NULL);
+	worker_stop(&front->worker);
 	release(front);
 }

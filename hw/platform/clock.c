@@ -20,18 +20,24 @@ platform_monotonic_ns(void)
 	return read_ns(CLOCK_BOOTTIME);
 }
 
+uint64_t
+platform_wall_ns(void)
+{
+	return read_ns(CLOCK_REALTIME);
+}
+
 static uint64_t
 clock_monotonic_ns(void *clock)
 {
 	(void)clock;
-	return read_ns(CLOCK_BOOTTIME);
+	return platform_monotonic_ns();
 }
 
 static uint64_t
 clock_wall_ns(void *clock)
 {
 	(void)clock;
-	return read_ns(CLOCK_REALTIME);
+	return platform_wall_ns();
 }
 
 static uint64_t

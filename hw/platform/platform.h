@@ -39,6 +39,7 @@ void platform_arena_unmap(void *arena, size_t bytes);
  * lease, and CLOCK_REALTIME. */
 struct clock_port platform_clock(void);
 uint64_t platform_monotonic_ns(void);
+uint64_t platform_wall_ns(void);
 /* Cycles of the time stamp counter: for measuring, never for deciding. */
 static inline uint64_t
 platform_cycles(void)
