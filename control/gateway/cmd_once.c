@@ -20,8 +20,8 @@ cmd_tern_once_plan(const struct command_call *call, struct write_plan *plan)
 	if (call->conn->class_ == COMMAND_ASYNC)
 		return "CLASS TERN.ONCE is for who wants to know, and async has no result: "
 		       "TERN.CLASS durable or memory";
-	if (inner == NULL || inner->kind != GATEWAY_WRITE || inner->plan == cmd_tern_once_plan ||
-	    inner->plan == cmd_tern_session_plan)
+	if (inner == NULL || inner->kind != GATEWAY_WRITE || inner->form == MULTI_ONCE ||
+	    inner->form == MULTI_REFUSED)
 		return "ERR TERN.ONCE takes a command that writes";
 	inner_call.args += 3;
 	inner_call.args_count -= 3;

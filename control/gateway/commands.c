@@ -112,7 +112,8 @@ static const struct gateway_command commands[] = {
 	  KEYS(1, 1, 1), .is_fast = true, .group = "string",
 	  .summary = "Adds to an integer unless it would leave MIN n or MAX n.",
 	  .plan = cmd_tern_incrby_plan },
-	{ NAME("tern.once"), .arity = -4, .kind = GATEWAY_WRITE, .group = "generic",
+	{ NAME("tern.once"), .arity = -4, .kind = GATEWAY_WRITE, .form = MULTI_ONCE,
+	  .group = "generic",
 	  .summary = "Executes a write under a number of a session, at most once.",
 	  .plan = cmd_tern_once_plan },
 	{ NAME("tern.session"), .arity = -2, .kind = GATEWAY_WRITE, .group = "connection",
@@ -127,7 +128,7 @@ static const struct gateway_command commands[] = {
 	  .is_fast = true, .group = "transactions", .summary = "Drops what was queued.",
 	  .run = cmd_discard },
 	{ NAME("watch"), .arity = -2, .kind = GATEWAY_READ, .form = MULTI_CONTROL, KEYS(1, -1, 1),
-	  .is_fast = true, .group = "transactions",
+	  .is_fast = true, .is_committed = true, .group = "transactions",
 	  .summary = "EXEC does nothing if one of the keys changes until then.",
 	  .check = cmd_watch_check, .run = cmd_watch },
 	{ NAME("unwatch"), .arity = 1, .kind = GATEWAY_LOCAL, .form = MULTI_NOTHING,
@@ -189,7 +190,8 @@ static const struct gateway_command commands[] = {
 	{ NAME("time"), .arity = 1, .kind = GATEWAY_LOCAL, .is_fast = true, .group = "server",
 	  .summary = "Returns the server's time.", .run = cmd_time },
 	/* finding the master */
-	{ NAME("sentinel"), .arity = -2, .kind = GATEWAY_LOCAL, .group = "server",
+	{ NAME("sentinel"), .arity = -2, .kind = GATEWAY_LOCAL, .names_master = true,
+	  .group = "server",
 	  .subcommands = "ckquorum\0get-master-addr-by-name\0master\0masters\0myid\0replicas\0"
 			 "sentinels\0slaves\0",
 	  .summary = "Says who is master, as Redis Sentinel would.", .run = cmd_sentinel },

@@ -52,6 +52,8 @@ struct gateway_command {
 	uint8_t form; /* enum multi_form */
 	int8_t key_first, key_last, key_step;
 	bool is_fast;
+	bool is_committed; /* READ: of what cannot be rolled back, whatever the connection reads */
+	bool names_master; /* LOCAL: answers when this node may say who is master */
 	const char *group, *summary;
 	const char *subcommands; /* names, each ended by 0, and one more 0; NULL: none */
 	/* LOCAL: writes the reply. READ: the same, from the reader's view. */

@@ -108,8 +108,8 @@ is_provisional_read(const struct connection *conn, const struct slot *slot)
 {
 	const bool has_point = slot->log_index != 0 || conn->reads == CONNECTION_READS_SESSION;
 
-	return slot->command->run != cmd_watch && (conn->reads == CONNECTION_READS_DIRTY ||
-						   (conn->class_ == COMMAND_MEMORY && has_point));
+	return !slot->command->is_committed && (conn->reads == CONNECTION_READS_DIRTY ||
+						(conn->class_ == COMMAND_MEMORY && has_point));
 }
 
 /* The state is @here, before what the read needs. In a session there is a time for that. A replica

@@ -185,8 +185,7 @@ take_request(struct connection *conn, const struct resp_request *request)
 	/* Everything else is answered here, in its turn. */
 	if (!connection_is_idle(conn))
 		return false;
-	if (command != NULL && command->run == cmd_sentinel &&
-	    !gateway_may_say_master(conn, request))
+	if (command != NULL && command->names_master && !gateway_may_say_master(conn, request))
 		return false;
 	run_local(conn, &call, command, wrong);
 	return true;

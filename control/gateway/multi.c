@@ -50,7 +50,7 @@ multi_read_sent(struct connection *conn)
 bool
 multi_takes(const struct command_call *call, const struct gateway_command *command)
 {
-	const bool is_exec_once = command != NULL && command->plan == cmd_tern_once_plan &&
+	const bool is_exec_once = command != NULL && command->form == MULTI_ONCE &&
 				  call->args_count == 4 && resp_is(call->args[3], "exec");
 
 	return call->conn->multi.is_open && !is_exec_once &&
@@ -168,6 +168,7 @@ parts_add(const struct command_call *call, const struct gateway_command *command
 		return NULL;
 	case MULTI_REFUSED:
 	case MULTI_CONTROL:
+	case MULTI_ONCE:
 		break;
 	}
 	(void)snprintf(call->gateway->refusal, sizeof(call->gateway->refusal),

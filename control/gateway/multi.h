@@ -27,6 +27,7 @@ struct write_plan;
 enum multi_form {
 	MULTI_REFUSED = 0, /* it cannot be queued */
 	MULTI_CONTROL,     /* it is never queued: EXEC and its kind */
+	MULTI_ONCE,        /* TERN.ONCE: with EXEC it is never queued, and else cannot be */
 	MULTI_WRITE,       /* one part */
 	MULTI_GET,
 	MULTI_MGET, /* a part for each key */

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define SNAPSHOT_NS 60000000000ull
-#define _GNU_SOURCE
 #include "control/gateway/gateway.h"
 
 #include <errno.h>
@@ -17,6 +15,8 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
+
+#define SNAPSHOT_NS 60000000000ull
 
 static uint32_t
 or_default(uint32_t value, uint32_t otherwise)

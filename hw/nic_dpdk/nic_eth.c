@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A port in the hands of the data thread: whether it is, and what is counted of it. */
+/* A port in the hands of the data thread: whether it is, what is counted of it, and how it
+ * sends. */
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
 
 #include "dataplane/base/bits.h"
 #include "hw/nic_dpdk/nic_eth.h"
@@ -73,4 +75,36 @@ nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count)
 	}
 	nic->stats.drops.tx_ring_full += count;
 	eth->counters.drops.tx_ring_full += count;
+}
+
+/* net_af_packet frees what it copied into its ring even when it then reports that nothing was sent
+ * (the interface went down). So each buffer is held here, and what the driver let go was taken.
+ * Nothing is given to it while the link is down: it would fill its ring and wait there. */
+static uint32_t
+tx_af_packet(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t count)
+{
+	uint32_t taken = 0;
+
+	if (nic_kernel_is_running(eth)) {
+		for (uint32_t i = 0; i < count; i++)
+			rte_mbuf_refcnt_set(mbufs[i], 2);
+		(void)rte_eth_tx_burst(eth->port_id, 0, mbufs, (uint16_t)count);
+		for (uint32_t i = 0; i < count; i++) {
+			taken += rte_mbuf_refcnt_read(mbufs[i]) == 1;
+			rte_mbuf_refcnt_set(mbufs[i], 1);
+		}
+	}
+	rte_pktmbuf_free_bulk(mbufs, count);
+	return taken;
+}
+
+uint32_t
+nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t count)
+{
+	if (eth->is_af_packet)
+		return tx_af_packet(eth, mbufs, count);
+	const uint32_t sent = rte_eth_tx_burst(eth->port_id, 0, mbufs, (uint16_t)count);
+	if (sent < count)
+		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
+	return sent;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A port in the hands of the data thread: whether it is, and what is counted of it. Data thread. */
+/* A port in the hands of the data thread: whether it is, what is counted of it, and how it sends.
+ * Data thread. */
 #ifndef TERN_HW_NIC_DPDK_NIC_ETH_H
 #define TERN_HW_NIC_DPDK_NIC_ETH_H
 
@@ -29,5 +30,7 @@ enum nic_refused { NIC_REFUSED_MALFORMED, NIC_REFUSED_NOT_OURS, NIC_REFUSED_UNKN
 void nic_eth_rx_refused(struct nic *nic, struct nic_eth *eth, enum nic_refused why);
 /* @count frames that the driver did not take. */
 void nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count);
+/* Sends; takes all @count buffers and returns how many the driver took. */
+uint32_t nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t count);
 
 #endif

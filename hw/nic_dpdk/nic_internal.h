@@ -162,8 +162,6 @@ nic_kernel_check(struct nic_eth *eth, const char *device, char *err, size_t err_
 void nic_kernel_buffers(void);
 /* The interface is up and has a carrier. Any thread. */
 bool nic_kernel_is_running(const struct nic_eth *eth);
-/* Data thread: sends; takes all @count buffers and returns how many the driver took. */
-uint32_t nic_eth_tx(const struct nic_eth *eth, struct rte_mbuf **mbufs, uint32_t count);
 
 /* nic_data.c */
 extern const struct net_ops nic_net_ops;
