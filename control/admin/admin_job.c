@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Work in the background, as status/v1 lists it. */
 
 #include "control/admin/admin.h"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tern-bench-port MILLISECONDS: measures net_memif between two processes through hw/nic_dpdk, short
  * and long frames, one way and round trip, then jumbo frames one way through ports that are set up

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the program that measures the port and reads what it says. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Requests of a run: how they are chosen, encoded, counted and written to the history. */
 #include <inttypes.h>
 #include <string.h>

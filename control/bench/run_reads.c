@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the reads of a run are answered from: chosen on each connection before its first request. */
 #include <inttypes.h>
 #include <stdlib.h>

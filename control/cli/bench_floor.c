@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern bench raw`, and the floor that `tern bench replicate` measures in between. */
 #include <stdlib.h>
 #include <string.h>

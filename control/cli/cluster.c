@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which nodes a verb speaks of, and what they say of themselves. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All commands. Order is the order of the help. */
 #include "control/cli/cli.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a local cluster is made: ports, run directory, node files, storage. */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <arpa/inet.h>

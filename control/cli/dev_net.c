@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The networks of a local cluster with --net veth or veth-xdp. Every node has a network namespace
  * of its own; one more, the hub, holds the bridge of the management network. Nothing is made in the

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a device carries, and whether it may go. */
 #include "control/cli/device_look.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Facts of a device, for programs and for people. */
 #include <inttypes.h>
 #include <string.h>

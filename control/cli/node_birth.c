@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Birth: the only code that creates storage. */
 #include <errno.h>
 #include <fcntl.h>

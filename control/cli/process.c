@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE /* pipe2, setns */
 #include "control/cli/process.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Backups: options in, reports out. What they are is control/backup. */
 #include <errno.h>
 #include <inttypes.h>

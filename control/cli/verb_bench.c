@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs that measure: options in, reports out. The measuring itself is control/bench. */
 #include <stdlib.h>
 #include <string.h>

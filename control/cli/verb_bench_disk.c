@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern bench disk`: the store of write groups beside its raw devices. */
 #include <stdlib.h>
 #include <string.h>

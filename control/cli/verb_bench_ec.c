@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern bench ec`: the erasure code beside ISA-L called raw. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The local cluster: start, end and watch its processes. */
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The devices of every data node: state, what it means, what to do next. */
 #include <inttypes.h>
 #include <stdlib.h>

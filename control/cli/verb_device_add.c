@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Spare devices of a node: into its node file, and out of it. */
 #include <limits.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A device is taken out of a running node on purpose. */
 #include <stdlib.h>
 #include <string.h>

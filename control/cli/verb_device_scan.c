@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What of this machine could hold Tern's storage. */
 #include <stdlib.h>
 #include <string.h>

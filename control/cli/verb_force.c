@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern cluster force-promote`: one node goes on alone, by the word of a person. */
 #include <inttypes.h>
 #include <string.h>

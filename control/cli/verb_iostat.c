@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the devices of the data nodes do. */
 #include <inttypes.h>
 #include <stdlib.h>

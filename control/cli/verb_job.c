@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the nodes do in the background: rebuilds and scrubs of all nodes that answer, by ids that
  * say the node ("b-10003"). */
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern log verify --deep`: every data node reads its log and its newest checkpoint back. */
 #include <inttypes.h>
 #include <string.h>

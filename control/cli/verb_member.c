@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who belongs to the cluster: `tern cluster add`, `remove`, `promote`, `demote`, `replace`,
  * `replace-witness`. */
 #include <string.h>

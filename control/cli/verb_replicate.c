@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `tern bench replicate`: the floor of the machine and Tern on top of it, in turns, in one run. */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Scrub and rebuild: how they go, and what is wanted of them. */
 #include <inttypes.h>
 #include <string.h>

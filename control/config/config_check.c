@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What no single key can say: how settings must agree with each other. */
 #include <inttypes.h>
 #include <stdio.h>

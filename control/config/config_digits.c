@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* libconfig keeps the low 32 bits of a larger number and says nothing, so the file itself is looked
  * at once more, where a number was read from. */
 #include <ctype.h>

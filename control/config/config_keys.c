@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of all keys: name, type, range, default. Reading, checking and the reference page of
  * the file format follow from it. */
 #include "control/config/config_reader.h"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a node file asks of the machine that it runs on, beyond what a driver says by itself. */
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every step of a load needs: where a setting stands, and the words of an error. */
 #include "control/config/config_reader.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One list of a node file is written anew; comments and order of all else stay. */
 #include <errno.h>
 #include <libconfig.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One setting -> one checked field. */
 #include <arpa/inet.h>
 #include <inttypes.h>

@@ -264,6 +264,8 @@ def check_text():
         text = read(path)
         if 'SPDX-License-Identifier: Apache-2.0' not in '\n'.join(text.split('\n')[:3]):
             yield f'{path}: no SPDX line at the top'
+        if path.endswith(('.c', '.h')) and not text.startswith('/* SPDX'):
+            yield f'{path}: does not begin with a comment of the SPDX line'
         for number, line in enumerate(text.split('\n'), 1):
             if marker.search(line):
                 yield f'{path}:{number}: a leftover marker'

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The server and the client over a real unix socket. */
 #include "tests/support/check.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The K + M files of a backup: whatever M directories are lost or damaged, what was written is read
  * back, and what is wrong is named. One more, and it is refused. Directories come in any order. */
 #include "tests/support/check.h"

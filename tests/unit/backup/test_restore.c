@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a backup's files to a node's storage and back: what a start of the node finds there is the
  * backup's prefix up to the position that was wanted, whatever devices the node has. */
 #include "tests/support/check.h"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is in a backup: whole streams come out as they went in, cut anywhere or changed anywhere
  * they are refused, and nothing that was not checked is handed out. Also the pages, and
  * compression. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What `tern bench` reads (replies, options, reports) and what it computes from it. */
 #include <string.h>
 

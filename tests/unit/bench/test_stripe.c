@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The store beside its devices: what is counted is what is written, for every geometry and size.
  * Times are not looked at. */
 #include "control/bench/stripe.h"

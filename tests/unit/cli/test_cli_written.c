@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is written from the command table against golden files: a change of the table is seen as a
  * change of the interface. To accept one: tern completion bash > golden/tern.bash, tern man >
  * golden/tern.scd, tern commands -o json > golden/commands.json. */

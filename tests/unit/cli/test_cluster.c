@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What `tern status` makes of the entries of the nodes. */
 #include "tests/support/check.h"
 

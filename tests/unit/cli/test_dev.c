@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The local cluster's files, and verbs run against real dummy processes. */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include "tests/support/check.h"

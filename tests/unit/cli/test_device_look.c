@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What may be wiped, with files: what is named, not in use, and not the node's own. */
 #include "tests/support/check.h"
 
