@@ -55,11 +55,11 @@ def calls_of(sources):
 
 
 def reach(calls, start):
-    seen, todo = set(), [start]
-    while todo:
-        for name in calls[todo.pop()] - seen:
+    seen, pending = set(), [start]
+    while pending:
+        for name in calls[pending.pop()] - seen:
             seen.add(name)
-            todo.append(name)
+            pending.append(name)
     return seen
 
 
