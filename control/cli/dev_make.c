@@ -386,6 +386,9 @@ dev_make(struct cli *cli, struct dev *dev)
 	enum admin_exit code = clear_unfinished(cli, dev);
 	char text[512];
 
+	/* First what may be refused, before there is anything to clear away. */
+	if (!code)
+		code = make_profile(cli, dev);
 	if (code)
 		return code;
 	/* A run directory that vanished leaves its namespaces behind. */
@@ -396,8 +399,6 @@ dev_make(struct cli *cli, struct dev *dev)
 		return cli_fail(cli, ADMIN_EXIT_FAILED, "no run directory below /tmp: %s",
 				strerror(errno));
 	code = dev_save(cli, dev);
-	if (!code)
-		code = make_profile(cli, dev);
 	if (!code)
 		code = make_filter(cli, dev);
 	for (uint32_t i = 0; i < dev->node_count && !code; i++)

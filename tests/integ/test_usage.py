@@ -4,6 +4,7 @@ verbs and their options come from the tool's own table, so a new one is tried, t
 import json
 import os
 import subprocess
+import tempfile
 
 from case import main, require
 
@@ -13,13 +14,16 @@ FREE = {'dir', 'node-file', 'config', 'to', 'profile', 'history', 'address',
 
 
 class Tool:
-    def __init__(self, case):
-        self.case = case
+    """@run_parent: below it lie the run directories of clusters that are made here."""
+    def __init__(self, case, run_parent):
+        require(len(run_parent) <= 50, f'{run_parent}: too long, `tern dev up` would take another')
+        self.case, self.run_parent = case, run_parent
         self.tried = 0
 
     def run(self, *args, program='control/cli/tern'):
         self.tried += 1
         return subprocess.run([os.path.join(self.case.build, program), *args], cwd=self.case.dir,
+                              env={**os.environ, 'XDG_RUNTIME_DIR': self.run_parent},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=60)
 
@@ -100,6 +104,8 @@ def nowhere(tool):
             told = json.loads(again.stdout)
             require(told['api'] == 'error/v1' and told['exit'] == code == again.returncode,
                     f'{args} -o json: {again.stdout}')
+    left = os.listdir(tool.run_parent)
+    require(not left, f'what was refused left {left}')
 
 
 def running(case, tool):
@@ -121,7 +127,11 @@ def running(case, tool):
 
 
 def test(case):
-    tool = Tool(case)
+    with tempfile.TemporaryDirectory(prefix='tern-usage-') as run_parent:
+        use_wrongly(case, Tool(case, run_parent))
+
+
+def use_wrongly(case, tool):
     case.step('the table')
     done = tool.run('commands', '-o', 'json')
     commands = json.loads(done.stdout)['commands']
