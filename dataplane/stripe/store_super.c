@@ -239,7 +239,8 @@ is_of_this_node(const struct stripe_store *store, const struct superblock *super
 	       (cluster_id == 0 || superblock->cluster_id == cluster_id);
 }
 
-/* The newest superblock of this node; NULL: there is none. */
+/* The newest superblock of this node, of those that count themselves in if there are any; NULL:
+ * there is none. */
 static const struct superblock *
 newest_find(const struct stripe_store *store, const struct claim *claims)
 {
@@ -251,7 +252,10 @@ newest_find(const struct stripe_store *store, const struct claim *claims)
 		if (claims[device].err != TERN_OK || !is_of_this_node(store, one, cluster_id))
 			continue;
 		cluster_id = one->cluster_id;
-		if (newest == NULL || superblock_is_newer(one, newest))
+		const bool is_in = superblock_counts_itself(one);
+		const bool is_best_in = newest != NULL && superblock_counts_itself(newest);
+		if (newest == NULL || is_in > is_best_in ||
+		    (is_in == is_best_in && superblock_is_newer(one, newest)))
 			newest = one;
 	}
 	return newest;
@@ -442,6 +446,9 @@ devices_judge(struct stripe_store *store)
 			return refuse(store, verdict, device);
 		readable |= STRIPE_BIT(device);
 		const uint32_t drive = store->drive[device];
+		/* What counts is never ahead of the newest: then that one is no part of this. */
+		if (claims[drive].superblock.sequence > newest->sequence)
+			return refuse(store, STRIPE_START_CLONED, newest->device);
 		store->sequence[device] = claims[drive].superblock.sequence;
 		store->next_copy[device] =
 		    superblock_next_copy(copies_of(store, drive), &claims[drive].superblock);
@@ -490,6 +497,8 @@ static void
 absent_record(struct stripe_store *store)
 {
 	store->phase = START_RECORD;
+	if (store->unreadable != 0)
+		store->super.wanted.pool_gen = superblock_next_era(store->super.wanted.pool_gen);
 	for (uint32_t device = 0; device < store->devices; device++) {
 		if ((store->unreadable & STRIPE_BIT(device)) != 0)
 			stripe_device_fail(store, device);

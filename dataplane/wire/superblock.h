@@ -88,7 +88,7 @@ struct superblock {
 	struct superblock_fork fork;
 	uint16_t node_id;
 	uint32_t boot_no; /* of the running or last incarnation; 0 until the first start */
-	uint32_t pool_gen;
+	uint32_t pool_gen; /* see superblock_update.h */
 	uint8_t k, m, device, reserved;
 	/* Masks of positions. Replaced: by a device that came in while the node ran; what the node
 	 * file names at that position, if it is behind, is out for good. */

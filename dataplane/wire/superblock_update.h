@@ -25,12 +25,35 @@ void superblock_update_encode(uint8_t *out, const struct superblock *superblock)
 TERN_CHECKED enum tern_err
 superblock_choose(const uint8_t *copies, struct superblock *superblock, uint32_t *good_mask);
 
-/* Of two devices of a pool: whoever recorded the other one as failed has the higher pool_gen,
- * whatever the other had begun to write. */
+/* pool_gen: the high half counts starts that found a device missing, the low half what was lost and
+ * what came back in between. */
+#define SUPERBLOCK_ERA_SHIFT 16
+
+static inline uint32_t
+superblock_next_era(uint32_t pool_gen)
+{
+	return ((pool_gen >> SUPERBLOCK_ERA_SHIFT) + 1) << SUPERBLOCK_ERA_SHIFT;
+}
+
+/* Of two devices of a pool. An update begins when the one before has reached every device that
+ * counts. So while the node runs the higher sequence is the newer one, and a device that is missing
+ * at a start may be one update ahead of the others, which knows of no era that they begin then: not
+ * even if more was lost in it than they found missing. Of one era, only those that went on have
+ * a second update (docs/decisions/eras-of-a-pool.md). */
 static inline bool
 superblock_is_newer(const struct superblock *a, const struct superblock *b)
 {
-	return a->pool_gen != b->pool_gen ? a->pool_gen > b->pool_gen : a->sequence > b->sequence;
+	const uint32_t a_era = a->pool_gen >> SUPERBLOCK_ERA_SHIFT;
+	const uint32_t b_era = b->pool_gen >> SUPERBLOCK_ERA_SHIFT;
+
+	return a_era != b_era ? a_era > b_era : a->sequence > b->sequence;
+}
+
+/* False: it was being rebuilt, and an update that only it got counts for nothing. */
+static inline bool
+superblock_counts_itself(const struct superblock *superblock)
+{
+	return (superblock->failed_devices >> superblock->device & 1) == 0;
 }
 
 /* The first copy of the pair that the next update goes to: 0 or 2. @copies: as read; @newest: what

@@ -93,6 +93,8 @@ void pool_superblock_write(struct pool *pool, uint32_t device, const struct supe
 
 /* A start of the store on what the devices hold. */
 enum stripe_start pool_start(struct pool *pool);
+/* The same, given up after so many turns: MORE, and nothing but a crash may follow. */
+enum stripe_start pool_start_for(struct pool *pool, uint32_t turns);
 /* boot_no + 1, durable, and the scan; every group that was acknowledged must be found whole. False:
  * the store has stopped. */
 bool pool_recover(struct pool *pool);

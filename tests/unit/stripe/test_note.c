@@ -6,7 +6,7 @@
  * of a loss: whatever set starts then holds all that was acknowledged, and once it has gone on, no
  * other one starts that does not.
  */
-#include "tests/unit/stripe/pool.h"
+#include "tests/unit/stripe/pool_sets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,83 +20,6 @@ static const struct stripe_geometry mirrors[] = {
 
 static bool is_thorough; /* with any argument: more steps of more of them */
 
-static uint32_t
-bits_of(uint32_t mask)
-{
-	return (uint32_t)__builtin_popcount(mask);
-}
-
-static uint32_t
-all_of(const struct pool *pool)
-{
-	return STRIPE_BIT(stripe_devices(pool->geometry)) - 1;
-}
-
-static void
-write_some(struct pool *pool, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		enum tern_err err = TERN_ERR_QUEUE_FULL;
-		for (uint32_t k = 0; k < 5000 && err == TERN_ERR_QUEUE_FULL; k++) {
-			err = pool_write(pool, 1 + (uint32_t)prng_below(&pool->prng, 9));
-			pool_turn(pool);
-		}
-		assert_int_equal(err, TERN_OK);
-	}
-	pool_drain(pool);
-}
-
-static void
-only(struct pool *pool, uint32_t present)
-{
-	for (uint32_t device = 0; device < stripe_devices(pool->geometry); device++)
-		pool->devices[device].is_absent = (present >> device & 1) == 0;
-}
-
-/* What a pool is while its process is down. */
-struct saved {
-	struct pool pool;
-	uint8_t *images[STRIPE_DEVICES_MAX];
-	struct pool_group *groups;
-};
-
-static void *
-copy_of(const void *bytes, size_t count)
-{
-	void *copy = malloc(count + 1);
-
-	assert_non_null(copy);
-	return memcpy(copy, bytes, count);
-}
-
-static void
-save(const struct pool *pool, struct saved *saved)
-{
-	*saved = (struct saved){ .pool = *pool };
-	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++)
-		saved->images[i] = copy_of(pool->devices[i].image, pool->devices[i].bytes);
-	saved->groups = copy_of(pool->groups, pool->group_count * sizeof(pool->groups[0]));
-}
-
-static void
-put_back(struct pool *pool, const struct saved *saved)
-{
-	for (uint32_t i = saved->pool.group_count; i < pool->group_count; i++)
-		free(pool->groups[i].bytes);
-	*pool = saved->pool;
-	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++)
-		memcpy(pool->devices[i].image, saved->images[i], pool->devices[i].bytes);
-	memcpy(pool->groups, saved->groups, pool->group_count * sizeof(pool->groups[0]));
-}
-
-static void
-forget(struct saved *saved)
-{
-	for (uint32_t i = 0; i < STRIPE_DEVICES_MAX; i++)
-		free(saved->images[i]);
-	free(saved->groups);
-}
-
 /* ---- lost while the node is stopped ---- */
 
 static void
@@ -104,7 +27,7 @@ stopped_pool(struct pool *pool, struct stripe_geometry geometry, uint64_t seed)
 {
 	pool_make(pool, geometry, seed);
 	pool_up(pool);
-	write_some(pool, 3);
+	pool_write_some(pool, 3);
 	pool_crash(pool);
 }
 
@@ -115,33 +38,33 @@ lose_stopped(struct stripe_geometry geometry, uint32_t lost)
 	struct pool pool;
 
 	stopped_pool(&pool, geometry, lost);
-	const uint32_t all = all_of(&pool);
-	only(&pool, all & ~lost);
+	const uint32_t all = pool_all(&pool);
+	pool_only(&pool, all & ~lost);
 	pool_up(&pool);
 	pool_check_recorded(&pool, lost);
 	assert_int_equal(pool.notes.there.out, lost);
-	write_some(&pool, 3);
+	pool_write_some(&pool, 3);
 	pool_read_all(&pool);
 	pool_crash(&pool);
-	only(&pool, lost);
+	pool_only(&pool, lost);
 	const enum stripe_start alone = pool_start(&pool);
-	if (bits_of(lost) < geometry.k) {
+	if (pool_count(lost) < geometry.k) {
 		assert_int_equal(alone, STRIPE_START_TOO_FEW);
 	} else {
 		assert_int_equal(alone, STRIPE_START_LEFT_BEHIND);
 		assert_int_equal(stripe_store_start_device(pool.store), __builtin_ctz(lost));
 	}
-	only(&pool, all);
+	pool_only(&pool, all);
 	pool_up(&pool);
 	for (uint32_t left = lost; left != 0; left &= left - 1)
 		assert_true(pool_replace(&pool, (uint32_t)__builtin_ctz(left)));
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	for (uint32_t turn = 0; turn < 50; turn++)
 		pool_turn(&pool);
 	assert_int_equal(pool.notes.there.out, 0);
 	/* And the other way round. */
 	pool_crash(&pool);
-	only(&pool, bits_of(lost) >= geometry.k ? lost : all & ~lost);
+	pool_only(&pool, pool_count(lost) >= geometry.k ? lost : all & ~lost);
 	pool_up(&pool);
 	pool_read_all(&pool);
 	pool_free(&pool);
@@ -155,7 +78,7 @@ test_every_loss_while_it_is_stopped(void **state)
 	(void)state;
 	for (size_t i = 0; i < (is_thorough ? MIRRORS : 4); i++)
 		for (uint32_t lost = 1; lost < STRIPE_BIT(stripe_devices(mirrors[i])); lost++) {
-			if (bits_of(lost) > mirrors[i].m)
+			if (pool_count(lost) > mirrors[i].m)
 				continue;
 			lose_stopped(mirrors[i], lost);
 			cases++;
@@ -174,22 +97,22 @@ refuse_with(struct stripe_geometry geometry, uint32_t lost, enum tern_err err,
 	stopped_pool(&pool, geometry, lost + 77);
 	pool_up(&pool); /* once more, for what is an old note */
 	pool_crash(&pool);
-	const uint32_t all = all_of(&pool);
+	const uint32_t all = pool_all(&pool);
 	pool.notes.err = err;
 	if (note != NULL)
 		pool.notes.there = *note;
-	only(&pool, all & ~lost);
-	const bool is_few = stripe_devices(geometry) - bits_of(lost) <= geometry.m;
+	pool_only(&pool, all & ~lost);
+	const bool is_few = stripe_devices(geometry) - pool_count(lost) <= geometry.m;
 	const enum stripe_start verdict = pool_start(&pool);
 	assert_int_equal(verdict, is_few ? expected : STRIPE_START_READY);
 	if (is_few)
 		assert_int_equal(stripe_store_start_device(pool.store), __builtin_ctz(lost));
 	pool_crash(&pool);
-	only(&pool, all);
+	pool_only(&pool, all);
 	pool_up(&pool);
 	assert_int_equal(pool.notes.err, TERN_OK);
 	pool_crash(&pool);
-	only(&pool, all & ~lost);
+	pool_only(&pool, all & ~lost);
 	pool_up(&pool);
 	pool_read_all(&pool);
 	pool_free(&pool);
@@ -211,7 +134,7 @@ test_notes_that_say_nothing(void **state)
 				.k = (uint8_t)geometry.k,
 				.m = (uint8_t)geometry.m,
 			};
-			if (bits_of(lost) > geometry.m)
+			if (pool_count(lost) > geometry.m)
 				continue;
 			refuse_with(geometry, lost, TERN_ERR_NOT_FOUND, NULL, STRIPE_START_STALE);
 			refuse_with(geometry, lost, TERN_ERR_CORRUPT, NULL,
@@ -230,117 +153,42 @@ test_notes_that_say_nothing(void **state)
 static void
 test_a_device_that_is_older_than_the_note(void **state)
 {
-	struct saved saved;
+	struct pool_saved saved;
 	struct pool pool;
 
 	(void)state;
 	stopped_pool(&pool, (struct stripe_geometry){ 1, 1 }, 5);
-	save(&pool, &saved);
+	pool_save(&pool, &saved);
 	pool_up(&pool);
 	pool_crash(&pool);
 	pool_up(&pool);
-	write_some(&pool, 1);
+	pool_write_some(&pool, 1);
 	pool_crash(&pool);
 	memcpy(pool.devices[1].image, saved.images[1], pool.devices[1].bytes);
-	only(&pool, 2);
+	pool_only(&pool, 2);
 	assert_int_equal(pool_start(&pool), STRIPE_START_LEFT_BEHIND);
 	assert_int_equal(stripe_store_start_device(pool.store), 1);
 	/* As if it had missed one start only. */
 	pool.notes.there.boot_no--;
 	assert_int_equal(pool_start(&pool), STRIPE_START_LEFT_BEHIND);
-	only(&pool, 1);
+	pool_only(&pool, 1);
 	pool.notes.there.boot_no++;
 	pool_up(&pool);
 	pool_read_all(&pool);
-	forget(&saved);
+	pool_forget(&saved);
 	pool_free(&pool);
 }
 
 /* ---- a crash at every step of a loss ---- */
 
-/* Whether what @present went on with is what it must be. */
-static void
-go_on(struct pool *pool)
-{
-	assert_true(pool_recover(pool));
-	pool_read_all(pool);
-	write_some(pool, 2);
-	pool_read_all(pool);
-}
-
-/* Every set of devices of a pool that was crashed tries alone; the first that starts goes on; then
- * every set tries again, and who starts must hold that as well: pool_recover looks. */
-static uint32_t
-every_set(struct pool *pool, const struct saved *saved)
-{
-	struct saved later;
-	uint32_t started = 0;
-
-	for (uint32_t first = 1; first <= all_of(pool); first++) {
-		put_back(pool, saved);
-		only(pool, first);
-		if (pool_start(pool) != STRIPE_START_READY)
-			continue;
-		started++;
-		go_on(pool);
-		pool_crash(pool);
-		save(pool, &later);
-		for (uint32_t second = 1; second <= all_of(pool); second++) {
-			put_back(pool, &later);
-			only(pool, second);
-			if (pool_start(pool) == STRIPE_START_READY)
-				go_on(pool);
-			pool_crash(pool);
-		}
-		forget(&later);
-	}
-	put_back(pool, saved);
-	only(pool, all_of(pool));
-	return started;
-}
-
-/* The devices of @lost fail @gap writes one after the other, and the process ends @turns later. */
-static void
-crash_in_a_loss(struct stripe_geometry geometry, uint32_t lost, uint32_t gap, uint32_t turns)
-{
-	struct saved saved;
-	struct pool pool;
-	uint32_t later = 0;
-
-	pool_make(&pool, geometry, lost * 100 + turns);
-	pool_up(&pool);
-	write_some(&pool, 2);
-	for (uint32_t left = lost; left != 0; left &= left - 1) {
-		struct pool_device *device = &pool.devices[__builtin_ctz(left)];
-		device->fail_at = device->writes + 1 + later;
-		later += gap;
-	}
-	for (uint32_t turn = 0; turn < turns; turn++) {
-		/* The note is slow now and then, so that the crash finds it on its way. */
-		pool.notes.is_slow = prng_below(&pool.prng, 3) != 0;
-		if (turn % 2 == 0 && !stripe_store_stats(pool.store).is_stopped)
-			(void)pool_write(&pool, 1 + turn % 3);
-		pool_turn(&pool);
-	}
-	pool.notes.is_slow = false;
-	pool_crash(&pool);
-	for (uint32_t i = 0; i < stripe_devices(geometry); i++)
-		pool.devices[i].is_failing = false;
-	save(&pool, &saved);
-	/* All of them, if nothing else. */
-	assert_true(every_set(&pool, &saved) != 0);
-	forget(&saved);
-	pool_free(&pool);
-}
-
 static void
 crash_in_losses(const struct stripe_geometry geometry, uint32_t step)
 {
 	for (uint32_t lost = 1; lost < STRIPE_BIT(stripe_devices(geometry)); lost++) {
-		if (bits_of(lost) > geometry.m)
+		if (pool_count(lost) > geometry.m)
 			continue;
 		for (uint32_t turns = 1 + lost % step; turns <= 24; turns += step)
-			crash_in_a_loss(geometry, lost, turns % 3, turns);
+			pool_crash_in_a_loss(geometry, lost, turns % 3, turns);
 	}
 }
 
@@ -363,18 +211,18 @@ test_both_say_that_the_other_is_out(void **state)
 {
 	(void)state;
 	for (uint32_t turns = is_thorough ? 1 : 3; turns <= 30; turns += is_thorough ? 1 : 4) {
-		struct saved saved;
+		struct pool_saved saved;
 		struct pool pool;
 
 		pool_make(&pool, (struct stripe_geometry){ 1, 1 }, turns);
 		pool_up(&pool);
-		write_some(&pool, 2);
+		pool_write_some(&pool, 2);
 		pool_crash(&pool);
-		only(&pool, 1);
+		pool_only(&pool, 1);
 		pool_up(&pool);
-		write_some(&pool, 2);
+		pool_write_some(&pool, 2);
 		pool_crash(&pool);
-		only(&pool, 3);
+		pool_only(&pool, 3);
 		pool_up(&pool);
 		enum tern_err err = TERN_ERR_BUSY;
 		for (uint32_t turn = 0; turn < 5000 && err == TERN_ERR_BUSY; turn++) {
@@ -394,9 +242,9 @@ test_both_say_that_the_other_is_out(void **state)
 		}
 		pool_crash(&pool);
 		pool.devices[0].is_failing = false;
-		save(&pool, &saved);
-		assert_true(every_set(&pool, &saved) != 0);
-		forget(&saved);
+		pool_save(&pool, &saved);
+		assert_true(pool_every_set(&pool, &saved) != 0);
+		pool_forget(&saved);
 		pool_free(&pool);
 	}
 }
@@ -412,7 +260,7 @@ test_a_note_that_cannot_be_written(void **state)
 	/* At a loss: it is one too many, and nothing is acknowledged. */
 	pool_make(&pool, (struct stripe_geometry){ 1, 2 }, 3);
 	pool_up(&pool);
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool.notes.is_failing = true;
 	pool.devices[1].is_failing = true;
 	const uint32_t before = pool.group_count;
@@ -431,19 +279,19 @@ test_a_note_that_cannot_be_written(void **state)
 	/* At a start without anything new: it starts, and bears nothing. */
 	pool_up(&pool);
 	assert_int_equal(stripe_store_stats(pool.store).losses_left, 0);
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool_crash(&pool);
 	/* Nothing noted this start, so what was noted before does not count. */
-	only(&pool, 3);
+	pool_only(&pool, 3);
 	assert_int_equal(pool_start(&pool), STRIPE_START_NOTE_OLD);
 	pool_crash(&pool);
-	only(&pool, 7);
+	pool_only(&pool, 7);
 	pool.notes.is_failing = false;
 	pool_up(&pool);
 	pool_crash(&pool);
 	/* At a start without a device. */
 	pool.notes.is_failing = true;
-	only(&pool, 5);
+	pool_only(&pool, 5);
 	assert_int_equal(pool_start(&pool), STRIPE_START_NOTE_IO);
 	pool_crash(&pool);
 	pool.notes.is_failing = false;
@@ -461,7 +309,7 @@ test_nothing_counts_before_the_note(void **state)
 	(void)state;
 	pool_make(&pool, (struct stripe_geometry){ 1, 1 }, 3);
 	pool_up(&pool);
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool.notes.is_slow = true;
 	pool.devices[1].is_failing = true;
 	const uint32_t number = pool.group_count;
@@ -488,11 +336,11 @@ test_a_loss_while_a_device_is_called_in(void **state)
 	pool_make(&pool, (struct stripe_geometry){ 1, 1 }, 3);
 	pool_up(&pool);
 	pool_crash(&pool);
-	only(&pool, 1);
+	pool_only(&pool, 1);
 	pool_up(&pool);
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool_crash(&pool);
-	only(&pool, 3);
+	pool_only(&pool, 3);
 	pool_up(&pool);
 	assert_int_equal(pool.notes.there.out, 2);
 	pool.notes.is_slow = true;
@@ -511,7 +359,7 @@ test_a_loss_while_a_device_is_called_in(void **state)
 	assert_true(pool.groups[number].is_acked);
 	pool_crash(&pool);
 	pool.devices[1].is_failing = false;
-	only(&pool, 2);
+	pool_only(&pool, 2);
 	assert_int_equal(pool_start(&pool), STRIPE_START_LEFT_BEHIND);
 	pool_free(&pool);
 }
@@ -525,9 +373,9 @@ test_more_than_m_need_none(void **state)
 	(void)state;
 	pool_make(&pool, (struct stripe_geometry){ 2, 1 }, 3);
 	pool_up(&pool);
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool.devices[1].is_failing = true;
-	write_some(&pool, 2);
+	pool_write_some(&pool, 2);
 	pool_check_recorded(&pool, 2);
 	assert_int_equal(pool.notes.writes, 0);
 	pool_free(&pool);

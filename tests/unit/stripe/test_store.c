@@ -8,6 +8,7 @@
 #include "dataplane/base/bits.h"
 #include "dataplane/base/crc32c.h"
 #include "dataplane/base/le.h"
+#include "dataplane/wire/superblock_update.h"
 
 static const struct stripe_geometry geometries[] = { { 1, 0 }, { 1, 1 }, { 2, 1 },
 						     { 4, 2 }, { 3, 3 }, { 5, 0 } };
@@ -640,6 +641,7 @@ static const struct refusal {
 	{ "other node", STRIPE_START_FOREIGN, 3 },
 	{ "other generation of the cluster", STRIPE_START_FOREIGN, 3 },
 	{ "old copy", STRIPE_START_CLONED, 4 },
+	{ "of a later start that the others did not see", STRIPE_START_CLONED, 4 },
 	{ "other geometry", STRIPE_START_GEOMETRY, 0 },
 	{ "other area", STRIPE_START_GEOMETRY, 3 },
 };
@@ -667,6 +669,10 @@ bend_superblock(struct pool *pool, uint32_t number, uint32_t device)
 		superblock.sequence -= 2;
 		break;
 	case 4:
+		superblock.sequence--;
+		superblock.pool_gen = superblock_next_era(superblock.pool_gen);
+		break;
+	case 5:
 		superblock.k = 3;
 		break;
 	default:
