@@ -7,6 +7,7 @@
  */
 #include "tests/unit/stripe/pool_sets.h"
 
+#include "dataplane/base/bits.h"
 #include "dataplane/wire/superblock_update.h"
 
 /* What device 2 got, and nobody else, when the process ended. */
@@ -128,11 +129,26 @@ live_for(struct pool *pool, uint32_t turns)
 	}
 }
 
+/* All but the last groups are needed no more. */
+static void
+release_some(struct pool *pool)
+{
+	uint32_t kept = 0, i = pool->group_count;
+
+	while (i != 0 && kept < 12)
+		kept += pool->groups[--i].is_acked;
+	if (kept < 12)
+		return;
+	pool->release_cell = max_u64(pool->release_cell, pool->groups[i].address.first_cell);
+	stripe_store_release(pool->store, pool->release_cell);
+}
+
 /* It runs: devices return, and others are lost, and the process ends somewhere in it. */
 static void
 live(struct pool *pool)
 {
 	pool_go_on(pool);
+	release_some(pool);
 	const uint32_t failed = stripe_store_stats(pool->store).failed_devices;
 	for (uint32_t i = 0; i < stripe_devices(pool->geometry); i++) {
 		if ((failed >> i & 1) == 0 || pool->devices[i].is_absent)
