@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The witness's register for one shard: all that a witness knows. 512 bytes in a slot; two slots,
- * written in turn and flushed before every answer; the good one with the higher sequence counts.
+ * both written and flushed before every answer; the good one with the higher sequence counts.
  */
 #ifndef TERN_WIRE_WITNESS_REGISTER_H
 #define TERN_WIRE_WITNESS_REGISTER_H
@@ -15,7 +15,7 @@
 #define WITNESS_REGISTER_BYTES 512u
 
 struct witness_register {
-	uint64_t sequence; /* rises with every write; 1 at birth */
+	uint64_t sequence; /* rises with every slot that is written; 1 at birth */
 	uint64_t cluster_id;
 	struct generation generation;
 	uint32_t witness_gen; /* 0: made in place of a lost one, and not entered yet */

@@ -124,14 +124,12 @@ register_store_open(struct register_store *store, const char *path, struct witne
 	return TERN_OK;
 }
 
-enum tern_err
-register_store_write(struct register_store *store, struct witness_register *reg)
+/* Durable on return, in the slot of the next sequence, over the older one of what is there. */
+static enum tern_err
+slot_write(struct register_store *store, struct witness_register *reg)
 {
 	uint8_t page[SLOT_PAGE_BYTES] = { 0 };
 
-	INVARIANT(store->fd >= 0 && reg->shard == REGISTER_STORE_SHARD);
-	if (store->is_failed)
-		return TERN_ERR_IO;
 	reg->sequence = store->sequence + 1;
 	witness_register_encode(page, reg);
 	if (durable_pwrite(store->fd, page, sizeof(page), slot_offset(reg->shard, reg->sequence)) !=
@@ -141,6 +139,23 @@ register_store_write(struct register_store *store, struct witness_register *reg)
 		return TERN_ERR_IO;
 	}
 	store->sequence = reg->sequence;
+	return TERN_OK;
+}
+
+enum tern_err
+register_store_write(struct register_store *store, struct witness_register *reg)
+{
+	INVARIANT(store->fd >= 0 && reg->shard == REGISTER_STORE_SHARD);
+	if (store->is_failed)
+		return TERN_ERR_IO;
+	/* Never both at once: while one is torn the other is whole. And never one alone: were it
+	 * lost later, the other one would be the register of before, which grants what was
+	 * promised away since. */
+	for (uint32_t slot = 0; slot < SLOT_COUNT; slot++) {
+		const enum tern_err err = slot_write(store, reg);
+		if (err != TERN_OK)
+			return err;
+	}
 	return TERN_OK;
 }
 

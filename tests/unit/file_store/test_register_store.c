@@ -12,7 +12,8 @@
 
 #include "hw/file_store/register_store.h"
 
-#define PATH "test-register"
+#define PATH       "test-register"
+#define SLOT_BYTES 4096
 
 static const struct witness_register birth = {
 	.cluster_id = 0x1234,
@@ -94,7 +95,7 @@ test_writes_survive_reopening(void **state)
 	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
 	for (uint64_t i = 1; i <= 20; i++) {
 		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
-		assert_int_equal(reg.sequence, 2 * i - 1);
+		assert_int_equal(reg.sequence, 4 * i - 3);
 		assert_int_equal(reg.term, 10 * (i - 1));
 		reg.term = 99999;
 		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
@@ -102,38 +103,123 @@ test_writes_survive_reopening(void **state)
 		reg.voted_for = 2;
 		reg.sequence = 7; /* the store's business */
 		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
-		assert_int_equal(reg.sequence, 2 * i + 1);
+		assert_int_equal(reg.sequence, 4 * i + 1);
 		register_store_close(&store);
 	}
 }
 
 static void
-test_the_torn_slot_never_hurts_the_other(void **state)
+get(uint8_t file[REGISTER_STORE_SHARD_BYTES])
+{
+	const int fd = open(PATH, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, file, REGISTER_STORE_SHARD_BYTES, 0),
+			 REGISTER_STORE_SHARD_BYTES);
+	close(fd);
+}
+
+/* A register of term @terms, written term by term; the file is closed. */
+static void
+make(uint64_t terms)
 {
 	struct register_store store;
 	struct witness_register reg;
-	uint8_t garbage[4096];
+
+	unlink(PATH);
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	for (reg.term = 1; reg.term <= terms; reg.term++)
+		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+	assert_int_equal(store.sequence, 1 + 2 * terms);
+	register_store_close(&store);
+}
+
+/* What was promised does not go back when either slot, the newest too, is damaged later: a witness
+ * whose newest slot rotted would grant what it had promised away. */
+static void
+test_either_slot_may_be_damaged(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+	uint8_t garbage[SLOT_BYTES];
 
 	(void)state;
 	memset(garbage, 0xc3, sizeof(garbage));
-	for (size_t torn = 1; torn <= 4096; torn *= 2) {
-		unlink(PATH);
-		assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
-		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
-		for (reg.term = 1; reg.term <= 4; reg.term++)
+	for (off_t slot = 0; slot < 2; slot++) {
+		for (size_t bytes = 1; bytes <= sizeof(garbage); bytes *= 2) {
+			make(4);
+			put(slot * SLOT_BYTES, garbage, bytes);
+			assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+			assert_int_equal(reg.term, 4);
+			reg.term = 5;
 			assert_int_equal(register_store_write(&store, &reg), TERN_OK);
-		assert_int_equal(store.sequence, 5);
-		register_store_close(&store);
-		put(0, garbage, torn); /* the slot of sequence 4, as the write of 6 leaves it */
+			register_store_close(&store);
+			/* That made both good again. */
+			put((1 - slot) * SLOT_BYTES, garbage, bytes);
+			assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+			assert_int_equal(reg.term, 5);
+			register_store_close(&store);
+		}
+	}
+	put(SLOT_BYTES + 60, garbage, 1);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_ERR_CORRUPT);
+}
+
+/* The write of term 5 over 4 ends anywhere: the register is the old or the new one, and what
+ * is written next bears the loss of either slot. */
+static void
+test_a_crash_leaves_old_or_new(void **state)
+{
+	struct register_store store;
+	struct witness_register reg;
+	uint8_t before[REGISTER_STORE_SHARD_BYTES], after[sizeof(before)], file[sizeof(before)];
+	const uint8_t damage = 0xff;
+
+	(void)state;
+	make(4);
+	get(before);
+	make(5);
+	get(after);
+	for (size_t done = 0; done <= sizeof(file); done += 16) {
+		/* Sequence 10 is written to slot 0, then 11 to slot 1. */
+		memcpy(file, before, sizeof(file));
+		memcpy(file, after, done);
+		put(0, file, sizeof(file));
 		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
-		assert_int_equal(reg.sequence, 5);
-		assert_int_equal(reg.term, 4);
+		const bool is_whole = memcmp(file, after, WITNESS_REGISTER_BYTES) == 0;
+		assert_int_equal(reg.term, is_whole ? 5 : 4);
+		const uint64_t term = reg.term;
+		reg.boot_no++;
 		assert_int_equal(register_store_write(&store, &reg), TERN_OK);
 		register_store_close(&store);
+		put((off_t)(reg.sequence % 2 * SLOT_BYTES) + 60, &damage, 1);
 		assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
-		assert_int_equal(reg.sequence, 6);
+		assert_int_equal(reg.term, term);
+		assert_int_equal(reg.boot_no, 1);
 		register_store_close(&store);
 	}
+}
+
+/* A file of a version that wrote one slot at a time is read as before. */
+static void
+test_a_file_with_one_newest_slot(void **state)
+{
+	struct register_store store;
+	struct witness_register reg = birth;
+	uint8_t file[REGISTER_STORE_SHARD_BYTES] = { 0 };
+
+	(void)state;
+	for (reg.sequence = 6; reg.sequence <= 7; reg.sequence++) {
+		reg.term = reg.sequence;
+		witness_register_encode(file + reg.sequence % 2 * SLOT_BYTES, &reg);
+	}
+	put(0, file, sizeof(file));
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	assert_int_equal(reg.term, 7);
+	assert_int_equal(register_store_write(&store, &reg), TERN_OK);
+	assert_int_equal(reg.sequence, 9);
+	register_store_close(&store);
 }
 
 static void
@@ -208,6 +294,36 @@ test_a_failed_write_is_final(void **state)
 	register_store_close(&store);
 }
 
+/* The second slot cannot be written: that is no TERN_OK, and no later write is. */
+static void
+test_one_slot_is_not_enough(void **state)
+{
+	const struct rlimit small = { .rlim_cur = SLOT_BYTES, .rlim_max = RLIM_INFINITY };
+	struct register_store store;
+	struct witness_register reg;
+	int status;
+
+	(void)state;
+	assert_int_equal(register_store_create(PATH, &birth), TERN_OK);
+	const pid_t child = fork();
+	if (child == 0) {
+		signal(SIGXFSZ, SIG_IGN);
+		bool is_final = register_store_open(&store, PATH, &reg) == TERN_OK &&
+				setrlimit(RLIMIT_FSIZE, &small) == 0;
+		reg.term = 5;
+		/* Sequence 2 is written at 0, 3 would be behind the limit. */
+		for (int i = 0; i < 2; i++)
+			is_final &= register_store_write(&store, &reg) == TERN_ERR_IO;
+		_exit(is_final ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(register_store_open(&store, PATH, &reg), TERN_OK);
+	assert_int_equal(reg.sequence, 2);
+	assert_int_equal(reg.term, 5);
+	register_store_close(&store);
+}
+
 static void
 test_atomic_files(void **state)
 {
@@ -249,10 +365,13 @@ main(void)
 		cmocka_unit_test_setup(test_birth_and_refusal, setup),
 		cmocka_unit_test_setup(test_a_register_of_another_shard_is_refused, setup),
 		cmocka_unit_test_setup(test_writes_survive_reopening, setup),
-		cmocka_unit_test_setup(test_the_torn_slot_never_hurts_the_other, setup),
+		cmocka_unit_test_setup(test_either_slot_may_be_damaged, setup),
+		cmocka_unit_test_setup(test_a_crash_leaves_old_or_new, setup),
+		cmocka_unit_test_setup(test_a_file_with_one_newest_slot, setup),
 		cmocka_unit_test_setup(test_what_is_wrong_is_told_apart, setup),
 		cmocka_unit_test_setup(test_one_process_at_a_time, setup),
 		cmocka_unit_test_setup(test_a_failed_write_is_final, setup),
+		cmocka_unit_test_setup(test_one_slot_is_not_enough, setup),
 		cmocka_unit_test_setup(test_atomic_files, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
