@@ -15,10 +15,8 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
-#include "dataplane/wire/superblock_update.h"
 #include "hw/device_facts/device_facts.h"
 #include "hw/nvme_uring/faulty.h"
-#include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
 /* Values on their way to the gateway, as replies of GETSET and its like. */
@@ -33,13 +31,9 @@
 #define RESEND_NS            20000000u
 #define FETCH_AFTER_NS       1000000u
 #define LOSSY_HOLD_NS        200000000u
-#define STORAGE_NEXT_STEP                                                                        \
-	"; a new node's storage is made by `tern node init`, that of a node which lost its own " \
-	"by "                                                                                    \
-	"`tern node rejoin`"
-#define LOSSY_HELD_BYTES (64u << 20)
-#define MGMT_TRIES       100u
-#define MGMT_PAUSE_NS    10000000u
+#define LOSSY_HELD_BYTES     (64u << 20)
+#define MGMT_TRIES           100u
+#define MGMT_PAUSE_NS        10000000u
 
 /* Safety rules that a test build leaves out, to show that a test notices. None in products. */
 #ifndef TERN_TEST_CORE_BUGS
@@ -234,7 +228,7 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 	enum tern_err err = nvme_open(&nvme, &node->nvme, reason, sizeof(reason));
 	if (err != TERN_OK) {
 		snprintf(why, why_bytes, "%s%s", reason,
-			 err == TERN_ERR_NOT_FOUND ? STORAGE_NEXT_STEP
+			 err == TERN_ERR_NOT_FOUND ? TERND_STORAGE_NEXT_STEP
 			 : err == TERN_ERR_BUSY    ? "; stop that process first"
 						   : "");
 		return err;
@@ -362,33 +356,6 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 	if (err != TERN_OK)
 		snprintf(why, why_bytes, "state machine: %s", tern_err_text(err));
 	return err;
-}
-
-/* What the superblock says of the log area bounds the memory of its index. */
-static enum tern_err
-read_superblock(struct ternd *node, struct superblock *superblock, char *why, size_t why_bytes)
-{
-	enum tern_err worst = TERN_ERR_NOT_FOUND;
-	uint32_t which = 0;
-
-	for (uint32_t i = 0; i < node->config.device_count; i++) {
-		const int fd = nvme_device_fd(node->nvme, i);
-		struct superblock found;
-		uint32_t good_copies;
-		if (fd < 0)
-			continue;
-		const enum tern_err err = superblock_read(fd, &found, &good_copies);
-		if (err == TERN_OK && (worst != TERN_OK || superblock_is_newer(&found, superblock)))
-			*superblock = found;
-		if (worst != TERN_OK) {
-			worst = err;
-			which = i;
-		}
-	}
-	if (worst != TERN_OK)
-		snprintf(why, why_bytes, "%s: the superblock is %s" STORAGE_NEXT_STEP,
-			 node->config.devices[which].path, tern_err_text(worst));
-	return worst;
 }
 
 /* Storage does not change its kind: what is made for a log in RAM has no room for one, and a log on
@@ -557,7 +524,7 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_test_disk(node, why, why_bytes);
 	if (err == TERN_OK)
-		err = read_superblock(node, &superblock, why, why_bytes);
+		err = superblocks_read(node, &superblock, why, why_bytes);
 	if (err == TERN_OK)
 		err = check_log_place(node, &superblock, why, why_bytes);
 	if (err == TERN_OK)

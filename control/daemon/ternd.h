@@ -105,6 +105,18 @@ struct ternd {
 TERN_CHECKED enum tern_err assemble_open(struct ternd *node, char *why, size_t why_bytes);
 void assemble_close(struct ternd *node);
 
+/* ---- superblocks.c ---- */
+
+#define TERND_STORAGE_NEXT_STEP                                                                  \
+	"; a new node's storage is made by `tern node init`, that of a node which lost its own " \
+	"by `tern node rejoin`"
+
+/* The newest superblock; what it says of the log area bounds the memory of its index. A device that
+ * does not answer within disk.hang counts as absent, with parity; without, it is waited for. On an
+ * error *why* says what to do. */
+TERN_CHECKED enum tern_err superblocks_read(const struct ternd *node, struct superblock *superblock,
+					    char *why, size_t why_bytes);
+
 /* ---- lcore.c ---- */
 
 /* Starts the thread; its phase tells how it goes. */
