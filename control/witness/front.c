@@ -119,6 +119,7 @@ advance(struct front *front, struct front_client *client)
 	return false;
 }
 
+/* Without room only after an error or a hang-up, and then it has ended as well. */
 static void
 receive(struct front *front, struct front_client *client)
 {
@@ -150,6 +151,16 @@ tell_switch(struct front *front)
 	}
 }
 
+/* Nothing more is taken while a reply has not left, or while there is no room: a request that waits
+ * stands at the front of what came behind it. */
+static short
+events_of(const struct front_client *client)
+{
+	if (client->out.used > 0)
+		return POLLOUT;
+	return client->in_used < FRONT_INPUT_BYTES ? POLLIN : 0;
+}
+
 static void
 turn(struct front *front)
 {
@@ -163,8 +174,7 @@ turn(struct front *front)
 	for (uint32_t i = 0; i < FRONT_CONNECTIONS_MAX; i++) {
 		const struct front_client *client = &front->clients[i];
 		/* poll leaves descriptors below zero alone. */
-		fds[i + 2] = (struct pollfd){ .fd = client->fd,
-					      .events = client->out.used > 0 ? POLLOUT : POLLIN };
+		fds[i + 2] = (struct pollfd){ .fd = client->fd, .events = events_of(client) };
 		is_asked |= client->fd >= 0 && client->asked_ns != 0;
 	}
 	if (front->subscribers_count > 0)

@@ -187,6 +187,42 @@ test_waits_for_a_sign_of_life(void **context)
 	(void)close(fd);
 }
 
+/* More than there is room for comes behind a question that waits: the rest is taken later. */
+static void
+test_takes_no_more_than_it_has_room_for(void **context)
+{
+	struct fixture *f = *context;
+	const int fd = connect_to(f), other = connect_to(f);
+	struct node_status status = { .cluster_id = 7,
+				      .node_id = 3,
+				      .master_id = 1,
+				      .role = CORE_FOLLOWER,
+				      .mode = CORE_MODE_WITNESS,
+				      .term = 5,
+				      .effective_elect_min_ns = 3600000000000ull };
+	const uint32_t pings = 3000;
+	char byte;
+
+	status.view_until_ns = platform_monotonic_ns() + status.effective_elect_min_ns;
+	status_publish(&f->cell, &status);
+	say(fd, ASK);
+	for (uint32_t i = 0; i < pings; i++)
+		say(fd, "PING\r\n");
+	for (uint32_t i = 0; i < 20; i++) {
+		say(other, "PING\r\n");
+		expect(other, "+PONG\r\n");
+		(void)usleep(1000);
+	}
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	status.view_until_ns = platform_monotonic_ns() + status.effective_elect_min_ns;
+	status_publish(&f->cell, &status);
+	expect(fd, MASTER);
+	for (uint32_t i = 0; i < pings; i++)
+		expect(fd, "+PONG\r\n");
+	(void)close(other);
+	(void)close(fd);
+}
+
 static void
 test_holds_no_data(void **context)
 {
@@ -280,6 +316,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(test_waits_for_a_sign_of_life),
+		TEST(test_takes_no_more_than_it_has_room_for),
 		TEST(test_says_who_is_master),
 		TEST(test_holds_no_data),
 		TEST(test_tells_of_a_switch),
