@@ -237,6 +237,10 @@ take_requests(struct runtime *rt, uint32_t number, uint32_t requests_max, bool *
 			take_deep(rt, number, request);
 			break;
 		case SUBMIT_FORCE:
+			/* A master may take the time to begin an epoch, with a barrier. */
+			if (cmdlog_open_count(rt->log) != 0 &&
+			    seal_block(rt, BLOCK_COMMANDS) != TERN_OK)
+				return taken != 0;
 			change_force(rt, number, request);
 			break;
 		}

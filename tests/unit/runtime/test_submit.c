@@ -485,6 +485,26 @@ test_what_is_wrong_is_refused(void **context)
 }
 
 /* While the device holds its writes the channel fills up; nothing is answered, nothing is lost. */
+/* The core is told the time before it judges, and may answer with a barrier: that opens a block of
+ * its own. */
+static void
+test_force_finds_no_open_block(void **context)
+{
+	struct alone *alone = *context;
+
+	become_master(alone);
+	const uint64_t last = runtime_view(alone->runtime)->last_index;
+	const uint64_t write = set(alone, "k", 1);
+	const uint64_t force = ask(alone, SUBMIT_FORCE, NULL, 0);
+	const struct submit_completion refused = answer(alone, force);
+	assert_int_equal(refused.outcome, SUBMIT_REFUSED_FORCE);
+	assert_int_equal(refused.change, CORE_FORCE_MASTER);
+	assert_int_equal(refused.log_index, last + 2); /* behind the block of the write */
+	const struct submit_completion done = answer(alone, write);
+	assert_int_equal(done.outcome, SUBMIT_DONE);
+	assert_int_equal(done.log_index, last + 1);
+}
+
 static void
 test_full_queues_wait(void **context)
 {
@@ -711,6 +731,7 @@ main(void)
 		TEST(test_storage_of_an_earlier_version),
 		TEST(test_no_master_no_service),
 		TEST(test_what_is_wrong_is_refused),
+		TEST(test_force_finds_no_open_block),
 		TEST(test_full_queues_wait),
 		TEST(test_a_full_log_refuses_writes_only),
 		cmocka_unit_test_setup_teardown(test_a_log_that_is_freed_refuses_nothing,
