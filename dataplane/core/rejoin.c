@@ -6,7 +6,8 @@
  * It does not know its term, its vote, its boot_no and the configuration. So it asks everybody, and
  * does nothing else, until all other voters have answered: what term they are in, durably, and the
  * highest boot_no that they heard of it. It then begins anew with the highest of these terms, with
- * its vote in it used up, and with a boot_no above all that were heard.
+ * its vote in it used up, and with a boot_no above all that were told; and above all that it can
+ * have had, for others need not have answered: the runtime takes it from the clock (transfer.c).
  *
  * Why that is enough. Let t' be the highest term in which the node had voted for another, or had
  * acknowledged anything to a master M'. If M', or the candidate, is another node, it holds t'

@@ -434,6 +434,19 @@ transfer_name(struct runtime *rt)
 	}
 }
 
+/* Whoever need not have answered may have heard of a later start than the answers say: a learner,
+ * or a witness that only observes, which would drop all that this node sends for an old start's.
+ * Starts are counted up by one, and take seconds, so that the seconds since 1970 lie above all that
+ * it can have had. 0: the clock says nothing of use, or would leave no numbers for later starts. */
+static uint32_t
+boot_no_by_clock(const struct runtime *rt)
+{
+	const struct clock_port *clock = &rt->config.clock;
+	const uint64_t now_s = clock->ops->wall_ns(clock->clock) / 1000000000u;
+
+	return now_s <= INT32_MAX ? (uint32_t)now_s : 0;
+}
+
 void
 transfer_rejoin(struct runtime *rt, const struct core_effect *effect)
 {
@@ -448,7 +461,8 @@ transfer_rejoin(struct runtime *rt, const struct core_effect *effect)
 	shard->learners = effect->members.learners;
 	shard->witness_id = effect->members.witness_id;
 	shard->witness_gen = effect->members.witness_gen;
-	rt->superblock.boot_no = max_u32(rt->superblock.boot_no, (uint32_t)effect->index);
+	rt->superblock.boot_no =
+	    max_u32(max_u32(rt->superblock.boot_no, (uint32_t)effect->index), boot_no_by_clock(rt));
 	rt->transfer.phase = TRANSFER_NAME;
 	rt->transfer.is_dirty = rt->transfer.is_last_write = true;
 }
