@@ -544,6 +544,7 @@ put_log(json_t *node, const struct node_status *s)
 	put(node, "transfer_parts_all", s->transfer_parts_all);
 	put(node, "transfer_parts_bad", s->transfer_parts_bad);
 	put(node, "transfer_parts_sent", s->transfer_parts_sent);
+	put_flag(node, "tail_unsaved", s->has_unsaved_tail);
 	put(node, "blocks_pulled", s->blocks_pulled);
 	put(node, "transfers_refused", s->transfers_refused);
 	put(node, "blocks_sealed", s->blocks_sealed);

@@ -167,6 +167,12 @@ print_joining(FILE *out, const json_t *entry, const char *name)
 		    (long long)transfer,
 		    (long long)json_integer_value(json_object_get(entry, "transfer_parts")),
 		    (long long)json_integer_value(json_object_get(entry, "transfer_parts_all")));
+	if (json_is_true(json_object_get(entry, "tail_unsaved")))
+		(void)fprintf(out,
+			      "%s: a divergent tail is not saved yet; if this stays, see to room "
+			      "and rights of its storage directory: until then it takes no "
+			      "checkpoint\n",
+			      name);
 	if (json_integer_value(json_object_get(entry, "transfers_refused")) != 0)
 		(void)fprintf(out,
 			      "%s: needs a checkpoint and cannot take it: compare "

@@ -10,7 +10,9 @@
  *
  * The file is named <first_index>-<last_index>-t<term of the last block>, which says what is in it.
  * A tail is on the ring when it is cut and at every later start; what has been saved is not saved
- * again.
+ * again. It stays on the ring until it is in a file: an empty ring is the loop's leave to put a
+ * checkpoint in the place of the log, after which nothing names the tail any more. If the ring is
+ * full the next cut waits. What cannot be read of a tail is left out after some tries.
  *
  * Each is one line in the file. Arguments of ADD: the key, then numbers: delta, MIN if flag 1, MAX
  * if flag 2. An argument that is not UTF-8 is written as {"hex":"..."}.
@@ -24,14 +26,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/daemon/patient.h"
 #include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/stripe/heal.h"
 #include "hw/file_store/register_store.h"
 #include "hw/platform/platform.h"
 
-#define TRIES_MAX   10u
-#define RETRY_NS    1000000000u
-#define DONE_SUFFIX ".done"
+#define TRIES_MAX     10u /* for all of a tail to be readable; then it is tried less often */
+#define RETRY_NS      1000000000u
+#define RETRY_LATE_NS 10000000000u
+#define DONE_SUFFIX   ".done"
 
 static const char *
 op_name(enum command_op op)
@@ -210,9 +214,27 @@ struct written {
 	uint32_t unreadable; /* blocks */
 };
 
+/* Where the log was short of room the tail's cells may have been used again: what stands there now
+ * is of later blocks, which may well be committed. */
+static bool
+is_of_tail(const struct divergent_record *record, const struct divergent_block *block,
+	   const struct block_hdr *hdr)
+{
+	return hdr->log_index == block->log_index && hdr->term <= record->last_term;
+}
+
+/* What takes a record's blocks to a file. */
+struct writer {
+	FILE *out;
+	const struct divergent_record *record;
+	const json_t *known; /* what is saved already */
+	uint8_t *scratch;    /* gathers a command */
+	uint32_t scratch_bytes;
+	struct written written;
+};
+
 static void
-write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_bytes,
-	    const json_t *known, struct written *written)
+write_block(struct writer *writer, const struct divergent_block *place, const uint8_t *block)
 {
 	struct cmdlog_cursor cursor;
 	struct block_hdr hdr;
@@ -220,13 +242,15 @@ write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_
 	uint32_t length, slot;
 	char key[48];
 
-	if (cmdlog_cursor_begin(&cursor, block, scratch, scratch_bytes, &hdr) != TERN_OK) {
-		written->unreadable++;
+	if (cmdlog_cursor_begin(&cursor, block, writer->scratch, writer->scratch_bytes, &hdr) !=
+		TERN_OK ||
+	    !is_of_tail(writer->record, place, &hdr)) {
+		writer->written.unreadable++;
 		return;
 	}
 	block_key(hdr.log_index, hdr.term, key);
-	if (json_object_get(known, key) != NULL) {
-		written->known++;
+	if (json_object_get(writer->known, key) != NULL) {
+		writer->written.known++;
 		return;
 	}
 	while (cmdlog_cursor_next(&cursor, &bytes, &length, &slot)) {
@@ -238,10 +262,10 @@ write_block(FILE *out, const uint8_t *block, uint8_t *scratch, uint32_t scratch_
 		json_t *json = command_json(&hdr, slot, &command);
 		text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 		if (text != NULL)
-			fprintf(out, "%s\n", text);
+			fprintf(writer->out, "%s\n", text);
 		free(text);
 		json_decref(json);
-		written->commands++;
+		writer->written.commands++;
 	}
 }
 
@@ -260,15 +284,37 @@ code_make(struct stripe_geometry geometry)
 	return code;
 }
 
-/* One read a column; what cannot be read is left to be decoded. */
+/* One column of a group. False: it is not to be had, or not in time. */
+static bool
+column_read(struct ternd *node, uint32_t drive, uint8_t *data, size_t bytes, off_t at)
+{
+	const bool is_silent = drive < NVME_DEVICES_MAX && (node->divergent_silent >> drive & 1);
+	const uint64_t patience_ns =
+	    node->config.parity == 0 ? PATIENT_FOR_EVER : node->config.disk.hang_ns;
+	const int fd = is_silent ? -1 : nvme_device_fd(node->nvme, drive);
+
+	if (fd < 0)
+		return false;
+	const enum tern_err err = patient_pread(fd, data, bytes, at, patience_ns);
+	if (err == TERN_ERR_BUSY) {
+		node->divergent_silent |= 1u << drive;
+		platform_diag(PLATFORM_WARNING,
+			      "device_silent node=%s drive=%u: a divergent tail is read without it",
+			      node->config.name, drive);
+	}
+	return err == TERN_OK;
+}
+
+/* One read a column; what cannot be read is left to be decoded. A device that failed may be one
+ * that hangs, and is not asked; one that is made whole need not have it yet. */
 static void
-columns_read(const struct ternd *node, const struct divergent_record *record,
-	     struct stripe_image *image)
+columns_read(struct ternd *node, const struct divergent_record *record, struct stripe_image *image)
 {
 	const struct stripe_layout *layout = &image->layout;
 	struct node_status status;
 
 	status_read(node->status, &status);
+	const uint32_t out = status.pool.failed | status.pool.suspect | status.pool.rebuilding;
 	for (uint32_t column = 0; column < stripe_devices(record->geometry); column++) {
 		const size_t bytes = (size_t)stripe_column_pages(layout, column) * PAGE_BYTES;
 		if (bytes == 0)
@@ -279,9 +325,8 @@ columns_read(const struct ternd *node, const struct divergent_record *record,
 		/* Before the first status a spare is not known to stand there: it is decoded. */
 		const uint32_t drive =
 		    status.pool.k == 0 ? place.device : status.pool.drives[place.device];
-		const int fd = nvme_device_fd(node->nvme, drive);
-		if (fd < 0 ||
-		    pread(fd, stripe_image_page(image, column, 0), bytes, at) != (ssize_t)bytes)
+		if ((out & STRIPE_BIT(place.device)) != 0 ||
+		    !column_read(node, drive, stripe_image_page(image, column, 0), bytes, at))
 			image->absent |= STRIPE_BIT(column);
 	}
 }
@@ -290,7 +335,7 @@ columns_read(const struct ternd *node, const struct divergent_record *record,
  * NULL: its group cannot be read. What of the group is lost, in other rows, does not matter:
  * whoever reads the block sees whether it is whole. */
 static const uint8_t *
-block_read(const struct ternd *node, const struct divergent_record *record,
+block_read(struct ternd *node, const struct divergent_record *record,
 	   const struct divergent_block *block, struct stripe_code *code,
 	   struct stripe_image *image)
 {
@@ -313,31 +358,34 @@ block_read(const struct ternd *node, const struct divergent_record *record,
 
 /* Reads the blocks that @record names and writes one line a command. */
 static struct written
-write_commands(const struct ternd *node, const struct divergent_record *record, FILE *out)
+write_commands(struct ternd *node, const struct divergent_record *record, FILE *out)
 {
 	const struct divergent_block *blocks = (const struct divergent_block *)(record + 1);
 	const uint32_t scratch_bytes = (uint32_t)node->config.log.command_bytes_max;
-	uint8_t *scratch = malloc(scratch_bytes);
 	struct stripe_code *code = code_make(record->geometry);
 	json_t *known = known_blocks(node);
-	struct written written = { 0 };
+	struct writer writer = { .out = out,
+				 .record = record,
+				 .known = known,
+				 .scratch = malloc(scratch_bytes),
+				 .scratch_bytes = scratch_bytes };
 
 	for (uint32_t i = 0; i < record->count; i++) {
 		struct stripe_image image = { 0 };
-		const uint8_t *block = scratch == NULL || code == NULL
+		const uint8_t *block = writer.scratch == NULL || code == NULL
 					   ? NULL
 					   : block_read(node, record, &blocks[i], code, &image);
 
 		if (block != NULL)
-			write_block(out, block, scratch, scratch_bytes, known, &written);
+			write_block(&writer, &blocks[i], block);
 		else
-			written.unreadable++;
+			writer.written.unreadable++;
 		free(image.data);
 	}
 	json_decref(known);
 	free(code);
-	free(scratch);
-	return written;
+	free(writer.scratch);
+	return writer.written;
 }
 
 static bool
@@ -367,9 +415,9 @@ save(const struct ternd *node, const struct divergent_record *record, const stru
 	return is_good;
 }
 
-/* True: the tail is in files, whole; on the @is_last try, as much of it as can be read. */
+/* True: the tail is in files, whole; with @takes_part, as much of it as can be read. */
 static bool
-export_record(const struct ternd *node, const struct divergent_record *record, bool is_last)
+export_record(struct ternd *node, const struct divergent_record *record, bool takes_part)
 {
 	char path[NODE_CONFIG_PATH_MAX + 128], done[sizeof(path) + sizeof(DONE_SUFFIX)];
 	char *body = NULL;
@@ -385,7 +433,7 @@ export_record(const struct ternd *node, const struct divergent_record *record, b
 	if (out == NULL)
 		return false;
 	const struct written written = write_commands(node, record, out);
-	bool is_good = fclose(out) == 0 && (is_last || written.unreadable == 0);
+	bool is_good = fclose(out) == 0 && (takes_part || written.unreadable == 0);
 	/* Nothing that is not in other files already. */
 	const bool is_needless = written.commands == 0 && written.known != 0;
 	if (is_good && !is_needless) {
@@ -403,6 +451,18 @@ export_record(const struct ternd *node, const struct divergent_record *record, b
 	return is_good;
 }
 
+static void
+tell_not_saved(const struct ternd *node, const struct divergent_record *record)
+{
+	platform_diag(PLATFORM_ERROR,
+		      "divergent_not_saved node=%s dir=%s term=%llu log_index=%llu tries=%u: make "
+		      "room there and let ternd write there; until this tail is saved the node "
+		      "takes no checkpoint, and keeps the log that holds it",
+		      node->config.name, node->config.divergent_dir,
+		      (unsigned long long)record->cut_term, (unsigned long long)record->first_index,
+		      node->divergent_tries);
+}
+
 bool
 divergent_turn(struct ternd *node)
 {
@@ -412,21 +472,13 @@ divergent_turn(struct ternd *node)
 
 	if (record == NULL || (node->divergent_tries != 0 && now_ns < node->divergent_retry_ns))
 		return false;
-	if (!export_record(node, record, node->divergent_tries + 1 == TRIES_MAX)) {
+	if (!export_record(node, record, node->divergent_tries + 1 >= TRIES_MAX)) {
 		node->divergent_tries++;
-		node->divergent_retry_ns = now_ns + RETRY_NS;
-		if (node->divergent_tries == 1 || node->divergent_tries == TRIES_MAX)
-			platform_diag(PLATFORM_ERROR,
-				      "divergent_not_saved node=%s dir=%s term=%llu log_index=%llu "
-				      "tries=%u next=%s",
-				      node->config.name, node->config.divergent_dir,
-				      (unsigned long long)record->cut_term,
-				      (unsigned long long)record->first_index,
-				      node->divergent_tries,
-				      node->divergent_tries < TRIES_MAX ? "again" : "next_start");
-		/* A record that stays for ever would keep the log from being cut. */
-		if (node->divergent_tries < TRIES_MAX)
-			return false;
+		node->divergent_retry_ns =
+		    now_ns + (node->divergent_tries < TRIES_MAX ? RETRY_NS : RETRY_LATE_NS);
+		if (node->divergent_tries == 1 || node->divergent_tries % TRIES_MAX == 0)
+			tell_not_saved(node, record);
+		return false;
 	}
 	node->divergent_tries = 0;
 	ring_consume(&node->divergent);

@@ -84,6 +84,7 @@ struct ternd {
 	struct ring divergent;
 	uint32_t divergent_tries; /* of the oldest record on it */
 	uint64_t divergent_retry_ns;
+	uint32_t divergent_silent; /* mask of drives that a read waited for in vain: none again */
 	struct status_cell *status;
 	struct lcore lcore;
 	struct last_word *last_word;
@@ -190,7 +191,8 @@ bool pool_note_is_answered(const struct ternd *node);
 /* ---- divergent.c ---- */
 
 /* Main thread: writes the oldest record of a cut tail to a file. False: there is none, or it could
- * not be written and is tried again later, up to a bound. */
+ * not be written, stays, and is tried again later. An empty ring means that all is in files: then
+ * the loop may give up what holds the tails. */
 bool divergent_turn(struct ternd *node);
 
 #endif

@@ -132,6 +132,8 @@ fill_status_transfer(const struct runtime *rt, struct node_status *status)
 	status->rejoin_missing = view->rejoin_missing;
 	if (transfer->phase != TRANSFER_NONE)
 		status->transfer_index = transfer->meta.log_index;
+	status->has_unsaved_tail =
+	    rt->config.divergent != NULL && !ring_is_empty(rt->config.divergent);
 	status->transfer_parts = transfer->part;
 	status->transfer_parts_all = transfer->hdr.chunk_count;
 	status->transfers_refused = transfer->refused;

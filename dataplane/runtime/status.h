@@ -169,6 +169,7 @@ struct node_status {
 	/* The checkpoint that it fetches, 0: none; parts that it has, of all. Refused: it has no
 	 * room for it. */
 	uint64_t transfer_index, transfer_parts, transfer_parts_all;
+	bool has_unsaved_tail; /* on the divergent ring: no checkpoint of another node is taken */
 	uint64_t transfers_refused, transfer_parts_found, transfer_parts_bad,
 	    transfer_parts_sent; /* since the start */
 	uint64_t term, rset;

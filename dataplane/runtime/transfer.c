@@ -353,8 +353,8 @@ transfer_on_completion(struct runtime *rt, enum tern_err err)
 /* ---- the end ---- */
 
 /* All that was received is durable, so that it can be read back, and what is not known to be
- * committed is in the hands of who saves divergent tails. Where the log leaves the master's history
- * nobody can tell any more: the saved part may begin before. */
+ * committed is saved: who does that takes it from the ring when it is, and not before. Where the
+ * log leaves the master's history nobody can tell any more: the saved part may begin before. */
 static bool
 tail_is_saved(struct runtime *rt)
 {
