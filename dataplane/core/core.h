@@ -269,7 +269,7 @@ struct core_view {
 	uint64_t solo_ns, elect_min_ns, elect_max_ns; /* effective */
 	uint64_t hear_ns;    /* how long the master may be silent now, for this node */
 	bool is_quarantined; /* a master contradicts what was committed here: an operator has to
-			      * look; until then this node follows nobody and has no vote */
+			      * look; until it starts again this node has no vote */
 	uint64_t elections, solo_entries, duplex_returns, truncations; /* counted since init */
 	uint64_t reads_leased, reads_proven; /* counted since init: READ_READY, is_leased or not */
 	uint64_t rollbacks, memory_commits_lost, farewells; /* the second in blocks */

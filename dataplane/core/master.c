@@ -58,7 +58,7 @@ master_set_epoch(struct core *core, uint32_t epoch, enum core_phase phase, uint6
 	effect->epoch = epoch;
 }
 
-/* Whether this master could keep @lost out of the in-sync set and go on. */
+/* Whether this master could leave a copy that is lost out of the in-sync set and go on. */
 static bool
 master_may_degrade(const struct core *core)
 {

@@ -89,7 +89,7 @@ match_accept(struct core *core, const struct core_peer *peer, uint64_t probe_ind
 
 /* Evidence of divergence: prev is equal and the block after it is not. I9: never at or below
  * commit_index: a master that wants that holds another history, and this node is quarantined until
- * an operator has looked. Never a block of the current term, which only a broken master could
+ * it starts again. Never a block of the current term, which only a broken master could
  * contradict. */
 void
 match_cut(struct core *core, const struct core_peer *peer, uint64_t prev_index)

@@ -60,7 +60,7 @@ void boot_on_completion(struct runtime *rt, enum tern_err err);
 /* ---- recover.c ---- */
 enum recover_verdict {
 	RECOVER_MORE = 1, /* call again when what was read is there */
-	RECOVER_DONE,     /* the log is read from boot.recover.base on, or from its first cell */
+	RECOVER_DONE,     /* the log is read from the superblock's base on, or its first cell */
 	RECOVER_REFUSED,  /* this configuration has no room for the state */
 	RECOVER_FAILED,
 };

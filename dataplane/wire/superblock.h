@@ -95,8 +95,7 @@ struct superblock {
 	uint64_t failed_devices; /* bits 0..31; the others: replaced */
 	uint64_t log_first_page, log_pages;
 	uint64_t checkpoint_first_page, checkpoint_pages;
-	uint64_t tail_cell; /* a hint: the log holds nothing at or beyond it when it was written */
-	uint64_t tail_index;
+	uint64_t tail_cell, tail_index; /* of no use: carried on, 0 as nobody sets them */
 	uint32_t shard_count;
 	struct shard_record shards[SUPERBLOCK_SHARDS_MAX];
 };
