@@ -84,6 +84,7 @@ def lost(case, journals):
     node = cluster.status()[replica]
     require(not node['rejoining'] and not node['forgetful'], f'it holds all of it: {node}')
     require(node['log_base_index'] > 0, f'by a checkpoint: {node}')
+    require(node['boot_no'] > 1600000000, f'above all starts that it can have had: {node}')
     require(rejoin(case, replica, 5), 'refused while it runs')
     case.verify(journals)
     case.step(f'{master} is killed, {replica} serves')
