@@ -8,6 +8,7 @@
  *	endpoint      native clients (control/endpoint), if the node has a client address
  *	admin         the admin socket (control/admin)
  *	load          only while a benchmark asks for it (load.h)
+ *	patient       only while a device is read beside the lcore (patient.h)
  *
  * and a second process, ternd-last-word, which says farewell for a master that died (last_word.h).
  *
