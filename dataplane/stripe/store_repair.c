@@ -182,6 +182,9 @@ stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive
 	for (uint32_t i = 0; i < store->devices; i++)
 		if (store->drive[i] == drive)
 			return TERN_ERR_NOT_FOUND;
+	/* What was there at the start was read then, and waits as a spare if it was blank. */
+	if (store->config.device_bytes[drive] != 0 && (store->spares & STRIPE_BIT(drive)) == 0)
+		return TERN_ERR_NOT_FOUND;
 	if ((store->super.durable.failed_devices & store->failed & bit) == 0)
 		return TERN_ERR_CONFIG;
 	if ((store->rebuilding & bit) != 0)

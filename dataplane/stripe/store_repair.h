@@ -55,9 +55,10 @@ const struct stripe_device_stats *stripe_store_device_stats(const struct stripe_
 uint64_t stripe_store_oldest_in_flight(const struct stripe_store *store);
 
 /* From now on the port's device @drive is the one at position @device, which is recorded as failed,
- * for good: what was there is never asked again, and a later start knows. @bytes: of it. The
- * rebuild begins it. NOT_FOUND: no such spare, or too small; CONFIG: @device is not recorded as
- * failed; BUSY: it is being rebuilt. */
+ * for good: what was there is never asked again, and a later start knows. @bytes: of it. One that
+ * was not there at the start is blank (the caller knows); one that was is taken only out of
+ * stripe_store_spares. The rebuild begins it. NOT_FOUND: no such spare, too small, not blank at the
+ * start, or used already; CONFIG: @device is not recorded as failed; BUSY: it is being rebuilt. */
 TERN_CHECKED enum tern_err
 stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive, uint64_t bytes);
 

@@ -430,6 +430,100 @@ test_spare_and_crash(void **state)
 	}
 }
 
+/* Something that is not blank is left alone, whoever asks; what was not there at the start is blank
+ * by the caller's word. */
+static void
+test_spare_that_carries_something(void **state)
+{
+	struct pool pool;
+
+	(void)state;
+	pool_make(&pool, (struct stripe_geometry){ 2, 1 }, 1);
+	pool_add_spares(&pool, 2);
+	pool.devices[3].image[1080] = 0x53;
+	pool.devices[4].is_absent = true;
+	pool_up(&pool);
+	pool.devices[4].is_absent = false; /* it came later */
+	assert_int_equal(stripe_store_spares(pool.store), 0);
+	write_some(&pool, 6);
+	lose(&pool, 1);
+	assert_int_equal(stripe_store_replace(pool.store, 1, 3, pool.devices[0].bytes),
+			 TERN_ERR_NOT_FOUND);
+	assert_int_equal(stripe_store_replace(pool.store, 1, 4, pool.devices[0].bytes), TERN_OK);
+	assert_true(pool_rebuild(&pool, 1));
+	pool_drain(&pool);
+	pool_check_layout(&pool, 1);
+	assert_int_equal(pool.devices[3].writes, 0);
+	assert_int_equal(pool.devices[3].image[1080], 0x53);
+	pool_free(&pool);
+}
+
+/* Position 1 on a spare, and position 0 lost: what was left when the node was given new storage. */
+static void
+pool_of_before(struct pool *pool, struct stripe_geometry geometry)
+{
+	const uint32_t spare = stripe_devices(geometry);
+
+	pool_make(pool, geometry, 5);
+	pool_add_spares(pool, 1);
+	pool_up(pool);
+	write_some(pool, 6);
+	lose(pool, 1);
+	assert_int_equal(stripe_store_replace(pool->store, 1, spare, pool->devices[0].bytes),
+			 TERN_OK);
+	assert_true(pool_rebuild(pool, 1));
+	lose(pool, 0);
+	pool_drain(pool);
+	pool_crash(pool);
+}
+
+/* A spare that stood in a pool which the node does not have any more comes back to the one that
+ * took its place. That one counts because its numbers begin above all that the other can have come
+ * to; if they began at 1 again, the spare would be believed. */
+static void
+test_spare_of_an_earlier_pool(void **state)
+{
+	static const struct stripe_geometry of[] = { { 1, 1 }, { 2, 1 } };
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct stripe_geometry geometry = of[i / 2];
+		const uint32_t devices = stripe_devices(geometry);
+		const bool is_above = i % 2 != 0;
+		struct pool before, pool;
+
+		pool_of_before(&before, geometry);
+		pool_make(&pool, geometry, 7);
+		pool_add_spares(&pool, 1);
+		memcpy(pool.devices[devices].image, before.devices[devices].image,
+		       before.devices[devices].bytes);
+		for (uint32_t k = 0; k < devices && is_above; k++) {
+			struct superblock new = pool_superblock(&pool, k);
+			new.pool_gen = 1700000000;
+			new.sequence = UINT64_C(1700000000000000000);
+			pool_superblock_write(&pool, k, &new);
+		}
+		const enum stripe_start verdict = pool_start(&pool);
+		if (!is_above) {
+			assert_true(verdict != STRIPE_START_READY ||
+				    stripe_store_drive(pool.store, 1) == devices);
+		} else {
+			assert_int_equal(verdict, STRIPE_START_READY);
+			assert_int_equal(stripe_store_drive(pool.store, 1), 1);
+			assert_int_equal(stripe_store_spares(pool.store), 0);
+			assert_int_equal(stripe_store_stats(pool.store).failed_devices, 0);
+			assert_true(pool_recover(&pool));
+			write_some(&pool, 6);
+			pool_crash(&pool);
+			pool_up(&pool);
+			pool_read_all(&pool);
+			assert_int_equal(pool.devices[devices].writes, 0);
+		}
+		pool_free(&pool);
+		pool_free(&before);
+	}
+}
+
 int
 main(void)
 {
@@ -441,6 +535,8 @@ main(void)
 		cmocka_unit_test(test_rebuilt_is_equal),
 		cmocka_unit_test(test_spare),
 		cmocka_unit_test(test_spare_and_crash),
+		cmocka_unit_test(test_spare_that_carries_something),
+		cmocka_unit_test(test_spare_of_an_earlier_pool),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
