@@ -384,18 +384,28 @@ verb_device_can_remove(struct cli *cli)
 	return say_of_chosen(cli, say_if_borne);
 }
 
-/* While the node runs: @path takes the place of the device. */
+/* By its node file, or because it was asked to take it. */
+static bool
+node_knows(struct node_config *config, const char *path)
+{
+	uint32_t spare;
+
+	node_config_load_taken(config);
+	return node_config_names_device(config, path, &spare);
+}
+
+/* While the node runs: @path takes the place of the device. What the node knows it looks at itself;
+ * the rest is made blank here. */
 static enum admin_exit
-replace_hot(struct cli *cli, const struct node_config *config, unsigned long number,
-	    const char *path, char *text, size_t text_bytes)
+replace_hot(struct cli *cli, struct node_config *config, unsigned long number, const char *path,
+	    char *text, size_t text_bytes)
 {
 	const uint32_t timeout_ms = cli->timeout_ms ? cli->timeout_ms : REPLACE_TIMEOUT_MS;
-	bool is_file = false, is_known = false;
+	const bool is_known = node_knows(config, path);
+	bool is_file = false;
 	enum admin_exit code = ADMIN_EXIT_OK;
 	json_t *result = NULL;
 
-	for (uint32_t i = 0; i < config->spare_count; i++)
-		is_known = is_known || strcmp(config->spares[i].path, path) == 0;
 	if (path[0] != '/') {
 		(void)snprintf(text, text_bytes, "\"%.200s\": an absolute path is needed", path);
 		return ADMIN_EXIT_USAGE;
@@ -414,9 +424,17 @@ replace_hot(struct cli *cli, const struct node_config *config, unsigned long num
 			  text, text_bytes);
 	json_decref(arguments);
 	json_decref(result);
-	/* A refused file does not stay in the way of the next try. */
-	if (code && code != ADMIN_EXIT_UNKNOWN && code != ADMIN_EXIT_UNREACHABLE && is_file)
+	if (!code || code == ADMIN_EXIT_UNKNOWN || code == ADMIN_EXIT_UNREACHABLE || !is_file)
+		return code;
+	/* A refused file does not stay in the way of the next try; but what the node has open is
+	 * what it would write to then, whatever lies at the path. */
+	if (!node_knows(config, path)) {
 		(void)unlink(path);
+		return code;
+	}
+	const size_t used = strlen(text);
+	(void)snprintf(text + used, text_bytes - used,
+		       "; the node has %s as a spare now: leave it there, and ask again", path);
 	return code;
 }
 

@@ -149,26 +149,35 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 
 /* A device with a volatile cache that the kernel was told not to flush: RWF_DSYNC would be dropped
  * above it, and every promise with it. */
-static enum tern_err
-check_durability(const struct node_config *config, char *why, size_t why_bytes)
+enum tern_err
+assemble_check_device(const struct node_config *config, const char *path, char *why,
+		      size_t why_bytes)
 {
 	char reason[DEVICE_WHY_MAX];
 	struct device_facts facts;
 
-	for (uint32_t i = 0; i < config->device_count + config->spare_count; i++) {
-		const char *path = i < config->device_count
-				       ? config->devices[i].path
-				       : config->spares[i - config->device_count].path;
-		if (config->disk.durability != DISK_DURABILITY_AUTO ||
-		    device_facts_read("", path, &facts) != TERN_OK)
-			continue; /* what is not there, nvme_open tells */
-		device_facts_ask_controller(path, &facts);
-		if (device_durability(&facts, reason, sizeof(reason)) != DEVICE_DURABLE_UNSAFE)
-			continue;
-		snprintf(why, why_bytes, "%.256s: %s", path, reason);
-		return TERN_ERR_CONFIG;
-	}
-	return TERN_OK;
+	if (config->disk.durability != DISK_DURABILITY_AUTO ||
+	    device_facts_read("", path, &facts) != TERN_OK)
+		return TERN_OK; /* what is not there, nvme_open tells */
+	device_facts_ask_controller(path, &facts);
+	if (device_durability(&facts, reason, sizeof(reason)) != DEVICE_DURABLE_UNSAFE)
+		return TERN_OK;
+	snprintf(why, why_bytes, "%.256s: %s", path, reason);
+	return TERN_ERR_CONFIG;
+}
+
+static enum tern_err
+check_devices(const struct node_config *config, char *why, size_t why_bytes)
+{
+	enum tern_err err = TERN_OK;
+
+	for (uint32_t i = 0; i < config->device_count + config->spare_count && !err; i++)
+		err = assemble_check_device(config,
+					    i < config->device_count
+						? config->devices[i].path
+						: config->spares[i - config->device_count].path,
+					    why, why_bytes);
+	return err;
 }
 
 static enum nvme_passthrough
@@ -207,7 +216,7 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.buffer_count = 1,
 	};
 
-	if (check_durability(config, why, why_bytes) != TERN_OK)
+	if (check_devices(config, why, why_bytes) != TERN_OK)
 		return TERN_ERR_CONFIG;
 	for (uint32_t i = 0; i < config->device_count; i++)
 		nvme.paths[i] = config->devices[i].path;
@@ -497,7 +506,15 @@ make_runtime(struct ternd *node, uint64_t log_pages, char *why, size_t why_bytes
 	}
 	arena_init(&node->arena, node->arena_memory, node->arena_bytes);
 	const enum tern_err err = runtime_create(&runtime, &node->arena, &node->runtime);
-	if (err != TERN_OK)
+	if (err == TERN_ERR_CONFIG)
+		snprintf(
+		    why, why_bytes,
+		    "log.command_max: %llu bytes are too many for log.ring (%llu bytes), or for "
+		    "what a start reads of these devices at once: make it smaller, or log.ring "
+		    "larger (docs/reference/files.md says how large)",
+		    (unsigned long long)config->log.command_bytes_max,
+		    (unsigned long long)config->log.ring_bytes);
+	else if (err != TERN_OK)
 		snprintf(why, why_bytes, "runtime: %s", tern_err_text(err));
 	else
 		arena_seal(&node->arena);

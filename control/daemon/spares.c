@@ -8,8 +8,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "hw/device_facts/signature.h"
 #include "hw/file_store/register_store.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
@@ -39,12 +41,12 @@ spares_save(const struct node_config *config)
 	(void)!list_write(config, "");
 }
 
-/* Nothing of anybody lies where a superblock goes. NULL: it is so. */
+/* Nothing of anybody lies on it. NULL: it is so. */
 static const char *
 why_not_blank(const char *path, char *text, size_t text_bytes)
 {
 	struct superblock found;
-	uint32_t good_copies;
+	uint32_t good_copies, count = 0;
 	uint64_t bytes;
 	int fd;
 
@@ -52,30 +54,60 @@ why_not_blank(const char *path, char *text, size_t text_bytes)
 		return text;
 	const enum tern_err err = superblock_read(fd, &found, &good_copies);
 	close(fd);
-	return err == TERN_ERR_BLANK ? NULL : "is not blank: it was in use before";
+	if (err == TERN_ERR_BLANK && signature_find(path, text, text_bytes, &count) != TERN_OK)
+		return text;
+	return err == TERN_ERR_BLANK && count == 0
+		   ? NULL
+		   : "is not blank: `tern device scan` shows what it carries";
 }
 
-/* Makes the device at @path one that the disk port has. NULL: it is; its number and size. */
+/* What is open as @fd is what lies at @path. */
+static bool
+is_open_as(int fd, const char *path)
+{
+	struct stat opened, there;
+
+	if (fstat(fd, &opened) != 0 || stat(path, &there) != 0)
+		return false;
+	if (S_ISBLK(opened.st_mode) && S_ISBLK(there.st_mode))
+		return opened.st_rdev == there.st_rdev;
+	return opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
+}
+
+/* A spare that the node has open: since its start, or since an earlier request. NULL: it may be
+ * had. */
 static json_t *
-drive_find(struct ternd *node, const char *path, uint32_t *drive, uint64_t *bytes)
+known_find(struct ternd *node, const char *path, const struct status_pool *pool, uint32_t drive,
+	   uint64_t *bytes)
+{
+	const char *why;
+
+	*bytes = nvme_device_bytes(node->nvme, drive, &why);
+	if (*bytes == 0)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "%s was not there at the start: %s", path,
+				    why);
+	for (uint32_t i = 0; i < (uint32_t)pool->k + pool->m; i++)
+		if (pool->drives[i] == drive)
+			return admin_refuse(ADMIN_EXIT_REFUSED, "%s is device %u already", path, i);
+	if (!is_open_as(nvme_device_fd(node->nvme, drive), path))
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "%s was removed or exchanged since the node opened it, and what "
+		    "lies there now is not what would be written to: take another "
+		    "path, or start the node again",
+		    path);
+	return NULL;
+}
+
+/* One that the node does not know yet. NULL: it is open, and noted. */
+static json_t *
+new_open(struct ternd *node, const char *path, uint32_t *drive, uint64_t *bytes)
 {
 	struct node_config *config = &node->config;
 	char text[512];
-	const char *why;
-	uint32_t spare;
 
-	if (node_config_names_device(config, path, &spare) && spare == config->spare_count)
-		return admin_refuse(ADMIN_EXIT_REFUSED, "%s is one of the node's devices", path);
-	if (spare < config->spare_count) {
-		*drive = config->device_count + spare;
-		*bytes = nvme_device_bytes(node->nvme, *drive, &why);
-		return *bytes != 0 ? NULL
-				   : admin_refuse(ADMIN_EXIT_REFUSED,
-						  "%s was not there at the start: %s", path, why);
-	}
-	why = why_not_blank(path, text, sizeof(text));
-	if (why != NULL)
-		return admin_refuse(ADMIN_EXIT_CONFIG, "%s: %s", path, why);
+	if (assemble_check_device(config, path, text, sizeof(text)) != TERN_OK)
+		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
 	if (config->spare_count == NODE_CONFIG_SPARES_MAX)
 		return admin_refuse(
 		    ADMIN_EXIT_REFUSED,
@@ -86,10 +118,38 @@ drive_find(struct ternd *node, const char *path, uint32_t *drive, uint64_t *byte
 	if (!list_write(config, path))
 		return admin_refuse(ADMIN_EXIT_FAILED, "%s/" LIST_NAME " cannot be written",
 				    config->storage_dir);
-	if (nvme_device_add(node->nvme, path, drive, bytes, text, sizeof(text)) != TERN_OK)
+	if (nvme_device_add(node->nvme, path, drive, bytes, text, sizeof(text)) != TERN_OK) {
+		spares_save(config);
 		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
+	}
 	(void)node_config_append_spare(config, path);
 	return NULL;
+}
+
+/* Makes the device at @path, which is blank, one that the disk port has. NULL: it is; its number
+ * and size. */
+static json_t *
+drive_find(struct ternd *node, const char *path, const struct status_pool *pool, uint32_t *drive,
+	   uint64_t *bytes)
+{
+	const struct node_config *config = &node->config;
+	json_t *refused = NULL;
+	char text[512];
+	uint32_t spare;
+
+	const bool is_named = node_config_names_device(config, path, &spare);
+	const bool is_known = spare < config->spare_count;
+	if (is_named && !is_known)
+		return admin_refuse(ADMIN_EXIT_REFUSED, "%s is one of the node's devices", path);
+	*drive = config->device_count + spare;
+	if (is_known)
+		refused = known_find(node, path, pool, *drive, bytes);
+	if (refused != NULL)
+		return refused;
+	const char *why = why_not_blank(path, text, sizeof(text));
+	if (why != NULL)
+		return admin_refuse(ADMIN_EXIT_CONFIG, "%s: %s", path, why);
+	return is_known ? NULL : new_open(node, path, drive, bytes);
 }
 
 /* {"device":POSITION,"path":PATH} -> {"node","device","path"}: it is being rebuilt. */
@@ -114,7 +174,7 @@ ternd_verb_device_replace(void *context, const json_t *request)
 				    "device %d counts: it has to be recorded as failed before "
 				    "another one takes its place",
 				    (int)device);
-	json_t *refused = drive_find(node, path, &drive, &bytes);
+	json_t *refused = drive_find(node, path, &status.pool, &drive, &bytes);
 	if (refused != NULL)
 		return refused;
 	const struct submit_request wanted = {

@@ -106,6 +106,10 @@ struct ternd {
  * to do; what was opened stays for assemble_close. */
 TERN_CHECKED enum tern_err assemble_open(struct ternd *node, char *why, size_t why_bytes);
 void assemble_close(struct ternd *node);
+/* Whether the device at @path keeps what it acknowledged; what is not there passes. CONFIG: it does
+ * not, and @why says why. Any thread that may wait for a device. */
+TERN_CHECKED enum tern_err assemble_check_device(const struct node_config *config, const char *path,
+						 char *why, size_t why_bytes);
 
 /* ---- superblocks.c ---- */
 

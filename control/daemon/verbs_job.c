@@ -31,7 +31,9 @@ ternd_job_refused(const struct submit_completion *completion)
 				    "device list`");
 	case SUBMIT_JOB_SMALL:
 		return admin_refuse(ADMIN_EXIT_REFUSED,
-				    "the new device is smaller than the others, or in use already");
+				    "the new device is smaller than the others, was not blank when "
+				    "the node started, or is in use already; see `tern device "
+				    "list`");
 	}
 	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
 }

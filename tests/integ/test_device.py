@@ -160,6 +160,42 @@ def replace(case, name):
     verb(case, 'device', 'list')
 
 
+def hot_replace(case, name, path, code=0):
+    config = os.path.join(case.cluster.dir, name, 'node.conf')
+    return bare(case, 'device', 'replace', '1', path, '--config', config, code=code)
+
+
+def wait_ok(case, name, path):
+    def stands(status):
+        device = status[name]['pool']['devices'][1]
+        return device['state'] == 'ok' and device['path'] == path
+    case.cluster.wait(f'{path} to be whole', stands)
+
+
+def refused_meanwhile(case, name):
+    """The place is being filled: what is asked to take it then is refused, stays with the node, and is
+    there when it is asked again."""
+    first, second = case.path('first'), case.path('second')
+    case.step(f'device 1 of {name} is replaced, twice')
+    verb(case, 'device', 'fail', name, '1')
+    verb(case, 'device', 'rebuild', 'rate', '4KiB', name)
+    hot_replace(case, name, first)
+    for _ in range(2):
+        hot_replace(case, name, second, code=5)
+        require(os.path.exists(second), 'the node has it open')
+    made = os.stat(second).st_ino
+    verb(case, 'device', 'rebuild', 'rate', '1GiB', name)
+    wait_ok(case, name, first)
+    verb(case, 'device', 'fail', name, '1')
+    hot_replace(case, name, second)
+    wait_ok(case, name, second)
+    require(os.stat(second).st_ino == made, 'and this very file')
+    case.cluster.dev('kill', name)
+    case.cluster.dev('start', name)
+    case.cluster.settle()
+    wait_ok(case, name, second)
+
+
 def in_use(case, name):
     case.step('what a daemon has is not to be had')
     paths = [device['path'] for device in case.cluster.status()[name]['pool']['devices']]
@@ -214,6 +250,7 @@ def test(case):
     cluster.load_end(load, journal)
     come_back(case, replica)
     replace(case, replica)
+    refused_meanwhile(case, replica)
     case.verify([journal])
     case.step('down: the verbs say so')
     cluster.down()
