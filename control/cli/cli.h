@@ -18,7 +18,7 @@
 #include <jansson.h>
 
 #include "control/admin/admin.h"
-#include "dataplane/wire/generation.h"
+#include "dataplane/wire/superblock.h"
 
 #define CLI_ARGUMENTS_MAX 2u
 #define CLI_WORDS_MAX     3u
@@ -177,11 +177,16 @@ json_t *cluster_master(const json_t *status);
  * or cannot be made; @text says what and the next step, and what existed is untouched. */
 enum admin_exit node_birth(const struct node_config *config, uint64_t cluster_id,
 			   const struct generation *generation, char *text, size_t text_bytes);
+/* REFUSED (exit 5): a device that the node knows besides its own, by its node file or by
+ * <storage>/spares, holds storage of this node; @text names it. All that create storage ask this
+ * first. */
+enum admin_exit node_spares_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it anew for a node of a cluster that lives and whose own is lost. REFUSED (exit 5): it
  * would be unsafe; @text says why. */
 enum admin_exit node_rejoin(const struct node_config *config, uint64_t cluster_id,
 			    const struct generation *generation, char *text, size_t text_bytes);
-/* What is in its way whatever the devices hold: a witness, or the only copy of the data. */
+/* What is in its way whatever the node's own devices hold: the only copy of the data, or a spare
+ * (node_spares_refuse). */
 enum admin_exit node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it for a restore to fill: nothing that is there is touched (CONFIG, exit 8), and no
  * cluster takes it for a member's before it is filled. */
@@ -200,6 +205,11 @@ enum admin_exit node_spare_birth(const struct node_config *config, const char *p
  * is not, or the node runs. */
 enum admin_exit
 node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes);
+/* Whether the pool of the node, which is stopped, needs the device at @path, which says @own of
+ * itself. OK: it is recorded as failed, or was left behind. REFUSED: it is needed, or nobody knows.
+ * @config: with what came in while the node ran (node_config_load_taken). */
+enum admin_exit node_spare_refuse(const struct node_config *config, const char *path,
+				  const struct superblock *own, char *text, size_t text_bytes);
 /* Bytes that a device in the place of one of the node's must have. */
 uint64_t node_device_bytes(const struct node_config *config);
 /* What is in its way whatever the device itself holds. */

@@ -196,9 +196,8 @@ device_look_refuse(const char *path, char *text, size_t text_bytes)
 
 /* ---- wiping ---- */
 
-/* Written by this node, or by it in a cluster whose id the node file does not say. */
-static bool
-is_own(const struct node_config *config, const struct device_look *look)
+bool
+device_look_is_own(const struct node_config *config, const struct device_look *look)
 {
 	return look->is_tern && look->superblock.node_id == config->id &&
 	       (config->cluster_id == 0 || look->superblock.cluster_id == config->cluster_id);
@@ -225,7 +224,7 @@ names_find(const struct node_config *config, uint32_t first, uint32_t count, con
 			if (look.fit == DEVICE_FIT_NO)
 				(void)snprintf(text, text_bytes, "%s cannot be had: %s", path,
 					       look.why);
-			else if (is_own_kept && is_own(config, &look))
+			else if (is_own_kept && device_look_is_own(config, &look))
 				(void)snprintf(text, text_bytes,
 					       "%s holds storage of this very node, and what it "
 					       "promised; --wipe does not take that: move it away",

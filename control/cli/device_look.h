@@ -36,6 +36,8 @@ struct device_look {
 
 /* Looks at @path; writes nothing. */
 void device_look(const char *path, struct device_look *look);
+/* Written by this node, or by it in a cluster whose id the node file does not say. */
+bool device_look_is_own(const struct node_config *config, const struct device_look *look);
 /* {"path","kind","bytes",...,"carries","usable":"yes"|"wipe"|"no","why"} */
 json_t *device_look_json(const char *path, const struct device_look *look);
 

@@ -22,8 +22,16 @@
 /* What a device holds when the log is in RAM: the superblock area, in whole MiB. ternd knows by
  * this size what storage was made for. */
 #define VOLATILE_BYTES (1u << 20)
-#define BUSY_TRIES     40u
-#define BUSY_WAIT_US   50000u
+#define NS_PER_S       UINT64_C(1000000000)
+
+/* What all devices of a new pool say. */
+struct birth {
+	uint64_t cluster_id;
+	struct generation generation;
+	enum superblock_join join;
+	uint64_t sequence; /* that the superblocks begin with */
+	uint32_t pool_gen;
+};
 
 bool
 node_birth_cluster_id(uint64_t *cluster_id)
@@ -114,9 +122,8 @@ node_device_bytes(const struct node_config *config)
 
 /* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
 static void
-fill_superblock(const struct node_config *config, uint32_t number, uint64_t cluster_id,
-		const struct generation *generation, enum superblock_join join, bool is_file,
-		struct superblock *superblock)
+fill_superblock(const struct node_config *config, uint32_t number, const struct birth *birth,
+		bool is_file, struct superblock *superblock)
 {
 	const struct stripe_geometry geometry = geometry_of(config);
 	const uint64_t bytes = config->devices[number].bytes;
@@ -126,11 +133,11 @@ fill_superblock(const struct node_config *config, uint32_t number, uint64_t clus
 	const uint64_t pages = (is_file ? bytes : bytes - area) / SUPERBLOCK_BYTES;
 
 	*superblock = (struct superblock){
-		.sequence = 1,
-		.cluster_id = cluster_id,
-		.generation = *generation,
+		.sequence = birth->sequence,
+		.cluster_id = birth->cluster_id,
+		.generation = birth->generation,
 		.node_id = config->id,
-		.pool_gen = 1,
+		.pool_gen = birth->pool_gen,
 		.k = (uint8_t)geometry.k,
 		.m = (uint8_t)geometry.m,
 		.device = (uint8_t)number,
@@ -141,7 +148,7 @@ fill_superblock(const struct node_config *config, uint32_t number, uint64_t clus
 		.shard_count = 1,
 	};
 	superblock->shards[0] = (struct shard_record){
-		.join = join,
+		.join = birth->join,
 		.voters = config->data_nodes,
 		.witness_id = config->witness_id,
 		.witness_gen = config->witness_id != 0 ? 1 : 0,
@@ -218,9 +225,8 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 }
 
 static enum admin_exit
-device_birth(const struct node_config *config, uint32_t number, uint64_t cluster_id,
-	     const struct generation *generation, enum superblock_join join, bool *is_file,
-	     char *text, size_t text_bytes)
+device_birth(const struct node_config *config, uint32_t number, const struct birth *birth,
+	     bool *is_file, char *text, size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
 	struct superblock superblock;
@@ -237,8 +243,7 @@ device_birth(const struct node_config *config, uint32_t number, uint64_t cluster
 	if (!err)
 		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
 	if (!err) {
-		fill_superblock(config, number, cluster_id, generation, join, *is_file,
-				&superblock);
+		fill_superblock(config, number, birth, *is_file, &superblock);
 		err = superblock_write_all(fd, &superblock);
 		if (err)
 			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
@@ -274,159 +279,7 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 	return code;
 }
 
-/* What was noted of an earlier pool is of no use to this one. */
-static enum admin_exit
-note_forget(const struct node_config *config, char *text, size_t text_bytes)
-{
-	char path[NODE_CONFIG_PATH_MAX + 16];
-
-	node_config_note_path(config, path, sizeof(path));
-	if (unlink(path) == 0 || errno == ENOENT)
-		return ADMIN_EXIT_OK;
-	(void)snprintf(text, text_bytes, "%s cannot be removed: %s", path, strerror(errno));
-	return ADMIN_EXIT_CONFIG;
-}
-
-/* All or nothing: every device is looked at before the first is written to, and files that were
- * made for a pool that did not come to be are removed. */
-static enum admin_exit
-pool_birth(const struct node_config *config, uint64_t cluster_id,
-	   const struct generation *generation, enum superblock_join join, char *text,
-	   size_t text_bytes)
-{
-	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
-	enum admin_exit code = ADMIN_EXIT_OK;
-	uint32_t made = 0;
-
-	for (uint32_t i = 0; i < config->device_count && !code; i++)
-		code = check_device(config, i, &is_file[i], text, text_bytes);
-	if (!code)
-		code = note_forget(config, text, text_bytes);
-	while (made < config->device_count && !code) {
-		code = device_birth(config, made, cluster_id, generation, join, &is_file[made],
-				    text, text_bytes);
-		made += !code;
-	}
-	/* One that is there already was made by `device add`, or is a block device that has to be
-	 * blank when it is needed. */
-	for (uint32_t i = 0; i < config->spare_count && !code; i++) {
-		bool is_spare_file;
-		if (access(config->spares[i].path, F_OK) == 0)
-			continue;
-		code = node_spare_birth(config, config->spares[i].path, &is_spare_file, text,
-					text_bytes);
-	}
-	for (uint32_t i = 0; code && i < made; i++)
-		if (is_file[i])
-			(void)unlink(config->devices[i].path);
-	return code;
-}
-
-/* The newest superblock of the other devices, which nobody may use meanwhile. */
-static enum admin_exit
-read_others(const struct node_config *config, uint32_t number, struct superblock *newest,
-	    char *text, size_t text_bytes)
-{
-	uint32_t found = 0;
-
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		struct superblock one;
-		uint32_t good_mask;
-		uint64_t bytes;
-		int fd;
-		if (i == number)
-			continue;
-		enum tern_err err = TERN_ERR_BUSY;
-		/* A process that was killed holds its devices until all its threads are gone. */
-		for (uint32_t tries = 0; tries < BUSY_TRIES && err == TERN_ERR_BUSY; tries++) {
-			if (tries != 0)
-				(void)usleep(BUSY_WAIT_US);
-			err = nvme_device_open(config->devices[i].path, true, &fd, &bytes, text,
-					       text_bytes);
-		}
-		if (err == TERN_ERR_BUSY)
-			return ADMIN_EXIT_REFUSED; /* text names it */
-		if (err)
-			continue; /* it may be lost as well */
-		if (superblock_read(fd, &one, &good_mask) == TERN_OK &&
-		    (found++ == 0 || superblock_is_newer(&one, newest)))
-			*newest = one;
-		(void)close(fd);
-	}
-	if (found != 0)
-		return ADMIN_EXIT_OK;
-	(void)snprintf(text, text_bytes, "none of the other devices can be read");
-	return ADMIN_EXIT_CONFIG;
-}
-
-enum admin_exit
-node_device_refuse(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
-{
-	struct superblock newest = { 0 };
-	const enum admin_exit code = read_others(config, number, &newest, text, text_bytes);
-
-	if (code)
-		return code;
-	if ((newest.failed_devices >> number & 1) == 0) {
-		(void)snprintf(text, text_bytes,
-			       "device %u is not recorded as failed: start the node once without "
-			       "it, then replace it",
-			       number);
-		return ADMIN_EXIT_REFUSED;
-	}
-	return ADMIN_EXIT_OK;
-}
-
-enum admin_exit
-node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
-{
-	const struct node_config_device *device = &config->devices[number];
-	bool is_file;
-	enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
-
-	if (code)
-		return code;
-	code = prepare_device(config, number, &is_file, text, text_bytes);
-	if (!code && is_file && checkpoint_bytes(config) != 0 &&
-	    nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
-			      text_bytes)) {
-		(void)unlink(device->path);
-		code = ADMIN_EXIT_CONFIG;
-	}
-	return code;
-}
-
-enum admin_exit
-node_birth(const struct node_config *config, uint64_t cluster_id,
-	   const struct generation *generation, char *text, size_t text_bytes)
-{
-	text[0] = 0;
-	if (!make_directories(config->storage_dir)) {
-		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
-			       strerror(errno));
-		return ADMIN_EXIT_CONFIG;
-	}
-	if (config->kind == NODE_WITNESS)
-		return witness_birth(config, cluster_id, generation, text, text_bytes);
-	return pool_birth(config, cluster_id, generation, SUPERBLOCK_MEMBER, text, text_bytes);
-}
-
-enum admin_exit
-node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
-		 size_t text_bytes)
-{
-	static const struct generation birth = { 1, 0 };
-
-	text[0] = 0;
-	if (!make_directories(config->storage_dir)) {
-		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
-			       strerror(errno));
-		return ADMIN_EXIT_CONFIG;
-	}
-	return pool_birth(config, cluster_id, &birth, SUPERBLOCK_REJOINING, text, text_bytes);
-}
-
-/* ---- storage that was lost ---- */
+/* ---- what the node had before ---- */
 
 /* False: there is nothing, or nothing but zeros where a superblock goes. */
 static bool
@@ -489,6 +342,214 @@ refuse_storage(const struct node_config *config, const char *path, char *text, s
 		      path);
 }
 
+/* The same of what the node knows besides its own devices: a pool that it had may rest on it, and
+ * would come back with it. What lies there of others never takes part in a start. */
+enum admin_exit
+node_spares_refuse(const struct node_config *config, char *text, size_t text_bytes)
+{
+	struct node_config *all = malloc(sizeof(*all));
+	enum admin_exit code = ADMIN_EXIT_OK;
+
+	if (!all) {
+		(void)snprintf(text, text_bytes, "out of memory");
+		return ADMIN_EXIT_FAILED;
+	}
+	*all = *config;
+	node_config_load_taken(all);
+	for (uint32_t i = 0; i < all->spare_count && !code; i++) {
+		const char *path = all->spares[i].path;
+		uint16_t node_id;
+		bool is_whole, is_superseded;
+		if (!holds_storage(path, &is_whole, &node_id, &is_superseded) || !is_whole ||
+		    node_id != config->id)
+			continue;
+		code = refuse_storage(config, path, text, text_bytes);
+		const size_t used = strlen(text);
+		(void)snprintf(text + used, text_bytes - used,
+			       "; it is a spare of this node, by its node file or by %s/spares",
+			       config->storage_dir);
+	}
+	free(all);
+	return code;
+}
+
+/* ---- pools ---- */
+
+/* What was noted of an earlier pool is of no use to this one. */
+static enum admin_exit
+forget(const char *path, char *text, size_t text_bytes)
+{
+	if (unlink(path) == 0 || errno == ENOENT)
+		return ADMIN_EXIT_OK;
+	(void)snprintf(text, text_bytes, "%s cannot be removed: %s", path, strerror(errno));
+	return ADMIN_EXIT_CONFIG;
+}
+
+static enum admin_exit
+note_forget(const struct node_config *config, char *text, size_t text_bytes)
+{
+	char path[NODE_CONFIG_PATH_MAX + 16];
+
+	node_config_note_path(config, path, sizeof(path));
+	return forget(path, text, text_bytes);
+}
+
+static enum admin_exit
+taken_forget(const struct node_config *config, char *text, size_t text_bytes)
+{
+	char path[NODE_CONFIG_PATH_MAX + 16];
+
+	node_config_taken_path(config, path, sizeof(path));
+	return forget(path, text, text_bytes);
+}
+
+/* One that is there already was made by `device add`, or is a block device that has to be blank
+ * when it is needed. */
+static enum admin_exit
+spares_birth(const struct node_config *config, char *text, size_t text_bytes)
+{
+	enum admin_exit code = ADMIN_EXIT_OK;
+
+	for (uint32_t i = 0; i < config->spare_count && !code; i++) {
+		bool is_file;
+		if (access(config->spares[i].path, F_OK) == 0)
+			continue;
+		code = node_spare_birth(config, config->spares[i].path, &is_file, text, text_bytes);
+	}
+	return code;
+}
+
+/* Nothing is there, and no file is meant. */
+static enum admin_exit
+spares_check(const struct node_config *config, char *text, size_t text_bytes)
+{
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		const char *path = config->spares[i].path;
+		if (access(path, F_OK) == 0 || strncmp(path, "/dev/", 5) != 0 ||
+		    strncmp(path, "/dev/shm/", 9) == 0)
+			continue;
+		(void)snprintf(text, text_bytes,
+			       "%s, a spare in the node file, is not there: connect it, or take it "
+			       "out of the node file (`tern device remove`)",
+			       path);
+		return ADMIN_EXIT_CONFIG;
+	}
+	return ADMIN_EXIT_OK;
+}
+
+/* All or nothing: every device is looked at before the first is written to, and files that were
+ * made for a pool that did not come to be are removed. The list of what came into the pool before
+ * goes last: as long as there is no new pool the old one rests on it. */
+static enum admin_exit
+pool_birth(const struct node_config *config, const struct birth *birth, char *text,
+	   size_t text_bytes)
+{
+	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
+	enum admin_exit code = node_spares_refuse(config, text, text_bytes);
+	uint32_t made = 0;
+
+	if (!code)
+		code = spares_check(config, text, text_bytes);
+	for (uint32_t i = 0; i < config->device_count && !code; i++)
+		code = check_device(config, i, &is_file[i], text, text_bytes);
+	if (!code)
+		code = note_forget(config, text, text_bytes);
+	while (made < config->device_count && !code) {
+		code = device_birth(config, made, birth, &is_file[made], text, text_bytes);
+		made += !code;
+	}
+	if (!code)
+		code = spares_birth(config, text, text_bytes);
+	if (!code)
+		code = taken_forget(config, text, text_bytes);
+	for (uint32_t i = 0; code && i < made; i++)
+		if (is_file[i])
+			(void)unlink(config->devices[i].path);
+	return code;
+}
+
+/* Storage that takes the place of other storage of this node, which may turn up again. Of two pools
+ * of a node the later one must be the newer one by its superblocks: their numbers begin at the
+ * clock, above all that an earlier one can have come to
+ * (docs/decisions/new-storage-begins-at-the-clock.md). */
+static enum admin_exit
+birth_again(const struct node_config *config, uint64_t cluster_id,
+	    const struct generation *generation, char *text, size_t text_bytes)
+{
+	const uint64_t now_ns = platform_wall_ns();
+	const uint64_t now_s = now_ns / NS_PER_S;
+	const struct birth birth = {
+		.cluster_id = cluster_id,
+		.generation = *generation,
+		.join = SUPERBLOCK_REJOINING,
+		.sequence = now_ns,
+		.pool_gen = (uint32_t)now_s,
+	};
+
+	if (now_s == 0 || now_s > INT32_MAX)
+		return refuse(text, text_bytes, "%s: the clock of this machine is not set",
+			      config->devices[0].path);
+	return pool_birth(config, &birth, text, text_bytes);
+}
+
+enum admin_exit
+node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
+{
+	const struct node_config_device *device = &config->devices[number];
+	bool is_file;
+	enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
+
+	if (code)
+		return code;
+	code = prepare_device(config, number, &is_file, text, text_bytes);
+	if (!code && is_file && checkpoint_bytes(config) != 0 &&
+	    nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
+			      text_bytes)) {
+		(void)unlink(device->path);
+		code = ADMIN_EXIT_CONFIG;
+	}
+	return code;
+}
+
+enum admin_exit
+node_birth(const struct node_config *config, uint64_t cluster_id,
+	   const struct generation *generation, char *text, size_t text_bytes)
+{
+	text[0] = 0;
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	if (config->kind == NODE_WITNESS)
+		return witness_birth(config, cluster_id, generation, text, text_bytes);
+	const struct birth birth = {
+		.cluster_id = cluster_id,
+		.generation = *generation,
+		.join = SUPERBLOCK_MEMBER,
+		.sequence = 1,
+		.pool_gen = 1,
+	};
+	return pool_birth(config, &birth, text, text_bytes);
+}
+
+enum admin_exit
+node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
+		 size_t text_bytes)
+{
+	static const struct generation birth = { 1, 0 };
+
+	text[0] = 0;
+	if (!make_directories(config->storage_dir)) {
+		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
+			       strerror(errno));
+		return ADMIN_EXIT_CONFIG;
+	}
+	return birth_again(config, cluster_id, &birth, text, text_bytes);
+}
+
+/* ---- storage that was lost ---- */
+
 /* What the lost register held nobody knows: so the new one is of no generation, and grants nothing
  * before a master has let it enter (`tern cluster replace-witness`). Data nodes drop what an
  * earlier start of a node sent, so its boot numbers begin above all that a lost one can have had.
@@ -497,7 +558,7 @@ static enum admin_exit
 witness_again(const struct node_config *config, uint64_t cluster_id,
 	      const struct generation *generation, char *text, size_t text_bytes)
 {
-	const uint64_t now_s = platform_wall_ns() / 1000000000u;
+	const uint64_t now_s = platform_wall_ns() / NS_PER_S;
 	struct witness_register fresh = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
@@ -536,7 +597,8 @@ node_rejoin_refuse(const struct node_config *config, char *text, size_t text_byt
 		return refuse(text, text_bytes,
 			      "%s held the only copy of the data: there is nobody to take it from",
 			      config->devices[0].path);
-	return ADMIN_EXIT_OK;
+	return config->kind == NODE_DATA ? node_spares_refuse(config, text, text_bytes)
+					 : ADMIN_EXIT_OK;
 }
 
 enum admin_exit
@@ -556,7 +618,7 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return pool_birth(config, cluster_id, generation, SUPERBLOCK_REJOINING, text, text_bytes);
+	return birth_again(config, cluster_id, generation, text, text_bytes);
 }
 
 /* ---- what an unfinished birth left ---- */

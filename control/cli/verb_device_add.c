@@ -9,6 +9,19 @@
 #include "control/config/node_config.h"
 #include "hw/nvme_uring/nvme.h"
 
+/* With what came in while the node ran. */
+static struct node_config *
+all_of(const struct node_config *config)
+{
+	struct node_config *all = malloc(sizeof(*all));
+
+	if (all) {
+		*all = *config;
+		node_config_load_taken(all);
+	}
+	return all;
+}
+
 static enum admin_exit
 load(struct cli *cli, struct node_config **config)
 {
@@ -73,6 +86,30 @@ refuse_by_file(struct cli *cli, const struct node_config *config, const char *pa
 		return cli_fail(cli, ADMIN_EXIT_REFUSED, "%s has %u spares, the most there can be",
 				config->name, NODE_CONFIG_SPARES_MAX);
 	return ADMIN_EXIT_OK;
+}
+
+/* What the node knows besides its node file, and what it has written itself and still rests on.
+ * Writes nothing. */
+static enum admin_exit
+refuse_by_pool(struct cli *cli, const struct node_config *config, const struct device_look *look,
+	       const char *path)
+{
+	struct node_config *all = all_of(config);
+	char text[2 * NODE_CONFIG_PATH_MAX + 512] = "out of memory";
+	enum admin_exit code = all ? ADMIN_EXIT_OK : ADMIN_EXIT_FAILED;
+
+	if (all && place_of(all->spares, all->spare_count, path) < all->spare_count) {
+		code = ADMIN_EXIT_REFUSED;
+		(void)snprintf(text, sizeof(text),
+			       "%s is known to %s already, for it came in while the node ran "
+			       "(%s/spares): name it in the node file in the place of the device "
+			       "that it replaced (`tern device list`)",
+			       path, config->name, config->storage_dir);
+	} else if (all && look->fit == DEVICE_FIT_WIPE && device_look_is_own(config, look)) {
+		code = node_spare_refuse(all, path, &look->superblock, text, sizeof(text));
+	}
+	free(all);
+	return code ? cli_fail(cli, code, "%s", text) : ADMIN_EXIT_OK;
 }
 
 /* Writes nothing. */
@@ -166,8 +203,10 @@ verb_device_add(struct cli *cli)
 	const uint64_t bytes = node_device_bytes(config);
 	if (!code) {
 		device_look(path, &look);
-		code = refuse_by_look(cli, &look, path, bytes);
+		code = refuse_by_pool(cli, config, &look, path);
 	}
+	if (!code)
+		code = refuse_by_look(cli, &look, path, bytes);
 	if (!code) {
 		/* The kernel's names change from start to start. */
 		const char *name = look.facts.by_id[0] != 0 ? look.facts.by_id : path;

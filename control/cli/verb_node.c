@@ -156,7 +156,9 @@ verb_node_init(struct cli *cli)
 		free(config);
 		return code;
 	}
-	code = wipe(cli, config, text, sizeof(text));
+	code = node_spares_refuse(config, text, sizeof(text));
+	if (!code)
+		code = wipe(cli, config, text, sizeof(text));
 	if (!code)
 		code = node_birth(config, cluster_id, &generation, text, sizeof(text));
 	admin_hex64(cluster_id, id);

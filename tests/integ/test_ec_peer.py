@@ -373,6 +373,41 @@ def note_cannot_be_written(case, journals, name, note):
     case.verify(journals)
 
 
+def spare_of_an_earlier_pool(case, journals, name, devices):
+    """What a node rested on when its other device was lost is away while it gets new storage, and comes
+    back: nothing is taken from it."""
+    cluster = case.cluster
+    case.step(f'{name} rests on a spare, is made anew without it, and finds it again')
+    spare = os.path.join(cluster.dir, name, 'new-1')
+    listed = os.path.join(cluster.dir, name, 'storage', 'spares')
+    tern_json(cluster, 'device', 'fail', name, '1')
+    tern(case, 'device', 'replace', '1', spare, '--config', node_file(cluster, name))
+    wait_whole(case, name)
+    tern_json(cluster, 'device', 'fail', name, '0')
+    load_some(case, journals, 0.3)
+    cluster.dev('kill', name)
+    for path in devices:
+        take_away(path)
+    done = cluster.rejoin(name)
+    require(done.returncode == 5 and spare in done.stderr, f'it holds all there is: {done}')
+    take_away(spare)
+    done = cluster.rejoin(name)
+    require(done.returncode == 0 and not os.path.exists(listed), f'{done}')
+    cluster.dev('start', name)
+    cluster.settle()
+    load_some(case, journals, 0.3)
+    cluster.dev('kill', name)
+    bring_back(spare)
+    with open(listed, 'w', encoding='utf-8') as handle:
+        handle.write(spare + '\n') # as a node file may
+    cluster.dev('start', name)
+    cluster.settle()
+    found = cluster.status()[name]['pool']
+    require([one['path'] for one in found['devices']] == devices and
+            [one['state'] for one in found['spares']] == ['not usable'], f'{found}')
+    case.verify(journals)
+
+
 def mirror(case):
     """One half of a mirror serves: that which the other one cannot have gone on without."""
     cluster = case.cluster
@@ -402,6 +437,7 @@ def mirror(case):
     wait_whole(case, name)
     note_is_of_no_use(case, journals, name, devices, note)
     note_cannot_be_written(case, journals, name, note)
+    spare_of_an_earlier_pool(case, journals, name, devices)
     case.restart_all_and_verify(journals)
     cluster.wait_equal()
 

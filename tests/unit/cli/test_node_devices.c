@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices that a node knows besides its own: what a birth of storage, `device add` and `device
+ * replace` do about them. With files; O_DIRECT is needed. */
+#include "tests/support/check.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/cli/cli.h"
+#include "dataplane/wire/superblock_update.h"
+#include "hw/nvme_uring/nvme.h"
+#include "hw/nvme_uring/superblock_io.h"
+
+#define CLUSTER    0xabcu
+#define NODE       1u
+#define FILE_BYTES (4u << 20)
+
+static const struct generation birth_generation = { 1, 0 };
+
+static struct {
+	char here[256], run[64];
+	char conf[320], list[320], note[320], spare[320], device[3][320];
+	char said[2048];
+	struct cli cli;
+	struct node_config config;
+	struct admin *admin;
+	bool is_refusing, is_listing; /* what the daemon does with a path */
+	uint32_t asked;
+} f;
+
+/* ---- files ---- */
+
+static bool
+is_there(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static void
+text_put(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "we");
+
+	assert_non_null(out);
+	assert_true(fputs(text, out) >= 0);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void
+list_put(const char *path)
+{
+	char line[400];
+
+	(void)snprintf(line, sizeof(line), "%s\n", path);
+	text_put(f.list, line);
+}
+
+/* Node 1 of two, 2+1; @spares: the list in its node file. */
+static void
+node_file_put(const char *spares)
+{
+	char text[4096];
+
+	(void)snprintf(
+	    text, sizeof(text),
+	    "node = { name = \"a\"; id = 1; dev = true; cluster_id = \"abc\"; };\n"
+	    "storage = \"%s/st\"; admin = \"%s/admin.sock\"; parity = 1;\n"
+	    "devices = ( { path = \"%s\"; size = \"4MiB\"; }, { path = \"%s\"; size = \"4MiB\"; },"
+	    " { path = \"%s\"; size = \"4MiB\"; } );\n"
+	    "spares = ( %s );\n"
+	    "state = { capacity = \"1MiB\"; value_max = \"32KiB\"; };\n"
+	    "log = { ring = \"2MiB\"; command_max = \"64KiB\"; };\n"
+	    "disk = { allow_volatile = true; };\n"
+	    "nodes = ( { name = \"a\"; id = 1; data = \"127.0.0.1:9\"; mgmt = \"127.0.0.1:7001\";"
+	    " resp = \"127.0.0.1:6001\"; client = \"127.0.0.1:6101\"; },\n"
+	    " { name = \"b\"; id = 2; data = \"127.0.0.1:10\"; mgmt = \"127.0.0.1:7002\";"
+	    " resp = \"127.0.0.1:6002\"; client = \"127.0.0.1:6102\"; },\n"
+	    " { name = \"w\"; id = 3; kind = \"witness\"; mgmt = \"127.0.0.1:7003\"; } );\n"
+	    "ports = ( { device = \"net_memif0,role=server,socket=%s/x.sock,"
+	    "socket-abstract=no\"; } );\n",
+	    f.here, f.run, f.device[0], f.device[1], f.device[2], spares, f.run);
+	text_put(f.conf, text);
+	if (node_config_load(f.conf, &f.config, f.said, sizeof(f.said)) != TERN_OK)
+		fail_msg("%s", f.said);
+}
+
+static void
+node_file_put_spare(const char *path)
+{
+	char spares[400];
+
+	(void)snprintf(spares, sizeof(spares), "{ path = \"%s\"; }", path);
+	node_file_put(spares);
+}
+
+static void
+file_make(const char *path)
+{
+	(void)unlink(path);
+	if (nvme_create_file(path, FILE_BYTES, f.said, sizeof(f.said)) != TERN_OK)
+		fail_msg("%s", f.said);
+}
+
+/* What a node has at @position of its pool. */
+static struct superblock
+superblock_of(uint16_t node_id, uint8_t position, uint64_t sequence)
+{
+	return (struct superblock){
+		.sequence = sequence,
+		.cluster_id = CLUSTER,
+		.generation = birth_generation,
+		.node_id = node_id,
+		.pool_gen = 3,
+		.k = 2,
+		.m = 1,
+		.device = position,
+		.log_first_page = SUPERBLOCK_AREA_PAGES,
+		.log_pages = 512,
+		.checkpoint_first_page = 528,
+		.shard_count = 1,
+		.shards = { { .join = SUPERBLOCK_MEMBER, .voters = 6 } },
+	};
+}
+
+static void
+superblock_put(const char *path, const struct superblock *superblock)
+{
+	uint64_t bytes;
+	int fd;
+
+	file_make(path);
+	assert_int_equal(nvme_device_open(path, true, &fd, &bytes, f.said, sizeof(f.said)),
+			 TERN_OK);
+	assert_int_equal(superblock_write_all(fd, superblock), TERN_OK);
+	assert_int_equal(close(fd), 0);
+}
+
+static void
+old_storage_put(const char *path, uint16_t node_id)
+{
+	const struct superblock superblock = superblock_of(node_id, 1, 1000);
+
+	superblock_put(path, &superblock);
+}
+
+static struct superblock
+superblock_get(const char *path)
+{
+	struct superblock found;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int fd;
+
+	assert_int_equal(nvme_device_open(path, false, &fd, &bytes, f.said, sizeof(f.said)),
+			 TERN_OK);
+	assert_int_equal(superblock_read(fd, &found, &good_mask), TERN_OK);
+	assert_int_equal(close(fd), 0);
+	return found;
+}
+
+static void
+files_remove(void)
+{
+	const char *const all[] = { f.conf,      f.list,      f.note,     f.spare,
+				    f.device[0], f.device[1], f.device[2] };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		(void)unlink(all[i]);
+}
+
+static int
+setup(void **unused)
+{
+	char path[320];
+
+	(void)unused;
+	memset(&f, 0, sizeof(f));
+	if (getcwd(f.here, sizeof(f.here) - 32) == NULL)
+		return -1;
+	(void)snprintf(f.here + strlen(f.here), 32, "/node-devices");
+	(void)snprintf(f.run, sizeof(f.run), "/tmp/tern-test-devices-XXXXXX");
+	if (mkdtemp(f.run) == NULL)
+		return -1;
+	(void)mkdir(f.here, 0700);
+	(void)snprintf(path, sizeof(path), "%s/st", f.here);
+	(void)mkdir(path, 0700);
+	(void)snprintf(f.conf, sizeof(f.conf), "%s/node.conf", f.here);
+	(void)snprintf(f.list, sizeof(f.list), "%s/st/spares", f.here);
+	(void)snprintf(f.note, sizeof(f.note), "%s/st/pool", f.here);
+	(void)snprintf(f.spare, sizeof(f.spare), "%s/spare", f.here);
+	for (uint32_t i = 0; i < 3; i++)
+		(void)snprintf(f.device[i], sizeof(f.device[i]), "%s/device%u", f.here, i);
+	files_remove();
+	node_file_put("");
+	return 0;
+}
+
+static int
+teardown(void **unused)
+{
+	char path[320];
+
+	(void)unused;
+	admin_stop(f.admin);
+	files_remove();
+	(void)snprintf(path, sizeof(path), "%s/st", f.here);
+	(void)rmdir(path);
+	(void)rmdir(f.here);
+	(void)rmdir(f.run);
+	return 0;
+}
+
+/* ---- births ---- */
+
+static enum admin_exit
+rejoin(void)
+{
+	return node_rejoin(&f.config, CLUSTER, &birth_generation, f.said, sizeof(f.said));
+}
+
+static void
+check_refused(enum admin_exit code)
+{
+	assert_int_equal(code, ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(f.said, f.spare));
+	assert_non_null(strstr(f.said, "a spare of this node"));
+	for (uint32_t i = 0; i < 3; i++)
+		assert_false(is_there(f.device[i]));
+	assert_true(is_there(f.spare));
+}
+
+/* By the list of what came in while the node ran, or by the node file. */
+static void
+what_the_node_had_on_a_spare_is_in_the_way(void **unused)
+{
+	(void)unused;
+	old_storage_put(f.spare, NODE);
+	for (uint32_t i = 0; i < 2; i++) {
+		if (i == 0)
+			list_put(f.spare);
+		else
+			node_file_put_spare(f.spare);
+		check_refused(rejoin());
+		check_refused(
+		    node_birth(&f.config, CLUSTER, &birth_generation, f.said, sizeof(f.said)));
+		check_refused(node_birth_empty(&f.config, CLUSTER, f.said, sizeof(f.said)));
+		assert_int_equal(is_there(f.list), i == 0);
+		(void)unlink(f.list);
+	}
+}
+
+static void
+what_others_had_on_a_spare_is_not(void **unused)
+{
+	(void)unused;
+	old_storage_put(f.spare, 7);
+	list_put(f.spare);
+	assert_int_equal(rejoin(), ADMIN_EXIT_OK);
+	assert_int_equal(superblock_get(f.spare).node_id, 7);
+	assert_false(is_there(f.list));
+}
+
+/* The spare is away while storage is made, and comes back later: no start takes it for the newer
+ * one, nor for one that is at most one update behind. */
+static void
+new_storage_is_newer_than_what_is_away(void **unused)
+{
+	struct superblock first = { 0 };
+
+	(void)unused;
+	const struct superblock away = superblock_of(NODE, 1, 1000);
+	list_put(f.spare);
+	text_put(f.note, "a note");
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < 3; i++)
+			(void)unlink(f.device[i]);
+		if (round < 2)
+			assert_int_equal(rejoin(), ADMIN_EXIT_OK);
+		else
+			assert_int_equal(
+			    node_birth_empty(&f.config, CLUSTER, f.said, sizeof(f.said)),
+			    ADMIN_EXIT_OK);
+		assert_false(is_there(f.list));
+		assert_false(is_there(f.note));
+		const struct superblock new = superblock_get(f.device[0]);
+		assert_true(superblock_is_newer(&new, round == 0 ? &away : &first));
+		assert_true(new.sequence > away.sequence + 1);
+		assert_true(new.sequence > first.sequence + 1);
+		for (uint32_t i = 1; i < 3; i++) {
+			assert_int_equal(superblock_get(f.device[i]).sequence, new.sequence);
+			assert_int_equal(superblock_get(f.device[i]).pool_gen, new.pool_gen);
+		}
+		first = new;
+	}
+}
+
+/* Before anything is written; a file that is not there is made. */
+static void
+a_spare_that_is_no_file_must_be_there(void **unused)
+{
+	(void)unused;
+	node_file_put_spare("/dev/no-such-disk");
+	assert_int_equal(rejoin(), ADMIN_EXIT_CONFIG);
+	assert_non_null(strstr(f.said, "device remove"));
+	assert_false(is_there(f.device[0]));
+	node_file_put_spare(f.spare);
+	assert_int_equal(rejoin(), ADMIN_EXIT_OK);
+	assert_true(is_there(f.spare));
+}
+
+/* ---- device add ---- */
+
+static enum admin_exit
+run(enum admin_exit (*verb)(struct cli *cli), const char *first, const char *second,
+    const char *wipe)
+{
+	memset(&f.cli, 0, sizeof(f.cli));
+	memset(f.said, 0, sizeof(f.said));
+	f.cli.out = f.cli.err = fmemopen(f.said, sizeof(f.said) - 1, "w");
+	assert_non_null(f.cli.out);
+	f.cli.arguments[0] = first;
+	f.cli.arguments[1] = second;
+	f.cli.values[CLI_CONFIG] = f.conf;
+	f.cli.values[CLI_WIPE] = wipe;
+	const enum admin_exit code = verb(&f.cli);
+	assert_int_equal(fclose(f.cli.out), 0);
+	return code;
+}
+
+static enum admin_exit
+add(const char *wipe)
+{
+	return run(verb_device_add, f.spare, NULL, wipe);
+}
+
+/* The node's devices, all at one update; @failed is recorded on them. */
+static void
+pool_put(uint64_t failed)
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		struct superblock superblock = superblock_of(NODE, (uint8_t)i, 1000);
+		superblock.failed_devices = failed;
+		if (i != 1)
+			superblock_put(f.device[i], &superblock);
+	}
+}
+
+static void
+what_the_pool_rests_on_is_not_wiped(void **unused)
+{
+	(void)unused;
+	old_storage_put(f.spare, NODE);
+	for (uint64_t behind = 0; behind < 2; behind++) {
+		const struct superblock own = superblock_of(NODE, 1, 1000 - behind);
+		pool_put(SUPERBLOCK_REPLACED(1));
+		superblock_put(f.spare, &own);
+		assert_int_equal(add(f.spare), ADMIN_EXIT_REFUSED);
+		assert_non_null(strstr(f.said, "is device 1 of this node"));
+		assert_int_equal(add(NULL), ADMIN_EXIT_REFUSED);
+		assert_null(strstr(f.said, "say `--wipe"));
+		assert_int_equal(superblock_get(f.spare).sequence, 1000 - behind);
+	}
+	/* It is newer than all that can be read: who knows what the others are. */
+	const struct superblock newer = superblock_of(NODE, 1, 5000);
+	superblock_put(f.spare, &newer);
+	assert_int_equal(add(f.spare), ADMIN_EXIT_REFUSED);
+	for (uint32_t i = 0; i < 3; i++)
+		(void)unlink(f.device[i]);
+	assert_int_equal(add(f.spare), ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(f.said, "its other devices are there"));
+	assert_true(is_there(f.spare));
+}
+
+static void
+what_is_out_of_the_pool_may_go(void **unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct superblock own = superblock_of(NODE, 1, i == 0 ? 999 : 998);
+		pool_put(i == 0 ? 1u << 1 : 0);
+		superblock_put(f.spare, &own);
+		node_file_put("");
+		assert_int_equal(add(NULL), ADMIN_EXIT_REFUSED);
+		assert_non_null(strstr(f.said, "--wipe"));
+		if (add(f.spare) != ADMIN_EXIT_OK)
+			fail_msg("%s", f.said);
+		node_file_put("");
+	}
+}
+
+static void
+what_came_in_while_the_node_ran_is_known(void **unused)
+{
+	(void)unused;
+	pool_put(1u << 1);
+	file_make(f.spare);
+	list_put(f.spare);
+	assert_int_equal(add(f.spare), ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(f.said, "came in while the node ran"));
+	assert_true(is_there(f.spare));
+	(void)unlink(f.list);
+	assert_int_equal(add(f.spare), ADMIN_EXIT_OK);
+}
+
+/* A device in the place of one is judged by what came in, too. */
+static void
+what_came_in_knows_what_failed(void **unused)
+{
+	(void)unused;
+	struct superblock newest = superblock_of(NODE, 0, 2000);
+	newest.failed_devices = SUPERBLOCK_REPLACED(0) | 1u << 2;
+	pool_put(0);
+	superblock_put(f.spare, &newest);
+	assert_int_equal(node_device_refuse(&f.config, 2, f.said, sizeof(f.said)),
+			 ADMIN_EXIT_REFUSED);
+	list_put(f.spare);
+	node_config_load_taken(&f.config);
+	assert_int_equal(node_device_refuse(&f.config, 2, f.said, sizeof(f.said)), ADMIN_EXIT_OK);
+	/* What another node left there says nothing. */
+	newest.node_id = 7;
+	superblock_put(f.spare, &newest);
+	assert_int_equal(node_device_refuse(&f.config, 2, f.said, sizeof(f.said)),
+			 ADMIN_EXIT_REFUSED);
+}
+
+/* ---- device replace, while the node runs ---- */
+
+static json_t *
+daemon_status(void *context, const json_t *request)
+{
+	(void)context;
+	(void)request;
+	return json_object();
+}
+
+static json_t *
+daemon_replace(void *context, const json_t *request)
+{
+	(void)context;
+	f.asked++;
+	if (f.is_listing)
+		list_put(json_string_value(json_object_get(request, "path")));
+	return f.is_refusing ? admin_refuse(ADMIN_EXIT_REFUSED, "not now") : json_object();
+}
+
+static void
+daemon_start(void)
+{
+	static const struct admin_verb verbs[] = { { "status", daemon_status },
+						   { "device-replace", daemon_replace } };
+	const struct admin_options options = {
+		.socket_path = f.config.admin_socket,
+		.verbs = verbs,
+		.verb_count = 2,
+	};
+
+	if (admin_start(&options, &f.admin, f.said, sizeof(f.said)) != TERN_OK)
+		fail_msg("%s", f.said);
+}
+
+static void
+a_refused_file_stays_if_the_node_has_it(void **unused)
+{
+	(void)unused;
+	daemon_start();
+	f.is_refusing = true;
+	assert_int_equal(run(verb_device_replace, "1", f.spare, NULL), ADMIN_EXIT_REFUSED);
+	assert_false(is_there(f.spare));
+	f.is_listing = true;
+	assert_int_equal(run(verb_device_replace, "1", f.spare, NULL), ADMIN_EXIT_REFUSED);
+	assert_true(is_there(f.spare));
+	assert_non_null(strstr(f.said, "ask again"));
+	f.is_refusing = false;
+	assert_int_equal(run(verb_device_replace, "1", f.spare, NULL), ADMIN_EXIT_OK);
+	assert_int_equal(f.asked, 3);
+	assert_true(is_there(f.spare));
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(what_the_node_had_on_a_spare_is_in_the_way),
+		TEST(what_others_had_on_a_spare_is_not),
+		TEST(new_storage_is_newer_than_what_is_away),
+		TEST(a_spare_that_is_no_file_must_be_there),
+		TEST(what_the_pool_rests_on_is_not_wiped),
+		TEST(what_is_out_of_the_pool_may_go),
+		TEST(what_came_in_while_the_node_ran_is_known),
+		TEST(what_came_in_knows_what_failed),
+		TEST(a_refused_file_stays_if_the_node_has_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
