@@ -7,6 +7,7 @@
 
 #include "control/config/config_reader.h"
 #include "dataplane/base/bits.h"
+#include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/stripe/layout.h"
 #include "dataplane/wire/command.h"
 #include "hw/net_kernel/net_sockaddr.h"
@@ -293,6 +294,48 @@ check_devices(struct config_reader *reader)
 	return check_spares(reader);
 }
 
+/* The smallest ring with which a node starts (dataplane/runtime/create.c): 8 blocks, each of an
+ * open one and a command. */
+static uint64_t
+ring_bytes_min(uint64_t command_bytes)
+{
+	const uint64_t payload = BLOCK_HDR_BYTES + CMDLOG_BLOCK_BYTES_TARGET + command_bytes;
+	const uint64_t pages = block_pages((uint32_t)payload) + 1;
+	uint64_t bytes = PAGE_BYTES;
+
+	while (bytes < 8 * pages * PAGE_BYTES)
+		bytes *= 2;
+	return bytes;
+}
+
+/* The largest command whose block a start reads of the devices at once. */
+static uint64_t
+command_bytes_max(struct stripe_geometry geometry)
+{
+	uint32_t pages = STRIPE_PAGES_MAX;
+
+	while (stripe_group_cells(geometry, pages) / stripe_devices(geometry) + 2 >
+	       STRIPE_SCAN_ROWS_MAX)
+		pages--;
+	return (uint64_t)pages * PAGE_PAYLOAD_BYTES - BLOCK_HDR_BYTES;
+}
+
+static enum tern_err
+check_command_bytes(struct config_reader *reader)
+{
+	const struct node_config *c = reader->config;
+
+	if (c->device_count <= c->parity)
+		return TERN_OK; /* a witness */
+	const uint64_t most =
+	    command_bytes_max((struct stripe_geometry){ c->device_count - c->parity, c->parity });
+	if (c->log.command_bytes_max > most)
+		return config_fail(
+		    reader, config_find(reader, "log.command_max"), "log.command_max",
+		    "must be read of these devices at once, allowed up to %" PRIu64 "B", most);
+	return TERN_OK;
+}
+
 static enum tern_err
 check_sizes(struct config_reader *reader)
 {
@@ -301,18 +344,19 @@ check_sizes(struct config_reader *reader)
 	if (!is_pow2_u64(c->log.ring_bytes))
 		return config_fail(reader, config_find(reader, "log.ring"), "log.ring",
 				   "must be a power of two, such as \"16MiB\"");
-	if (c->log.ring_bytes < 8 * c->log.command_bytes_max)
+	if (c->log.ring_bytes < ring_bytes_min(c->log.command_bytes_max))
 		return config_fail(reader, config_find(reader, "log.ring"), "log.ring",
 				   "must hold 8 of the largest commands, allowed from %" PRIu64
 				   "KiB with this log.command_max",
-				   8 * c->log.command_bytes_max / 1024);
+				   ring_bytes_min(c->log.command_bytes_max) / 1024);
 	if (c->state.value_bytes_max + COMMAND_KEY_BYTES_MAX + 1024 > c->log.command_bytes_max)
 		return config_fail(reader, config_find(reader, "state.value_max"),
 				   "state.value_max",
 				   "a SET of that size must fit log.command_max, allowed up to "
 				   "%" PRIu64 "B",
 				   c->log.command_bytes_max - COMMAND_KEY_BYTES_MAX - 1024);
-	return check_devices(reader);
+	const enum tern_err err = check_devices(reader);
+	return err ? err : check_command_bytes(reader);
 }
 
 /* net_memif says of a longer path only that probing failed. */

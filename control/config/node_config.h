@@ -162,7 +162,7 @@ struct node_config {
 		bool allow_volatile; /* take a RAM device or a file on a RAM file system */
 	} disk;
 	struct {
-		uint64_t ring_bytes; /* a power of two, at least 8 largest commands */
+		uint64_t ring_bytes; /* a power of two, at least 8 blocks of largest commands */
 		uint64_t command_bytes_max;
 	} log;
 	struct {

@@ -36,6 +36,9 @@
 #define STRIPE_SPARES_MAX  4u /* devices besides, to take the place of one that failed */
 #define STRIPE_DRIVES_MAX  (STRIPE_DEVICES_MAX + STRIPE_SPARES_MAX)
 #define STRIPE_PAGES_MAX   65535u
+/* Pages of each device that a start reads in one request, and so those of the largest group and two
+ * more. */
+#define STRIPE_SCAN_ROWS_MAX 512u
 /* At 100 GB/s the log comes here after a thousand years. */
 #define STRIPE_CELL_END (UINT64_C(1) << 60)
 /* Columns of a group, or devices, as a mask: bit c is column c. */

@@ -26,7 +26,6 @@
 
 #include "dataplane/wire/superblock_update.h"
 
-#define STRIPE_SCAN_ROWS_MAX   512u  /* 2 MiB in one request */
 #define STRIPE_SCAN_BLANK_ROWS 8192u /* this many without a page of the log end a scan */
 
 struct stripe_group_slot {

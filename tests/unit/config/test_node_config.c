@@ -207,8 +207,13 @@ static const struct wrong wrongs[] = {
 	  "gateway.in_flight_max: 15 is out of range, allowed 16 to 65536" },
 	{ "log = { ring = \"64Kib\"; };\n" MINIMAL, "log.ring: \"64Kib\" is not a size" },
 	{ "log = { ring = \"24MiB\"; };\n" MINIMAL, "log.ring: must be a power of two" },
-	{ "log = { ring = \"4MiB\"; };\n" MINIMAL, "log.ring: must hold 8 of the largest commands, "
-						   "allowed from 8192KiB" },
+	{ "log = { ring = \"8MiB\"; };\n" MINIMAL, "log.ring: must hold 8 of the largest commands, "
+						   "allowed from 16384KiB" },
+	{ "log = { ring = \"32MiB\"; command_max = \"2023553B\"; };\n" MINIMAL,
+	  "log.command_max: must be read of these devices at once, allowed up to 2023552B" },
+	{ "log = { ring = \"128MiB\"; command_max = \"8MiB\"; }; parity = 1;\n"
+	  "devices = ( { path = \"x\"; }, { path = \"y\"; }, { path = \"z\"; } );\n" MINIMAL,
+	  "allowed up to 4051200B" },
 	{ "state = { value_max = \"1MiB\"; };\n" MINIMAL, "state.value_max: a SET of that size" },
 	{ "policy = { min_copies = 3; };\n" MINIMAL, "policy.min_copies: 3 is out of range" },
 	{ "policy = { clock_drift_ppm = 200001; };\n" MINIMAL,
