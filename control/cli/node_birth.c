@@ -30,7 +30,7 @@ struct birth {
 	struct generation generation;
 	enum superblock_join join;
 	uint64_t sequence; /* that the superblocks begin with */
-	uint32_t pool_gen;
+	uint64_t born_ns;
 };
 
 bool
@@ -137,7 +137,8 @@ fill_superblock(const struct node_config *config, uint32_t number, const struct 
 		.cluster_id = birth->cluster_id,
 		.generation = birth->generation,
 		.node_id = config->id,
-		.pool_gen = birth->pool_gen,
+		.pool_gen = 1,
+		.born_ns = birth->born_ns,
 		.k = (uint8_t)geometry.k,
 		.m = (uint8_t)geometry.m,
 		.device = (uint8_t)number,
@@ -468,10 +469,9 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 	return code;
 }
 
-/* Storage that takes the place of other storage of this node, which may turn up again. Of two pools
- * of a node the later one must be the newer one by its superblocks: their numbers begin at the
- * clock, above all that an earlier one can have come to
- * (docs/decisions/new-storage-begins-at-the-clock.md). */
+/* Storage that takes the place of other storage of this node, which may turn up again: the pool
+ * says when it was made, and its superblocks are numbered from the clock on, above all that an
+ * earlier one can have come to (docs/decisions/new-storage-begins-at-the-clock.md). */
 static enum admin_exit
 birth_again(const struct node_config *config, uint64_t cluster_id,
 	    const struct generation *generation, char *text, size_t text_bytes)
@@ -483,7 +483,7 @@ birth_again(const struct node_config *config, uint64_t cluster_id,
 		.generation = *generation,
 		.join = SUPERBLOCK_REJOINING,
 		.sequence = now_ns,
-		.pool_gen = (uint32_t)now_s,
+		.born_ns = now_ns,
 	};
 
 	if (now_s == 0 || now_s > INT32_MAX)
@@ -528,7 +528,6 @@ node_birth(const struct node_config *config, uint64_t cluster_id,
 		.generation = *generation,
 		.join = SUPERBLOCK_MEMBER,
 		.sequence = 1,
-		.pool_gen = 1,
 	};
 	return pool_birth(config, &birth, text, text_bytes);
 }

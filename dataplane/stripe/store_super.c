@@ -110,7 +110,6 @@ stripe_store_update(struct stripe_store *store, const struct superblock *superbl
 	super->wanted.generation = superblock->generation;
 	super->wanted.fork = superblock->fork;
 	super->wanted.tail_cell = superblock->tail_cell;
-	super->wanted.tail_index = superblock->tail_index;
 	super->wanted.shard_count = superblock->shard_count;
 	memcpy(super->wanted.shards, superblock->shards, sizeof(super->wanted.shards));
 	super->has_update = true;
@@ -239,8 +238,18 @@ is_of_this_node(const struct stripe_store *store, const struct superblock *super
 	       (cluster_id == 0 || superblock->cluster_id == cluster_id);
 }
 
-/* The newest superblock of this node, of those that count themselves in if there are any; NULL:
- * there is none. */
+/* Those that count themselves in are asked before others of their pool. */
+static bool
+counts_more(const struct superblock *a, const struct superblock *b)
+{
+	const bool a_is_in = superblock_counts_itself(a), b_is_in = superblock_counts_itself(b);
+
+	if (a->born_ns == b->born_ns && a_is_in != b_is_in)
+		return a_is_in;
+	return superblock_is_newer(a, b);
+}
+
+/* The superblock of this node that counts; NULL: there is none. */
 static const struct superblock *
 newest_find(const struct stripe_store *store, const struct claim *claims)
 {
@@ -252,10 +261,7 @@ newest_find(const struct stripe_store *store, const struct claim *claims)
 		if (claims[device].err != TERN_OK || !is_of_this_node(store, one, cluster_id))
 			continue;
 		cluster_id = one->cluster_id;
-		const bool is_in = superblock_counts_itself(one);
-		const bool is_best_in = newest != NULL && superblock_counts_itself(newest);
-		if (newest == NULL || is_in > is_best_in ||
-		    (is_in == is_best_in && superblock_is_newer(one, newest)))
+		if (newest == NULL || counts_more(one, newest))
 			newest = one;
 	}
 	return newest;
@@ -290,7 +296,7 @@ device_judge(const struct stripe_store *store, const struct claim *claims, uint3
 				      claims[own->device].superblock.device == own->device;
 		return is_twice ? STRIPE_START_CLONED : STRIPE_START_SWAPPED;
 	}
-	if (own->sequence + 1 < newest->sequence)
+	if (own->born_ns != newest->born_ns || own->sequence + 1 < newest->sequence)
 		return STRIPE_START_CLONED;
 	if (!stripe_area_fits(own, stripe_device_bytes(store, device)))
 		return STRIPE_START_TOO_SMALL;
@@ -395,7 +401,7 @@ spares_place(struct stripe_store *store, const struct claim *claims,
 			store->spares |= STRIPE_BIT(drive);
 		if (claims[drive].err != TERN_OK ||
 		    !is_of_this_node(store, own, newest->cluster_id) ||
-		    own->device >= store->devices)
+		    own->born_ns != newest->born_ns || own->device >= store->devices)
 			continue;
 		const struct claim *other = &claims[store->drive[own->device]];
 		if (other->err != TERN_OK ||

@@ -59,7 +59,7 @@ struct superblock_le {
 	uint8_t device, reserved0[7];
 	le64 failed_devices;
 	le64 log_first_page, log_pages, checkpoint_first_page, checkpoint_pages;
-	le64 tail_cell, tail_index;
+	le64 tail_cell, born_ns;
 	le32 shard_count, reserved1;
 	uint8_t reserved[136];
 	struct shard_record_le shards[SUPERBLOCK_SHARDS_MAX];
@@ -216,7 +216,7 @@ superblock_encode(uint8_t *out, const struct superblock *superblock)
 		.checkpoint_first_page = le64_make(superblock->checkpoint_first_page),
 		.checkpoint_pages = le64_make(superblock->checkpoint_pages),
 		.tail_cell = le64_make(superblock->tail_cell),
-		.tail_index = le64_make(superblock->tail_index),
+		.born_ns = le64_make(superblock->born_ns),
 		.shard_count = le32_make(superblock->shard_count),
 	};
 
@@ -265,7 +265,7 @@ superblock_decode(const uint8_t *bytes, struct superblock *superblock)
 		.checkpoint_first_page = le64_get(le.checkpoint_first_page),
 		.checkpoint_pages = le64_get(le.checkpoint_pages),
 		.tail_cell = le64_get(le.tail_cell),
-		.tail_index = le64_get(le.tail_index),
+		.born_ns = le64_get(le.born_ns),
 		.shard_count = shard_count,
 	};
 	if (superblock->sequence == 0 || superblock->node_id == 0 || superblock->k == 0 ||

@@ -87,7 +87,7 @@ struct superblock {
 	struct generation generation;
 	struct superblock_fork fork;
 	uint16_t node_id;
-	uint32_t boot_no; /* of the running or last incarnation; 0 until the first start */
+	uint32_t boot_no;  /* of the running or last incarnation; 0 until the first start */
 	uint32_t pool_gen; /* see superblock_update.h */
 	uint8_t k, m, device, reserved;
 	/* Masks of positions. Replaced: by a device that came in while the node ran; what the node
@@ -95,7 +95,9 @@ struct superblock {
 	uint64_t failed_devices; /* bits 0..31; the others: replaced */
 	uint64_t log_first_page, log_pages;
 	uint64_t checkpoint_first_page, checkpoint_pages;
-	uint64_t tail_cell, tail_index; /* of no use: carried on, 0 as nobody sets them */
+	uint64_t tail_cell; /* of no use: carried on, 0 as nobody sets it */
+	uint64_t born_ns;   /* when the pool was made, if it took the place of another one of this
+			     * node; 0: the first, or made by an earlier version */
 	uint32_t shard_count;
 	struct shard_record shards[SUPERBLOCK_SHARDS_MAX];
 };

@@ -35,17 +35,20 @@ superblock_next_era(uint32_t pool_gen)
 	return ((pool_gen >> SUPERBLOCK_ERA_SHIFT) + 1) << SUPERBLOCK_ERA_SHIFT;
 }
 
-/* Of two devices of a pool. An update begins when the one before has reached every device that
- * counts. So while the node runs the higher sequence is the newer one, and a device that is missing
- * at a start may be one update ahead of the others, which knows of no era that they begin then: not
- * even if more was lost in it than they found missing. Of one era, only those that went on have
- * a second update (docs/decisions/eras-of-a-pool.md). */
+/* Of two devices of a node. Of two pools that it had, the later one's. In one pool: an update
+ * begins when the one before has reached every device that counts. So while the node runs the
+ * higher sequence is the newer one, and a device that is missing at a start may be one update ahead
+ * of the others, which knows of no era that they begin then: not even if more was lost in it than
+ * they found missing. Of one era, only those that went on have a second update
+ * (docs/decisions/eras-of-a-pool.md, new-storage-begins-at-the-clock.md). */
 static inline bool
 superblock_is_newer(const struct superblock *a, const struct superblock *b)
 {
 	const uint32_t a_era = a->pool_gen >> SUPERBLOCK_ERA_SHIFT;
 	const uint32_t b_era = b->pool_gen >> SUPERBLOCK_ERA_SHIFT;
 
+	if (a->born_ns != b->born_ns)
+		return a->born_ns > b->born_ns;
 	return a_era != b_era ? a_era > b_era : a->sequence > b->sequence;
 }
 

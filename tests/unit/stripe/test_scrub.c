@@ -223,7 +223,7 @@ test_superblocks(void **state)
 		pool_up(&pool);
 		memcpy(old, pool.devices[1].image, SUPERBLOCK_COPIES * PAGE_BYTES);
 		struct superblock next = *stripe_store_superblock(pool.store);
-		next.tail_index = 5;
+		next.tail_cell = 5;
 		pool.is_update_done = false;
 		stripe_store_update(pool.store, &next, 1);
 		for (uint32_t turn = 0; turn < 5000 && !pool.is_update_done; turn++)
@@ -478,8 +478,8 @@ pool_of_before(struct pool *pool, struct stripe_geometry geometry)
 }
 
 /* A spare that stood in a pool which the node does not have any more comes back to the one that
- * took its place. That one counts because its numbers begin above all that the other can have come
- * to; if they began at 1 again, the spare would be believed. */
+ * took its place. That one counts because it was made later, however many eras the other had; were
+ * it not known for that, the spare would be believed. */
 static void
 test_spare_of_an_earlier_pool(void **state)
 {
@@ -493,14 +493,16 @@ test_spare_of_an_earlier_pool(void **state)
 		struct pool before, pool;
 
 		pool_of_before(&before, geometry);
+		struct superblock old = pool_newest(&before, devices);
+		old.pool_gen += 77u << SUPERBLOCK_ERA_SHIFT;
+		pool_superblock_write(&before, devices, &old);
 		pool_make(&pool, geometry, 7);
 		pool_add_spares(&pool, 1);
 		memcpy(pool.devices[devices].image, before.devices[devices].image,
 		       before.devices[devices].bytes);
 		for (uint32_t k = 0; k < devices && is_above; k++) {
 			struct superblock new = pool_superblock(&pool, k);
-			new.pool_gen = 1700000000;
-			new.sequence = UINT64_C(1700000000000000000);
+			new.born_ns = new.sequence = UINT64_C(1700000000000000000);
 			pool_superblock_write(&pool, k, &new);
 		}
 		const enum stripe_start verdict = pool_start(&pool);

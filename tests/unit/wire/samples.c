@@ -840,7 +840,7 @@ storage_samples_make(struct samples *samples)
 					 .checkpoint_first_page = 607,
 					 .checkpoint_pages = 608,
 					 .tail_cell = 609,
-					 .tail_index = 610,
+					 .born_ns = 610,
 					 .shard_count = 2 };
 	shard_fill(&superblock.shards[0], 0);
 	shard_fill(&superblock.shards[1], 7);
