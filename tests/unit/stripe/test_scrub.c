@@ -494,6 +494,7 @@ test_spare_of_an_earlier_pool(void **state)
 
 		pool_of_before(&before, geometry);
 		struct superblock old = pool_newest(&before, devices);
+		old.sequence++;
 		old.pool_gen += 77u << SUPERBLOCK_ERA_SHIFT;
 		pool_superblock_write(&before, devices, &old);
 		pool_make(&pool, geometry, 7);
