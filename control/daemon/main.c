@@ -15,6 +15,11 @@
 #include "hw/platform/platform.h"
 
 #define SUPERVISE_MS 5
+/* What this process may have open besides RESP clients: what there is always (45 in a pair on
+ * memif, and admin clients), of a device, and of a data port to a peer. */
+#define DESCRIPTORS_SELF   160u
+#define DESCRIPTORS_DEVICE 4u
+#define DESCRIPTORS_LINK   8u
 
 static const char *
 boot_text(enum runtime_boot verdict)
@@ -488,6 +493,29 @@ run(struct ternd *node, int signals)
 	return code;
 }
 
+/* Clients alone must never take the last descriptor: what the node needs to live, and to be asked
+ * how it is, comes later. */
+static bool
+has_descriptors(const struct node_config *config, char *why, size_t why_bytes)
+{
+	const uint32_t links = config->port_count * config->node_count;
+	const uint32_t devices = config->device_count + config->spare_count;
+	const uint64_t self =
+	    DESCRIPTORS_SELF + devices * DESCRIPTORS_DEVICE + (uint64_t)links * DESCRIPTORS_LINK;
+	const uint64_t need = self + config->gateway.connections_max;
+	const uint64_t limit = platform_descriptors_raise();
+
+	if (limit >= need)
+		return true;
+	snprintf(why, why_bytes,
+		 "gateway.connections_max = %u and the node itself need %llu descriptors, and this "
+		 "process may have %llu: raise its hard limit (`ulimit -Hn`, LimitNOFILE of a "
+		 "systemd unit) to that, or lower gateway.connections_max by %llu",
+		 config->gateway.connections_max, (unsigned long long)need,
+		 (unsigned long long)limit, (unsigned long long)(need - limit));
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -510,6 +538,8 @@ main(int argc, char **argv)
 	if (node->config.kind != NODE_DATA)
 		return fail(node, ADMIN_EXIT_CONFIG,
 			    "this node file is a witness's; start tern-witness with it");
+	if (!has_descriptors(&node->config, why, sizeof(why)))
+		return fail(node, ADMIN_EXIT_CONFIG, why);
 	/* Before all that it must not have: storage, memory, ports, threads. */
 	if (last_word_fork(&node->last_word) != TERN_OK)
 		return fail(node, ADMIN_EXIT_FAILED, "no process for a last word is to be had");

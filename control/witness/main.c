@@ -24,6 +24,8 @@
 #include "hw/platform/platform.h"
 
 #define SLEEP_NS_MAX 100000000u
+/* RESP and admin clients, each with one more that is refused, and what the process has always. */
+#define DESCRIPTORS_NEEDED (FRONT_CONNECTIONS_MAX + ADMIN_CLIENTS_MAX + 64u)
 
 /* register_ops on the file store: a store is finished when the call returns. */
 struct witness_store {
@@ -264,6 +266,21 @@ serve(struct witness *witness, int signals)
 	}
 }
 
+/* As in ternd: clients never take the last descriptor. */
+static bool
+has_descriptors(char *why, size_t why_bytes)
+{
+	const uint64_t limit = platform_descriptors_raise();
+
+	if (limit >= DESCRIPTORS_NEEDED)
+		return true;
+	snprintf(why, why_bytes,
+		 "the witness needs %u descriptors, and this process may have %llu: raise its hard "
+		 "limit (`ulimit -Hn`, LimitNOFILE of a systemd unit)",
+		 DESCRIPTORS_NEEDED, (unsigned long long)limit);
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -287,6 +304,8 @@ main(int argc, char **argv)
 	}
 	if (witness->config.kind != NODE_WITNESS)
 		return fail(witness->config.name, "this node file is a data node's; start ternd");
+	if (!has_descriptors(why, sizeof(why)))
+		return fail(witness->config.name, why);
 	witness->core_memory = aligned_alloc(64, align_up_u64(core_bytes(), 64));
 	if (witness->core_memory == NULL || !open_filter(witness))
 		return fail(witness->config.name, "memory or the drop filter is not to be had");

@@ -52,6 +52,10 @@ TERN_CHECKED enum tern_err platform_pin_thread(uint32_t cpu);
 /* CPUs that this process may use now; at least 1. */
 uint32_t platform_cpu_count(void);
 
+/* Lets this process, and those that it begins later, have as many descriptors open as the system
+ * allows it at most, and says how many that are. Before any thread is made. */
+uint64_t platform_descriptors_raise(void);
+
 /* Blocks the signals that end a process, and gives a descriptor for them; SIGPIPE is ignored.
  * Before any thread is made, so that all inherit the mask. -1: errno says why. */
 int platform_signal_fd(void);

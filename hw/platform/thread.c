@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "dataplane/base/invariant.h"
@@ -34,6 +35,19 @@ platform_cpu_count(void)
 		return 1;
 	const int count = CPU_COUNT(&set);
 	return count > 0 ? (uint32_t)count : 1;
+}
+
+uint64_t
+platform_descriptors_raise(void)
+{
+	struct rlimit limit;
+	const int failed = getrlimit(RLIMIT_NOFILE, &limit);
+
+	INVARIANT(failed == 0);
+	const struct rlimit raised = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		limit = raised;
+	return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 
 int

@@ -3,6 +3,7 @@
 and whoever has them goes on undisturbed."""
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -27,9 +28,13 @@ def changed(case, cluster, node, *pairs):
     return path
 
 
-def refused(case, program, conf, *hints):
+def refused(case, program, conf, *hints, descriptors=None):
+    """@descriptors: so many it may have open, at most."""
+    def limit():
+        if descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     done = subprocess.run([os.path.join(case.build, program), '--config', conf],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=60, preexec_fn=limit)
     told = [line for line in done.stderr.splitlines()
             if line.startswith(os.path.basename(program) + ': ')]
     require(len(told) == 1, f'one sentence: {done.stderr}')
@@ -46,6 +51,13 @@ def second(case, cluster):
     case.step('a second process on the same storage')
     refused(case, TERND, conf_of(cluster, 'a'), 'another process uses it', 'stop that process')
     refused(case, WITNESS, conf_of(cluster, 'w'), 'another process uses it', 'stop that one')
+
+
+def few_descriptors(case, cluster):
+    case.step('fewer descriptors than clients may take')
+    refused(case, TERND, conf_of(cluster, 'a'), 'gateway.connections_max = 1024',
+            'may have 1100', 'ulimit -Hn', descriptors=1100)
+    refused(case, WITNESS, conf_of(cluster, 'w'), 'may have 100', 'ulimit -Hn', descriptors=100)
 
 
 def blank_twin(case, cluster, *pairs):
@@ -162,6 +174,7 @@ def test(case):
     before = {name: node['boot_no'] for name, node in cluster.status().items()}
     wrong_file(case, cluster)
     second(case, cluster)
+    few_descriptors(case, cluster)
     sockets(case, cluster)
     require(cluster.client('a').call('PING') == 'PONG', 'whoever has them goes on')
     require(client.call('SET', 'k', 'w') == 'OK', 'and so do the others')

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +112,33 @@ test_pinning(void **state)
 	assert_int_equal(platform_pin_thread(1023), TERN_ERR_CONFIG);
 }
 
+/* In a child, for a limit that was lowered does not rise again. */
+static int
+raise_lowered(void)
+{
+	const struct rlimit few = { .rlim_cur = 100, .rlim_max = 200 };
+	struct rlimit now;
+
+	if (setrlimit(RLIMIT_NOFILE, &few) != 0)
+		return 1;
+	if (platform_descriptors_raise() != 200 || getrlimit(RLIMIT_NOFILE, &now) != 0)
+		return 2;
+	return now.rlim_cur == 200 && now.rlim_max == 200 ? 0 : 3;
+}
+
+static void
+test_descriptors(void **state)
+{
+	int status;
+
+	(void)state;
+	const pid_t child = fork();
+	if (child == 0)
+		_exit(raise_lowered());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void
 test_diag_is_one_line(void **state)
 {
@@ -186,6 +214,7 @@ main(void)
 		cmocka_unit_test(test_clocks_go_forward),
 		cmocka_unit_test(test_random_differs),
 		cmocka_unit_test(test_pinning),
+		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_diag_is_one_line),
 		cmocka_unit_test(test_lock_keeps_others_out),
 		cmocka_unit_test(test_directory_sync),
