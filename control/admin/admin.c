@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 
 #include "hw/platform/platform.h"
 #include "hw/platform/worker.h"
+
+#define ACCEPT_PAUSE_MS 100
 
 /* Marks the object that admin_refuse makes; no result has a key like it. */
 #define REFUSAL_KEY "\x01refused"
@@ -30,6 +33,7 @@ struct admin {
 	struct admin_options options;
 	char socket_path[NODE_CONFIG_SOCKET_MAX];
 	int listen_fd;
+	bool is_accept_paused;
 	struct worker worker;
 	struct client clients[ADMIN_CLIENTS_MAX];
 };
@@ -193,8 +197,12 @@ accept_client(struct admin *admin)
 {
 	const int fd = accept4(admin->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* Out of descriptors or memory: the listener would be ready for ever. */
+		admin->is_accept_paused =
+		    errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
 		return;
+	}
 	for (uint32_t i = 0; i < ADMIN_CLIENTS_MAX; i++) {
 		if (admin->clients[i].fd < 0) {
 			admin->clients[i].fd = fd;
@@ -218,11 +226,14 @@ run(void *argument)
 	/* Ends when stop_fd becomes readable. */
 	for (;;) {
 		fds[0] = (struct pollfd){ .fd = admin->worker.stop_fd, .events = POLLIN };
-		fds[1] = (struct pollfd){ .fd = admin->listen_fd, .events = POLLIN };
+		/* poll leaves descriptors below zero alone. */
+		fds[1] = (struct pollfd){ .fd = admin->is_accept_paused ? -1 : admin->listen_fd,
+					  .events = POLLIN };
 		for (uint32_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
 			fds[2 + i] =
 			    (struct pollfd){ .fd = admin->clients[i].fd, .events = POLLIN };
-		if (poll(fds, 2 + ADMIN_CLIENTS_MAX, -1) < 0)
+		if (poll(fds, 2 + ADMIN_CLIENTS_MAX,
+			 admin->is_accept_paused ? ACCEPT_PAUSE_MS : -1) < 0)
 			continue;
 		if (fds[0].revents)
 			break;
@@ -230,6 +241,7 @@ run(void *argument)
 			if (fds[2 + i].revents)
 				client_serve(admin, &admin->clients[i]);
 		}
+		admin->is_accept_paused = false;
 		if (fds[1].revents)
 			accept_client(admin);
 	}

@@ -10,9 +10,9 @@
  * handler may block for a bounded time. It never touches a data lcore except through struct
  * status_cell, struct submit_channel and a state_reader, which belong to the handlers' context.
  *
- * Limits: ADMIN_CLIENTS_MAX connections (one more is answered "busy" and closed), a request line of
- * ADMIN_REQUEST_MAX bytes, a reply of ADMIN_REPLY_MAX bytes; a client that does not take its reply
- * within ADMIN_SEND_MS is closed.
+ * Limits: ADMIN_CLIENTS_MAX connections (one more is answered "busy" and closed; without a
+ * descriptor for it, it waits), a request line of ADMIN_REQUEST_MAX bytes, a reply of
+ * ADMIN_REPLY_MAX bytes; a client that does not take its reply within ADMIN_SEND_MS is closed.
  */
 #ifndef TERN_ADMIN_ADMIN_H
 #define TERN_ADMIN_ADMIN_H

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/admin/admin_client.h"
@@ -114,14 +116,21 @@ stop(void **state)
 }
 
 /* A raw connection, to send what the client would not. */
-static int
-dial(const struct fixture *f)
+static void
+dial_by(const struct fixture *f, int fd)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
 	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int
+dial(const struct fixture *f)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	dial_by(f, fd);
 	return fd;
 }
 
@@ -281,6 +290,50 @@ connections_are_bounded(void **state)
 		(void)close(fds[i]);
 }
 
+static uint64_t
+cpu_us(void)
+{
+	struct rusage used;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &used), 0);
+	return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
+	       (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* A client that no descriptor is left for waits for one, and costs no core meanwhile. */
+static void
+no_descriptor_is_left(void **state)
+{
+	const struct timespec while_none_is = { .tv_sec = 1 };
+	struct fixture *f = *state;
+	struct rlimit before, none;
+	char line[512];
+	int full[64];
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	/* poll takes no more descriptors than the limit is. */
+	for (size_t i = 0; i < sizeof(full) / sizeof(full[0]); i++) {
+		full[i] = dup(fd);
+		assert_true(full[i] >= 0);
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)full[63] + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	dial_by(f, fd);
+	say(fd, "{\"api\":\"admin/v1\",\"verb\":\"echo\",\"value\":7}\n");
+	const uint64_t began_us = cpu_us();
+	nanosleep(&while_none_is, NULL);
+	const uint64_t used_us = cpu_us() - began_us;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	hear(fd, line, sizeof(line));
+	assert_non_null(strstr(line, "{\"value\":7}"));
+	assert_in_range(used_us, 0, 100000);
+	for (size_t i = 0; i < sizeof(full) / sizeof(full[0]); i++)
+		(void)close(full[i]);
+	(void)close(fd);
+}
+
 static void
 large_replies(void **state)
 {
@@ -379,6 +432,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(pieces_and_pipelines, start, stop),
 		cmocka_unit_test_setup_teardown(a_request_line_is_bounded, start, stop),
 		cmocka_unit_test_setup_teardown(connections_are_bounded, start, stop),
+		cmocka_unit_test_setup_teardown(no_descriptor_is_left, start, stop),
 		cmocka_unit_test_setup_teardown(large_replies, start, stop),
 		cmocka_unit_test_setup_teardown(live_sockets_are_refused_and_dead_ones_replaced,
 						start, stop),
