@@ -7,12 +7,14 @@
  * linearizable, unless it says otherwise: then it is answered from what this node has, whoever is
  * master, at or after the position that it asks for. What a node does not know is answered UNKNOWN,
  * and the client asks again under the same sequence number, here or at the next master. Nothing is
- * kept for a client beyond its requests in flight, and the positions of snapshots for a while.
+ * kept for a client beyond its requests in flight, and the positions of snapshots for a while. A
+ * node that was left out of a later generation answers NOT_MASTER to every request.
  *
  * Bounds: in_flight_max requests at the lcore, ENDPOINT_READS_MAX reads waiting for read points and
- * ENDPOINT_WAITING_MAX for positions, STATE_HOLDS_MAX snapshots (the gateway's included); what is
- * beyond is answered BUSY. A reply that the socket does not take is dropped and counted: the client
- * asks again. A write that is in flight already is not submitted twice.
+ * ENDPOINT_WAITING_MAX for positions, each for a second at most, STATE_HOLDS_MAX snapshots (the
+ * gateway's included); what is beyond is answered BUSY. A reply that the socket does not take is
+ * dropped and counted: the client asks again. A write that is in flight already is not submitted
+ * twice.
  *
  * The thread owns everything behind struct endpoint; it talks to the lcore through the channel
  * only.

@@ -142,6 +142,13 @@ endpoint_count(_Atomic uint64_t *counter)
 			      memory_order_relaxed);
 }
 
+/* The cluster went on without this node, which answers nothing any more (protocol section 12). */
+static inline bool
+endpoint_is_left_out(const struct endpoint *endpoint)
+{
+	return endpoint->status.mode == CORE_MODE_SUPERSEDED;
+}
+
 static inline uint32_t
 endpoint_bucket(uint64_t client_id, uint64_t seq)
 {

@@ -162,6 +162,12 @@ answer_stale(struct endpoint *endpoint, struct read_waiter *waiter)
 static bool
 answer_local(struct endpoint *endpoint, struct read_waiter *waiter)
 {
+	/* What it committed may be of a branch that was given up, whatever its positions say: the
+	 * client asks another node. */
+	if (endpoint_is_left_out(endpoint)) {
+		refuse(endpoint, waiter, NATIVE_NOT_MASTER, 0, 0);
+		return true;
+	}
 	switch (waiter->reads) {
 	case NATIVE_READS_SESSION:
 		return waiter->is_memory ? endpoint_answer_provisional(

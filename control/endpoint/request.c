@@ -8,7 +8,11 @@
 #include "dataplane/base/invariant.h"
 #include "hw/platform/platform.h"
 
-#define LIMIT_MS_MAX 3600000u
+/* Of an age that is asked for. */
+#define STALE_MS_MAX 3600000u
+/* Of waiting for a position: there are few places for that, and one datagram brings many reads.
+ * Whoever wants to wait longer asks again, which costs a datagram a second. */
+#define WAIT_MS_MAX 1000u
 
 static void
 answer_early(struct endpoint *endpoint, const struct peer_name *peer, enum native_what what,
@@ -121,6 +125,11 @@ take_open(struct endpoint *endpoint, const struct peer_name *peer, uint64_t numb
 	struct command_writer writer;
 	uint32_t length = 0;
 
+	/* A session of the branch that was given up may be somebody else's in the cluster. */
+	if (endpoint_is_left_out(endpoint)) {
+		answer_early(endpoint, peer, NATIVE_WHAT_OPEN, number, NATIVE_NOT_MASTER);
+		return;
+	}
 	for (uint32_t i = 0; i < ENDPOINT_OPENINGS && number != 0; i++) {
 		const struct opening *opening = &endpoint->openings[i];
 		if (opening->number != number)
@@ -163,16 +172,17 @@ static void
 waiter_make(const struct endpoint *endpoint, const struct peer_name *peer,
 	    const struct native_read *read, struct read_waiter *waiter)
 {
-	const uint64_t limit_ns = min_u32(read->limit_ms, LIMIT_MS_MAX) * 1000000ull;
+	const uint64_t wait_ns = min_u32(read->limit_ms, WAIT_MS_MAX) * 1000000ull;
+	const uint64_t stale_ns = min_u32(read->limit_ms, STALE_MS_MAX) * 1000000ull;
 
 	waiter->peer = *peer;
 	waiter->id = read->id;
 	waiter->is_memory = read->is_memory;
 	waiter->reads = read->reads;
 	waiter->position = read->position;
-	waiter->until_ns = platform_monotonic_ns() + limit_ns;
+	waiter->until_ns = platform_monotonic_ns() + wait_ns;
 	/* 0, no bound, is the largest of all. */
-	waiter->stale_ns_max = min_u64(limit_ns - 1, endpoint->stale_ns_max - 1) + 1;
+	waiter->stale_ns_max = min_u64(stale_ns - 1, endpoint->stale_ns_max - 1) + 1;
 	waiter->key_bytes = read->key_bytes;
 	memcpy(waiter->key, read->key, read->key_bytes);
 }

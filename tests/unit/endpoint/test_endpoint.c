@@ -168,6 +168,21 @@ publish_role(struct node *node, bool is_serving)
 	status_publish(&node->cell, &status);
 }
 
+/* Left out of a later generation: it holds a branch that was given up. */
+static void
+publish_superseded(struct node *node)
+{
+	const struct node_status status = {
+		.cluster_id = CLUSTER_ID,
+		.node_id = 1,
+		.role = CORE_FOLLOWER,
+		.mode = CORE_MODE_SUPERSEDED,
+		.term = 5,
+	};
+
+	status_publish(&node->cell, &status);
+}
+
 static void
 node_start_idle(struct node *node, uint64_t snapshot_idle_ns)
 {
@@ -310,6 +325,24 @@ raw_add(int fd, uint64_t client_id, uint64_t seq, uint8_t flags)
 	native_begin(&writer, frame, sizeof(frame));
 	assert_true(native_add_command(&writer, bytes, length));
 	raw_send(fd, &writer, NATIVE_SUBMIT, CLUSTER_ID);
+}
+
+/* A read that asks nobody. */
+static void
+raw_read(int fd, uint64_t id, enum native_reads reads, uint64_t position, uint32_t limit_ms)
+{
+	const struct native_read read = { .id = id,
+					  .key = (const uint8_t *)"n",
+					  .key_bytes = 1,
+					  .reads = reads,
+					  .position = position,
+					  .limit_ms = limit_ms };
+	_Alignas(8) uint8_t frame[256];
+	struct native_writer writer;
+
+	native_begin(&writer, frame, sizeof(frame));
+	assert_true(native_add_read(&writer, &read));
+	raw_send(fd, &writer, NATIVE_READ, CLUSTER_ID);
 }
 
 static struct native_reply
@@ -842,6 +875,65 @@ test_session_waits(void **context)
 	node_stop(&node);
 }
 
+/* Places to wait in are few: who asks for a long wait is told where the node is, and asks again. */
+static void
+test_waits_are_short(void **context)
+{
+	struct native_reply reply = { 0 };
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	const int fd = raw_open(&node);
+	for (uint64_t id = 1; id <= 2; id++) {
+		raw_read(fd, id, id == 1 ? NATIVE_READS_SESSION : NATIVE_READS_SNAPSHOT, 1000,
+			 UINT32_MAX);
+		raw_await_reply(fd, id, &reply);
+		assert_int_equal(reply.outcome, NATIVE_POSITION);
+	}
+	close(fd);
+	node_stop(&node);
+}
+
+/* What this node has may be of a branch that was given up, however high its positions are: no read
+ * is answered from it, those that wait already included, and no opening of then. */
+static void
+test_left_out(void **context)
+{
+	struct native_reply reply = { 0 };
+	struct node node;
+	(void)context;
+
+	node_start(&node);
+	const int fd = raw_open(&node);
+	const uint64_t session = (uint64_t)raw_session(fd, 7).reply.value;
+	raw_add(fd, session, 1, 0);
+	raw_await_reply(fd, 1, &reply);
+	const uint64_t position = reply.log_index;
+	raw_read(fd, 101, NATIVE_READS_SESSION, position + 1, 1000);
+	publish_superseded(&node);
+	await_no_master(&node);
+	raw_await_reply(fd, 101, &reply);
+	assert_true(reply.outcome == NATIVE_NOT_MASTER || reply.outcome == NATIVE_POSITION);
+	for (uint32_t reads = NATIVE_READS_SESSION; reads <= NATIVE_READS_DIRTY; reads++) {
+		const bool has_position =
+		    reads == NATIVE_READS_SESSION || reads == NATIVE_READS_SNAPSHOT;
+		raw_read(fd, 200 + reads, (enum native_reads)reads, has_position ? position : 0,
+			 reads != NATIVE_READS_DIRTY);
+		raw_await_reply(fd, 200 + reads, &reply);
+		assert_int_equal(reply.outcome, NATIVE_NOT_MASTER);
+		assert_int_equal(reply.log_index, 0);
+	}
+	assert_int_equal(raw_session(fd, 7).outcome, NATIVE_NOT_MASTER);
+	/* libtern goes on asking: it knows no other node. */
+	struct tern_client *client = client_of(&node, 0);
+	(void)read_refused(client, TERN_READS_SESSION, position, TERN_REASON_DEADLINE);
+	assert_int_equal(tern_position(client), 0);
+	tern_close(client);
+	close(fd);
+	node_stop(&node);
+}
+
 /* A snapshot stays what it was while everything is written over; there are only so many; and one
  * that nobody keeps is gone. */
 static void
@@ -895,11 +987,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),       cmocka_unit_test(test_class_memory),
-		cmocka_unit_test(test_class_async),   cmocka_unit_test(test_more_than_fits),
-		cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_datagrams),
-		cmocka_unit_test(test_replica_reads), cmocka_unit_test(test_session_waits),
-		cmocka_unit_test(test_snapshots),     cmocka_unit_test(test_leases),
+		cmocka_unit_test(test_library),         cmocka_unit_test(test_class_memory),
+		cmocka_unit_test(test_class_async),     cmocka_unit_test(test_more_than_fits),
+		cmocka_unit_test(test_outcomes),        cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_replica_reads),   cmocka_unit_test(test_session_waits),
+		cmocka_unit_test(test_snapshots),       cmocka_unit_test(test_leases),
+		cmocka_unit_test(test_waits_are_short), cmocka_unit_test(test_left_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
