@@ -12,9 +12,11 @@
 void
 cmd_tern_position(struct command_call *call)
 {
-	const struct connection *conn = call->conn;
+	struct connection *conn = call->conn;
 
-	resp_integer(call->out, (int64_t)max_u64(conn->seen_index, conn->last_write_index));
+	/* Where a lost write would have been is no position to wait for elsewhere. */
+	(void)connection_forget_lost(conn);
+	resp_integer(call->out, (int64_t)max_u64(conn->seen_index, connection_written(conn)));
 }
 
 void

@@ -403,7 +403,7 @@ cmd_wait(struct command_call *call)
 		resp_error(call->out, "ERR timeout is negative");
 		return;
 	}
-	if (conn->last_write_index != 0) {
+	if (connection_written(conn) != 0) {
 		resp_integer(call->out,
 			     conn->last_write_copies > 0 ? conn->last_write_copies - 1 : 0);
 		return;

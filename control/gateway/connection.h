@@ -103,7 +103,10 @@ struct connection {
 	bool is_dirty, is_parked; /* in the gateway's lists */
 	struct connection *dirty_next, *parked_next, *dead_next;
 
-	uint64_t last_write_index; /* highest log_index of an answered write */
+	/* What its answered writes have come to, 0: none. done: the highest position of those that
+	 * are committed; loose: of those that may be lost with their master (classes async and
+	 * memory), in the latest of their terms; connection_forget_lost looks whether they are. */
+	uint64_t done_index, loose_index, loose_term;
 	uint16_t last_write_copies;
 	bool has_written;
 	uint8_t class_;   /* enum command_class of its writes; reads: memory, or else durable */
@@ -139,6 +142,14 @@ void connection_receive(struct connection *conn);
 /* connection_advance.c: answers what can be answered, takes what can be taken, sends what can be
  * sent, and says to epoll what to watch from now on. */
 void connection_advance(struct connection *conn, uint64_t now_ns);
+
+/* connection_written.c. The answered write @slot is one of its writes from now on. */
+void connection_note_write(struct connection *conn, const struct slot *slot);
+/* The highest position of its writes, as far as they are not known to be lost; 0: there is none.
+ * Reads of the log at or after it see all of them that there are. */
+uint64_t connection_written(const struct connection *conn);
+/* Forgets what is lost for certain, as this node knows it now. True: something was. */
+bool connection_forget_lost(struct connection *conn);
 
 /* Ends all its subscriptions without a word. */
 void connection_unsubscribe(struct connection *conn);

@@ -17,13 +17,13 @@ answer_write(struct connection *conn, const struct slot *slot)
 		gateway_write_reply(&conn->out, &slot->reply);
 	if (conn->out.is_full)
 		gateway_close(conn->gateway, conn);
-	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
+	connection_note_write(conn, slot);
 	conn->last_write_copies = slot->copies;
 	conn->has_written |= !slot->is_forwarded;
 }
 
 /* Where it stands is all that is known of it, and no copy is counted. What this connection reads
- * waits until the block has committed. */
+ * waits until the block has committed, or is lost. */
 static void
 answer_accepted(struct connection *conn, const struct slot *slot)
 {
@@ -34,7 +34,7 @@ answer_accepted(struct connection *conn, const struct slot *slot)
 	resp_simple(&conn->out, text);
 	if (conn->out.is_full)
 		gateway_close(conn->gateway, conn);
-	conn->last_write_index = max_u64(conn->last_write_index, slot->log_index);
+	connection_note_write(conn, slot);
 	conn->last_write_copies = 0;
 	conn->has_written |= !slot->is_forwarded;
 }

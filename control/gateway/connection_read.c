@@ -112,16 +112,19 @@ is_provisional_read(const struct connection *conn, const struct slot *slot)
 						(conn->class_ == COMMAND_MEMORY && has_point));
 }
 
-/* The state is @here, before what the read needs. In a session there is a time for that. A replica
- * has not yet applied a write of this connection's that went to the master; one that follows nobody
- * any more might never. A node that is master no more may never commit what this connection wrote
- * in class async or memory. True: the read is refused. */
+/* The state is @here, before what the read needs. What is lost of this connection's writes is
+ * needed no more. In a session there is a time for waiting. A replica has not yet applied a write
+ * of this connection's that went to the master; one that follows nobody any more might never. A
+ * node that is master no more may never commit what this connection wrote in class async or memory.
+ * True: the read is refused. */
 static bool
 is_given_up(struct connection *conn, const struct slot *slot, uint64_t here, uint64_t need)
 {
 	struct node_status status;
 	const char *wrong = NULL;
 
+	if (connection_forget_lost(conn))
+		return false;
 	if (conn->reads == CONNECTION_READS_SESSION) {
 		if (conn->gateway->now_ns - slot->taken_ns < conn->read_wait_ns)
 			return false;
@@ -186,7 +189,7 @@ answer_snapshot(struct connection *conn, const struct slot *slot)
 static uint64_t
 need_of(const struct connection *conn, const struct slot *slot)
 {
-	const uint64_t own = max_u64(slot->log_index, conn->last_write_index);
+	const uint64_t own = max_u64(slot->log_index, connection_written(conn));
 
 	if (conn->reads == CONNECTION_READS_DIRTY)
 		return 0;

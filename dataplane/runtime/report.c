@@ -18,7 +18,10 @@ static void
 fill_reads(const struct runtime *rt, struct node_status *status)
 {
 	const struct core_view *view = core_view(rt->core);
+	struct block_meta committed;
 
+	if (core_block_meta(rt->core, view->commit_index, &committed))
+		status->commit_term = committed.term;
 	status->has_leases = rt->config.timers.has_leases;
 	status->reads_leased = view->reads_leased;
 	status->reads_proven = view->reads_proven;

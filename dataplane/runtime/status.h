@@ -180,6 +180,9 @@ struct node_status {
 	uint32_t epoch, copies;
 	uint64_t last_index, received_index, durable_index, commit_index, memory_commit_index,
 	    applied_index;
+	/* Of the block at commit_index; 0: there is none. Terms do not fall along a log, so a block
+	 * of an earlier term that stands above commit_index is never committed. */
+	uint64_t commit_term;
 	struct hash128 last_chain, commit_chain;
 	uint64_t state_hash; /* at applied_index */
 	uint64_t keys, sessions, state_bytes;

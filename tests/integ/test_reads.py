@@ -2,32 +2,38 @@
 """Positions on a whole cluster. A client writes at the master, durably and in class async, and takes
 each position to a replica: a read there in a session of that position has it. A snapshot at the
 replica does not change while all of its keys do. The master is killed under writes that are
-accepted only: every one is at the position that was named or nowhere, and on both nodes alike."""
+accepted only: every one is at the position that was named or nowhere, and on both nodes alike. A
+master that is cut off accepts what nobody else will have; when it is master again, its client does
+not wait for those positions."""
 import threading
 import time
 
-from case import main, require
+from case import Failure, main, require
 
 ROUNDS = 200
+LOST_MIN = 30
 
 
 class Acceptor(threading.Thread):
-    """Writes keys of its own in class async until its master is gone."""
+    """Writes keys of its own in class async until its master is gone, or it is enough."""
 
     def __init__(self, client):
         super().__init__(daemon=True)
         self.prefix = f'a-{time.monotonic_ns()}-'
         self.client = client
         self.accepted = {}
+        self.enough = threading.Event()
+        self.is_refused = False
 
     def run(self):
         number = 0
-        while True:
+        while not self.enough.is_set():
             try:
                 reply = self.client.call('SET', f'{self.prefix}{number}', number)
             except OSError:
-                return
-            if not isinstance(reply, str) or not reply.startswith('ACCEPTED '):
+                reply = None
+            self.is_refused = not isinstance(reply, str) or not reply.startswith('ACCEPTED ')
+            if self.is_refused:
                 return
             self.accepted[number] = reply
             number += 1
@@ -90,6 +96,46 @@ def begin(cluster, master):
     return acceptor
 
 
+def lose(case):
+    """A client that was told of at least LOST_MIN positions which are lost, its master, and what it
+    lost. It asked nothing while its node was no master, or it would have been sent away."""
+    cluster = case.cluster
+    for _ in range(20):
+        master = cluster.wait_duplex()
+        acceptor = begin(cluster, master)
+        cluster.isolate(master)
+        time.sleep(0.02)
+        acceptor.enough.set()
+        acceptor.join(30)
+        heir = cluster.heir_of(master)
+        lost = []
+        if heir is not None and not acceptor.is_refused:
+            now = cluster.client(heir)
+            lost = [number for number in acceptor.accepted
+                    if now.call('GET', f'{acceptor.prefix}{number}') is None]
+            now.close()
+        print(f'   {len(acceptor.accepted)} accepted, {len(lost)} lost, '
+              f'{"refused" if acceptor.is_refused else "idle"}', flush=True)
+        cluster.isolate(master, 'heal')
+        if len(lost) >= LOST_MIN:
+            return acceptor, master, lost
+        acceptor.client.close()
+    raise Failure('a master that is cut off accepts too little, or gives up too soon')
+
+
+def master_again(case):
+    cluster = case.cluster
+    acceptor, master, lost = lose(case)
+    cluster.wait_duplex()
+    cluster.switchover(master)
+    client = acceptor.client
+    require(client.call('GET', f'{acceptor.prefix}{lost[-1]}') is None, 'it was lost')
+    require(client.call('GET', f'{acceptor.prefix}{lost[0] - 1}') == str(lost[0] - 1), 'it was not')
+    named = int(acceptor.accepted[lost[-1]].split()[2])
+    require(client.call('TERN.POSITION') < named, f'{named} is a position that nobody has reached')
+    client.close()
+
+
 def test(case):
     cluster = case.cluster
     cluster.up()
@@ -111,6 +157,8 @@ def test(case):
     require(there == list(range(len(there))), 'a later one was executed, an earlier one was not')
     nobody = f'{acceptor.prefix}{len(acceptor.accepted) + 1}'
     require(now.call('GET', nobody) is None, 'nobody wrote that')
+    case.step('a master that is cut off accepts, loses it, and is master again')
+    master_again(case)
     cluster.settle()
 
 

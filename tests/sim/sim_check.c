@@ -325,6 +325,12 @@ check_commit_kept(struct sim_node *node)
 	    !hash128_equal(meta_at(node, commit).chain, check->committed[commit].meta.chain))
 		sim_fail(node->sim, "I9", "node %u: committed block %llu was replaced", node->id,
 			 llu(commit));
+	/* Gateways go by it when they judge what became of a block that was accepted. */
+	const struct node_status *status = sim_node_status(node);
+	if (commit != 0 && status->commit_index == commit &&
+	    status->commit_term != meta_at(node, commit).term)
+		sim_fail(node->sim, "status", "node %u: committed block %llu is not of term %llu",
+			 node->id, llu(commit), llu(status->commit_term));
 }
 
 static void

@@ -129,7 +129,7 @@ take_write(struct fake_node *node, const struct submit_request *request,
 			    node->time_ns, &command, &completion->reply);
 		reply_copy(&completion->reply);
 		completion->class_ = (uint16_t)command.class_;
-		completion->term = 5;
+		completion->term = 5 + node->terms_later;
 		node->is_memory_tail = command.class_ == COMMAND_MEMORY;
 		if (node->is_memory_tail) {
 			state_publish(node->state, node->log_index);
@@ -289,7 +289,8 @@ open_channel(struct fake_node *node)
 }
 
 void
-fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id)
+fake_publish_commit(struct fake_node *node, bool is_master, uint16_t master_id,
+		    uint64_t commit_term, uint64_t commit_index)
 {
 	const struct node_status status = {
 		.cluster_id = 0x1122334455667788,
@@ -304,12 +305,31 @@ fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id)
 		.copies = is_master ? 2 : 0,
 		.term = 5,
 		.epoch = 6,
-		.commit_index = 70,
+		.commit_index = commit_index,
+		.commit_term = commit_term,
 		.applied_index = 69,
 		.keys = 4,
 		.rset = is_master ? 6 : 0,
 		.view_until_ns = UINT64_MAX,
 	};
+
+	status_publish(&node->cell, &status);
+}
+
+void
+fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id)
+{
+	fake_publish_commit(node, is_master, master_id, 5, 70);
+}
+
+void
+fake_publish_left_out(struct fake_node *node)
+{
+	const struct node_status status = { .cluster_id = 0x1122334455667788,
+					    .node_id = 1,
+					    .role = CORE_FOLLOWER,
+					    .mode = CORE_MODE_SUPERSEDED,
+					    .term = 5 };
 
 	status_publish(&node->cell, &status);
 }
@@ -485,6 +505,16 @@ client_read_line(int fd, char *line, size_t room)
 		used++;
 	}
 	line[used] = 0;
+}
+
+void
+client_expect_nothing(int fd)
+{
+	char byte;
+
+	pause_us(30000);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 }
 
 void

@@ -37,6 +37,7 @@ struct fake_node {
 	_Atomic bool is_leasing; /* read points are given by lease, where that will do */
 	_Atomic uint64_t leases_given;
 	_Atomic uint64_t time_ahead_ns; /* of the clock: blocks have that time */
+	_Atomic uint64_t terms_later;   /* than 5, of blocks */
 
 	struct gateway *gateway;
 	uint16_t port;
@@ -61,6 +62,11 @@ void fake_stop(struct fake_node *node);
 enum tern_err fake_try_start(struct fake_node *node, char *why, size_t why_bytes);
 /* What INFO and ROLE say: a master of two copies, or a replica of node 2. */
 void fake_publish_role(struct fake_node *node, bool is_master, uint16_t master_id);
+/* A node that was left out of a later generation. */
+void fake_publish_left_out(struct fake_node *node);
+/* As fake_publish_role, with what is committed, and of which term that is. */
+void fake_publish_commit(struct fake_node *node, bool is_master, uint16_t master_id,
+			 uint64_t commit_term, uint64_t commit_index);
 /* Waits until the lcore holds @count completions. */
 void fake_await_held(struct fake_node *node, uint32_t count);
 /* Gives back everything that is held, newest first, and goes on without holding. */
@@ -76,6 +82,8 @@ void client_expect(int fd, const char *text);
 void client_expect_bytes(int fd, const void *data, size_t bytes);
 /* Reads up to and including "\r\n" into @line, ended by 0. */
 void client_read_line(int fd, char *line, size_t room);
+/* Nothing comes for some rounds of the gateway. */
+void client_expect_nothing(int fd);
 /* The other side has closed, and sent nothing more. */
 void client_expect_end(int fd);
 

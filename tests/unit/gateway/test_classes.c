@@ -67,6 +67,37 @@ test_a_read_behind_async_ends(void **context)
 	client_expect_end(fd);
 }
 
+/* A block of a later term is committed, and what was accepted is not below it: it is lost, and the
+ * read goes on without. What is accepted in that term is waited for again. */
+static void
+test_a_read_does_not_wait_for_what_is_lost(void **context)
+{
+	struct fake_node *node = *context;
+	const int fd = client_open(node);
+
+	client_send(fd, "SET k v\r\n");
+	client_expect(fd, "+OK\r\n");
+	node->is_publish_held = true;
+	client_send(fd, "TERN.CLASS async\r\nSET k w\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n+ACCEPTED 5 2 0\r\n");
+	fake_publish_commit(node, true, 1, 5, 1);
+	client_expect_nothing(fd);
+	/* It may be there yet. */
+	fake_publish_commit(node, true, 1, 6, 2);
+	client_expect_nothing(fd);
+	fake_publish_commit(node, true, 1, 6, 1);
+	client_expect(fd, "$1\r\nv\r\n");
+	client_send(fd, "TERN.POSITION\r\n");
+	client_expect(fd, ":1\r\n");
+	node->terms_later = 2;
+	client_send(fd, "SET k x\r\nGET k\r\n");
+	client_expect(fd, "+ACCEPTED 7 3 0\r\n");
+	client_expect_nothing(fd);
+	node->is_publish_held = false;
+	client_expect(fd, "$1\r\nx\r\n");
+	close(fd);
+}
+
 /* ---- what reads are answered from ---- */
 
 static void
@@ -271,6 +302,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		NODE_TEST(test_async),
 		NODE_TEST(test_a_read_behind_async_ends),
+		NODE_TEST(test_a_read_does_not_wait_for_what_is_lost),
 		NODE_TEST(test_positions),
 		NODE_TEST(test_session),
 		NODE_TEST(test_snapshot),

@@ -263,6 +263,22 @@ test_replies(void **context)
 	close(fd);
 }
 
+/* A replica waits for what its master accepted, until that is lost with it. */
+static void
+test_what_was_accepted_is_lost(void **context)
+{
+	struct pair *pair = *context;
+	const int fd = client_open(pair->node);
+
+	client_send(fd, "TERN.CLASS async\r\nSET k v\r\nREADONLY\r\nGET k\r\n");
+	client_expect(fd, "+OK\r\n+ACCEPTED 3 8 2\r\n+OK\r\n");
+	fake_publish_commit(pair->node, false, 2, 3, 0);
+	client_expect_nothing(fd);
+	fake_publish_commit(pair->node, false, 2, 4, 0);
+	client_expect(fd, "$-1\r\n");
+	close(fd);
+}
+
 /* What cannot be forwarded is refused as where nothing is, and the connection is kept. */
 static void
 test_what_is_not_forwarded(void **context)
@@ -387,6 +403,7 @@ main(void)
 #define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		PAIR_TEST(test_replies),
+		PAIR_TEST(test_what_was_accepted_is_lost),
 		PAIR_TEST(test_what_is_not_forwarded),
 		PAIR_TEST(test_repeats_keep_their_number),
 		PAIR_TEST(test_forgotten_answers),
