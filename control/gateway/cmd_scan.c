@@ -19,6 +19,9 @@
 #define SCAN_BUCKETS_MAX  65536u
 #define SCAN_BUCKET_BITS  40
 #define KEYS_EXAMINED_MAX 20000u
+/* Steps of matching in one pass over keys, of two: so no pattern keeps the other clients waiting,
+ * or the view open, for more than some ten milliseconds. */
+#define MATCH_STEPS_MAX (1u << 24)
 
 struct scan {
 	uint64_t bucket;
@@ -28,9 +31,10 @@ struct scan {
 };
 
 static bool
-is_match(struct resp_arg pattern, const uint8_t *key, uint32_t key_bytes)
+is_match(struct resp_arg pattern, const uint8_t *key, uint32_t key_bytes, uint64_t *steps)
 {
-	return pattern.data == NULL || glob_match(pattern.data, pattern.bytes, key, key_bytes);
+	return pattern.data == NULL ||
+	       glob_match(pattern.data, pattern.bytes, key, key_bytes, steps);
 }
 
 static const char *
@@ -86,9 +90,10 @@ cmd_scan_check(const struct command_call *call)
 	return scan_read(call, &scan);
 }
 
-/* Goes through the keys of @bucket: how many there are, and how many match. */
+/* Goes through the keys of @bucket: how many there are, how many match, and what that cost. */
 static uint32_t
-bucket_count(struct command_call *call, const struct scan *scan, uint64_t bucket, uint32_t *seen)
+bucket_count(struct command_call *call, const struct scan *scan, uint64_t bucket, uint32_t *seen,
+	     uint64_t *steps)
 {
 	const void *position = NULL;
 	const uint8_t *key;
@@ -97,7 +102,7 @@ bucket_count(struct command_call *call, const struct scan *scan, uint64_t bucket
 	while ((position = state_read_bucket(call->reader, bucket, position, &key, &key_bytes)) !=
 	       NULL) {
 		*seen += 1;
-		if (!scan->is_none && is_match(scan->pattern, key, key_bytes))
+		if (!scan->is_none && is_match(scan->pattern, key, key_bytes, steps))
 			matches++;
 	}
 	return matches;
@@ -109,22 +114,24 @@ bucket_write(struct command_call *call, const struct scan *scan, uint64_t bucket
 	const void *position = NULL;
 	const uint8_t *key;
 	uint32_t key_bytes;
+	uint64_t steps = 0; /* as many as when they were counted */
 
 	while ((position = state_read_bucket(call->reader, bucket, position, &key, &key_bytes)) !=
 	       NULL) {
-		if (!scan->is_none && is_match(scan->pattern, key, key_bytes))
+		if (!scan->is_none && is_match(scan->pattern, key, key_bytes, &steps))
 			resp_bulk(call->out, key, key_bytes);
 	}
 }
 
-/* Whole buckets, until count keys were looked at. The reply says first how many match, so they are
- * gone through twice, in one view. */
+/* Whole buckets, at least one, until count keys were looked at, or the view has to end. The reply
+ * says first how many match, so they are gone through twice, in one view. */
 void
 cmd_scan(struct command_call *call)
 {
 	const struct state *state = call->gateway->state;
 	struct scan scan = { 0 };
 	uint32_t seen = 0, matches = 0;
+	uint64_t steps = 0;
 
 	if (scan_read(call, &scan) != NULL) {
 		resp_error(call->out, "ERR invalid cursor");
@@ -133,8 +140,10 @@ cmd_scan(struct command_call *call)
 	const uint64_t buckets = state_scan_buckets(state);
 	const uint64_t limit = min_u64(buckets, scan.bucket + SCAN_BUCKETS_MAX);
 	uint64_t end = scan.bucket;
-	for (; end < limit && seen < scan.count; end++)
-		matches += bucket_count(call, &scan, end, &seen);
+	do
+		matches += bucket_count(call, &scan, end++, &seen, &steps);
+	while (end < limit && seen < scan.count && steps < MATCH_STEPS_MAX &&
+	       !state_read_is_ended(call->reader));
 	const uint64_t tag = (uint64_t)state_scan_tag(state) << SCAN_BUCKET_BITS;
 	resp_array(call->out, 2);
 	resp_bulk_i64(call->out, end == buckets ? 0 : (int64_t)(tag | end));
@@ -161,6 +170,7 @@ keys_pass(struct command_call *call, bool is_writing, uint32_t *matches)
 	const uint8_t *key = pattern.data;
 	uint32_t key_bytes = prefix;
 	struct state_value value;
+	uint64_t steps = 0;
 	bool is_after = false;
 
 	for (uint32_t examined = 0;
@@ -168,9 +178,9 @@ keys_pass(struct command_call *call, bool is_writing, uint32_t *matches)
 	     examined++, is_after = true) {
 		if (key_bytes < prefix || memcmp(key, pattern.data, prefix) != 0)
 			return true;
-		if (examined == KEYS_EXAMINED_MAX)
+		if (examined == KEYS_EXAMINED_MAX || steps >= MATCH_STEPS_MAX)
 			return false;
-		if (!is_match(pattern, key, key_bytes))
+		if (!is_match(pattern, key, key_bytes, &steps))
 			continue;
 		*matches += 1;
 		if (is_writing)

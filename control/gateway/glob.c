@@ -45,20 +45,28 @@ one_match(const uint8_t *pattern, uint32_t pattern_bytes, uint32_t *at, uint8_t 
 }
 
 bool
-glob_match(const uint8_t *pattern, uint32_t pattern_bytes, const uint8_t *text, uint32_t text_bytes)
+glob_match(const uint8_t *pattern, uint32_t pattern_bytes, const uint8_t *text, uint32_t text_bytes,
+	   uint64_t *steps)
 {
 	uint32_t p = 0, t = 0, star_p = 0, star_t = 0;
 	bool has_star = false;
 
 	/* Going back to the last star is enough: what an earlier one took can stay as short. */
 	while (t < text_bytes) {
+		const uint32_t from = p;
 		if (p < pattern_bytes && pattern[p] == '*') {
+			*steps += 1;
 			has_star = true;
 			star_p = ++p;
 			star_t = t;
+			if (p == pattern_bytes)
+				return true;
 			continue;
 		}
-		if (p < pattern_bytes && one_match(pattern, pattern_bytes, &p, text[t])) {
+		const bool is_same =
+		    p < pattern_bytes && one_match(pattern, pattern_bytes, &p, text[t]);
+		*steps += p > from ? p - from : 1;
+		if (is_same) {
 			t++;
 			continue;
 		}

@@ -9,9 +9,11 @@
 
 #define GLOB_PATTERN_BYTES_MAX 1024u
 
-/* At most pattern_bytes * text_bytes steps. */
+/* Adds to *@steps what it costs: how many bytes of the pattern it looked at, those that it came
+ * back to again. That is as many as the text has, or fewer, as a rule, and pattern_bytes *
+ * text_bytes at worst. */
 bool glob_match(const uint8_t *pattern, uint32_t pattern_bytes, const uint8_t *text,
-		uint32_t text_bytes);
+		uint32_t text_bytes, uint64_t *steps);
 /* How many bytes of @pattern every match begins with, as they are. */
 uint32_t glob_prefix(const uint8_t *pattern, uint32_t pattern_bytes);
 

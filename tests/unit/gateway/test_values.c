@@ -160,6 +160,56 @@ test_scan_and_keys_refuse(void **context)
 	close(fd);
 }
 
+/* Calls of SCAN from the first to the last. */
+static uint32_t
+scan_calls(int fd, const char *pattern)
+{
+	char text[1200], cursor[32] = "0";
+	uint32_t calls = 0;
+
+	do {
+		snprintf(text, sizeof(text), "SCAN %s MATCH %s COUNT 10000\r\n", cursor, pattern);
+		client_send(fd, text);
+		assert_int_equal(client_read_number(fd, '*'), 2);
+		client_read_bulk(fd, cursor, sizeof(cursor));
+		assert_int_equal(client_read_number(fd, '*'), 0);
+		calls++;
+	} while (strcmp(cursor, "0") != 0);
+	return calls;
+}
+
+/* A pattern that costs much with every key: the other clients do not wait for all of them. */
+static void
+test_patterns_are_bounded(void **context)
+{
+	enum { KEY = 1000, HALF = 511 };
+	const int fd = client_open(*context);
+	char text[1200], key[KEY + 1], costly[HALF + 3];
+
+	memset(key, 'a', KEY);
+	key[KEY] = 0;
+	for (int i = 0; i < 1200; i++) {
+		snprintf(text, sizeof(text), "SET %s%d v\r\n", key, i);
+		client_send(fd, text);
+		client_expect(fd, "+OK\r\n");
+	}
+	memset(costly, 'a', sizeof(costly));
+	costly[0] = '*';
+	costly[HALF + 1] = 'b';
+	costly[HALF + 2] = 0;
+	assert_true(scan_calls(fd, costly) > scan_calls(fd, "b*"));
+	snprintf(text, sizeof(text), "KEYS %s\r\n", costly);
+	client_send(fd, text);
+	client_expect(fd, "-ERR KEYS looks at no more than 20000 keys, use SCAN\r\n");
+	/* As many keys of that length, without going back and forth. */
+	snprintf(text, sizeof(text), "KEYS %s7\r\nKEYS *b*\r\n", key);
+	client_send(fd, text);
+	client_expect(fd, "*1\r\n$1001\r\n");
+	client_expect(fd, key);
+	client_expect(fd, "7\r\n*0\r\n");
+	close(fd);
+}
+
 static void
 test_readonly_at_a_replica(void **context)
 {
@@ -322,14 +372,24 @@ test_glob(void **context)
 		{ "a*", "a", true },       { "*a", "ba", true },      { "*aab", "aaab", true },
 		{ "h[a-]", "h-", true },
 	};
+	uint64_t steps = 0;
 
 	(void)context;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		const char *p = table[i].pattern, *t = table[i].text;
 		if (glob_match((const uint8_t *)p, (uint32_t)strlen(p), (const uint8_t *)t,
-			       (uint32_t)strlen(t)) != table[i].matches)
+			       (uint32_t)strlen(t), &steps) != table[i].matches)
 			fail_msg("'%s' and '%s'", p, t);
 	}
+	/* What lies between is not looked at, what is gone back to is counted again, and so is what
+	 * a set holds. */
+	steps = 0;
+	assert_true(glob_match((const uint8_t *)"a*", 2, (const uint8_t *)"aaaaaaaa", 8, &steps));
+	assert_int_equal(steps, 2);
+	assert_false(glob_match((const uint8_t *)"*ab", 3, (const uint8_t *)"aaaa", 4, &steps));
+	assert_int_equal(steps, 2 + 1 + 2 + 2 + 2 + 1);
+	assert_true(glob_match((const uint8_t *)"[xyz]", 5, (const uint8_t *)"z", 1, &steps));
+	assert_int_equal(steps, 10 + 5);
 	assert_int_equal(glob_prefix((const uint8_t *)"ab*", 3), 2);
 	assert_int_equal(glob_prefix((const uint8_t *)"abc", 3), 3);
 }
@@ -342,6 +402,7 @@ main(void)
 		NODE_TEST(test_values_wait_for_room),
 		NODE_TEST(test_scan_returns_every_key_once),
 		NODE_TEST(test_scan_and_keys_refuse),
+		NODE_TEST(test_patterns_are_bounded),
 		NODE_TEST(test_readonly_at_a_replica),
 		NODE_TEST(test_readonly_with_a_bound),
 		cmocka_unit_test(test_readonly_at_a_node_with_a_bound),
