@@ -161,7 +161,8 @@ struct slot *connection_slot_add(struct connection *conn, enum slot_kind kind);
 /* Gives @slot the answer of its write, bytes included. False: no memory for them. */
 bool connection_slot_reply(struct connection *conn, struct slot *slot, const struct reply *reply,
 			   const uint8_t *data);
-/* Makes room for one more slot, or says that there is none. */
+/* Makes room for one more slot, or says that there is none: then @conn waits for an answer to one,
+ * or, where memory is short, is parked. */
 bool connection_has_slot_room(struct connection *conn);
 static inline bool
 connection_is_idle(const struct connection *conn)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gateway's lists of connections: those that are due for a turn, those that wait for room at
- * the lcore, and the dead. */
+ * the lcore or for memory, and the dead. */
 #include "control/gateway/gateway_internal.h"
 #include "dataplane/base/invariant.h"
 

@@ -56,8 +56,11 @@ connection_has_slot_room(struct connection *conn)
 		return false;
 	const uint32_t to = max_u32(conn->slots_capacity * 2, CONNECTION_SLOTS_MIN);
 	struct slot *slots = gateway_resize(conn->gateway, NULL, 0, to * sizeof(*slots));
-	if (slots == NULL)
+	if (slots == NULL) {
+		/* The budget of all connections is used up; nothing else may ever wake this one. */
+		gateway_park(conn->gateway, conn);
 		return false;
+	}
 	for (uint64_t i = conn->slot_first; i < conn->slot_end; i++)
 		slots[i & (to - 1)] = *connection_slot_at(conn, i);
 	gateway_resize(conn->gateway, conn->slots, conn->slots_capacity * sizeof(*slots), 0);

@@ -104,7 +104,7 @@ struct gateway_stats {
 	uint64_t unknown_closes; /* connections closed because an outcome is unknown */
 	uint64_t forwarded;      /* writes, to another node */
 	uint64_t protocol_errors;
-	uint64_t parks;           /* connections that waited for room at the lcore */
+	uint64_t parks;           /* connections that waited for room at the lcore, or memory */
 	uint64_t buffers_bytes;   /* now */
 	uint64_t buffers_refused; /* a buffer could not grow */
 	uint64_t in_flight_high;  /* most requests at the lcore at once */

@@ -196,7 +196,7 @@ void gateway_run(void *gateway);
 /* connection_lists.c: @conn is due for a turn, or to be freed at the end of the round. */
 void gateway_dirty(struct gateway *gateway, struct connection *conn);
 void gateway_close(struct gateway *gateway, struct connection *conn);
-/* @conn waits until there is room at the lcore. */
+/* @conn waits until there is room at the lcore, or memory: in each round it tries again. */
 void gateway_park(struct gateway *gateway, struct connection *conn);
 /* Those for whom there is room now are due for a turn. */
 void gateway_unpark(struct gateway *gateway);

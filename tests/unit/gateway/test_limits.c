@@ -377,6 +377,49 @@ test_buffers_budget(void **context)
 	node_free(node);
 }
 
+static int
+client_pong(const struct fake_node *node)
+{
+	const int fd = client_open(node);
+
+	client_send(fd, "PING\r\n");
+	client_expect(fd, "+PONG\r\n");
+	return fd;
+}
+
+/* Who finds no memory for a request that is here already goes on when there is some again, though
+ * it sends nothing more. */
+static void
+test_a_request_waits_for_memory(void **context)
+{
+	struct fake_node *node = node_make();
+
+	(void)context;
+	fake_start(node);
+	int fd = client_pong(node);
+	const uint64_t calm_bytes = stats_of(node).buffers_bytes;
+	client_send(fd, "GET a\r\n");
+	client_expect(fd, "$-1\r\n");
+	/* What a queue takes, and the list of those who share a read point. */
+	const uint64_t queue_bytes = stats_of(node).buffers_bytes - calm_bytes;
+	assert_in_range(queue_bytes, 100, 10000);
+	close(fd);
+	node_free(node);
+	node = node_make();
+	node->buffers_bytes_max = 2 * calm_bytes + 50;
+	fake_start(node);
+	const int hog = client_pong(node);
+	fd = client_pong(node);
+	client_send(fd, "GET a\r\n");
+	while (stats_of(node).buffers_refused == 0)
+		;
+	client_expect_nothing(fd);
+	close(hog);
+	client_expect(fd, "$-1\r\n");
+	close(fd);
+	node_free(node);
+}
+
 static void
 test_stop_with_work_in_flight(void **context)
 {
@@ -463,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_flood_without_reading),
 		cmocka_unit_test(test_reply_over_the_output_limit),
 		cmocka_unit_test(test_buffers_budget),
+		cmocka_unit_test(test_a_request_waits_for_memory),
 		cmocka_unit_test(test_stop_with_work_in_flight),
 		cmocka_unit_test(test_listener_handed_in),
 		cmocka_unit_test(test_refused_starts),
