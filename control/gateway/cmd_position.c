@@ -68,7 +68,11 @@ read_snapshot(struct command_call *call, uint64_t position)
 	if (err == TERN_OK) {
 		resp_integer(call->out, (int64_t)gateway_hold_index(call->conn));
 	} else if (err == TERN_ERR_QUEUE_FULL) {
-		resp_error(call->out, "BUSY as many snapshots as this node keeps are in use");
+		gateway_error(call->out,
+			      "BUSY all %u snapshots that this node keeps are in use: end one "
+			      "where it was taken (TERN.READ LINEARIZABLE), or try again, for each "
+			      "has its time",
+			      STATE_HOLDS_MAX);
 	} else if (err == TERN_ERR_BUSY) {
 		const uint64_t here = state_read_begin(gateway->reader);
 		state_read_end(gateway->reader);

@@ -15,8 +15,11 @@ connection_read_is_local(struct connection *conn, const char **wrong)
 	if (conn->reads == CONNECTION_READS_LINEARIZABLE && !conn->is_readonly)
 		return false;
 	status_read(conn->gateway->status, &status);
-	if (status.mode == CORE_MODE_SUPERSEDED)
-		*wrong = "MASTERDOWN This node was left out when the cluster went on without it.";
+	if (status.mode == CORE_MODE_SUPERSEDED) {
+		*wrong = "MASTERDOWN This node was left out when the cluster went on without it: "
+			 "ask another one, and give this one new storage by `tern node rejoin`.";
+		return true;
+	}
 	if (conn->reads != CONNECTION_READS_LINEARIZABLE)
 		return true; /* whoever is master */
 	if (status.role == CORE_MASTER)

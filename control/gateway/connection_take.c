@@ -180,7 +180,7 @@ take_request(struct connection *conn, const struct resp_request *request)
 		if (has_command && !is_too_large)
 			return false;
 		if (is_too_large)
-			wrong = "ERR the command is larger than this server's limit";
+			wrong = gateway_too_large(gateway, &plan, forward_takes(gateway, &plan));
 	}
 	/* Everything else is answered here, in its turn. */
 	if (!connection_is_idle(conn))

@@ -35,8 +35,9 @@ struct forward {
 	bool is_readable; /* datagrams came; late ones, too, when nobody waits */
 	uint32_t entries_free;
 	struct forward_entry entries[TERN_WINDOW];
-	uint8_t command[TERN_REQUEST_BYTES_MAX / 8 * 8];
+	uint8_t command[FORWARD_COMMAND_BYTES];
 };
+static_assert(FORWARD_COMMAND_BYTES == TERN_REQUEST_BYTES_MAX / 8 * 8, "commands have whole words");
 
 enum tern_err
 forward_open(struct gateway *gateway, const char *addresses, uint32_t deadline_ms, char *why,

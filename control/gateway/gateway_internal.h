@@ -26,7 +26,9 @@
 #define OUTPUT_WAIT_BYTES 262144u
 /* Descriptors that are no connection are named connections_max + so much. */
 #define GATEWAY_FORWARD_NAME 3u
-#define BUFFER_KEEP_BYTES    65536u /* an empty buffer above this is given back */
+/* Of a command that goes to another node: one datagram. */
+#define FORWARD_COMMAND_BYTES 61400u
+#define BUFFER_KEEP_BYTES     65536u /* an empty buffer above this is given back */
 
 enum flight_result { FLIGHT_TAKEN = 1, FLIGHT_NO_ROOM, FLIGHT_TOO_LARGE };
 

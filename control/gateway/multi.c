@@ -12,6 +12,9 @@
 
 #define PARTS_BYTES   512u /* first sizes */
 #define ENTRIES_COUNT 16u
+#define NO_MEMORY                                                                                  \
+	"ERR no memory for the transaction: the buffers of all connections together are used up; " \
+	"try again later, or with fewer and smaller commands"
 
 void
 multi_drop(struct connection *conn)
@@ -92,7 +95,7 @@ part_add(struct connection *conn, const struct write_plan *plan)
 	}
 	void *parts = multi->parts;
 	if (!grow(conn, &parts, &multi->parts_capacity, (uint32_t)whole, PARTS_BYTES, 1))
-		return "ERR no memory for the transaction";
+		return NO_MEMORY;
 	multi->parts = parts;
 	const le32 length = le32_make((uint32_t)bytes);
 	memcpy(multi->parts + multi->parts_used, &length, sizeof(length));
@@ -189,7 +192,7 @@ multi_queue(struct command_call *call, const struct gateway_command *command)
 	if (wrong == NULL &&
 	    !grow(conn, &entries, &multi->entries_capacity, multi->entries_count + 1, ENTRIES_COUNT,
 		  sizeof(*multi->entries)))
-		wrong = "ERR no memory for the transaction";
+		wrong = NO_MEMORY;
 	if (wrong != NULL) {
 		multi->is_aborted = true;
 		resp_error(call->out, wrong);

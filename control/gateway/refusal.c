@@ -8,6 +8,8 @@
 #include "control/gateway/info.h"
 #include "dataplane/base/invariant.h"
 
+#define TOO_LARGE "ERR the command is larger than this server's limit"
+
 void
 gateway_error(struct resp_writer *out, const char *format, ...)
 {
@@ -55,6 +57,32 @@ void
 gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command)
 {
 	gateway_error(call->out, "ERR wrong number of arguments for '%s' command", command->name);
+}
+
+const char *
+gateway_too_large(struct gateway *gateway, const struct write_plan *plan, bool is_forwarded)
+{
+	const uint64_t bytes = gateway_plan_bytes(plan);
+	char *text = gateway->refusal;
+	const size_t room = sizeof(gateway->refusal);
+
+	if (is_forwarded)
+		(void)snprintf(text, room,
+			       TOO_LARGE ": as it is logged it has %llu bytes, and %u can be "
+					 "forwarded; send it to the master",
+			       (unsigned long long)bytes, FORWARD_COMMAND_BYTES);
+	else if (bytes > gateway->write_bytes_max)
+		(void)snprintf(text, room,
+			       TOO_LARGE ": as it is logged it has %llu bytes, at most %u; split "
+					 "it, or raise log.command_max",
+			       (unsigned long long)bytes, gateway->write_bytes_max);
+	else
+		(void)snprintf(text, room,
+			       TOO_LARGE ": it may return %llu bytes (state.value_max), a write "
+					 "%llu at most; read the value by GET",
+			       (unsigned long long)gateway_plan_reply_bytes(gateway, plan),
+			       (unsigned long long)gateway->channel->reply_bytes_max);
+	return text;
 }
 
 void
@@ -107,7 +135,8 @@ gateway_refusal(struct gateway *gateway, struct resp_writer *out, const struct s
 				"room again, reads are served");
 		return;
 	case SUBMIT_REFUSED_TOO_LARGE:
-		resp_error(out, "ERR the command is larger than this server's limit");
+		gateway_error(out, TOO_LARGE ": split it, or raise log.command_max, %u bytes here",
+			      gateway->limits.request_bytes_max);
 		return;
 	case SUBMIT_REFUSED_BUSY:
 		resp_error(out,

@@ -9,6 +9,7 @@
 #ifndef TERN_GATEWAY_REFUSAL_H
 #define TERN_GATEWAY_REFUSAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/gateway/resp_parse.h"
@@ -18,6 +19,7 @@ struct command_call;
 struct gateway;
 struct gateway_command;
 struct slot;
+struct write_plan;
 
 #define GATEWAY_ERROR_BYTES 512u
 /* An error reply of at most GATEWAY_ERROR_BYTES. */
@@ -28,6 +30,9 @@ void gateway_printable(struct resp_arg arg, char *text, uint32_t room);
 
 void gateway_unknown_command(const struct command_call *call);
 void gateway_wrong_arity(const struct command_call *call, const struct gateway_command *command);
+/* Why @plan was too large, to be written out; lent until the next refusal with numbers. */
+const char *
+gateway_too_large(struct gateway *gateway, const struct write_plan *plan, bool is_forwarded);
 /* Errors of reads at a position. @here: what this node has committed. */
 void gateway_position_missing(struct resp_writer *out, uint64_t here, uint64_t position);
 void gateway_snapshot_gone(struct resp_writer *out, uint64_t position);

@@ -91,6 +91,13 @@ def superseded(case, stale, name):
     cluster.wait('that it remembers', lambda s: s[name]['mode'] == 'SUPERSEDED')
     status = cluster.status()
     require(status[stale]['serving'] and not status[name]['serving'], cluster.brief(status))
+    if name in cluster.data_names():
+        client = cluster.client(name)
+        client.call('TERN.READ', 'DIRTY')
+        found = client.call('GET', 'lost0')
+        require(getattr(found, 'text', '').startswith('MASTERDOWN ') and
+                'tern node rejoin' in found.text, f'a read of what was given up: {found}')
+        client.close()
     warnings = json.loads(cluster.run('status', '-o', 'json', check=False).stdout)['warnings']
     require(any('node rejoin' in text and name in text for text in warnings), str(warnings))
 

@@ -214,7 +214,7 @@ static void
 test_snapshots_are_bounded(void **context)
 {
 	int fds[STATE_HOLDS_MAX];
-	char line[128];
+	char line[256];
 	struct fake_node *node = *context;
 	const int writer = client_open(node), more = client_open(node);
 
@@ -229,7 +229,12 @@ test_snapshots_are_bounded(void **context)
 	client_send(writer, "INCR n\r\n");
 	client_read_line(writer, line, sizeof(line));
 	client_send(more, "TERN.READ SNAPSHOT\r\nGET n\r\n");
-	client_expect(more, "-BUSY as many snapshots as this node keeps are in use\r\n");
+	(void)snprintf(line, sizeof(line),
+		       "-BUSY all %u snapshots that this node keeps are in use: end one ",
+		       STATE_HOLDS_MAX);
+	client_expect(more, line);
+	client_expect(more, "where it was taken (TERN.READ LINEARIZABLE), or try again, for each "
+			    "has its time\r\n");
 	client_read_line(more, line, sizeof(line));
 	client_read_line(more, line, sizeof(line));
 	close(fds[0]);
@@ -296,6 +301,28 @@ test_dirty(void **context)
 	close(writer);
 }
 
+/* What this node holds was given up, whatever its positions are. */
+static void
+test_left_out(void **context)
+{
+	static const char *const modes[] = { "SESSION 0", "STALE 1000", "DIRTY" };
+	struct fake_node *node = *context;
+	const int fd = client_open(node);
+	char line[64];
+
+	client_send(fd, "SET k v\r\n");
+	client_expect(fd, "+OK\r\n");
+	fake_publish_left_out(node);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		(void)snprintf(line, sizeof(line), "TERN.READ %s\r\nGET k\r\n", modes[i]);
+		client_send(fd, line);
+		client_expect(fd, "+OK\r\n-MASTERDOWN This node was left out when the cluster went "
+				  "on without it: ask another one, and give this one new storage "
+				  "by `tern node rejoin`.\r\n");
+	}
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -309,6 +336,7 @@ main(void)
 		NODE_TEST(test_snapshots_are_bounded),
 		cmocka_unit_test(test_a_snapshot_has_its_time),
 		NODE_TEST(test_dirty),
+		NODE_TEST(test_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,17 @@ test_what_is_not_forwarded(void **context)
 			  "-READONLY You can't write against a read only replica.\r\n"
 			  "-MOVED 0 10.0.0.2:7002\r\n+OK\r\n");
 	assert_int_equal(pair->master.seen, 1);
+	/* One datagram has to hold it. */
+	enum { VALUE = 61400 };
+	char *value = malloc(VALUE + 2);
+	assert_non_null(value);
+	memset(value, 'x', VALUE);
+	memcpy(value + VALUE, "\r\n", 2);
+	client_send(fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$61400\r\n");
+	client_send_bytes(fd, value, VALUE + 2);
+	client_expect(fd, "-ERR the command is larger than this server's limit: as it is logged it "
+			  "has 61448 bytes, and 61400 can be forwarded; send it to the master\r\n");
+	free(value);
 	close(fd);
 }
 

@@ -334,7 +334,9 @@ test_refusals(void **context)
 				     "there is room again, reads are served\r\n" },
 		{ "SET !busy 1\r\n",
 		  "-BUSY the server's queues are full, it was not executed: try again\r\n" },
-		{ "SET !large 1\r\n", "-ERR the command is larger than this server's limit\r\n" },
+		{ "SET !large 1\r\n",
+		  "-ERR the command is larger than this server's limit: split it, or raise "
+		  "log.command_max, 1048576 bytes here\r\n" },
 		{ "SET !malformed 1\r\n", "-ERR the command was refused as malformed\r\n" },
 		{ "SET k 1\r\n", "+OK\r\n" },
 		{ "GET k\r\n", "$1\r\n1\r\n" },

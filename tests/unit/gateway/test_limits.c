@@ -188,7 +188,9 @@ test_too_large(void **context)
 	send_bulk(fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", 4000, 'x');
 	send_bulk(fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", 1000, 'y');
 	client_send(fd, "GET k\r\n");
-	client_expect(fd, ":1\r\n-ERR the command is larger than this server's limit\r\n+OK\r\n");
+	client_expect(fd, ":1\r\n-ERR the command is larger than this server's limit: as it is "
+			  "logged it has 4048 bytes, at most 2008; split it, or raise "
+			  "log.command_max\r\n+OK\r\n");
 	expect_bulk(fd, 1000, 'y');
 	/* A value over its limit is refused, whole; a request over its own ends the connection. */
 	send_bulk(fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", 8001, 'z');
