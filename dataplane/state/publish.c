@@ -77,7 +77,7 @@ state_applied_index(const struct state *state)
 uint64_t
 state_committed_index(const struct state *state)
 {
-	return stamp_index(state->committed_stamp);
+	return stamp_index(atomic_load_explicit(&state->committed, memory_order_acquire));
 }
 
 uint64_t

@@ -118,8 +118,8 @@ void state_rollback(struct state *state, uint64_t log_index);
 
 /* Most bytes of the ARRAY that answers a MULTI; any thread. */
 uint32_t state_multi_bytes_max(const struct state *state);
-uint64_t state_applied_index(const struct state *state); /* published */
-uint64_t state_committed_index(const struct state *state);
+uint64_t state_applied_index(const struct state *state);   /* published */
+uint64_t state_committed_index(const struct state *state); /* any thread */
 /* The first expiry of all keys as it was published, UINT64_MAX: none; any thread. */
 uint64_t state_expiry_next_ns(const struct state *state);
 uint64_t state_expired_count(const struct state *state); /* ever removed here; any thread */
