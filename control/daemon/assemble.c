@@ -352,7 +352,8 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 		.hash_seed = platform_random_u64(),
 	};
 
-	node->state_bytes = 2 * config->state.capacity_bytes + (64u << 20);
+	node->state_bytes =
+	    state_arena_bytes(config->state.capacity_bytes, config->log.command_bytes_max);
 	node->state_memory = arena_map(config, node->state_bytes);
 	state.arena = node->state_memory;
 	state.arena_bytes = node->state_bytes;

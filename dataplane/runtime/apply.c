@@ -5,6 +5,9 @@
 
 #define APPLY_READER CORE_NODES_MAX
 
+static_assert(CMDLOG_BLOCK_BYTES_TARGET / COMMAND_HDR_BYTES <= STATE_BLOCK_COMMANDS_MAX,
+	      "what state_has_room takes for granted: a larger block is one command");
+
 /* Commands of one block in a batch: up to @end of the batch's commands. */
 struct part {
 	uint64_t log_index, time_ns, term;

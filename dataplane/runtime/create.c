@@ -217,6 +217,9 @@ runtime_create(const struct runtime_config *config, struct arena *arena, struct 
 	    config->units_per_frame == 0 || config->state == NULL ||
 	    !stripe_geometry_is_valid(config->geometry) ||
 	    config->ring_bytes < 8ull * block_pages_max(config) * PAGE_BYTES ||
+	    !state_fits_block(config->state,
+			      (uint64_t)cmdlog_block_pages_max(config->command_bytes_max) *
+				  PAGE_BYTES) ||
 	    __builtin_popcountll(config->data_nodes) > (int)CORE_NODES_MAX)
 		return TERN_ERR_CONFIG;
 	rt->config = *config;

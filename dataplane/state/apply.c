@@ -45,7 +45,7 @@ state_apply(struct state *state, struct state_position at, uint64_t time_ns,
 	if (at.log_index != state->last.log_index)
 		state->expired_in_block = 0;
 	state->time_ns = time_ns;
-	if (!state_has_room(state, command->bytes))
+	if (!room_is_enough(state, room_pages(state, command->bytes)))
 		reclaim_urgent(state);
 	if (command->op == COMMAND_SESSION_OPEN)
 		session_open(state, at, time_ns, reply);

@@ -56,6 +56,15 @@ arena_rounded(uint64_t bytes)
 					: align_up_u64(bytes, ARENA_PAGE_BYTES);
 }
 
+uint64_t
+arena_pages_for(uint64_t bytes, uint64_t count)
+{
+	if (bytes > SLAB_OBJECT_MAX)
+		return count * div_up_u64(bytes, ARENA_PAGE_BYTES);
+	const uint32_t class_ = class_of(bytes);
+	return div_up_u64(count, class_objects(class_)) * class_pages(class_);
+}
+
 size_t
 arena_table_bytes(uint32_t pages)
 {

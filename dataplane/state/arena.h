@@ -27,6 +27,8 @@
 #define ARENA_BINS       32u
 #define ARENA_NONE       UINT32_MAX
 #define ARENA_KEPT_SHARE 64u
+/* Not less than one slab of each class takes (test_arena.c counts them). */
+#define ARENA_SLABS_PAGES 160u
 
 enum arena_kind { ARENA_FREE = 0, ARENA_SLAB, ARENA_LARGE };
 
@@ -62,5 +64,7 @@ void arena_free_sized(struct arena *arena, void *object, uint64_t bytes);
 void arena_settle(struct arena *arena);
 /* What an object of @bytes really takes. */
 uint64_t arena_rounded(uint64_t bytes);
+/* Pages that @count objects of @bytes take at most: those of slabs of their own. */
+uint64_t arena_pages_for(uint64_t bytes, uint64_t count);
 
 #endif

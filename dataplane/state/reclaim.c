@@ -173,15 +173,29 @@ retired_turn(struct state *state)
 	state->retired = NULL;
 }
 
+bool
+reclaim_is_due(const struct state *state)
+{
+	return state->queue_head != NULL || state->retired != NULL || state->releasing != NULL ||
+	       atomic_load_explicit(&state->handed, memory_order_relaxed) != NULL ||
+	       atomic_load_explicit(&state->done, memory_order_relaxed) != NULL;
+}
+
 /* Views that keep the last eighth of the arena from being free are asked to end: scans stop, and
- * their owners begin again at a newer view. */
+ * their owners begin again at a newer view. So are those beside which there would soon be no room
+ * for what is applied: a block that waits for room asks again each turn, and waits for no owner. */
 static void
 crowd_turn(struct state *state, uint64_t floor)
 {
-	if (state->arena.pages_free < state->arena.pages_count / 8)
+	const uint64_t pages_count = state->arena.pages_count;
+	const uint64_t wanted = max_u64(
+	    pages_count / 8, state->pages_wanted == 0 ? 0 : state->pages_wanted + pages_count / 64);
+
+	state->pages_wanted = 0;
+	if (state->arena.pages_free < wanted)
 		arena_settle(&state->arena);
-	if (state->arena.pages_free >= state->arena.pages_count / 8 ||
-	    floor == state->committed_stamp || state->queue_head == NULL)
+	if (state->arena.pages_free >= wanted || floor == state->committed_stamp ||
+	    state->queue_head == NULL)
 		return;
 	if (state->checkpoint.pin == floor && !state->checkpoint.is_ended) {
 		state->checkpoint.is_ended = true;
@@ -245,7 +259,8 @@ state_alloc(struct state *state, uint64_t bytes)
 {
 	void *object = arena_alloc(&state->arena, bytes);
 
-	/* The arena is at least twice the capacity, and state_has_room warns long before this. */
+	/* state_fits_block: what is live and one block fit; state_has_room: what is neither may
+	 * be there only as long as the block fits beside it. */
 	INVARIANT(object != NULL);
 	return object;
 }

@@ -1,7 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What there is room for: of the arena, for a block; of the capacity, for a result of APPEND. */
+/*
+ * What there is room for: of the arena, for a block; of the capacity, for a result of APPEND.
+ *
+ * No block needs more pages than room_pages says, whatever its commands are. It has at most
+ * STATE_BLOCK_COMMANDS_MAX commands, or is one command. What it makes, in shares of slabs, with
+ * a note (8 bytes) for each version, and keys whose expiry has come counted where they are named:
+ *
+ *	results of APPEND  one for each 48 bytes, and no more than a MULTI has parts: a longer block
+ *			   is one command.
+ *	sessions	   one image for each command of 32 bytes or more.
+ *	expired keys	   STATE_EXPIRE_BLOCK_MAX tombstones and their notes: PAGES_BESIDES.
+ *	all else	   COST_PER_BYTE times its own bytes. Values and keys take 1.5 times their
+ *			   own at most, and the first one in a slab of its class 16 times. What
+ *comes with short ones: a pair of MSET, 9 bytes at least, on a key that has expired takes a
+ *tombstone and a version (113, 12.5 times), on a new key an entry and a version (106 with the mean
+ *tower); a key of DELETE or EXISTS, 5 bytes, a tombstone (57); SET, ADD, EXPIRE, PERSIST, 40 bytes
+ *and more, up to two versions, an entry and a place among the expiries (220); SESSION_OPEN, 32
+ *bytes, an entry and the tombstone of another session (150, besides the image). A version that
+ *shares its bytes is a short one. first slabs	   of classes up to 256 bytes, and of the undo
+ *record: PAGES_BESIDES.
+ *
+ * It is counted in pages, not in runs of them. tests/unit/state/test_room.c measures it.
+ */
 #include "dataplane/base/bits.h"
-#include "dataplane/state/state_internal.h"
+#include "dataplane/state/session_image.h"
+
+#define APPEND_BYTES_MIN (COMMAND_HDR_BYTES + 2 * sizeof(le32) + 8) /* with a key, padded */
+#define COST_PER_BYTE    16u
+#define PAGES_BESIDES    96u
+/* Of the arena, beside twice the capacity: what its tables take, and the largest block of commands
+ * up to SLACK_COMMAND_BYTES. */
+#define SLACK_BYTES         (64u << 20)
+#define SLACK_COMMAND_BYTES (2u << 20)
 
 /* The longest result of APPEND. A short command that makes a long version could use up the slack
  * of the arena within one block; the limit is taken from the capacity, which is equal on every
@@ -14,14 +44,50 @@ state_append_bytes_max(const struct state *state)
 	return min_u32((uint32_t)min_u64(share, UINT32_MAX), state->config.value_bytes_max);
 }
 
-bool
-state_has_room(const struct state *state, uint64_t block_bytes)
+uint64_t
+room_pages(const struct state *state, uint64_t block_bytes)
 {
-	/* A command of many short keys takes about eight times its own length, and an APPEND as
-	 * much as its result may have. */
-	const uint64_t appends = block_bytes / (COMMAND_HDR_BYTES + 2 * sizeof(le32) + 8);
-	const uint64_t bytes = 8 * block_bytes + appends * state_append_bytes_max(state);
-	const uint64_t pages = bytes / ARENA_PAGE_BYTES + 64;
+	const uint64_t appends = min_u64(block_bytes / APPEND_BYTES_MIN, COMMAND_ARGS_MAX);
+	const uint64_t commands =
+	    min_u64(block_bytes / COMMAND_HDR_BYTES, STATE_BLOCK_COMMANDS_MAX);
+	const uint64_t result_bytes = version_size(8 + state_append_bytes_max(state));
 
-	return state->arena.pages_free >= min_u64(pages, state->arena.pages_count / 16);
+	return arena_pages_for(result_bytes, appends) +
+	       arena_pages_for(version_size(sizeof(struct session_image)), commands) +
+	       div_up_u64(COST_PER_BYTE * block_bytes, ARENA_PAGE_BYTES) + PAGES_BESIDES;
+}
+
+/* What is live takes 1.5 times its charge at most: a value of 2001 bytes that has had an expiry, in
+ * a slab for 2560, of which 4 lie in 3 pages, and its key. Besides, one slab of each class. */
+bool
+state_fits_block(const struct state *state, uint64_t block_bytes)
+{
+	const uint64_t live_bytes = state->config.capacity_bytes / 2 * 3;
+
+	return live_bytes / ARENA_PAGE_BYTES + ARENA_SLABS_PAGES + room_pages(state, block_bytes) <=
+	       state->arena.pages_count;
+}
+
+uint64_t
+state_arena_bytes(uint64_t capacity_bytes, uint64_t command_bytes_max)
+{
+	const uint64_t beyond = max_u64(command_bytes_max, SLACK_COMMAND_BYTES);
+
+	return 2 * capacity_bytes + SLACK_BYTES +
+	       (COST_PER_BYTE + 1) * (beyond - SLACK_COMMAND_BYTES);
+}
+
+bool
+room_is_enough(const struct state *state, uint64_t pages)
+{
+	return state->arena.pages_free >= pages || !reclaim_is_due(state);
+}
+
+bool
+state_has_room(struct state *state, uint64_t block_bytes)
+{
+	const uint64_t pages = room_pages(state, block_bytes);
+
+	state->pages_wanted = max_u64(state->pages_wanted, pages);
+	return room_is_enough(state, pages);
 }

@@ -32,7 +32,9 @@
  * equal on every node) is answered OUT_OF_MEMORY; the arena is larger than the capacity by a slack
  * for versions. apply never waits for a reader: when versions that a view holds crowd the arena,
  * scans in that view are told to end (state_read_is_ended), and state_has_room turns false before
- * the slack is used up. Applying on without room ends the process (INVARIANT).
+ * the slack is used up. Applying on without room ends the process (INVARIANT). Where
+ * state_fits_block, a full capacity leaves room for any block once no old version is kept; and
+ * room is never waited for when no memory is to come back.
  *
  * Sessions: a window of 256 sequence numbers, from the client's lowest open one; the 16 newest
  * replies are kept, an older repeat is answered DONE, or REFUSED if it was refused. When the table
@@ -55,6 +57,8 @@
 
 #define STATE_SESSION_WINDOW 256u
 #define STATE_PREFETCH_MAX   32u
+/* A block of more bytes than so many commands of COMMAND_HDR_BYTES take is one command. */
+#define STATE_BLOCK_COMMANDS_MAX COMMAND_ARGS_MAX
 /* Publications kept for readers and for rollback: a power of two. At least the blocks that a fast
  * device leaves in flight while it flushes; 72 bytes each. */
 #ifdef TERN_TINY_LIMITS
@@ -140,9 +144,15 @@ void state_reclaim_turn(struct state *state, bool has_readers);
 /* One control thread, which need not be registered and holds no view: true when there was work.
  * Blocks for a grace period; sleep a little when it returns false. */
 bool state_grace_period(struct state *state);
-/* Writer, before it applies a block of @block_bytes: false when memory waits for a view to end or
- * for a grace period. Then call state_reclaim_turn and try again in a later turn. */
-bool state_has_room(const struct state *state, uint64_t block_bytes);
+/* Writer, before it applies a block of @block_bytes (of its pages): false when it might not fit,
+ * and memory waits for a view to end, for the commit or for a grace period. Then call
+ * state_reclaim_turn and try again in a later turn: views that are in the way are told to end. */
+bool state_has_room(struct state *state, uint64_t block_bytes);
+/* Whether the arena has room for any block of @block_bytes beside a full capacity. */
+bool state_fits_block(const struct state *state, uint64_t block_bytes);
+/* An arena of so many bytes has, if no command is longer than @command_bytes_max: twice the
+ * capacity and 64 MiB, and more where commands may have more than 2 MiB. */
+uint64_t state_arena_bytes(uint64_t capacity_bytes, uint64_t command_bytes_max);
 
 /* ---- readers (any thread) ---- */
 

@@ -143,6 +143,7 @@ struct state {
 	struct version *retired;   /* unlinked, also tombstones of entries: need a grace period */
 	struct version *releasing; /* had theirs, are being freed */
 	bool has_readers;
+	uint64_t pages_wanted; /* most that was asked for since the last reclaim turn */
 	uint64_t versions_live, versions_reclaimed, out_of_memory;
 	uint64_t views_ended, expired, rollbacks, versions_rolled_back, views_failed;
 
@@ -259,10 +260,16 @@ uint64_t expiry_next_ns(struct state *state); /* UINT64_MAX: none */
 
 /* room.c */
 uint32_t state_append_bytes_max(const struct state *state);
+/* Of the arena: no block of @block_bytes, and no command, needs more. */
+uint64_t room_pages(const struct state *state, uint64_t block_bytes);
+/* As state_has_room says it. */
+bool room_is_enough(const struct state *state, uint64_t pages);
 
 /* reclaim.c */
 /* Never NULL (INVARIANT). */
 void *state_alloc(struct state *state, uint64_t bytes);
+/* Memory waits for the floor to rise or for a grace period. */
+bool reclaim_is_due(const struct state *state);
 /* All that needs no waiting, however much it is. */
 void reclaim_urgent(struct state *state);
 void reclaim_push(struct state *state, struct version *version);

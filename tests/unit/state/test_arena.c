@@ -211,6 +211,30 @@ test_whole_and_foreign(void **context)
 	assert_int_equal(f->arena.pages_free, PAGES);
 }
 
+/* What objects take in slabs of their own is what is said before; and a slab of each class. */
+static void
+test_pages_are_foretold(void **context)
+{
+	struct fixture *f = *context;
+	uint64_t slabs = 0;
+
+	for (uint64_t bytes = 1; bytes <= 16384; bytes = arena_rounded(bytes) + 1)
+		slabs += arena_pages_for(bytes, 1);
+	assert_in_range(slabs, 100, ARENA_SLABS_PAGES);
+	for (uint64_t bytes = 1; bytes <= 40960; bytes = arena_rounded(bytes) + 1) {
+		for (uint32_t count = 0; arena_pages_for(bytes, count) <= PAGES; count++) {
+			assert_int_equal(arena_pages_for(bytes, count),
+					 PAGES - f->arena.pages_free);
+			if (count == OBJECTS || arena_pages_for(bytes, count + 1) > PAGES)
+				break;
+			f->objects[count].data = arena_alloc(&f->arena, bytes);
+			assert_non_null(f->objects[count].data);
+		}
+		memset(f->table, 0, arena_table_bytes(PAGES));
+		arena_init(&f->arena, f->table, f->memory, PAGES);
+	}
+}
+
 int
 main(void)
 {
@@ -220,6 +244,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_small_then_large, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whole_and_foreign, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pages_are_foretold, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
