@@ -154,6 +154,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 	const uint32_t pages = block_pages(payload);
 
 	INVARIANT(is_barrier ? log->open_count == 0 : log->open_count != 0);
+	INVARIANT(!seal->is_gen || seal->kind == BLOCK_CONFIG);
 	INVARIANT(seal->commit_index <= log->last_index);
 	INVARIANT(seal->common_index <= seal->commit_index);
 	INVARIANT(log->last_index == 0 ||
@@ -174,7 +175,7 @@ cmdlog_seal(struct cmdlog *log, const struct cmdlog_seal *seal, struct block_met
 		.kind = seal->kind,
 		.class_ = is_barrier ? (uint8_t)COMMAND_DURABLE : log->open_class,
 		.shard = log->config.shard,
-		.machine_version = CMDLOG_MACHINE_VERSION,
+		.machine_version = seal->is_gen ? BLOCK_RULES_IDS : BLOCK_RULES_FIRST,
 		.log_index = log->last_index + 1,
 		.term = seal->term,
 		.epoch = seal->epoch,

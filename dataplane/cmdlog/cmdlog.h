@@ -53,7 +53,7 @@
 #define CMDLOG_BLOCK_BYTES_TARGET (64u * 1024u)  /* an open block this large is sealed */
 #endif
 
-#define CMDLOG_MACHINE_VERSION 1u
+#define CMDLOG_MACHINE_VERSION BLOCK_RULES_IDS /* the newest rules that this build applies */
 
 struct cmdlog;       /* fields in cmdlog_internal.h */
 struct cmdlog_entry; /* index of one block; fields there too */
@@ -105,6 +105,7 @@ struct cmdlog_seal {
 	uint64_t term;
 	uint32_t epoch;
 	enum block_kind kind;
+	bool is_gen;      /* a CONFIG block that begins a generation */
 	uint64_t wall_ns; /* the block's time is max(this, predecessor's time + 1); at most 2^62 */
 	uint64_t commit_index, common_index; /* see struct block_hdr_le */
 };
@@ -142,8 +143,7 @@ cmdlog_accept(struct cmdlog *log, uint32_t pages, uint64_t term_max, struct bloc
 struct cmdlog_group {
 	uint64_t first_index, last_index;
 	uint64_t acked_floor;
-	uint32_t branch_group;
-	uint32_t pages;
+	uint32_t branch_group, pages;
 	uint8_t *bytes; /* contiguous, page aligned; all but the identity parts stays unchanged
 			 * until group_done */
 	uint32_t slot;  /* names the group in group_placed and group_done */

@@ -13,7 +13,7 @@ struct part {
 	uint64_t log_index, time_ns, term;
 	uint32_t pages, end;
 	bool is_first, is_last; /* of its block */
-	bool is_config;
+	bool is_config, moves_ids;
 };
 
 /* Commands decoded ahead, of as many blocks as fit, so that their cache lines are fetched together:
@@ -108,7 +108,8 @@ feed_open(struct runtime *rt, struct feed *feed, struct batch *batch)
 				    .time_ns = hdr.time_ns,
 				    .term = hdr.term,
 				    .pages = hdr.pages,
-				    .is_first = true };
+				    .is_first = true,
+				    .moves_ids = hdr.machine_version >= BLOCK_RULES_IDS };
 	feed->is_open = true;
 	feed->next_index++;
 	feed->blocks_left--;
@@ -196,6 +197,16 @@ apply_part(struct runtime *rt, const struct batch *batch, uint32_t first, const 
 	}
 }
 
+/* A configuration, which is committed: applied at its place in the log, by every node. */
+static void
+apply_config(struct runtime *rt, const struct part *part, const struct membership *members)
+{
+	INVARIANT(part->log_index <= rt->commit_index);
+	rt->members = *members;
+	if (part->moves_ids && members->begins.number != 0)
+		state_begin_generation(rt->config.state, members->begins.number);
+}
+
 /* Applies block after block, as long as the state machine has room. False: it has none now; what
  * was decoded is decoded again in a later turn. */
 static bool
@@ -217,7 +228,7 @@ apply_batch(struct runtime *rt, const struct batch *batch, uint32_t *commands)
 			continue;
 		rt->applied_index = part->log_index;
 		if (part->is_config)
-			rt->members = batch->members;
+			apply_config(rt, part, &batch->members);
 		state_publish(rt->config.state, part->log_index);
 		if (part->log_index <= rt->commit_index)
 			checkpoint_commit(rt, part->log_index);

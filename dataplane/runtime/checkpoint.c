@@ -139,7 +139,7 @@ begin(struct runtime *rt, uint64_t log_index)
 	c->hdr = (struct checkpoint_hdr){
 		.cluster_id = rt->superblock.cluster_id,
 		.shard = rt->config.shard,
-		.machine_version = CMDLOG_MACHINE_VERSION,
+		.machine_version = BLOCK_RULES_FIRST, /* who knows these goes on from it */
 		.meta = base.meta,
 		.page_end = base.page_end,
 		.block_time_ns = base.time_ns,

@@ -12,6 +12,7 @@ seal_block(struct runtime *rt, enum block_kind kind)
 		.term = is_barrier ? rt->barrier_term : view->term,
 		.epoch = is_barrier ? rt->barrier_epoch : view->epoch,
 		.kind = kind,
+		.is_gen = kind == BLOCK_CONFIG && core_is_gen_due(rt->core),
 		.wall_ns = rt->config.clock.ops->wall_ns(rt->config.clock.clock),
 		.commit_index = view->commit_index,
 		.common_index = peers_common_index(rt),

@@ -7,6 +7,7 @@
 #include "dataplane/base/invariant.h"
 #include "dataplane/base/le.h"
 #include "dataplane/state/session.h"
+#include "dataplane/wire/generation.h"
 
 static struct session_links *
 links_of(struct entry *entry)
@@ -166,6 +167,14 @@ has_session_room(const struct state *state)
 {
 	return state->session_count < state->config.sessions_max &&
 	       state->logical_bytes + STATE_SESSION_CHARGE <= state->config.capacity_bytes;
+}
+
+void
+state_begin_generation(struct state *state, uint32_t number)
+{
+	INVARIANT(number != 0 && number <= GENERATION_NUMBER_MAX);
+	state->client_id_next =
+	    max_u64(state->client_id_next, (uint64_t)number << STATE_SESSION_ID_BITS);
 }
 
 void

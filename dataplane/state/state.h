@@ -67,6 +67,10 @@
 #define STATE_PUBLISHED_KEPT 1024u
 #endif
 
+/* Below it a session's id counts, above is the number of the generation, so that an id, of 56 bits
+ * at most, is positive as a signed integer too. Part of the replicated rules. */
+#define STATE_SESSION_ID_BITS 40u
+
 struct state; /* fields in state_internal.h */
 
 struct state_config {
@@ -112,6 +116,10 @@ bool state_may_publish(const struct state *state, uint64_t log_index);
  * views begin here from now on, and older versions may be reclaimed. Does not fall (INVARIANT).
  * Costs a few instructions; a freed page of the undo record for each 500 versions. */
 void state_commit(struct state *state, uint64_t log_index);
+/* Part of the block that is published next, which begins generation @number of the cluster: from
+ * here on sessions get ids of that number, (number << STATE_SESSION_ID_BITS) and up, which no node
+ * gave out in an earlier generation, whatever of that is lost. */
+void state_begin_generation(struct state *state, uint32_t number);
 /* Drops every block above @log_index, also one that is applied in part; state, hash and every later
  * reply are those of a machine that never applied them. @log_index was published and is not below
  * the committed position (INVARIANT). The next block is @log_index + 1 again. Provisional views

@@ -82,6 +82,11 @@ enum block_kind {
 	BLOCK_CONFIG = 3,  /* one configuration, see membership.h */
 };
 
+/* machine_version of a block: the oldest rules of the state machine that apply it. A build does not
+ * apply what needs newer ones than it knows. */
+#define BLOCK_RULES_FIRST 1u
+#define BLOCK_RULES_IDS   2u /* a GEN block moves the ids of sessions */
+
 struct block_hdr_le {
 	le32 crc32c; /* bytes [4, 128) of this header */
 	uint8_t format, kind, class_, reserved0;

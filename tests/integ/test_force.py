@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One data node is dead; the others go on without it and are killed; the witness is lost for good. A person forces the
 one that lacks what the others committed meanwhile: refused while anybody serves and without his word, told
-what is lost. It serves in the next generation. Those that were left out come back with their old storage: they
+what is lost. It serves in the next generation, and gives no session the id of one that was lost. Those that were left out come back with their old storage: they
 serve no more, say so, and name what they alone held; with new storage they follow, and hold the same."""
 import json
 import os
@@ -26,6 +26,28 @@ def write(cluster, prefix, count):
     follower.close()
 
 
+def open_sessions(cluster, count):
+    follower = cluster.follower()
+    ids = [follower.call('TERN.SESSION', 'OPEN') for _ in range(count)]
+    follower.close()
+    require(all(isinstance(number, int) for number in ids), f'TERN.SESSION OPEN: {ids}')
+    return ids
+
+
+def sessions_are_lost(cluster, lost):
+    """What a client of the old master sends in its session is told from what others do in theirs."""
+    follower = cluster.follower()
+    mine = follower.call('TERN.SESSION', 'OPEN')
+    require(mine >= 2 << 40 and mine not in lost, f'session {mine}, lost are {lost}')
+    require([follower.call('TERN.ONCE', mine, seq, 'INCR', 'once') for seq in (1, 2)] == [1, 2],
+            'TERN.ONCE')
+    for number in lost:
+        reply = follower.call('TERN.ONCE', number, 2, 'SET', 'never', 'set')
+        require(getattr(reply, 'text', '').startswith('NOSESSION'), f'session {number}: {reply}')
+    require(follower.call('GET', 'never') is None, 'executed in a session that is lost')
+    follower.close()
+
+
 def count(cluster, name, prefix, up_to):
     client = cluster.client(name)
     found = sum(client.call('GET', f'{prefix}{i}') == f'{prefix}-{i}' for i in range(up_to))
@@ -40,6 +62,7 @@ def leave(case, stale):
     cluster.kill_in_sync(stale)
     cluster.wait('service without it', cluster.serves_without([stale]))
     write(cluster, 'lost', 30)
+    sessions = open_sessions(cluster, 3)
     others = cluster.others(stale)
     case.step('all others die, the witness for good')
     for name in others:
@@ -48,7 +71,7 @@ def leave(case, stale):
         cluster.lose_storage('w')
     cluster.dev('start', stale)
     cluster.wait('it to be up', lambda s: s[stale]['mode'] != 'DOWN')
-    return others
+    return others, sessions
 
 
 def promote(case, stale):
@@ -138,8 +161,9 @@ def test(case):
     master = cluster.wait_duplex()
     stale = cluster.other(master)
     refused(force(cluster, stale), 5, f'{master} serves')
-    others = leave(case, stale)
+    others, lost = leave(case, stale)
     generation = promote(case, stale)
+    sessions_are_lost(cluster, lost)
     for name in others:
         superseded(case, stale, name)
     for name in others:

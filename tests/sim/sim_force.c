@@ -10,7 +10,7 @@
  * which the old side's nodes name for people; once a node of the old generation was told it is
  * neither master nor candidate again, whatever it goes through; the forced node comes back as what
  * it was forced to be; and who was left out follows again as a learner, with new storage, and holds
- * the same.
+ * the same. No session has the id of one that the other side opened.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +21,8 @@
 
 #define WRITES_MAX   4096u
 #define VERB         UINT64_MAX
+#define OPENING      (UINT64_MAX - 1)
+#define OPENINGS_MAX 8u   /* of each side */
 #define STEP_TIMERS  120u /* how long anything may take, in T_elect_max */
 #define SERVED_MIN   8u
 #define VALUE_BYTES  16u
@@ -55,7 +57,9 @@ struct sim_force {
 	bool was_told[SIM_DATA_MAX];
 	struct force_write writes[WRITES_MAX];
 	uint32_t write_count;
-	bool is_exported[SIM_BLOCKS_MAX]; /* by log_index */
+	uint32_t opening_count[2], session_count[2];
+	uint64_t sessions[2][OPENINGS_MAX]; /* ids that were given out */
+	bool is_exported[SIM_BLOCKS_MAX];   /* by log_index */
 	uint32_t restarts;
 };
 
@@ -148,10 +152,46 @@ write_to(struct sim *sim, struct sim_node *node)
 }
 
 static void
+open_at(struct sim *sim, struct sim_node *node)
+{
+	uint32_t *count = &sim->force->opening_count[sim_force_side(node)];
+	uint8_t bytes[COMMAND_MAX];
+	struct command_writer writer;
+	uint32_t length;
+
+	if (*count == OPENINGS_MAX || node->life != SIM_NODE_UP)
+		return;
+	command_begin(&writer, bytes, sizeof(bytes));
+	if (command_end(&writer, COMMAND_SESSION_OPEN, 0, 0, 0, 0, &length) != TERN_OK)
+		sim_fail(sim, "sim", "a command does not fit its buffer");
+	const struct submit_request request = { .kind = SUBMIT_WRITE, .command_bytes = length };
+	*count += sim_client_force(sim, node, &request, bytes, OPENING);
+}
+
+static void
+opened(struct sim *sim, const struct sim_node *node, const struct submit_completion *completion)
+{
+	struct sim_force *force = sim->force;
+	const uint32_t side = sim_force_side(node), other = 1 - side;
+	const uint64_t id = (uint64_t)completion->reply.value;
+
+	if (completion->outcome != SUBMIT_DONE || completion->reply.kind != REPLY_SESSION)
+		return;
+	force->sessions[side][force->session_count[side]++] = id;
+	for (uint32_t i = 0; i < force->session_count[other]; i++)
+		if (force->sessions[other][i] == id)
+			sim_fail(sim, "exactly-once",
+				 "node %u opens session %llu, which is open in the other history",
+				 node->id, llu(id));
+}
+
+static void
 write_some(struct sim *sim, struct sim_node *node)
 {
 	const uint64_t count = prng_below(&sim->force->prng, ROUND_WRITES + 1);
 
+	if (node != NULL)
+		open_at(sim, node);
 	for (uint64_t i = 0; node != NULL && i < count; i++)
 		write_to(sim, node);
 }
@@ -180,6 +220,10 @@ sim_force_answered(struct sim *sim, struct sim_node *node, uint64_t number,
 	const bool is_done =
 	    completion->outcome == SUBMIT_DONE && completion->reply.kind != REPLY_OUT_OF_MEMORY;
 
+	if (number == OPENING) {
+		opened(sim, node, completion);
+		return;
+	}
 	if (number != VERB) {
 		force->writes[number].is_acked = is_done;
 		force->writes[number].log_index = completion->log_index;

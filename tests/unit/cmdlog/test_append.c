@@ -252,6 +252,42 @@ test_superseded_cells_count(void **state)
 	rig_free(&rig);
 }
 
+/* The oldest rules that apply a block: those that move the ids of sessions for GEN blocks only. */
+static void
+test_machine_versions(void **state)
+{
+	struct cmdlog_seal seal = { .term = 1, .kind = BLOCK_CONFIG };
+	uint8_t copy[PAGE_BYTES], scratch[SMALL_MAX];
+	struct cmdlog_cursor cursor;
+	struct block_meta meta;
+	struct block_hdr hdr;
+	struct rig rig;
+
+	(void)state;
+	rig_make(&rig, SMALL_MAX, 128, 100);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(rig_append(&rig, i, 8), TERN_OK);
+		seal.kind = i == 0 ? BLOCK_COMMANDS : BLOCK_CONFIG;
+		seal.is_gen = i == 2;
+		assert_int_equal(cmdlog_seal(rig.log, &seal, &meta), TERN_OK);
+		const uint8_t *block = cmdlog_resident(rig.log, meta.log_index);
+		assert_int_equal(
+		    cmdlog_cursor_begin(&cursor, block, scratch, sizeof(scratch), &hdr), TERN_OK);
+		assert_int_equal(hdr.machine_version, i == 2 ? BLOCK_RULES_IDS : BLOCK_RULES_FIRST);
+	}
+	assert_int_equal(BLOCK_RULES_FIRST, 1);
+	assert_int_equal(BLOCK_RULES_IDS, 2);
+	memcpy(copy, cmdlog_resident(rig.log, meta.log_index), sizeof(copy));
+	hdr.machine_version = CMDLOG_MACHINE_VERSION + 1;
+	block_hdr_encode(copy + PAGE_PAYLOAD_OFFSET, &hdr);
+	assert_int_equal(cmdlog_cursor_begin(&cursor, copy, scratch, sizeof(scratch), &hdr),
+			 TERN_ERR_VERSION);
+	seal.kind = BLOCK_COMMANDS;
+	assert_int_equal(rig_append(&rig, 3, 8), TERN_OK);
+	expect_assert_failure((void)!cmdlog_seal(rig.log, &seal, &meta));
+	rig_free(&rig);
+}
+
 static void
 test_misuse_is_refused(void **state)
 {
@@ -298,6 +334,7 @@ main(void)
 		cmocka_unit_test(test_ring_full),
 		cmocka_unit_test(test_area_keeps_a_reserve),
 		cmocka_unit_test(test_superseded_cells_count),
+		cmocka_unit_test(test_machine_versions),
 		cmocka_unit_test(test_misuse_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
 /* Exactly once: windows, repeats, trims, closing and expiry. */
 #include <string.h>
 
+#include "dataplane/state/checkpoint.h"
+#include "dataplane/wire/generation.h"
 #include "tests/unit/state/machine.h"
 
 static const struct machine_options small = { .arena_bytes = 4u << 20,
@@ -286,6 +288,72 @@ test_sessions_are_versioned(void **context)
 	machine_stop(&m);
 }
 
+/* `a` and `b` are one, then `a` goes on alone and is lost, and `b` begins the next generation: who
+ * comes with a session of `a` is told that there is none, not what another client did. */
+static void
+test_generations_share_no_id(void **context)
+{
+	const uint64_t first = UINT64_C(2) << STATE_SESSION_ID_BITS;
+	struct checkpoint_state image;
+	struct machine a, b;
+	(void)context;
+
+	machine_start(&a, &small);
+	machine_start(&b, &small);
+	assert_int_equal(open_session(&a).value, 1);
+	assert_int_equal(open_session(&b).value, 1);
+	machine_block(&a);
+	machine_block(&b);
+	const uint64_t lost = (uint64_t)open_session(&a).value;
+	assert_int_equal(lost, 2);
+	state_begin_generation(b.state, 2); /* a block by itself */
+	machine_block(&b);
+	const uint64_t id = (uint64_t)open_session(&b).value;
+	assert_int_equal(id, first);
+	for (uint64_t seq = 1; seq < 10; seq++)
+		assert_int_equal(add_in(&b, id, seq, 0, 1).kind, REPLY_INTEGER);
+	assert_int_equal(add_in(&b, lost, 7, 0, 1).kind, REPLY_SESSION_UNKNOWN);
+	assert_int_equal(add_in(&b, 1, 1, 0, 1).kind, REPLY_INTEGER); /* both had it */
+	machine_block(&b);
+	assert_int_equal(counter(&b), 10);
+	machine_check_hash(&b);
+	state_checkpoint_begin(b.state, &image);
+	assert_int_equal(image.client_id_next, first + 1);
+	state_checkpoint_end(b.state);
+	machine_stop(&a);
+	machine_stop(&b);
+}
+
+/* What is opened above the commit, and rolled back, leaves the generation's numbers as they were;
+ * and none is given out twice if the same generation is said once more, or an earlier one. */
+static void
+test_numbers_of_a_generation(void **context)
+{
+	const uint64_t last = (uint64_t)GENERATION_NUMBER_MAX << STATE_SESSION_ID_BITS;
+	struct machine m;
+	(void)context;
+
+	machine_start(&m, &small);
+	state_begin_generation(m.state, GENERATION_NUMBER_MAX);
+	machine_block(&m);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct reply opened = open_session(&m);
+		assert_int_equal((uint64_t)opened.value, last);
+		assert_true(opened.value > 0);
+		assert_int_equal(add_in(&m, last, 1, 0, 1).kind, REPLY_INTEGER);
+		machine_publish(&m);
+		if (i == 0)
+			machine_rollback(&m, 1);
+	}
+	state_commit(m.state, 2);
+	machine_check_hash(&m);
+	state_begin_generation(m.state, 3);
+	state_begin_generation(m.state, GENERATION_NUMBER_MAX);
+	assert_int_equal((uint64_t)open_session(&m).value, last + 1);
+	expect_assert_failure(state_begin_generation(m.state, GENERATION_NUMBER_MAX + 1));
+	machine_stop(&m);
+}
+
 int
 main(void)
 {
@@ -298,6 +366,8 @@ main(void)
 		cmocka_unit_test(test_table_full_and_expiry),
 		cmocka_unit_test(test_sessions_are_versioned),
 		cmocka_unit_test(test_old_refusals),
+		cmocka_unit_test(test_generations_share_no_id),
+		cmocka_unit_test(test_numbers_of_a_generation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
