@@ -47,11 +47,21 @@ note_accept(struct runtime *rt, uint32_t channel, uint64_t tag, struct state_pos
 	};
 }
 
+/* A memory command that may be taken back with its block, as its client knows. A session may not:
+ * who was told an id would find it given to another client, and take that one's answers for its
+ * own. It is answered at its commit, unless nothing is more durable here. */
+static bool
+is_provisional(const struct runtime *rt, const struct command *command)
+{
+	return command->class_ == COMMAND_MEMORY &&
+	       (command->op != COMMAND_SESSION_OPEN || core_view(rt->core)->is_volatile);
+}
+
 static void
 note_write(struct runtime *rt, uint32_t channel, const struct submit_request *request,
 	   const struct command *command, struct state_position at)
 {
-	const bool is_memory = command->class_ == COMMAND_MEMORY;
+	const bool is_memory = is_provisional(rt, command);
 	const bool has_bytes_reply = !is_memory && may_reply_bytes(command);
 
 	if (command->class_ == COMMAND_ASYNC) {
@@ -64,7 +74,7 @@ note_write(struct runtime *rt, uint32_t channel, const struct submit_request *re
 		.tag = request->tag,
 		.slot = at.slot,
 		.channel = (uint8_t)channel,
-		.class_ = (uint8_t)command->class_,
+		.class_ = (uint8_t)(is_memory ? COMMAND_MEMORY : COMMAND_DURABLE),
 		.has_bytes_reply = has_bytes_reply,
 	};
 	if (has_bytes_reply)

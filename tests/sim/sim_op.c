@@ -344,7 +344,8 @@ op_encode(struct sim *sim, const struct slot *slot)
 		sim_fail(sim, "sim", "a command does not fit its buffer");
 	if (slot->is_async)
 		command_set_class(client->command, COMMAND_ASYNC);
-	else if (slot->is_memory)
+	else if (slot->is_memory || (slot->op_kind == OP_OPEN && sim->swarm.memory_ppm != 0))
+		/* A session that was asked for in class memory is durable when it is given. */
 		command_set_class(client->command, COMMAND_MEMORY);
 	return bytes;
 }
