@@ -60,6 +60,7 @@ state_init(const struct state_config *config, struct state **out)
 	uint8_t *next = config->arena;
 	struct state *state = carve(&next, sizeof(*state), 64);
 	state->config = *config;
+	room_init(state);
 	state->readers = carve(&next, readers_bytes, 64);
 	state->buckets = carve(&next, buckets * sizeof(entry_link), 64);
 	state->bucket_mask = buckets - 1;

@@ -189,9 +189,10 @@ crowd_turn(struct state *state, uint64_t floor)
 {
 	const uint64_t pages_count = state->arena.pages_count;
 	const uint64_t wanted = max_u64(
-	    pages_count / 8, state->pages_wanted == 0 ? 0 : state->pages_wanted + pages_count / 64);
+	    pages_count / 8,
+	    state->room.pages_wanted == 0 ? 0 : state->room.pages_wanted + pages_count / 64);
 
-	state->pages_wanted = 0;
+	state->room.pages_wanted = 0;
 	if (state->arena.pages_free < wanted)
 		arena_settle(&state->arena);
 	if (state->arena.pages_free >= wanted || floor == state->committed_stamp ||

@@ -44,17 +44,40 @@ state_append_bytes_max(const struct state *state)
 	return min_u32((uint32_t)min_u64(share, UINT32_MAX), state->config.value_bytes_max);
 }
 
+/* What one of many objects of @bytes takes, rounded up; all together take another slab. */
+static uint64_t
+share_of(uint64_t bytes)
+{
+	const uint64_t many = UINT64_C(1) << 20;
+
+	return div_up_u64(arena_pages_for(bytes, many) * ARENA_PAGE_BYTES, many);
+}
+
+void
+room_init(struct state *state)
+{
+	const uint64_t result_bytes = version_size(8 + state_append_bytes_max(state));
+	const uint64_t image_bytes = version_size(sizeof(struct session_image));
+
+	state->room.result_share = share_of(result_bytes);
+	state->room.image_share = share_of(image_bytes);
+	state->room.pages_besides =
+	    PAGES_BESIDES + arena_pages_for(result_bytes, 1) + arena_pages_for(image_bytes, 1);
+}
+
+/* Asked for each command: it divides by constants only. */
 uint64_t
 room_pages(const struct state *state, uint64_t block_bytes)
 {
+	const struct room *room = &state->room;
 	const uint64_t appends = min_u64(block_bytes / APPEND_BYTES_MIN, COMMAND_ARGS_MAX);
 	const uint64_t commands =
 	    min_u64(block_bytes / COMMAND_HDR_BYTES, STATE_BLOCK_COMMANDS_MAX);
-	const uint64_t result_bytes = version_size(8 + state_append_bytes_max(state));
 
-	return arena_pages_for(result_bytes, appends) +
-	       arena_pages_for(version_size(sizeof(struct session_image)), commands) +
-	       div_up_u64(COST_PER_BYTE * block_bytes, ARENA_PAGE_BYTES) + PAGES_BESIDES;
+	return div_up_u64(appends * room->result_share + commands * room->image_share +
+			      COST_PER_BYTE * block_bytes,
+			  ARENA_PAGE_BYTES) +
+	       room->pages_besides;
 }
 
 /* What is live takes 1.5 times its charge at most: a value of 2001 bytes that has had an expiry, in
@@ -88,6 +111,6 @@ state_has_room(struct state *state, uint64_t block_bytes)
 {
 	const uint64_t pages = room_pages(state, block_bytes);
 
-	state->pages_wanted = max_u64(state->pages_wanted, pages);
+	state->room.pages_wanted = max_u64(state->room.pages_wanted, pages);
 	return room_is_enough(state, pages);
 }

@@ -116,6 +116,13 @@ struct hold {
 	_Atomic bool is_taken;
 };
 
+/* What an APPEND, and a command in a session, take of the arena at most, in bytes; and what a block
+ * takes besides. */
+struct room {
+	uint64_t result_share, image_share, pages_besides;
+	uint64_t pages_wanted; /* most that was asked for since the last reclaim turn */
+};
+
 struct state {
 	struct state_config config;
 	struct arena arena;
@@ -143,7 +150,7 @@ struct state {
 	struct version *retired;   /* unlinked, also tombstones of entries: need a grace period */
 	struct version *releasing; /* had theirs, are being freed */
 	bool has_readers;
-	uint64_t pages_wanted; /* most that was asked for since the last reclaim turn */
+	struct room room;
 	uint64_t versions_live, versions_reclaimed, out_of_memory;
 	uint64_t views_ended, expired, rollbacks, versions_rolled_back, views_failed;
 
@@ -260,6 +267,8 @@ uint64_t expiry_next_ns(struct state *state); /* UINT64_MAX: none */
 
 /* room.c */
 uint32_t state_append_bytes_max(const struct state *state);
+/* Once config is there. */
+void room_init(struct state *state);
 /* Of the arena: no block of @block_bytes, and no command, needs more. */
 uint64_t room_pages(const struct state *state, uint64_t block_bytes);
 /* As state_has_room says it. */
