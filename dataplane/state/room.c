@@ -3,22 +3,23 @@
  * What there is room for: of the arena, for a block; of the capacity, for a result of APPEND.
  *
  * No block needs more pages than room_pages says, whatever its commands are. It has at most
- * STATE_BLOCK_COMMANDS_MAX commands, or is one command. What it makes, in shares of slabs, with
- * a note (8 bytes) for each version, and keys whose expiry has come counted where they are named:
+ * STATE_BLOCK_COMMANDS_MAX commands, or is one command, of which a MULTI has at most
+ * COMMAND_ARGS_MAX parts. With a note of 8 bytes for each version, in shares of slabs, it makes:
  *
- *	results of APPEND  one for each 48 bytes, and no more than a MULTI has parts: a longer block
- *			   is one command.
- *	sessions	   one image for each command of 32 bytes or more.
- *	expired keys	   STATE_EXPIRE_BLOCK_MAX tombstones and their notes: PAGES_BESIDES.
- *	all else	   COST_PER_BYTE times its own bytes. Values and keys take 1.5 times their
- *			   own at most, and the first one in a slab of its class 16 times. What
- *comes with short ones: a pair of MSET, 9 bytes at least, on a key that has expired takes a
- *tombstone and a version (113, 12.5 times), on a new key an entry and a version (106 with the mean
- *tower); a key of DELETE or EXISTS, 5 bytes, a tombstone (57); SET, ADD, EXPIRE, PERSIST, 40 bytes
- *and more, up to two versions, an entry and a place among the expiries (220); SESSION_OPEN, 32
- *bytes, an entry and the tombstone of another session (150, besides the image). A version that
- *shares its bytes is a short one. first slabs	   of classes up to 256 bytes, and of the undo
- *record: PAGES_BESIDES.
+ * - results of APPEND, one for each 48 bytes; and images of sessions, one for each 32 bytes. Of
+ *   both no more than a block has of the commands that make them.
+ *
+ * - tombstones of keys that have expired and that no command names: STATE_EXPIRE_BLOCK_MAX, within
+ *   PAGES_BESIDES. So are the first slabs of classes up to 256 bytes, and of the undo record.
+ *
+ * - all else, within COST_PER_BYTE times its own bytes. Keys and values take 1.5 times theirs, and
+ *   the first of its class, with its slab, 16 times. Short ones cost most by what comes with them.
+ *   A pair of MSET has 9 bytes at least: on a key that has expired it makes a tombstone and a
+ *   version, 113 bytes or 12.5 times; on a new key an entry and a version, 106 with the mean tower.
+ *   A key of DELETE or EXISTS, 5 bytes: a tombstone, 57. SET, ADD, EXPIRE, PERSIST, 40 bytes and
+ *   more: up to two versions, an entry and a place among the expiries, 220; a version that shares
+ *   its bytes is a short one. SESSION_OPEN, 32 bytes: besides the image an entry, and the tombstone
+ *   of another session, 150.
  *
  * It is counted in pages, not in runs of them. tests/unit/state/test_room.c measures it.
  */
