@@ -493,6 +493,8 @@ settle(struct stripe_store *store)
 			behind |= bit;
 	}
 	store->super.flight = store->super.wanted;
+	/* Until the others have it, too, all that counts has at least the update before. */
+	store->super.durable.sequence = store->super.wanted.sequence - 1;
 	if (behind != 0)
 		flight_begin(store, behind);
 	else

@@ -364,6 +364,37 @@ test_a_loss_while_a_device_is_called_in(void **state)
 	pool_free(&pool);
 }
 
+/* One that is an update behind gets it at the start, and fails then. The note has nothing newer to
+ * go by than the update before. */
+static void
+test_a_loss_while_a_start_settles(void **state)
+{
+	struct pool pool;
+
+	(void)state;
+	pool_make(&pool, (struct stripe_geometry){ 1, 1 }, 3);
+	pool_up(&pool);
+	pool_write_some(&pool, 2);
+	pool_crash(&pool);
+	struct superblock superblock = pool_newest(&pool, 0);
+	superblock.sequence++;
+	pool_superblock_write(&pool, 0, &superblock);
+	pool.devices[1].fail_at = pool.devices[1].writes + 1;
+	pool_up(&pool);
+	assert_int_equal(pool.notes.there.out, 2);
+	assert_int_equal(pool.notes.there.sequence, superblock.sequence - 1);
+	pool_check_recorded(&pool, 2);
+	pool_write_some(&pool, 2);
+	pool_crash(&pool);
+	pool.devices[1].is_failing = false;
+	pool_only(&pool, 2);
+	assert_int_equal(pool_start(&pool), STRIPE_START_LEFT_BEHIND);
+	pool_only(&pool, 1);
+	pool_up(&pool);
+	pool_read_all(&pool);
+	pool_free(&pool);
+}
+
 /* Others pay nothing. */
 static void
 test_more_than_m_need_none(void **state)
@@ -395,6 +426,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_a_note_that_cannot_be_written),
 		cmocka_unit_test(test_nothing_counts_before_the_note),
 		cmocka_unit_test(test_a_loss_while_a_device_is_called_in),
+		cmocka_unit_test(test_a_loss_while_a_start_settles),
 		cmocka_unit_test(test_more_than_m_need_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
