@@ -282,27 +282,24 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 
 /* ---- what the node had before ---- */
 
-/* False: there is nothing, or nothing but zeros where a superblock goes. */
+/* False: there is nothing, or nothing but zeros where a superblock goes. @found: if it is whole. */
 static bool
-holds_storage(const char *path, bool *is_whole, uint16_t *node_id, bool *is_superseded)
+holds_storage(const char *path, bool *is_whole, struct superblock *found)
 {
-	struct superblock found;
 	uint32_t good_mask;
 	struct stat facts;
 	uint64_t bytes;
 	char why[256];
 	int fd;
 
-	*is_whole = *is_superseded = false;
+	*is_whole = false;
 	if (stat(path, &facts) != 0)
 		return false;
 	if (nvme_device_open(path, false, &fd, &bytes, why, sizeof(why)))
 		return true;
-	const enum tern_err err = superblock_read(fd, &found, &good_mask);
+	const enum tern_err err = superblock_read(fd, found, &good_mask);
 	(void)close(fd);
 	*is_whole = err == TERN_OK;
-	*is_superseded = *is_whole && found.shards[0].join == SUPERBLOCK_SUPERSEDED;
-	*node_id = *is_whole ? found.node_id : 0;
 	return err != TERN_ERR_BLANK || !S_ISBLK(facts.st_mode);
 }
 
@@ -317,19 +314,19 @@ refuse(char *text, size_t text_bytes, const char *format, const char *path)
 static enum admin_exit
 refuse_storage(const struct node_config *config, const char *path, char *text, size_t text_bytes)
 {
-	uint16_t node_id = 0;
-	bool is_whole, is_superseded;
+	struct superblock found;
+	bool is_whole;
 
-	if (!holds_storage(path, &is_whole, &node_id, &is_superseded))
+	if (!holds_storage(path, &is_whole, &found))
 		return ADMIN_EXIT_OK;
-	if (is_superseded)
+	if (is_whole && found.shards[0].join == SUPERBLOCK_SUPERSEDED)
 		return refuse(
 		    text, text_bytes,
 		    "%s holds what this node had when the cluster went on without it: move "
 		    "it away and keep it until nobody needs its divergent tail (`tern log "
 		    "divergent list`), and try again",
 		    path);
-	if (is_whole && node_id == config->id)
+	if (is_whole && found.node_id == config->id)
 		return refuse(
 		    text, text_bytes,
 		    "%s holds this node's storage, and what it promised: start ternd with "
@@ -359,10 +356,11 @@ node_spares_refuse(const struct node_config *config, char *text, size_t text_byt
 	node_config_load_taken(all);
 	for (uint32_t i = 0; i < all->spare_count && !code; i++) {
 		const char *path = all->spares[i].path;
-		uint16_t node_id;
-		bool is_whole, is_superseded;
-		if (!holds_storage(path, &is_whole, &node_id, &is_superseded) || !is_whole ||
-		    node_id != config->id)
+		struct superblock found;
+		bool is_whole;
+		if (!holds_storage(path, &is_whole, &found) || !is_whole ||
+		    found.node_id != config->id ||
+		    (config->cluster_id != 0 && found.cluster_id != config->cluster_id))
 			continue;
 		code = refuse_storage(config, path, text, text_bytes);
 		const size_t used = strlen(text);

@@ -33,19 +33,18 @@ superblock_of(const char *path, struct superblock *found, char *text, size_t tex
 	return err;
 }
 
-/* The newest superblock of the node's devices and spares but @except, which nobody may use
+/* The superblock that counts of @all its devices and spares but @except, which nobody may use
  * meanwhile. */
 static enum admin_exit
-others_read(const struct node_config *config, const char *except, struct superblock *newest,
-	    char *text, size_t text_bytes)
+newest_of(const struct node_config *all, const char *except, struct superblock *newest, char *text,
+	  size_t text_bytes)
 {
-	uint64_t cluster_id = config->cluster_id;
+	uint64_t cluster_id = all->cluster_id;
 	bool is_found = false;
 
-	for (uint32_t i = 0; i < config->device_count + config->spare_count; i++) {
-		const char *path = i < config->device_count
-				       ? config->devices[i].path
-				       : config->spares[i - config->device_count].path;
+	for (uint32_t i = 0; i < all->device_count + all->spare_count; i++) {
+		const char *path = i < all->device_count ? all->devices[i].path
+							 : all->spares[i - all->device_count].path;
 		struct superblock one;
 		if (strcmp(path, except) == 0)
 			continue;
@@ -53,11 +52,11 @@ others_read(const struct node_config *config, const char *except, struct superbl
 		if (err == TERN_ERR_BUSY)
 			return ADMIN_EXIT_REFUSED; /* text names it */
 		/* It may be lost as well, or hold what is not this node's. */
-		if (err || one.node_id != config->id ||
+		if (err || one.node_id != all->id ||
 		    (cluster_id != 0 && one.cluster_id != cluster_id))
 			continue;
 		cluster_id = one.cluster_id;
-		if (!is_found || superblock_is_newer(&one, newest))
+		if (!is_found || superblock_counts_more(&one, newest))
 			*newest = one;
 		is_found = true;
 	}
@@ -65,6 +64,24 @@ others_read(const struct node_config *config, const char *except, struct superbl
 		return ADMIN_EXIT_OK;
 	(void)snprintf(text, text_bytes, "none of the other devices can be read");
 	return ADMIN_EXIT_CONFIG;
+}
+
+/* Those that came in while the node ran are asked, too: they know what failed since. */
+static enum admin_exit
+others_read(const struct node_config *config, const char *except, struct superblock *newest,
+	    char *text, size_t text_bytes)
+{
+	struct node_config *all = malloc(sizeof(*all));
+
+	if (!all) {
+		(void)snprintf(text, text_bytes, "out of memory");
+		return ADMIN_EXIT_FAILED;
+	}
+	*all = *config;
+	node_config_load_taken(all);
+	const enum admin_exit code = newest_of(all, except, newest, text, text_bytes);
+	free(all);
+	return code;
 }
 
 enum admin_exit

@@ -82,7 +82,8 @@ superblocks_read(const struct ternd *node, struct superblock *superblock, char *
 		if (looks[i] == NULL)
 			continue;
 		const enum tern_err err = look_end(node, i, &patients[i], looks[i], &found);
-		if (err == TERN_OK && (worst != TERN_OK || superblock_is_newer(&found, superblock)))
+		if (err == TERN_OK &&
+		    (worst != TERN_OK || superblock_counts_more(&found, superblock)))
 			*superblock = found;
 		/* One that is silent says nothing of what the others are. */
 		if (worst != TERN_OK && (err != TERN_ERR_BUSY || worst == TERN_ERR_NOT_FOUND)) {

@@ -8,7 +8,8 @@
  * master, at or after the position that it asks for. What a node does not know is answered UNKNOWN,
  * and the client asks again under the same sequence number, here or at the next master. Nothing is
  * kept for a client beyond its requests in flight, and the positions of snapshots for a while. A
- * node that was left out of a later generation answers NOT_MASTER to every request.
+ * node that was left out of a later generation answers NOT_MASTER to whatever asks it for more than
+ * who is master.
  *
  * Bounds: in_flight_max requests at the lcore, ENDPOINT_READS_MAX reads waiting for read points and
  * ENDPOINT_WAITING_MAX for positions, each for a second at most, STATE_HOLDS_MAX snapshots (the

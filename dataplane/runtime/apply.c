@@ -5,8 +5,9 @@
 
 #define APPLY_READER CORE_NODES_MAX
 
-static_assert(CMDLOG_BLOCK_BYTES_TARGET / COMMAND_HDR_BYTES <= STATE_BLOCK_COMMANDS_MAX,
-	      "what state_has_room takes for granted: a larger block is one command");
+static_assert(CMDLOG_BLOCK_BYTES_TARGET / COMMAND_HDR_BYTES <= COMMAND_ARGS_MAX,
+	      "what state_has_room takes for granted: a larger block is one command, and the "
+	      "rest of its last page");
 
 /* Commands of one block in a batch: up to @end of the batch's commands. */
 struct part {

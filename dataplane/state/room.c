@@ -3,8 +3,9 @@
  * What there is room for: of the arena, for a block; of the capacity, for a result of APPEND.
  *
  * No block needs more pages than room_pages says, whatever its commands are. It has at most
- * STATE_BLOCK_COMMANDS_MAX commands, or is one command, of which a MULTI has at most
- * COMMAND_ARGS_MAX parts. With a note of 8 bytes for each version, in shares of slabs, it makes:
+ * COMMAND_ARGS_MAX commands, or is one command, of which a MULTI has at most COMMAND_ARGS_MAX
+ * parts, and those that fit into the rest of its last page: STATE_BLOCK_COMMANDS_MAX in all. With a
+ * note of 8 bytes for each version, in shares of slabs, it makes:
  *
  * - results of APPEND, one for each 48 bytes; and images of sessions, one for each 32 bytes. Of
  *   both no more than a block has of the commands that make them.
@@ -71,7 +72,7 @@ uint64_t
 room_pages(const struct state *state, uint64_t block_bytes)
 {
 	const struct room *room = &state->room;
-	const uint64_t appends = min_u64(block_bytes / APPEND_BYTES_MIN, COMMAND_ARGS_MAX);
+	const uint64_t appends = min_u64(block_bytes / APPEND_BYTES_MIN, STATE_BLOCK_COMMANDS_MAX);
 	const uint64_t commands =
 	    min_u64(block_bytes / COMMAND_HDR_BYTES, STATE_BLOCK_COMMANDS_MAX);
 

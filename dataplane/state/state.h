@@ -54,11 +54,13 @@
 
 #include "dataplane/base/err.h"
 #include "dataplane/wire/command.h"
+#include "dataplane/wire/page.h"
 
 #define STATE_SESSION_WINDOW 256u
 #define STATE_PREFETCH_MAX   32u
-/* A block of more bytes than so many commands of COMMAND_HDR_BYTES take is one command. */
-#define STATE_BLOCK_COMMANDS_MAX COMMAND_ARGS_MAX
+/* A block of more bytes than COMMAND_ARGS_MAX commands of COMMAND_HDR_BYTES take is one command,
+ * and what fits into the rest of its last page. */
+#define STATE_BLOCK_COMMANDS_MAX (COMMAND_ARGS_MAX + PAGE_PAYLOAD_BYTES / COMMAND_HDR_BYTES)
 /* Publications kept for readers and for rollback: a power of two. At least the blocks that a fast
  * device leaves in flight while it flushes; 72 bytes each. */
 #ifdef TERN_TINY_LIMITS

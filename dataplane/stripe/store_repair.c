@@ -239,6 +239,10 @@ stripe_store_rebuild_end(struct stripe_store *store, uint32_t device)
 	/* Without its first superblock it could not be told from a stranger. */
 	if ((store->fresh & bit) != 0 || store->super.is_flying)
 		return TERN_ERR_BUSY;
+	/* Counted in by an update of its own: one with the number of a start could not be told from
+	 * what a start without the device makes. */
+	if (store->super.has_update)
+		return TERN_ERR_BUSY;
 	store->rebuilding &= ~bit;
 	store->failed &= ~bit;
 	store->super.wanted.failed_devices &= ~(uint64_t)bit;

@@ -238,17 +238,6 @@ is_of_this_node(const struct stripe_store *store, const struct superblock *super
 	       (cluster_id == 0 || superblock->cluster_id == cluster_id);
 }
 
-/* Those that count themselves in are asked before others of their pool. */
-static bool
-counts_more(const struct superblock *a, const struct superblock *b)
-{
-	const bool a_is_in = superblock_counts_itself(a), b_is_in = superblock_counts_itself(b);
-
-	if (a->born_ns == b->born_ns && a_is_in != b_is_in)
-		return a_is_in;
-	return superblock_is_newer(a, b);
-}
-
 /* The superblock of this node that counts; NULL: there is none. */
 static const struct superblock *
 newest_find(const struct stripe_store *store, const struct claim *claims)
@@ -261,7 +250,7 @@ newest_find(const struct stripe_store *store, const struct claim *claims)
 		if (claims[device].err != TERN_OK || !is_of_this_node(store, one, cluster_id))
 			continue;
 		cluster_id = one->cluster_id;
-		if (newest == NULL || counts_more(one, newest))
+		if (newest == NULL || superblock_counts_more(one, newest))
 			newest = one;
 	}
 	return newest;

@@ -35,12 +35,20 @@ superblock_next_era(uint32_t pool_gen)
 	return ((pool_gen >> SUPERBLOCK_ERA_SHIFT) + 1) << SUPERBLOCK_ERA_SHIFT;
 }
 
+/* False: it was being rebuilt, and an update that only it got counts for nothing. */
+static inline bool
+superblock_counts_itself(const struct superblock *superblock)
+{
+	return (superblock->failed_devices >> superblock->device & 1) == 0;
+}
+
 /* Of two devices of a node. Of two pools that it had, the later one's. In one pool: an update
  * begins when the one before has reached every device that counts. So while the node runs the
  * higher sequence is the newer one, and a device that is missing at a start may be one update ahead
  * of the others, which knows of no era that they begin then: not even if more was lost in it than
- * they found missing. Of one era, only those that went on have a second update
- * (docs/decisions/eras-of-a-pool.md, new-storage-begins-at-the-clock.md). */
+ * they found missing. Of one era, only those that went on have a second update. If it was the
+ * update that counts the device in again, they begin no era, and have one as well: with the number
+ * of a start. (docs/decisions/eras-of-a-pool.md, new-storage-begins-at-the-clock.md) */
 static inline bool
 superblock_is_newer(const struct superblock *a, const struct superblock *b)
 {
@@ -49,14 +57,21 @@ superblock_is_newer(const struct superblock *a, const struct superblock *b)
 
 	if (a->born_ns != b->born_ns)
 		return a->born_ns > b->born_ns;
-	return a_era != b_era ? a_era > b_era : a->sequence > b->sequence;
+	if (a_era != b_era)
+		return a_era > b_era;
+	return a->sequence != b->sequence ? a->sequence > b->sequence : a->boot_no > b->boot_no;
 }
 
-/* False: it was being rebuilt, and an update that only it got counts for nothing. */
+/* Which of two devices' superblocks a start goes by: those that count themselves in are asked
+ * before others of their pool. */
 static inline bool
-superblock_counts_itself(const struct superblock *superblock)
+superblock_counts_more(const struct superblock *a, const struct superblock *b)
 {
-	return (superblock->failed_devices >> superblock->device & 1) == 0;
+	const bool a_is_in = superblock_counts_itself(a), b_is_in = superblock_counts_itself(b);
+
+	if (a->born_ns == b->born_ns && a_is_in != b_is_in)
+		return a_is_in;
+	return superblock_is_newer(a, b);
 }
 
 /* The first copy of the pair that the next update goes to: 0 or 2. @copies: as read; @newest: what

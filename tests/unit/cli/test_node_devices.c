@@ -253,6 +253,21 @@ what_the_node_had_on_a_spare_is_in_the_way(void **unused)
 	}
 }
 
+/* A node of that number in another cluster. */
+static void
+what_a_namesake_had_on_a_spare_is_not(void **unused)
+{
+	(void)unused;
+	struct superblock superblock = superblock_of(NODE, 1, 1000);
+	superblock.cluster_id++;
+	file_make(f.spare);
+	superblock_put(f.spare, &superblock);
+	node_file_put_spare(f.spare);
+	assert_int_equal(node_birth(&f.config, CLUSTER, &birth_generation, f.said, sizeof(f.said)),
+			 ADMIN_EXIT_OK);
+	assert_true(superblock_get(f.spare).cluster_id == superblock.cluster_id);
+}
+
 static void
 what_others_had_on_a_spare_is_not(void **unused)
 {
@@ -420,7 +435,6 @@ what_came_in_knows_what_failed(void **unused)
 	assert_int_equal(node_device_refuse(&f.config, 2, f.said, sizeof(f.said)),
 			 ADMIN_EXIT_REFUSED);
 	list_put(f.spare);
-	node_config_load_taken(&f.config);
 	assert_int_equal(node_device_refuse(&f.config, 2, f.said, sizeof(f.said)), ADMIN_EXIT_OK);
 	/* What another node left there says nothing. */
 	newest.node_id = 7;
@@ -488,6 +502,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(what_the_node_had_on_a_spare_is_in_the_way),
+		TEST(what_a_namesake_had_on_a_spare_is_not),
 		TEST(what_others_had_on_a_spare_is_not),
 		TEST(new_storage_is_newer_than_what_is_away),
 		TEST(a_spare_that_is_no_file_must_be_there),

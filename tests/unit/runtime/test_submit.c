@@ -484,7 +484,6 @@ test_what_is_wrong_is_refused(void **context)
 	assert_true(read.log_index >= done.log_index);
 }
 
-/* While the device holds its writes the channel fills up; nothing is answered, nothing is lost. */
 /* The core is told the time before it judges, and may answer with a barrier: that opens a block of
  * its own. */
 static void
@@ -505,6 +504,7 @@ test_force_finds_no_open_block(void **context)
 	assert_int_equal(done.log_index, last + 1);
 }
 
+/* While the device holds its writes the channel fills up; nothing is answered, nothing is lost. */
 static void
 test_full_queues_wait(void **context)
 {

@@ -95,6 +95,53 @@ test_an_update_that_only_a_rebuilt_device_got(void **state)
 	pool_free(&pool);
 }
 
+/* It was counted in again by an update that only it got. The others, which go on without it, begin
+ * no era, for they know it as failed: their one update is the number of a start. */
+static void
+test_an_update_that_counts_its_device_in(void **state)
+{
+	static const struct stripe_geometry geometries[] = { { 1, 1 }, { 2, 1 }, { 3, 2 } };
+
+	(void)state;
+	for (uint32_t i = 0; i < 6; i++) {
+		const struct stripe_geometry geometry = geometries[i / 2];
+		const bool is_other_lost = i % 2 != 0; /* in the same update */
+		struct pool pool;
+
+		if (is_other_lost && geometry.k == 1)
+			continue;
+		pool_make(&pool, geometry, i);
+		pool_up(&pool);
+		pool_write_some(&pool, 3);
+		pool_crash(&pool);
+		struct superblock superblock = pool_newest(&pool, 0);
+		superblock.sequence++;
+		superblock.pool_gen++;
+		superblock.failed_devices = 1;
+		for (uint32_t k = 0; k < stripe_devices(geometry); k++) {
+			superblock.device = (uint8_t)k;
+			pool_superblock_write(&pool, k, &superblock);
+		}
+		superblock.device = 0;
+		superblock.sequence++;
+		superblock.pool_gen += is_other_lost ? 2 : 1;
+		superblock.failed_devices = is_other_lost ? 2 : 0;
+		pool_superblock_write(&pool, 0, &superblock);
+		pool_only(&pool, pool_all(&pool) & ~STRIPE_BIT(0));
+		pool_up(&pool);
+		pool_write_some(&pool, 6);
+		const uint32_t boot_no = stripe_store_superblock(pool.store)->boot_no;
+		assert_true(pool_newest(&pool, 1).sequence == superblock.sequence);
+		pool_crash(&pool);
+		pool_only(&pool, pool_all(&pool));
+		pool_up(&pool);
+		assert_int_equal(stripe_store_superblock(pool.store)->boot_no, boot_no + 1);
+		pool_check_recorded(&pool, STRIPE_BIT(0));
+		pool_read_all(&pool);
+		pool_free(&pool);
+	}
+}
+
 static void
 test_a_crash_at_every_step_of_a_loss(void **state)
 {
@@ -215,6 +262,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_update_that_only_one_device_got),
 		cmocka_unit_test(test_an_update_that_only_a_rebuilt_device_got),
+		cmocka_unit_test(test_an_update_that_counts_its_device_in),
 		cmocka_unit_test(test_a_crash_at_every_step_of_a_loss),
 		cmocka_unit_test(test_starts_of_some),
 	};
