@@ -153,19 +153,26 @@ test_says_who_is_master(void **context)
 	(void)close(fd);
 }
 
+/* Of a witness that follows node 1; its master was heard when view_until_ns says so. */
+static struct node_status
+follower_status(void)
+{
+	return (struct node_status){ .cluster_id = 7,
+				     .node_id = 3,
+				     .master_id = 1,
+				     .role = CORE_FOLLOWER,
+				     .mode = CORE_MODE_WITNESS,
+				     .term = 5,
+				     .effective_elect_min_ns = 3600000000000ull };
+}
+
 /* A heartbeat from before the question does not answer it. */
 static void
 test_waits_for_a_sign_of_life(void **context)
 {
 	struct fixture *f = *context;
 	const int fd = connect_to(f), other = connect_to(f);
-	struct node_status status = { .cluster_id = 7,
-				      .node_id = 3,
-				      .master_id = 1,
-				      .role = CORE_FOLLOWER,
-				      .mode = CORE_MODE_WITNESS,
-				      .term = 5,
-				      .effective_elect_min_ns = 3600000000000ull };
+	struct node_status status = follower_status();
 	char byte;
 
 	status.view_until_ns = platform_monotonic_ns() + status.effective_elect_min_ns;
@@ -193,13 +200,7 @@ test_takes_no_more_than_it_has_room_for(void **context)
 {
 	struct fixture *f = *context;
 	const int fd = connect_to(f), other = connect_to(f);
-	struct node_status status = { .cluster_id = 7,
-				      .node_id = 3,
-				      .master_id = 1,
-				      .role = CORE_FOLLOWER,
-				      .mode = CORE_MODE_WITNESS,
-				      .term = 5,
-				      .effective_elect_min_ns = 3600000000000ull };
+	struct node_status status = follower_status();
 	const uint32_t pings = 3000;
 	char byte;
 
