@@ -26,15 +26,14 @@ is_config_sound(const struct stripe_store_config *config)
 static uint32_t
 read_slots_of(const struct stripe_store_config *config)
 {
-	/* Every device that hangs may take all reads in flight with it, once. */
-	return config->reads_max * (1 + config->geometry.m);
+	return config->reads_max * (1 + stripe_hangs_of(config));
 }
 
 static uint32_t
 requests_of(const struct stripe_store_config *config)
 {
-	return (config->groups_max + 1 + read_slots_of(config) + 2) *
-		   stripe_devices(config->geometry) +
+	return stripe_device_requests_of(config) *
+		   (stripe_devices(config->geometry) + stripe_hangs_of(config)) +
 	       config->spare_count;
 }
 

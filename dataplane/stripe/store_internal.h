@@ -15,6 +15,7 @@
  *	store_check.c  superblock copies, verified
  *	store_slot.c   slots of reads, and what is asked for in them
  *	store_request.c requests to devices, and devices that fail
+ *	store_hang.c   room for what devices keep that never answer
  *	store_cell.c   where cells lie, and whose pages are
  */
 #ifndef TERN_STRIPE_STORE_INTERNAL_H
@@ -123,7 +124,7 @@ struct stripe_store {
 	struct stripe_group_slot
 	    groups[STRIPE_GROUPS_MAX + 1]; /* the one behind groups_max: blobs */
 	uint32_t read_slots, reads_active;
-	struct stripe_read_slot reads[STRIPE_READS_MAX * (1 + STRIPE_M_MAX)];
+	struct stripe_read_slot reads[STRIPE_READS_MAX * (2 + STRIPE_M_MAX)];
 	struct {
 		struct stripe_completion completion;
 		bool is_full;
@@ -189,6 +190,12 @@ bool stripe_note_lets_none(const struct stripe_store *store);
 bool stripe_note_turn(struct stripe_store *store);
 /* So many more devices may fail. */
 uint32_t stripe_losses_left(const struct stripe_store *store);
+/* So many devices may hang at once, and so many requests are at most under way with one: groups, a
+ * blob, reads, a superblock, a check of superblocks. */
+uint32_t stripe_hangs_of(const struct stripe_store_config *config);
+uint32_t stripe_device_requests_of(const struct stripe_store_config *config);
+/* Whether there is room for what @hangs more devices may keep when they hang. */
+bool stripe_hangs_are_borne(const struct stripe_store *store, uint32_t hangs);
 /* Reads on. */
 void stripe_read_turn(struct stripe_store *store, uint32_t index);
 /* A group of which all that could be read was read: makes it good and begins to write. True: it

@@ -223,6 +223,10 @@ stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 		if (store->groups[i].is_used && (store->groups[i].missing & bit) != 0)
 			return TERN_ERR_BUSY;
 	}
+	/* Devices that it took the place of may still keep what was under way with them. */
+	const uint32_t rebuilding = (uint32_t)__builtin_popcount(store->rebuilding | bit);
+	if (!stripe_hangs_are_borne(store, stripe_losses_left(store) + rebuilding))
+		return TERN_ERR_BUSY;
 	store->rebuilding |= bit;
 	store->fresh |= bit;
 	store->super.is_dirty = true; /* its first superblock */

@@ -59,7 +59,7 @@ stripe_slot_take(struct stripe_store *store, const struct stripe_group_read *ask
 
 	while (index < store->read_slots && store->reads[index].state != READ_FREE)
 		index++;
-	/* A device fails once, and takes at most all reads in flight with it. */
+	/* See stripe_hangs_are_borne. */
 	INVARIANT(index < store->read_slots);
 	struct stripe_read_slot *slot = &store->reads[index];
 	slot->ask = *ask;

@@ -13,10 +13,12 @@
 
 /* ---- updates ---- */
 
+/* Memory of one drive, whatever its position: one that was replaced may still read or write its
+ * own. */
 static uint8_t *
-copies_of(const struct stripe_store *store, uint32_t device)
+copies_of(const struct stripe_store *store, uint32_t drive)
 {
-	return store->super.pages + (size_t)device * SUPERBLOCK_COPIES * PAGE_BYTES;
+	return store->super.pages + (size_t)drive * SUPERBLOCK_COPIES * PAGE_BYTES;
 }
 
 /* Writes super.flight to the devices of @devices. */
@@ -33,12 +35,13 @@ flight_begin(struct stripe_store *store, uint32_t devices)
 			continue;
 		struct superblock superblock = super->flight;
 		superblock.device = (uint8_t)device;
-		superblock_update_encode(copies_of(store, device), &superblock);
+		uint8_t *copies = copies_of(store, store->drive[device]);
+		superblock_update_encode(copies, &superblock);
 		struct disk_request request = {
 			.kind = DISK_WRITE,
 			.device = device,
 			.offset = (uint64_t)store->next_copy[device] * PAGE_BYTES,
-			.bytes = copies_of(store, device),
+			.bytes = copies,
 			.length = SUPERBLOCK_UPDATE_BYTES,
 		};
 		if ((store->fresh & STRIPE_BIT(device)) != 0) {
