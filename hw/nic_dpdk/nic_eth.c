@@ -30,19 +30,27 @@ nic_eth_given_up(struct nic_eth *eth, uint32_t state)
 	return false;
 }
 
-void
+static bool
+is_up(const struct nic_eth *eth)
+{
+	return atomic_load_explicit(&eth->state, memory_order_acquire) == NIC_ETH_UP;
+}
+
+bool
 nic_eth_came_up(struct nic *nic, struct nic_eth *eth)
 {
 	const uint32_t connection = atomic_load(&eth->connection);
 
 	eth->was_up = true;
 	if (eth->was_ever_up && connection == eth->seen_connection)
-		return; /* the port was only borrowed */
+		return true; /* the port was only borrowed */
 	if (eth->was_ever_up)
 		nic->stats.reconnects++;
 	eth->was_ever_up = true;
 	eth->seen_connection = connection;
 	nic->came_up(nic, (uint32_t)(eth - nic->eths));
+	/* Whoever sent there may have given the port up. */
+	return is_up(eth);
 }
 
 void
@@ -67,8 +75,7 @@ nic_eth_rx_refused(struct nic *nic, struct nic_eth *eth, enum nic_refused why)
 void
 nic_eth_tx_refused(struct nic *nic, struct nic_eth *eth, uint32_t count)
 {
-	if (!nic_eth_is_ours(nic, eth) ||
-	    !atomic_load_explicit(&eth->is_link_up, memory_order_relaxed)) {
+	if (!is_up(eth) || !atomic_load_explicit(&eth->is_link_up, memory_order_relaxed)) {
 		nic->stats.drops.tx_link_down += count;
 		eth->counters.drops.tx_link_down += count;
 		return;

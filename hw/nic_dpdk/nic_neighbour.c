@@ -43,7 +43,10 @@ packet_begin(struct nic *nic, uint32_t bytes, struct rte_mbuf **mbuf)
 static bool
 packet_end(struct nic *nic, struct nic_eth *eth, struct rte_mbuf *mbuf)
 {
-	if (nic_eth_tx(eth, &mbuf, 1) == 1)
+	/* Whatever was sent before in this call may have found the port to be given up. */
+	if (!nic_eth_is_ours(nic, eth))
+		rte_pktmbuf_free(mbuf);
+	else if (nic_eth_tx(eth, &mbuf, 1) == 1)
 		return true;
 	nic_eth_tx_refused(nic, eth, 1);
 	return false;
