@@ -47,6 +47,7 @@ struct nap {
 	uint64_t slept_ns;      /* end of the last sleep */
 	uint64_t yielded_ns;    /* or of the last yield */
 	uint64_t groups_begun;  /* of the runtime, when it was last looked at */
+	uint64_t overdue_ns;    /* the deadline that had passed after the last idle turn; 0: none */
 };
 
 static bool
@@ -168,8 +169,13 @@ rest(struct ternd *node, struct nap *nap)
 	const uint64_t ns =
 	    min_u64(max_u64(idle_ns / NAP_SHARE, node->config.poll.sleep_min_ns),
 		    runtime_sleep_ns(node->runtime, node->config.poll.sleep_max_ns));
-	if (deadline_ns > now_ns) {
-		const uint64_t sleep_ns = min_u64(ns, deadline_ns - now_ns);
+	/* The turn may have begun before the time came. If the next one does nothing either, what
+	 * is due waits for something else, and its time says nothing. */
+	const bool is_stuck = deadline_ns <= now_ns && deadline_ns == nap->overdue_ns;
+	nap->overdue_ns = deadline_ns <= now_ns ? deadline_ns : 0;
+	if (deadline_ns > now_ns || is_stuck) {
+		const uint64_t sleep_ns =
+		    is_stuck ? node->config.poll.sleep_min_ns : min_u64(ns, deadline_ns - now_ns);
 		standstill_due(&node->lcore.standstill, now_ns + sleep_ns);
 		sleep_until_woken(node, sleep_ns);
 		nap->slept_ns = platform_monotonic_ns();
@@ -356,9 +362,11 @@ lcore_stop(struct ternd *node)
 
 	atomic_store(&node->lcore.is_stop_wanted, true);
 	wake_up(&node->lcore_wake);
-	/* A device may fail while it hands over. */
+	/* A device may fail while it hands over, and a port that was asked for be wanted again. */
 	while ((phase = atomic_load(&node->lcore.phase)) == LCORE_BOOTING ||
 	       phase == LCORE_RUNNING) {
+		if (node->nic != NULL)
+			(void)nic_maintain(node->nic);
 		pool_note_turn(node);
 		nanosleep(&step, NULL);
 	}
