@@ -22,7 +22,8 @@ mend_deadline_ns(const struct runtime *rt)
 	const struct mend *mend = &rt->mend;
 
 	/* Otherwise nothing is waited for, or a completion is. */
-	if (!loss_has_holes(rt) || mend->is_written_to || hold_by_transfer(rt))
+	if (!loss_has_holes(rt) || mend->is_written_to || hold_by_transfer(rt) ||
+	    rt->is_storage_failed)
 		return UINT64_MAX;
 	return want_deadline_ns(rt, &mend->want);
 }

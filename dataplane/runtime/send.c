@@ -46,6 +46,15 @@ send_stream(struct runtime *rt, uint32_t slot)
 	return has_any;
 }
 
+/* Whether there is somebody to ask for what is missing of a block. */
+static bool
+may_fetch(const struct runtime *rt)
+{
+	const struct core_view *view = core_view(rt->core);
+
+	return view->role == CORE_FOLLOWER && view->master_id != 0 && !rt->cut.is_pending;
+}
+
 static bool
 send_fetch(struct runtime *rt)
 {
@@ -53,8 +62,7 @@ send_fetch(struct runtime *rt)
 	struct net_frame frame;
 	struct fetch fetch;
 
-	if (view->role != CORE_FOLLOWER || view->master_id == 0 || rt->cut.is_pending ||
-	    !assembly_fetch(rt->assembly, 0, rt->now_ns, &fetch) ||
+	if (!may_fetch(rt) || !assembly_fetch(rt->assembly, 0, rt->now_ns, &fetch) ||
 	    !link_bulk_begin(&rt->link, view->master_id, &frame))
 		return false;
 	const uint32_t bytes = fetch_encode(frame.bytes + FRAME_HDR_BYTES, &fetch);
@@ -93,7 +101,7 @@ send_deadline_ns(const struct runtime *rt)
 	uint64_t deadline_ns = UINT64_MAX;
 
 	if (core_view(rt->core)->role != CORE_MASTER)
-		return assembly_deadline_ns(rt->assembly);
+		return may_fetch(rt) ? assembly_deadline_ns(rt->assembly) : UINT64_MAX;
 	for (uint32_t i = 0; i < rt->stream_count; i++)
 		if (stream_is_active(rt->streams[i]))
 			deadline_ns = min_u64(deadline_ns, stream_deadline_ns(rt->streams[i]));

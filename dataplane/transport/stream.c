@@ -208,6 +208,8 @@ on_silence(struct stream *stream, uint64_t now_ns)
 					.unit_count = stream->config.units_per_frame };
 
 	stream->heard_ns = now_ns;
+	if (stream->repair_count != 0)
+		return; /* what would be said waits for a buffer, or a port */
 	stream->stats.timeouts++;
 	if (repair.log_index == stream->next_index && stream->next_unit != 0)
 		repair.unit_count = min_u32(repair.unit_count, stream->next_unit);
@@ -219,7 +221,7 @@ stream_next(struct stream *stream, uint64_t last_index, uint64_t now_ns, struct 
 {
 	if (!stream->is_active)
 		return false;
-	if (stream->repair_count == 0 && now_ns >= stream_deadline_ns(stream))
+	if (now_ns >= stream_deadline_ns(stream))
 		on_silence(stream, now_ns);
 	/* After an ack that says more than there is, repairs may too. What was acknowledged since
 	 * it was asked for may be gone from the log. */

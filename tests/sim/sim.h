@@ -106,8 +106,9 @@ struct sim_node {
 	uint16_t id;
 	enum sim_node_life life;
 
-	uint64_t turn_at_ns, turn_sequence, busy_until_ns, paused_until_ns, worked_in_a_row;
-	uint64_t deaf_until_ns; /* its ports drop what comes in */
+	uint64_t turn_at_ns, turn_sequence, busy_until_ns, paused_until_ns;
+	uint64_t worked_in_a_row, overdue_in_a_row; /* turns */
+	uint64_t deaf_until_ns;                     /* its ports drop what comes in */
 	/* The clock showed clock_local_ns at clock_base_ns, and drifts or stands since. */
 	uint64_t clock_base_ns, clock_local_ns, core_start_ns;
 	int64_t clock_drift_ppm, wall_skew_ns;

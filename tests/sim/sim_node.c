@@ -18,6 +18,7 @@
 #define IN_FLIGHT_MAX     128u
 #define DIVERGENT_BYTES   (64u * 1024u)
 #define STATE_ARENA_BYTES (24u * 1024u * 1024u)
+#define OVERDUE_MAX       200u    /* turns in a row, due and idle: then it spins */
 #define WORKED_MAX        200000u /* turns in a row that found work: no loop is that busy here */
 #define POLLS             160u    /* of a waiting loop, in the longest T_elect */
 #define BACKLOG_NS        (10u * SIM_US) /* frames wait that this turn did not take */
@@ -259,6 +260,7 @@ sim_node_start(struct sim_node *node)
 	if (node->life != SIM_NODE_DOWN)
 		return;
 	node->incarnation++;
+	node->overdue_in_a_row = 0;
 	node->worked_in_a_row = 0;
 	node->disk.has_failed = node->disk.has_hung = node->disk.is_waited_for = false;
 	node->disk.was_rotten = node->disk.rot.is_on;
@@ -444,6 +446,13 @@ schedule(struct sim_node *node, bool has_worked, bool is_waiting, uint64_t deadl
 	if (node->worked_in_a_row > WORKED_MAX)
 		sim_fail(sim, "livelock", "node %u found work in %u turns in a row", node->id,
 			 WORKED_MAX);
+	/* It would not sleep: whoever it waits for has to tell it. */
+	const bool is_overdue = !has_worked && deadline_local_ns != UINT64_MAX &&
+				sim_global_ns(node, deadline_local_ns) <= sim->now_ns;
+	node->overdue_in_a_row = is_overdue ? node->overdue_in_a_row + 1 : 0;
+	if (node->overdue_in_a_row > OVERDUE_MAX)
+		sim_fail(sim, "spin", "node %u found nothing to do in %u turns that were due",
+			 node->id, OVERDUE_MAX);
 	if (has_worked)
 		sim_node_wake(node, sim->now_ns);
 	if (is_waiting)

@@ -83,6 +83,30 @@ test_progress_without_acknowledgements(void **state)
 	assert_int_equal(send_one(stream, now_ns), 9);
 }
 
+/* What is to be said again waits for a buffer: the time of the next look still moves on, or whoever
+ * sleeps until then would not sleep at all. */
+static void
+test_silence_without_a_buffer(void **state)
+{
+	struct stream *stream = stream_open();
+	struct stream_want want;
+	uint64_t now_ns = 1000;
+
+	(void)state;
+	stream_on_ack(stream, 0, 5, now_ns);
+	while (send_one(stream, now_ns) != 0)
+		;
+	for (uint32_t i = 0; i < 3; i++) {
+		const uint64_t before_ns = now_ns;
+		now_ns = stream_deadline_ns(stream);
+		assert_true(now_ns > before_ns && now_ns != UINT64_MAX);
+		assert_true(stream_next(stream, 5, now_ns, &want));
+		assert_int_equal(want.log_index, 1);
+	}
+	assert_int_equal(stream_stats(stream).timeouts, 1);
+	assert_int_equal(send_one(stream, now_ns), 1);
+}
+
 /* What a stream repeats when nothing is heard lies behind all of it. */
 static void
 test_what_is_waiting_is_forgotten(void **state)
@@ -170,6 +194,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_progress_without_acknowledgements),
+		cmocka_unit_test(test_silence_without_a_buffer),
 		cmocka_unit_test(test_what_is_waiting_is_forgotten),
 		cmocka_unit_test(test_credit_that_was_lost),
 		cmocka_unit_test(test_late_ones_do_no_harm),
