@@ -36,7 +36,7 @@ transfer_deadline_ns(const struct runtime *rt)
 {
 	const struct transfer *t = &rt->transfer;
 
-	if (t->phase != TRANSFER_FETCH)
+	if (t->phase != TRANSFER_FETCH || rt->is_storage_failed)
 		return UINT64_MAX;
 	return (t->asked_ns != 0 ? t->asked_ns : rt->now_ns) + rt->config.resend_ns;
 }
