@@ -453,8 +453,10 @@ phase_late(struct sim *sim, const char *wanted)
 
 	if (sim->now_ns < sim->phase_since_ns + phase_bound_ns(sim))
 		return;
-	/* Too many forgot: the rest is safe, and stands still, which an operator has to end. */
-	if ((sim->swarm.volatile_mask != 0 || sim->counts.of[SIM_COUNT_storage_lost] != 0) &&
+	/* Too many forgot, a register that was lost among them: the rest is safe, and stands still,
+	 * which an operator has to end. */
+	if ((sim->swarm.volatile_mask != 0 || sim->counts.of[SIM_COUNT_storage_lost] != 0 ||
+	     sim->counts.of[SIM_COUNT_witnesses_lost] != 0) &&
 	    !sim_check_is_electable(sim, NULL)) {
 		sim_count(sim, SIM_COUNT_forgotten_for_good);
 		phase_enter(sim, SIM_PHASE_OVER);
