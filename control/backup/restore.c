@@ -176,6 +176,7 @@ store_begin(struct restore *r)
 		return fail(r->text, r->text_bytes, TERN_ERR_FOREIGN,
 			    "the storage was not made just now");
 	r->superblock.boot_no = BOOT_NO;
+	r->superblock.tail_cell = BOOT_NO + 1; /* superblock_is_filling */
 	const enum tern_err err = update(r);
 	if (err != TERN_OK)
 		return err;
@@ -402,6 +403,7 @@ member_make(struct restore *r)
 	shard->join = SUPERBLOCK_MEMBER;
 	shard->term = r->restored->term;
 	shard->voted_for = 0;
+	r->superblock.tail_cell = 0;
 	return update(r);
 }
 

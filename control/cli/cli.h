@@ -174,24 +174,34 @@ json_t *cluster_master(const json_t *status);
 /* ---- birth of storage ---- */
 
 /* Creates the storage of the node that @config describes, exactly once. CONFIG (exit 8): it exists
- * or cannot be made; @text says what and the next step, and what existed is untouched. */
+ * or cannot be made; @text says what and the next step, and what existed is untouched, but for what
+ * an earlier birth left that did not end. */
 enum admin_exit node_birth(const struct node_config *config, uint64_t cluster_id,
 			   const struct generation *generation, char *text, size_t text_bytes);
 /* REFUSED (exit 5): a device that the node knows besides its own, by its node file or by
- * <storage>/spares, holds storage of this node; @text names it. All that create storage ask this
- * first. */
+ * <storage>/spares, holds storage of this node; CONFIG (exit 8): a spare that is no file is not
+ * there; @text names it. All that create storage ask this first. */
 enum admin_exit node_spares_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it anew for a node of a cluster that lives and whose own is lost. REFUSED (exit 5): it
  * would be unsafe; @text says why. */
 enum admin_exit node_rejoin(const struct node_config *config, uint64_t cluster_id,
 			    const struct generation *generation, char *text, size_t text_bytes);
-/* What is in its way whatever the node's own devices hold: the only copy of the data, or a spare
- * (node_spares_refuse). */
+/* What is in its way whatever the node's own devices hold: the only copy of the data, a clock that
+ * is not set, or a spare (node_spares_refuse). */
 enum admin_exit node_rejoin_refuse(const struct node_config *config, char *text, size_t text_bytes);
 /* Creates it for a restore to fill: nothing that is there is touched (CONFIG, exit 8), and no
  * cluster takes it for a member's before it is filled. */
 enum admin_exit node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *text,
 				 size_t text_bytes);
+/* Takes away what a birth of the node's pool left that did not end (a restore too), if that is all
+ * that its devices hold: no node can start with that, and none ever has. Leaves all else. CONFIG
+ * (exit 8): a device failed; @text says which. */
+enum admin_exit
+node_unfinished_clear(const struct node_config *config, char *text, size_t text_bytes);
+/* Takes back what was made just now on the first @count of the node's devices: files are removed,
+ * of block devices the superblocks. All are tried; errors as before. */
+enum admin_exit node_birth_take_back(const struct node_config *config, uint32_t count, char *text,
+				     size_t text_bytes);
 /* Removes what a birth for @cluster_id that was ended half-way left at @path, if anything: a blank
  * file, or one that no node ever started with. CONFIG (exit 8): it was used, or is of another
  * cluster, or a process has it; @text says which, and it is untouched. */

@@ -31,6 +31,7 @@ struct birth {
 	enum superblock_join join;
 	uint64_t sequence; /* that the superblocks begin with */
 	uint64_t born_ns;
+	bool is_filled; /* by a restore */
 };
 
 bool
@@ -138,6 +139,7 @@ fill_superblock(const struct node_config *config, uint32_t number, const struct 
 		.generation = birth->generation,
 		.node_id = config->id,
 		.pool_gen = 1,
+		.tail_cell = birth->is_filled ? 1 : 0, /* superblock_is_filling */
 		.born_ns = birth->born_ns,
 		.k = (uint8_t)geometry.k,
 		.m = (uint8_t)geometry.m,
@@ -225,35 +227,41 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
+/* Zeros, and room for checkpoints behind a file's log: no superblock yet. */
 static enum admin_exit
-device_birth(const struct node_config *config, uint32_t number, const struct birth *birth,
-	     bool *is_file, char *text, size_t text_bytes)
+blank_birth(const struct node_config *config, uint32_t number, bool *is_file, char *text,
+	    size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
+	const enum admin_exit code = prepare_device(config, number, is_file, text, text_bytes);
+
+	if (code || !*is_file || checkpoint_bytes(config) == 0)
+		return code;
+	if (nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
+			      text_bytes) == TERN_OK)
+		return ADMIN_EXIT_OK;
+	/* What was made just now and holds nothing does not stay in the way of the next try. */
+	(void)unlink(device->path);
+	return ADMIN_EXIT_CONFIG;
+}
+
+static enum admin_exit
+superblock_birth(const struct node_config *config, uint32_t number, const struct birth *birth,
+		 bool is_file, char *text, size_t text_bytes)
+{
+	const char *path = config->devices[number].path;
 	struct superblock superblock;
 	uint64_t bytes;
 	int fd;
-	enum admin_exit code = prepare_device(config, number, is_file, text, text_bytes);
 
-	if (code)
-		return code;
-	enum tern_err err = TERN_OK;
-	if (*is_file && checkpoint_bytes(config) != 0)
-		err = nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config),
-					text, text_bytes);
-	if (!err)
-		err = nvme_device_open(device->path, true, &fd, &bytes, text, text_bytes);
-	if (!err) {
-		fill_superblock(config, number, birth, *is_file, &superblock);
-		err = superblock_write_all(fd, &superblock);
-		if (err)
-			(void)snprintf(text, text_bytes, "%s: superblock not written: %s",
-				       device->path, tern_err_text(err));
-		(void)close(fd);
-	}
-	/* What was made just now and holds nothing does not stay in the way of the next try. */
-	if (err && *is_file)
-		(void)unlink(device->path);
+	if (nvme_device_open(path, true, &fd, &bytes, text, text_bytes))
+		return ADMIN_EXIT_CONFIG;
+	fill_superblock(config, number, birth, is_file, &superblock);
+	const enum tern_err err = superblock_write_all(fd, &superblock);
+	(void)close(fd);
+	if (err)
+		(void)snprintf(text, text_bytes, "%s: superblock not written: %s", path,
+			       tern_err_text(err));
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
@@ -269,13 +277,7 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 		return code;
 	*one = *config;
 	(void)snprintf(one->devices[0].path, sizeof(one->devices[0].path), "%s", path);
-	code = prepare_device(one, 0, is_file, text, text_bytes);
-	if (!code && *is_file && checkpoint_bytes(config) != 0 &&
-	    nvme_reserve_file(path, one->devices[0].bytes + checkpoint_bytes(config), text,
-			      text_bytes)) {
-		(void)unlink(path);
-		code = ADMIN_EXIT_CONFIG;
-	}
+	code = blank_birth(one, 0, is_file, text, text_bytes);
 	free(one);
 	return code;
 }
@@ -340,6 +342,24 @@ refuse_storage(const struct node_config *config, const char *path, char *text, s
 		      path);
 }
 
+/* Refuses a spare that is not there, and is no file. */
+static enum admin_exit
+spares_check(const struct node_config *config, char *text, size_t text_bytes)
+{
+	for (uint32_t i = 0; i < config->spare_count; i++) {
+		const char *path = config->spares[i].path;
+		if (access(path, F_OK) == 0 || strncmp(path, "/dev/", 5) != 0 ||
+		    strncmp(path, "/dev/shm/", 9) == 0)
+			continue;
+		(void)snprintf(text, text_bytes,
+			       "%s, a spare in the node file, is not there: connect it, or take it "
+			       "out of the node file (`tern device remove`)",
+			       path);
+		return ADMIN_EXIT_CONFIG;
+	}
+	return ADMIN_EXIT_OK;
+}
+
 /* The same of what the node knows besides its own devices: a pool that it had may rest on it, and
  * would come back with it. What lies there of others never takes part in a start. */
 enum admin_exit
@@ -369,7 +389,7 @@ node_spares_refuse(const struct node_config *config, char *text, size_t text_byt
 			       config->storage_dir);
 	}
 	free(all);
-	return code;
+	return code ? code : spares_check(config, text, text_bytes);
 }
 
 /* ---- pools ---- */
@@ -418,27 +438,11 @@ spares_birth(const struct node_config *config, char *text, size_t text_bytes)
 	return code;
 }
 
-/* Nothing is there, and no file is meant. */
-static enum admin_exit
-spares_check(const struct node_config *config, char *text, size_t text_bytes)
-{
-	for (uint32_t i = 0; i < config->spare_count; i++) {
-		const char *path = config->spares[i].path;
-		if (access(path, F_OK) == 0 || strncmp(path, "/dev/", 5) != 0 ||
-		    strncmp(path, "/dev/shm/", 9) == 0)
-			continue;
-		(void)snprintf(text, text_bytes,
-			       "%s, a spare in the node file, is not there: connect it, or take it "
-			       "out of the node file (`tern device remove`)",
-			       path);
-		return ADMIN_EXIT_CONFIG;
-	}
-	return ADMIN_EXIT_OK;
-}
-
-/* All or nothing: every device is looked at before the first is written to, and files that were
- * made for a pool that did not come to be are removed. The list of what came into the pool before
- * goes last: as long as there is no new pool the old one rests on it. */
+/* All or nothing: every device is looked at before the first is written to, and what was made for a
+ * pool that did not come to be is taken back. Clearing large devices takes hours: their superblocks
+ * go last, so that what ends it before leaves devices that are blank, and within them leaves what
+ * node_unfinished_clear knows. The list of what came into the pool before goes behind them: as long
+ * as there is no new pool the old one rests on it. */
 static enum admin_exit
 pool_birth(const struct node_config *config, const struct birth *birth, char *text,
 	   size_t text_bytes)
@@ -446,25 +450,38 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
 	enum admin_exit code = node_spares_refuse(config, text, text_bytes);
 	uint32_t made = 0;
+	char why[256];
 
 	if (!code)
-		code = spares_check(config, text, text_bytes);
+		code = node_unfinished_clear(config, text, text_bytes);
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = check_device(config, i, &is_file[i], text, text_bytes);
 	if (!code)
 		code = note_forget(config, text, text_bytes);
 	while (made < config->device_count && !code) {
-		code = device_birth(config, made, birth, &is_file[made], text, text_bytes);
+		code = blank_birth(config, made, &is_file[made], text, text_bytes);
 		made += !code;
 	}
 	if (!code)
 		code = spares_birth(config, text, text_bytes);
+	for (uint32_t i = 0; i < config->device_count && !code; i++)
+		code = superblock_birth(config, i, birth, is_file[i], text, text_bytes);
 	if (!code)
 		code = taken_forget(config, text, text_bytes);
-	for (uint32_t i = 0; code && i < made; i++)
-		if (is_file[i])
-			(void)unlink(config->devices[i].path);
+	if (code)
+		(void)node_birth_take_back(config, made, why, sizeof(why));
 	return code;
+}
+
+/* What comes after what was lost is numbered by the clock. */
+static enum admin_exit
+clock_refuse(const char *path, char *text, size_t text_bytes)
+{
+	const uint64_t now_s = platform_wall_ns() / NS_PER_S;
+
+	return now_s != 0 && now_s <= INT32_MAX
+		   ? ADMIN_EXIT_OK
+		   : refuse(text, text_bytes, "%s: the clock of this machine is not set", path);
 }
 
 /* Storage that takes the place of other storage of this node, which may turn up again: the pool
@@ -472,41 +489,29 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
  * earlier one can have come to (docs/decisions/new-storage-begins-at-the-clock.md). */
 static enum admin_exit
 birth_again(const struct node_config *config, uint64_t cluster_id,
-	    const struct generation *generation, char *text, size_t text_bytes)
+	    const struct generation *generation, bool is_filled, char *text, size_t text_bytes)
 {
 	const uint64_t now_ns = platform_wall_ns();
-	const uint64_t now_s = now_ns / NS_PER_S;
 	const struct birth birth = {
 		.cluster_id = cluster_id,
 		.generation = *generation,
 		.join = SUPERBLOCK_REJOINING,
 		.sequence = now_ns,
 		.born_ns = now_ns,
+		.is_filled = is_filled,
 	};
+	const enum admin_exit code = clock_refuse(config->devices[0].path, text, text_bytes);
 
-	if (now_s == 0 || now_s > INT32_MAX)
-		return refuse(text, text_bytes, "%s: the clock of this machine is not set",
-			      config->devices[0].path);
-	return pool_birth(config, &birth, text, text_bytes);
+	return code ? code : pool_birth(config, &birth, text, text_bytes);
 }
 
 enum admin_exit
 node_device_birth(const struct node_config *config, uint32_t number, char *text, size_t text_bytes)
 {
-	const struct node_config_device *device = &config->devices[number];
 	bool is_file;
-	enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
+	const enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
 
-	if (code)
-		return code;
-	code = prepare_device(config, number, &is_file, text, text_bytes);
-	if (!code && is_file && checkpoint_bytes(config) != 0 &&
-	    nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
-			      text_bytes)) {
-		(void)unlink(device->path);
-		code = ADMIN_EXIT_CONFIG;
-	}
-	return code;
+	return code ? code : blank_birth(config, number, &is_file, text, text_bytes);
 }
 
 enum admin_exit
@@ -542,7 +547,7 @@ node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *te
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return birth_again(config, cluster_id, &birth, text, text_bytes);
+	return birth_again(config, cluster_id, &birth, true, text, text_bytes);
 }
 
 /* ---- storage that was lost ---- */
@@ -555,18 +560,14 @@ static enum admin_exit
 witness_again(const struct node_config *config, uint64_t cluster_id,
 	      const struct generation *generation, char *text, size_t text_bytes)
 {
-	const uint64_t now_s = platform_wall_ns() / NS_PER_S;
-	struct witness_register fresh = {
+	const struct witness_register fresh = {
 		.sequence = 1,
 		.cluster_id = cluster_id,
 		.generation = *generation,
 		.witness_id = config->id,
+		.boot_no = (uint32_t)(platform_wall_ns() / NS_PER_S),
 	};
 
-	if (now_s == 0 || now_s > INT32_MAX)
-		return refuse(text, text_bytes, "%s: the clock of this machine is not set",
-			      config->register_file);
-	fresh.boot_no = (uint32_t)now_s;
 	if (!make_directories(config->storage_dir)) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
@@ -594,8 +595,10 @@ node_rejoin_refuse(const struct node_config *config, char *text, size_t text_byt
 		return refuse(text, text_bytes,
 			      "%s held the only copy of the data: there is nobody to take it from",
 			      config->devices[0].path);
-	return config->kind == NODE_DATA ? node_spares_refuse(config, text, text_bytes)
-					 : ADMIN_EXIT_OK;
+	const bool is_data = config->kind == NODE_DATA;
+	const enum admin_exit code = clock_refuse(
+	    is_data ? config->devices[0].path : config->register_file, text, text_bytes);
+	return code || !is_data ? code : node_spares_refuse(config, text, text_bytes);
 }
 
 enum admin_exit
@@ -606,6 +609,8 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id,
 
 	if (!code && config->kind == NODE_WITNESS)
 		return witness_again(config, cluster_id, generation, text, text_bytes);
+	if (!code)
+		code = node_unfinished_clear(config, text, text_bytes);
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
 		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
 	if (code)
@@ -615,7 +620,7 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
 	}
-	return birth_again(config, cluster_id, generation, text, text_bytes);
+	return birth_again(config, cluster_id, generation, false, text, text_bytes);
 }
 
 /* ---- what an unfinished birth left ---- */

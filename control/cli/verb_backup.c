@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -534,35 +533,28 @@ cluster_id_of(struct cli *cli, const struct node_config *config, const struct ba
 	return ADMIN_EXIT_OK;
 }
 
-/* Makes the storage, fills it, and removes the files that it made when that fails. */
+/* Makes the storage, fills it, and takes back what it made when that fails. */
 static enum admin_exit
 restore(struct cli *cli, struct backup_reader *reader, const struct node_config *config,
 	uint64_t cluster_id, uint64_t position, struct backup_restored *restored)
 {
-	bool is_new[NODE_CONFIG_DEVICES_MAX] = { false };
-	char text[BACKUP_TEXT_MAX];
-	struct stat facts;
+	char text[BACKUP_TEXT_MAX], why[256];
 	enum tern_err err =
 	    backup_restore_check(backup_reader_hdr(reader), config, position, text, sizeof(text));
 
 	if (err != TERN_OK)
 		return cli_fail(cli, exit_of(err), "%s", text);
-	for (uint32_t i = 0; i < config->device_count; i++)
-		is_new[i] = stat(config->devices[i].path, &facts) != 0 && errno == ENOENT;
 	const enum admin_exit code = node_birth_empty(config, cluster_id, text, sizeof(text));
 	if (code)
 		return cli_fail(cli, code, "%s", text);
 	err = backup_restore(reader, config, position, restored, text, sizeof(text));
 	if (err == TERN_OK)
 		return ADMIN_EXIT_OK;
-	bool is_left = false;
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		if (is_new[i])
-			(void)unlink(config->devices[i].path);
-		is_left = is_left || !is_new[i];
-	}
-	return cli_fail(cli, exit_of(err), "%s was not restored: %s%s", config->name, text,
-			is_left ? "; wipe the first 64KiB of its devices before the next try" : "");
+	if (node_birth_take_back(config, config->device_count, why, sizeof(why)))
+		return cli_fail(cli, exit_of(err),
+				"%s was not restored: %s; what it wrote was not taken back: %s",
+				config->name, text, why);
+	return cli_fail(cli, exit_of(err), "%s was not restored: %s", config->name, text);
 }
 
 static void

@@ -74,12 +74,15 @@ take_generation(struct cli *cli, struct generation *generation)
 	return ADMIN_EXIT_OK;
 }
 
-/* What --wipe names of the node's devices. */
+/* What an earlier try left that did not end, and what --wipe names of the node's devices. */
 static enum admin_exit
 wipe(const struct cli *cli, const struct node_config *config, char *text, size_t text_bytes)
 {
 	const char *list = cli->values[CLI_WIPE];
+	const enum admin_exit code = node_unfinished_clear(config, text, text_bytes);
 
+	if (code)
+		return code;
 	return list ? device_wipe(config, 0, config->device_count, list, true, text, text_bytes)
 		    : ADMIN_EXIT_OK;
 }

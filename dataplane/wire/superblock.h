@@ -95,12 +95,20 @@ struct superblock {
 	uint64_t failed_devices; /* bits 0..31; the others: replaced */
 	uint64_t log_first_page, log_pages;
 	uint64_t checkpoint_first_page, checkpoint_pages;
-	uint64_t tail_cell; /* of no use: carried on, 0 as nobody sets it */
+	uint64_t tail_cell; /* of a pool that a restore fills: its boot_no + 1, so that a start of
+			     * the node, which raises boot_no, shows; else 0 */
 	uint64_t born_ns;   /* when the pool was made, if it took the place of another one of this
 			     * node; 0: the first, or made by an earlier version */
 	uint32_t shard_count;
 	struct shard_record shards[SUPERBLOCK_SHARDS_MAX];
 };
+
+/* A restore was about to fill the pool, did not end, and no node started with it since. */
+static inline bool
+superblock_is_filling(const struct superblock *superblock)
+{
+	return superblock->tail_cell == (uint64_t)superblock->boot_no + 1;
+}
 
 /* @out: SUPERBLOCK_BYTES. */
 void superblock_encode(uint8_t *out, const struct superblock *superblock);

@@ -150,6 +150,22 @@ storage_make(const struct node_config *config, enum superblock_join join, uint64
 	}
 }
 
+static bool
+is_filling(const struct node_config *config)
+{
+	struct superblock found;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int fd;
+
+	assert_int_equal(
+	    nvme_device_open(config->devices[0].path, false, &fd, &bytes, text, sizeof(text)),
+	    TERN_OK);
+	assert_int_equal(superblock_read(fd, &found, &good_mask), TERN_OK);
+	(void)close(fd);
+	return superblock_is_filling(&found);
+}
+
 /* ---- what a start finds ---- */
 
 struct seen {
@@ -217,6 +233,7 @@ check_restore(uint64_t first_index, uint32_t k, uint32_t m, uint64_t position)
 	if (backup_restore(reader, config, position, &restored, text, sizeof(text)) != TERN_OK)
 		fail_msg("%u+%u to %llu: %s", k, m, (unsigned long long)position, text);
 	assert_int_equal(restored.position, position);
+	assert_false(is_filling(config));
 	assert_true(hash128_equal(restored.chain, sample.chains[position - first_index]));
 	/* With as many devices lost as it bears. */
 	for (uint32_t lost = 0; lost <= m; lost++) {
@@ -307,7 +324,7 @@ test_refused(void **state)
 	free(config);
 }
 
-/* A log that does not fit leaves storage that is no member's. */
+/* A log that does not fit leaves storage that is no member's, and may be gone over. */
 static void
 test_too_small(void **state)
 {
@@ -319,6 +336,7 @@ test_too_small(void **state)
 	(void)state;
 	storage_make(config, SUPERBLOCK_REJOINING, sample.hdr.log_pages);
 	expect_refused(reader, config, sample.hdr.last_index, TERN_ERR_TOO_LARGE, "too small");
+	assert_true(is_filling(config));
 	assert_int_equal(look(config, UINT64_MAX, &seen, &facts), TERN_ERR_FOREIGN);
 	backup_reader_close(reader);
 	free(config);

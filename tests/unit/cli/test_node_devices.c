@@ -4,10 +4,13 @@
 #include "tests/support/check.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/cli/cli.h"
@@ -329,6 +332,168 @@ a_spare_that_is_no_file_must_be_there(void **unused)
 	assert_true(is_there(f.spare));
 }
 
+/* ---- births that did not end ---- */
+
+static enum admin_exit
+init(void)
+{
+	return node_birth(&f.config, CLUSTER, &birth_generation, f.said, sizeof(f.said));
+}
+
+static enum admin_exit
+restore(void)
+{
+	return node_birth_empty(&f.config, CLUSTER, f.said, sizeof(f.said));
+}
+
+static enum admin_exit (*const births[])(void) = { init, rejoin, restore };
+
+/* As a birth begins them: the first pool of the node, or one that takes another's place. */
+static struct superblock
+unused_of(uint8_t position, uint64_t born_ns)
+{
+	struct superblock superblock = superblock_of(NODE, position, born_ns ? born_ns : 1);
+
+	superblock.born_ns = born_ns;
+	superblock.pool_gen = 1;
+	superblock.shards[0].join = born_ns ? SUPERBLOCK_REJOINING : SUPERBLOCK_MEMBER;
+	return superblock;
+}
+
+/* The first @count devices have superblocks, the next one is blank, what follows is not there. */
+static void
+pool_part_put(const struct superblock *like, uint32_t count)
+{
+	struct superblock superblock = *like;
+
+	files_remove();
+	for (uint32_t i = 0; i < count; i++) {
+		superblock.device = (uint8_t)i;
+		superblock_put(f.device[i], &superblock);
+	}
+	if (count < 3)
+		file_make(f.device[count]);
+}
+
+static void
+what_a_birth_left_half_way_is_gone_over(void **unused)
+{
+	(void)unused;
+	for (uint64_t born_ns = 0; born_ns < 1001; born_ns += 1000) {
+		const struct superblock left = unused_of(0, born_ns);
+		for (uint32_t i = 0; i < 3; i++) {
+			pool_part_put(&left, 1 + i % 2);
+			if (births[i]() != ADMIN_EXIT_OK)
+				fail_msg("birth %u: %s", i, f.said);
+			const uint64_t sequence = superblock_get(f.device[0]).sequence;
+			assert_true(i == 0 ? sequence == 1 : sequence > 1000);
+			assert_true(superblock_get(f.device[2]).sequence == sequence);
+		}
+	}
+}
+
+static void
+check_kept(const struct superblock *left, uint32_t count)
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		pool_part_put(left, count);
+		assert_int_not_equal(births[i](), ADMIN_EXIT_OK);
+		assert_int_equal(superblock_get(f.device[0]).boot_no, left->boot_no);
+		assert_true(superblock_get(f.device[0]).sequence == left->sequence);
+		assert_int_equal(is_there(f.device[2]), count > 1);
+	}
+}
+
+/* Whatever a node started with, what is whole, and what is of others. */
+static void
+what_may_be_of_use_is_kept(void **unused)
+{
+	(void)unused;
+	struct superblock left = unused_of(0, 0);
+	check_kept(&left, 3);
+	left.boot_no = 1;
+	check_kept(&left, 1);
+	left.boot_no = 0;
+	left.sequence = 2;
+	check_kept(&left, 1);
+	left = unused_of(0, 0);
+	left.cluster_id++;
+	check_kept(&left, 1);
+	left = unused_of(0, 0);
+	left.node_id = 2;
+	check_kept(&left, 1);
+	left = unused_of(1, 0);
+	files_remove();
+	superblock_put(f.device[0], &left);
+	assert_int_not_equal(init(), ADMIN_EXIT_OK);
+	/* One was started with, the other was away. */
+	left = unused_of(0, 0);
+	pool_part_put(&left, 1);
+	left = superblock_of(NODE, 2, 7);
+	left.boot_no = 1;
+	superblock_put(f.device[2], &left);
+	assert_int_not_equal(init(), ADMIN_EXIT_OK);
+	assert_true(is_there(f.device[0]));
+	/* Only a node that runs leaves a note. */
+	left = unused_of(0, 0);
+	pool_part_put(&left, 1);
+	text_put(f.note, "a note");
+	assert_int_not_equal(init(), ADMIN_EXIT_OK);
+	assert_true(is_there(f.note));
+}
+
+/* Whole or not: it says of itself that it is being filled, until a node starts with it. */
+static void
+what_a_restore_left_half_way_is_gone_over(void **unused)
+{
+	(void)unused;
+	for (uint32_t boot_no = 0; boot_no < 2; boot_no++) {
+		struct superblock left = unused_of(0, 1000);
+		left.boot_no = boot_no;
+		left.sequence += boot_no * 5;
+		left.tail_cell = boot_no + 1;
+		pool_part_put(&left, 3);
+		if (restore() != ADMIN_EXIT_OK)
+			fail_msg("%s", f.said);
+		const struct superblock made = superblock_get(f.device[0]);
+		assert_true(made.born_ns > 1000 && superblock_is_filling(&made));
+		left.boot_no++;
+		check_kept(&left, 3);
+	}
+	assert_int_equal(restore(), ADMIN_EXIT_CONFIG);
+}
+
+/* Superblocks go last: what is ended before has none. */
+static void
+what_is_ended_while_it_clears_leaves_blanks(void **unused)
+{
+	const struct rlimit limit = { 16u << 20, 16u << 20 };
+	struct superblock found;
+	uint32_t good_mask;
+	uint64_t bytes;
+	int status, fd;
+
+	(void)unused;
+	f.config.devices[2].bytes = 32u << 20;
+	const pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		/* Ended by SIGXFSZ at the last device. */
+		(void)setrlimit(RLIMIT_FSIZE, &limit);
+		(void)init();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(
+		    nvme_device_open(f.device[i], false, &fd, &bytes, f.said, sizeof(f.said)),
+		    TERN_OK);
+		assert_int_equal(superblock_read(fd, &found, &good_mask), TERN_ERR_BLANK);
+		assert_int_equal(close(fd), 0);
+	}
+}
+
 /* ---- device add ---- */
 
 static enum admin_exit
@@ -352,6 +517,21 @@ static enum admin_exit
 add(const char *wipe)
 {
 	return run(verb_device_add, f.spare, NULL, wipe);
+}
+
+/* A verb that is refused for the sake of a spare has wiped nothing. */
+static void
+nothing_is_wiped_for_a_birth_that_is_refused(void **unused)
+{
+	(void)unused;
+	node_file_put_spare("/dev/no-such-disk");
+	old_storage_put(f.device[0], 7);
+	assert_int_equal(run(verb_node_init, NULL, NULL, f.device[0]), ADMIN_EXIT_CONFIG);
+	assert_int_equal(run(verb_node_rejoin, NULL, NULL, f.device[0]), ADMIN_EXIT_CONFIG);
+	assert_non_null(strstr(f.said, "device remove"));
+	assert_int_equal(superblock_get(f.device[0]).node_id, 7);
+	node_file_put("");
+	assert_int_equal(run(verb_node_rejoin, NULL, NULL, f.device[0]), ADMIN_EXIT_OK);
 }
 
 /* The node's devices, all at one update; @failed is recorded on them. */
@@ -506,6 +686,11 @@ main(void)
 		TEST(what_others_had_on_a_spare_is_not),
 		TEST(new_storage_is_newer_than_what_is_away),
 		TEST(a_spare_that_is_no_file_must_be_there),
+		TEST(what_a_birth_left_half_way_is_gone_over),
+		TEST(what_may_be_of_use_is_kept),
+		TEST(what_a_restore_left_half_way_is_gone_over),
+		TEST(what_is_ended_while_it_clears_leaves_blanks),
+		TEST(nothing_is_wiped_for_a_birth_that_is_refused),
 		TEST(what_the_pool_rests_on_is_not_wiped),
 		TEST(what_is_out_of_the_pool_may_go),
 		TEST(what_came_in_while_the_node_ran_is_known),
