@@ -159,7 +159,8 @@ known_read(const char *path, json_t *known)
 	size_t room = 0;
 
 	while (in != NULL && getline(&line, &room, in) > 0) {
-		json_t *command = json_loads(line, 0, NULL);
+		/* Keys and values are byte strings: a zero is written as \u0000. */
+		json_t *command = json_loads(line, JSON_ALLOW_NUL, NULL);
 		const json_t *log_index = json_object_get(command, "log_index");
 		const json_t *term = json_object_get(command, "term");
 		if (json_is_integer(log_index) && json_is_integer(term)) {
