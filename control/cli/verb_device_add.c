@@ -135,9 +135,8 @@ refuse_by_look(struct cli *cli, const struct device_look *look, const char *path
 
 /* A file of this length, or a block device that is blank as far as the node goes. */
 static enum admin_exit
-make_blank(struct cli *cli, const struct node_config *config, uint64_t bytes)
+make_blank(struct cli *cli, const struct node_config *config, const char *path, uint64_t bytes)
 {
-	const struct node_config_device *spare = &config->spares[config->spare_count - 1];
 	struct node_config *one = calloc(1, sizeof(*one));
 	char text[768] = "out of memory";
 	enum admin_exit code = one ? ADMIN_EXIT_OK : ADMIN_EXIT_FAILED;
@@ -147,17 +146,28 @@ make_blank(struct cli *cli, const struct node_config *config, uint64_t bytes)
 		one->id = config->id;
 		one->cluster_id = config->cluster_id;
 		one->device_count = 1;
-		one->devices[0] = *spare;
+		(void)snprintf(one->devices[0].path, sizeof(one->devices[0].path), "%s", path);
 		code = device_wipe(one, 0, 1, cli->values[CLI_WIPE], false, text, sizeof(text));
 	}
 	free(one);
 	if (code)
 		return cli_fail(cli, code, "%s", text);
-	device_look(spare->path, &look);
+	device_look(path, &look);
 	const enum tern_err err = look.facts.kind == DEVICE_BLOCK
-				      ? nvme_prepare_device(spare->path, bytes, text, sizeof(text))
-				      : nvme_create_file(spare->path, bytes, text, sizeof(text));
+				      ? nvme_prepare_device(path, bytes, text, sizeof(text))
+				      : nvme_create_file(path, bytes, text, sizeof(text));
 	return err ? cli_fail(cli, ADMIN_EXIT_FAILED, "%s", text) : ADMIN_EXIT_OK;
+}
+
+/* The node file, while others may edit it too. @config: as it is then. */
+static enum admin_exit
+edit_file(struct cli *cli, const struct node_config_spares_edit *edit, struct node_config *config)
+{
+	char text[NODE_CONFIG_PATH_MAX + 512];
+
+	return node_config_edit_spares(cli->values[CLI_CONFIG], edit, config, text, sizeof(text))
+		   ? cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text)
+		   : ADMIN_EXIT_OK;
 }
 
 static enum admin_exit
@@ -189,7 +199,8 @@ absolute(const char *path, char out[NODE_CONFIG_PATH_MAX])
 enum admin_exit
 verb_device_add(struct cli *cli)
 {
-	char path[NODE_CONFIG_PATH_MAX], text[768];
+	char path[NODE_CONFIG_PATH_MAX], name[NODE_CONFIG_PATH_MAX];
+	struct node_config_spares_edit edit = { .add = name, .is_trial = true };
 	struct node_config *config;
 	struct device_look look;
 	enum admin_exit code = load(cli, &config);
@@ -209,17 +220,18 @@ verb_device_add(struct cli *cli)
 		code = refuse_by_look(cli, &look, path, bytes);
 	if (!code) {
 		/* The kernel's names change from start to start. */
-		const char *name = look.facts.by_id[0] != 0 ? look.facts.by_id : path;
-		struct node_config_device *spare = &config->spares[config->spare_count++];
-		(void)snprintf(spare->path, sizeof(spare->path), "%.*s",
-			       (int)sizeof(spare->path) - 1, name);
-		code = make_blank(cli, config, bytes);
+		(void)snprintf(name, sizeof(name), "%.*s", (int)sizeof(name) - 1,
+			       look.facts.by_id[0] != 0 ? look.facts.by_id : path);
+		/* Before the device is written to, which takes hours. */
+		code = edit_file(cli, &edit, config);
 	}
-	if (!code && node_config_write_spares(cli->values[CLI_CONFIG], config, text, sizeof(text)))
-		code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
 	if (!code)
-		code = report(cli, "device-add/v1", config,
-			      config->spares[config->spare_count - 1].path, "is a spare");
+		code = make_blank(cli, config, name, bytes);
+	edit.is_trial = false;
+	if (!code)
+		code = edit_file(cli, &edit, config);
+	if (!code)
+		code = report(cli, "device-add/v1", config, name, "is a spare");
 	free(config);
 	return code;
 }
@@ -227,7 +239,7 @@ verb_device_add(struct cli *cli)
 enum admin_exit
 verb_device_remove(struct cli *cli)
 {
-	char path[NODE_CONFIG_PATH_MAX], text[768];
+	char path[NODE_CONFIG_PATH_MAX], name[NODE_CONFIG_PATH_MAX];
 	struct node_config *config;
 	enum admin_exit code = load(cli, &config);
 
@@ -249,11 +261,9 @@ verb_device_remove(struct cli *cli)
 	else if (!code && spare == config->spare_count)
 		code = cli_fail(cli, ADMIN_EXIT_USAGE, "%s is no spare of %s", path, config->name);
 	if (!code) {
-		for (uint32_t i = spare; i + 1 < config->spare_count; i++)
-			config->spares[i] = config->spares[i + 1];
-		config->spare_count--;
-		if (node_config_write_spares(cli->values[CLI_CONFIG], config, text, sizeof(text)))
-			code = cli_fail(cli, ADMIN_EXIT_CONFIG, "%s", text);
+		const struct node_config_spares_edit edit = { .remove = name };
+		(void)snprintf(name, sizeof(name), "%s", config->spares[spare].path);
+		code = edit_file(cli, &edit, config);
 	}
 	if (!code)
 		code = report(cli, "device-remove/v1", config, path, "is no spare any more");

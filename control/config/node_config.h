@@ -202,13 +202,20 @@ node_config_load(const char *path, struct node_config *config, char *text, size_
 TERN_CHECKED enum tern_err node_config_write(const char *path, const struct node_config *config,
 					     char *text, size_t text_bytes);
 
-/* Writes the list of spares into the node file at @path, in place of the one that it has, and
- * leaves everything else of the file as it is. The file is checked before it takes the old one's
- * place. CONFIG: it would not be good, or the list stands in another file (@include); IO; @text
- * says why, and the file is as before. */
+struct node_config_spares_edit {
+	const char *add, *remove; /* paths as they stand in the file; NULL: none */
+	bool is_trial;            /* all but putting the new file in the place of the old one */
+};
+
+/* Edits the list of spares in the node file at @path (of a link: in the file that it leads to), and
+ * leaves everything else of the file as it is, also owner, group and mode. One edit at a time: it
+ * waits for others, then goes by what they left. The new file is checked before it takes the old
+ * one's place; @config is as it says. CONFIG: it would not be good, or the list stands in another
+ * file (@include); IO: also an owner or group that this process may not give; NO_MEMORY; @text says
+ * why, and the file is as before. */
 TERN_CHECKED enum tern_err
-node_config_write_spares(const char *path, const struct node_config *config, char *text,
-			 size_t text_bytes);
+node_config_edit_spares(const char *path, const struct node_config_spares_edit *edit,
+			struct node_config *config, char *text, size_t text_bytes);
 
 /* Adds the devices that came in while the node ran, and that the node file does not name, to the
  * spares. */

@@ -589,6 +589,20 @@ what_is_out_of_the_pool_may_go(void **unused)
 	}
 }
 
+/* What cannot be listed is not written to either. */
+static void
+a_file_that_cannot_be_edited_is_found_first(void **unused)
+{
+	char next[340];
+
+	(void)unused;
+	(void)snprintf(next, sizeof(next), "%s.new", f.conf);
+	assert_int_equal(mkdir(next, 0700), 0);
+	assert_int_equal(add(NULL), ADMIN_EXIT_CONFIG);
+	assert_int_equal(rmdir(next), 0);
+	assert_false(is_there(f.spare));
+}
+
 static void
 what_came_in_while_the_node_ran_is_known(void **unused)
 {
@@ -693,6 +707,7 @@ main(void)
 		TEST(nothing_is_wiped_for_a_birth_that_is_refused),
 		TEST(what_the_pool_rests_on_is_not_wiped),
 		TEST(what_is_out_of_the_pool_may_go),
+		TEST(a_file_that_cannot_be_edited_is_found_first),
 		TEST(what_came_in_while_the_node_ran_is_known),
 		TEST(what_came_in_knows_what_failed),
 		TEST(a_refused_file_stays_if_the_node_has_it),

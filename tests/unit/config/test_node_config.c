@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/check.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control/config/node_config.h"
@@ -576,6 +580,59 @@ content_of(const char *path)
 
 #define POOL "parity = 1; devices = ( { path = \"d0\"; }, { path = \"d1\"; } );\n"
 
+/* Who edits a node file takes a lock of it, and gives the new one to the owner of the old one. */
+static struct {
+	uint32_t chowns;
+	uid_t uid;
+	gid_t gid;
+	bool is_locked;      /* when the owner was given */
+	bool is_refusing;    /* the owner cannot be given */
+	const char *instead; /* another edit is just done when the lock is asked for */
+} seen;
+
+int
+fchown(int fd, uid_t uid, gid_t gid)
+{
+	const int other = open(config.file, O_RDONLY | O_CLOEXEC);
+
+	(void)fd;
+	seen.chowns++;
+	seen.uid = uid;
+	seen.gid = gid;
+	seen.is_locked = syscall(SYS_flock, other, LOCK_EX | LOCK_NB) != 0;
+	(void)close(other);
+	errno = EPERM;
+	return seen.is_refusing ? -1 : 0;
+}
+
+int
+flock(int fd, int operation)
+{
+	const char *instead = seen.instead;
+
+	if (operation == LOCK_EX && instead) {
+		seen.instead = NULL;
+		assert_int_equal(rename(file_named("again.conf", instead), config.file), 0);
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static enum tern_err
+add(const char *path, struct node_config *into)
+{
+	const struct node_config_spares_edit edit = { .add = path };
+
+	return node_config_edit_spares(config.file, &edit, into, text, sizeof(text));
+}
+
+static enum tern_err
+drop(const char *path, struct node_config *into)
+{
+	const struct node_config_spares_edit edit = { .remove = path };
+
+	return node_config_edit_spares(config.file, &edit, into, text, sizeof(text));
+}
+
 static void
 spares_are_edited_in_place(void **unused)
 {
@@ -601,28 +658,23 @@ spares_are_edited_in_place(void **unused)
 			if (load(full) != TERN_OK)
 				fail_msg("%zu %zu: %s", h, l, text);
 			assert_int_equal(config.spare_count, l == 2);
-			config.spare_count = 2;
-			(void)snprintf(config.spares[0].path, sizeof(config.spares[0].path),
-				       "/dev/one \"q\"");
-			(void)snprintf(config.spares[1].path, sizeof(config.spares[1].path),
-				       "/dev/two");
-			if (node_config_write_spares(config.file, &config, text, sizeof(text)) !=
-			    TERN_OK)
+			static struct node_config again;
+			if ((l == 2 && drop(config.spares[0].path, &again) != TERN_OK) ||
+			    add("/dev/one \"q\"", &again) != TERN_OK ||
+			    add("/dev/two", &again) != TERN_OK)
 				fail_msg("%zu %zu: %s", h, l, text);
 			const char *now = content_of(config.file);
 			assert_memory_equal(now, full, strlen(heads[h]) + strlen(MINIMAL POOL));
 			assert_non_null(strstr(now, "// end"));
-			static struct node_config again;
+			assert_int_equal(again.spare_count, 2);
 			assert_int_equal(node_config_load(config.file, &again, text, sizeof(text)),
 					 TERN_OK);
 			assert_int_equal(again.spare_count, 2);
 			assert_string_equal(again.spares[0].path, "/dev/one \"q\"");
 			assert_string_equal(again.spares[1].path, "/dev/two");
 			assert_int_equal(again.spares[1].bytes, again.devices[0].bytes);
-			again.spare_count = 0;
-			assert_int_equal(
-			    node_config_write_spares(config.file, &again, text, sizeof(text)),
-			    TERN_OK);
+			assert_int_equal(drop("/dev/one \"q\"", &again), TERN_OK);
+			assert_int_equal(drop("/dev/two", &again), TERN_OK);
 			assert_int_equal(node_config_load(config.file, &again, text, sizeof(text)),
 					 TERN_OK);
 			assert_int_equal(again.spare_count, 0);
@@ -635,21 +687,102 @@ spares_that_would_be_wrong_are_not_written(void **unused)
 {
 	(void)unused;
 	assert_int_equal(load(MINIMAL POOL), TERN_OK);
-	config.spare_count = 1;
-	memcpy(config.spares[0].path, config.devices[1].path, sizeof(config.spares[0].path));
-	assert_int_equal(node_config_write_spares(config.file, &config, text, sizeof(text)),
-			 TERN_ERR_CONFIG);
+	static struct node_config again;
+	assert_int_equal(add(config.devices[1].path, &again), TERN_ERR_CONFIG);
 	assert_non_null(strstr(text, "named twice"));
 	assert_string_equal(content_of(config.file), MINIMAL POOL);
 	/* A list that is included from elsewhere is somebody else's. */
 	(void)file_named("more.conf", "spares = ( { path = \"s\"; } );\n");
 	assert_int_equal(load(MINIMAL POOL "@include \"more.conf\"\n"), TERN_OK);
 	assert_int_equal(config.spare_count, 1);
-	config.spare_count = 0;
-	assert_int_equal(node_config_write_spares(config.file, &config, text, sizeof(text)),
-			 TERN_ERR_CONFIG);
+	assert_int_equal(drop(config.spares[0].path, &again), TERN_ERR_CONFIG);
 	if (!strstr(text, "by hand"))
 		fail_msg("%s", text);
+}
+
+/* It may be the daemon's user who reads it, and root who edits it. */
+static void
+owner_and_mode_of_the_file_stay(void **unused)
+{
+	static struct node_config again;
+	struct stat before, after;
+
+	(void)unused;
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(load(MINIMAL POOL), TERN_OK);
+	assert_int_equal(chmod(config.file, 0640), 0);
+	assert_int_equal(stat(config.file, &before), 0);
+	assert_int_equal(add("/dev/one", &again), TERN_OK);
+	assert_int_equal(seen.chowns, 1);
+	assert_true(seen.uid == before.st_uid && seen.gid == before.st_gid);
+	assert_int_equal(stat(config.file, &after), 0);
+	assert_int_equal(after.st_mode, before.st_mode);
+	seen.is_refusing = true;
+	assert_int_equal(drop("/dev/one", &again), TERN_ERR_IO);
+	assert_non_null(strstr(text, "as its owner, or as root"));
+	assert_int_equal(stat(config.file, &before), 0);
+	assert_true(before.st_ino == after.st_ino);
+	seen.is_refusing = false;
+	(void)snprintf(text, sizeof(text), "%s.new", config.file);
+	assert_int_not_equal(access(text, F_OK), 0);
+}
+
+static void
+a_link_to_the_file_stays(void **unused)
+{
+	static struct node_config again;
+	const struct node_config_spares_edit edit = { .add = "/dev/one" };
+	char link[256];
+	struct stat facts;
+
+	(void)unused;
+	assert_int_equal(load(MINIMAL POOL), TERN_OK);
+	(void)snprintf(link, sizeof(link), "%s/more.conf", dir);
+	(void)unlink(link);
+	assert_int_equal(symlink("node.conf", link), 0);
+	assert_int_equal(node_config_edit_spares(link, &edit, &again, text, sizeof(text)), TERN_OK);
+	assert_int_equal(lstat(link, &facts), 0);
+	assert_true(S_ISLNK(facts.st_mode));
+	assert_non_null(strstr(content_of(config.file), "/dev/one"));
+	assert_int_equal(unlink(link), 0);
+}
+
+/* What another edit wrote is not undone, also if its file came while this one waited. */
+static void
+edits_come_one_after_another(void **unused)
+{
+	static struct node_config again;
+
+	(void)unused;
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(load(MINIMAL POOL), TERN_OK);
+	assert_int_equal(add("/dev/one", &again), TERN_OK);
+	assert_true(seen.is_locked);
+	seen.instead = MINIMAL POOL "spares = ( { path = \"/dev/three\"; } );\n";
+	assert_int_equal(add("/dev/two", &again), TERN_OK);
+	assert_true(seen.is_locked);
+	assert_int_equal(again.spare_count, 2);
+	assert_non_null(strstr(content_of(config.file), "/dev/two"));
+	assert_non_null(strstr(content_of(config.file), "/dev/three"));
+	/* It is let go. */
+	assert_int_equal(drop("/dev/two", &again), TERN_OK);
+	assert_null(strstr(content_of(config.file), "/dev/two"));
+}
+
+static void
+a_trial_leaves_the_file(void **unused)
+{
+	static struct node_config again;
+	struct node_config_spares_edit edit = { .add = "/dev/one", .is_trial = true };
+
+	(void)unused;
+	assert_int_equal(load(MINIMAL POOL), TERN_OK);
+	assert_int_equal(node_config_edit_spares(config.file, &edit, &again, text, sizeof(text)),
+			 TERN_OK);
+	assert_string_equal(content_of(config.file), MINIMAL POOL);
+	edit.add = config.devices[1].path;
+	assert_int_equal(node_config_edit_spares(config.file, &edit, &again, text, sizeof(text)),
+			 TERN_ERR_CONFIG);
 }
 
 static void
@@ -704,6 +837,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(written_file_reads_back_equal),
 		cmocka_unit_test(spares_are_edited_in_place),
 		cmocka_unit_test(spares_that_would_be_wrong_are_not_written),
+		cmocka_unit_test(owner_and_mode_of_the_file_stay),
+		cmocka_unit_test(a_link_to_the_file_stays),
+		cmocka_unit_test(edits_come_one_after_another),
+		cmocka_unit_test(a_trial_leaves_the_file),
 		cmocka_unit_test(witness_needs_no_port),
 	};
 
