@@ -405,7 +405,8 @@ supervise(struct ternd *node, int signals)
 	return true;
 }
 
-/* Waits until the lcore has recovered the log, or could not. Ports are maintained meanwhile. */
+/* Waits until the lcore has recovered the log. False: it could not, or a signal came before. Ports
+ * are maintained meanwhile. */
 static bool
 await_boot(struct ternd *node, int signals)
 {
@@ -422,6 +423,14 @@ await_boot(struct ternd *node, int signals)
 	}
 	return atomic_load(&node->lcore.phase) == LCORE_RUNNING ||
 	       atomic_load(&node->lcore.phase) == LCORE_OVER;
+}
+
+/* The lcore has ended, for it was asked to before it had read the log, or just then. */
+static bool
+is_interrupted(const struct ternd *node)
+{
+	return atomic_load(&node->lcore.phase) != LCORE_FAILED ||
+	       (node->lcore.boot == RUNTIME_BOOT_MORE && node->lcore.why[0] == '\0');
 }
 
 static const char *
@@ -462,6 +471,10 @@ run(struct ternd *node, int signals)
 		return fail(node, ADMIN_EXIT_FAILED, "the data thread cannot be started");
 	if (!await_boot(node, signals)) {
 		lcore_stop(node);
+		if (is_interrupted(node)) {
+			platform_diag(PLATFORM_INFO, "stopped node=%s", node->config.name);
+			return ADMIN_EXIT_OK;
+		}
 		if (node->lcore.why[0] == '\0')
 			boot_explain(node);
 		return fail(node, ADMIN_EXIT_CONFIG, node->lcore.why);

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage, addresses and sockets that are somebody else's: exit code 8, a sentence, the next step;
-and whoever has them goes on undisturbed."""
+and whoever has them goes on undisturbed. Whoever ends a node that starts is told of no such thing."""
 import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -95,6 +96,32 @@ def sockets(case, cluster):
         refused(case, TERND, alone, 'in use', hint)
 
 
+def early_signal(case, cluster):
+    """Whoever stops a node that is still reading its log has not configured it badly."""
+    case.step('a signal while it starts')
+    conf = case.path('early.conf')
+    ports = [free_port() for _ in range(3)]
+    with open(conf, 'w', encoding='utf-8') as handle:
+        handle.write(
+            f'node = {{ name = "a"; id = 1; dev = true; }}; storage = "early"; run = "r";\n'
+            f'admin = "early.sock"; devices = ( {{ path = "early/device0"; size = "32MiB"; }} );\n'
+            f'nodes = ( {{ name = "a"; id = 1; data = "127.0.0.1:9"; '
+            f'mgmt = "127.0.0.1:{ports[0]}"; resp = "127.0.0.1:{ports[1]}"; '
+            f'client = "127.0.0.1:{ports[2]}"; }} );\n')
+    done = subprocess.run([cluster.tern, 'node', 'init', '--config', conf], capture_output=True,
+                          text=True, timeout=60)
+    require(done.returncode == 0, done.stderr)
+
+    def pending():
+        """It is there before the program begins."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+    done = subprocess.run([os.path.join(case.build, TERND), '--config', conf],
+                          capture_output=True, text=True, timeout=60, preexec_fn=pending)
+    require(done.returncode == 0 and 'stopped node=a' in done.stderr,
+            f'exit {done.returncode}\n{done.stderr}')
+
+
 def free_port():
     """One that is free for UDP and for TCP."""
     while True:
@@ -176,6 +203,7 @@ def test(case):
     second(case, cluster)
     few_descriptors(case, cluster)
     sockets(case, cluster)
+    early_signal(case, cluster)
     require(cluster.client('a').call('PING') == 'PONG', 'whoever has them goes on')
     require(client.call('SET', 'k', 'w') == 'OK', 'and so do the others')
     require(before == {name: node['boot_no'] for name, node in cluster.status().items()},
