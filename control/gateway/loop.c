@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -83,14 +81,12 @@ refuse(struct gateway *gateway, int fd)
 static bool
 watch_new(struct gateway *gateway, struct connection *conn)
 {
-	const int one = 1;
 	struct epoll_event event = {
 		.events = EPOLLIN,
 		.data.u64 = (uint64_t)conn->generation << 32 | conn->index,
 	};
 
-	/* Small replies leave at once; a socket that cannot do this still works. */
-	(void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	platform_tcp_watch(conn->fd);
 	conn->events = EPOLLIN;
 	return epoll_ctl(gateway->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
 }

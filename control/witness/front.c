@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,14 +48,13 @@ accept_one(struct front *front)
 	static const char full[] = "-ERR max number of clients reached: close some, or ask a data "
 				   "node\r\n";
 	const int fd = accept4(front->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	const int one = 1;
 
 	if (fd < 0) {
 		/* Out of descriptors: the listener would be ready for ever. */
 		front->is_accept_paused = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
 		return;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	platform_tcp_watch(fd);
 	for (uint32_t i = 0; i < FRONT_CONNECTIONS_MAX; i++) {
 		struct front_client *client = &front->clients[i];
 		if (client->fd >= 0)

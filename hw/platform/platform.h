@@ -80,6 +80,13 @@ TERN_CHECKED enum tern_err platform_file_lock(const char *path, int *fd);
  * socket. */
 bool platform_take_socket(const char *text, int kind, int *fd);
 
+#define PLATFORM_TCP_GONE_S 120
+
+/* For the accepted connection @fd of a client: small replies leave at once, and the kernel ends the
+ * connection when its peer is gone without a word, or has taken nothing of what was sent to it, for
+ * PLATFORM_TCP_GONE_S. What the socket cannot do is left out. */
+void platform_tcp_watch(int fd);
+
 /* Makes the name @path durable: flushes the directory that holds it. IO; TOO_LARGE: over 4000
  * bytes. */
 TERN_CHECKED enum tern_err platform_directory_sync(const char *path);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
+#include "tests/support/tcp_end.h"
 #include "tests/unit/gateway/fixture.h"
 
 static struct gateway_stats
@@ -62,6 +63,7 @@ test_connection_limit(void **context)
 		fds[i] = client_open(node);
 		client_send(fds[i], "PING\r\n");
 		client_expect(fds[i], "+PONG\r\n");
+		tcp_end_check_watched(fds[i]);
 	}
 	int more = client_open(node);
 	client_expect(more, "-ERR max number of clients reached: close some, or raise "

@@ -13,6 +13,7 @@
 #include "control/witness/front.h"
 #include "dataplane/core/core.h"
 #include "hw/platform/platform.h"
+#include "tests/support/tcp_end.h"
 
 struct fixture {
 	struct status_cell cell;
@@ -143,6 +144,7 @@ test_says_who_is_master(void **context)
 
 	say(fd, "PING\r\n" ASK);
 	expect(fd, "+PONG\r\n" MASTER);
+	tcp_end_check_watched(fd);
 	publish(f, 2);
 	say(fd, "*3\r\n$8\r\nSENTINEL\r\n$23\r\nget-master-addr-by-name\r\n$4\r\ntern\r\n");
 	expect(fd, OTHER);
