@@ -318,6 +318,12 @@ log_scan(struct source *source, struct cmdlog_recovery *recovery)
 		.is_overwritten = stats->pages_later != 0,
 	};
 	cmdlog_scan_end(source->log, &area, recovery);
+	const uint32_t over = max_u32(stats->pages_over, recovery->pages_over);
+	if (over != 0)
+		return fail(source, TERN_ERR_CONFIG,
+			    "the log holds larger blocks than log.command_max allows: set it to at "
+			    "least \"%lluKiB\"",
+			    (unsigned long long)div_up_u64(cmdlog_command_bytes_for(over), 1024));
 	return TERN_OK;
 }
 

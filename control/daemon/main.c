@@ -46,6 +46,8 @@ boot_text(enum runtime_boot verdict)
 		       "and give the node new storage with `tern node rejoin`";
 	case RUNTIME_BOOT_IO:
 		return "a device failed while the log was read";
+	case RUNTIME_BOOT_LIMIT:
+		return "the log holds larger blocks than log.command_max allows";
 	}
 	return "unknown";
 }
@@ -59,7 +61,15 @@ boot_explain(struct ternd *node)
 	char *why = node->lcore.why;
 	const size_t bytes = sizeof(node->lcore.why);
 
-	if (store == NULL || node->config.device_count == 1)
+	if (node->lcore.boot == RUNTIME_BOOT_LIMIT)
+		snprintf(why, bytes,
+			 "%s: set it to at least \"%lluKiB\", or to what it was; the log is as it "
+			 "was, and log.command_max can be lowered when it no longer holds such "
+			 "blocks",
+			 boot_text(node->lcore.boot),
+			 (unsigned long long)div_up_u64(runtime_boot_command_bytes(node->runtime),
+							1024));
+	else if (store == NULL || node->config.device_count == 1)
 		snprintf(why, bytes, "%s", boot_text(node->lcore.boot));
 	else if (device < node->config.device_count)
 		snprintf(why, bytes, "device %u (%.200s): %s", device,

@@ -73,9 +73,10 @@ struct cmdlog_config {
 	uint32_t groups_in_flight_max; /* 1..16 */
 };
 
-/* Pages of the largest block, and of the largest group. */
+/* Pages of the largest block, of the largest group; the least limit for blocks of @pages. */
 uint32_t cmdlog_block_pages_max(uint32_t command_bytes_max);
 uint32_t cmdlog_group_pages_max(uint32_t command_bytes_max);
+uint32_t cmdlog_command_bytes_for(uint32_t pages);
 size_t cmdlog_bytes(void);
 size_t cmdlog_entry_bytes(void);
 /* @memory: cmdlog_bytes(), 64-byte aligned, borrowed for ever, as are ring and entries. */
@@ -251,11 +252,9 @@ struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
 
 /* ---- recovery ---- */
 
-/*
- * The index is rebuilt from the write groups that the store finds, offered in the order of
+/* The index is rebuilt from the write groups that the store finds, offered in the order of
  * (boot_no, group_seq). Block i supersedes all earlier blocks >= i; a block counts only when its
- * content hash and prev_chain hold.
- */
+ * content hash and prev_chain hold. */
 enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT };
 
 struct cmdlog_recovery {
@@ -265,6 +264,7 @@ struct cmdlog_recovery {
 	uint64_t groups_seen, groups_torn, groups_foreign;
 	uint64_t pages_torn; /* of the groups that were torn, and are not NULL */
 	uint64_t blocks_superseded, blocks_orphaned; /* the latter chain onto nothing */
+	uint32_t pages_over; /* of the largest that the limit does not allow: left out; 0: none */
 	/* Acknowledged blocks cannot be read (P15): last_index < acked_floor, or a branch that
 	 * superseded a tail is lost, or one of the next two. Do not vote, do not serve. */
 	bool is_damaged;

@@ -20,6 +20,16 @@ cmdlog_group_pages_max(uint32_t command_bytes_max)
 		       cmdlog_block_pages_max(command_bytes_max));
 }
 
+uint32_t
+cmdlog_command_bytes_for(uint32_t pages)
+{
+	/* The least that fills its last page with one byte. */
+	const uint64_t payload = (uint64_t)(pages - 1) * PAGE_PAYLOAD_BYTES + 1;
+
+	INVARIANT(pages != 0 && pages <= UINT16_MAX);
+	return payload <= BLOCK_HDR_BYTES ? 0 : (uint32_t)(payload - BLOCK_HDR_BYTES);
+}
+
 size_t
 cmdlog_bytes(void)
 {

@@ -44,8 +44,12 @@ group_enter(struct cmdlog *log, const struct page_identity *group, bool has_byte
 	struct cmdlog_scan *scan = &log->scan;
 
 	scan->found.groups_seen++;
+	if (group->cluster_id == log->config.cluster_id &&
+	    group->group_pages > log->group_pages_max) {
+		scan->found.pages_over = max_u32(scan->found.pages_over, group->group_pages);
+		return false;
+	}
 	if (group->cluster_id != log->config.cluster_id ||
-	    group->group_pages > log->group_pages_max ||
 	    (scan->has_group && !is_before(turn_of(&scan->group), turn_of(group)))) {
 		scan->found.groups_foreign++;
 		return false;
@@ -220,16 +224,29 @@ block_take(struct cmdlog *log, const struct block_hdr *hdr, const uint8_t *block
 	return true;
 }
 
+/* Takes note of a block of this log, whole or torn, that another limit allowed. */
+static void
+block_over_note(struct cmdlog *log, const struct page_content *content, const struct block_hdr *hdr)
+{
+	struct cmdlog_recovery *found = &log->scan.found;
+
+	if (hdr->pages > log->block_pages_max && content->cluster_id == log->config.cluster_id &&
+	    content->shard == log->config.shard)
+		found->pages_over = max_u32(found->pages_over, hdr->pages);
+}
+
 /* Whether a whole block begins at @page of the group. */
 static bool
-block_find(const struct cmdlog *log, const uint8_t *at, uint32_t pages_left, struct block_hdr *hdr)
+block_find(struct cmdlog *log, const uint8_t *at, uint32_t pages_left, struct block_hdr *hdr)
 {
 	struct page_content content;
 
-	return page_content_open(at, &content) == TERN_OK && content.page_in_block == 0 &&
-	       content.used_bytes >= BLOCK_HDR_BYTES &&
-	       block_hdr_decode(at + PAGE_PAYLOAD_OFFSET, hdr) == TERN_OK &&
-	       hdr->pages <= pages_left && hdr->pages <= log->block_pages_max &&
+	if (page_content_open(at, &content) != TERN_OK || content.page_in_block != 0 ||
+	    content.used_bytes < BLOCK_HDR_BYTES ||
+	    block_hdr_decode(at + PAGE_PAYLOAD_OFFSET, hdr) != TERN_OK || hdr->pages > pages_left)
+		return false;
+	block_over_note(log, &content, hdr);
+	return hdr->pages <= log->block_pages_max &&
 	       cmdlog_block_verify(log, at, hdr->pages, hdr) == TERN_OK &&
 	       hash128_equal(block_content_hash(at, hdr->payload_bytes), hdr->content_hash);
 }

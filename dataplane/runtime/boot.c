@@ -66,6 +66,13 @@ runtime_boot_store(const struct runtime *rt, uint32_t *device)
 	return rt->boot.store == STRIPE_START_MORE ? NULL : stripe_start_text(rt->boot.store);
 }
 
+uint32_t
+runtime_boot_command_bytes(const struct runtime *rt)
+{
+	INVARIANT(rt->boot.verdict == RUNTIME_BOOT_LIMIT);
+	return cmdlog_command_bytes_for(rt->boot.pages_over);
+}
+
 static enum runtime_boot
 number_write(struct runtime *rt)
 {
@@ -454,6 +461,10 @@ scan_end(struct runtime *rt)
 	};
 
 	cmdlog_scan_end(rt->log, &area, &boot->recovery);
+	/* What was left out may be acknowledged: the log is not what this scan says. */
+	boot->pages_over = max_u32(stats->pages_over, boot->recovery.pages_over);
+	if (boot->pages_over != 0)
+		return give_up(rt, RUNTIME_BOOT_LIMIT);
 	if (!boot->recovery.is_damaged || runtime_has_bug(rt, CORE_BUG_P15_CUT_DAMAGED))
 		repair_anchored(rt);
 	else if (!repair_begin(rt, &boot->recovery))

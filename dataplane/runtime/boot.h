@@ -44,6 +44,7 @@ struct boot {
 	uint64_t next_index, last_index, commit_floor;
 	struct membership newest, committed;
 	bool has_record, has_members;
+	uint32_t pages_over;       /* of the largest block that the limit does not allow; 0: none */
 	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
 	enum runtime_boot verdict; /* 0: not yet known */
 };

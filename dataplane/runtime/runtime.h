@@ -111,11 +111,16 @@ enum runtime_boot {
 	RUNTIME_BOOT_CORRUPT, /* no good superblock copy, though it was written */
 	RUNTIME_BOOT_DAMAGED, /* the log lost blocks that this node had acknowledged (P15) */
 	RUNTIME_BOOT_IO,
+	RUNTIME_BOOT_LIMIT, /* the log holds blocks that command_bytes_max does not allow, see
+			     * runtime_boot_command_bytes; of log, checkpoints and votes nothing
+			     * was changed */
 };
 enum runtime_boot runtime_boot_turn(struct runtime *runtime);
 /* What the store says of its devices when that is why the boot ended: a sentence, and the position
  * of the device, or UINT32_MAX. NULL: it is not. */
 const char *runtime_boot_store(const struct runtime *runtime, uint32_t *device);
+/* After RUNTIME_BOOT_LIMIT: the least command_bytes_max with which this log is read. */
+uint32_t runtime_boot_command_bytes(const struct runtime *runtime);
 
 enum runtime_turn {
 	RUNTIME_WORKED = 1, /* did something: turn again */

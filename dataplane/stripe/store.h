@@ -151,6 +151,7 @@ struct stripe_scan_stats {
 	uint64_t acked_floor;              /* the highest that any page says */
 	uint64_t end_cell;                 /* behind every group that was seen */
 	uint64_t pages_later; /* of later laps: the log went past first_cell long ago */
+	uint32_t pages_over;  /* of the largest over group_pages_max, left out; 0: none */
 };
 
 /* @first_cell: nothing before it is needed (the log was reclaimed up to there). A group that lies
@@ -214,8 +215,7 @@ struct stripe_group_read {
 TERN_CHECKED enum tern_err stripe_store_read(struct stripe_store *store,
 					     const struct stripe_group_read *read, uint64_t now_ns);
 
-/* With one device cells lie one behind the other, and groups with them: a run of cells, of whatever
- * groups, within one lap. */
+/* Of one device: a run of cells, one behind the other, of whatever groups, within one lap. */
 struct stripe_run_read {
 	uint64_t first_cell;
 	uint32_t pages; /* 1..group_pages_max */

@@ -20,16 +20,23 @@ stripe_image_begin(const struct stripe_store *store, struct stripe_image *image,
 }
 
 bool
-stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
-		    struct page_identity *identity, struct stripe_layout *layout)
+stripe_page_is_written(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
+		       struct page_identity *identity, struct stripe_layout *layout)
 {
 	uint32_t row;
 
 	return page_identity_decode(page, identity) == TERN_OK &&
 	       identity->cluster_id == store->super.wanted.cluster_id &&
 	       identity->node_id == store->config.node_id && identity->own_cell == cell &&
-	       identity->group_pages <= store->config.group_pages_max &&
 	       stripe_identity_layout(store->geometry, identity, layout, &row) == TERN_OK;
+}
+
+bool
+stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
+		    struct page_identity *identity, struct stripe_layout *layout)
+{
+	return stripe_page_is_written(store, page, cell, identity, layout) &&
+	       identity->group_pages <= store->config.group_pages_max;
 }
 
 bool

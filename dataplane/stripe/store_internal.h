@@ -226,7 +226,11 @@ uint32_t stripe_reads_collect(struct stripe_store *store, struct stripe_completi
 /* Fills the image of a group from its address and identity, for memory that is already there. */
 void stripe_image_begin(const struct stripe_store *store, struct stripe_image *image,
 			uint64_t first_cell, uint32_t pages);
-/* Whether @page is of this store, at @cell, and says so consistently. */
+/* Whether @page is of this store, at @cell, and says so consistently. Its group may be longer than
+ * group_pages_max, and then than any memory here: it was written under another limit. */
+bool stripe_page_is_written(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
+			    struct page_identity *identity, struct stripe_layout *layout);
+/* The same, of a group that is not longer. */
 bool stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, uint64_t cell,
 			 struct page_identity *identity, struct stripe_layout *layout);
 /* The byte offset on its device of a cell. */

@@ -148,7 +148,7 @@ page_look(struct stripe_store *store, uint64_t cell, struct page_identity *ident
 
 	if (page == NULL || (page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0))
 		return false;
-	if (!stripe_page_is_ours(store, page, cell, identity, layout)) {
+	if (!stripe_page_is_written(store, page, cell, identity, layout)) {
 		uint64_t own;
 		/* What an earlier lap left is as good as blank. */
 		if (is_other_lap(store, page, cell, &own)) {
@@ -164,6 +164,10 @@ page_look(struct stripe_store *store, uint64_t cell, struct page_identity *ident
 	scan->seen_row = max_u64(scan->seen_row, cell / store->devices + 1);
 	scan->stats.end_cell = max_u64(scan->stats.end_cell, layout->first_cell + layout->cells);
 	scan->stats.acked_floor = max_u64(scan->stats.acked_floor, identity->acked_floor);
+	if (identity->group_pages > store->config.group_pages_max) {
+		scan->stats.pages_over = max_u32(scan->stats.pages_over, identity->group_pages);
+		return false;
+	}
 	return layout->first_cell + layout->cells > scan->first_cell &&
 	       (!scan->has_last || layout->first_cell > scan->last_first);
 }

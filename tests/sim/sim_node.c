@@ -415,7 +415,7 @@ boot_turn(struct sim_node *node)
 	if (boot != RUNTIME_BOOT_READY)
 		sim_fail(node->sim, boot == RUNTIME_BOOT_DAMAGED ? "damaged" : "boot",
 			 "node %u: runtime_boot_turn answered %d (3 blank, 4 foreign, 5 corrupt, "
-			 "6 damaged, 7 io)",
+			 "6 damaged, 7 io, 8 limit)",
 			 node->id, (int)boot);
 	node->life = SIM_NODE_UP;
 	node->core_start_ns = sim_local_ns(node, node->sim->now_ns);

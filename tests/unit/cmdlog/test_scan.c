@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/bits.h"
+
 #define MAX        16384u
 #define AREA       1500u
 #define WRITES_MAX 1400u
@@ -539,6 +541,73 @@ test_foreign_and_misdirected_pages(void **state)
 	rig_free(&rig);
 }
 
+/* A start under a limit that does not allow what the log holds. */
+static void
+check_over(struct rig *rig, uint32_t command_bytes_max, uint32_t pages, uint64_t end_cell)
+{
+	rig->config.command_bytes_max = command_bytes_max;
+	rig->image.group_pages_max = cmdlog_group_pages_max(command_bytes_max);
+	for (uint32_t i = 0; i < 2; i++) {
+		const uint32_t found = rig_recover(rig, 512).pages_over;
+		const struct stripe_scan_stats *stats = stripe_store_scan_stats(rig->image.store);
+		assert_int_equal(max_u32(found, stats->pages_over), pages);
+		/* It is neither rot nor room. */
+		assert_int_equal(stats->pages_foreign, 0);
+		assert_int_equal(cmdlog_stats(rig->log).end_cell, end_cell);
+		/* A store may have larger buffers than the log has blocks. */
+		rig->image.group_pages_max = cmdlog_group_pages_max(300000);
+	}
+}
+
+/* command_bytes_max is lowered, and what it allowed before was acknowledged: the last block, in a
+ * group that is too long as well, or not, and one before the last. */
+static void
+test_what_another_limit_allowed_is_not_lost(void **state)
+{
+	static const uint32_t values[] = { 290000, 150000 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		struct cmdlog_location at;
+		struct rig rig;
+
+		rig_make(&rig, 300000, 1024, AREA);
+		rig_block(&rig, 1, 1, 100);
+		rig_flush(&rig, 0);
+		rig_block(&rig, 1, 2, values[i / 2]);
+		rig_flush(&rig, 1);
+		assert_true(cmdlog_locate(rig.log, 2, &at));
+		if (i % 2 != 0) {
+			rig_block(&rig, 1, 3, 100);
+			rig_flush(&rig, 2);
+		}
+		const uint64_t last = cmdlog_stats(rig.log).last_index;
+		const uint64_t end = cmdlog_stats(rig.log).end_cell;
+		const uint32_t enough = cmdlog_command_bytes_for(at.pages);
+		assert_true(enough <= 300000);
+		check_over(&rig, MAX, at.pages, end);
+		check_over(&rig, enough - 1, at.pages, end);
+		/* With what the refusal asks for all is there, and nothing was written over it. */
+		rig.config.command_bytes_max = enough;
+		rig.image.group_pages_max = cmdlog_group_pages_max(enough);
+		const struct cmdlog_recovery found = rig_recover(&rig, 512);
+		assert_int_equal(found.pages_over, 0);
+		assert_false(found.is_damaged);
+		assert_int_equal(found.last_index, last);
+		/* And when a checkpoint covers it, the limit may be lowered. */
+		if (i % 2 != 0) {
+			assert_true(cmdlog_base_at(rig.log, 2, &rig.base));
+			rig.config.command_bytes_max = MAX;
+			rig.image.group_pages_max = cmdlog_group_pages_max(MAX);
+			rig.base.next_cell = at.first_cell + at.group_pages;
+			assert_int_equal(rig_recover(&rig, 512).pages_over, 0);
+			assert_int_equal(stripe_store_scan_stats(rig.image.store)->pages_over, 0);
+			assert_int_equal(cmdlog_stats(rig.log).last_index, last);
+		}
+		rig_free(&rig);
+	}
+}
+
 static void
 test_recovered_log_goes_on(void **state)
 {
@@ -617,6 +686,7 @@ main(void)
 		cmocka_unit_test(test_damage_is_made_good_by_a_new_branch),
 		cmocka_unit_test(test_a_damaged_log_begins_anew),
 		cmocka_unit_test(test_foreign_and_misdirected_pages),
+		cmocka_unit_test(test_what_another_limit_allowed_is_not_lost),
 		cmocka_unit_test(test_recovered_log_goes_on),
 		cmocka_unit_test(test_scan_ends_at_blank_pages_or_the_end),
 	};

@@ -855,6 +855,62 @@ test_the_area_is_full(void **state)
 	pool_free(&pool);
 }
 
+/* A scan under a smaller limit than that under which the groups were written. */
+static void
+scan_under(struct pool *pool, uint32_t group_pages_max, struct stripe_scan_stats *stats)
+{
+	struct stripe_scanned scanned;
+	enum stripe_scan_state state = STRIPE_SCAN_MORE;
+
+	pool->config.group_pages_max = group_pages_max;
+	assert_int_equal(pool_start(pool), STRIPE_START_READY);
+	stripe_store_scan_begin(pool->store, 0);
+	for (uint32_t turn = 0; turn < 10000 && state < STRIPE_SCAN_DONE; turn++) {
+		pool->now_ns += 1000;
+		state = stripe_store_scan(pool->store, pool->now_ns, &scanned);
+		if (state == STRIPE_SCAN_GROUP)
+			assert_true(scanned.group.group_pages <= group_pages_max);
+	}
+	assert_int_equal(state, STRIPE_SCAN_DONE);
+	*stats = *stripe_store_scan_stats(pool->store);
+	pool_crash(pool);
+}
+
+/* They are neither rot nor room, and the scan says that it left them out. */
+static void
+test_groups_of_another_limit(void **state)
+{
+	static const uint32_t sizes[] = { 5, POOL_GROUP_PAGES - 1, 7, POOL_GROUP_PAGES };
+
+	(void)state;
+	for (size_t i = 0; i < GEOMETRIES; i++) {
+		struct stripe_scan_stats before, after;
+		struct pool pool;
+
+		pool_make(&pool, geometries[i], i);
+		pool_up(&pool);
+		for (uint32_t n = 0; n < 4; n++) {
+			assert_int_equal(pool_write(&pool, sizes[n]), TERN_OK);
+			pool_drain(&pool);
+		}
+		pool_crash(&pool);
+		scan_under(&pool, POOL_GROUP_PAGES, &before);
+		assert_int_equal(before.pages_over, 0);
+		assert_int_equal(before.groups, 4);
+		scan_under(&pool, 8, &after);
+		assert_int_equal(after.pages_over, POOL_GROUP_PAGES);
+		assert_int_equal(after.groups, 2);
+		assert_int_equal(after.pages_foreign, 0);
+		assert_int_equal(after.end_cell, before.end_cell);
+		assert_int_equal(after.acked_floor, before.acked_floor);
+		/* And nothing happened to them. */
+		pool.config.group_pages_max = POOL_GROUP_PAGES;
+		pool_up(&pool);
+		pool_read_all(&pool);
+		pool_free(&pool);
+	}
+}
+
 static void
 test_configurations(void **state)
 {
@@ -913,6 +969,7 @@ main(void)
 		cmocka_unit_test(test_a_stale_half_does_not_start),
 		cmocka_unit_test(test_the_area_goes_round),
 		cmocka_unit_test(test_the_area_is_full),
+		cmocka_unit_test(test_groups_of_another_limit),
 		cmocka_unit_test(test_configurations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

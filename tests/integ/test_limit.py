@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""log.command_max is lowered while the log holds larger blocks: the start refuses, says what it has to
+be, and loses nothing; with the old limit everything is there."""
+import os
+import re
+import subprocess
+
+from case import main, require
+
+LOWERED = '520KiB'
+
+
+def limit(cluster, name, value):
+    """Gives the node a profile of its own with this log.command_max; returns what it was."""
+    conf = os.path.join(cluster.dir, name, 'node.conf')
+    own = os.path.join(cluster.dir, name, 'profile.conf')
+    with open(conf, encoding='utf-8') as handle:
+        text = handle.read()
+    shared = re.search(r'profile = "([^"]*)"', text)
+    require(shared, f'profile in {text}')
+    with open(shared.group(1), encoding='utf-8') as handle:
+        profile = handle.read()
+    before = re.search(r'command_max = "([^"]*)"', profile)
+    require(before, f'command_max in {profile}')
+    with open(own, 'w', encoding='utf-8') as handle:
+        handle.write(profile.replace(before.group(0), f'command_max = "{value}"'))
+    with open(conf, 'w', encoding='utf-8') as handle:
+        handle.write(text.replace(shared.group(0), f'profile = "{own}"'))
+    return before.group(1)
+
+
+def large(client, mark):
+    """A command that takes more than what LOWERED allows."""
+    require(client.call('MSET', 'x', mark * 400000, 'y', mark * 500000) == 'OK', 'MSET')
+
+
+def refused(case, name):
+    conf = os.path.join(case.cluster.dir, name, 'node.conf')
+    done = subprocess.run([os.path.join(case.build, 'control/daemon/ternd'), '--config', conf],
+                          capture_output=True, text=True, timeout=60)
+    told = [line for line in done.stderr.splitlines() if line.startswith('ternd: ')]
+    print('   ' + '\n   '.join(told))
+    require(done.returncode == 8 and len(told) == 1, f'exit {done.returncode}\n{done.stderr}')
+    found = re.search(r'larger blocks than log.command_max allows: set it to at least "(\d+KiB)"',
+                      told[0])
+    require(found, told[0])
+    return found.group(1)
+
+
+def alone(case):
+    cluster = case.cluster
+    cluster.topology = '1'
+    cluster.up()
+    cluster.settle()
+    large(cluster.client('a'), 'p')
+    case.step('kill it, lower its limit')
+    cluster.dev('kill', 'a')
+    before = limit(cluster, 'a', LOWERED)
+    enough = refused(case, 'a')
+    require(refused(case, 'a') == enough, 'and so does the next start')
+    for name in '01':
+        os.mkdir(case.path(name))
+    backup = subprocess.run(
+        [cluster.tern, 'backup', 'create', '--config', os.path.join(cluster.dir, 'a', 'node.conf'),
+         '--to', f'{case.path("0")},{case.path("1")}', '--ec', '1+1'],
+        capture_output=True, text=True, timeout=60)
+    print('   ' + backup.stderr.strip())
+    require(backup.returncode != 0 and f'set it to at least "{enough}"' in backup.stderr,
+            f'a backup says the same: {backup.returncode} {backup.stderr}')
+    case.step(f'start it with {enough}, then {before}')
+    for value in (enough, before):
+        limit(cluster, 'a', value)
+        cluster.dev('start', 'a')
+        cluster.settle()
+        client = cluster.client('a')
+        require(client.call('GET', 'x') == 'p' * 400000 and client.call('GET', 'y') == 'p' * 500000,
+                'what was acknowledged is there')
+        cluster.dev('kill', 'a')
+    cluster.remove()
+
+
+def test(case):
+    alone(case)
+
+
+main(test)
