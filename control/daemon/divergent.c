@@ -362,7 +362,8 @@ static struct written
 write_commands(struct ternd *node, const struct divergent_record *record, FILE *out)
 {
 	const struct divergent_block *blocks = (const struct divergent_block *)(record + 1);
-	const uint32_t scratch_bytes = (uint32_t)node->config.log.command_bytes_max;
+	const uint32_t pages = cmdlog_block_pages_max((uint32_t)node->config.log.command_bytes_max);
+	const uint32_t scratch_bytes = pages * PAGE_PAYLOAD_BYTES;
 	struct stripe_code *code = code_make(record->geometry);
 	json_t *known = known_blocks(node);
 	struct writer writer = { .out = out,

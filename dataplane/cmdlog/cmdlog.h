@@ -230,8 +230,8 @@ struct cmdlog_cursor {
 	uint8_t *scratch; /* gathers a command that straddles pages */
 	uint32_t scratch_bytes;
 };
-/* @block: the block's pages, borrowed while walking. @scratch: command_bytes_max bytes, owned by
- * the caller. Fills @hdr. */
+/* @block: the block's pages, borrowed while walking. @scratch: as much as a block's payload,
+ * owned by the caller. Fills @hdr. */
 TERN_CHECKED enum tern_err
 cmdlog_cursor_begin(struct cmdlog_cursor *cursor, const uint8_t *block, uint8_t *scratch,
 		    uint32_t scratch_bytes, struct block_hdr *hdr);

@@ -97,8 +97,8 @@ feed_open(struct runtime *rt, struct feed *feed, struct batch *batch)
 				   : cmdlog_resident(rt->log, log_index);
 	if (block == NULL)
 		return false;
-	if (cmdlog_cursor_begin(&feed->cursor, block, rt->scratch, rt->config.command_bytes_max,
-				&hdr) != TERN_OK) {
+	if (cmdlog_cursor_begin(&feed->cursor, block, rt->scratch,
+				runtime_scratch_bytes(&rt->config), &hdr) != TERN_OK) {
 		feed->is_bad = true;
 		return false;
 	}

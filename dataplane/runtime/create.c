@@ -56,6 +56,12 @@ item_bytes(const struct runtime_config *config)
 	return (size_t)max_u32(window_pages(config), CHECKPOINT_CHUNK_PAGES) * PAGE_BYTES;
 }
 
+uint32_t
+runtime_scratch_bytes(const struct runtime_config *config)
+{
+	return cmdlog_block_pages_max(config->command_bytes_max) * PAGE_PAYLOAD_BYTES;
+}
+
 /* A hole, or a block. */
 static size_t
 mend_bytes(const struct runtime_config *config)
@@ -138,7 +144,8 @@ runtime_bytes(const struct runtime_config *config)
 	       heal_groups_max(config) * sizeof(struct heal_group) +
 	       writes_max_of(config) * (sizeof(struct pending_write) + sizeof(struct held_write) +
 					sizeof(struct pending_accept)) +
-	       RUNTIME_READS_MAX * sizeof(struct pending_read) + config->command_bytes_max + slack;
+	       RUNTIME_READS_MAX * sizeof(struct pending_read) + runtime_scratch_bytes(config) +
+	       slack;
 }
 
 static bool
@@ -175,7 +182,7 @@ take_memory(struct runtime *rt, struct arena *arena)
 	rt->held = arena_take(arena, rt->writes_max * sizeof(*rt->held), 64);
 	rt->accepts = arena_take(arena, rt->writes_max * sizeof(*rt->accepts), 64);
 	rt->reads = arena_take(arena, RUNTIME_READS_MAX * sizeof(*rt->reads), 64);
-	rt->scratch = arena_take(arena, config->command_bytes_max, 64);
+	rt->scratch = arena_take(arena, runtime_scratch_bytes(config), 64);
 	rt->boot.buffer = arena_take(arena, item_bytes(config), PAGE_BYTES);
 	rt->checkpoint.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);
 	rt->source.buffer = arena_take(arena, CHECKPOINT_CHUNK_BYTES, PAGE_BYTES);

@@ -155,7 +155,7 @@ struct runtime {
 	uint64_t accept_count;
 	struct pending_read *reads;
 	uint64_t read_head, read_tail, read_op_id;
-	uint8_t *scratch; /* gathers a command that straddles pages */
+	uint8_t *scratch; /* gathers a command that straddles pages; runtime_scratch_bytes */
 
 	uint64_t alarms[8];
 	uint64_t memory_lost_first, memory_lost_last; /* of the newest MEMORY_COMMITS_LOST */
@@ -198,6 +198,10 @@ bool apply_turn(struct runtime *rt);
 
 /* ---- client.c ---- */
 bool client_turn(struct runtime *rt);
+
+/* Of rt->scratch: whatever block the log takes can be applied. A command may be longer than
+ * command_bytes_max by the rest of its block's last page, if another limit allowed it. */
+uint32_t runtime_scratch_bytes(const struct runtime_config *config);
 
 static inline struct stripe_geometry
 runtime_geometry(const struct runtime *rt)

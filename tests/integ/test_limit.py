@@ -10,23 +10,16 @@ from case import main, require
 LOWERED = '520KiB'
 
 
-def limit(cluster, name, value):
-    """Gives the node a profile of its own with this log.command_max; returns what it was."""
-    conf = os.path.join(cluster.dir, name, 'node.conf')
-    own = os.path.join(cluster.dir, name, 'profile.conf')
-    with open(conf, encoding='utf-8') as handle:
+def limit(cluster, value):
+    """Sets log.command_max for every node that is started from now on; returns what it was."""
+    path = os.path.join(cluster.dir, 'profile.conf')
+    with open(path, encoding='utf-8') as handle:
         text = handle.read()
-    shared = re.search(r'profile = "([^"]*)"', text)
-    require(shared, f'profile in {text}')
-    with open(shared.group(1), encoding='utf-8') as handle:
-        profile = handle.read()
-    before = re.search(r'command_max = "([^"]*)"', profile)
-    require(before, f'command_max in {profile}')
-    with open(own, 'w', encoding='utf-8') as handle:
-        handle.write(profile.replace(before.group(0), f'command_max = "{value}"'))
-    with open(conf, 'w', encoding='utf-8') as handle:
-        handle.write(text.replace(shared.group(0), f'profile = "{own}"'))
-    return before.group(1)
+    found = re.search(r'command_max = "([^"]*)"', text)
+    require(found, f'command_max in {text}')
+    with open(path, 'w', encoding='utf-8') as handle:
+        handle.write(text.replace(found.group(0), f'command_max = "{value}"'))
+    return found.group(1)
 
 
 def large(client, mark):
@@ -55,7 +48,7 @@ def alone(case):
     large(cluster.client('a'), 'p')
     case.step('kill it, lower its limit')
     cluster.dev('kill', 'a')
-    before = limit(cluster, 'a', LOWERED)
+    before = limit(cluster, LOWERED)
     enough = refused(case, 'a')
     require(refused(case, 'a') == enough, 'and so does the next start')
     for name in '01':
@@ -69,7 +62,7 @@ def alone(case):
             f'a backup says the same: {backup.returncode} {backup.stderr}')
     case.step(f'start it with {enough}, then {before}')
     for value in (enough, before):
-        limit(cluster, 'a', value)
+        limit(cluster, value)
         cluster.dev('start', 'a')
         cluster.settle()
         client = cluster.client('a')
