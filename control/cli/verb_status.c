@@ -267,7 +267,7 @@ print_foreign(FILE *out, const json_t *status)
 					      "foreign_cluster", "stale_generation",
 					      "wrong_shard",     "wrong_receiver",
 					      "duplicate_id",    "unknown_sender",
-					      "block_corrupt" };
+					      "block_corrupt",   "block_too_large" };
 	static const struct {
 		const char *key, *inner, *where;
 		const char *const *keys;
@@ -275,7 +275,7 @@ print_foreign(FILE *out, const json_t *status)
 	} kinds[] = { { "client_port", NULL, "at the client port", client, 2 },
 		      { "mgmt_port", "drops", "at the mgmt port", port, 2 },
 		      { "data_port", "drops", "at the data ports", port, 2 },
-		      { "drops", NULL, "as frames of nodes", frames, 9 } };
+		      { "drops", NULL, "as frames of nodes", frames, 10 } };
 	const json_t *nodes = json_object_get(status, "nodes");
 
 	for (size_t i = 0; i < json_array_size(nodes); i++) {

@@ -321,6 +321,22 @@ tell_checkpoints(const struct ternd *node, const struct node_status *status, uin
 		      (unsigned long long)status->term, (unsigned long long)status->last_index);
 }
 
+/* Once that this replica gets no further: its limit is lower than the master's. */
+static void
+tell_too_large(const struct ternd *node, const struct node_status *status, bool *is_told)
+{
+	if (status->drops.block_too_large == 0 || *is_told)
+		return;
+	*is_told = true;
+	platform_diag(PLATFORM_ERROR,
+		      "block_too_large node=%s command_max=%llu term=%llu log_index=%llu: the "
+		      "master's log has a block that is larger than log.command_max allows here, "
+		      "and nothing from it on is taken; set log.command_max to the master's, which "
+		      "is to be equal on all data nodes, and start this node again",
+		      node->config.name, (unsigned long long)node->config.log.command_bytes_max,
+		      (unsigned long long)status->term, (unsigned long long)status->last_index);
+}
+
 /* What a scrub found and could not repair: somebody has to act. */
 static void
 tell_scrub(const struct ternd *node, const struct node_status *status, uint64_t *told)
@@ -366,6 +382,7 @@ supervise(struct ternd *node, int signals)
 	uint32_t told_log_use = 0;
 	struct told_damage told_damage = { 0 };
 	uint64_t told_unrepairable = 0, told_spares = 0;
+	bool is_too_large_told = false;
 	struct scrub_note note = { 0 };
 	int wait_ms = 1;
 
@@ -386,6 +403,7 @@ supervise(struct ternd *node, int signals)
 		tell_checkpoints(node, &status, &told_checkpoints);
 		tell_damage(node, &status, &told_damage);
 		tell_scrub(node, &status, &told_unrepairable);
+		tell_too_large(node, &status, &is_too_large_told);
 		tell_spares(node, &status, &told_spares);
 		standstill_tell(&node->lcore.standstill, node->config.name,
 				platform_monotonic_ns());

@@ -66,7 +66,14 @@ bool
 pull_on_part(struct runtime *rt, const struct frame_hdr *hdr, const struct part_hdr *part,
 	     const uint8_t *bytes)
 {
-	return rt->pull.count != 0 && want_take(rt, &rt->pull.want, hdr, part, bytes);
+	const struct block_want *want = &rt->pull.want;
+
+	if (rt->pull.count == 0)
+		return false;
+	if (part->id.log_index == want->index && hash128_equal(part->id.chain, want->chain) &&
+	    part->pages > want->pages_max)
+		rt->link.drops.block_too_large++;
+	return want_take(rt, &rt->pull.want, hdr, part, bytes);
 }
 
 /* ---- blocks ---- */

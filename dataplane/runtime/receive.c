@@ -77,6 +77,17 @@ place_units(struct runtime *rt, const struct fragment_hdr *fragment, const uint8
 	return true;
 }
 
+/* The log does not take the next block. */
+static void
+refuse(struct runtime *rt, enum tern_err err)
+{
+	if (err == TERN_ERR_TOO_LARGE)
+		rt->link.drops.block_too_large++;
+	else
+		rt->link.drops.block_corrupt++;
+	assembly_reject(rt->assembly, rt->now_ns);
+}
+
 static void
 take_blocks(struct runtime *rt)
 {
@@ -98,8 +109,7 @@ take_blocks(struct runtime *rt)
 		    cmdlog_accept(rt->log, block.pages, core_view(rt->core)->term, &event.block);
 		(void)stage_enter(rt, before);
 		if (err != TERN_OK) {
-			rt->link.drops.block_corrupt++;
-			assembly_reject(rt->assembly, rt->now_ns);
+			refuse(rt, err);
 			return;
 		}
 		assembly_take(rt->assembly);
@@ -147,6 +157,11 @@ on_block(struct runtime *rt, const struct frame_hdr *hdr, const uint8_t *body)
 	}
 	if (!loss_is_settled(rt)) {
 		rt->link.drops.fragment_refused++;
+		return;
+	}
+	/* No part of it is kept: under this limit the log never takes it. */
+	if (fragment.block_pages > cmdlog_block_pages_max(rt->config.command_bytes_max)) {
+		rt->link.drops.block_too_large++;
 		return;
 	}
 	switch (

@@ -36,7 +36,10 @@
 	X(fragment_duplicate) \
 	X(fragment_old)       \
 	X(fragment_ahead)     \
-	X(fragment_refused) X(block_corrupt) X(tx_no_buffer) X(core_refused) X(part_unwanted)
+	X(fragment_refused)   \
+	X(block_corrupt)      \
+	X(block_too_large)    \
+	X(tx_no_buffer) X(core_refused) X(part_unwanted)
 
 struct status_drops {
 #define X(name) uint64_t name;

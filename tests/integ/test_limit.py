@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """log.command_max is lowered while the log holds larger blocks: the start refuses, says what it has to
-be, and loses nothing; with the old limit everything is there."""
+be, and loses nothing; with the old limit everything is there. A replica whose limit is lower than the
+master's says so."""
 import os
 import re
 import subprocess
@@ -72,8 +73,44 @@ def alone(case):
     cluster.remove()
 
 
+def words(cluster, name):
+    with open(os.path.join(cluster.dir, name, 'log'), encoding='utf-8') as handle:
+        return handle.read()
+
+
+def replica(case):
+    """A replica whose limit is lower than the master's takes nothing from the large block on, says so
+    once, and loses nothing by it."""
+    cluster = case.cluster
+    cluster.topology = '2+w'
+    cluster.up()
+    cluster.settle()
+    case.step('a replica with a lower limit')
+    cluster.dev('kill', 'b')
+    cluster.wait('a to serve alone', cluster.serves_without(['b']))
+    before = limit(cluster, LOWERED)
+    cluster.dev('start', 'b')
+    cluster.wait_duplex()
+    client = cluster.follower()
+    require(client.call('MSET', 'x', 'p' * 400000, 'y', 'p' * 500000) == 'OK', 'MSET')
+    cluster.wait('b to count what it does not take', lambda s:
+                 s['b'].get('drops', {}).get('block_too_large', 0) > 1)
+    cluster.wait('b to say so', lambda s: 'set log.command_max to the master' in words(cluster, 'b'))
+    require(words(cluster, 'b').count('block_too_large node=b') == 1, 'once')
+    require('block_too_large' in cluster.run('status', check=False).stdout, 'status')
+    case.step('the limit of the master')
+    cluster.dev('kill', 'b')
+    limit(cluster, before)
+    cluster.dev('start', 'b')
+    cluster.wait_duplex()
+    cluster.wait_equal()
+    require(client.call('GET', 'x') == 'p' * 400000, 'GET')
+    require(cluster.status()['b']['drops']['block_too_large'] == 0, 'it takes all now')
+
+
 def test(case):
     alone(case)
+    replica(case)
 
 
 main(test)
