@@ -125,9 +125,11 @@ block_take(struct runtime *rt)
 	const uint8_t *bytes = block_place(rt);
 	if (bytes == NULL)
 		return false;
-	if (cmdlog_accept(rt->log, pull->want.pages, core_view(rt->core)->term, &event.block) !=
-	    TERN_OK) {
-		pull->parts_bad++;
+	const enum tern_err err =
+	    cmdlog_accept(rt->log, pull->want.pages, core_view(rt->core)->term, &event.block);
+	if (err != TERN_OK) {
+		rt->link.drops.block_no_room += err == TERN_ERR_LOG_FULL;
+		pull->parts_bad += err != TERN_ERR_LOG_FULL;
 		pull_drop(rt);
 		return true;
 	}

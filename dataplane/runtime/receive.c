@@ -77,10 +77,16 @@ place_units(struct runtime *rt, const struct fragment_hdr *fragment, const uint8
 	return true;
 }
 
-/* The log does not take the next block. */
+/* The log does not take the next block. Where there is no room the same would not be taken again:
+ * until a checkpoint makes some, there is no hurry. */
 static void
 refuse(struct runtime *rt, enum tern_err err)
 {
+	if (err == TERN_ERR_LOG_FULL) {
+		rt->link.drops.block_no_room++;
+		assembly_defer(rt->assembly, rt->now_ns);
+		return;
+	}
 	if (err == TERN_ERR_TOO_LARGE)
 		rt->link.drops.block_too_large++;
 	else

@@ -39,6 +39,7 @@
 	X(fragment_refused)   \
 	X(block_corrupt)      \
 	X(block_too_large)    \
+	X(block_no_room)      \
 	X(tx_no_buffer) X(core_refused) X(part_unwanted)
 
 struct status_drops {

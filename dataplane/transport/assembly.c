@@ -89,7 +89,8 @@ has_bit(const uint64_t *bits, uint32_t unit)
 static uint64_t
 due_ns(const struct assembly *assembly, const struct assembly_slot *slot)
 {
-	const uint32_t backoff = min_u32(slot->fetches, ASSEMBLY_BACKOFF_MAX);
+	const uint32_t tries = max_u32(slot->fetches, slot->deferrals);
+	const uint32_t backoff = min_u32(tries, ASSEMBLY_BACKOFF_MAX);
 
 	return slot->touched_ns + (assembly->config.fetch_after_ns << backoff);
 }
@@ -300,6 +301,18 @@ assembly_reject(struct assembly *assembly, uint64_t now_ns)
 	INVARIANT(is_in_window(assembly, assembly->next_index));
 	slot_forget(assembly, assembly->next_index, now_ns);
 	assembly->stats.blocks_rejected++;
+}
+
+void
+assembly_defer(struct assembly *assembly, uint64_t now_ns)
+{
+	INVARIANT(is_in_window(assembly, assembly->next_index));
+	struct assembly_slot *slot = slot_of(assembly, assembly->next_index);
+	const uint32_t deferrals = min_u32(slot->deferrals + 1u, UINT8_MAX);
+
+	*slot = (struct assembly_slot){ .touched_ns = now_ns, .deferrals = (uint8_t)deferrals };
+	assembly->deadline_ns = min_u64(assembly->deadline_ns, due_ns(assembly, slot));
+	assembly->stats.blocks_deferred++;
 }
 
 /* Adds a range; false: no room. */

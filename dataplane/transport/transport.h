@@ -125,6 +125,9 @@ bool assembly_next(struct assembly *assembly, struct assembly_block *block);
 void assembly_take(struct assembly *assembly);
 /* The block of assembly_next is not what it must be: forget its units, so that they are fetched. */
 void assembly_reject(struct assembly *assembly, uint64_t now_ns);
+/* The block of assembly_next is what it must be, and there is no room for it: forget its units. It
+ * is fetched again, each time later, up to the longest time between two fetches. */
+void assembly_defer(struct assembly *assembly, uint64_t now_ns);
 
 /* Fills @fetch with what is missing and due. False: nothing due. @last_index: newest block that
  * the master is known to have. */
@@ -134,7 +137,7 @@ uint64_t assembly_deadline_ns(const struct assembly *assembly);
 
 struct assembly_stats {
 	uint64_t fragments_taken, duplicates, old, ahead, refused, blocks_whole, blocks_rejected,
-	    fetches_sent;
+	    blocks_deferred, fetches_sent;
 	uint64_t next_index;
 };
 struct assembly_stats assembly_stats(const struct assembly *assembly);

@@ -59,7 +59,8 @@ struct assembly_slot {
 	uint32_t pages, units, last_unit_bytes;
 	uint32_t units_have;
 	uint8_t fetches, conflicts;
-	bool is_known; /* a fragment said how large it is */
+	uint8_t deferrals; /* it was whole, and there was no room for it */
+	bool is_known;     /* a fragment said how large it is */
 };
 
 /*
