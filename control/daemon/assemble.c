@@ -203,7 +203,8 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.spare_count = config->spare_count,
 		.queue_depth =
 		    min_u32(config->disk.queue_depth * config->device_count, NVME_QUEUE_DEPTH_MAX),
-		.absent_max = config->parity,
+		/* A spare may stand where one is missing; the store finds out who is left. */
+		.absent_max = config->parity == 0 ? 0 : config->parity + config->spare_count,
 		.is_volatile_allowed = config->disk.allow_volatile,
 		.is_dev = config->is_dev,
 		.iopoll = config->disk.iopoll != DISK_IOPOLL_OFF && config->poll.mode == POLL_BUSY
@@ -238,7 +239,7 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 	if (err != TERN_OK) {
 		snprintf(why, why_bytes, "%s%s", reason,
 			 err == TERN_ERR_NOT_FOUND ? TERND_STORAGE_NEXT_STEP
-			 : err == TERN_ERR_BUSY    ? "; stop that process first"
+			 : err == TERN_ERR_BUSY    ? TERND_BUSY_NEXT_STEP
 						   : "");
 		return err;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The newest superblock of the node's devices, before there is a store that bears the loss of some
- * of them. */
+/* The newest superblock of the node's devices and spares, before there is a store that bears the
+ * loss of some of them. */
 #include "control/daemon/ternd.h"
 
 #include <stdio.h>
@@ -34,16 +34,25 @@ look_begin(const struct ternd *node, uint32_t device, struct patient *patient)
 {
 	const uint64_t patience_ns =
 	    node->config.parity == 0 ? PATIENT_FOR_EVER : node->config.disk.hang_ns;
-	const int fd = nvme_device_fd(node->nvme, device);
-	struct look *look = fd < 0 ? NULL : calloc(1, sizeof(*look));
+	struct look *look =
+	    nvme_device_err(node->nvme, device) != TERN_OK ? NULL : calloc(1, sizeof(*look));
 
 	if (look == NULL)
 		return NULL;
-	look->fd = fd;
+	look->fd = nvme_device_fd(node->nvme, device);
 	if (patient_begin(patient, look_work, look, patience_ns) == TERN_OK)
 		return look;
 	free(look);
 	return NULL;
+}
+
+static const char *
+path_of(const struct ternd *node, uint32_t device)
+{
+	const struct node_config *config = &node->config;
+
+	return device < config->device_count ? config->devices[device].path
+					     : config->spares[device - config->device_count].path;
 }
 
 /* What was found. BUSY: the device is silent; the store will find that, too, and bear it. */
@@ -56,7 +65,7 @@ look_end(const struct ternd *node, uint32_t device, struct patient *patient, str
 		    PLATFORM_WARNING,
 		    "device_silent node=%s device=%u path=%s: its superblock did not come "
 		    "within disk.hang; the start goes on without it",
-		    node->config.name, device, node->config.devices[device].path);
+		    node->config.name, device, path_of(node, device));
 		return TERN_ERR_BUSY;
 	}
 	const enum tern_err err = look->err;
@@ -65,39 +74,110 @@ look_end(const struct ternd *node, uint32_t device, struct patient *patient, str
 	return err;
 }
 
-enum tern_err
-superblocks_read(const struct ternd *node, struct superblock *superblock, char *why,
-		 size_t why_bytes)
+/* What is known of them so far. */
+struct search {
+	struct superblock *newest;
+	uint64_t cluster_id;  /* 0: of any */
+	bool is_any, is_ours; /* *newest is one; of this node */
+	enum tern_err worst;  /* unless it is one: of the node's own devices */
+	uint32_t which;
+};
+
+/* What is of another node counts only where there is nothing else: the store says then what is
+ * wrong with it. */
+static void
+found_take(const struct ternd *node, uint32_t device, const struct superblock *found,
+	   struct search *search)
 {
+	const bool is_ours = found->node_id == node->config.id &&
+			     (search->cluster_id == 0 || found->cluster_id == search->cluster_id);
+
+	if (!is_ours && (search->is_ours || device >= node->config.device_count))
+		return;
+	if (is_ours)
+		search->cluster_id = found->cluster_id;
+	if (!search->is_any || is_ours != search->is_ours ||
+	    superblock_counts_more(found, search->newest))
+		*search->newest = *found;
+	search->is_any = true;
+	search->is_ours = is_ours;
+}
+
+/* All at once: several may be silent, and are so for one time of patience together. Spares say
+ * which of them stands where; what else is on them says nothing of the node. */
+static void
+search_all(const struct ternd *node, struct search *search)
+{
+	const uint32_t count = node->config.device_count + node->config.spare_count;
 	struct patient patients[NVME_DEVICES_MAX];
 	struct look *looks[NVME_DEVICES_MAX];
-	enum tern_err worst = TERN_ERR_NOT_FOUND;
-	uint32_t which = 0;
 
-	/* All at once: several may be silent, and are so for one time of patience together. */
-	for (uint32_t i = 0; i < node->config.device_count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		looks[i] = look_begin(node, i, &patients[i]);
-	for (uint32_t i = 0; i < node->config.device_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct superblock found;
 		if (looks[i] == NULL)
 			continue;
 		const enum tern_err err = look_end(node, i, &patients[i], looks[i], &found);
-		if (err == TERN_OK &&
-		    (worst != TERN_OK || superblock_counts_more(&found, superblock)))
-			*superblock = found;
+		if (err == TERN_OK)
+			found_take(node, i, &found, search);
 		/* One that is silent says nothing of what the others are. */
-		if (worst != TERN_OK && (err != TERN_ERR_BUSY || worst == TERN_ERR_NOT_FOUND)) {
-			worst = err;
-			which = i;
+		else if (i < node->config.device_count &&
+			 (search->worst == TERN_ERR_NOT_FOUND ||
+			  (search->worst == TERN_ERR_BUSY && err != TERN_ERR_BUSY))) {
+			search->worst = err;
+			search->which = i;
 		}
 	}
-	if (worst == TERN_ERR_BUSY)
+}
+
+/* Another process uses a device that counts, as far as is known: it may be this very node. What is
+ * out, or was replaced, may be anybody's by now. */
+static enum tern_err
+refuse_used(const struct ternd *node, const struct search *search, char *why, size_t why_bytes)
+{
+	const uint64_t out = search->is_ours ? search->newest->failed_devices : 0;
+	const char *reason;
+
+	for (uint32_t i = 0; i < node->config.device_count; i++) {
+		if (nvme_device_err(node->nvme, i) != TERN_ERR_BUSY ||
+		    (out & (UINT64_C(1) << i | SUPERBLOCK_REPLACED(i))) != 0)
+			continue;
+		(void)nvme_device_bytes(node->nvme, i, &reason);
+		snprintf(why, why_bytes, "%s" TERND_BUSY_NEXT_STEP, reason);
+		return TERN_ERR_BUSY;
+	}
+	return TERN_OK;
+}
+
+enum tern_err
+superblocks_read(const struct ternd *node, struct superblock *superblock, char *why,
+		 size_t why_bytes)
+{
+	struct search search = {
+		.newest = superblock,
+		.cluster_id = node->config.cluster_id,
+		.worst = TERN_ERR_NOT_FOUND,
+	};
+	const char *reason;
+
+	search_all(node, &search);
+	const enum tern_err used = refuse_used(node, &search, why, why_bytes);
+	if (used != TERN_OK || search.is_any)
+		return used;
+	const char *path = node->config.devices[search.which].path;
+	if (search.worst == TERN_ERR_BUSY)
 		snprintf(why, why_bytes,
 			 "%s: the device does not answer; look at it and at its cabling, and start "
 			 "again: what it holds may be whole",
-			 node->config.devices[which].path);
-	else if (worst != TERN_OK)
-		snprintf(why, why_bytes, "%s: the superblock is %s" TERND_STORAGE_NEXT_STEP,
-			 node->config.devices[which].path, tern_err_text(worst));
-	return worst;
+			 path);
+	else if (search.worst == TERN_ERR_NOT_FOUND) {
+		(void)nvme_device_bytes(node->nvme, search.which, &reason);
+		snprintf(why, why_bytes,
+			 "%s, and so it is with the node's other devices" TERND_STORAGE_NEXT_STEP,
+			 reason);
+	} else
+		snprintf(why, why_bytes, "%s: the superblock is %s" TERND_STORAGE_NEXT_STEP, path,
+			 tern_err_text(search.worst));
+	return search.worst;
 }

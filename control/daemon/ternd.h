@@ -117,9 +117,12 @@ TERN_CHECKED enum tern_err assemble_check_device(const struct node_config *confi
 	"; a new node's storage is made by `tern node init`, that of a node which lost its own " \
 	"by `tern node rejoin`"
 
-/* The newest superblock; what it says of the log area bounds the memory of its index. A device that
- * does not answer within disk.hang counts as absent, with parity; without, it is waited for. On an
- * error *why* says what to do. */
+#define TERND_BUSY_NEXT_STEP "; stop that process first"
+
+/* The newest superblock of this node on its devices and spares; what it says of the log area bounds
+ * the memory of its index. A device that does not answer within disk.hang counts as absent, with
+ * parity; without, it is waited for. On an error *why* says what to do. BUSY: another process uses
+ * a device that counts, or none answers. */
 TERN_CHECKED enum tern_err superblocks_read(const struct ternd *node, struct superblock *superblock,
 					    char *why, size_t why_bytes);
 

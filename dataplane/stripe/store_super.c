@@ -158,7 +158,8 @@ stripe_start_text(enum stripe_start verdict)
 	case STRIPE_START_TOO_SMALL:
 		return "the device ends before its log area does";
 	case STRIPE_START_TOO_FEW:
-		return "more devices are missing than the redundancy bears";
+		return "more devices are missing than the redundancy bears: bring them back, or "
+		       "give the node new storage with `tern node rejoin`";
 	case STRIPE_START_STALE:
 		return "so few devices are here that the others may have gone on without them, and "
 		       "there is no pool note (`pool` in the storage directory) that knows better: "

@@ -216,12 +216,12 @@ claim_open(const char *path, int flags, bool is_claimed, int *out, char *err_tex
 }
 
 enum tern_err
-nvme_device_claim(const char *path, int *fd, char *err_text, size_t err_bytes)
+nvme_device_claim(const char *path, uint64_t until_ns, int *fd, char *err_text, size_t err_bytes)
 {
 	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
 	enum tern_err err = claim_open(path, O_RDONLY, true, fd, err_text, err_bytes);
 
-	for (uint32_t i = 0; i < 200 && err == TERN_ERR_BUSY; i++) {
+	while (err == TERN_ERR_BUSY && platform_monotonic_ns() < until_ns) {
 		nanosleep(&pause, NULL);
 		err = claim_open(path, O_RDONLY, true, fd, err_text, err_bytes);
 	}

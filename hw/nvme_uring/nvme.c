@@ -33,11 +33,12 @@ devices_close(struct nvme *nvme)
 }
 
 static enum tern_err
-device_open(struct nvme *nvme, uint32_t number, const char *path, char *err_text, size_t err_bytes)
+device_open(struct nvme *nvme, uint32_t number, const char *path, uint64_t until_ns, char *err_text,
+	    size_t err_bytes)
 {
 	struct nvme_device *device = &nvme->devices[number];
 	int claim_fd = -1;
-	enum tern_err err = nvme_device_claim(path, &claim_fd, err_text, err_bytes);
+	enum tern_err err = nvme_device_claim(path, until_ns, &claim_fd, err_text, err_bytes);
 
 	if (err != TERN_OK)
 		return err;
@@ -58,6 +59,8 @@ device_open(struct nvme *nvme, uint32_t number, const char *path, char *err_text
 static enum tern_err
 devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 {
+	/* For all of them: who has one has the others. */
+	const uint64_t until_ns = platform_monotonic_ns() + NVME_CLAIM_NS;
 	uint32_t absent_count = 0;
 
 	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++)
@@ -66,13 +69,13 @@ devices_open(struct nvme *nvme, char *err_text, size_t err_bytes)
 		struct nvme_device *device = &nvme->devices[i];
 		const bool is_spare = i >= nvme->config.device_count - nvme->config.spare_count;
 		const enum tern_err err =
-		    device_open(nvme, i, nvme->config.paths[i], err_text, err_bytes);
+		    device_open(nvme, i, nvme->config.paths[i], until_ns, err_text, err_bytes);
 		if (err == TERN_OK)
 			continue;
-		/* Who holds it may be this very node. */
-		if (!is_spare && (err == TERN_ERR_BUSY || ++absent_count > nvme->config.absent_max))
+		if (!is_spare && ++absent_count > nvme->config.absent_max)
 			return err;
 		device->is_absent = true;
+		device->absent_err = err;
 		device->bytes = 0;
 		snprintf(device->why, sizeof(device->why), "%s", err_text);
 	}
@@ -175,7 +178,8 @@ nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t 
 		return TERN_ERR_CONFIG;
 	}
 	struct nvme_device *device = &nvme->devices[*number];
-	const enum tern_err err = device_open(nvme, *number, path, err_text, err_bytes);
+	const enum tern_err err = device_open(
+	    nvme, *number, path, platform_monotonic_ns() + NVME_CLAIM_NS, err_text, err_bytes);
 	if (err == TERN_OK) {
 		nvme->added_count++;
 		*bytes = device->bytes;
@@ -216,6 +220,13 @@ nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why)
 	INVARIANT(device < NVME_DEVICES_MAX);
 	*why = nvme->devices[device].why;
 	return nvme->devices[device].bytes;
+}
+
+enum tern_err
+nvme_device_err(const struct nvme *nvme, uint32_t device)
+{
+	INVARIANT(device < NVME_DEVICES_MAX);
+	return nvme->devices[device].absent_err;
 }
 
 void

@@ -66,8 +66,9 @@ struct nvme_config {
 	const char *paths[NVME_DEVICES_MAX];
 	uint32_t device_count;
 	uint32_t queue_depth;     /* requests in flight on all devices; 1..NVME_QUEUE_DEPTH_MAX */
-	uint32_t absent_max;      /* so many may be missing or unusable; their requests fail */
-	uint32_t spare_count;     /* of device_count, the last ones: any of them may be missing */
+	uint32_t absent_max;      /* so many may be missing, in use by others or unusable; their
+				   * requests fail */
+	uint32_t spare_count;     /* of device_count, the last ones: any of them may be absent */
 	bool is_volatile_allowed; /* take RAM devices and files on RAM file systems */
 	bool is_dev;
 	enum nvme_durability durability;
@@ -86,7 +87,7 @@ struct nvme_config {
 };
 
 /* Opens and locks the devices. @err_text: a sentence for people when this fails, naming the device.
- * NOT_FOUND; BUSY: another process uses it (after two seconds of waiting); UNSUPPORTED: no
+ * NOT_FOUND; BUSY: another process uses it (after two seconds of waiting for all); UNSUPPORTED: no
  * O_DIRECT, or volatile and not allowed, or commands are required and not taken; CONFIG: counts or
  * sizes; IO; NO_MEMORY. */
 TERN_CHECKED enum tern_err
@@ -109,6 +110,8 @@ const char *nvme_passthrough_why(const struct nvme *nvme);
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
 /* Bytes of a device; 0: it is absent, and @why says why (lent until close). */
 uint64_t nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why);
+/* Why it is absent, as an error of nvme_open; OK: it is there. */
+enum tern_err nvme_device_err(const struct nvme *nvme, uint32_t device);
 /* What the device was asked since the port was attached. Any thread. */
 void nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *counts);
 /* Whether the kernel would be told to force this write through the device's cache, or need not be:

@@ -13,6 +13,7 @@
 #define NVME_SLOT_NONE       UINT32_MAX
 #define NVME_PIECE_BYTES_MIN (64u * 1024u) /* what takes less at once is not polled */
 #define NVME_RING_MAX        4096u         /* of a polled one, in pieces */
+#define NVME_CLAIM_NS        2000000000ull /* so long others have to let go of their devices */
 #define NVME_DEVICE_CLOSED   ((struct nvme_device){ .fd = -1, .claim_fd = -1, .command_fd = -1 })
 
 /* What is known of a device at start-up. */
@@ -28,7 +29,8 @@ struct nvme_device {
 	bool can_poll;         /* it says so, and of it piece_bytes are known */
 	bool is_failed;        /* a write failed: what the device holds is not known */
 	bool is_absent;
-	char why[256]; /* it is absent */
+	enum tern_err absent_err; /* why it is absent, and in words */
+	char why[256];
 	/* What it takes without the kernel having to cut it, wherever the memory lies; no piece
 	 * crosses a multiple of chunk_bytes, counted from start_bytes before the device. 0: not
 	 * known; none. */
@@ -73,12 +75,12 @@ union nvme_sqe {
 	uint8_t bytes[2 * sizeof(struct io_uring_sqe)];
 };
 
-/* Makes the device ours until @fd is closed; waits up to two seconds for another process to let go.
+/* Makes the device ours until @fd is closed; waits until @until_ns for another process to let go.
  * A descriptor of its own: io_uring keeps those that it was given for a while after the process has
  * ended (0.3 s were seen), whereas the kernel closes this one as soon as the process's requests
  * have ended. */
 TERN_CHECKED enum tern_err
-nvme_device_claim(const char *path, int *fd, char *err_text, size_t err_bytes);
+nvme_device_claim(const char *path, uint64_t until_ns, int *fd, char *err_text, size_t err_bytes);
 /* Opens and describes one device for reading and writing. */
 TERN_CHECKED enum tern_err
 nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes);

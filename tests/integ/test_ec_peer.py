@@ -373,16 +373,48 @@ def note_cannot_be_written(case, journals, name, note):
     case.verify(journals)
 
 
-def spare_of_an_earlier_pool(case, journals, name, devices):
+def rests_on_a_spare(case, journals, name, devices):
+    """All devices of the node file are gone, or blank ones are in their places: what the pool rests on
+    now came in while the node ran, and that is enough. Returns its path."""
+    cluster = case.cluster
+    case.step(f'{name} rests on a spare, and its node file names nothing that is there')
+    spare = os.path.join(cluster.dir, name, 'new-1')
+    tern_json(cluster, 'device', 'fail', name, '1')
+    tern(case, 'device', 'replace', '1', spare, '--config', node_file(cluster, name))
+    wait_whole(case, name)
+    tern_json(cluster, 'device', 'fail', name, '0')
+    load_some(case, journals, 0.3)
+    cluster.dev('kill', name)
+    for path in devices:
+        take_away(path)
+    cluster.dev('start', name)
+    cluster.settle()
+    found = cluster.status()[name]
+    require(lost(found) == [0] and found['pool']['devices'][1]['path'] == spare, f'{found["pool"]}')
+    case.verify(journals)
+    cluster.dev('kill', name)
+    take_away(spare)
+    refused(case, name, 'tern node rejoin')
+    case.step('blank ones are in their places')
+    for path in devices:
+        with open(path, 'wb') as handle:
+            handle.truncate(os.path.getsize(path + '.away'))
+    refused(case, name, 'the superblock is blank')
+    bring_back(spare)
+    cluster.dev('start', name)
+    wait_whole(case, name)
+    load_some(case, journals, 0.3)
+    os.unlink(devices[0] + '.away')
+    os.unlink(devices[1] + '.away')
+    return spare
+
+
+def spare_of_an_earlier_pool(case, journals, name, devices, spare):
     """What a node rested on when its other device was lost is away while it gets new storage, and comes
     back: nothing is taken from it."""
     cluster = case.cluster
     case.step(f'{name} rests on a spare, is made anew without it, and finds it again')
-    spare = os.path.join(cluster.dir, name, 'new-1')
     listed = os.path.join(cluster.dir, name, 'storage', 'spares')
-    tern_json(cluster, 'device', 'fail', name, '1')
-    tern(case, 'device', 'replace', '1', spare, '--config', node_file(cluster, name))
-    wait_whole(case, name)
     tern_json(cluster, 'device', 'fail', name, '0')
     load_some(case, journals, 0.3)
     cluster.dev('kill', name)
@@ -437,7 +469,8 @@ def mirror(case):
     wait_whole(case, name)
     note_is_of_no_use(case, journals, name, devices, note)
     note_cannot_be_written(case, journals, name, note)
-    spare_of_an_earlier_pool(case, journals, name, devices)
+    spare = rests_on_a_spare(case, journals, name, devices)
+    spare_of_an_earlier_pool(case, journals, name, devices, spare)
     case.restart_all_and_verify(journals)
     cluster.wait_equal()
 

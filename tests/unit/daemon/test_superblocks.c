@@ -17,12 +17,14 @@
 
 #define PATH    "test-superblocks"
 #define DEVICES 6u
+#define SPARES  2u /* behind them */
 #define MS      1000000u
 
 /* What stands on a device. */
-enum device { GOOD, SILENT, BLANK, ABSENT };
+enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN };
 
-static enum device devices[DEVICES];
+static enum device devices[DEVICES + SPARES];
+static uint64_t out; /* as the good ones say */
 static struct ternd *node;
 static char why[512];
 static unsigned said;
@@ -40,8 +42,26 @@ int
 nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
 	(void)nvme;
-	assert_true(device < DEVICES);
+	assert_true(device < DEVICES + SPARES);
 	return devices[device] == ABSENT ? -1 : (int)device;
+}
+
+enum tern_err
+nvme_device_err(const struct nvme *nvme, uint32_t device)
+{
+	(void)nvme;
+	assert_true(device < DEVICES + SPARES);
+	return devices[device] == ABSENT ? TERN_ERR_NOT_FOUND
+	       : devices[device] == USED ? TERN_ERR_BUSY
+					 : TERN_OK;
+}
+
+uint64_t
+nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **reason)
+{
+	*reason = nvme_device_err(nvme, device) == TERN_ERR_BUSY ? "another process uses it"
+								 : "does not exist";
+	return 0;
 }
 
 enum tern_err
@@ -50,8 +70,14 @@ superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask)
 	while (devices[fd] == SILENT)
 		(void)sem_wait(&never);
 	*good_mask = 1;
-	*superblock = (struct superblock){ .sequence = 10 + (uint64_t)fd, .log_pages = 99 };
-	return devices[fd] == GOOD ? TERN_OK : TERN_ERR_BLANK;
+	*superblock = (struct superblock){
+		.sequence = devices[fd] == OLD ? 5 : 10 + (uint64_t)fd,
+		.node_id = devices[fd] == FOREIGN ? 2 : 1,
+		.failed_devices = devices[fd] == GOOD ? out : 0,
+		.device = (uint8_t)(fd % (int)DEVICES),
+		.log_pages = devices[fd] == FOREIGN ? 1 : 99,
+	};
+	return devices[fd] == BLANK ? TERN_ERR_BLANK : TERN_OK;
 }
 
 static int
@@ -59,10 +85,12 @@ setup(void **state)
 {
 	(void)state;
 	said = 0;
+	out = 0;
 	node = aligned_alloc(64, align_up_u64(sizeof(*node), 64));
 	assert_non_null(node);
 	memset(node, 0, sizeof(*node));
 	memset(devices, 0, sizeof(devices));
+	node->config.id = 1;
 	node->config.device_count = DEVICES;
 	node->config.parity = 2;
 	node->config.disk.hang_ns = 50 * MS;
@@ -101,6 +129,58 @@ test_absent_devices_are_not_asked(void **state)
 	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.sequence, 15);
 	assert_int_equal(said, 0);
+}
+
+/* The devices of the node file hold nothing of the pool any more: it rests on spares. */
+static void
+test_spares_are_asked(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	node->config.spare_count = SPARES;
+	for (uint32_t i = 0; i < DEVICES; i++)
+		devices[i] = i < 3 ? ABSENT : BLANK;
+	devices[DEVICES] = BLANK;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(found.sequence, 10 + DEVICES + 1);
+	/* A blank one says nothing of the node, nor does one of another node. */
+	devices[DEVICES + 1] = FOREIGN;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BLANK);
+	devices[0] = OLD;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(found.sequence, 5);
+	/* Alone on a device of the node file it is handed on, for the store to say so. */
+	devices[0] = FOREIGN;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(found.log_pages, 1);
+	for (uint32_t i = 0; i < DEVICES; i++)
+		devices[i] = ABSENT;
+	devices[DEVICES + 1] = BLANK;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_NOT_FOUND);
+	assert_non_null(strstr(why, "does not exist"));
+	assert_non_null(strstr(why, "tern node rejoin"));
+}
+
+/* Who uses it may be this very node; what was replaced, or failed, may be anybody's. */
+static void
+test_what_others_use(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	devices[2] = USED;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_non_null(strstr(why, "another process uses it; stop that process"));
+	out = SUPERBLOCK_REPLACED(2);
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	out = 1u << 2;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	devices[3] = USED;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	for (uint32_t i = 0; i < DEVICES; i++)
+		devices[i] = i == 0 ? BLANK : USED;
+	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
 }
 
 /* Not that new storage should be made. */
@@ -164,6 +244,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_silent_devices_are_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_absent_devices_are_not_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_spares_are_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_others_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_nobody_answers_it_is_said, setup,
 						teardown),
 		cmocka_unit_test(test_patience),
