@@ -15,7 +15,6 @@
 
 #include "dataplane/base/bits.h"
 #include "dataplane/wire/fragment.h"
-#include "hw/device_facts/device_facts.h"
 #include "hw/nvme_uring/faulty.h"
 #include "hw/platform/platform.h"
 
@@ -147,39 +146,6 @@ open_nic(struct ternd *node, char *why, size_t why_bytes)
 	return nic_open(&nic, &node->nic, why, why_bytes);
 }
 
-/* A device with a volatile cache that the kernel was told not to flush: RWF_DSYNC would be dropped
- * above it, and every promise with it. */
-enum tern_err
-assemble_check_device(const struct node_config *config, const char *path, char *why,
-		      size_t why_bytes)
-{
-	char reason[DEVICE_WHY_MAX];
-	struct device_facts facts;
-
-	if (config->disk.durability != DISK_DURABILITY_AUTO ||
-	    device_facts_read("", path, &facts) != TERN_OK)
-		return TERN_OK; /* what is not there, nvme_open tells */
-	device_facts_ask_controller(path, &facts);
-	if (device_durability(&facts, reason, sizeof(reason)) != DEVICE_DURABLE_UNSAFE)
-		return TERN_OK;
-	snprintf(why, why_bytes, "%.256s: %s", path, reason);
-	return TERN_ERR_CONFIG;
-}
-
-static enum tern_err
-check_devices(const struct node_config *config, char *why, size_t why_bytes)
-{
-	enum tern_err err = TERN_OK;
-
-	for (uint32_t i = 0; i < config->device_count + config->spare_count && !err; i++)
-		err = assemble_check_device(config,
-					    i < config->device_count
-						? config->devices[i].path
-						: config->spares[i - config->device_count].path,
-					    why, why_bytes);
-	return err;
-}
-
 static enum nvme_passthrough
 passthrough_of(const struct node_config *config)
 {
@@ -217,8 +183,6 @@ open_disk(struct ternd *node, char *why, size_t why_bytes)
 		.buffer_count = 1,
 	};
 
-	if (check_devices(config, why, why_bytes) != TERN_OK)
-		return TERN_ERR_CONFIG;
 	for (uint32_t i = 0; i < config->device_count; i++)
 		nvme.paths[i] = config->devices[i].path;
 	for (uint32_t i = 0; i < config->spare_count; i++)
@@ -372,21 +336,23 @@ open_state(struct ternd *node, char *why, size_t why_bytes)
 /* Storage does not change its kind: what is made for a log in RAM has no room for one, and a log on
  * the device would look as if it had never been written. A node whose log in RAM is gone starts all
  * the same: the core knows from its boot_no that it has forgotten, and it is no voter until it
- * holds again what it had acknowledged. */
+ * holds again what it had acknowledged. Of several devices, whose log is never in RAM, the store
+ * looks at those that count. */
 static enum tern_err
 check_log_place(struct ternd *node, const struct superblock *superblock, char *why,
 		size_t why_bytes)
 {
 	const uint64_t end = (superblock->log_first_page + superblock->log_pages) * PAGE_BYTES;
 	const bool is_volatile = node->config.is_log_volatile;
-	const char *wrong = NULL;
-	struct disk_facts facts;
+	const char *wrong = NULL, *absent;
+	const uint64_t bytes = nvme_device_bytes(node->nvme, 0, &absent);
 
-	node->disk.ops->facts(node->disk.disk, &facts);
-	if (is_volatile && facts.device_bytes >= end)
+	if (node->config.device_count > 1)
+		return TERN_OK;
+	if (is_volatile && bytes >= end)
 		wrong = "was made for a log on the device: volatile = true is said before `tern "
 			"node init`, not after";
-	else if (!is_volatile && facts.device_bytes < end)
+	else if (!is_volatile && bytes < end)
 		wrong = "was made with volatile = true, or shortened: it has no room for the log";
 	if (wrong == NULL)
 		return TERN_OK;
@@ -425,6 +391,18 @@ units_per_frame(const struct node_config *config)
 	return units;
 }
 
+/* 0: it is absent, or as good as that; why. */
+static uint64_t
+usable_bytes(const struct ternd *node, uint32_t drive, const char **reason)
+{
+	const uint64_t bytes = nvme_device_bytes(node->nvme, drive, reason);
+
+	if ((node->unsafe_devices >> drive & 1) == 0)
+		return bytes;
+	*reason = "does not keep what it acknowledged (device_unsafe)";
+	return 0;
+}
+
 /* What is there of the node's devices, and of the spare ones behind them. */
 static void
 fill_devices(const struct ternd *node, struct runtime_config *runtime)
@@ -433,7 +411,7 @@ fill_devices(const struct ternd *node, struct runtime_config *runtime)
 
 	for (uint32_t i = 0; i < config->device_count; i++) {
 		const char *reason;
-		runtime->device_bytes[i] = nvme_device_bytes(node->nvme, i, &reason);
+		runtime->device_bytes[i] = usable_bytes(node, i, &reason);
 		if (runtime->device_bytes[i] == 0)
 			platform_diag(PLATFORM_WARNING, "device_absent node=%s device=%u why=%s",
 				      config->name, i, reason);
@@ -441,7 +419,7 @@ fill_devices(const struct ternd *node, struct runtime_config *runtime)
 	for (uint32_t i = 0; i < config->spare_count; i++) {
 		const char *reason;
 		const uint32_t drive = config->device_count + i;
-		runtime->device_bytes[drive] = nvme_device_bytes(node->nvme, drive, &reason);
+		runtime->device_bytes[drive] = usable_bytes(node, drive, &reason);
 		if (runtime->device_bytes[drive] == 0)
 			platform_diag(PLATFORM_WARNING, "spare_absent node=%s path=%s why=%s",
 				      config->name, config->spares[i].path, reason);
@@ -543,7 +521,7 @@ assemble_open(struct ternd *node, char *why, size_t why_bytes)
 	if (err == TERN_OK)
 		err = open_test_disk(node, why, why_bytes);
 	if (err == TERN_OK)
-		err = superblocks_read(node, &superblock, why, why_bytes);
+		err = superblocks_read(node, &superblock, &node->unsafe_devices, why, why_bytes);
 	if (err == TERN_OK)
 		err = check_log_place(node, &superblock, why, why_bytes);
 	if (err == TERN_OK)

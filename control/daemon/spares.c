@@ -81,6 +81,7 @@ known_find(struct ternd *node, const char *path, const struct status_pool *pool,
 	   uint64_t *bytes)
 {
 	const char *why;
+	char text[512];
 
 	*bytes = nvme_device_bytes(node->nvme, drive, &why);
 	if (*bytes == 0)
@@ -96,6 +97,8 @@ known_find(struct ternd *node, const char *path, const struct status_pool *pool,
 		    "lies there now is not what would be written to: take another "
 		    "path, or start the node again",
 		    path);
+	if (ternd_check_device(&node->config, path, text, sizeof(text)) != TERN_OK)
+		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
 	return NULL;
 }
 
@@ -106,7 +109,7 @@ new_open(struct ternd *node, const char *path, uint32_t *drive, uint64_t *bytes)
 	struct node_config *config = &node->config;
 	char text[512];
 
-	if (assemble_check_device(config, path, text, sizeof(text)) != TERN_OK)
+	if (ternd_check_device(config, path, text, sizeof(text)) != TERN_OK)
 		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
 	if (config->spare_count == NODE_CONFIG_SPARES_MAX)
 		return admin_refuse(

@@ -76,6 +76,9 @@ look_end(const struct ternd *node, uint32_t device, struct patient *patient, str
 
 /* What is known of them so far. */
 struct search {
+	uint32_t ours; /* mask of those that hold a superblock of this node; of them: */
+	uint8_t device[NVME_DEVICES_MAX];
+	uint64_t born_ns[NVME_DEVICES_MAX];
 	struct superblock *newest;
 	uint64_t cluster_id;  /* 0: of any */
 	bool is_any, is_ours; /* *newest is one; of this node */
@@ -94,8 +97,12 @@ found_take(const struct ternd *node, uint32_t device, const struct superblock *f
 
 	if (!is_ours && (search->is_ours || device >= node->config.device_count))
 		return;
-	if (is_ours)
+	if (is_ours) {
 		search->cluster_id = found->cluster_id;
+		search->ours |= 1u << device;
+		search->device[device] = found->device;
+		search->born_ns[device] = found->born_ns;
+	}
 	if (!search->is_any || is_ours != search->is_ours ||
 	    superblock_counts_more(found, search->newest))
 		*search->newest = *found;
@@ -150,9 +157,45 @@ refuse_used(const struct ternd *node, const struct search *search, char *why, si
 	return TERN_OK;
 }
 
+/* False: it is out, was replaced, or waits as a spare. */
+static bool
+is_counted(const struct ternd *node, const struct search *search, uint32_t drive)
+{
+	const uint64_t out = search->newest->failed_devices;
+
+	if (!search->is_ours)
+		return true;
+	if (drive < node->config.device_count)
+		return (out & (UINT64_C(1) << drive | SUPERBLOCK_REPLACED(drive))) == 0;
+	return (search->ours >> drive & 1) != 0 &&
+	       search->born_ns[drive] == search->newest->born_ns &&
+	       (out >> search->device[drive] & 1) == 0;
+}
+
+/* CONFIG: a device that counts does not keep what it acknowledged. */
+static enum tern_err
+unsafe_find(const struct ternd *node, const struct search *search, uint32_t *unsafe, char *why,
+	    size_t why_bytes)
+{
+	const uint32_t count = node->config.device_count + node->config.spare_count;
+
+	*unsafe = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (nvme_device_err(node->nvme, i) != TERN_OK ||
+		    ternd_check_device(&node->config, path_of(node, i), why, why_bytes) == TERN_OK)
+			continue;
+		if (is_counted(node, search, i))
+			return TERN_ERR_CONFIG;
+		*unsafe |= 1u << i;
+		platform_diag(PLATFORM_WARNING, "device_unsafe node=%s why=%s", node->config.name,
+			      why);
+	}
+	return TERN_OK;
+}
+
 enum tern_err
-superblocks_read(const struct ternd *node, struct superblock *superblock, char *why,
-		 size_t why_bytes)
+superblocks_read(const struct ternd *node, struct superblock *superblock, uint32_t *unsafe,
+		 char *why, size_t why_bytes)
 {
 	struct search search = {
 		.newest = superblock,
@@ -163,8 +206,10 @@ superblocks_read(const struct ternd *node, struct superblock *superblock, char *
 
 	search_all(node, &search);
 	const enum tern_err used = refuse_used(node, &search, why, why_bytes);
-	if (used != TERN_OK || search.is_any)
+	if (used != TERN_OK)
 		return used;
+	if (search.is_any)
+		return unsafe_find(node, &search, unsafe, why, why_bytes);
 	const char *path = node->config.devices[search.which].path;
 	if (search.worst == TERN_ERR_BUSY)
 		snprintf(why, why_bytes,

@@ -65,6 +65,7 @@ struct ternd {
 	struct nic *nic;
 	struct net_kernel *mgmt;
 	struct nvme *nvme;
+	uint32_t unsafe_devices;      /* see superblocks_read: as if they were absent */
 	const uint8_t *device_faults; /* dev only; NULL */
 	struct faulty *faulty;
 	struct lossy *lossy;       /* dev only; NULL */
@@ -106,10 +107,13 @@ struct ternd {
  * to do; what was opened stays for assemble_close. */
 TERN_CHECKED enum tern_err assemble_open(struct ternd *node, char *why, size_t why_bytes);
 void assemble_close(struct ternd *node);
+
+/* ---- check_device.c ---- */
+
 /* Whether the device at @path keeps what it acknowledged; what is not there passes. CONFIG: it does
  * not, and @why says why. Any thread that may wait for a device. */
-TERN_CHECKED enum tern_err assemble_check_device(const struct node_config *config, const char *path,
-						 char *why, size_t why_bytes);
+TERN_CHECKED enum tern_err
+ternd_check_device(const struct node_config *config, const char *path, char *why, size_t why_bytes);
 
 /* ---- superblocks.c ---- */
 
@@ -122,9 +126,11 @@ TERN_CHECKED enum tern_err assemble_check_device(const struct node_config *confi
 /* The newest superblock of this node on its devices and spares; what it says of the log area bounds
  * the memory of its index. A device that does not answer within disk.hang counts as absent, with
  * parity; without, it is waited for. On an error *why* says what to do. BUSY: another process uses
- * a device that counts, or none answers. */
+ * a device that counts, or none answers. @unsafe: mask of devices, spares behind them, that do not
+ * count and never must, for they do not keep what they acknowledged. CONFIG: one that counts does
+ * not. */
 TERN_CHECKED enum tern_err superblocks_read(const struct ternd *node, struct superblock *superblock,
-					    char *why, size_t why_bytes);
+					    uint32_t *unsafe, char *why, size_t why_bytes);
 
 /* ---- lcore.c ---- */
 

@@ -102,12 +102,15 @@ nvme_facts_make(struct nvme *nvme)
 		const struct nvme_device *device = &nvme->devices[i];
 		if (device->is_absent)
 			continue;
-		facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
+		if (i < nvme->config.device_count - nvme->config.spare_count)
+			facts->device_bytes = min_u64(facts->device_bytes, device->bytes);
 		facts->is_direct = facts->is_direct && device->is_direct;
 		facts->is_dsync = facts->is_dsync && nvme_is_dsync(nvme, device);
 		facts->is_volatile_cache = facts->is_volatile_cache || !device->is_write_through;
 		is_volatile = is_volatile || device->is_volatile;
 	}
+	if (facts->device_bytes == UINT64_MAX)
+		facts->device_bytes = 0;
 	const char *forced = nvme->is_passthrough ? " FUA" : " RWF_DSYNC";
 	snprintf(facts->mode, sizeof(facts->mode), "io_uring%s%s%s%s",
 		 nvme->is_polled       ? "-iopoll"

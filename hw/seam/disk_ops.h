@@ -41,7 +41,7 @@ struct disk_completion {
 
 struct disk_facts {
 	uint32_t device_count;
-	uint64_t device_bytes;  /* of the smallest */
+	uint64_t device_bytes;  /* of the smallest that is there, no spare; 0: none is */
 	bool is_direct;         /* O_DIRECT is set on the descriptor (read back by F_GETFL) */
 	bool is_volatile_cache; /* the device has a volatile write cache (or it is unknown) */
 	bool is_volatile;       /* the log area is RAM: gone with the process */

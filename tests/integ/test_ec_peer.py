@@ -411,7 +411,7 @@ def rests_on_a_spare(case, journals, name, devices):
 
 def spare_of_an_earlier_pool(case, journals, name, devices, spare):
     """What a node rested on when its other device was lost is away while it gets new storage, and comes
-    back: nothing is taken from it."""
+    back: nothing is taken from it. Nor is a spare of use that is too small."""
     cluster = case.cluster
     case.step(f'{name} rests on a spare, is made anew without it, and finds it again')
     listed = os.path.join(cluster.dir, name, 'storage', 'spares')
@@ -430,13 +430,16 @@ def spare_of_an_earlier_pool(case, journals, name, devices, spare):
     load_some(case, journals, 0.3)
     cluster.dev('kill', name)
     bring_back(spare)
+    small = os.path.join(cluster.dir, name, 'small')
+    with open(small, 'wb') as handle:
+        handle.truncate(1 << 20)
     with open(listed, 'w', encoding='utf-8') as handle:
-        handle.write(spare + '\n') # as a node file may
+        handle.write(f'{spare}\n{small}\n') # as a node file may
     cluster.dev('start', name)
     cluster.settle()
     found = cluster.status()[name]['pool']
     require([one['path'] for one in found['devices']] == devices and
-            [one['state'] for one in found['spares']] == ['not usable'], f'{found}')
+            [one['state'] for one in found['spares']] == ['not usable'] * 2, f'{found}')
     case.verify(journals)
 
 

@@ -47,8 +47,7 @@ ternd_job_refused(const struct submit_completion *completion)
 }
 
 enum tern_err
-assemble_check_device(const struct node_config *config, const char *path, char *why,
-		      size_t why_bytes)
+ternd_check_device(const struct node_config *config, const char *path, char *why, size_t why_bytes)
 {
 	(void)config;
 	(void)snprintf(why, why_bytes, "%s: its cache is not flushed", path);
@@ -226,6 +225,19 @@ a_spare_that_carries_something_is_left_alone(void **unused)
 }
 
 static void
+a_spare_that_drops_what_it_acknowledged_is_not_taken(void **unused)
+{
+	char said[512];
+
+	(void)unused;
+	node_start(false);
+	f.unsafe_path = f.node.config.spares[0].path;
+	assert_int_equal(replace(f.node.config.spares[0].path, said), ADMIN_EXIT_CONFIG);
+	assert_non_null(strstr(said, "its cache is not flushed"));
+	assert_int_equal(f.asked_count, 0);
+}
+
+static void
 a_spare_in_use_is_named(void **unused)
 {
 	struct node_status status;
@@ -329,6 +341,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_spare_of_the_node_file_is_taken),
 		TEST(a_spare_that_carries_something_is_left_alone),
+		TEST(a_spare_that_drops_what_it_acknowledged_is_not_taken),
 		TEST(a_spare_in_use_is_named),
 		TEST(a_refused_file_may_be_asked_for_again),
 		TEST(another_file_at_its_path_is_not_what_is_open),

@@ -28,7 +28,8 @@ static uint64_t out; /* as the good ones say */
 static struct ternd *node;
 static char why[512];
 static unsigned said;
-static sem_t never; /* what waits for it hangs, until the test program ends */
+static uint32_t unsafe, unsafe_devices; /* as they were found; as they are */
+static sem_t never;                     /* what waits for it hangs, until the test program ends */
 
 void
 platform_diag(enum platform_level level, const char *format, ...)
@@ -80,11 +81,23 @@ superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask)
 	return devices[fd] == BLANK ? TERN_ERR_BLANK : TERN_OK;
 }
 
+enum tern_err
+ternd_check_device(const struct node_config *config, const char *path, char *text,
+		   size_t text_bytes)
+{
+	uint32_t device = 0;
+
+	(void)config;
+	assert_int_equal(sscanf(path, "/device%u", &device), 1);
+	(void)snprintf(text, text_bytes, "%s: its cache is not flushed", path);
+	return (unsafe_devices >> device & 1) != 0 ? TERN_ERR_CONFIG : TERN_OK;
+}
+
 static int
 setup(void **state)
 {
 	(void)state;
-	said = 0;
+	said = unsafe_devices = 0;
 	out = 0;
 	node = aligned_alloc(64, align_up_u64(sizeof(*node), 64));
 	assert_non_null(node);
@@ -92,6 +105,10 @@ setup(void **state)
 	memset(devices, 0, sizeof(devices));
 	node->config.id = 1;
 	node->config.device_count = DEVICES;
+	for (uint32_t i = 0; i < DEVICES + SPARES; i++)
+		(void)snprintf(i < DEVICES ? node->config.devices[i].path
+					   : node->config.spares[i - DEVICES].path,
+			       NODE_CONFIG_PATH_MAX, "/device%u", i);
 	node->config.parity = 2;
 	node->config.disk.hang_ns = 50 * MS;
 	return 0;
@@ -112,7 +129,7 @@ test_silent_devices_are_left_out(void **state)
 
 	(void)state;
 	devices[0] = devices[5] = SILENT;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.sequence, 14); /* the newest of those that answered */
 	assert_int_equal(found.log_pages, 99);
 	assert_int_equal(said, 2);
@@ -126,7 +143,7 @@ test_absent_devices_are_not_asked(void **state)
 	(void)state;
 	devices[0] = ABSENT;
 	devices[1] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.sequence, 15);
 	assert_int_equal(said, 0);
 }
@@ -142,22 +159,23 @@ test_spares_are_asked(void **state)
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = i < 3 ? ABSENT : BLANK;
 	devices[DEVICES] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.sequence, 10 + DEVICES + 1);
 	/* A blank one says nothing of the node, nor does one of another node. */
 	devices[DEVICES + 1] = FOREIGN;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BLANK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BLANK);
 	devices[0] = OLD;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.sequence, 5);
 	/* Alone on a device of the node file it is handed on, for the store to say so. */
 	devices[0] = FOREIGN;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(found.log_pages, 1);
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = ABSENT;
 	devices[DEVICES + 1] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_NOT_FOUND);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
+			 TERN_ERR_NOT_FOUND);
 	assert_non_null(strstr(why, "does not exist"));
 	assert_non_null(strstr(why, "tern node rejoin"));
 }
@@ -170,17 +188,47 @@ test_what_others_use(void **state)
 
 	(void)state;
 	devices[2] = USED;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
 	assert_non_null(strstr(why, "another process uses it; stop that process"));
 	out = SUPERBLOCK_REPLACED(2);
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	out = 1u << 2;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_OK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	devices[3] = USED;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = i == 0 ? BLANK : USED;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
+}
+
+/* What drops its cache must not count; what does not count keeps no node from starting. */
+static void
+test_unsafe_devices(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	node->config.spare_count = SPARES;
+	devices[DEVICES] = BLANK;
+	devices[DEVICES + 1] = ABSENT;
+	unsafe_devices = 1u << 2;
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
+			 TERN_ERR_CONFIG);
+	assert_string_equal(why, "/device2: its cache is not flushed");
+	/* One that is out, one whose place another has taken, one that waits, one that is away. */
+	out = SUPERBLOCK_REPLACED(2) | 1u << 3;
+	unsafe_devices = 1u << 2 | 1u << 3 | 1u << DEVICES | 1u << (DEVICES + 1);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(unsafe, 1u << 2 | 1u << 3 | 1u << DEVICES);
+	assert_int_equal(said, 3);
+	/* The first spare stands in the place of device 0. */
+	devices[DEVICES] = GOOD;
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
+			 TERN_ERR_CONFIG);
+	assert_string_equal(why, "/device6: its cache is not flushed");
+	out |= 1; /* it is being rebuilt */
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(unsafe, 1u << 2 | 1u << 3 | 1u << DEVICES);
 }
 
 /* Not that new storage should be made. */
@@ -192,11 +240,11 @@ test_when_nobody_answers_it_is_said(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = SILENT;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
 	assert_non_null(strstr(why, "does not answer"));
 	assert_null(strstr(why, "tern node init"));
 	devices[4] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, why, sizeof(why)), TERN_ERR_BLANK);
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BLANK);
 }
 
 /* A slow device without parity is waited for, as the store does. */
@@ -246,6 +294,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_absent_devices_are_not_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spares_are_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_others_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsafe_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_nobody_answers_it_is_said, setup,
 						teardown),
 		cmocka_unit_test(test_patience),

@@ -503,6 +503,32 @@ test_one_more_device(void **state)
 	platform_arena_unmap(back, 4096);
 }
 
+/* How small a spare is says nothing of the pool, nor does one that is not there. */
+static void
+test_a_spare_is_not_the_smallest(void **state)
+{
+	const struct nvme_config config = { .paths = { PATH, "one-more", "no-such-file" },
+					    .device_count = 3,
+					    .spare_count = 2,
+					    .queue_depth = 8,
+					    .is_volatile_allowed = true };
+	struct disk_facts facts;
+	struct nvme *nvme = NULL;
+
+	(void)state;
+	unlink("one-more");
+	assert_int_equal(nvme_create_file("one-more", 1u << 20, err_text, sizeof(err_text)),
+			 TERN_OK);
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	const struct disk_port port = nvme_port(nvme);
+	port.ops->facts(port.disk, &facts);
+	assert_int_equal(facts.device_bytes, FILE_BYTES);
+	assert_int_equal(nvme_device_err(nvme, 1), TERN_OK);
+	assert_int_equal(nvme_device_err(nvme, 2), TERN_ERR_NOT_FOUND);
+	nvme_close(nvme);
+	unlink("one-more");
+}
+
 static void
 test_refusals_name_the_device(void **state)
 {
@@ -726,6 +752,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_long_requests_on_a_polled_ring, setup,
 						teardown),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test_setup_teardown(test_a_spare_is_not_the_smallest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
 		cmocka_unit_test(test_ram_devices_need_leave),
 		cmocka_unit_test_setup_teardown(test_superblocks_alternate, setup, teardown),
