@@ -121,7 +121,8 @@ ternd_check_device(const struct node_config *config, const char *path, char *why
 	"; a new node's storage is made by `tern node init`, that of a node which lost its own " \
 	"by `tern node rejoin`"
 
-#define TERND_BUSY_NEXT_STEP "; stop that process first"
+#define TERND_BUSY_NEXT_STEP \
+	"; stop that process first; if there is none, look at the device, and start again"
 
 /* The newest superblock of this node on its devices and spares; what it says of the log area bounds
  * the memory of its index. A device that does not answer within disk.hang counts as absent, with

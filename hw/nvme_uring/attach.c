@@ -186,6 +186,18 @@ polled_ring_make(struct nvme *nvme, uint32_t depth)
 	return false;
 }
 
+/* A command names the character device, and what keeps others away is the block device: the ring
+ * holds that until all its commands have ended. 0 or a negative errno. */
+static int
+locks_hold(struct nvme *nvme)
+{
+	int fds[NVME_DEVICES_MAX];
+
+	for (uint32_t i = 0; i < nvme->config.device_count; i++)
+		fds[i] = nvme->devices[i].fd;
+	return io_uring_register_files(&nvme->ring, fds, nvme->config.device_count);
+}
+
 /* The same of a ring of commands, whose places are twice as long. UNSUPPORTED: it is required. */
 static enum tern_err
 command_ring_make(struct nvme *nvme, uint32_t depth, char *err_text, size_t err_bytes)
@@ -195,9 +207,13 @@ command_ring_make(struct nvme *nvme, uint32_t depth, char *err_text, size_t err_
 
 	if (!nvme_passthrough_is_open(nvme))
 		return TERN_OK;
-	const int result =
-	    ring_make(nvme, polled_ring_entries(nvme, depth),
-		      IORING_SETUP_IOPOLL | IORING_SETUP_SQE128 | IORING_SETUP_CQE32);
+	int result = ring_make(nvme, polled_ring_entries(nvme, depth),
+			       IORING_SETUP_IOPOLL | IORING_SETUP_SQE128 | IORING_SETUP_CQE32);
+	if (result == 0) {
+		result = locks_hold(nvme);
+		if (result != 0)
+			io_uring_queue_exit(&nvme->ring);
+	}
 	if (result != 0) {
 		snprintf(what, sizeof(what), "the kernel makes no ring of NVMe commands (errno %d)",
 			 -result);
@@ -244,7 +260,6 @@ enum tern_err
 nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
 {
 	struct iovec buffers[NVME_BUFFERS_MAX];
-	int fds[NVME_DEVICES_MAX];
 	const uint32_t depth = nvme->config.queue_depth;
 
 	INVARIANT(!nvme->is_attached);
@@ -260,10 +275,6 @@ nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes)
 	err = event_make(nvme, err_text, err_bytes);
 	if (err != TERN_OK)
 		return err;
-	for (uint32_t i = 0; i < nvme->config.device_count; i++)
-		fds[i] = nvme->is_passthrough ? nvme->devices[i].command_fd : nvme->devices[i].fd;
-	nvme->is_files_registered =
-	    io_uring_register_files(&nvme->ring, fds, nvme->config.device_count) == 0;
 	for (uint32_t i = 0; i < nvme->config.buffer_count; i++)
 		buffers[i] = (struct iovec){ .iov_base = nvme->config.buffers[i].base,
 					     .iov_len = nvme->config.buffers[i].bytes };

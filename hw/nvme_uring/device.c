@@ -21,6 +21,7 @@
 #include "hw/platform/platform.h"
 
 #define ZERO_CHUNK_BYTES (1024u * 1024u)
+#define REQUESTS_LEFT    "or one that has ended left requests that the device has not answered yet"
 
 void
 nvme_explain(char *err_text, size_t err_bytes, const char *what, const char *path, int error)
@@ -186,7 +187,8 @@ open_failed(const char *path, int error, char *err_text, size_t err_bytes)
 			     path, 0);
 		return TERN_ERR_UNSUPPORTED;
 	case EBUSY:
-		nvme_explain(err_text, err_bytes, "is mounted or in use", path, 0);
+		nvme_explain(err_text, err_bytes,
+			     "is mounted, another process uses it, " REQUESTS_LEFT, path, 0);
 		return TERN_ERR_BUSY;
 	default:
 		nvme_explain(err_text, err_bytes, "cannot be opened", path, error);
@@ -207,25 +209,13 @@ claim_open(const char *path, int flags, bool is_claimed, int *out, char *err_tex
 	if (fd < 0)
 		return open_failed(path, errno, err_text, err_bytes);
 	if (is_claimed && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		nvme_explain(err_text, err_bytes, "another process uses it", path, 0);
+		nvme_explain(err_text, err_bytes, "another process uses it, " REQUESTS_LEFT, path,
+			     0);
 		close(fd);
 		return TERN_ERR_BUSY;
 	}
 	*out = fd;
 	return TERN_OK;
-}
-
-enum tern_err
-nvme_device_claim(const char *path, uint64_t until_ns, int *fd, char *err_text, size_t err_bytes)
-{
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
-	enum tern_err err = claim_open(path, O_RDONLY, true, fd, err_text, err_bytes);
-
-	while (err == TERN_ERR_BUSY && platform_monotonic_ns() < until_ns) {
-		nanosleep(&pause, NULL);
-		err = claim_open(path, O_RDONLY, true, fd, err_text, err_bytes);
-	}
-	return err;
 }
 
 static enum tern_err
@@ -246,9 +236,17 @@ probe(const char *path, int flags, bool is_claimed, struct nvme_device *device, 
 }
 
 enum tern_err
-nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes)
+nvme_device_probe(const char *path, uint64_t until_ns, struct nvme_device *device, char *err_text,
+		  size_t err_bytes)
 {
-	return probe(path, O_RDWR, false, device, err_text, err_bytes);
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	enum tern_err err = probe(path, O_RDWR, true, device, err_text, err_bytes);
+
+	while (err == TERN_ERR_BUSY && platform_monotonic_ns() < until_ns) {
+		nanosleep(&pause, NULL);
+		err = probe(path, O_RDWR, true, device, err_text, err_bytes);
+	}
+	return err;
 }
 
 enum tern_err

@@ -25,10 +25,7 @@ devices_close(struct nvme *nvme)
 			close(device->fd);
 		if (device->command_fd >= 0)
 			close(device->command_fd);
-		/* Last: it is what keeps others away. */
-		if (device->claim_fd >= 0)
-			close(device->claim_fd);
-		device->fd = device->claim_fd = device->command_fd = -1;
+		device->fd = device->command_fd = -1;
 	}
 }
 
@@ -37,13 +34,8 @@ device_open(struct nvme *nvme, uint32_t number, const char *path, uint64_t until
 	    size_t err_bytes)
 {
 	struct nvme_device *device = &nvme->devices[number];
-	int claim_fd = -1;
-	enum tern_err err = nvme_device_claim(path, until_ns, &claim_fd, err_text, err_bytes);
+	const enum tern_err err = nvme_device_probe(path, until_ns, device, err_text, err_bytes);
 
-	if (err != TERN_OK)
-		return err;
-	err = nvme_device_probe(path, device, err_text, err_bytes);
-	device->claim_fd = claim_fd;
 	if (err != TERN_OK)
 		return err;
 	if (device->is_volatile && !nvme->config.is_volatile_allowed) {
@@ -190,8 +182,6 @@ nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t 
 	}
 	if (device->fd >= 0)
 		close(device->fd);
-	if (device->claim_fd >= 0)
-		close(device->claim_fd);
 	*device = NVME_DEVICE_CLOSED;
 	return err;
 }

@@ -87,7 +87,8 @@ struct nvme_config {
 };
 
 /* Opens and locks the devices. @err_text: a sentence for people when this fails, naming the device.
- * NOT_FOUND; BUSY: another process uses it (after two seconds of waiting for all); UNSUPPORTED: no
+ * NOT_FOUND; BUSY: another process uses it, or requests of one that has ended
+ * are under way (after two seconds of waiting for all); UNSUPPORTED: no
  * O_DIRECT, or volatile and not allowed, or commands are required and not taken; CONFIG: counts or
  * sizes; IO; NO_MEMORY. */
 TERN_CHECKED enum tern_err
@@ -117,7 +118,8 @@ void nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *
 /* Whether the kernel would be told to force this write through the device's cache, or need not be:
  * found by preparing the request as the port does. For lossy.h. @disk: of nvme_port. */
 bool nvme_write_is_forced(const void *disk, const struct disk_request *write);
-/* NULL is allowed. What is in flight gives no completion; the kernel keeps its memory pinned. */
+/* NULL is allowed. What is in flight gives no completion; the kernel keeps its memory pinned, and
+ * its device locked. */
 void nvme_close(struct nvme *nvme);
 
 /* Creates a file of @bytes (a multiple of 1 MiB) that is written with zeros from end to end,

@@ -14,11 +14,11 @@
 #define NVME_PIECE_BYTES_MIN (64u * 1024u) /* what takes less at once is not polled */
 #define NVME_RING_MAX        4096u         /* of a polled one, in pieces */
 #define NVME_CLAIM_NS        2000000000ull /* so long others have to let go of their devices */
-#define NVME_DEVICE_CLOSED   ((struct nvme_device){ .fd = -1, .claim_fd = -1, .command_fd = -1 })
+#define NVME_DEVICE_CLOSED   ((struct nvme_device){ .fd = -1, .command_fd = -1 })
 
 /* What is known of a device at start-up. */
 struct nvme_device {
-	int fd, claim_fd;          /* claim_fd holds the lock */
+	int fd;                    /* holds the lock, as long as a request names it, too */
 	int command_fd;            /* takes NVMe commands; -1: not open */
 	struct nvme_target target; /* of these */
 	uint64_t bytes;
@@ -58,7 +58,7 @@ struct nvme {
 	bool is_polled;      /* the ring: without events */
 	bool is_passthrough; /* the ring: of commands */
 	char iopoll_why[256], passthrough_why[DEVICE_WHY_MAX];
-	bool is_attached, is_ring_plain, is_files_registered, is_buffers_registered;
+	bool is_attached, is_ring_plain, is_buffers_registered;
 	bool is_signalled; /* event_fd may be readable */
 	int event_fd;
 	uint32_t free_head; /* slots that are free */
@@ -75,15 +75,15 @@ union nvme_sqe {
 	uint8_t bytes[2 * sizeof(struct io_uring_sqe)];
 };
 
-/* Makes the device ours until @fd is closed; waits until @until_ns for another process to let go.
- * A descriptor of its own: io_uring keeps those that it was given for a while after the process has
- * ended (0.3 s were seen), whereas the kernel closes this one as soon as the process's requests
- * have ended. */
+/* Opens and describes one device for reading and writing, and makes it ours; waits until @until_ns
+ * for others to let go. It is ours until the descriptor is closed and no request is under way that
+ * names it: a request holds the descriptor that it names, whereas what is registered with the ring
+ * would be held for all devices until the last request of any of them has ended. So nothing is
+ * registered, and nobody writes here before what a killed process wrote has come to its end
+ * (docs/decisions/lock-ends-with-the-requests.md). */
 TERN_CHECKED enum tern_err
-nvme_device_claim(const char *path, uint64_t until_ns, int *fd, char *err_text, size_t err_bytes);
-/* Opens and describes one device for reading and writing. */
-TERN_CHECKED enum tern_err
-nvme_device_probe(const char *path, struct nvme_device *device, char *err_text, size_t err_bytes);
+nvme_device_probe(const char *path, uint64_t until_ns, struct nvme_device *device, char *err_text,
+		  size_t err_bytes);
 /* How many of the @length bytes at @offset are a piece. */
 uint32_t nvme_piece_bytes(const struct nvme_device *device, uint64_t offset, uint32_t length);
 /* Of the facts: when something of them changed. */

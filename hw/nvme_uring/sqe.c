@@ -78,18 +78,11 @@ void
 nvme_sqe_fill(const struct nvme *nvme, struct io_uring_sqe *sqe, const struct disk_request *request)
 {
 	const struct nvme_device *device = &nvme->devices[request->device];
-	/* What was added later is not among those that were registered. */
-	const bool is_registered =
-	    nvme->is_files_registered && request->device < nvme->config.device_count;
-	const int own_fd = nvme->is_passthrough ? device->command_fd : device->fd;
-	const int fd = is_registered ? (int)request->device : own_fd;
 
 	if (nvme->is_passthrough)
-		command_fill(nvme, sqe, fd, request);
+		command_fill(nvme, sqe, device->command_fd, request);
 	else
-		block_fill(nvme, sqe, fd, request);
-	if (is_registered)
-		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+		block_fill(nvme, sqe, device->fd, request);
 }
 
 int32_t

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installed by hand: node files, `tern node init`, the daemons; the data nodes on block devices
-(loop devices that this test makes), polling `busy`. Storage is created once and never twice."""
+(loop devices that this test makes), polling `busy`. Storage is created once and never twice. A
+device that does not answer is not had by the next process before it has answered the last one: the
+loop device of `b` lies in a file system that is frozen for that."""
+import contextlib
 import glob
 import json
 import os
@@ -22,6 +25,67 @@ def loop_make(path):
     done = subprocess.run(['losetup', '--find', '--show', '--direct-io=on', path],
                           capture_output=True, text=True, timeout=30)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+@contextlib.contextmanager
+def file_system(case):
+    """An ext4 on a loop device; yields where it is mounted."""
+    image, path = case.path('fs.img'), case.path('fs')
+    with open(image, 'wb') as handle:
+        handle.truncate(256 * MIB)
+    os.makedirs(path)
+    environment = dict(os.environ, PATH=os.environ['PATH'] + ':/usr/sbin:/sbin')
+    for command in (['mkfs.ext4', '-q', image], ['mount', '-o', 'loop', image, path]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        if done.returncode != 0:
+            print(f'skipped: no file system of our own: {done.stderr.strip()}')
+            sys.exit(77)
+    try:
+        yield path
+    finally:
+        for _ in range(100):
+            if subprocess.run(['umount', path], capture_output=True, timeout=60).returncode == 0:
+                break
+            time.sleep(0.1)
+
+
+def freeze(path, how):
+    done = subprocess.run(['fsfreeze', how, path], capture_output=True, text=True, timeout=60)
+    require(done.returncode == 0, f'fsfreeze: {done.stderr}')
+
+
+def in_flight(case, paths, name):
+    done = tern(case, 'status', '--node-file', paths[name], '-o', 'json')
+    nodes = json.loads(done.stdout)['nodes']
+    return next((node['disk']['in_flight'] for node in nodes
+                 if node['name'] == name and 'disk' in node), 0)
+
+
+def write_after_death(case, paths, processes, addresses, frozen):
+    case.step('kill -9 with a write that the device has not answered: nobody gets the device')
+    freeze(frozen, '--freeze')
+    try:
+        until = time.monotonic() + 60
+        while in_flight(case, paths, 'b') == 0:
+            require(call_anyone(addresses, 'SET', 'late', 'x') == 'OK', 'SET')
+            require(time.monotonic() < until, 'b has nothing in flight')
+        processes['b'].kill()
+        processes['b'].wait()
+        processes['b'] = start(case, paths, 'b')
+        try:
+            code = processes['b'].wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            code = None
+        with open(case.path('b.log'), encoding='utf-8') as handle:
+            said = handle.readlines()[-1]
+        require(code == 8 and 'left requests that the device has not answered' in said,
+                f'exit {code}: {said}')
+    finally:
+        freeze(frozen, '--unfreeze')
+    processes['b'] = start(case, paths, 'b')
+    for i in range(20):
+        require(call_anyone(addresses, 'SET', f'later{i}', i) == 'OK', 'SET')
+    require(processes['b'].poll() is None, 'b runs')
 
 
 def node_files(case, devices):
@@ -78,7 +142,7 @@ def call_anyone(addresses, *args):
     raise Failure(f'nobody answered {args}')
 
 
-def run(case, devices, processes):
+def run(case, devices, processes, frozen):
     paths, short = node_files(case, devices)
     try:
         case.step('node init, once')
@@ -129,21 +193,19 @@ def run(case, devices, processes):
             processes[name] = start(case, paths, name)
         for i in range(200):
             require(call_anyone(addresses, 'GET', f'key{i}') == str(i), f'key{i}')
+        write_after_death(case, paths, processes, addresses, frozen)
     finally:
         os.unlink(short)
 
 
-def test(case):
-    if os.geteuid() != 0 or shutil.which('losetup') is None:
-        print('skipped: loop devices need root and losetup')
-        sys.exit(77)
-    devices = {name: loop_make(case.path(f'{name}.img')) for name in ('a', 'b')}
+def on_devices(case, frozen):
+    devices = {'a': loop_make(case.path('a.img')), 'b': loop_make(os.path.join(frozen, 'b.img'))}
     processes = {}
     try:
         if None in devices.values():
             print('skipped: this machine gives out no loop devices')
             sys.exit(77)
-        run(case, devices, processes)
+        run(case, devices, processes, frozen)
     except BaseException:
         for log in sorted(glob.glob(case.path('*.log'))):
             with open(log, encoding='utf-8') as handle:
@@ -155,6 +217,14 @@ def test(case):
             process.wait()
         for device in filter(None, devices.values()):
             subprocess.run(['losetup', '--detach', device], check=False, timeout=30)
+
+
+def test(case):
+    if os.geteuid() != 0 or shutil.which('losetup') is None:
+        print('skipped: loop devices need root and losetup')
+        sys.exit(77)
+    with file_system(case) as frozen:
+        on_devices(case, frozen)
 
 
 main(test)

@@ -503,6 +503,35 @@ test_one_more_device(void **state)
 	platform_arena_unmap(back, 4096);
 }
 
+/* A request holds the descriptor that it names: so that has to be the one with the lock, and not
+ * the ring's, which would hold it for every device at once. A second descriptor of the same open
+ * file stands for a request that the kernel has not ended when its process is gone. */
+static void
+test_a_request_holds_the_lock(void **state)
+{
+	struct nvme *nvme = port_make(NVME_DURABILITY_AUTO, 8, NULL);
+	uint8_t *page = platform_arena_map(4096);
+	const struct disk_request request = { .kind = DISK_WRITE, .bytes = page, .length = 4096 };
+	struct io_uring_sqe sqe = { 0 };
+	uint64_t bytes;
+	int other = -1;
+
+	(void)state;
+	nvme_sqe_fill(nvme, &sqe, &request);
+	assert_int_equal(sqe.flags & IOSQE_FIXED_FILE, 0);
+	const int held = dup(sqe.fd);
+	assert_true(held >= 0);
+	nvme_close(nvme);
+	assert_int_equal(nvme_device_open(PATH, true, &other, &bytes, err_text, sizeof(err_text)),
+			 TERN_ERR_BUSY);
+	assert_non_null(strstr(err_text, "another process uses it, or one that has ended left"));
+	close(held);
+	assert_int_equal(nvme_device_open(PATH, true, &other, &bytes, err_text, sizeof(err_text)),
+			 TERN_OK);
+	close(other);
+	platform_arena_unmap(page, 4096);
+}
+
 /* How small a spare is says nothing of the pool, nor does one that is not there. */
 static void
 test_a_spare_is_not_the_smallest(void **state)
@@ -752,6 +781,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_long_requests_on_a_polled_ring, setup,
 						teardown),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test_setup_teardown(test_a_request_holds_the_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_spare_is_not_the_smallest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
 		cmocka_unit_test(test_ram_devices_need_leave),

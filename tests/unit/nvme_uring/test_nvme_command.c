@@ -186,14 +186,14 @@ test_the_ring_is_told(void **state)
 		for (size_t at = offsetof(struct io_uring_sqe, cmd) + sizeof(command);
 		     at < sizeof(sqe); at++)
 			assert_int_equal(sqe.bytes[at], 0);
-		nvme.is_files_registered = true;
-		nvme_sqe_fill(&nvme, &sqe.sqe, &request);
-		assert_int_equal(sqe.sqe.fd, 1);
-		assert_true((sqe.sqe.flags & IOSQE_FIXED_FILE) != 0);
+		assert_int_equal(sqe.sqe.flags & IOSQE_FIXED_FILE, 0);
 		const struct io_uring_cqe bad = { .res = 0x281 }, good = { .res = 0 };
 		assert_int_equal(nvme_cqe_result(&nvme, &bad, 4096), -EIO);
 		assert_int_equal(nvme_cqe_result(&nvme, &good, 4096), 4096);
 		nvme.is_passthrough = false;
+		nvme_sqe_fill(&nvme, &sqe.sqe, &request);
+		assert_int_equal(sqe.sqe.fd, 20); /* which has the lock */
+		assert_int_equal(sqe.sqe.flags & IOSQE_FIXED_FILE, 0);
 		assert_int_equal(nvme_cqe_result(&nvme, &bad, 4096), 0x281); /* bytes */
 	}
 }
