@@ -15,9 +15,9 @@
  * Order of calls: nvme_open in the start-up thread (opens and locks the devices, maps all memory),
  * then nvme_attach once in the thread that will own the port (io_uring's SINGLE_ISSUER binds the
  * ring to the thread that makes it), then the port's operations, by that thread only. wait_fd,
- * facts and stats too. wait_fd becomes readable with a completion and stays so until a poll finds
- * nothing in flight, so it is for sleeping when idle. nvme_close comes when the owner has polled
- * everything home, or has ended.
+ * facts and stats too. wait_fd is asked for right before each sleep: it is readable if a completion
+ * waits to be taken, or from the next one on, and what was taken before wakes nobody.
+ * nvme_close comes when the owner has polled everything home, or has ended.
  *
  * Invariants: a request that was taken gives exactly one completion; requests in flight <=
  * queue_depth; after the first failed write of a device every later write to it fails as well, for

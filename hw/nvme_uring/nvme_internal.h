@@ -59,7 +59,6 @@ struct nvme {
 	bool is_passthrough; /* the ring: of commands */
 	char iopoll_why[256], passthrough_why[DEVICE_WHY_MAX];
 	bool is_attached, is_ring_plain, is_buffers_registered;
-	bool is_signalled; /* event_fd may be readable */
 	int event_fd;
 	uint32_t free_head; /* slots that are free */
 	uint32_t dead_head; /* slots whose device had failed before they were taken */

@@ -64,7 +64,8 @@ struct disk_ops {
 	void (*submit)(void *disk);
 	/* Collects up to @max completions. Never blocks. */
 	uint32_t (*poll)(void *disk, struct disk_completion *completions, uint32_t max);
-	/* A descriptor that becomes readable on completions; -1: poll only. */
+	/* A descriptor that is readable if a completion waits, or becomes so with the next one;
+	 * asked for before each sleep. -1: poll only. */
 	int (*wait_fd)(void *disk);
 	void (*facts)(void *disk, struct disk_facts *facts);
 	void (*stats)(void *disk, struct disk_stats *stats);

@@ -503,6 +503,50 @@ test_one_more_device(void **state)
 	platform_arena_unmap(back, 4096);
 }
 
+static bool
+is_readable(struct disk_port port, int patience_ms)
+{
+	struct pollfd fd = { .fd = port.ops->wait_fd(port.disk), .events = POLLIN };
+
+	return poll(&fd, 1, patience_ms) == 1;
+}
+
+/* One request never returns, of a device that failed. What others left on the descriptor is gone
+ * once it was taken; what waits to be taken, and what comes, wakes the sleeper. */
+static void
+test_an_orphan_lets_its_owner_sleep(void **state)
+{
+	struct nvme *nvme = port_make(NVME_DURABILITY_AUTO, 8, NULL);
+	const struct disk_port port = nvme_port(nvme);
+	uint8_t *page = platform_arena_map(4096);
+	const struct disk_request request = { .kind = DISK_WRITE, .bytes = page, .length = 4096 };
+	struct disk_completion done;
+	bool is_quiet = false;
+
+	(void)state;
+	nvme->stats.in_flight++;
+	for (uint32_t round = 0; round < 3; round++) {
+		assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+		port.ops->submit(port.disk);
+		assert_true(is_readable(port, 60000));
+		assert_true(is_readable(port, 60000)); /* it was not taken yet */
+		wait_for(port, &done, 1);
+		/* The kernel may signal a little later than it lets the completion be seen. */
+		for (uint32_t i = 0; i < 1000 && !is_quiet; i++)
+			is_quiet = !is_readable(port, 0);
+		assert_true(is_quiet);
+		is_quiet = false;
+	}
+	nvme->devices[0].is_failed = true;
+	assert_int_equal(port.ops->queue(port.disk, &request), TERN_OK);
+	assert_true(is_readable(port, 0)); /* it fails at once */
+	wait_for(port, &done, 1);
+	assert_int_equal(done.err, TERN_ERR_IO);
+	nvme->stats.in_flight--;
+	nvme_close(nvme);
+	platform_arena_unmap(page, 4096);
+}
+
 /* A request holds the descriptor that it names: so that has to be the one with the lock, and not
  * the ring's, which would hold it for every device at once. A second descriptor of the same open
  * file stands for a request that the kernel has not ended when its process is gone. */
@@ -781,6 +825,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_long_requests_on_a_polled_ring, setup,
 						teardown),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test_setup_teardown(test_an_orphan_lets_its_owner_sleep, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_a_request_holds_the_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_spare_is_not_the_smallest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_name_the_device, setup, teardown),
