@@ -208,7 +208,7 @@ enum admin_exit node_birth_take_back(const struct node_config *config, uint32_t 
 enum admin_exit node_birth_clear(const char *path, bool is_witness, uint64_t cluster_id, char *text,
 				 size_t text_bytes);
 /* A blank device that may take the place of any of the node's: a file is made, a block device has
- * to be blank. */
+ * to be blank, and no smaller than they are. */
 enum admin_exit node_spare_birth(const struct node_config *config, const char *path, bool *is_file,
 				 char *text, size_t text_bytes);
 /* A blank device in place of one that is recorded as failed, while the node is stopped. REFUSED: it
@@ -220,8 +220,12 @@ node_device_birth(const struct node_config *config, uint32_t number, char *text,
  * @config: with what came in while the node ran (node_config_load_taken). */
 enum admin_exit node_spare_refuse(const struct node_config *config, const char *path,
 				  const struct superblock *own, char *text, size_t text_bytes);
-/* Bytes that a device in the place of one of the node's must have. */
+/* Bytes that a device in the place of one of the node's must have, as far as the node file and the
+ * sizes of its files say. */
 uint64_t node_device_bytes(const struct node_config *config);
+/* The same while the node is stopped, in the place of @number: as its other devices say. 0: they
+ * cannot be read. */
+uint64_t node_pool_bytes(const struct node_config *config, uint32_t number);
 /* What is in its way whatever the device itself holds. */
 enum admin_exit node_device_refuse(const struct node_config *config, uint32_t number, char *text,
 				   size_t text_bytes);

@@ -107,17 +107,33 @@ checkpoint_bytes(const struct node_config *config)
 	return align_up_u64(SUPERBLOCK_CHECKPOINTS * pages * SUPERBLOCK_BYTES, 1u << 20);
 }
 
+/* What is there, or not, is no file. */
+static bool
+is_device_name(const char *path)
+{
+	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
+}
+
+/* A file is as long as it was made, whatever state.capacity is by now. */
 uint64_t
 node_device_bytes(const struct node_config *config)
 {
+	bool is_any_file = false, is_any_missing = false;
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < config->device_count; i++) {
 		const struct node_config_device *device = &config->devices[i];
 		struct stat facts;
-		const bool is_block = stat(device->path, &facts) == 0 && S_ISBLK(facts.st_mode);
-		bytes = max_u64(bytes, device->bytes + (is_block ? 0 : checkpoint_bytes(config)));
+		const bool is_there = stat(device->path, &facts) == 0;
+		const bool is_file = is_there && S_ISREG(facts.st_mode);
+		bytes = max_u64(bytes, device->bytes);
+		if (is_file)
+			bytes = max_u64(bytes, (uint64_t)facts.st_size);
+		is_any_file = is_any_file || is_file;
+		is_any_missing = is_any_missing || (!is_there && !is_device_name(device->path));
 	}
+	if (is_any_missing && !is_any_file)
+		bytes += checkpoint_bytes(config);
 	return bytes;
 }
 
@@ -202,19 +218,26 @@ check_device(const struct node_config *config, uint32_t number, bool *is_file, c
 	return err == TERN_ERR_BLANK ? ADMIN_EXIT_OK : exists(device->path, text, text_bytes);
 }
 
+/* A block device is cleared, of which the first @block_bytes are used. */
 static enum admin_exit
-prepare_device(const struct node_config *config, uint32_t number, bool *is_file, char *text,
-	       size_t text_bytes)
+prepare_device(const struct node_config *config, uint32_t number, uint64_t block_bytes,
+	       bool *is_file, char *text, size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
 	const enum admin_exit code = check_device(config, number, is_file, text, text_bytes);
 
 	if (code)
 		return code;
-	if (!*is_file)
-		return nvme_prepare_device(device->path, device->bytes, text, text_bytes)
-			   ? ADMIN_EXIT_CONFIG
-			   : ADMIN_EXIT_OK;
+	if (!*is_file) {
+		const enum tern_err err =
+		    nvme_prepare_device(device->path, block_bytes, text, text_bytes);
+		const size_t used = strlen(text);
+		if (err == TERN_ERR_CONFIG)
+			(void)snprintf(text + used, text_bytes - used,
+				       "; it takes %llu MiB: choose a larger one",
+				       (unsigned long long)(block_bytes >> 20));
+		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
+	}
 	const uint64_t bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
 	const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
 	if (err == TERN_ERR_IO) {
@@ -227,18 +250,18 @@ prepare_device(const struct node_config *config, uint32_t number, bool *is_file,
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
-/* Zeros, and room for checkpoints behind a file's log: no superblock yet. */
+/* Zeros, no superblock yet, and as long as @bytes: what the pool uses of each of its devices. */
 static enum admin_exit
-blank_birth(const struct node_config *config, uint32_t number, bool *is_file, char *text,
-	    size_t text_bytes)
+blank_birth(const struct node_config *config, uint32_t number, uint64_t bytes, bool *is_file,
+	    char *text, size_t text_bytes)
 {
 	const struct node_config_device *device = &config->devices[number];
-	const enum admin_exit code = prepare_device(config, number, is_file, text, text_bytes);
+	const enum admin_exit code =
+	    prepare_device(config, number, bytes, is_file, text, text_bytes);
 
-	if (code || !*is_file || checkpoint_bytes(config) == 0)
+	if (code || !*is_file || bytes <= device->bytes)
 		return code;
-	if (nvme_reserve_file(device->path, device->bytes + checkpoint_bytes(config), text,
-			      text_bytes) == TERN_OK)
+	if (nvme_reserve_file(device->path, bytes, text, text_bytes) == TERN_OK)
 		return ADMIN_EXIT_OK;
 	/* What was made just now and holds nothing does not stay in the way of the next try. */
 	(void)unlink(device->path);
@@ -277,7 +300,7 @@ node_spare_birth(const struct node_config *config, const char *path, bool *is_fi
 		return code;
 	*one = *config;
 	(void)snprintf(one->devices[0].path, sizeof(one->devices[0].path), "%s", path);
-	code = blank_birth(one, 0, is_file, text, text_bytes);
+	code = blank_birth(one, 0, node_device_bytes(config), is_file, text, text_bytes);
 	free(one);
 	return code;
 }
@@ -348,8 +371,7 @@ spares_check(const struct node_config *config, char *text, size_t text_bytes)
 {
 	for (uint32_t i = 0; i < config->spare_count; i++) {
 		const char *path = config->spares[i].path;
-		if (access(path, F_OK) == 0 || strncmp(path, "/dev/", 5) != 0 ||
-		    strncmp(path, "/dev/shm/", 9) == 0)
+		if (access(path, F_OK) == 0 || !is_device_name(path))
 			continue;
 		(void)snprintf(text, text_bytes,
 			       "%s, a spare in the node file, is not there: connect it, or take it "
@@ -459,7 +481,9 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 	if (!code)
 		code = note_forget(config, text, text_bytes);
 	while (made < config->device_count && !code) {
-		code = blank_birth(config, made, &is_file[made], text, text_bytes);
+		const uint64_t bytes = config->devices[made].bytes +
+				       (is_file[made] ? checkpoint_bytes(config) : 0);
+		code = blank_birth(config, made, bytes, &is_file[made], text, text_bytes);
 		made += !code;
 	}
 	if (!code)
@@ -511,7 +535,11 @@ node_device_birth(const struct node_config *config, uint32_t number, char *text,
 	bool is_file;
 	const enum admin_exit code = node_device_refuse(config, number, text, text_bytes);
 
-	return code ? code : blank_birth(config, number, &is_file, text, text_bytes);
+	if (code)
+		return code;
+	const uint64_t bytes = node_pool_bytes(config, number);
+	return blank_birth(config, number, bytes != 0 ? bytes : node_device_bytes(config), &is_file,
+			   text, text_bytes);
 }
 
 enum admin_exit

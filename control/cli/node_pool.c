@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "control/cli/cli.h"
+#include "dataplane/base/bits.h"
+#include "dataplane/wire/page.h"
 #include "dataplane/wire/superblock_update.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
@@ -101,6 +103,18 @@ node_device_refuse(const struct node_config *config, uint32_t number, char *text
 		return ADMIN_EXIT_REFUSED;
 	}
 	return ADMIN_EXIT_OK;
+}
+
+uint64_t
+node_pool_bytes(const struct node_config *config, uint32_t number)
+{
+	struct superblock newest = { 0 };
+	char text[512];
+
+	if (others_read(config, config->devices[number].path, &newest, text, sizeof(text)))
+		return 0;
+	return PAGE_BYTES * max_u64(newest.log_first_page + newest.log_pages,
+				    newest.checkpoint_first_page + newest.checkpoint_pages);
 }
 
 /* A device that is not recorded as failed took part in every update of the superblocks, so it is at

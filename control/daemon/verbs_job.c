@@ -30,10 +30,12 @@ ternd_job_refused(const struct submit_completion *completion)
 				    "the device is not, or not yet, recorded as failed; see `tern "
 				    "device list`");
 	case SUBMIT_JOB_SMALL:
-		return admin_refuse(ADMIN_EXIT_REFUSED,
-				    "the new device is smaller than the others, was not blank when "
-				    "the node started, or is in use already; see `tern device "
-				    "list`");
+		return admin_refuse(
+		    ADMIN_EXIT_REFUSED,
+		    "the new device is too small for the log and the checkpoints of "
+		    "the pool (no smaller than the others are), was not blank when "
+		    "the node started, or is in use already; see `tern device "
+		    "list`");
 	}
 	return admin_refuse(ADMIN_EXIT_FAILED, "refused");
 }

@@ -40,6 +40,16 @@ stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, uint6
 }
 
 bool
+stripe_all_fits(const struct superblock *superblock, uint64_t bytes)
+{
+	const uint64_t pages = bytes / PAGE_BYTES, first = superblock->checkpoint_first_page;
+
+	return stripe_area_fits(superblock, bytes) &&
+	       (superblock->checkpoint_pages == 0 ||
+		(pages >= first && pages - first >= superblock->checkpoint_pages));
+}
+
+bool
 stripe_area_fits(const struct superblock *superblock, uint64_t bytes)
 {
 	return bytes / PAGE_BYTES >= superblock->log_first_page &&

@@ -237,5 +237,8 @@ bool stripe_page_is_ours(const struct stripe_store *store, const uint8_t *page, 
 uint64_t stripe_cell_offset(const struct stripe_store *store, uint64_t cell);
 /* Whether the log area fits on a device of @bytes. */
 bool stripe_area_fits(const struct superblock *superblock, uint64_t bytes);
+/* The same of all that the pool has on a device: also the checkpoints. Asked of what comes in; one
+ * that counts already goes on as long as it can. */
+bool stripe_all_fits(const struct superblock *superblock, uint64_t bytes);
 
 #endif

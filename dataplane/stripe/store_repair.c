@@ -177,7 +177,7 @@ stripe_store_replace(struct stripe_store *store, uint32_t device, uint32_t drive
 
 	INVARIANT(store->phase == START_DONE && device < store->devices);
 	if (drive < store->devices || drive >= store->devices + store->config.spare_count ||
-	    !stripe_area_fits(&store->super.wanted, bytes))
+	    !stripe_all_fits(&store->super.wanted, bytes))
 		return TERN_ERR_NOT_FOUND;
 	for (uint32_t i = 0; i < store->devices; i++)
 		if (store->drive[i] == drive)
@@ -207,7 +207,7 @@ stripe_store_rebuild_begin(struct stripe_store *store, uint32_t device)
 
 	INVARIANT(store->phase == START_DONE && !store->scan.is_running);
 	INVARIANT(device < store->devices);
-	if (!stripe_area_fits(superblock, stripe_device_bytes(store, device)))
+	if (!stripe_all_fits(superblock, stripe_device_bytes(store, device)))
 		return TERN_ERR_NOT_FOUND;
 	if ((store->super.durable.failed_devices & store->failed & bit) == 0)
 		return TERN_ERR_CONFIG;

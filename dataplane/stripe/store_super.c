@@ -390,7 +390,7 @@ spares_place(struct stripe_store *store, const struct claim *claims,
 	for (uint32_t drive = store->devices; drive < end; drive++) {
 		const struct superblock *own = &claims[drive].superblock;
 		if (claims[drive].err == TERN_ERR_BLANK &&
-		    stripe_area_fits(newest, store->config.device_bytes[drive]))
+		    stripe_all_fits(newest, store->config.device_bytes[drive]))
 			store->spares |= STRIPE_BIT(drive);
 		if (claims[drive].err != TERN_OK ||
 		    !is_of_this_node(store, own, newest->cluster_id) ||

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices that carry something, or that somebody uses, are left alone by every verb that makes
 storage, unless they are named: loop devices with file systems, partition tables and swap, and one
-that is mounted."""
+that is mounted. One that is too short for what a pool has on its devices takes nobody's place."""
 import contextlib
 import hashlib
 import json
@@ -9,10 +9,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from case import main, require
 
 MIB = 1 << 20
+SOCKET = f'/tmp/tern-it-{os.getpid()}.sock'
+PORT = 10000 + os.getpid() % 5000 * 4
 
 
 def run(*words, check=True, stdin=None):
@@ -57,12 +60,12 @@ def node_file(case, devices):
     path = case.path('node.conf')
     listed = ', '.join(f'{{ path = "{device}"; size = "64MiB"; }}' for device in devices)
     with open(path, 'w', encoding='utf-8') as handle:
-        handle.write(f'node = {{ name = "a"; id = 1; dev = true; }}; storage = "{case.path("st")}";\n'
+        handle.write(f'node = {{ name = "a"; id = 1; dev = true; }}; storage = "{case.path("st")}"; admin = "{SOCKET}";\n'
                      f'parity = 1; devices = ( {listed} );\n'
                      'state = { capacity = "4MiB"; }; log = { ring = "16MiB"; };\n'
                      'nodes = ( { name = "a"; id = 1; data = "127.0.0.1:9"; '
-                     'mgmt = "127.0.0.1:7001"; resp = "127.0.0.1:6001"; '
-                     'client = "127.0.0.1:6101"; } );\n')
+                     f'mgmt = "127.0.0.1:{PORT}"; resp = "127.0.0.1:{PORT + 1}"; '
+                     f'client = "127.0.0.1:{PORT + 2}"; }} );\n')
     return path
 
 
@@ -137,6 +140,55 @@ def mounted(case, device):
         run('umount', place)
 
 
+@contextlib.contextmanager
+def node_of(case, config):
+    """A node of its own, which runs; yields what `tern` needs to find it."""
+    with open(case.path('a.log'), 'a', encoding='utf-8') as log:
+        process = subprocess.Popen([os.path.join(case.build, 'control/daemon/ternd'), '--config',
+                                    config], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while pool(case, config) is None:
+            with open(case.path('a.log'), encoding='utf-8') as log:
+                require(process.poll() is None and time.monotonic() < until, log.read())
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(SOCKET)
+
+
+def pool(case, config):
+    done = run(case.cluster.tern, 'status', '--node-file', config, '-o', 'json', check=False)
+    (node,) = json.loads(done.stdout).get('nodes') or [{}]
+    return node.get('pool')
+
+
+def too_short(case, device):
+    case.step('as long as the logs of the others, and without room for their checkpoints')
+    config = node_file(case, [case.path(f'f{number}') for number in range(3)])
+    tern(case, 'node', 'init', '--config', config, '--cluster-id', 'abc', code=0)
+    with open(device, 'r+b') as handle:
+        handle.write(bytes(64 * MIB))
+    before = content(device)
+    with node_of(case, config):
+        tern(case, 'device', 'fail', 'a', '1', '--node-file', config, code=0)
+        until = time.monotonic() + 60
+        while pool(case, config)['devices'][1]['state'] != 'failed':
+            require(time.monotonic() < until, 'device 1 is recorded as failed')
+        said = tern(case, 'device', 'replace', '1', device, '--config', config, code=8)[1]
+        require(f'{device}: is smaller than asked for' in said and 'choose a larger one' in said,
+                said)
+        require(pool(case, config)['devices'][1]['state'] == 'failed', 'it is not in its place')
+    os.rename(case.path('f1'), case.path('f1.away'))
+    os.symlink(device, case.path('f1'))
+    said = tern(case, 'device', 'replace', '1', '--config', config, code=8)[1]
+    require('choose a larger one' in said, said)
+    require(content(device) == before, 'nothing was written')
+
+
 def test(case):
     if os.geteuid() != 0 or shutil.which('losetup') is None:
         print('skipped: loop devices need root and losetup')
@@ -149,6 +201,7 @@ def test(case):
         (found,) = tern(case, 'device', 'scan', case.path('image0'), code=5)[0]['devices']
         require('is shown by' in found['why'], found)
         mounted(case, devices[3])
+        too_short(case, devices[3])
 
 
 main(test)

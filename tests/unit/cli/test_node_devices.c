@@ -637,6 +637,51 @@ what_came_in_knows_what_failed(void **unused)
 			 ADMIN_EXIT_REFUSED);
 }
 
+static uint64_t
+size_of(const char *path)
+{
+	struct stat facts;
+
+	assert_int_equal(stat(path, &facts), 0);
+	return (uint64_t)facts.st_size;
+}
+
+/* state.capacity was larger when the pool was made: what comes in has room for its checkpoints. */
+static void
+what_comes_in_is_as_long_as_what_is_there(void **unused)
+{
+	bool is_file = false;
+
+	(void)unused;
+	node_file_put("");
+	f.config.state.capacity_bytes = 64u << 20;
+	assert_int_equal(node_birth(&f.config, CLUSTER, &birth_generation, f.said, sizeof(f.said)),
+			 ADMIN_EXIT_OK);
+	f.config.state.capacity_bytes = 1u << 20;
+	const uint64_t bytes = size_of(f.device[0]);
+	assert_true(bytes > FILE_BYTES + (64u << 20));
+	assert_int_equal(node_device_bytes(&f.config), bytes);
+	assert_int_equal(node_spare_birth(&f.config, f.spare, &is_file, f.said, sizeof(f.said)),
+			 ADMIN_EXIT_OK);
+	assert_true(is_file);
+	assert_int_equal(size_of(f.spare), bytes);
+	struct superblock newest = superblock_get(f.device[0]);
+	newest.failed_devices = 1u << 1 | 1u << 2;
+	newest.sequence++;
+	superblock_put(f.device[0], &newest); /* the file is a short one now */
+	for (uint32_t i = 1; i < 3; i++) {
+		(void)unlink(f.device[i]);
+		if (node_device_birth(&f.config, i, f.said, sizeof(f.said)) != ADMIN_EXIT_OK)
+			fail_msg("%s", f.said);
+		assert_int_equal(size_of(f.device[i]), bytes);
+	}
+	/* Nothing is there: as the node file says. */
+	for (uint32_t i = 0; i < 3; i++)
+		(void)unlink(f.device[i]);
+	assert_true(node_device_bytes(&f.config) > FILE_BYTES);
+	assert_true(node_device_bytes(&f.config) < bytes);
+}
+
 /* ---- device replace, while the node runs ---- */
 
 static json_t *
@@ -710,6 +755,7 @@ main(void)
 		TEST(a_file_that_cannot_be_edited_is_found_first),
 		TEST(what_came_in_while_the_node_ran_is_known),
 		TEST(what_came_in_knows_what_failed),
+		TEST(what_comes_in_is_as_long_as_what_is_there),
 		TEST(a_refused_file_stays_if_the_node_has_it),
 	};
 

@@ -458,6 +458,42 @@ test_spare_that_carries_something(void **state)
 	pool_free(&pool);
 }
 
+/* A spare has room for the log, and not for the checkpoints behind it: it waits for nothing, and
+ * takes no place. Nor does what stood there, come back shorter. */
+static void
+test_spare_without_room_for_checkpoints(void **state)
+{
+	const uint64_t area_pages = 8;
+	struct pool pool;
+
+	(void)state;
+	pool_make(&pool, (struct stripe_geometry){ 2, 1 }, 1);
+	const uint64_t short_bytes = pool.devices[0].bytes;
+	for (uint32_t device = 0; device < 3; device++) {
+		struct superblock superblock = pool_superblock(&pool, device);
+		superblock.sequence = 2;
+		superblock.checkpoint_first_page = superblock.log_first_page + superblock.log_pages;
+		superblock.checkpoint_pages = area_pages;
+		pool_superblock_write(&pool, device, &superblock);
+		/* Nobody asks for what lies there. */
+		pool.devices[device].bytes += area_pages * PAGE_BYTES;
+	}
+	pool_add_spares(&pool, 2);
+	pool.devices[3].bytes = short_bytes;
+	pool_up(&pool);
+	assert_int_equal(stripe_store_spares(pool.store), 1u << 4);
+	lose(&pool, 1);
+	assert_int_equal(stripe_store_replace(pool.store, 1, 4, short_bytes), TERN_ERR_NOT_FOUND);
+	pool.devices[1].is_failing = false;
+	pool.devices[1].bytes = short_bytes;
+	pool_crash(&pool);
+	pool_up(&pool);
+	assert_int_equal(stripe_store_rebuild_begin(pool.store, 1), TERN_ERR_NOT_FOUND);
+	assert_int_equal(
+	    stripe_store_replace(pool.store, 1, 4, short_bytes + area_pages * PAGE_BYTES), TERN_OK);
+	pool_free(&pool);
+}
+
 /* Position 1 on a spare, and position 0 lost: what was left when the node was given new storage. */
 static void
 pool_of_before(struct pool *pool, struct stripe_geometry geometry)
@@ -539,6 +575,7 @@ main(void)
 		cmocka_unit_test(test_spare),
 		cmocka_unit_test(test_spare_and_crash),
 		cmocka_unit_test(test_spare_that_carries_something),
+		cmocka_unit_test(test_spare_without_room_for_checkpoints),
 		cmocka_unit_test(test_spare_of_an_earlier_pool),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
