@@ -32,6 +32,9 @@ struct birth {
 	uint64_t sequence; /* that the superblocks begin with */
 	uint64_t born_ns;
 	bool is_filled; /* by a restore */
+	/* Checkpoints lie behind devices[].size, for all devices are files. Otherwise at its end,
+	 * on files too: the log area of all devices is the same. */
+	bool is_area_behind;
 };
 
 bool
@@ -137,17 +140,17 @@ node_device_bytes(const struct node_config *config)
 	return bytes;
 }
 
-/* Behind a file's log; the end of a block device, if that leaves half of it to the log. */
+/* Within devices[].size checkpoints have room if that leaves half of it to the log. */
 static void
 fill_superblock(const struct node_config *config, uint32_t number, const struct birth *birth,
-		bool is_file, struct superblock *superblock)
+		struct superblock *superblock)
 {
 	const struct stripe_geometry geometry = geometry_of(config);
 	const uint64_t bytes = config->devices[number].bytes;
 	uint64_t area = checkpoint_bytes(config);
-	if (!is_file && area > bytes / 2)
+	if (!birth->is_area_behind && area > bytes / 2)
 		area = 0;
-	const uint64_t pages = (is_file ? bytes : bytes - area) / SUPERBLOCK_BYTES;
+	const uint64_t pages = (birth->is_area_behind ? bytes : bytes - area) / SUPERBLOCK_BYTES;
 
 	*superblock = (struct superblock){
 		.sequence = birth->sequence,
@@ -270,7 +273,7 @@ blank_birth(const struct node_config *config, uint32_t number, uint64_t bytes, b
 
 static enum admin_exit
 superblock_birth(const struct node_config *config, uint32_t number, const struct birth *birth,
-		 bool is_file, char *text, size_t text_bytes)
+		 char *text, size_t text_bytes)
 {
 	const char *path = config->devices[number].path;
 	struct superblock superblock;
@@ -279,7 +282,7 @@ superblock_birth(const struct node_config *config, uint32_t number, const struct
 
 	if (nvme_device_open(path, true, &fd, &bytes, text, text_bytes))
 		return ADMIN_EXIT_CONFIG;
-	fill_superblock(config, number, birth, is_file, &superblock);
+	fill_superblock(config, number, birth, &superblock);
 	const enum tern_err err = superblock_write_all(fd, &superblock);
 	(void)close(fd);
 	if (err)
@@ -470,26 +473,30 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 	   size_t text_bytes)
 {
 	bool is_file[NODE_CONFIG_DEVICES_MAX] = { false };
+	struct birth placed = *birth;
 	enum admin_exit code = node_spares_refuse(config, text, text_bytes);
 	uint32_t made = 0;
 	char why[256];
 
 	if (!code)
 		code = node_unfinished_clear(config, text, text_bytes);
-	for (uint32_t i = 0; i < config->device_count && !code; i++)
+	placed.is_area_behind = true;
+	for (uint32_t i = 0; i < config->device_count && !code; i++) {
 		code = check_device(config, i, &is_file[i], text, text_bytes);
+		placed.is_area_behind = placed.is_area_behind && is_file[i];
+	}
 	if (!code)
 		code = note_forget(config, text, text_bytes);
 	while (made < config->device_count && !code) {
 		const uint64_t bytes = config->devices[made].bytes +
-				       (is_file[made] ? checkpoint_bytes(config) : 0);
+				       (placed.is_area_behind ? checkpoint_bytes(config) : 0);
 		code = blank_birth(config, made, bytes, &is_file[made], text, text_bytes);
 		made += !code;
 	}
 	if (!code)
 		code = spares_birth(config, text, text_bytes);
 	for (uint32_t i = 0; i < config->device_count && !code; i++)
-		code = superblock_birth(config, i, birth, is_file[i], text, text_bytes);
+		code = superblock_birth(config, i, &placed, text, text_bytes);
 	if (!code)
 		code = taken_forget(config, text, text_bytes);
 	if (code)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices that carry something, or that somebody uses, are left alone by every verb that makes
 storage, unless they are named: loop devices with file systems, partition tables and swap, and one
-that is mounted. One that is too short for what a pool has on its devices takes nobody's place."""
+that is mounted. One that is too short for what a pool has on its devices takes nobody's place. A pool
+of files and a block device starts, and makes checkpoints."""
 import contextlib
 import hashlib
 import json
@@ -189,6 +190,32 @@ def too_short(case, device):
     require(content(device) == before, 'nothing was written')
 
 
+def mixed(case, device):
+    case.step('a pool of files and a block device')
+    with open(device, 'r+b') as handle:
+        handle.write(bytes(MIB))
+    config = node_file(case, [case.path('m0'), device, case.path('m2')])
+    tern(case, 'node', 'init', '--config', config, '--cluster-id', 'abc', code=0)
+    require(os.path.getsize(case.path('m0')) == 64 * MIB, 'no room behind the log, as on the device')
+    with node_of(case, config):
+        found = pool(case, config)
+        require([one['state'] for one in found['devices']] == ['ok'] * 3, f'{found}')
+        areas = []
+        for path in (case.path('m0'), device, case.path('m2')):
+            with open(path, 'rb') as handle:
+                page = handle.read(4096)
+            areas.append([int.from_bytes(page[at:at + 8], 'little') for at in (64, 72, 80, 88)])
+        require(areas[0] == areas[1] == areas[2] and areas[0][3] > 0 and
+                areas[0][2] + areas[0][3] == 64 * MIB // 4096, f'{areas}')
+        tern(case, 'device', 'fail', 'a', '0', '--node-file', config, code=0)
+        until = time.monotonic() + 60
+        while pool(case, config)['devices'][0]['state'] != 'failed':
+            require(time.monotonic() < until, 'device 0 is recorded as failed')
+        tern(case, 'device', 'replace', '0', case.path('m3'), '--config', config, code=0)
+        while pool(case, config)['devices'][0]['state'] != 'ok':
+            require(time.monotonic() < until, 'another file is in its place')
+
+
 def test(case):
     if os.geteuid() != 0 or shutil.which('losetup') is None:
         print('skipped: loop devices need root and losetup')
@@ -202,6 +229,7 @@ def test(case):
         require('is shown by' in found['why'], found)
         mounted(case, devices[3])
         too_short(case, devices[3])
+        mixed(case, devices[3])
 
 
 main(test)
