@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The newest superblock of the node's devices and spares, before there is a store that bears the
- * loss of some of them. */
+/* The node's devices and spares before there is a store that bears the loss of some of them: their
+ * caches are flushed, and the newest superblock is found. */
 #include "control/daemon/ternd.h"
 
 #include <stdio.h>
@@ -11,10 +11,14 @@
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
+#define FLUSH_WHY "its cache cannot be flushed, so what it holds may be lost at a power cut"
+
 /* Of one device, on a thread of its own. */
 struct look {
 	struct superblock found;
-	enum tern_err err;
+	enum tern_err flushed, err;
+	const struct nvme *nvme;
+	uint32_t device;
 	int fd;
 };
 
@@ -24,25 +28,33 @@ look_work(void *memory)
 	struct look *look = memory;
 	uint32_t good_copies;
 
-	look->err = superblock_read(look->fd, &look->found, &good_copies);
+	/* First: a start builds on all that it reads. */
+	look->flushed = nvme_device_flush(look->nvme, look->device);
+	look->err = look->flushed;
+	if (look->flushed == TERN_OK)
+		look->err = superblock_read(look->fd, &look->found, &good_copies);
 	return NULL;
 }
 
-/* NULL: the device is absent, or there is no thread or memory for it. */
+/* NULL: the device is absent. */
 static struct look *
 look_begin(const struct ternd *node, uint32_t device, struct patient *patient)
 {
 	const uint64_t patience_ns =
 	    node->config.parity == 0 ? PATIENT_FOR_EVER : node->config.disk.hang_ns;
-	struct look *look =
-	    nvme_device_err(node->nvme, device) != TERN_OK ? NULL : calloc(1, sizeof(*look));
+	struct look *look;
 
-	if (look == NULL)
+	if (nvme_device_err(node->nvme, device) != TERN_OK)
 		return NULL;
-	look->fd = nvme_device_fd(node->nvme, device);
-	if (patient_begin(patient, look_work, look, patience_ns) == TERN_OK)
+	look = calloc(1, sizeof(*look));
+	if (look != NULL)
+		*look = (struct look){ .nvme = node->nvme,
+				       .device = device,
+				       .fd = nvme_device_fd(node->nvme, device) };
+	if (look != NULL && patient_begin(patient, look_work, look, patience_ns) == TERN_OK)
 		return look;
 	free(look);
+	nvme_device_omit(node->nvme, device, "no thread or memory to flush its cache");
 	return NULL;
 }
 
@@ -55,20 +67,24 @@ path_of(const struct ternd *node, uint32_t device)
 					     : config->spares[device - config->device_count].path;
 }
 
-/* What was found. BUSY: the device is silent; the store will find that, too, and bear it. */
+/* What was found. BUSY: the device is silent. It may answer later, and what it says then was not
+ * flushed: this start goes on without it, as without one that cannot be flushed. */
 static enum tern_err
 look_end(const struct ternd *node, uint32_t device, struct patient *patient, struct look *look,
 	 struct superblock *found)
 {
 	if (!patient_end(patient)) {
-		platform_diag(
-		    PLATFORM_WARNING,
-		    "device_silent node=%s device=%u path=%s: its superblock did not come "
-		    "within disk.hang; the start goes on without it",
-		    node->config.name, device, path_of(node, device));
+		platform_diag(PLATFORM_WARNING,
+			      "device_silent node=%s device=%u path=%s: it neither flushed its "
+			      "cache nor gave its superblock within disk.hang; the start goes on "
+			      "without it",
+			      node->config.name, device, path_of(node, device));
+		nvme_device_omit(node->nvme, device, "does not answer");
 		return TERN_ERR_BUSY;
 	}
 	const enum tern_err err = look->err;
+	if (look->flushed != TERN_OK)
+		nvme_device_omit(node->nvme, device, FLUSH_WHY);
 	*found = look->found;
 	free(look);
 	return err;
@@ -216,6 +232,11 @@ superblocks_read(const struct ternd *node, struct superblock *superblock, uint32
 			 "%s: the device does not answer; look at it and at its cabling, and start "
 			 "again: what it holds may be whole",
 			 path);
+	else if (search.worst == TERN_ERR_IO &&
+		 nvme_device_bytes(node->nvme, search.which, &reason) == 0)
+		snprintf(why, why_bytes,
+			 "%s: %s; look at the device and at its cabling, and start again", path,
+			 reason);
 	else if (search.worst == TERN_ERR_NOT_FOUND) {
 		(void)nvme_device_bytes(node->nvme, search.which, &reason);
 		snprintf(why, why_bytes,

@@ -124,12 +124,13 @@ ternd_check_device(const struct node_config *config, const char *path, char *why
 #define TERND_BUSY_NEXT_STEP \
 	"; stop that process first; if there is none, look at the device, and start again"
 
-/* The newest superblock of this node on its devices and spares; what it says of the log area bounds
- * the memory of its index. A device that does not answer within disk.hang counts as absent, with
- * parity; without, it is waited for. On an error *why* says what to do. BUSY: another process uses
- * a device that counts, or none answers. @unsafe: mask of devices, spares behind them, that do not
- * count and never must, for they do not keep what they acknowledged. CONFIG: one that counts does
- * not. */
+/* Flushes the caches of all devices and spares before anything of them is read: what a start finds
+ * is durable, or it does not find it. Then the newest superblock of this node on them; what it says
+ * of the log area bounds the memory of its index. A device that does not answer within disk.hang is
+ * taken for absent, with parity; without, it is waited for. So is one that cannot be flushed. On an
+ * error *why* says what to do. BUSY: another process uses a device that counts, or none answers.
+ * @unsafe: mask of devices, spares behind them, that do not count and never must, for they do not
+ * keep what they acknowledged. CONFIG: one that counts does not. */
 TERN_CHECKED enum tern_err superblocks_read(const struct ternd *node, struct superblock *superblock,
 					    uint32_t *unsafe, char *why, size_t why_bytes);
 

@@ -173,8 +173,13 @@ nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number, uint64_t 
 		return TERN_ERR_CONFIG;
 	}
 	struct nvme_device *device = &nvme->devices[*number];
-	const enum tern_err err = device_open(
+	enum tern_err err = device_open(
 	    nvme, *number, path, platform_monotonic_ns() + NVME_CLAIM_NS, err_text, err_bytes);
+	if (err == TERN_OK) {
+		err = nvme_device_flush(nvme, *number);
+		if (err != TERN_OK)
+			nvme_explain(err_text, err_bytes, "its cache cannot be flushed", path, 0);
+	}
 	if (err == TERN_OK) {
 		nvme->added_count++;
 		*bytes = device->bytes;
@@ -204,7 +209,27 @@ int
 nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
 	INVARIANT(device < NVME_DEVICES_MAX);
-	return nvme->devices[device].fd;
+	return nvme->devices[device].is_absent ? -1 : nvme->devices[device].fd;
+}
+
+enum tern_err
+nvme_device_flush(const struct nvme *nvme, uint32_t device)
+{
+	INVARIANT(device < NVME_DEVICES_MAX && nvme->devices[device].fd >= 0);
+	return fdatasync(nvme->devices[device].fd) == 0 ? TERN_OK : TERN_ERR_IO;
+}
+
+void
+nvme_device_omit(struct nvme *nvme, uint32_t number, const char *why)
+{
+	INVARIANT(number < nvme->config.device_count && !nvme->is_attached);
+	struct nvme_device *device = &nvme->devices[number];
+
+	device->is_absent = true;
+	device->absent_err = TERN_ERR_IO;
+	device->bytes = 0;
+	snprintf(device->why, sizeof(device->why), "%s", why);
+	nvme_facts_make(nvme);
 }
 
 uint64_t

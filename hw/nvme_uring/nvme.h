@@ -98,7 +98,7 @@ nvme_open(const struct nvme_config *config, struct nvme **nvme, char *err_text, 
 TERN_CHECKED enum tern_err nvme_attach(struct nvme *nvme, char *err_text, size_t err_bytes);
 /* Opens and locks one more device while the port is in use, by any thread that is the only one to
  * do so. Its owner may ask for it as @number when it was told so. Errors as nvme_open; CONFIG:
- * there is no place left. */
+ * there is no place left; IO also: it cannot be flushed. */
 TERN_CHECKED enum tern_err nvme_device_add(struct nvme *nvme, const char *path, uint32_t *number,
 					   uint64_t *bytes, char *err_text, size_t err_bytes);
 struct disk_port nvme_port(struct nvme *nvme);
@@ -107,11 +107,20 @@ struct disk_port nvme_port(struct nvme *nvme);
 const char *nvme_iopoll_why(const struct nvme *nvme);
 /* The same of NVMe commands, in a sentence that names the device. */
 const char *nvme_passthrough_why(const struct nvme *nvme);
-/* The device's descriptor, for superblock_io before the port is in use. Lent until nvme_close. */
+/* Makes durable what the device holds in its cache, before anything is built on what it reads: a
+ * write that was under way when the node or the device failed may be there and no further, and
+ * later writes are forced through by themselves only. Of a device that nvme_open opened;
+ * nvme_device_add does it itself. Any thread, and as long as the device takes. IO. */
+TERN_CHECKED enum tern_err nvme_device_flush(const struct nvme *nvme, uint32_t device);
+/* Takes the device for absent, as if it could not be opened, before the port is attached. What it
+ * is asked on other threads meanwhile goes on. @why: for people, copied. */
+void nvme_device_omit(struct nvme *nvme, uint32_t device, const char *why);
+/* The device's descriptor, for superblock_io before the port is in use; -1: it is absent. Lent
+ * until nvme_close. */
 int nvme_device_fd(const struct nvme *nvme, uint32_t device);
 /* Bytes of a device; 0: it is absent, and @why says why (lent until close). */
 uint64_t nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **why);
-/* Why it is absent, as an error of nvme_open; OK: it is there. */
+/* Why it is absent, as an error of nvme_open, or IO: it was omitted; OK: it is there. */
 enum tern_err nvme_device_err(const struct nvme *nvme, uint32_t device);
 /* What the device was asked since the port was attached. Any thread. */
 void nvme_device_io(const struct nvme *nvme, uint32_t device, struct io_counts *counts);

@@ -6,9 +6,10 @@
  * Contract: a request that was taken (TERN_OK) gives exactly one completion; one that was refused
  * gives none. A completed write is durable: it survives a power cut; a port of which that is not
  * true for the log area says so (facts.is_volatile) and is only used where the operator asked for
- * it. Requests complete in any order. Buffers are borrowed until the completion. A failed write is
- * never retried by the adapter.
- * Thread: one owner.
+ * it. So is what reads find of earlier writes: whoever opens the devices flushes their caches
+ * first, for a write that never completed may be in one. Requests complete in any order. Buffers
+ * are borrowed until the completion. A failed write is never retried by the adapter. Thread: one
+ * owner.
  */
 #ifndef TERN_HW_SEAM_DISK_OPS_H
 #define TERN_HW_SEAM_DISK_OPS_H

@@ -21,9 +21,10 @@
 #define MS      1000000u
 
 /* What stands on a device. */
-enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN };
+enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN, UNFLUSHABLE };
 
 static enum device devices[DEVICES + SPARES];
+static bool is_flushed[DEVICES + SPARES], is_omitted[DEVICES + SPARES];
 static uint64_t out; /* as the good ones say */
 static struct ternd *node;
 static char why[512];
@@ -44,7 +45,25 @@ nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
 	(void)nvme;
 	assert_true(device < DEVICES + SPARES);
-	return devices[device] == ABSENT ? -1 : (int)device;
+	return devices[device] == ABSENT || is_omitted[device] ? -1 : (int)device;
+}
+
+enum tern_err
+nvme_device_flush(const struct nvme *nvme, uint32_t device)
+{
+	(void)nvme;
+	while (devices[device] == SILENT)
+		(void)sem_wait(&never);
+	is_flushed[device] = devices[device] != UNFLUSHABLE;
+	return is_flushed[device] ? TERN_OK : TERN_ERR_IO;
+}
+
+void
+nvme_device_omit(struct nvme *nvme, uint32_t device, const char *text)
+{
+	(void)nvme;
+	assert_true(text[0] != '\0');
+	is_omitted[device] = true;
 }
 
 enum tern_err
@@ -54,23 +73,28 @@ nvme_device_err(const struct nvme *nvme, uint32_t device)
 	assert_true(device < DEVICES + SPARES);
 	return devices[device] == ABSENT ? TERN_ERR_NOT_FOUND
 	       : devices[device] == USED ? TERN_ERR_BUSY
+	       : is_omitted[device]      ? TERN_ERR_IO
 					 : TERN_OK;
 }
 
 uint64_t
 nvme_device_bytes(const struct nvme *nvme, uint32_t device, const char **reason)
 {
-	*reason = nvme_device_err(nvme, device) == TERN_ERR_BUSY ? "another process uses it"
-								 : "does not exist";
+	const enum tern_err err = nvme_device_err(nvme, device);
+
+	*reason = err == TERN_ERR_BUSY ? "another process uses it"
+		  : err == TERN_ERR_IO ? "its cache cannot be flushed"
+				       : "does not exist";
 	return 0;
 }
 
 enum tern_err
 superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask)
 {
-	while (devices[fd] == SILENT)
-		(void)sem_wait(&never);
+	/* Nothing that was not flushed is looked at. */
 	*good_mask = 1;
+	if (!is_flushed[fd])
+		return TERN_ERR_CORRUPT;
 	*superblock = (struct superblock){
 		.sequence = devices[fd] == OLD ? 5 : 10 + (uint64_t)fd,
 		.node_id = devices[fd] == FOREIGN ? 2 : 1,
@@ -104,6 +128,8 @@ setup(void **state)
 	memset(node, 0, sizeof(*node));
 	memset(devices, 0, sizeof(devices));
 	node->config.id = 1;
+	memset(is_flushed, 0, sizeof(is_flushed));
+	memset(is_omitted, 0, sizeof(is_omitted));
 	node->config.device_count = DEVICES;
 	for (uint32_t i = 0; i < DEVICES + SPARES; i++)
 		(void)snprintf(i < DEVICES ? node->config.devices[i].path
@@ -133,6 +159,42 @@ test_silent_devices_are_left_out(void **state)
 	assert_int_equal(found.sequence, 14); /* the newest of those that answered */
 	assert_int_equal(found.log_pages, 99);
 	assert_int_equal(said, 2);
+	/* What they say later was not flushed: the store is not to hear it. */
+	for (uint32_t i = 0; i < DEVICES; i++)
+		assert_int_equal(is_omitted[i], i == 0 || i == 5);
+}
+
+/* A write that was under way at the crash may lie in a device's cache only: it is flushed before it
+ * is read, spare ones too, and where that fails the device is not asked. */
+static void
+test_all_is_flushed_before_it_is_read(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	node->config.device_count = DEVICES - 2;
+	node->config.spare_count = 2;
+	devices[3] = devices[5] = UNFLUSHABLE;
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(found.sequence, 14);
+	for (uint32_t i = 0; i < DEVICES; i++) {
+		assert_int_equal(is_flushed[i], i != 3 && i != 5);
+		assert_int_equal(is_omitted[i], i == 3 || i == 5);
+	}
+}
+
+static void
+test_the_one_device_cannot_be_flushed(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	node->config.device_count = 1;
+	node->config.parity = 0;
+	devices[0] = UNFLUSHABLE;
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_IO);
+	assert_non_null(strstr(why, "cannot be flushed; look at the device"));
+	assert_null(strstr(why, "tern node init"));
 }
 
 static void
@@ -243,6 +305,7 @@ test_when_nobody_answers_it_is_said(void **state)
 	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
 	assert_non_null(strstr(why, "does not answer"));
 	assert_null(strstr(why, "tern node init"));
+	memset(is_omitted, 0, sizeof(is_omitted)); /* another start */
 	devices[4] = BLANK;
 	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BLANK);
 }
@@ -291,6 +354,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_silent_devices_are_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_is_flushed_before_it_is_read, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_the_one_device_cannot_be_flushed, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_absent_devices_are_not_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spares_are_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_others_use, setup, teardown),

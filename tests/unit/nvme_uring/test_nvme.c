@@ -2,6 +2,7 @@
 /* The port on a real file, with O_DIRECT. Skipped where the file system refuses that. */
 #include "tests/support/check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,6 +24,22 @@
 #define RING_BYTES (1u << 20)
 
 static char err_text[256];
+
+/* Flushes that were asked for, of a device whose flushes fail or do not. */
+static uint32_t flushes;
+static bool is_flush_failing;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int
+__wrap_fdatasync(int fd)
+{
+	flushes++;
+	if (!is_flush_failing)
+		return __real_fdatasync(fd);
+	errno = EIO;
+	return -1;
+}
 
 static int
 setup(void **state)
@@ -442,6 +459,58 @@ test_pieces(void **state)
 		    cases[i].piece);
 }
 
+/* What a device holds in its cache is made durable, by the device. One that cannot do it is taken
+ * for absent, or not taken at all where it comes later. */
+static void
+test_flush_before_it_is_used(void **state)
+{
+	const struct nvme_config config = { .paths = { PATH, "other-device" },
+					    .device_count = 2,
+					    .queue_depth = 8,
+					    .is_volatile_allowed = true };
+	struct disk_facts facts;
+	struct nvme *nvme = NULL;
+	const char *why = NULL;
+	uint32_t number = 0;
+	uint64_t bytes = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) {
+		const char *name = i == 0 ? "other-device" : "one-more";
+		unlink(name);
+		assert_int_equal(nvme_create_file(name, FILE_BYTES, err_text, sizeof(err_text)),
+				 TERN_OK);
+	}
+	assert_int_equal(nvme_open(&config, &nvme, err_text, sizeof(err_text)), TERN_OK);
+	flushes = 0;
+	assert_int_equal(nvme_device_flush(nvme, 0), TERN_OK);
+	assert_int_equal(flushes, 1);
+	is_flush_failing = true;
+	assert_int_equal(nvme_device_flush(nvme, 1), TERN_ERR_IO);
+	nvme_device_omit(nvme, 1, "no flush");
+	assert_int_equal(nvme_device_fd(nvme, 1), -1);
+	assert_int_equal(nvme_device_bytes(nvme, 1, &why), 0);
+	assert_string_equal(why, "no flush");
+	assert_true(nvme_device_fd(nvme, 0) >= 0);
+	const struct disk_port port = nvme_port(nvme);
+	port.ops->facts(port.disk, &facts);
+	assert_int_equal(facts.device_bytes, FILE_BYTES);
+	assert_int_equal(nvme_attach(nvme, err_text, sizeof(err_text)), TERN_OK);
+	assert_int_equal(
+	    nvme_device_add(nvme, "one-more", &number, &bytes, err_text, sizeof(err_text)),
+	    TERN_ERR_IO);
+	assert_non_null(strstr(err_text, "cannot be flushed"));
+	is_flush_failing = false;
+	flushes = 0;
+	assert_int_equal(
+	    nvme_device_add(nvme, "one-more", &number, &bytes, err_text, sizeof(err_text)),
+	    TERN_OK);
+	assert_int_equal(flushes, 1);
+	nvme_close(nvme);
+	unlink("one-more");
+	unlink("other-device");
+}
+
 /* A device comes while the port is in use: where completions are polled it would have to be tried
  * first, so it is refused; where that was tried in vain it is one like the others. */
 static void
@@ -820,6 +889,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_iopoll_falls_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_passthrough_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_more_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_before_it_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_polled_ring_gives_every_completion, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_long_requests_on_a_polled_ring, setup,
