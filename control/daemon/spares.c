@@ -99,6 +99,13 @@ known_find(struct ternd *node, const char *path, const struct status_pool *pool,
 		    path);
 	if (ternd_check_device(&node->config, path, text, sizeof(text)) != TERN_OK)
 		return admin_refuse(ADMIN_EXIT_CONFIG, "%s", text);
+	/* How it is written to was found out when it was opened. */
+	if ((node->unsafe_devices >> drive & 1) != 0)
+		return admin_refuse(ADMIN_EXIT_REFUSED,
+				    "%s did not keep what it acknowledged when the node started "
+				    "(device_unsafe), and is written to as then: start the node "
+				    "again",
+				    path);
 	return NULL;
 }
 

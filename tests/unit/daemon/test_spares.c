@@ -235,6 +235,12 @@ a_spare_that_drops_what_it_acknowledged_is_not_taken(void **unused)
 	assert_int_equal(replace(f.node.config.spares[0].path, said), ADMIN_EXIT_CONFIG);
 	assert_non_null(strstr(said, "its cache is not flushed"));
 	assert_int_equal(f.asked_count, 0);
+	/* It was made safe while the node runs, which writes to it as before. */
+	f.unsafe_path = NULL;
+	f.node.unsafe_devices = 1u << f.node.config.device_count;
+	assert_int_equal(replace(f.node.config.spares[0].path, said), ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(said, "start the node again"));
+	assert_int_equal(f.asked_count, 0);
 }
 
 static void
