@@ -27,14 +27,23 @@ patient_begin(struct patient *patient, void *(*work)(void *memory), void *memory
 }
 
 bool
-patient_end(struct patient *patient)
+patient_wait(struct patient *patient)
 {
 	if (patient->is_for_ever)
 		return pthread_join(patient->thread, NULL) == 0;
-	if (pthread_clockjoin_np(patient->thread, NULL, CLOCK_MONOTONIC, &patient->until) == 0)
-		return true;
+	return pthread_clockjoin_np(patient->thread, NULL, CLOCK_MONOTONIC, &patient->until) == 0;
+}
+
+void
+patient_wait_for_ever(struct patient *patient)
+{
+	(void)pthread_join(patient->thread, NULL);
+}
+
+void
+patient_leave(struct patient *patient)
+{
 	(void)pthread_detach(patient->thread);
-	return false;
 }
 
 struct reading {
@@ -77,8 +86,10 @@ patient_pread(int fd, void *data, size_t bytes, off_t at, uint64_t patience_ns)
 	}
 	*reading = (struct reading){ .data = room, .bytes = bytes, .at = at, .fd = fd };
 	enum tern_err err = patient_begin(&patient, read_work, reading, patience_ns);
-	if (err == TERN_OK && !patient_end(&patient))
-		return TERN_ERR_BUSY; /* the thread keeps what it has */
+	if (err == TERN_OK && !patient_wait(&patient)) {
+		patient_leave(&patient); /* it keeps what it has */
+		return TERN_ERR_BUSY;
+	}
 	if (err == TERN_OK && !reading->is_good)
 		err = TERN_ERR_IO;
 	if (err == TERN_OK)

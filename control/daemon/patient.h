@@ -28,12 +28,14 @@ struct patient {
 };
 
 /* Runs @work(@memory) on a thread of its own, which has @patience_ns from now on. Takes @memory on
- * TERN_OK, until patient_end. IO: there is no thread. */
+ * TERN_OK, until patient_wait says that it ended. IO: there is no thread. */
 TERN_CHECKED enum tern_err patient_begin(struct patient *patient, void *(*work)(void *memory),
 					 void *memory, uint64_t patience_ns);
-/* Waits for its end. True: @memory is the caller's again. False: it took too long, and is left
- * alone, with @memory, for ever. */
-TERN_CHECKED bool patient_end(struct patient *patient);
+/* Waits for its end. True: @memory is the caller's again. False: it took too long, and goes on: it
+ * is to be waited for without a limit, or to be left alone, with @memory, for ever. */
+TERN_CHECKED bool patient_wait(struct patient *patient);
+void patient_wait_for_ever(struct patient *patient);
+void patient_leave(struct patient *patient);
 
 /* Reads @bytes of @fd, O_DIRECT or not, at @at. @data is written on TERN_OK only. BUSY: not within
  * @patience_ns. IO: not all of it can be read. NO_MEMORY. */

@@ -36,26 +36,29 @@ look_work(void *memory)
 	return NULL;
 }
 
-/* NULL: the device is absent. */
-static struct look *
-look_begin(const struct ternd *node, uint32_t device, struct patient *patient)
+/* *@out NULL: the device is absent. NO_MEMORY: there is no memory or no thread for it. */
+static enum tern_err
+look_begin(const struct ternd *node, uint32_t device, struct patient *patient, struct look **out)
 {
 	const uint64_t patience_ns =
 	    node->config.parity == 0 ? PATIENT_FOR_EVER : node->config.disk.hang_ns;
 	struct look *look;
 
+	*out = NULL;
 	if (nvme_device_err(node->nvme, device) != TERN_OK)
-		return NULL;
+		return TERN_OK;
 	look = calloc(1, sizeof(*look));
-	if (look != NULL)
-		*look = (struct look){ .nvme = node->nvme,
-				       .device = device,
-				       .fd = nvme_device_fd(node->nvme, device) };
-	if (look != NULL && patient_begin(patient, look_work, look, patience_ns) == TERN_OK)
-		return look;
-	free(look);
-	nvme_device_omit(node->nvme, device, "no thread or memory to flush its cache");
-	return NULL;
+	if (look == NULL)
+		return TERN_ERR_NO_MEMORY;
+	look->nvme = node->nvme;
+	look->device = device;
+	look->fd = nvme_device_fd(node->nvme, device);
+	if (patient_begin(patient, look_work, look, patience_ns) != TERN_OK) {
+		free(look);
+		return TERN_ERR_NO_MEMORY;
+	}
+	*out = look;
+	return TERN_OK;
 }
 
 static const char *
@@ -67,34 +70,12 @@ path_of(const struct ternd *node, uint32_t device)
 					     : config->spares[device - config->device_count].path;
 }
 
-/* What was found. BUSY: the device is silent. It may answer later, and what it says then was not
- * flushed: this start goes on without it, as without one that cannot be flushed. */
-static enum tern_err
-look_end(const struct ternd *node, uint32_t device, struct patient *patient, struct look *look,
-	 struct superblock *found)
-{
-	if (!patient_end(patient)) {
-		platform_diag(PLATFORM_WARNING,
-			      "device_silent node=%s device=%u path=%s: it neither flushed its "
-			      "cache nor gave its superblock within disk.hang; the start goes on "
-			      "without it",
-			      node->config.name, device, path_of(node, device));
-		nvme_device_omit(node->nvme, device, "does not answer");
-		return TERN_ERR_BUSY;
-	}
-	const enum tern_err err = look->err;
-	if (look->flushed != TERN_OK)
-		nvme_device_omit(node->nvme, device, FLUSH_WHY);
-	*found = look->found;
-	free(look);
-	return err;
-}
-
 /* What is known of them so far. */
 struct search {
 	uint32_t ours; /* mask of those that hold a superblock of this node; of them: */
 	uint8_t device[NVME_DEVICES_MAX];
-	uint64_t born_ns[NVME_DEVICES_MAX];
+	uint64_t born_ns[NVME_DEVICES_MAX], sequence[NVME_DEVICES_MAX];
+	uint32_t silent; /* mask of those that have not answered yet */
 	struct superblock *newest;
 	uint64_t cluster_id;  /* 0: of any */
 	bool is_any, is_ours; /* *newest is one; of this node */
@@ -118,6 +99,7 @@ found_take(const struct ternd *node, uint32_t device, const struct superblock *f
 		search->ours |= 1u << device;
 		search->device[device] = found->device;
 		search->born_ns[device] = found->born_ns;
+		search->sequence[device] = found->sequence;
 	}
 	if (!search->is_any || is_ours != search->is_ours ||
 	    superblock_counts_more(found, search->newest))
@@ -126,32 +108,114 @@ found_take(const struct ternd *node, uint32_t device, const struct superblock *f
 	search->is_ours = is_ours;
 }
 
+static void
+worst_note(const struct ternd *node, uint32_t device, enum tern_err err, struct search *search)
+{
+	/* One that is silent says nothing of what the others are. */
+	if (device < node->config.device_count &&
+	    (search->worst == TERN_ERR_NOT_FOUND ||
+	     (search->worst == TERN_ERR_BUSY && err != TERN_ERR_BUSY))) {
+		search->worst = err;
+		search->which = device;
+	}
+}
+
+/* It has answered. One that cannot be flushed is as good as absent. */
+static void
+look_end(const struct ternd *node, uint32_t device, struct look *look, struct search *search)
+{
+	search->silent &= ~(1u << device);
+	if (look->flushed != TERN_OK)
+		nvme_device_omit(node->nvme, device, FLUSH_WHY);
+	if (look->err == TERN_OK)
+		found_take(node, device, &look->found, search);
+	else
+		worst_note(node, device, look->err, search);
+	free(look);
+}
+
+/* Whether the drive stands at the place that its superblock names: nobody newer does. */
+static bool
+is_in_place(const struct search *search, uint32_t drive)
+{
+	if ((search->ours >> drive & 1) == 0 || search->born_ns[drive] != search->newest->born_ns)
+		return false;
+	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++)
+		if ((search->ours >> i & 1) != 0 && search->device[i] == search->device[drive] &&
+		    search->born_ns[i] == search->born_ns[drive] &&
+		    search->sequence[i] > search->sequence[drive])
+			return false;
+	return true;
+}
+
+/* Whether those that have not answered are needed, and would do. The store bears the loss of as
+ * many as there is parity for; one more is waited for, as it would be later on. */
+static bool
+is_waited_for(const struct ternd *node, const struct search *search)
+{
+	const uint32_t wanted = node->config.device_count - node->config.parity;
+	uint32_t places = 0;
+
+	if (!search->is_ours || search->silent == 0)
+		return false;
+	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++)
+		if (is_in_place(search, i) &&
+		    (search->newest->failed_devices >> search->device[i] & 1) == 0)
+			places |= 1u << search->device[i];
+	const uint32_t count = (uint32_t)__builtin_popcount(places);
+	return count < wanted && count + (uint32_t)__builtin_popcount(search->silent) >= wanted;
+}
+
+/* Those that were silent for as long as they may be. What one of them says later was not flushed:
+ * this start goes on without it. */
+static void
+silent_end(const struct ternd *node, struct patient *patients, struct look **looks,
+	   struct search *search)
+{
+	for (uint32_t i = 0; i < NVME_DEVICES_MAX; i++) {
+		if ((search->silent >> i & 1) == 0)
+			continue;
+		const bool is_needed = is_waited_for(node, search);
+		platform_diag(PLATFORM_WARNING,
+			      "device_silent node=%s device=%u path=%s: it neither flushed its "
+			      "cache nor gave its superblock within disk.hang; %s",
+			      node->config.name, i, path_of(node, i),
+			      is_needed ? "without it there are too few: it is waited for"
+					: "the start goes on without it");
+		if (is_needed) {
+			patient_wait_for_ever(&patients[i]);
+			look_end(node, i, looks[i], search);
+			continue;
+		}
+		patient_leave(&patients[i]);
+		search->silent &= ~(1u << i);
+		nvme_device_omit(node->nvme, i, "does not answer");
+		worst_note(node, i, TERN_ERR_BUSY, search);
+	}
+}
+
 /* All at once: several may be silent, and are so for one time of patience together. Spares say
  * which of them stands where; what else is on them says nothing of the node. */
-static void
+static enum tern_err
 search_all(const struct ternd *node, struct search *search)
 {
 	const uint32_t count = node->config.device_count + node->config.spare_count;
 	struct patient patients[NVME_DEVICES_MAX];
 	struct look *looks[NVME_DEVICES_MAX];
+	enum tern_err err = TERN_OK;
 
-	for (uint32_t i = 0; i < count; i++)
-		looks[i] = look_begin(node, i, &patients[i]);
-	for (uint32_t i = 0; i < count; i++) {
-		struct superblock found;
-		if (looks[i] == NULL)
-			continue;
-		const enum tern_err err = look_end(node, i, &patients[i], looks[i], &found);
-		if (err == TERN_OK)
-			found_take(node, i, &found, search);
-		/* One that is silent says nothing of what the others are. */
-		else if (i < node->config.device_count &&
-			 (search->worst == TERN_ERR_NOT_FOUND ||
-			  (search->worst == TERN_ERR_BUSY && err != TERN_ERR_BUSY))) {
-			search->worst = err;
-			search->which = i;
-		}
+	for (uint32_t i = 0; i < count && err == TERN_OK; i++) {
+		err = look_begin(node, i, &patients[i], &looks[i]);
+		if (err == TERN_OK && looks[i] != NULL)
+			search->silent |= 1u << i;
 	}
+	for (uint32_t i = 0; i < count; i++)
+		if ((search->silent >> i & 1) != 0 && patient_wait(&patients[i]))
+			look_end(node, i, looks[i], search);
+	if (err != TERN_OK)
+		search->is_any = search->is_ours = false;
+	silent_end(node, patients, looks, search);
+	return err;
 }
 
 /* Another process uses a device that counts, as far as is known: it may be this very node. What is
@@ -183,9 +247,7 @@ is_counted(const struct ternd *node, const struct search *search, uint32_t drive
 		return true;
 	if (drive < node->config.device_count)
 		return (out & (UINT64_C(1) << drive | SUPERBLOCK_REPLACED(drive))) == 0;
-	return (search->ours >> drive & 1) != 0 &&
-	       search->born_ns[drive] == search->newest->born_ns &&
-	       (out >> search->device[drive] & 1) == 0;
+	return is_in_place(search, drive) && (out >> search->device[drive] & 1) == 0;
 }
 
 /* CONFIG: a device that counts does not keep what it acknowledged. */
@@ -220,7 +282,13 @@ superblocks_read(const struct ternd *node, struct superblock *superblock, uint32
 	};
 	const char *reason;
 
-	search_all(node, &search);
+	const enum tern_err begun = search_all(node, &search);
+	if (begun != TERN_OK) {
+		snprintf(why, why_bytes,
+			 "no memory, or no thread, to look at all devices of the node: make room, "
+			 "and start again");
+		return begun;
+	}
 	const enum tern_err used = refuse_used(node, &search, why, why_bytes);
 	if (used != TERN_OK)
 		return used;

@@ -21,7 +21,7 @@
 #define MS      1000000u
 
 /* What stands on a device. */
-enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN, UNFLUSHABLE };
+enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN, UNFLUSHABLE, SLOW, RIVAL };
 
 static enum device devices[DEVICES + SPARES];
 static bool is_flushed[DEVICES + SPARES], is_omitted[DEVICES + SPARES];
@@ -30,14 +30,22 @@ static struct ternd *node;
 static char why[512];
 static unsigned said;
 static uint32_t unsafe, unsafe_devices; /* as they were found; as they are */
-static sem_t never;                     /* what waits for it hangs, until the test program ends */
+static sem_t later; /* what waits for it goes on when it is said that it is waited for */
+static sem_t never; /* what waits for it hangs, until the test program ends */
 
 void
 platform_diag(enum platform_level level, const char *format, ...)
 {
-	(void)format;
+	va_list list;
+	char text[512];
+
 	assert_int_equal(level, PLATFORM_WARNING);
 	said++;
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	if (strstr(text, "it is waited for") != NULL)
+		(void)sem_post(&later);
 }
 
 int
@@ -54,6 +62,8 @@ nvme_device_flush(const struct nvme *nvme, uint32_t device)
 	(void)nvme;
 	while (devices[device] == SILENT)
 		(void)sem_wait(&never);
+	if (devices[device] == SLOW)
+		(void)sem_wait(&later);
 	is_flushed[device] = devices[device] != UNFLUSHABLE;
 	return is_flushed[device] ? TERN_OK : TERN_ERR_IO;
 }
@@ -98,8 +108,8 @@ superblock_read(int fd, struct superblock *superblock, uint32_t *good_mask)
 	*superblock = (struct superblock){
 		.sequence = devices[fd] == OLD ? 5 : 10 + (uint64_t)fd,
 		.node_id = devices[fd] == FOREIGN ? 2 : 1,
-		.failed_devices = devices[fd] == GOOD ? out : 0,
-		.device = (uint8_t)(fd % (int)DEVICES),
+		.failed_devices = devices[fd] == GOOD || devices[fd] == RIVAL ? out : 0,
+		.device = (uint8_t)(devices[fd] == RIVAL ? 0 : fd % (int)DEVICES),
 		.log_pages = devices[fd] == FOREIGN ? 1 : 99,
 	};
 	return devices[fd] == BLANK ? TERN_ERR_BLANK : TERN_OK;
@@ -162,6 +172,26 @@ test_silent_devices_are_left_out(void **state)
 	/* What they say later was not flushed: the store is not to hear it. */
 	for (uint32_t i = 0; i < DEVICES; i++)
 		assert_int_equal(is_omitted[i], i == 0 || i == 5);
+}
+
+/* One more than there is parity for is waited for, as long as it takes: what it holds may be whole.
+ * If it would not do either, it is not. */
+static void
+test_what_is_needed_is_waited_for(void **state)
+{
+	struct superblock found = { 0 };
+
+	(void)state;
+	devices[0] = devices[3] = SLOW;
+	devices[1] = ABSENT;
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(said, 2);
+	assert_true(is_flushed[0] && !is_omitted[0]);
+	assert_true(is_omitted[3]);
+	devices[2] = devices[4] = ABSENT;
+	memset(is_omitted, 0, sizeof(is_omitted)); /* another start */
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_true(is_omitted[0] && is_omitted[3]);
 }
 
 /* A write that was under way at the crash may lie in a device's cache only: it is flushed before it
@@ -288,6 +318,11 @@ test_unsafe_devices(void **state)
 	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
 			 TERN_ERR_CONFIG);
 	assert_string_equal(why, "/device6: its cache is not flushed");
+	/* Another one does, and that one was replaced in turn. */
+	devices[DEVICES + 1] = RIVAL;
+	unsafe_devices &= ~(1u << (DEVICES + 1));
+	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	devices[DEVICES + 1] = ABSENT;
 	out |= 1; /* it is being rebuilt */
 	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
 	assert_int_equal(unsafe, 1u << 2 | 1u << 3 | 1u << DEVICES);
@@ -326,11 +361,15 @@ test_patience(void **state)
 
 	(void)state;
 	assert_int_equal(patient_begin(&patient, slow, NULL, PATIENT_FOR_EVER), TERN_OK);
-	assert_true(patient_end(&patient));
+	assert_true(patient_wait(&patient));
 	assert_int_equal(patient_begin(&patient, slow, NULL, 60000000000u), TERN_OK);
-	assert_true(patient_end(&patient));
+	assert_true(patient_wait(&patient));
 	assert_int_equal(patient_begin(&patient, slow, NULL, MS), TERN_OK);
-	assert_false(patient_end(&patient));
+	assert_false(patient_wait(&patient));
+	patient_wait_for_ever(&patient);
+	assert_int_equal(patient_begin(&patient, slow, NULL, MS), TERN_OK);
+	assert_false(patient_wait(&patient));
+	patient_leave(&patient);
 }
 
 static void
@@ -354,6 +393,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_silent_devices_are_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_needed_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_is_flushed_before_it_is_read, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_the_one_device_cannot_be_flushed, setup,
@@ -367,6 +407,7 @@ main(void)
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_pread),
 	};
+	(void)sem_init(&later, 0, 0);
 	(void)sem_init(&never, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
