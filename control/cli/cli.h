@@ -198,10 +198,6 @@ enum admin_exit node_birth_empty(const struct node_config *config, uint64_t clus
  * (exit 8): a device failed; @text says which. */
 enum admin_exit
 node_unfinished_clear(const struct node_config *config, char *text, size_t text_bytes);
-/* Takes back what was made just now on the first @count of the node's devices: files are removed,
- * of block devices the superblocks. All are tried; errors as before. */
-enum admin_exit node_birth_take_back(const struct node_config *config, uint32_t count, char *text,
-				     size_t text_bytes);
 /* Removes what a birth for @cluster_id that was ended half-way left at @path, if anything: a blank
  * file, or one that no node ever started with. CONFIG (exit 8): it was used, or is of another
  * cluster, or a process has it; @text says which, and it is untouched. */

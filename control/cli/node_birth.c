@@ -9,20 +9,15 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/device_look.h"
+#include "control/cli/node_birth.h"
 #include "dataplane/base/bits.h"
-#include "dataplane/stripe/layout.h"
-#include "dataplane/stripe/place.h"
-#include "dataplane/wire/checkpoint.h"
 #include "dataplane/wire/superblock_update.h"
 #include "hw/file_store/register_store.h"
 #include "hw/nvme_uring/nvme.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
-/* What a device holds when the log is in RAM: the superblock area, in whole MiB. ternd knows by
- * this size what storage was made for. */
-#define VOLATILE_BYTES (1u << 20)
-#define NS_PER_S       UINT64_C(1000000000)
+#define NS_PER_S UINT64_C(1000000000)
 
 /* What all devices of a new pool say. */
 struct birth {
@@ -91,63 +86,14 @@ witness_birth(const struct node_config *config, uint64_t cluster_id,
 	return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 }
 
-static struct stripe_geometry
-geometry_of(const struct node_config *config)
-{
-	return (struct stripe_geometry){ config->device_count - config->parity, config->parity };
-}
-
-/* Of each device: two slots, each for the largest checkpoint that state.capacity allows, in whole
- * MiB: a record of the stream is shorter than what the state machine charges for what it holds. */
-static uint64_t
-checkpoint_bytes(const struct node_config *config)
-{
-	const uint64_t stream = config->state.capacity_bytes + CHECKPOINT_RECORD_BYTES;
-
-	if (config->is_log_volatile)
-		return 0;
-	const uint64_t pages = stripe_place_end(geometry_of(config), checkpoint_pages(stream));
-	return align_up_u64(SUPERBLOCK_CHECKPOINTS * pages * SUPERBLOCK_BYTES, 1u << 20);
-}
-
-/* What is there, or not, is no file. */
-static bool
-is_device_name(const char *path)
-{
-	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
-}
-
-/* A file is as long as it was made, whatever state.capacity is by now. */
-uint64_t
-node_device_bytes(const struct node_config *config)
-{
-	bool is_any_file = false, is_any_missing = false;
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		const struct node_config_device *device = &config->devices[i];
-		struct stat facts;
-		const bool is_there = stat(device->path, &facts) == 0;
-		const bool is_file = is_there && S_ISREG(facts.st_mode);
-		bytes = max_u64(bytes, device->bytes);
-		if (is_file)
-			bytes = max_u64(bytes, (uint64_t)facts.st_size);
-		is_any_file = is_any_file || is_file;
-		is_any_missing = is_any_missing || (!is_there && !is_device_name(device->path));
-	}
-	if (is_any_missing && !is_any_file)
-		bytes += checkpoint_bytes(config);
-	return bytes;
-}
-
 /* Within devices[].size checkpoints have room if that leaves half of it to the log. */
 static void
 fill_superblock(const struct node_config *config, uint32_t number, const struct birth *birth,
 		struct superblock *superblock)
 {
-	const struct stripe_geometry geometry = geometry_of(config);
+	const struct stripe_geometry geometry = node_geometry(config);
 	const uint64_t bytes = config->devices[number].bytes;
-	uint64_t area = checkpoint_bytes(config);
+	uint64_t area = node_checkpoint_bytes(config);
 	if (!birth->is_area_behind && area > bytes / 2)
 		area = 0;
 	const uint64_t pages = (birth->is_area_behind ? bytes : bytes - area) / SUPERBLOCK_BYTES;
@@ -241,7 +187,7 @@ prepare_device(const struct node_config *config, uint32_t number, uint64_t block
 				       (unsigned long long)(block_bytes >> 20));
 		return err ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK;
 	}
-	const uint64_t bytes = config->is_log_volatile ? VOLATILE_BYTES : device->bytes;
+	const uint64_t bytes = config->is_log_volatile ? NODE_VOLATILE_BYTES : device->bytes;
 	const enum tern_err err = nvme_create_file(device->path, bytes, text, text_bytes);
 	if (err == TERN_ERR_IO) {
 		const size_t used = strlen(text);
@@ -374,7 +320,7 @@ spares_check(const struct node_config *config, char *text, size_t text_bytes)
 {
 	for (uint32_t i = 0; i < config->spare_count; i++) {
 		const char *path = config->spares[i].path;
-		if (access(path, F_OK) == 0 || !is_device_name(path))
+		if (access(path, F_OK) == 0 || !node_is_device_name(path))
 			continue;
 		(void)snprintf(text, text_bytes,
 			       "%s, a spare in the node file, is not there: connect it, or take it "
@@ -489,7 +435,7 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 		code = note_forget(config, text, text_bytes);
 	while (made < config->device_count && !code) {
 		const uint64_t bytes = config->devices[made].bytes +
-				       (placed.is_area_behind ? checkpoint_bytes(config) : 0);
+				       (placed.is_area_behind ? node_checkpoint_bytes(config) : 0);
 		code = blank_birth(config, made, bytes, &is_file[made], text, text_bytes);
 		made += !code;
 	}
@@ -500,7 +446,7 @@ pool_birth(const struct node_config *config, const struct birth *birth, char *te
 	if (!code)
 		code = taken_forget(config, text, text_bytes);
 	if (code)
-		(void)node_birth_take_back(config, made, why, sizeof(why));
+		(void)node_birth_take_back(config, (UINT32_C(1) << made) - 1, why, sizeof(why));
 	return code;
 }
 

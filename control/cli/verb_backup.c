@@ -9,6 +9,7 @@
 
 #include "control/backup/backup.h"
 #include "control/cli/cli.h"
+#include "control/cli/node_birth.h"
 #include "control/config/config_units.h"
 
 #define ASK_MS 2000u
@@ -550,7 +551,7 @@ restore(struct cli *cli, struct backup_reader *reader, const struct node_config 
 	err = backup_restore(reader, config, position, restored, text, sizeof(text));
 	if (err == TERN_OK)
 		return ADMIN_EXIT_OK;
-	if (node_birth_take_back(config, config->device_count, why, sizeof(why)))
+	if (node_birth_take_back(config, UINT32_MAX, why, sizeof(why)))
 		return cli_fail(cli, exit_of(err),
 				"%s was not restored: %s; what it wrote was not taken back: %s",
 				config->name, text, why);

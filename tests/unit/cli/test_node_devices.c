@@ -434,8 +434,14 @@ what_may_be_of_use_is_kept(void **unused)
 	superblock_put(f.device[2], &left);
 	assert_int_not_equal(init(), ADMIN_EXIT_OK);
 	assert_true(is_there(f.device[0]));
-	/* Only a node that runs leaves a note. */
+	/* A file that begins with zeros, and is not as long as a birth makes it. */
 	left = unused_of(0, 0);
+	pool_part_put(&left, 1);
+	assert_int_equal(truncate(f.device[1], 5u << 20), 0);
+	assert_int_not_equal(init(), ADMIN_EXIT_OK);
+	assert_true(is_there(f.device[1]));
+	files_remove();
+	/* Only a node that runs leaves a note. */
 	pool_part_put(&left, 1);
 	text_put(f.note, "a note");
 	assert_int_not_equal(init(), ADMIN_EXIT_OK);
