@@ -25,10 +25,11 @@ stripe_hangs_are_borne(const struct stripe_store *store, uint32_t hangs)
 {
 	const struct stripe_store_config *config = &store->config;
 	const uint64_t requests = stripe_device_requests_of(config);
-	uint32_t quarantined = 0;
+	uint32_t kept = 0;
 
+	/* In quarantine, or about to be: when the other devices have answered, too. */
 	for (uint32_t i = 0; i < store->read_slots; i++)
-		quarantined += store->reads[i].state == READ_QUARANTINE;
-	return quarantined + config->reads_max * (1 + hangs) <= store->read_slots &&
+		kept += store->reads[i].orphans != 0;
+	return kept + config->reads_max * (1 + hangs) <= store->read_slots &&
 	       store->stats.hung_requests + requests * hangs <= requests * stripe_hangs_of(config);
 }
