@@ -33,6 +33,9 @@ verdict(const struct runtime *rt, bool is_traffic)
 
 	if (is_traffic || rt->has_backlog)
 		return RUNTIME_WORKED;
+	/* What was under way with the devices stays so: there is nothing to be awake for. */
+	if (rt->is_storage_failed)
+		return rt->has_worked ? RUNTIME_WORKED : RUNTIME_IDLE;
 	if (hold_devices(rt) || transfer_is_busy(rt) || mend_is_busy(rt) || pull_is_busy(rt) ||
 	    rt->refill.phase != REFILL_IDLE || rt->flow.is_held || rt->read_head != rt->read_tail ||
 	    rt->write_head != rt->write_tail || rt->is_barrier_wanted || rt->cut.is_pending ||
