@@ -168,15 +168,21 @@ pick_voter(struct sim *sim, const struct sim_node *master, bool is_careful)
 	return sim->nodes[first].id;
 }
 
-/* A voter that is lost is dropped when another node has its log; one voter alone takes another. */
+/* A voter that is lost is dropped when another node has its log; one voter alone takes another. If
+ * one was promoted late, when the others were two again, it is one too many. */
 static struct submit_request
 choose_exchange(struct sim *sim, const struct sim_node *master)
 {
 	const uint64_t others = sim_data_mask(sim) & ~sim_voters(sim);
 	const uint64_t lost = sim_voters(sim) & ~(UINT64_C(1) << master->id);
 	struct submit_request request = { .kind = SUBMIT_CHANGE };
-	uint32_t pick = (uint32_t)prng_below(&sim->member->prng, sim_bits(others));
 
+	if (others == 0) {
+		request.node = pick_voter(sim, master, true);
+		request.flags = SUBMIT_CHANGE_DEMOTE;
+		return request;
+	}
+	uint32_t pick = (uint32_t)prng_below(&sim->member->prng, sim_bits(others));
 	for (uint64_t left = others; left != 0; left &= left - 1)
 		if (pick-- == 0)
 			request.node = (uint16_t)__builtin_ctzll(left);

@@ -445,6 +445,18 @@ phase_bound_ns(const struct sim *sim)
 	return 150 * sim->swarm.timer_ns + 500 * SIM_MS;
 }
 
+/* The register that a node alone rested on, and the log of the other, which is up and knows that it
+ * has forgotten. */
+static bool
+has_register_and_log_lost(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->data_count; i++)
+		if (sim->nodes[i].life != SIM_NODE_UP)
+			return false;
+	return sim->counts.of[SIM_COUNT_witnesses_lost] != 0 &&
+	       sim->counts.of[SIM_COUNT_rot_of_all] != 0;
+}
+
 static void
 phase_late(struct sim *sim, const char *wanted)
 {
@@ -453,10 +465,9 @@ phase_late(struct sim *sim, const char *wanted)
 
 	if (sim->now_ns < sim->phase_since_ns + phase_bound_ns(sim))
 		return;
-	/* Too many forgot, a register that was lost among them: the rest is safe, and stands still,
-	 * which an operator has to end. */
+	/* Too many forgot: the rest is safe, and stands still, which an operator has to end. */
 	if ((sim->swarm.volatile_mask != 0 || sim->counts.of[SIM_COUNT_storage_lost] != 0 ||
-	     sim->counts.of[SIM_COUNT_witnesses_lost] != 0) &&
+	     has_register_and_log_lost(sim)) &&
 	    !sim_check_is_electable(sim, NULL)) {
 		sim_count(sim, SIM_COUNT_forgotten_for_good);
 		phase_enter(sim, SIM_PHASE_OVER);
