@@ -16,6 +16,14 @@ mend_is_busy(const struct runtime *rt)
 	return rt->mend.is_in_flight || rt->mend_source.is_reading || rt->mend_source.is_wanted;
 }
 
+/* What was filled lets others be helped that lack other blocks, and may be why nobody answers: the
+ * incarnation ends once the devices have. */
+static bool
+is_ending(const struct runtime *rt)
+{
+	return rt->mend.filled != 0 && !want_is_answered(rt, &rt->mend.want);
+}
+
 uint64_t
 mend_deadline_ns(const struct runtime *rt)
 {
@@ -23,7 +31,7 @@ mend_deadline_ns(const struct runtime *rt)
 
 	/* Otherwise nothing is waited for, or a completion is. */
 	if (!loss_has_holes(rt) || mend->is_written_to || hold_by_transfer(rt) ||
-	    rt->is_storage_failed)
+	    rt->is_storage_failed || is_ending(rt))
 		return UINT64_MAX;
 	return want_deadline_ns(rt, &mend->want);
 }
@@ -173,9 +181,7 @@ mend_turn(struct runtime *rt)
 		block_take(rt);
 		return true;
 	}
-	/* What was filled lets others be helped that lack other blocks, and may be why nobody
-	 * answers. */
-	if (mend->filled != 0 && !want_is_answered(rt, &mend->want))
+	if (is_ending(rt))
 		return end_turn(rt);
 	return want_ask(rt, &mend->want);
 }
