@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A start with devices that open and never answer, and reads that are not waited for any longer. */
+/* A start with devices that are away, open and never answer, or are not what they should be.
+ * Nothing here waits: the doubles of patient.h know who is silent. */
 #include "tests/support/check.h"
 
-#include <fcntl.h>
-#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "control/daemon/patient.h"
 #include "control/daemon/ternd.h"
 #include "hw/nvme_uring/superblock_io.h"
 #include "hw/platform/platform.h"
 
-#define PATH    "test-superblocks"
 #define DEVICES 6u
 #define SPARES  2u /* behind them */
 #define MS      1000000u
 
-/* What stands on a device. */
-enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN, UNFLUSHABLE, SLOW, RIVAL };
+/* What stands on a device. A silent one answers only who waits for it without a limit. */
+enum device { GOOD, SILENT, BLANK, ABSENT, USED, OLD, FOREIGN, UNFLUSHABLE, RIVAL };
 
 static enum device devices[DEVICES + SPARES];
 static bool is_flushed[DEVICES + SPARES], is_omitted[DEVICES + SPARES];
@@ -30,22 +27,71 @@ static struct ternd *node;
 static char why[512];
 static unsigned said;
 static uint32_t unsafe, unsafe_devices; /* as they were found; as they are */
-static sem_t later; /* what waits for it goes on when it is said that it is waited for */
-static sem_t never; /* what waits for it hangs, until the test program ends */
+static uint32_t asked;                  /* the device of which the descriptor was given last */
+
+/* Of each device, the look that was begun. */
+static struct begun {
+	const struct patient *patient;
+	void *(*work)(void *memory);
+	void *memory;
+} looks[DEVICES + SPARES];
+static bool is_waiting; /* looks are begun before the first is waited for */
 
 void
 platform_diag(enum platform_level level, const char *format, ...)
 {
-	va_list list;
-	char text[512];
-
+	(void)format;
 	assert_int_equal(level, PLATFORM_WARNING);
 	said++;
-	va_start(list, format);
-	(void)vsnprintf(text, sizeof(text), format, list);
-	va_end(list);
-	if (strstr(text, "it is waited for") != NULL)
-		(void)sem_post(&later);
+}
+
+enum tern_err
+patient_begin(struct patient *patient, void *(*work)(void *memory), void *memory,
+	      uint64_t patience_ns)
+{
+	assert_int_equal(patience_ns,
+			 node->config.parity == 0 ? PATIENT_FOR_EVER : node->config.disk.hang_ns);
+	assert_false(is_waiting);
+	looks[asked] = (struct begun){ patient, work, memory };
+	return TERN_OK;
+}
+
+static uint32_t
+device_of(const struct patient *patient)
+{
+	uint32_t device = 0;
+
+	while (looks[device].patient != patient)
+		assert_true(++device < DEVICES + SPARES);
+	return device;
+}
+
+void
+patient_wait_for_ever(struct patient *patient)
+{
+	struct begun *look = &looks[device_of(patient)];
+
+	assert_null(look->work(look->memory));
+	look->patient = NULL;
+}
+
+bool
+patient_wait(struct patient *patient)
+{
+	is_waiting = true;
+	if (devices[device_of(patient)] == SILENT)
+		return false;
+	patient_wait_for_ever(patient);
+	return true;
+}
+
+void
+patient_leave(struct patient *patient)
+{
+	struct begun *look = &looks[device_of(patient)];
+
+	free(look->memory); /* nobody else is to use it from here on */
+	look->patient = NULL;
 }
 
 int
@@ -53,6 +99,7 @@ nvme_device_fd(const struct nvme *nvme, uint32_t device)
 {
 	(void)nvme;
 	assert_true(device < DEVICES + SPARES);
+	asked = device;
 	return devices[device] == ABSENT || is_omitted[device] ? -1 : (int)device;
 }
 
@@ -60,10 +107,6 @@ enum tern_err
 nvme_device_flush(const struct nvme *nvme, uint32_t device)
 {
 	(void)nvme;
-	while (devices[device] == SILENT)
-		(void)sem_wait(&never);
-	if (devices[device] == SLOW)
-		(void)sem_wait(&later);
 	is_flushed[device] = devices[device] != UNFLUSHABLE;
 	return is_flushed[device] ? TERN_OK : TERN_ERR_IO;
 }
@@ -127,6 +170,19 @@ ternd_check_device(const struct node_config *config, const char *path, char *tex
 	return (unsafe_devices >> device & 1) != 0 ? TERN_ERR_CONFIG : TERN_OK;
 }
 
+static enum tern_err
+start(struct superblock *found)
+{
+	memset(is_flushed, 0, sizeof(is_flushed));
+	memset(is_omitted, 0, sizeof(is_omitted));
+	is_waiting = false;
+	const enum tern_err err = superblocks_read(node, found, &unsafe, why, sizeof(why));
+	/* Each look was ended, or left. */
+	for (uint32_t i = 0; i < DEVICES + SPARES; i++)
+		assert_null(looks[i].patient);
+	return err;
+}
+
 static int
 setup(void **state)
 {
@@ -138,8 +194,7 @@ setup(void **state)
 	memset(node, 0, sizeof(*node));
 	memset(devices, 0, sizeof(devices));
 	node->config.id = 1;
-	memset(is_flushed, 0, sizeof(is_flushed));
-	memset(is_omitted, 0, sizeof(is_omitted));
+	memset(looks, 0, sizeof(looks));
 	node->config.device_count = DEVICES;
 	for (uint32_t i = 0; i < DEVICES + SPARES; i++)
 		(void)snprintf(i < DEVICES ? node->config.devices[i].path
@@ -165,7 +220,7 @@ test_silent_devices_are_left_out(void **state)
 
 	(void)state;
 	devices[0] = devices[5] = SILENT;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.sequence, 14); /* the newest of those that answered */
 	assert_int_equal(found.log_pages, 99);
 	assert_int_equal(said, 2);
@@ -182,15 +237,14 @@ test_what_is_needed_is_waited_for(void **state)
 	struct superblock found = { 0 };
 
 	(void)state;
-	devices[0] = devices[3] = SLOW;
+	devices[0] = devices[3] = SILENT;
 	devices[1] = ABSENT;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(said, 2);
 	assert_true(is_flushed[0] && !is_omitted[0]);
 	assert_true(is_omitted[3]);
 	devices[2] = devices[4] = ABSENT;
-	memset(is_omitted, 0, sizeof(is_omitted)); /* another start */
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_true(is_omitted[0] && is_omitted[3]);
 }
 
@@ -205,7 +259,7 @@ test_all_is_flushed_before_it_is_read(void **state)
 	node->config.device_count = DEVICES - 2;
 	node->config.spare_count = 2;
 	devices[3] = devices[5] = UNFLUSHABLE;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.sequence, 14);
 	for (uint32_t i = 0; i < DEVICES; i++) {
 		assert_int_equal(is_flushed[i], i != 3 && i != 5);
@@ -222,7 +276,7 @@ test_the_one_device_cannot_be_flushed(void **state)
 	node->config.device_count = 1;
 	node->config.parity = 0;
 	devices[0] = UNFLUSHABLE;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_IO);
+	assert_int_equal(start(&found), TERN_ERR_IO);
 	assert_non_null(strstr(why, "cannot be flushed; look at the device"));
 	assert_null(strstr(why, "tern node init"));
 }
@@ -235,7 +289,7 @@ test_absent_devices_are_not_asked(void **state)
 	(void)state;
 	devices[0] = ABSENT;
 	devices[1] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.sequence, 15);
 	assert_int_equal(said, 0);
 }
@@ -251,23 +305,22 @@ test_spares_are_asked(void **state)
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = i < 3 ? ABSENT : BLANK;
 	devices[DEVICES] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.sequence, 10 + DEVICES + 1);
 	/* A blank one says nothing of the node, nor does one of another node. */
 	devices[DEVICES + 1] = FOREIGN;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BLANK);
+	assert_int_equal(start(&found), TERN_ERR_BLANK);
 	devices[0] = OLD;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.sequence, 5);
 	/* Alone on a device of the node file it is handed on, for the store to say so. */
 	devices[0] = FOREIGN;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(found.log_pages, 1);
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = ABSENT;
 	devices[DEVICES + 1] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
-			 TERN_ERR_NOT_FOUND);
+	assert_int_equal(start(&found), TERN_ERR_NOT_FOUND);
 	assert_non_null(strstr(why, "does not exist"));
 	assert_non_null(strstr(why, "tern node rejoin"));
 }
@@ -280,17 +333,17 @@ test_what_others_use(void **state)
 
 	(void)state;
 	devices[2] = USED;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(start(&found), TERN_ERR_BUSY);
 	assert_non_null(strstr(why, "another process uses it; stop that process"));
 	out = SUPERBLOCK_REPLACED(2);
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	out = 1u << 2;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	devices[3] = USED;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(start(&found), TERN_ERR_BUSY);
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = i == 0 ? BLANK : USED;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(start(&found), TERN_ERR_BUSY);
 }
 
 /* What drops its cache must not count; what does not count keeps no node from starting. */
@@ -304,27 +357,25 @@ test_unsafe_devices(void **state)
 	devices[DEVICES] = BLANK;
 	devices[DEVICES + 1] = ABSENT;
 	unsafe_devices = 1u << 2;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
-			 TERN_ERR_CONFIG);
+	assert_int_equal(start(&found), TERN_ERR_CONFIG);
 	assert_string_equal(why, "/device2: its cache is not flushed");
 	/* One that is out, one whose place another has taken, one that waits, one that is away. */
 	out = SUPERBLOCK_REPLACED(2) | 1u << 3;
 	unsafe_devices = 1u << 2 | 1u << 3 | 1u << DEVICES | 1u << (DEVICES + 1);
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(unsafe, 1u << 2 | 1u << 3 | 1u << DEVICES);
 	assert_int_equal(said, 3);
 	/* The first spare stands in the place of device 0. */
 	devices[DEVICES] = GOOD;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)),
-			 TERN_ERR_CONFIG);
+	assert_int_equal(start(&found), TERN_ERR_CONFIG);
 	assert_string_equal(why, "/device6: its cache is not flushed");
 	/* Another one does, and that one was replaced in turn. */
 	devices[DEVICES + 1] = RIVAL;
 	unsafe_devices &= ~(1u << (DEVICES + 1));
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	devices[DEVICES + 1] = ABSENT;
 	out |= 1; /* it is being rebuilt */
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_OK);
+	assert_int_equal(start(&found), TERN_OK);
 	assert_int_equal(unsafe, 1u << 2 | 1u << 3 | 1u << DEVICES);
 }
 
@@ -337,55 +388,11 @@ test_when_nobody_answers_it_is_said(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < DEVICES; i++)
 		devices[i] = SILENT;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BUSY);
+	assert_int_equal(start(&found), TERN_ERR_BUSY);
 	assert_non_null(strstr(why, "does not answer"));
 	assert_null(strstr(why, "tern node init"));
-	memset(is_omitted, 0, sizeof(is_omitted)); /* another start */
 	devices[4] = BLANK;
-	assert_int_equal(superblocks_read(node, &found, &unsafe, why, sizeof(why)), TERN_ERR_BLANK);
-}
-
-/* A slow device without parity is waited for, as the store does. */
-static void *
-slow(void *memory)
-{
-	(void)memory;
-	usleep(100000);
-	return NULL;
-}
-
-static void
-test_patience(void **state)
-{
-	struct patient patient;
-
-	(void)state;
-	assert_int_equal(patient_begin(&patient, slow, NULL, PATIENT_FOR_EVER), TERN_OK);
-	assert_true(patient_wait(&patient));
-	assert_int_equal(patient_begin(&patient, slow, NULL, 60000000000u), TERN_OK);
-	assert_true(patient_wait(&patient));
-	assert_int_equal(patient_begin(&patient, slow, NULL, MS), TERN_OK);
-	assert_false(patient_wait(&patient));
-	patient_wait_for_ever(&patient);
-	assert_int_equal(patient_begin(&patient, slow, NULL, MS), TERN_OK);
-	assert_false(patient_wait(&patient));
-	patient_leave(&patient);
-}
-
-static void
-test_pread(void **state)
-{
-	char text[8] = "before";
-	const int fd = open(PATH, O_RDWR | O_CREAT | O_TRUNC, 0600);
-
-	(void)state;
-	assert_int_equal(pwrite(fd, "0123456789", 10, 0), 10);
-	assert_int_equal(patient_pread(fd, text, 8, 4, 60000000000u), TERN_ERR_IO);
-	assert_string_equal(text, "before");
-	assert_int_equal(patient_pread(fd, text, 6, 4, 60000000000u), TERN_OK);
-	assert_memory_equal(text, "456789", 6);
-	close(fd);
-	(void)unlink(PATH);
+	assert_int_equal(start(&found), TERN_ERR_BLANK);
 }
 
 int
@@ -404,10 +411,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_unsafe_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_nobody_answers_it_is_said, setup,
 						teardown),
-		cmocka_unit_test(test_patience),
-		cmocka_unit_test(test_pread),
 	};
-	(void)sem_init(&later, 0, 0);
-	(void)sem_init(&never, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
