@@ -202,6 +202,9 @@ alarm_warnings(const json_t *nodes, json_t *warnings)
 		{ "stalled",
 		  "gave up mastership because its disk or state machine stood still; check "
 		  "its device" },
+		{ "memory_commits_lost",
+		  "rolled back commands that may have been acknowledged in class memory; look "
+		  "through `tern log divergent list`" },
 	};
 
 	for (size_t i = 0; i < json_array_size(nodes); i++) {

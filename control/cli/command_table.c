@@ -71,7 +71,7 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
 			  NULL },
 	[CLI_WIPE] = { "wipe", 0, "LIST",
 		       "devices whose content may go, by commas: serial numbers, or paths of files "
-		       "and loop devices, as `tern device scan` shows them",
+		       "and loop devices, or stable ids, as `tern device scan` shows them",
 		       NULL },
 	[CLI_INTERVAL] = { "interval", 0, "TIME", "report again and again, so far apart", NULL },
 	[CLI_COUNT] = { "count", 0, "N", "so many reports (default: one, or until interrupted)",
@@ -265,7 +265,7 @@ const struct cli_command cli_commands[] = {
 	{ "node rejoin",
 	  "give new storage to a node whose storage is lost",
 	  "For a data node of a cluster that lives. Nothing existing is touched: storage that this "
-	  "node can start with, a running daemon, a witness, and the only data node are refused "
+	  "node can start with, a running daemon, and the only data node are refused "
 	  "with exit code 5. Then start ternd: it asks all other voters in which terms they are, "
 	  "takes all data from the master, and has no vote until it holds all of it. What it alone "
 	  "held is not coming back.",

@@ -172,7 +172,8 @@ print_foot(FILE *out, const json_t *entry, const json_t *pool)
 	if (is_set(pool, "stopped") || is_set(entry, "storage_failed"))
 		(void)fprintf(out,
 			      "next: bring a device back that only lost its connection and start "
-			      "the node again, or replace the node under a new id\n");
+			      "the node again, or give the node new storage (tern node "
+			      "rejoin)\n");
 	else if (is_set(pool, "degraded"))
 		(void)fprintf(out, "next: docs/how-to/replace-a-failed-device.md\n");
 }

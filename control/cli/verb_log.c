@@ -163,11 +163,14 @@ verb_log_verify(struct cli *cli)
 
 /* ---- divergent tails ---- */
 
-#define TAILS_MAX 100u
-
 struct tail {
 	char node[NODE_CONFIG_NAME_MAX];
 	char path[NODE_CONFIG_PATH_MAX + 300];
+};
+
+struct tails {
+	struct tail *list;
+	uint32_t count, room;
 };
 
 static int
@@ -186,35 +189,57 @@ is_tail(const struct dirent *entry)
 	return bytes > 5 && strcmp(entry->d_name + bytes - 5, ".tail") == 0;
 }
 
-/* Tails of every node on this machine, in the order of nodes and names: the number of a tail is its
- * place in this order. */
-static uint32_t
-collect_tails(const struct cluster *cluster, struct tail *tails)
+/* False: no memory. */
+static bool
+add_tail(struct tails *tails, const char *node, const char *dir, const char *name)
 {
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < cluster->node_count; i++) {
-		const struct cluster_node *node = &cluster->nodes[i];
-		const uint32_t first = count;
-		char dir[NODE_CONFIG_PATH_MAX + 16];
-		if (node->is_witness || node->storage_dir[0] == 0)
-			continue;
-		(void)snprintf(dir, sizeof(dir), "%s/divergent", node->storage_dir);
-		DIR *stream = opendir(dir);
-		const struct dirent *entry;
-		while (stream && count < TAILS_MAX && (entry = readdir(stream))) {
-			if (!is_tail(entry))
-				continue;
-			memcpy(tails[count].node, node->name, sizeof(node->name));
-			(void)snprintf(tails[count].path, sizeof(tails[count].path), "%s/%.255s",
-				       dir, entry->d_name);
-			count++;
-		}
-		if (stream)
-			(void)closedir(stream);
-		qsort(tails + first, count - first, sizeof(tails[0]), by_path);
+	if (tails->count == tails->room) {
+		const uint32_t room = tails->room == 0 ? 64 : 2 * tails->room;
+		struct tail *list = realloc(tails->list, room * sizeof(*list));
+		if (!list)
+			return false;
+		tails->list = list;
+		tails->room = room;
 	}
-	return count;
+	struct tail *tail = &tails->list[tails->count++];
+	(void)snprintf(tail->node, sizeof(tail->node), "%s", node);
+	(void)snprintf(tail->path, sizeof(tail->path), "%s/%.255s", dir, name);
+	return true;
+}
+
+/* Of one node, in the order of their names. False: no memory. */
+static bool
+add_tails(struct tails *tails, const struct cluster_node *node)
+{
+	const uint32_t first = tails->count;
+	char dir[NODE_CONFIG_PATH_MAX + 16];
+	const struct dirent *entry;
+	bool is_good = true;
+
+	(void)snprintf(dir, sizeof(dir), "%s/divergent", node->storage_dir);
+	DIR *stream = opendir(dir);
+	while (stream && is_good && (entry = readdir(stream)))
+		is_good = !is_tail(entry) || add_tail(tails, node->name, dir, entry->d_name);
+	if (stream)
+		(void)closedir(stream);
+	if (tails->count != first)
+		qsort(tails->list + first, tails->count - first, sizeof(tails->list[0]), by_path);
+	return is_good;
+}
+
+/* Tails of every node on this machine: the number of a tail is its place in this order. */
+static enum admin_exit
+find_tails(struct cli *cli, struct tails *tails)
+{
+	struct cluster cluster;
+	const enum admin_exit code = cluster_find(cli, &cluster);
+
+	for (uint32_t i = 0; !code && i < cluster.node_count; i++) {
+		const struct cluster_node *node = &cluster.nodes[i];
+		if (!node->is_witness && node->storage_dir[0] != 0 && !add_tails(tails, node))
+			return cli_fail(cli, ADMIN_EXIT_FAILED, "no memory for the list of tails");
+	}
+	return code;
 }
 
 /* The header line of a tail with the number of commands behind it; NULL: it cannot be read. */
@@ -273,18 +298,16 @@ enum admin_exit
 verb_log_divergent_list(struct cli *cli)
 {
 	static const char *const heads[] = { "N", "NODE", "FROM", "TO", "COMMANDS", "FILE" };
-	struct tail *tails = calloc(TAILS_MAX, sizeof(*tails));
-	struct cluster cluster;
+	struct tails tails = { 0 };
 	struct cli_table table = { 0 };
-	enum admin_exit code = tails ? cluster_find(cli, &cluster) : ADMIN_EXIT_FAILED;
-	const uint32_t count = code ? 0 : collect_tails(&cluster, tails);
+	const enum admin_exit code = find_tails(cli, &tails);
 	json_t *list = json_array();
 
 	cli_table_row(&table, 6, heads);
-	for (uint32_t i = 0; i < count; i++) {
-		json_t *entry = tail_json(&tails[i], i + 1);
+	for (uint32_t i = 0; !code && i < tails.count; i++) {
+		json_t *entry = tail_json(&tails.list[i], i + 1);
 		char number[16], commands[24], first[24], last[24];
-		const char *name = strrchr(tails[i].path, '/') + 1;
+		const char *name = strrchr(tails.list[i].path, '/') + 1;
 		(void)snprintf(number, sizeof(number), "%u", i + 1);
 		(void)snprintf(commands, sizeof(commands), "%" PRId64,
 			       (int64_t)json_integer_value(json_object_get(entry, "commands")));
@@ -292,7 +315,7 @@ verb_log_divergent_list(struct cli *cli)
 		index_text(entry, "last_index", last);
 		const char *const cells[] = {
 			number,
-			tails[i].node,
+			tails.list[i].node,
 			first,
 			last,
 			json_object_get(entry, "error") ? "unreadable" : commands,
@@ -301,7 +324,7 @@ verb_log_divergent_list(struct cli *cli)
 		cli_table_row(&table, 6, cells);
 		(void)json_array_append_new(list, entry);
 	}
-	free(tails);
+	free(tails.list);
 	if (code) {
 		json_decref(list);
 		return code;
@@ -311,7 +334,7 @@ verb_log_divergent_list(struct cli *cli)
 			       json_pack("{s:s,s:o}", "api", "log-divergent/v1", "tails", list));
 		return ADMIN_EXIT_OK;
 	}
-	if (count > 0)
+	if (tails.count > 0)
 		cli_table_print(&table, cli->out);
 	else
 		(void)fprintf(cli->out, "no tail was rolled back\n");
@@ -354,20 +377,19 @@ copy_tail(struct cli *cli, const struct tail *tail)
 enum admin_exit
 verb_log_divergent_export(struct cli *cli)
 {
-	struct tail *tails = calloc(TAILS_MAX, sizeof(*tails));
-	struct cluster cluster;
+	struct tails tails = { 0 };
 	char *end = NULL;
 	const long number = strtol(cli->arguments[0], &end, 10);
-	enum admin_exit code = tails ? cluster_find(cli, &cluster) : ADMIN_EXIT_FAILED;
-	const uint32_t count = code ? 0 : collect_tails(&cluster, tails);
+	enum admin_exit code = find_tails(cli, &tails);
 
-	if (!code && (*end != 0 || end == cli->arguments[0] || number < 1 || number > (long)count))
+	if (!code &&
+	    (*end != 0 || end == cli->arguments[0] || number < 1 || number > (long)tails.count))
 		code = cli_fail(
 		    cli, ADMIN_EXIT_USAGE,
 		    "no tail \"%.32s\", there are %u; `tern log divergent list` shows them",
-		    cli->arguments[0], count);
+		    cli->arguments[0], tails.count);
 	if (!code)
-		code = copy_tail(cli, &tails[number - 1]);
-	free(tails);
+		code = copy_tail(cli, &tails.list[number - 1]);
+	free(tails.list);
 	return code;
 }

@@ -2,7 +2,7 @@
 """No silent fallback: the port is DPDK's, its packet counters moved at least as much as blocks were
 replicated; O_DIRECT is in the descriptor's flags; there was a durable write for every write group.
 State hashes at one index with more than 10,000 keys are equal and found again by a scan. A flipped
-byte is seen: in the log its node refuses to start, in the state `log verify` says which node."""
+byte is seen: in the log by its node, which is mended by the other or refuses to start, in the state `log verify` says which node."""
 import glob
 import json
 import os

@@ -71,7 +71,7 @@ stop(void **state)
 static const char *
 printed(struct fixture *f)
 {
-	static char text[8192];
+	static char text[65536];
 
 	(void)fflush(f->cli.out);
 	rewind(f->cli.out);
@@ -552,6 +552,21 @@ divergent_tails(void **state)
 	f->cli.values[CLI_TO] = path;
 	assert_int_equal(verb_log_divergent_export(&f->cli), ADMIN_EXIT_FAILED);
 	assert_non_null(strstr(printed(f), "choose another file"));
+	/* However many they are. */
+	for (int i = 2; i <= 200; i++) {
+		char name[64];
+		(void)snprintf(name, sizeof(name), "storage/divergent/%d.tail", i);
+		dev_path(&f->dev, &f->dev.nodes[0], name, path);
+		stream = fopen(path, "w");
+		assert_non_null(stream);
+		(void)fputs("{\"from\":4}\n", stream);
+		(void)fclose(stream);
+	}
+	f->cli.is_json = true;
+	assert_int_equal(verb_log_divergent_list(&f->cli), ADMIN_EXIT_OK);
+	list = json_loads(printed(f), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(list, "tails")), 200);
+	json_decref(list);
 }
 
 static void
