@@ -44,24 +44,6 @@ node_birth_cluster_id(uint64_t *cluster_id)
 	return false;
 }
 
-/* Makes @path and what is missing above it. */
-static bool
-make_directories(const char *path)
-{
-	char part[NODE_CONFIG_PATH_MAX];
-	const size_t bytes = strlen(path);
-
-	for (size_t i = 1; i <= bytes && bytes < sizeof(part); i++) {
-		if (path[i] != '/' && path[i] != 0)
-			continue;
-		memcpy(part, path, i);
-		part[i] = 0;
-		if (mkdir(part, 0755) != 0 && errno != EEXIST)
-			return false;
-	}
-	return bytes < sizeof(part);
-}
-
 static enum admin_exit
 witness_birth(const struct node_config *config, uint64_t cluster_id,
 	      const struct generation *generation, char *text, size_t text_bytes)
@@ -500,7 +482,7 @@ node_birth(const struct node_config *config, uint64_t cluster_id,
 	   const struct generation *generation, char *text, size_t text_bytes)
 {
 	text[0] = 0;
-	if (!make_directories(config->storage_dir)) {
+	if (platform_directory_make(config->storage_dir) != TERN_OK) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
@@ -523,7 +505,7 @@ node_birth_empty(const struct node_config *config, uint64_t cluster_id, char *te
 	static const struct generation birth = { 1, 0 };
 
 	text[0] = 0;
-	if (!make_directories(config->storage_dir)) {
+	if (platform_directory_make(config->storage_dir) != TERN_OK) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
@@ -549,7 +531,7 @@ witness_again(const struct node_config *config, uint64_t cluster_id,
 		.boot_no = (uint32_t)(platform_wall_ns() / NS_PER_S),
 	};
 
-	if (!make_directories(config->storage_dir)) {
+	if (platform_directory_make(config->storage_dir) != TERN_OK) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;
@@ -596,7 +578,7 @@ node_rejoin(const struct node_config *config, uint64_t cluster_id,
 		code = refuse_storage(config, config->devices[i].path, text, text_bytes);
 	if (code)
 		return code;
-	if (!make_directories(config->storage_dir)) {
+	if (platform_directory_make(config->storage_dir) != TERN_OK) {
 		(void)snprintf(text, text_bytes, "%s cannot be made: %s", config->storage_dir,
 			       strerror(errno));
 		return ADMIN_EXIT_CONFIG;

@@ -237,6 +237,9 @@ bool node_config_parse_cluster_id(const char *text, uint64_t *cluster_id);
 TERN_CHECKED enum tern_err
 node_config_check_machine(const struct node_config *config, const char *root, char *text,
 			  size_t text_bytes);
+/* Makes the directory `run`, which may be gone with the machine's last boot. CONFIG, with @text. */
+TERN_CHECKED enum tern_err
+node_config_make_run_dir(const struct node_config *config, char *text, size_t text_bytes);
 
 /* NULL: no such node. Lends the result as long as @config lives. */
 const struct node_config_node *node_config_find(const struct node_config *config, uint16_t id);

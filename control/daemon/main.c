@@ -579,7 +579,8 @@ main(int argc, char **argv)
 	if (node->config.kind != NODE_DATA)
 		return fail(node, ADMIN_EXIT_CONFIG,
 			    "this node file is a witness's; start tern-witness with it");
-	if (!has_descriptors(&node->config, why, sizeof(why)))
+	if (!has_descriptors(&node->config, why, sizeof(why)) ||
+	    node_config_make_run_dir(&node->config, why, sizeof(why)) != TERN_OK)
 		return fail(node, ADMIN_EXIT_CONFIG, why);
 	/* Before all that it must not have: storage, memory, ports, threads. */
 	if (last_word_fork(&node->last_word) != TERN_OK)

@@ -304,7 +304,8 @@ main(int argc, char **argv)
 	}
 	if (witness->config.kind != NODE_WITNESS)
 		return fail(witness->config.name, "this node file is a data node's; start ternd");
-	if (!has_descriptors(why, sizeof(why)))
+	if (!has_descriptors(why, sizeof(why)) ||
+	    node_config_make_run_dir(&witness->config, why, sizeof(why)) != TERN_OK)
 		return fail(witness->config.name, why);
 	witness->core_memory = aligned_alloc(64, align_up_u64(core_bytes(), 64));
 	if (witness->core_memory == NULL || !open_filter(witness))

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_BYTES_MAX 4000u
@@ -47,6 +48,29 @@ platform_directory_sync(const char *path)
 	const enum tern_err err = fsync(fd) == 0 ? TERN_OK : TERN_ERR_IO;
 	close(fd);
 	return err;
+}
+
+enum tern_err
+platform_directory_make(const char *path)
+{
+	char part[PATH_BYTES_MAX + 1];
+	const size_t bytes = strlen(path);
+	struct stat status;
+
+	if (bytes > PATH_BYTES_MAX)
+		return TERN_ERR_TOO_LARGE;
+	for (size_t i = 1; i <= bytes; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, 0755) != 0 && errno != EEXIST)
+			return TERN_ERR_IO;
+	}
+	if (stat(path, &status) != 0)
+		return TERN_ERR_IO;
+	errno = ENOTDIR;
+	return S_ISDIR(status.st_mode) ? TERN_OK : TERN_ERR_IO;
 }
 
 bool

@@ -91,4 +91,8 @@ void platform_tcp_watch(int fd);
  * bytes. */
 TERN_CHECKED enum tern_err platform_directory_sync(const char *path);
 
+/* Makes the directory @path, and what is missing above it; what is there stays as it is. IO: errno
+ * says why; TOO_LARGE: over 4000 bytes. */
+TERN_CHECKED enum tern_err platform_directory_make(const char *path);
+
 #endif

@@ -38,7 +38,7 @@
 #define TWO_OF(n) "[\"10.0.0." n ":7400\", \"[fd00::" n "]:7500\"]"
 
 static char dir[] = "/tmp/tern-config-XXXXXX";
-static const char *profiles;
+static const char *profiles, *examples;
 static struct node_config config;
 static char text[1024];
 
@@ -53,6 +53,18 @@ file_named(const char *name, const char *content)
 	assert_true(fputs(content, stream) >= 0);
 	assert_int_equal(fclose(stream), 0);
 	return path;
+}
+
+static const char *
+read_file(const char *path, char *content, size_t bytes)
+{
+	FILE *stream = fopen(path, "re");
+
+	assert_non_null(stream);
+	content[fread(content, 1, bytes - 1, stream)] = '\0';
+	assert_true(feof(stream));
+	assert_int_equal(fclose(stream), 0);
+	return content;
 }
 
 static enum tern_err
@@ -492,9 +504,30 @@ machine_is_asked(void **unused)
 	assert_int_equal(node_config_check_machine(&config, "/nonexistent", text, sizeof(text)),
 			 TERN_ERR_CONFIG);
 	assert_non_null(strstr(text, "p.conf:2: ports[].device: there is no PCI device"));
+	/* A witness may share the profile. */
+	assert_int_equal(load("node = { name = \"w\"; id = 3; kind = \"witness\"; };\n" NODES
+			      "profile = \"p.conf\";\n"),
+			 TERN_OK);
+	assert_int_equal(node_config_check_machine(&config, "/nonexistent", text, sizeof(text)),
+			 TERN_OK);
 	assert_int_equal(load(MINIMAL), TERN_OK);
 	assert_int_equal(node_config_check_machine(&config, "/nonexistent", text, sizeof(text)),
 			 TERN_OK);
+}
+
+static void
+run_directory_is_made(void **unused)
+{
+	(void)unused;
+	assert_int_equal(load(MINIMAL "run = \"r/u/n\";\n"), TERN_OK);
+	assert_int_equal(node_config_make_run_dir(&config, text, sizeof(text)), TERN_OK);
+	assert_int_equal(rmdir(config.run_dir), 0);
+	*strrchr(config.run_dir, '/') = '\0';
+	assert_int_equal(rmdir(config.run_dir), 0);
+	(void)file_named("r/u", ""); /* in the way */
+	(void)snprintf(config.run_dir, sizeof(config.run_dir), "%s/r/u/n", dir);
+	assert_int_equal(node_config_make_run_dir(&config, text, sizeof(text)), TERN_ERR_CONFIG);
+	assert_non_null(strstr(text, "/r/u/n: cannot be made: Not a directory; choose another"));
 }
 
 static void
@@ -536,6 +569,32 @@ shipped_profiles_load(void **unused)
 	assert_int_equal(config.poll.mode, POLL_BUSY);
 	assert_int_equal(config.timers.heartbeat_ns, 250000);
 	assert_int_equal(config.timers.elect_min_ns, 5000000);
+}
+
+/* The node files of docs/examples/cluster, beside a copy of the profile, as they would be used. */
+static void
+examples_load(void **unused)
+{
+	static const char *const names[] = { "nodes.conf", "a.conf", "b.conf", "w.conf" };
+	char path[512], content[8192];
+
+	(void)unused;
+	(void)snprintf(path, sizeof(path), "%s/bare-metal-1port.conf", profiles);
+	(void)file_named("profile.conf", read_file(path, content, sizeof(content)));
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", examples, names[i]);
+		(void)file_named(names[i], read_file(path, content, sizeof(content)));
+		if (i == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		const enum tern_err err = node_config_load(path, &config, text, sizeof(text));
+		if (err)
+			print_error("%s\n", text);
+		assert_int_equal(err, TERN_OK);
+		assert_int_equal(config.id, i);
+		assert_int_equal(config.witness_id, 3);
+		assert_int_equal(config.timers.heartbeat_ns, 250000);
+	}
 }
 
 static void
@@ -805,14 +864,16 @@ make_dir(void **unused)
 static int
 remove_dir(void **unused)
 {
-	static const char *const names[] = { "node.conf", "p.conf", "part.conf", "again.conf",
-					     "more.conf" };
+	static const char *const names[] = { "node.conf",    "p.conf",    "part.conf",
+					     "again.conf",   "more.conf", "nodes.conf",
+					     "profile.conf", "a.conf",    "b.conf",
+					     "w.conf",       "r/u",       "r" };
 	char path[256];
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		(void)unlink(path);
+		(void)remove(path);
 	}
 	return rmdir(dir);
 }
@@ -831,9 +892,11 @@ main(int argc, char **argv)
 		cmocka_unit_test(node_file_wins_over_profile),
 		cmocka_unit_test(late_of_a_node),
 		cmocka_unit_test(machine_is_asked),
+		cmocka_unit_test(run_directory_is_made),
 		cmocka_unit_test(profile_errors_name_the_profile),
 		cmocka_unit_test(include_keeps_file_and_line),
 		cmocka_unit_test(shipped_profiles_load),
+		cmocka_unit_test(examples_load),
 		cmocka_unit_test(written_file_reads_back_equal),
 		cmocka_unit_test(spares_are_edited_in_place),
 		cmocka_unit_test(spares_that_would_be_wrong_are_not_written),
@@ -845,5 +908,6 @@ main(int argc, char **argv)
 	};
 
 	profiles = argc > 1 ? argv[1] : "hw/profiles";
+	examples = argc > 2 ? argv[2] : "docs/examples/cluster";
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

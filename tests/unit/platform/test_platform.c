@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,37 @@ test_directory_sync(void **state)
 	assert_int_equal(platform_directory_sync(path), TERN_ERR_TOO_LARGE);
 }
 
+static void
+test_directory_make(void **state)
+{
+	char base[] = "/tmp/tern-make-XXXXXX", path[128], long_path[5000];
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	(void)snprintf(path, sizeof(path), "%s/run/tern/a", base);
+	assert_int_equal(platform_directory_make(path), TERN_OK);
+	assert_int_equal(platform_directory_make(path), TERN_OK); /* it is there */
+	assert_int_equal(rmdir(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/run/tern/", base);
+	assert_int_equal(platform_directory_make(path), TERN_OK);
+	/* A file is in the way. */
+	(void)snprintf(path, sizeof(path), "%s/file", base);
+	const int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(platform_directory_make(path), TERN_ERR_IO);
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/run/tern", base);
+	assert_int_equal(rmdir(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/run", base);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(base), 0);
+	memset(long_path, 'a', sizeof(long_path) - 1);
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_int_equal(platform_directory_make(long_path), TERN_ERR_TOO_LARGE);
+}
+
 int
 main(void)
 {
@@ -218,6 +250,7 @@ main(void)
 		cmocka_unit_test(test_diag_is_one_line),
 		cmocka_unit_test(test_lock_keeps_others_out),
 		cmocka_unit_test(test_directory_sync),
+		cmocka_unit_test(test_directory_make),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
