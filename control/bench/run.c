@@ -29,6 +29,7 @@ drop(struct run *run, struct connection *connection)
 
 	while (connection->op_count != 0)
 		run_op_lost(run, connection, now_ns);
+	run_reads_lost(run, connection);
 	if (connection->fd >= 0)
 		(void)close(connection->fd);
 	connection->fd = -1;
@@ -164,6 +165,7 @@ take_replies(struct run *run, struct connection *connection)
 		}
 		if (is_redirect(&reply)) {
 			connection->state = CONNECTION_LEAVING;
+			run_reads_refused(run, connection, &reply);
 			follow_moved(run, connection, &reply);
 		}
 		run_op_answered(run, connection, &reply, now_ns);
@@ -240,14 +242,16 @@ issue_open(struct run *run, uint64_t now_ns)
 	}
 }
 
+/* It is connected, or has waited for a position that is known by now. */
 static void
-on_opened(struct run *run, struct connection *connection)
+begin_reads(struct run *run, struct connection *connection)
 {
-	connection->out_used = run_reads_request(run, connection, connection->out, run->out_bytes);
-	connection->state = connection->out_used != 0 ? CONNECTION_CHOOSING : CONNECTION_OPEN;
+	run_reads_begin(run, connection);
 	connection->since_ns = platform_monotonic_ns();
-	connection->wants_out = false;
-	watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+	if (connection->wants_out) {
+		connection->wants_out = false;
+		watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+	}
 	flush_out(run, connection);
 }
 
@@ -266,7 +270,7 @@ on_event(struct run *run, const struct epoll_event *event)
 			drop(run, connection);
 			return;
 		}
-		on_opened(run, connection);
+		begin_reads(run, connection);
 	} else {
 		if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP))
 			on_readable(run, connection);
@@ -291,6 +295,8 @@ sweep(struct run *run, uint64_t now_ns)
 		     now_ns > connection->ops[connection->op_first].call_ns + REPLY_NS);
 		if (is_late)
 			drop(run, connection);
+		if (connection->state == CONNECTION_WAITING)
+			begin_reads(run, connection);
 		if (connection->state == CONNECTION_CLOSED && now_ns >= connection->next_try_ns)
 			open_connection(run, connection);
 	}

@@ -17,6 +17,7 @@ struct op {
 enum connection_state {
 	CONNECTION_CLOSED = 0,
 	CONNECTION_OPENING,
+	CONNECTION_WAITING,  /* for the position that another one asks for */
 	CONNECTION_CHOOSING, /* it was told what its reads are answered from */
 	CONNECTION_OPEN,
 	CONNECTION_LEAVING, /* was refused: what is outstanding is read, nothing more is sent */
@@ -27,7 +28,8 @@ struct connection {
 	enum connection_state state;
 	uint32_t index, address;
 	uint64_t since_ns, next_try_ns;
-	struct op *ops; /* a ring of config->pipeline */
+	uint64_t snapshot; /* the position that it reads at; 0: none, or its node's choice */
+	struct op *ops;    /* a ring of config->pipeline */
 	uint32_t op_first, op_count;
 	char *out; /* room for a whole pipeline */
 	size_t out_used, out_sent;
@@ -44,6 +46,8 @@ struct run {
 	struct prng prng;
 	uint64_t weight_sum;
 	uint64_t snapshots[BENCH_ADDRESSES_MAX]; /* positions; 0: none yet */
+	/* Who asks for one: a node keeps few, so the others wait. NULL: nobody. */
+	const struct connection *askers[BENCH_ADDRESSES_MAX];
 	size_t in_bytes, out_bytes;
 	int epoll_fd;
 	FILE *history;
@@ -76,11 +80,16 @@ void run_op_lost(struct run *run, struct connection *connection, uint64_t now_ns
 
 /* Where connection @index begins. */
 uint32_t run_reads_address(const struct run *run, uint32_t index);
-/* What has to be answered before anything else is sent; its bytes, 0: nothing. */
-size_t run_reads_request(const struct run *run, const struct connection *connection, char *out,
-			 size_t room);
+/* What @connection has to do before anything else, and becomes by that: WAITING, CHOOSING with the
+ * request in its `out`, or OPEN. */
+void run_reads_begin(struct run *run, struct connection *connection);
 /* False: not by this node, not now. */
 bool run_reads_answered(struct run *run, const struct connection *connection,
 			const struct bench_reply *reply);
+/* A read of @connection was refused. */
+void run_reads_refused(struct run *run, const struct connection *connection,
+		       const struct bench_reply *reply);
+/* @connection will not be answered. */
+void run_reads_lost(struct run *run, const struct connection *connection);
 
 #endif

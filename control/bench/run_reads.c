@@ -44,24 +44,22 @@ run_reads_address(const struct run *run, uint32_t index)
 	return is_any ? index % run->address_count : 0;
 }
 
-size_t
-run_reads_request(const struct run *run, const struct connection *connection, char *out,
-		  size_t room)
+static size_t
+encode(const struct run *run, const struct connection *connection)
 {
 	const enum bench_reads reads = run->config->reads;
 	const char *name = bench_reads_names[reads];
-	const uint64_t snapshot = run->snapshots[connection->address];
+	char *out = connection->out;
+	const size_t room = run->out_bytes;
 	char argument[24] = "";
 	int bytes;
 
-	if (reads == BENCH_READS_LINEARIZABLE)
-		return 0;
 	if (reads == BENCH_READS_STALE)
 		(void)snprintf(argument, sizeof(argument), "%" PRIu32, run->config->stale_ms_max);
 	else if (reads == BENCH_READS_SESSION)
 		(void)snprintf(argument, sizeof(argument), "0");
-	else if (reads == BENCH_READS_SNAPSHOT && snapshot != 0)
-		(void)snprintf(argument, sizeof(argument), "%" PRIu64, snapshot);
+	else if (reads == BENCH_READS_SNAPSHOT && connection->snapshot != 0)
+		(void)snprintf(argument, sizeof(argument), "%" PRIu64, connection->snapshot);
 	if (argument[0] == '\0')
 		bytes = snprintf(out, room, "*2\r\n$9\r\nTERN.READ\r\n$%zu\r\n%s\r\n", strlen(name),
 				 name);
@@ -71,15 +69,54 @@ run_reads_request(const struct run *run, const struct connection *connection, ch
 	return (size_t)bytes;
 }
 
+void
+run_reads_begin(struct run *run, struct connection *connection)
+{
+	const uint32_t address = connection->address;
+
+	connection->state = CONNECTION_OPEN;
+	if (run->config->reads == BENCH_READS_LINEARIZABLE)
+		return;
+	connection->state = CONNECTION_WAITING;
+	connection->snapshot = run->snapshots[address];
+	if (run->config->reads == BENCH_READS_SNAPSHOT && connection->snapshot == 0) {
+		if (run->askers[address] != NULL)
+			return;
+		run->askers[address] = connection;
+	}
+	connection->state = CONNECTION_CHOOSING;
+	connection->out_used = encode(run, connection);
+}
+
 bool
 run_reads_answered(struct run *run, const struct connection *connection,
 		   const struct bench_reply *reply)
 {
+	run_reads_lost(run, connection);
+	if (reply->kind == ':' && reply->integer > 0)
+		run->snapshots[connection->address] = (uint64_t)reply->integer;
+	if (reply->kind != '-')
+		return true;
+	run_count_error(run->result, reply);
+	run_reads_refused(run, connection, reply);
+	return false;
+}
+
+/* Only a position that is gone is asked for anew: any other refusal is one of the moment. */
+void
+run_reads_refused(struct run *run, const struct connection *connection,
+		  const struct bench_reply *reply)
+{
 	uint64_t *snapshot = &run->snapshots[connection->address];
 
-	/* A node keeps few positions: connections to it share the one that the first was given. */
-	*snapshot = reply->kind == ':' && reply->integer > 0 ? (uint64_t)reply->integer : 0;
-	if (reply->kind == '-')
-		run_count_error(run->result, reply);
-	return reply->kind != '-';
+	if (*snapshot == connection->snapshot && reply->bytes >= 8 &&
+	    strncmp(reply->text, "SNAPSHOT", 8) == 0)
+		*snapshot = 0;
+}
+
+void
+run_reads_lost(struct run *run, const struct connection *connection)
+{
+	if (run->askers[connection->address] == connection)
+		run->askers[connection->address] = NULL;
 }
