@@ -430,6 +430,7 @@ class Cluster:
     def load_stop(process):
         process.terminate()
         out, _ = process.communicate(timeout=WAIT_S)
+        require(process.returncode == 0, f'load: exit {process.returncode}')
         return json.loads(out)
 
     def load_goes_on(self, journal, count=150):
@@ -466,6 +467,14 @@ class Cluster:
         if done.stderr:
             print(done.stderr)
         return found
+
+    @staticmethod
+    def require_tally(totals, found):
+        """What a load counted is what its journal has, and each acknowledged write was asked for."""
+        for key in ('acknowledged', 'unknown'):
+            require(totals[key] == found[key],
+                    f'{key}: {totals[key]} by the load, {found[key]} in the journal')
+        require(found['found'] + found['lost'] == found['acknowledged'], f'not all read: {found}')
 
     def settle(self):
         """Waits until all copies are in sync again."""

@@ -10,6 +10,7 @@
  *
  * Journal lines: `S key ns` before sending, `A key ns` acknowledged, `E key ns` refused by an error
  * reply, `U key ns` outcome unknown (the connection broke). Times are CLOCK_MONOTONIC.
+ * A journal that cannot be written ends the program: exit 4.
  * The value of a key is the key itself. One request is outstanding on each connection.
  */
 #define _GNU_SOURCE
@@ -75,6 +76,23 @@ now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+/* What a journal does not say nobody will miss: without it there is no result. */
+static void
+end_without_journal(void)
+{
+	fprintf(stderr, "load_client: journal: %s\n", strerror(errno));
+	exit(4);
+}
+
+/* One line. That of a request is out before the request is. */
+static void
+note(FILE *journal, char kind, const char *key)
+{
+	if (fprintf(journal, "%c %s %llu\n", kind, key, (unsigned long long)now_ns()) < 0 ||
+	    (kind == 'S' && fflush(journal) != 0))
+		end_without_journal();
+}
+
 static void
 drop(struct connection *connection, uint32_t address_count)
 {
@@ -114,8 +132,7 @@ send_next(struct connection *connection, const struct options *options, FILE *jo
 
 	snprintf(connection->key, sizeof(connection->key), "%s:%llu", options->prefix,
 		 (unsigned long long)number);
-	fprintf(journal, "S %s %llu\n", connection->key, (unsigned long long)now_ns());
-	fflush(journal);
+	note(journal, 'S', connection->key);
 	const size_t length = strlen(connection->key);
 	const int bytes =
 	    snprintf(out, sizeof(out), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", length,
@@ -124,7 +141,7 @@ send_next(struct connection *connection, const struct options *options, FILE *jo
 	connection->is_waiting = true;
 	connection->since_ns = now_ns();
 	if (send(connection->fd, out, (size_t)bytes, MSG_NOSIGNAL) != bytes) {
-		fprintf(journal, "U %s %llu\n", connection->key, (unsigned long long)now_ns());
+		note(journal, 'U', connection->key);
 		totals->unknown++;
 		drop(connection, options->address_count);
 	}
@@ -141,8 +158,7 @@ on_readable(struct connection *connection, const struct options *options, FILE *
 		return;
 	if (got <= 0) {
 		if (connection->is_waiting) {
-			fprintf(journal, "U %s %llu\n", connection->key,
-				(unsigned long long)now_ns());
+			note(journal, 'U', connection->key);
 			totals->unknown++;
 		}
 		drop(connection, options->address_count);
@@ -153,8 +169,7 @@ on_readable(struct connection *connection, const struct options *options, FILE *
 	if (strstr(connection->in, "\r\n") == NULL)
 		return;
 	const bool is_ok = connection->in[0] == '+';
-	fprintf(journal, "%c %s %llu\n", is_ok ? 'A' : 'E', connection->key,
-		(unsigned long long)now_ns());
+	note(journal, is_ok ? 'A' : 'E', connection->key);
 	connection->is_waiting = false;
 	connection->in_bytes = 0;
 	if (is_ok) {
@@ -176,7 +191,7 @@ expire(struct connection *connection, const struct options *options, FILE *journ
 	if (!connection->is_open && age_ns > CONNECT_NS) {
 		drop(connection, options->address_count);
 	} else if (connection->is_waiting && age_ns > REPLY_NS) {
-		fprintf(journal, "U %s %llu\n", connection->key, (unsigned long long)now_ns());
+		note(journal, 'U', connection->key);
 		totals->unknown++;
 		drop(connection, options->address_count);
 	}
@@ -241,11 +256,11 @@ run_write(const struct options *options)
 	}
 	for (uint32_t i = 0; i < options->connections; i++)
 		if (connections[i].is_waiting) {
-			fprintf(journal, "U %s %llu\n", connections[i].key,
-				(unsigned long long)now_ns());
+			note(journal, 'U', connections[i].key);
 			totals.unknown++;
 		}
-	fclose(journal);
+	if (fclose(journal) != 0)
+		end_without_journal();
 	printf("{\"sent\":%llu,\"acknowledged\":%llu,\"refused\":%llu,\"unknown\":%llu}\n",
 	       (unsigned long long)totals.sent, (unsigned long long)totals.acked,
 	       (unsigned long long)totals.refused, (unsigned long long)totals.unknown);
@@ -359,6 +374,8 @@ run_verify(const struct options *options)
 		}
 		count = 0;
 	}
+	if (ferror(journal) != 0)
+		end_without_journal();
 	fclose(journal);
 	printf("{\"acknowledged\":%llu,\"found\":%llu,\"lost\":%llu,\"unknown\":%llu,"
 	       "\"unknown_found\":%llu}\n",

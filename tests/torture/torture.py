@@ -160,6 +160,7 @@ class Episode:
         keys = self.cluster.verify(self.path('journal'))
         print(f'   keys: {keys}')
         require(keys['lost'] == 0 and keys['acknowledged'] > 100, f'lost: {keys}')
+        self.cluster.require_tally(found['keys'], keys)
 
     def check_nodes(self, was_damaged):
         cluster = self.cluster
