@@ -386,8 +386,6 @@ give_memory(struct run *run)
 	free(run->connections);
 	free(run->dirty);
 	free(run->value);
-	if (run->history != NULL)
-		(void)fclose(run->history);
 	if (run->epoll_fd >= 0)
 		(void)close(run->epoll_fd);
 }
@@ -400,20 +398,50 @@ prepare(struct run *run, char *text, size_t text_bytes)
 	run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	for (int kind = 0; kind < BENCH_KIND_COUNT; kind++)
 		run->weight_sum += config->weights[kind];
-	if (config->history != NULL) {
-		run->history = fopen(config->history, "we");
-		if (run->history == NULL) {
-			(void)snprintf(text, text_bytes, "%s: %s", config->history,
-				       strerror(errno));
-			return false;
-		}
-	}
 	if (run->epoll_fd < 0 || !take_memory(run)) {
 		(void)snprintf(text, text_bytes, "no memory for %u connections",
+/* ---- the history ---- */
+
+/* Histories prove something: none is overwritten. */
+static bool
+open_history(struct run *run, char *text, size_t text_bytes)
+{
+	const char *path = run->config->history;
+
+	run->history = fopen(path, "wxe");
+	if (run->history == NULL && errno == EEXIST)
+		(void)snprintf(
+		    text, text_bytes,
+		    "%s is there already and is not overwritten; give another --history, "
+		    "or remove it",
+		    path);
+	else if (run->history == NULL)
+		(void)snprintf(text, text_bytes, "%s: %s", path, strerror(errno));
+	return run->history != NULL;
+}
+
+/* False: it is not whole, and @text says so. */
+static bool
+close_history(struct run *run, char *text, size_t text_bytes)
+{
+	const bool was_good = ferror(run->history) == 0;
+	const bool is_good = fclose(run->history) == 0 && was_good;
+
+	run->history = NULL;
+	if (run->result->sent == 0)
+		(void)unlink(run->config->history);
+	if (!is_good)
+		(void)snprintf(text, text_bytes, "%s is not whole: it could not be written",
+			       run->config->history);
+	return is_good;
+}
+
+/* ---- a run ---- */
+
 			       config->connections);
 		return false;
 	}
-	return true;
+	return config->history == NULL || open_history(run, text, text_bytes);
 }
 
 bool
@@ -448,9 +476,7 @@ bench_run(const struct bench_run_config *config, struct bench_run_result *result
 				       (unsigned long long)result->fail,
 				       result->errors[0].count ? ": " : "", result->errors[0].code);
 	}
-	if (run.history != NULL && fflush(run.history) != 0 && is_good) {
-		(void)snprintf(text, text_bytes, "%s cannot be written: %s", config->history,
-			       strerror(errno));
+	if (run.history != NULL && !close_history(&run, text, text_bytes))
 		is_good = false;
 	}
 	give_memory(&run);

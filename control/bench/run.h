@@ -55,7 +55,7 @@ struct bench_run_config {
 	uint32_t value_bytes;
 	uint64_t duration_ns;
 	char prefix[BENCH_PREFIX_BYTES]; /* of every key */
-	const char *history;             /* NULL: none */
+	const char *history;             /* a new file; NULL: none */
 	uint64_t seed;
 };
 

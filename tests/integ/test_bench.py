@@ -116,6 +116,9 @@ def test_reads(case):
                            'get=2,set=1,incr=1', '--keys', '20', '--reads', kind, '--history',
                            history, '-o', 'json')
         lines = read_history(history)
+        again = cluster.run('bench', 'run', '--history', history, check=False)
+        require(again.returncode == 1 and 'not overwritten' in again.stderr and
+                read_history(history) == lines, again.stderr)
         check_history(lines, json.loads(done.stdout)['counts'])
         require({line.get('reads') for line in lines if line['op'] == 'get'} ==
                 {kind.split(':')[0]}, 'the lines of gets say so')
@@ -123,6 +126,7 @@ def test_reads(case):
         done = subprocess.run([sys.executable, checker, history], capture_output=True, text=True,
                               timeout=60)
         require(done.returncode == 0, done.stdout + done.stderr)
+        os.unlink(history)
 
 
 def test_failover(case):
