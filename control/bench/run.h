@@ -10,6 +10,10 @@
  * next address, or to the one that -MOVED names. Reads that any node answers, without writes among
  * them, go to all addresses. A request whose connection broke has an unknown
  * outcome, and is never sent again. Owner: the calling thread.
+ *
+ * Latencies flatter nobody who fails: a request whose outcome is unknown, or that was due and never
+ * sent, counts with the time that it had waited when it was given up, which is less than it would
+ * have taken. Refused ones are counted apart. Throughput is that of the whole duration.
  */
 #ifndef TERN_BENCH_RUN_H
 #define TERN_BENCH_RUN_H
@@ -65,12 +69,14 @@ struct bench_error_count {
 };
 
 struct bench_run_result {
-	struct histogram all, service; /* service: from the real send, differs in open loop */
+	/* Of what was answered, and, as lower bounds, of what never was.
+	 * service: from the real send, differs in open loop. */
+	struct histogram all, service;
 	struct histogram kinds[BENCH_KIND_COUNT];
 	uint64_t sent, ok, fail, unknown, unsent;
 	uint64_t connects;
 	uint64_t gap_max_ns; /* the longest time without a good reply */
-	uint64_t elapsed_ns; /* from the start to the last reply */
+	uint64_t elapsed_ns; /* from the start to the end, or to the last reply if that is later */
 	struct bench_error_count errors[BENCH_ERRORS_MAX];
 };
 

@@ -75,6 +75,8 @@ void run_op_answered(struct run *run, struct connection *connection,
 void run_count_error(struct bench_run_result *result, const struct bench_reply *reply);
 /* The oldest request of @connection will never be answered. */
 void run_op_lost(struct run *run, struct connection *connection, uint64_t now_ns);
+/* @count requests, the last of them meant for @intended_ns, will never be sent. */
+void run_op_unsent(struct run *run, uint64_t intended_ns, uint64_t count, uint64_t now_ns);
 
 /* ---- run_reads.c ---- */
 

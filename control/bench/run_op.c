@@ -169,6 +169,14 @@ run_count_error(struct bench_run_result *result, const struct bench_reply *reply
 	}
 }
 
+static void
+count_latency(struct bench_run_result *result, const struct op *op, uint64_t now_ns)
+{
+	histogram_add(&result->all, now_ns - op->intended_ns);
+	histogram_add(&result->kinds[op->kind], now_ns - op->intended_ns);
+	histogram_add(&result->service, now_ns - op->call_ns);
+}
+
 void
 run_op_answered(struct run *run, struct connection *connection, const struct bench_reply *reply,
 		uint64_t now_ns)
@@ -188,9 +196,7 @@ run_op_answered(struct run *run, struct connection *connection, const struct ben
 		result->gap_max_ns = gap_ns;
 	run->last_ok_ns = now_ns;
 	result->ok++;
-	histogram_add(&result->all, now_ns - op->intended_ns);
-	histogram_add(&result->kinds[op->kind], now_ns - op->intended_ns);
-	histogram_add(&result->service, now_ns - op->call_ns);
+	count_latency(result, op, now_ns);
 }
 
 void
@@ -200,4 +206,14 @@ run_op_lost(struct run *run, struct connection *connection, uint64_t now_ns)
 
 	write_history(run, connection, op, NULL, now_ns);
 	run->result->unknown++;
+	count_latency(run->result, op, now_ns);
+}
+
+void
+run_op_unsent(struct run *run, uint64_t intended_ns, uint64_t count, uint64_t now_ns)
+{
+	const uint64_t waited_ns = now_ns - intended_ns;
+
+	histogram_add_many(&run->result->all, waited_ns, count);
+	histogram_add_many(&run->result->kinds[choose_kind(run)], waited_ns, count);
 }

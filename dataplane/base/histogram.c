@@ -26,11 +26,17 @@ bucket_top(uint32_t bucket)
 void
 histogram_add(struct histogram *histogram, uint64_t value)
 {
+	histogram_add_many(histogram, value, 1);
+}
+
+void
+histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t count)
+{
 	const uint32_t bucket = bucket_of(value);
 
-	INVARIANT(bucket < HISTOGRAM_BUCKETS);
-	histogram->counts[bucket]++;
-	histogram->total_count++;
+	INVARIANT(bucket < HISTOGRAM_BUCKETS && count != 0);
+	histogram->counts[bucket] += count;
+	histogram->total_count += count;
 	histogram->max = max_u64(histogram->max, value);
 }
 

@@ -18,6 +18,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, uint64_t value);
+void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t count);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value below or at which @permille of 1000 values lie (999 for p99.9): the upper bound of its
  * bucket, never above the largest value seen; 0 when empty. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `tern bench` reads (replies, options, reports) and what it computes from it. */
+#include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "control/bench/run.h"
 #include "tests/support/check.h"
@@ -118,6 +121,57 @@ test_address(void **state)
 		assert_false(bench_parse_address(bad[i], &address));
 }
 
+/* A server that answers one request and is gone. */
+static void *
+dying_server(void *argument)
+{
+	const int listener = *(const int *)argument, fd = accept(listener, NULL, NULL);
+	char request[512];
+
+	(void)close(listener);
+	if (recv(fd, request, sizeof(request), 0) > 0)
+		(void)send(fd, "+OK\r\n", 5, MSG_NOSIGNAL);
+	(void)recv(fd, request, sizeof(request), 0);
+	(void)close(fd);
+	return NULL;
+}
+
+/* Who dies early shows it: in the throughput, and in the latency of what was never answered. */
+static void
+test_dead_server(void **state)
+{
+	static struct bench_run_result result;
+	struct bench_run_config config = {
+		.address_count = 1,
+		.connections = 1,
+		.pipeline = 1,
+		.weights = { [BENCH_SET] = 1 },
+		.keys = 1,
+		.value_bytes = BENCH_UNIQUE_BYTES,
+		.duration_ns = 100000000,
+	};
+	struct sockaddr_in *address = &config.addresses[0];
+	socklen_t bytes = sizeof(*address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	pthread_t thread;
+	char text[256];
+
+	(void)state;
+	*address =
+	    (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	assert_int_equal(bind(listener, (struct sockaddr *)address, bytes), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)address, &bytes), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, dying_server, &listener), 0);
+	assert_true(bench_run(&config, &result, text, sizeof(text)));
+	(void)pthread_join(thread, NULL);
+	assert_int_equal(result.ok, 1);
+	assert_int_equal(result.unknown, 1);
+	assert_true(result.elapsed_ns >= config.duration_ns);
+	assert_int_equal(result.all.total_count, 2);
+	assert_int_equal(result.kinds[BENCH_SET].total_count, 2);
+}
+
 static json_t *
 sample(const char *kind, double throughput, double p50, const char *extra)
 {
@@ -197,7 +251,7 @@ main(void)
 		cmocka_unit_test(test_whole_replies), cmocka_unit_test(test_bad_replies),
 		cmocka_unit_test(test_mix),           cmocka_unit_test(test_address),
 		cmocka_unit_test(test_reads),         cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_latency),
+		cmocka_unit_test(test_latency),       cmocka_unit_test(test_dead_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
