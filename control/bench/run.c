@@ -54,10 +54,10 @@ watch(struct run *run, struct connection *connection, int operation, uint32_t ev
 static void
 open_connection(struct run *run, struct connection *connection)
 {
-	const struct sockaddr_in *address = &run->addresses[connection->address];
+	const struct sockaddr_storage *address = &run->addresses[connection->address];
 	const int one = 1;
 
-	connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	connection->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (connection->fd < 0) {
 		connection->next_try_ns = platform_monotonic_ns() + RETRY_NS;
 		return;
@@ -102,7 +102,7 @@ flush_out(struct run *run, struct connection *connection)
 static void
 follow_moved(struct run *run, struct connection *connection, const struct bench_reply *reply)
 {
-	struct sockaddr_in address;
+	struct sockaddr_storage address;
 	char text[64];
 
 	if (reply->bytes < 6 || strncmp(reply->text, "MOVED ", 6) != 0)
@@ -116,8 +116,7 @@ follow_moved(struct run *run, struct connection *connection, const struct bench_
 		return;
 	uint32_t at = 0;
 	while (at < run->address_count &&
-	       (run->addresses[at].sin_port != address.sin_port ||
-		run->addresses[at].sin_addr.s_addr != address.sin_addr.s_addr))
+	       memcmp(&run->addresses[at], &address, sizeof(address)) != 0)
 		at++;
 	if (at == BENCH_ADDRESSES_MAX)
 		return;

@@ -48,7 +48,7 @@ enum bench_reads {
 extern const char *const bench_reads_names[BENCH_READS_COUNT];
 
 struct bench_run_config {
-	struct sockaddr_in addresses[BENCH_ADDRESSES_MAX];
+	struct sockaddr_storage addresses[BENCH_ADDRESSES_MAX];
 	uint32_t address_count;
 	uint64_t rate; /* requests/s; 0: closed loop */
 	uint32_t connections, pipeline;
@@ -80,8 +80,8 @@ struct bench_run_result {
 	struct bench_error_count errors[BENCH_ERRORS_MAX];
 };
 
-/* "127.0.0.1:7001". */
-bool bench_parse_address(const char *text, struct sockaddr_in *address);
+/* "127.0.0.1:7001" or "[::1]:7001". All other bytes of @address are 0. */
+bool bench_parse_address(const char *text, struct sockaddr_storage *address);
 /* "set=9,get=1": weights of the kinds named, others 0. False: not like that, or all are 0. */
 bool bench_parse_mix(const char *text, uint32_t weights[BENCH_KIND_COUNT]);
 

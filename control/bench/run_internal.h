@@ -41,7 +41,7 @@ struct connection {
 struct run {
 	const struct bench_run_config *config;
 	struct bench_run_result *result;
-	struct sockaddr_in addresses[BENCH_ADDRESSES_MAX];
+	struct sockaddr_storage addresses[BENCH_ADDRESSES_MAX];
 	uint32_t address_count;
 	struct prng prng;
 	uint64_t weight_sum;

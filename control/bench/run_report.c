@@ -6,20 +6,30 @@
 #include "control/bench/run.h"
 
 bool
-bench_parse_address(const char *text, struct sockaddr_in *address)
+bench_parse_address(const char *text, struct sockaddr_storage *address)
 {
 	const char *colon = strrchr(text, ':');
-	char host[INET_ADDRSTRLEN], *end;
+	const size_t bytes = colon != NULL ? (size_t)(colon - text) : 0;
+	char host[INET6_ADDRSTRLEN], *end;
 
-	if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+	memset(address, 0, sizeof(*address));
+	if (bytes < 2 || bytes >= sizeof(host))
 		return false;
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
+	const bool is_v6 = text[0] == '[' && text[bytes - 1] == ']';
+	(void)snprintf(host, sizeof(host), "%.*s", (int)(bytes - (is_v6 ? 2 : 0)), text + is_v6);
 	const unsigned long port = strtoul(colon + 1, &end, 10);
-	if (port == 0 || port > 65535 || *end != '\0')
+	if (colon[1] < '0' || colon[1] > '9' || port == 0 || port > 65535 || *end != '\0')
 		return false;
-	*address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	return inet_pton(AF_INET, host, &address->sin_addr) == 1;
+	if (is_v6) {
+		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)address;
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1;
+	}
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)address;
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons((uint16_t)port);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
 }
 
 bool

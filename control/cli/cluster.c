@@ -62,8 +62,8 @@ find_by_dir(struct cli *cli, struct cluster *cluster)
 		dev_admin_socket(dev, &dev->nodes[i], node->admin_socket);
 		dev_path(dev, &dev->nodes[i], "storage", node->storage_dir);
 		if (!node->is_witness)
-			(void)snprintf(node->resp, sizeof(node->resp), "127.0.0.1:%u",
-				       dev->nodes[i].resp_port);
+			(void)snprintf(node->resp, sizeof(node->resp), "%s:%u",
+				       dev_net_loopback(dev), dev->nodes[i].resp_port);
 	}
 	cluster->node_count = code ? 0 : dev->node_count;
 	free(dev);

@@ -109,7 +109,8 @@ add_address(struct cli *cli, struct bench_run_config *config, const char *text)
 	if (config->address_count == BENCH_ADDRESSES_MAX ||
 	    !bench_parse_address(text, &config->addresses[config->address_count]))
 		return cli_fail(cli, ADMIN_EXIT_USAGE,
-				"\"%.64s\" is no address like 127.0.0.1:7001, or there are over %u",
+				"\"%.64s\" is no address like 127.0.0.1:7001 or [::1]:7001, or "
+				"there are over %u",
 				text, BENCH_ADDRESSES_MAX);
 	config->address_count++;
 	return ADMIN_EXIT_OK;

@@ -110,13 +110,24 @@ test_reads(void **state)
 static void
 test_address(void **state)
 {
-	struct sockaddr_in address;
-	static const char *const bad[] = { "",           "127.0.0.1",    "127.0.0.1:0",    "host:1",
-					   "127.0.0.1:", "127.0.0.1:1x", "127.0.0.1:65536" };
+	struct sockaddr_storage address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&address;
+	static const char *const bad[] = { "",           "127.0.0.1",    "127.0.0.1:0",
+					   "host:1",     "127.0.0.1:",   "127.0.0.1:1x",
+					   "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536",
+					   "::1:7001",   "[::1]",        "[127.0.0.1]:7001",
+					   "[::1:7001",  "[]:7001",      ":7001" };
 
 	(void)state;
 	assert_true(bench_parse_address("127.0.0.1:7001", &address));
-	assert_int_equal(address.sin_port, htons(7001));
+	assert_int_equal(v4->sin_family, AF_INET);
+	assert_int_equal(v4->sin_port, htons(7001));
+	assert_int_equal(v4->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_true(bench_parse_address("[::1]:7002", &address));
+	assert_int_equal(v6->sin6_family, AF_INET6);
+	assert_int_equal(v6->sin6_port, htons(7002));
+	assert_memory_equal(&v6->sin6_addr, &in6addr_loopback, sizeof(in6addr_loopback));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(bench_parse_address(bad[i], &address));
 }
@@ -150,7 +161,7 @@ test_dead_server(void **state)
 		.value_bytes = BENCH_UNIQUE_BYTES,
 		.duration_ns = 100000000,
 	};
-	struct sockaddr_in *address = &config.addresses[0];
+	struct sockaddr_in *address = (struct sockaddr_in *)(void *)&config.addresses[0];
 	socklen_t bytes = sizeof(*address);
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	pthread_t thread;
