@@ -34,7 +34,8 @@ struct replicate {
 	uint32_t point_count;
 	bool has_size[2]; /* of commands: small, large */
 	json_t *loads, *voids;
-	int copies;
+	int copies;           /* that an answer waits for */
+	uint32_t data_count;  /* nodes, each of which writes all commands of a load that counts */
 	uint32_t frame_bytes; /* UDP payload that a frame of the data port carries */
 };
 

@@ -80,7 +80,7 @@ add_beside(const struct replicate *r, uint32_t number, enum ratio ratio, const c
 		const double bytes = series->rate[i] * point->command_bytes;
 		switch (ratio) {
 		case RATIO_DEVICE:
-			values[i] = bytes * r->copies / r->floor.large_rate[run];
+			values[i] = bytes * r->data_count / r->floor.large_rate[run];
 			break;
 		case RATIO_PORT:
 			values[i] = bytes / port_bytes(r, run);
@@ -127,8 +127,8 @@ report_point(const struct replicate *r, uint32_t number, json_t *report)
 		return;
 	}
 	add(report, point, "commands a block", "commands", BENCH_HIGHER, series->block_mean, count);
-	/* Every copy goes to a device, and the floor is that of as many writers together. */
-	if (!r->is_log_volatile)
+	/* Every data node writes, and the floor is that of as many writers together. */
+	if (!r->is_log_volatile && r->data_count == r->floor.disk.writers)
 		add_beside(r, number, RATIO_DEVICE, "of the device", report);
 	add_beside(r, number, RATIO_PORT, "of the port", report);
 }

@@ -7,6 +7,7 @@
 
 #include "control/admin/admin_client.h"
 #include "control/cli/replicate.h"
+#include "dataplane/base/bits.h"
 #include "hw/platform/platform.h"
 
 #define KEYS_DEFAULT    (1u << 20)
@@ -398,12 +399,11 @@ static enum admin_exit
 open_floor(struct replicate *r)
 {
 	const char *directory = NULL;
-	uint32_t writers = 0;
 
 	for (uint32_t i = 0; i < r->cluster.node_count; i++) {
 		if (r->cluster.nodes[i].is_witness)
 			continue;
-		writers++;
+		r->data_count++;
 		if (!directory && r->cluster.nodes[i].storage_dir[0] != 0)
 			directory = r->cluster.nodes[i].storage_dir;
 	}
@@ -411,8 +411,7 @@ open_floor(struct replicate *r)
 		return cli_fail(r->cli, ADMIN_EXIT_USAGE,
 				"no data node of this cluster has its storage on this machine");
 	return bench_floor_open(r->cli, &r->floor, directory,
-				writers < BENCH_WRITERS_MAX ? writers : BENCH_WRITERS_MAX,
-				r->duration_ns);
+				min_u32(r->data_count, BENCH_WRITERS_MAX), r->duration_ns);
 }
 
 enum admin_exit

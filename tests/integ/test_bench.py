@@ -268,6 +268,10 @@ def test_replicate(case):
                 load['outcomes']['done'], load['outcomes'])
         require(load['latency']['count'] == load['outcomes']['done'], load['latency'])
     require(case.cluster.ask('DBSIZE') >= 2048, 'all keys of both sizes')
+    values = {measure['name']: measure['value'] for measure in report['measures']}
+    written = values['64 B full blocks bytes'] * len(case.cluster.data_names())
+    ratio = written / values['device 256 KiB'] / values['64 B full blocks of the device']
+    require(0.999 < ratio < 1.001, f'every data node writes: {ratio}')
 
     case.step('no room')
     done = case.cluster.run('bench', 'replicate', '--runs', '1', '--keys', str(1 << 20),
