@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: test_load_client.py LOAD_CLIENT
 
-The load client and tests/bench/failover, which lives by it: what was lost is counted, whatever else
-goes wrong."""
+The load client and benchmarks that end with a verdict: what was lost is counted, whatever else goes
+wrong, and what measured nothing is not good."""
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import json
 import os
 import socketserver
@@ -34,10 +36,9 @@ class Forgetful(socketserver.StreamRequestHandler):
                 self.wfile.write(b'+OK\r\n' if is_set else b'$-1\r\n')
 
 
-def failover():
-    loader = importlib.machinery.SourceFileLoader(
-        'failover', os.path.join(HERE, '..', 'bench', 'failover'))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('failover', loader))
+def bench(name):
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(HERE, '..', 'bench', name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
 
@@ -69,7 +70,7 @@ class LoadClient(unittest.TestCase):
             found = json.loads(done.stdout)
             self.assertEqual(done.returncode, 1)
             self.assertEqual(found['lost'], totals['acknowledged'])
-        tally = failover().Cluster.require_tally
+        tally = bench('failover').Cluster.require_tally
         tally(totals, found)
         for key in ('acknowledged', 'unknown'):
             with self.assertRaises(Failure):
@@ -83,13 +84,27 @@ class LoadClient(unittest.TestCase):
         self.assertIn('journal', done.stderr)
 
 
-class Summary(unittest.TestCase):
+class Verdicts(unittest.TestCase):
     def test_failed_run(self):
         run = {'gap_ms': 70, 'rate': 9000, 'sent': 9, 'acknowledged': 8, 'unknown': 1, 'found': 8,
                'lost': 0}
-        result = failover().summary([run], [{'run': 2, 'why': 'early'},
+        result = bench('failover').summary([run], [{'run': 2, 'why': 'early'},
                                             {'run': 3, 'why': 'late', 'lost': 5}])
         self.assertEqual((result['lost'], result['failed_runs'], result['runs']), (5, 2, 1))
+
+    def test_void_loads(self):
+        replicate = bench('replicate')
+        load = {'point': 'p', 'block_size': {key: 1 for key in ('p50', 'p90', 'p99', 'max')},
+                'cycles_by_stage': {}, 'outcomes': {'done': 1}}
+        cluster = {'mode': 'DUPLEX', 'copies': 2, 'disk_mode': 'none', 'master': 'a'}
+        sys.argv = ['replicate', '--logs', 'ram', '--frames', '1500']
+        for goods, code in (((False, False), 1), ((False, True), 0)):
+            replicate.run_once = lambda *_, goods=goods: {
+                'loads': [{**load, 'good': good} for good in goods], 'void': ['p: epoch changed'],
+                'measures': [], 'config': {'runs': 1}, 'cluster': cluster}
+            with contextlib.redirect_stdout(io.StringIO()), \
+                    contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(replicate.main(), code)
 
 
 if __name__ == '__main__':
