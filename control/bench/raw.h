@@ -8,6 +8,7 @@
 #define TERN_BENCH_RAW_H
 
 #include "control/bench/bench.h"
+#include "control/bench/scratch.h"
 
 #define BENCH_WRITERS_MAX    4u
 #define BENCH_SMALL_BYTES    4096u
@@ -21,7 +22,7 @@
 /* Files of the measurement, one a writer, zero-written below a directory. */
 struct bench_disk {
 	uint32_t writers;
-	char paths[BENCH_WRITERS_MAX][512];
+	struct bench_scratch files[BENCH_WRITERS_MAX];
 };
 
 struct bench_disk_result {

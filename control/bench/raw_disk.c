@@ -33,10 +33,8 @@ bench_disk_open(struct bench_disk *disk, const char *directory, uint32_t writers
 {
 	*disk = (struct bench_disk){ 0 };
 	for (uint32_t i = 0; i < writers && i < BENCH_WRITERS_MAX; i++) {
-		char *path = disk->paths[i];
-		(void)snprintf(path, sizeof(disk->paths[i]), "%.400s/bench-raw-%d-%u", directory,
-			       (int)getpid(), i);
-		if (nvme_create_file(path, FILE_BYTES, text, text_bytes) != TERN_OK) {
+		if (!bench_scratch_open(&disk->files[i], directory, "bench-raw", FILE_BYTES, text,
+					text_bytes)) {
 			bench_disk_close(disk);
 			return false;
 		}
@@ -49,7 +47,7 @@ void
 bench_disk_close(struct bench_disk *disk)
 {
 	for (uint32_t i = 0; i < disk->writers; i++)
-		(void)unlink(disk->paths[i]);
+		bench_scratch_close(&disk->files[i]);
 	disk->writers = 0;
 }
 
@@ -212,7 +210,7 @@ bench_disk_measure(const struct bench_disk *disk, uint64_t duration_ns,
 		return false;
 	}
 	for (uint32_t i = 0; i < disk->writers && is_good; i++) {
-		is_good = open_writer(&writers[i], disk->paths[i]);
+		is_good = open_writer(&writers[i], disk->files[i].path);
 		bad = i;
 	}
 	is_good = is_good && run_writers(writers, disk->writers, duration_ns);
@@ -223,7 +221,7 @@ bench_disk_measure(const struct bench_disk *disk, uint64_t duration_ns,
 			collect(&writers[i], result);
 	}
 	if (!is_good)
-		(void)snprintf(text, text_bytes, "%s: %s", disk->paths[bad], writers[bad].text);
+		(void)snprintf(text, text_bytes, "file %u: %s", bad, writers[bad].text);
 	for (uint32_t i = 0; i < disk->writers; i++) {
 		nvme_close(writers[i].nvme);
 		if (writers[i].buffer != NULL)

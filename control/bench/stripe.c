@@ -59,9 +59,8 @@ bench_stripe_open(struct bench_stripe *bench, const char *directory, uint32_t de
 	INVARIANT(devices >= 1 && devices <= STRIPE_DEVICES_MAX);
 	*bench = (struct bench_stripe){ 0 };
 	for (uint32_t i = 0; i < devices; i++) {
-		(void)snprintf(bench->paths[i], sizeof(bench->paths[i]), "%.400s/bench-disk-%d-%u",
-			       directory, (int)getpid(), i);
-		if (nvme_create_file(bench->paths[i], FILE_BYTES, text, text_bytes) != TERN_OK) {
+		if (!bench_scratch_open(&bench->files[i], directory, "bench-disk", FILE_BYTES, text,
+					text_bytes)) {
 			bench_stripe_close(bench);
 			return false;
 		}
@@ -74,7 +73,7 @@ void
 bench_stripe_close(struct bench_stripe *bench)
 {
 	for (uint32_t i = 0; i < bench->devices; i++)
-		(void)unlink(bench->paths[i]);
+		bench_scratch_close(&bench->files[i]);
 	bench->devices = 0;
 }
 
@@ -155,7 +154,7 @@ port_open(struct subject *subject, const struct bench_stripe *bench, char *text,
 	};
 
 	for (uint32_t i = 0; i < devices; i++)
-		config.paths[i] = bench->paths[i];
+		config.paths[i] = bench->files[i].path;
 	if (nvme_open(&config, &subject->nvme, text, text_bytes) != TERN_OK)
 		return false;
 	if (!superblocks_write(subject, text, text_bytes) ||

@@ -13,6 +13,7 @@
 #define TERN_BENCH_STRIPE_H
 
 #include "control/bench/bench.h"
+#include "control/bench/scratch.h"
 #include "dataplane/stripe/layout.h"
 
 #define BENCH_STRIPE_SIZES    3u
@@ -22,7 +23,7 @@
 /* Zero-written files, one a device. */
 struct bench_stripe {
 	uint32_t devices;
-	char paths[STRIPE_DEVICES_MAX][512];
+	struct bench_scratch files[STRIPE_DEVICES_MAX];
 };
 
 /* One size of block, each of which is a write group. */

@@ -2,6 +2,7 @@
 """`tern bench`: what it reports is what happened. Figures are looked at, never judged."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -175,6 +176,13 @@ def test_raw(case):
     require(all(measure['value'] > 0 for measure in report['measures']), report['measures'])
     require('O_DIRECT' in report['floor']['disk_mode'] and 'DSYNC' in report['floor']['disk_mode'],
             report['floor'])
+    load = subprocess.Popen([case.cluster.tern, 'bench', 'raw', '--dir', case.cluster.dir,
+                             '--runs', '25', '--duration', '10s'])
+    time.sleep(3)
+    load.terminate()
+    require(load.wait(timeout=60) == -signal.SIGTERM, 'it was ended')
+    left = [name for name in os.listdir(case.cluster.dir) if name.startswith('bench-raw')]
+    require(left == [], f'files are left: {left}')
 
 
 def test_disk(case):

@@ -47,7 +47,8 @@ test_geometries(void **state)
 		assert_true(result.writes > 0 && result.writes == result.durable_writes);
 	}
 	bench_stripe_close(&bench);
-	assert_int_not_equal(access(bench.paths[0], F_OK), 0);
+	(void)snprintf(text, sizeof(text), "bench-disk-%d", (int)getpid());
+	assert_int_not_equal(access(text, F_OK), 0);
 }
 
 static void
