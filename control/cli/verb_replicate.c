@@ -143,21 +143,35 @@ is_unchanged(const json_t *before, const json_t *after)
 
 /* ---- one load ---- */
 
-static const struct cluster_node *
-master_node(const struct replicate *r, const json_t *status)
+static enum admin_exit
+master_node(const struct replicate *r, const json_t *status, const struct cluster_node **node)
 {
 	const char *name = json_string_value(json_object_get(cluster_master(status), "name"));
 
-	for (uint32_t i = 0; i < r->cluster.node_count && name; i++)
-		if (strcmp(r->cluster.nodes[i].name, name) == 0)
-			return &r->cluster.nodes[i];
-	return NULL;
+	*node = name ? cluster_named(&r->cluster, name) : NULL;
+	return *node ? ADMIN_EXIT_OK
+		     : cli_fail(r->cli, ADMIN_EXIT_CRITICAL,
+				"the master, \"%.32s\", is none of the nodes of this cluster",
+				name ? name : "");
 }
 
-/* Starts a load on @node and waits for its result. NULL: reported. */
-static json_t *
+/* A result that waits keeps others from starting. Who has started that load is gone: it was ended,
+ * or gave up. Where none waits this does nothing. */
+static void
+forget_load(const struct cluster_node *node)
+{
+	json_t *result = NULL;
+	char text[512];
+
+	(void)admin_call(node->admin_socket, "load-result", NULL, CALL_TIMEOUT_MS, &result, text,
+			 sizeof(text));
+	json_decref(result);
+}
+
+/* Starts a load on @node and waits for its result. */
+static enum admin_exit
 run_load(struct replicate *r, const struct cluster_node *node, const struct replicate_point *point,
-	 uint64_t duration_ns)
+	 uint64_t duration_ns, json_t **out)
 {
 	const uint64_t until_ns = platform_monotonic_ns() + duration_ns + LOAD_GRACE_NS;
 	json_t *arguments = json_pack(
@@ -167,6 +181,8 @@ run_load(struct replicate *r, const struct cluster_node *node, const struct repl
 	    "class", point->is_memory ? "memory" : "durable");
 	json_t *result = NULL;
 	char text[512];
+
+	forget_load(node);
 	enum admin_exit code = admin_call(node->admin_socket, "load-start", arguments,
 					  CALL_TIMEOUT_MS, &result, text, sizeof(text));
 
@@ -183,11 +199,8 @@ run_load(struct replicate *r, const struct cluster_node *node, const struct repl
 		code = admin_call(node->admin_socket, "load-result", NULL, CALL_TIMEOUT_MS, &result,
 				  text, sizeof(text));
 	}
-	if (!code)
-		return result;
-	(void)cli_fail(r->cli, code, "%s: %s", node->name, text);
-	json_decref(result);
-	return NULL;
+	*out = result;
+	return code ? cli_fail(r->cli, code, "%s: %s", node->name, text) : ADMIN_EXIT_OK;
 }
 
 /* What makes a load useless, with the next step. */
@@ -247,13 +260,14 @@ static enum admin_exit
 measure(struct replicate *r, const struct replicate_point *point, uint64_t duration_ns)
 {
 	json_t *before = settle(r), *after = NULL, *result = NULL;
-	const struct cluster_node *node = before ? master_node(r, before) : NULL;
-	enum admin_exit code = node ? ADMIN_EXIT_OK : ADMIN_EXIT_CRITICAL;
+	const struct cluster_node *node = NULL;
+	enum admin_exit code = before ? master_node(r, before, &node) : ADMIN_EXIT_DEGRADED;
 	bool is_counted = false;
 
 	if (!code)
-		result = run_load(r, node, point, duration_ns);
-	code = result ? check_load(r, result) : ADMIN_EXIT_FAILED;
+		code = run_load(r, node, point, duration_ns, &result);
+	if (!code)
+		code = check_load(r, result);
 	if (!code)
 		after = settle(r);
 	if (!code && !after)

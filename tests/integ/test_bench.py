@@ -253,6 +253,11 @@ def test_load_over_a_handover(case):
 
 def test_replicate(case):
     case.step('replication beside the floor')
+    master = case.cluster.wait_duplex()
+    answer = ask(case.cluster.nodes[master]['admin'], verb='load-start', command_bytes=64,
+                 in_flight=1, duration_ms=1, keys=1024)
+    require('result' in answer, answer)
+    time.sleep(1)  # its result waits, and nobody will ask for it
     for _ in range(5):  # a busy host may change the mode meanwhile, and then a load is void
         done = case.cluster.run('bench', 'replicate', '--runs', '1', '--duration', '30ms',
                                 '--keys', '1024', '-o', 'json', check=False)
