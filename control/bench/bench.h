@@ -28,10 +28,11 @@ enum bench_better { BENCH_HIGHER = 0, BENCH_LOWER };
 
 /* A new report with the machine it was made on. @config: taken always. */
 json_t *bench_report(const char *kind, json_t *config);
-/* Adds one measure to @report. */
+/* Adds one measure to @report, unless @value is not finite. */
 void bench_measure(json_t *report, const char *name, const char *unit, enum bench_better better,
 		   double value);
-/* Adds the median of @count values, which stay as they are, and beside it all of them: "values". */
+/* Adds the median of @count values, unless it is not finite, and beside it all of them: "values".
+ * They stay as they are. */
 void bench_measure_median(json_t *report, const char *name, const char *unit,
 			  enum bench_better better, const double *values, uint32_t count);
 /* Adds p50, p90, p99, p99.9 and max of @histogram, named "@prefix p50" and so on, when it is not

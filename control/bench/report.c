@@ -52,14 +52,20 @@ bench_report(const char *kind, json_t *config)
 			 machine_json(), "config", config, "measures", json_array());
 }
 
+/* NULL: @value is not finite, and no measure. */
+static json_t *
+measure_json(const char *name, const char *unit, enum bench_better better, double value)
+{
+	return json_pack("{s:s,s:s,s:s,s:f}", "name", name, "unit", unit, "better",
+			 better == BENCH_LOWER ? "lower" : "higher", "value", value);
+}
+
 void
 bench_measure(json_t *report, const char *name, const char *unit, enum bench_better better,
 	      double value)
 {
 	(void)json_array_append_new(json_object_get(report, "measures"),
-				    json_pack("{s:s,s:s,s:s,s:f}", "name", name, "unit", unit,
-					      "better", better == BENCH_LOWER ? "lower" : "higher",
-					      "value", value));
+				    measure_json(name, unit, better, value));
 }
 
 void
@@ -67,15 +73,15 @@ bench_measure_median(json_t *report, const char *name, const char *unit, enum be
 		     const double *values, uint32_t count)
 {
 	double sorted[BENCH_VALUES_MAX];
-	json_t *measures = json_object_get(report, "measures"), *all = json_array();
+	json_t *all = json_array();
 
 	INVARIANT(count <= BENCH_VALUES_MAX);
 	memcpy(sorted, values, count * sizeof(values[0]));
-	bench_measure(report, name, unit, better, bench_median(sorted, count));
+	json_t *measure = measure_json(name, unit, better, bench_median(sorted, count));
 	for (uint32_t i = 0; i < count; i++)
 		(void)json_array_append_new(all, json_real(values[i]));
-	(void)json_object_set_new(json_array_get(measures, json_array_size(measures) - 1), "values",
-				  all);
+	(void)json_object_set_new(measure, "values", all);
+	(void)json_array_append_new(json_object_get(report, "measures"), measure);
 }
 
 void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `tern bench` reads (replies, options, reports) and what it computes from it. */
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -230,6 +231,24 @@ test_compare(void **state)
 	json_decref(b);
 }
 
+/* What is not finite is no measure, and is none of the measure before it. */
+static void
+test_not_finite(void **state)
+{
+	const double good[] = { 1, 2, 3 }, bad[] = { 9, INFINITY, INFINITY };
+	json_t *report = bench_report("raw", json_object());
+	const json_t *measures = json_object_get(report, "measures");
+
+	(void)state;
+	bench_measure_median(report, "good", "ns", BENCH_LOWER, good, 3);
+	bench_measure_median(report, "bad", "ns", BENCH_LOWER, bad, 3);
+	assert_int_equal(json_array_size(measures), 1);
+	const json_t *values = json_object_get(json_array_get(measures, 0), "values");
+	assert_int_equal(json_array_size(values), 3);
+	assert_true(json_real_value(json_array_get(values, 2)) == 3);
+	json_decref(report);
+}
+
 static void
 test_latency(void **state)
 {
@@ -263,6 +282,7 @@ main(void)
 		cmocka_unit_test(test_mix),           cmocka_unit_test(test_address),
 		cmocka_unit_test(test_reads),         cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_latency),       cmocka_unit_test(test_dead_server),
+		cmocka_unit_test(test_not_finite),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
