@@ -308,7 +308,7 @@ main(int argc, char **argv)
 	const long ms = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
 	struct bench_port_result result = { 0 };
 
-	if (ms < 1 || ms > 60000 || page == MAP_FAILED) {
+	if (ms < 1 || ms > BENCH_PORT_MS_MAX || page == MAP_FAILED) {
 		(void)fprintf(stderr, "usage: tern-bench-port MILLISECONDS\n");
 		return 2;
 	}

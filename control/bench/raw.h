@@ -17,6 +17,7 @@
 #define BENCH_FRAME_SHORT    64u
 #define BENCH_FRAME_LONG     1400u
 #define BENCH_FRAME_JUMBO    9014u
+#define BENCH_PORT_MS_MAX    60000u
 #define BENCH_PORT_HDR_BYTES 42u /* Ethernet, IPv4, UDP: part of a frame's length */
 
 /* Files of the measurement, one a writer, zero-written below a directory. */
@@ -47,8 +48,8 @@ struct bench_port_result {
 	double long_p50_ns, long_p99_ns;
 };
 
-/* Runs @program (tern-bench-port), which measures each of five things for @duration_ns. False:
- * @text says why. */
+/* Runs @program (tern-bench-port), which measures each of five things for @duration_ns, at most
+ * BENCH_PORT_MS_MAX. False: @text says why, also where nothing came through. */
 bool bench_port_measure(const char *program, uint64_t duration_ns, struct bench_port_result *result,
 			char *text, size_t text_bytes);
 

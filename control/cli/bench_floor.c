@@ -109,8 +109,9 @@ verb_bench_raw(struct cli *cli)
 	const char *directory = cli->values[CLI_DIR] ? cli->values[CLI_DIR] : ".";
 	struct bench_floor *floor = malloc(sizeof(*floor));
 	uint64_t duration_ns = 0, runs = 0;
-	enum admin_exit code = floor ? bench_duration(cli, 500000000, &duration_ns)
-				     : cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
+	enum admin_exit code =
+	    floor ? bench_duration(cli, 500000000, BENCH_FLOOR_NS_MAX, &duration_ns)
+		  : cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
 
 	if (!code)
 		code = bench_number(cli, CLI_RUNS, 5, 1, BENCH_RUNS_MAX, &runs);

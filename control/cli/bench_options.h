@@ -11,8 +11,11 @@
 /* The number of option @id, or @fallback. USAGE: reported. */
 enum admin_exit bench_number(struct cli *cli, enum cli_option_id id, uint64_t fallback,
 			     uint64_t min, uint64_t max, uint64_t *value);
-/* --duration. USAGE: reported. */
-enum admin_exit bench_duration(struct cli *cli, uint64_t fallback_ns, uint64_t *ns);
+/* --duration, at most @max_ns, whole seconds. USAGE: reported. */
+enum admin_exit
+bench_duration(struct cli *cli, uint64_t fallback_ns, uint64_t max_ns, uint64_t *ns);
+#define BENCH_DURATION_NS_MAX 3600000000000ull
+#define BENCH_FLOOR_NS_MAX    (BENCH_PORT_MS_MAX * 1000000ull) /* where the floor is measured */
 /* A table of the measures of @report. */
 void bench_print_measures(struct cli *cli, const json_t *report);
 

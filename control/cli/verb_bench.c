@@ -30,14 +30,15 @@ bench_number(struct cli *cli, enum cli_option_id id, uint64_t fallback, uint64_t
 }
 
 enum admin_exit
-bench_duration(struct cli *cli, uint64_t fallback_ns, uint64_t *ns)
+bench_duration(struct cli *cli, uint64_t fallback_ns, uint64_t max_ns, uint64_t *ns)
 {
 	const char *text = cli->values[CLI_DURATION];
 
 	*ns = fallback_ns;
-	if (!text || (config_parse_ns(text, ns) && *ns >= 10000000 && *ns <= 3600000000000ull))
+	if (!text || (config_parse_ns(text, ns) && *ns >= 10000000 && *ns <= max_ns))
 		return ADMIN_EXIT_OK;
-	return cli_fail(cli, ADMIN_EXIT_USAGE, "--duration \"%.32s\", allowed 10ms to 3600s", text);
+	return cli_fail(cli, ADMIN_EXIT_USAGE, "--duration \"%.32s\", allowed 10ms to %llus", text,
+			(unsigned long long)(max_ns / 1000000000));
 }
 
 static enum admin_exit
@@ -77,7 +78,8 @@ read_run_options(struct cli *cli, struct bench_run_config *config)
 	if (!code)
 		code = bench_number(cli, CLI_KEYS, 100000, 1, BENCH_KEYS_MAX, &config->keys);
 	if (!code)
-		code = bench_duration(cli, 5000000000ull, &config->duration_ns);
+		code =
+		    bench_duration(cli, 5000000000ull, BENCH_DURATION_NS_MAX, &config->duration_ns);
 	config->history = cli->values[CLI_HISTORY];
 	if (!code)
 		code = value_bytes_of(cli, config);

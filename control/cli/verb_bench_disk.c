@@ -141,7 +141,7 @@ verb_bench_disk(struct cli *cli)
 	    runs ? geometries_of(cli, runs) : cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
 
 	if (!code)
-		code = bench_duration(cli, 200000000, &duration_ns);
+		code = bench_duration(cli, 200000000, BENCH_DURATION_NS_MAX, &duration_ns);
 	if (!code)
 		code = bench_number(cli, CLI_RUNS, 5, 1, BENCH_RUNS_MAX, &count);
 	if (!code)

@@ -78,7 +78,7 @@ verb_bench_ec(struct cli *cli)
 	    runs ? geometry_of(cli, &geometry) : cli_fail(cli, ADMIN_EXIT_FAILED, "out of memory");
 
 	if (!code)
-		code = bench_duration(cli, 50000000, &duration_ns);
+		code = bench_duration(cli, 50000000, BENCH_DURATION_NS_MAX, &duration_ns);
 	if (!code)
 		code = bench_number(cli, CLI_RUNS, 5, 1, BENCH_RUNS_MAX, &count);
 	while (!code && runs->count < count) {

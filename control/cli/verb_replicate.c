@@ -394,7 +394,7 @@ static enum admin_exit
 read_options(struct replicate *r)
 {
 	struct cli *cli = r->cli;
-	enum admin_exit code = bench_duration(cli, 500000000, &r->duration_ns);
+	enum admin_exit code = bench_duration(cli, 500000000, BENCH_FLOOR_NS_MAX, &r->duration_ns);
 
 	if (!code)
 		code = bench_number(cli, CLI_RUNS, 5, 1, BENCH_RUNS_MAX, &r->runs);

@@ -176,6 +176,9 @@ def test_raw(case):
     require(all(measure['value'] > 0 for measure in report['measures']), report['measures'])
     require('O_DIRECT' in report['floor']['disk_mode'] and 'DSYNC' in report['floor']['disk_mode'],
             report['floor'])
+    for verb in ('raw', 'replicate'):
+        done = case.cluster.run('bench', verb, '--duration', '61s', check=False)
+        require(done.returncode == 2 and '60s' in done.stderr, done.stderr)
     load = subprocess.Popen([case.cluster.tern, 'bench', 'raw', '--dir', case.cluster.dir,
                              '--runs', '25', '--duration', '10s'])
     time.sleep(3)
