@@ -27,7 +27,7 @@
 #define SENDER      1u
 #define ANSWERER    2u
 #define UP_MS_MAX   15000u
-#define LOST_NS     20000000u /* a round trip that takes longer was lost */
+#define LATE_NS     20000000u /* a round trip that takes longer is not waited for */
 #define SETTLE_MS   50
 #define UDP_PORT    7000
 #define SUBNET      0x0a4d0000u
@@ -39,6 +39,7 @@ struct page {
 	_Atomic int phase;
 	_Atomic uint32_t frame_bytes;
 	_Atomic uint64_t received, round_trips;
+	_Atomic uint64_t late;          /* round trips that were given up */
 	_Atomic int failed;             /* a process could not open its port */
 	struct histogram latency;       /* of the round trips of this phase; the sender's */
 	_Atomic uint32_t latency_phase; /* counts phases; the sender clears the histogram at a new
@@ -107,8 +108,12 @@ sender_turn(struct process *process, struct net_port net, struct round *round, u
 		atomic_fetch_add(&page->round_trips, 1);
 		round->sent_ns = 0;
 	}
-	if (round->sent_ns != 0 && now_ns - round->sent_ns < LOST_NS)
+	if (round->sent_ns != 0 && now_ns - round->sent_ns < LATE_NS)
 		return false;
+	if (round->sent_ns != 0) { /* as long as it has waited: a lower bound */
+		histogram_add(&page->latency, now_ns - round->sent_ns);
+		atomic_fetch_add(&page->late, 1);
+	}
 	round->sequence++;
 	round->sent_ns = platform_monotonic_ns();
 	return send_frames(process, net, 1, round->sequence);
@@ -200,8 +205,9 @@ await_up(struct page *page)
 	return false;
 }
 
-static double
-one_way(struct page *page, uint32_t frame_bytes, uint32_t ms)
+/* False: nothing came through. */
+static bool
+one_way(struct page *page, uint32_t frame_bytes, uint32_t ms, double *frames_per_s)
 {
 	atomic_store(&page->frame_bytes, frame_bytes);
 	atomic_store(&page->phase, PHASE_ONE_WAY);
@@ -211,12 +217,19 @@ one_way(struct page *page, uint32_t frame_bytes, uint32_t ms)
 	const uint64_t after = atomic_load(&page->received), end_ns = platform_monotonic_ns();
 	atomic_store(&page->phase, PHASE_IDLE);
 	sleep_ms(SETTLE_MS);
-	return (double)(after - before) * 1e9 / (double)(end_ns - begin_ns);
+	*frames_per_s = (double)(after - before) * 1e9 / (double)(end_ns - begin_ns);
+	if (after == before)
+		(void)snprintf(page->text, sizeof(page->text),
+			       "no frame of %u bytes came through in %u ms", frame_bytes, ms);
+	return after != before;
 }
 
-static void
+/* False: none ended. */
+static bool
 round_trip(struct page *page, uint32_t frame_bytes, uint32_t ms, double *p50_ns, double *p99_ns)
 {
+	const uint64_t before = atomic_load(&page->round_trips);
+
 	atomic_store(&page->frame_bytes, frame_bytes);
 	atomic_fetch_add(&page->latency_phase, 1);
 	atomic_store(&page->phase, PHASE_ROUND_TRIP);
@@ -225,6 +238,11 @@ round_trip(struct page *page, uint32_t frame_bytes, uint32_t ms, double *p50_ns,
 	sleep_ms(SETTLE_MS);
 	*p50_ns = (double)histogram_at(&page->latency, 500);
 	*p99_ns = (double)histogram_at(&page->latency, 990);
+	if (atomic_load(&page->round_trips) != before)
+		return true;
+	(void)snprintf(page->text, sizeof(page->text), "no round trip of %u bytes ended in %u ms",
+		       frame_bytes, ms);
+	return false;
 }
 
 static bool
@@ -232,20 +250,20 @@ measure(struct page *page, uint32_t ms, struct bench_port_result *result)
 {
 	if (!await_up(page))
 		return false;
-	round_trip(page, BENCH_FRAME_SHORT, ms, &result->short_p50_ns, &result->short_p99_ns);
-	round_trip(page, BENCH_FRAME_LONG, ms, &result->long_p50_ns, &result->long_p99_ns);
-	result->short_frames_per_s = one_way(page, BENCH_FRAME_SHORT, ms);
-	result->long_frames_per_s = one_way(page, BENCH_FRAME_LONG, ms);
-	return true;
+	const uint64_t before = atomic_load(&page->late);
+	const bool is_good =
+	    round_trip(page, BENCH_FRAME_SHORT, ms, &result->short_p50_ns, &result->short_p99_ns) &&
+	    round_trip(page, BENCH_FRAME_LONG, ms, &result->long_p50_ns, &result->long_p99_ns) &&
+	    one_way(page, BENCH_FRAME_SHORT, ms, &result->short_frames_per_s) &&
+	    one_way(page, BENCH_FRAME_LONG, ms, &result->long_frames_per_s);
+	result->late = (uint32_t)(atomic_load(&page->late) - before);
+	return is_good;
 }
 
 static bool
 measure_jumbo(struct page *page, uint32_t ms, struct bench_port_result *result)
 {
-	if (!await_up(page))
-		return false;
-	result->jumbo_frames_per_s = one_way(page, BENCH_FRAME_JUMBO, ms);
-	return true;
+	return await_up(page) && one_way(page, BENCH_FRAME_JUMBO, ms, &result->jumbo_frames_per_s);
 }
 
 static void
@@ -253,10 +271,10 @@ print_result(const struct bench_port_result *result)
 {
 	(void)printf("{\"short_frames_per_s\":%.1f,\"long_frames_per_s\":%.1f,"
 		     "\"jumbo_frames_per_s\":%.1f,\"short_p50_ns\":%.1f,\"short_p99_ns\":%.1f,"
-		     "\"long_p50_ns\":%.1f,\"long_p99_ns\":%.1f}\n",
+		     "\"long_p50_ns\":%.1f,\"long_p99_ns\":%.1f,\"late\":%u}\n",
 		     result->short_frames_per_s, result->long_frames_per_s,
 		     result->jumbo_frames_per_s, result->short_p50_ns, result->short_p99_ns,
-		     result->long_p50_ns, result->long_p99_ns);
+		     result->long_p50_ns, result->long_p99_ns, result->late);
 }
 
 static void
@@ -270,6 +288,22 @@ remove_directory(const char *directory)
 	(void)snprintf(path, sizeof(path), "%s/dpdk", directory);
 	(void)rmdir(path);
 	(void)rmdir(directory);
+}
+
+/* Who could not open its port has said so itself. */
+static bool
+has_ended_well(struct page *page, pid_t pid)
+{
+	int status = 0;
+
+	if (pid < 0 || (waitpid(pid, &status, 0) == pid && status == 0))
+		return pid > 0;
+	if (atomic_load(&page->failed) == 0)
+		(void)snprintf(page->text, sizeof(page->text),
+			       WIFSIGNALED(status) ? "one of its processes died of signal %d"
+						   : "one of its processes ended with %d",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	return false;
 }
 
 /* Two processes, joined by a port of one kind, from start to end. */
@@ -288,14 +322,16 @@ run_pair(struct page *page, uint32_t ms, bool is_jumbo, struct bench_port_result
 		pids[i] = fork();
 		if (pids[i] == 0)
 			process_main(page, directory, (uint16_t)(SENDER + i), is_jumbo);
-		if (pids[i] < 0)
+		if (pids[i] < 0) {
+			(void)snprintf(page->text, sizeof(page->text), "no process: %s",
+				       strerror(errno));
 			atomic_store(&page->failed, 1);
+		}
 	}
-	const bool is_good = is_jumbo ? measure_jumbo(page, ms, result) : measure(page, ms, result);
+	bool is_good = is_jumbo ? measure_jumbo(page, ms, result) : measure(page, ms, result);
 	atomic_store(&page->phase, PHASE_OVER);
 	for (int i = 0; i < 2; i++)
-		if (pids[i] > 0)
-			(void)waitpid(pids[i], NULL, 0);
+		is_good &= has_ended_well(page, pids[i]);
 	remove_directory(directory);
 	return is_good;
 }

@@ -46,6 +46,7 @@ struct bench_port_result {
 	double short_frames_per_s, long_frames_per_s, jumbo_frames_per_s; /* one way, received */
 	double short_p50_ns, short_p99_ns;                                /* round trips */
 	double long_p50_ns, long_p99_ns;
+	uint32_t late; /* round trips of over 20 ms: given up, and counted with what they waited */
 };
 
 /* Runs @program (tern-bench-port), which measures each of five things for @duration_ns, at most

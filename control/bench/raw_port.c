@@ -81,6 +81,7 @@ bench_port_measure(const char *program, uint64_t duration_ns, struct bench_port_
 		.short_p99_ns = number(answer, "short_p99_ns"),
 		.long_p50_ns = number(answer, "long_p50_ns"),
 		.long_p99_ns = number(answer, "long_p99_ns"),
+		.late = (uint32_t)number(answer, "late"),
 	};
 	json_decref(answer);
 	return true;

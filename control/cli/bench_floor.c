@@ -80,6 +80,10 @@ add_port(json_t *report, const struct bench_floor *floor)
 void
 bench_floor_report(const struct bench_floor *floor, json_t *report)
 {
+	uint32_t late = 0;
+
+	for (uint32_t i = 0; i < floor->count; i++)
+		late += floor->ports[i].late;
 	bench_measure_median(report, "device 4 KiB p50", "ns", BENCH_LOWER, floor->small_p50,
 			     floor->count);
 	bench_measure_median(report, "device 4 KiB p99", "ns", BENCH_LOWER, floor->small_p99,
@@ -90,11 +94,11 @@ bench_floor_report(const struct bench_floor *floor, json_t *report)
 			     floor->count);
 	add_port(report, floor);
 	(void)json_object_set_new(report, "floor",
-				  json_pack("{s:i,s:s,s:i,s:i,s:s,s:i}", "writers",
+				  json_pack("{s:i,s:s,s:i,s:i,s:s,s:i,s:i}", "writers",
 					    (int)floor->disk.writers, "disk_mode", floor->mode,
 					    "large_in_flight", (int)BENCH_LARGE_DEPTH, "runs",
 					    (int)floor->count, "port", "net_memif, two processes",
-					    "writers_in_flight", 1));
+					    "writers_in_flight", 1, "port_late", (int)late));
 }
 
 void
