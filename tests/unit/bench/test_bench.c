@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/bench/ec.h"
 #include "control/bench/run.h"
 #include "tests/support/check.h"
 
@@ -184,6 +185,23 @@ test_dead_server(void **state)
 	assert_int_equal(result.kinds[BENCH_SET].total_count, 2);
 }
 
+/* What is measured beside ISA-L gives the same bytes. */
+static void
+test_ec(void **state)
+{
+	static const struct stripe_geometry geometries[] = { { 1, 1 }, { 3, 2 }, { 16, 4 } };
+	static struct bench_ec_result result;
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(geometries) / sizeof(geometries[0]); i++) {
+		if (!bench_ec_measure(geometries[i], 1, &result, text, sizeof(text)))
+			fail_msg("%u+%u: %s", geometries[i].k, geometries[i].m, text);
+		for (uint32_t point = 0; point < result.point_count; point++)
+			assert_true(result.points[point].bytes_per_s > 0);
+	}
+}
+
 static json_t *
 sample(const char *kind, double throughput, double p50, const char *extra)
 {
@@ -282,7 +300,7 @@ main(void)
 		cmocka_unit_test(test_mix),           cmocka_unit_test(test_address),
 		cmocka_unit_test(test_reads),         cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_latency),       cmocka_unit_test(test_dead_server),
-		cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_ec),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
