@@ -45,8 +45,10 @@ double bench_median(double *values, uint32_t count);
 #define BENCH_VALUES_MAX 101u /* of bench_measure_median */
 
 /* Puts measures of two reports side by side: a new report of kind "compare" with "rows"
- * [{name, unit, better, a, b, ratio}] and "differences" [texts]: what else is not equal, so that
- * nobody compares two machines without knowing. NULL: @text says what is wrong with them. */
+ * [{name, unit, better, a, b, ratio}] and "differences" [texts]: what else is not equal in machine,
+ * config, floor, disk, cluster and counts (but for what differs between any two runs, such as
+ * dates, terms and how many were answered), so that nobody compares two machines, or a load with
+ * one that was refused, without knowing. NULL: @text says what is wrong with them. */
 json_t *bench_compare(const json_t *a, const json_t *b, char *text, size_t text_bytes);
 
 #endif

@@ -43,25 +43,76 @@ add_text(json_t *list, const char *format, ...)
 	(void)json_array_append_new(list, json_string(text));
 }
 
-/* Fields of the object @key of both reports that are not equal. */
+/* What differs between any two runs, and says nothing about whether they can be compared. */
+static bool
+is_of_one_run(const char *field)
+{
+	static const char *const fields[] = { "date",   "master",         "term",
+					      "epoch",  "sent",           "ok",
+					      "writes", "durable_writes", "gap_max_ns" };
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (strcmp(field, fields[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+compare_field(const char *key, const char *field, const json_t *a, const json_t *b,
+	      json_t *differences)
+{
+	char *x = a ? json_dumps(a, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *y = b ? json_dumps(b, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	if (!is_of_one_run(field) && !json_equal(a, b))
+		add_text(differences, "%s.%s: %.200s and %.200s", key, field, x ? x : "none",
+			 y ? y : "none");
+	free(x);
+	free(y);
+}
+
+/* Fields that are not equal in both objects, or that one has. */
 static void
 compare_object(const json_t *a, const json_t *b, const char *key, json_t *differences)
 {
-	const json_t *from = json_object_get(a, key), *to = json_object_get(b, key), *value;
+	const json_t *value;
 	const char *field;
 
-	json_object_foreach((json_t *)(uintptr_t)from, field, value)
+	json_object_foreach((json_t *)(uintptr_t)a, field, value)
+	    compare_field(key, field, value, json_object_get(b, field), differences);
+	json_object_foreach((json_t *)(uintptr_t)b, field, value)
 	{
-		const json_t *other = json_object_get(to, field);
-		if (strcmp(field, "date") == 0 || json_equal(value, other))
-			continue;
-		char *x = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-		char *y = other ? json_dumps(other, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-		add_text(differences, "%s.%s: %.200s and %.200s", key, field, x ? x : "?",
-			 y ? y : "none");
-		free(x);
-		free(y);
+		if (json_object_get(a, field) == NULL)
+			compare_field(key, field, NULL, value, differences);
 	}
+}
+
+static bool
+is_durable(const json_t *report)
+{
+	const json_t *disk = json_object_get(report, "disk");
+
+	return json_equal(json_object_get(disk, "writes"), json_object_get(disk, "durable_writes"));
+}
+
+/* Whatever stands beside the measures. */
+static void
+compare_rest(const json_t *a, const json_t *b, json_t *differences)
+{
+	static const char *const keys[] = { "machine", "config", "floor", "disk", "counts" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		compare_object(json_object_get(a, keys[i]), json_object_get(b, keys[i]), keys[i],
+			       differences);
+	/* That of a load has it twice, and is void if they differ. */
+	const json_t *from = json_object_get(a, "cluster"), *to = json_object_get(b, "cluster");
+	const json_t *from_after = json_object_get(from, "after");
+	const json_t *to_after = json_object_get(to, "after");
+	compare_object(from_after ? from_after : from, to_after ? to_after : to, "cluster",
+		       differences);
+	if (is_durable(a) != is_durable(b))
+		add_text(differences, "disk: only in the %s were all writes durable",
+			 is_durable(a) ? "first" : "second");
 }
 
 static void
@@ -127,8 +178,7 @@ bench_compare(const json_t *a, const json_t *b, char *text, size_t text_bytes)
 		if (name != NULL && find_measure(a, name) == NULL)
 			add_text(differences, "measure \"%s\" is only in the second", name);
 	}
-	compare_object(a, b, "machine", differences);
-	compare_object(a, b, "config", differences);
+	compare_rest(a, b, differences);
 	compare_void(a, "the first", differences);
 	compare_void(b, "the second", differences);
 	return json_pack("{s:s,s:s,s:s,s:o,s:o}", "api", BENCH_API, "kind", "compare", "of", kind,

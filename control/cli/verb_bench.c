@@ -310,12 +310,14 @@ print_comparison(struct cli *cli, const json_t *result)
 		const char *unit = json_string_value(json_object_get(row, "unit"));
 		const char *better = json_string_value(json_object_get(row, "better"));
 		const double ratio = json_number_value(json_object_get(row, "ratio"));
-		const bool is_better = strcmp(better, "lower") == 0 ? ratio < 1 : ratio > 1;
+		const double x = json_number_value(json_object_get(row, "a"));
+		const double y = json_number_value(json_object_get(row, "b"));
+		const bool is_better = strcmp(better, "lower") == 0 ? y < x : y > x;
 		char a[CLI_CELL_MAX], b[CLI_CELL_MAX], times[CLI_CELL_MAX] = "-";
 		if (json_is_number(json_object_get(row, "ratio")))
 			(void)snprintf(times, sizeof(times), "%.2f", ratio);
-		format_value(json_number_value(json_object_get(row, "a")), unit, a);
-		format_value(json_number_value(json_object_get(row, "b")), unit, b);
+		format_value(x, unit, a);
+		format_value(y, unit, b);
 		const char *const cells[] = { json_string_value(json_object_get(row, "name")), a, b,
 					      times, is_better ? "better" : "" };
 		cli_table_row(&table, 5, cells);

@@ -233,6 +233,26 @@ test_compare(void **state)
 	json_decref(result);
 	result = bench_compare(a, a, text, sizeof(text));
 	assert_int_equal(json_array_size(json_object_get(result, "differences")), 0);
+	json_decref(result);
+	/* All that a report says, and whichever of the two says it; not how many were answered. */
+	json_t *more = json_deep_copy(a);
+	(void)json_object_update_new(
+	    more, json_pack("{s:{s:i,s:i},s:{s:s},s:{s:s,s:i,s:i},s:{s:{s:i},s:{s:s,s:i}}}",
+			    "counts", "ok", 7, "unknown", 3, "floor", "port", "none", "disk",
+			    "mode", "buffered", "writes", 2, "durable_writes", 1, "cluster",
+			    "before", "term", 4, "after", "mode", "SOLO", "term", 5));
+	result = bench_compare(a, more, text, sizeof(text));
+	/* unknown, port, mode of the disk, mode of the cluster. */
+	assert_int_equal(json_array_size(json_object_get(result, "differences")), 4);
+	json_decref(result);
+	json_t *durable = json_deep_copy(more);
+	(void)json_object_set_new(json_object_get(durable, "disk"), "writes", json_integer(1));
+	result = bench_compare(more, durable, text, sizeof(text));
+	assert_int_equal(json_array_size(json_object_get(result, "differences")), 1);
+	json_decref(result);
+	json_decref(durable);
+	json_decref(more);
+	result = bench_compare(a, a, text, sizeof(text));
 	/* Nothing is divided by zero. */
 	assert_true(json_is_null(
 	    json_object_get(json_array_get(json_object_get(result, "rows"), 2), "ratio")));
