@@ -150,7 +150,7 @@ master_node(const struct replicate *r, const json_t *status, const struct cluste
 
 	*node = name ? cluster_named(&r->cluster, name) : NULL;
 	return *node ? ADMIN_EXIT_OK
-		     : cli_fail(r->cli, ADMIN_EXIT_CRITICAL,
+		     : cli_fail(r->cli, ADMIN_EXIT_UNREACHABLE,
 				"the master, \"%.32s\", is none of the nodes of this cluster",
 				name ? name : "");
 }
