@@ -23,6 +23,7 @@
 /* Files of the measurement, one a writer, zero-written below a directory. */
 struct bench_disk {
 	uint32_t writers;
+	const char *directory;
 	struct bench_scratch files[BENCH_WRITERS_MAX];
 };
 
@@ -33,7 +34,8 @@ struct bench_disk_result {
 	char mode[64];             /* what the adapter says of itself */
 };
 
-/* Makes the files. False: @text says why; nothing is left. */
+/* Makes the files. Borrows @directory until bench_disk_close. False: @text says why; nothing is
+ * left. */
 bool bench_disk_open(struct bench_disk *disk, const char *directory, uint32_t writers, char *text,
 		     size_t text_bytes);
 /* Measures both for @duration_ns each. False: @text says why. */

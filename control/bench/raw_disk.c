@@ -31,7 +31,7 @@ bool
 bench_disk_open(struct bench_disk *disk, const char *directory, uint32_t writers, char *text,
 		size_t text_bytes)
 {
-	*disk = (struct bench_disk){ 0 };
+	*disk = (struct bench_disk){ .directory = directory };
 	for (uint32_t i = 0; i < writers && i < BENCH_WRITERS_MAX; i++) {
 		if (!bench_scratch_open(&disk->files[i], directory, "bench-raw", FILE_BYTES, text,
 					text_bytes)) {
@@ -221,7 +221,8 @@ bench_disk_measure(const struct bench_disk *disk, uint64_t duration_ns,
 			collect(&writers[i], result);
 	}
 	if (!is_good)
-		(void)snprintf(text, text_bytes, "file %u: %s", bad, writers[bad].text);
+		(void)snprintf(text, text_bytes, "a file below %s: %s", disk->directory,
+			       writers[bad].text);
 	for (uint32_t i = 0; i < disk->writers; i++) {
 		nvme_close(writers[i].nvme);
 		if (writers[i].buffer != NULL)

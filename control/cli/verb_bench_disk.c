@@ -63,7 +63,8 @@ measure_all(struct cli *cli, struct disk_runs *runs, uint64_t count, uint64_t du
 						       sizeof(text));
 	}
 	bench_stripe_close(&bench);
-	return is_good ? ADMIN_EXIT_OK : cli_fail(cli, ADMIN_EXIT_FAILED, "%s", text);
+	return is_good ? ADMIN_EXIT_OK
+		       : cli_fail(cli, ADMIN_EXIT_FAILED, "files below %s: %s", directory, text);
 }
 
 /* Medians of the store's rates, of the devices' and of their quotient in each run. */
