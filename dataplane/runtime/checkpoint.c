@@ -44,13 +44,14 @@ newest_slot(const struct runtime *rt)
 }
 
 static void
-note_durable(struct runtime *rt)
+note_named(struct runtime *rt)
 {
 	const struct superblock_checkpoint *slots = rt->superblock.shards[0].checkpoints;
-	const uint32_t newest = newest_slot(rt);
+	struct checkpointer *c = &rt->checkpoint;
 
-	rt->checkpoint.newest_index = slots[newest].log_index;
-	rt->checkpoint.older_index = slots[1 - newest].log_index;
+	c->newest_slot = newest_slot(rt);
+	c->newest_index = slots[c->newest_slot].log_index;
+	c->older_index = slots[1 - c->newest_slot].log_index;
 }
 
 struct superblock_base
@@ -69,21 +70,58 @@ checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell)
 }
 
 uint32_t
-checkpoint_spare_slot(const struct runtime *rt)
+checkpoint_newest_slot(const struct runtime *rt)
 {
-	return 1 - newest_slot(rt);
+	return newest_slot(rt);
 }
 
 /* The newest one gives way if it is hurt, and a start would do with the older one. */
-static uint32_t
-slot_choose(const struct runtime *rt)
+uint32_t
+checkpoint_slot_choose(const struct runtime *rt)
 {
 	const struct checkpointer *c = &rt->checkpoint;
 	const uint32_t newest = newest_slot(rt);
-	const bool is_older_good = c->older_index != 0 && (c->hurt & STRIPE_BIT(1 - newest)) == 0 &&
+	const bool is_older_good = c->older_index != 0 &&
+				   ((c->hurt | c->torn) & STRIPE_BIT(1 - newest)) == 0 &&
 				   rt->superblock.shards[0].base.log_index <= c->older_index;
 
 	return (c->hurt & STRIPE_BIT(newest)) != 0 && is_older_good ? newest : 1 - newest;
+}
+
+void
+checkpoint_slot_begun(struct runtime *rt, uint32_t slot)
+{
+	rt->checkpoint.torn |= STRIPE_BIT(slot);
+}
+
+bool
+checkpoint_is_torn(const struct runtime *rt, uint32_t slot)
+{
+	return (rt->checkpoint.torn & STRIPE_BIT(slot)) != 0;
+}
+
+/* 0: nobody knows that it is whole. */
+static uint64_t
+whole_index(const struct checkpointer *c, uint32_t slot, uint64_t log_index)
+{
+	return ((c->hurt | c->torn | c->unread) & STRIPE_BIT(slot)) == 0 ? log_index : 0;
+}
+
+uint64_t
+checkpoint_fallback_index(const struct runtime *rt)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+
+	return whole_index(c, 1 - c->newest_slot, c->older_index);
+}
+
+uint64_t
+checkpoint_start_index(const struct runtime *rt)
+{
+	const struct checkpointer *c = &rt->checkpoint;
+	const uint64_t newest = whole_index(c, c->newest_slot, c->newest_index);
+
+	return newest != 0 ? newest : checkpoint_fallback_index(rt);
 }
 
 void
@@ -97,7 +135,8 @@ checkpoint_open(struct runtime *rt)
 	c->slot_pages = rt->superblock.checkpoint_pages / SUPERBLOCK_CHECKPOINTS;
 	c->interval_pages = interval_pages_of(rt, 0);
 	c->entries_max = ENTRIES_MIN;
-	note_durable(rt);
+	c->unread = ~rt->boot.recover.tried;
+	note_named(rt);
 }
 
 bool
@@ -121,6 +160,13 @@ is_due(const struct runtime *rt, uint64_t before, uint64_t log_index)
 	       cmdlog_page_end(rt->log, log_index) / interval;
 }
 
+static uint32_t
+slot_for_new(const struct runtime *rt)
+{
+	return runtime_has_bug(rt, CORE_BUG_CHECKPOINT_ONE_SLOT) ? newest_slot(rt)
+								 : checkpoint_slot_choose(rt);
+}
+
 static void
 begin(struct runtime *rt, uint64_t log_index)
 {
@@ -131,9 +177,7 @@ begin(struct runtime *rt, uint64_t log_index)
 	INVARIANT(is_there && log_index <= rt->commit_index);
 	INVARIANT(rt->members.config_index <= log_index);
 	c->phase = CHECKPOINT_CHUNKS;
-	c->slot = slot_choose(rt);
-	if ((rt->config.core_bugs & CORE_BUG_CHECKPOINT_ONE_SLOT) != 0)
-		c->slot = newest_slot(rt);
+	c->slot = slot_for_new(rt);
 	c->fill = 0;
 	c->is_stream_done = c->is_sealed = false;
 	c->hdr = (struct checkpoint_hdr){
@@ -154,6 +198,15 @@ begin(struct runtime *rt, uint64_t log_index)
 	c->paced_page = cmdlog_page_end(rt->log, log_index);
 }
 
+/* Which slot to take is settled only when a base that was begun with is durable, for the older
+ * checkpoint is of use as long as the log begins before it. */
+static bool
+is_slot_free(const struct runtime *rt)
+{
+	return !hold_by_transfer(rt) && !hold_slot_by_source(rt, checkpoint_slot_choose(rt)) &&
+	       (rt->checkpoint.hurt == 0 || rt->reclaim.base_index == 0);
+}
+
 void
 checkpoint_commit(struct runtime *rt, uint64_t log_index)
 {
@@ -161,8 +214,8 @@ checkpoint_commit(struct runtime *rt, uint64_t log_index)
 	const uint64_t from = state_committed_index(state);
 	uint64_t due = from;
 
-	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from && !hold_by_transfer(rt) &&
-	    !hold_slot_by_source(rt, slot_choose(rt)) && is_due(rt, from, log_index)) {
+	if (rt->checkpoint.phase == CHECKPOINT_IDLE && log_index > from && is_slot_free(rt) &&
+	    is_due(rt, from, log_index)) {
 		while (!is_due(rt, due, due + 1))
 			due++;
 		due++;
@@ -219,6 +272,7 @@ queue(struct runtime *rt, uint64_t page, uint32_t pages)
 	blob.user = storage_user_make(USER_CHECKPOINT, 0, 0);
 	if (stripe_store_blob_write(rt->store, &blob, rt->now_ns) != TERN_OK)
 		return false;
+	checkpoint_slot_begun(rt, c->slot);
 	stripe_store_submit(rt->store);
 	c->is_writing = true;
 	return true;
@@ -277,6 +331,9 @@ chunks_turn(struct runtime *rt)
 			give_up(rt);
 			return true;
 		}
+		/* The newest one may have come to harm since this one was begun. */
+		if (c->hdr.chunk_count == 0)
+			c->slot = slot_for_new(rt);
 		return queue(rt, page, c->pages);
 	}
 	if (state_checkpoint_is_ended(rt->config.state)) {
@@ -325,6 +382,8 @@ name_it(struct runtime *rt)
 	};
 	/* Nobody looks for one that is hurt, once this one is there. */
 	c->hurt &= ~STRIPE_BIT(c->slot);
+	c->torn &= ~STRIPE_BIT(c->slot);
+	c->unread &= ~STRIPE_BIT(c->slot);
 	if (c->hurt != 0)
 		rt->superblock.shards[0].checkpoints[1 - c->slot] =
 		    (struct superblock_checkpoint){ 0 };
@@ -376,7 +435,7 @@ checkpoint_superblock_done(struct runtime *rt)
 	c->entries_max = ENTRIES_MIN;
 	c->written++;
 	c->failing = 0;
-	note_durable(rt);
+	note_named(rt);
 	core_note_checkpoint(rt->core, &c->hdr.meta);
 }
 

@@ -4,8 +4,11 @@
  *
  * A checkpoint is begun where the log crosses a multiple of interval_pages, which is the same block
  * on every node, when that block is committed and none is being written. It goes to the slot that
- * does not hold the newest one, chunk by chunk in the background, then its header, then the
- * superblock names it. Only then is it there, and the log before it may go (reclaim.h).
+ * does not hold the newest one (or, where that one cannot be read any more and the older one can,
+ * to that one's), chunk by chunk in the background, then its header, then the superblock names it.
+ * Only then is it there, and the log before it may go (reclaim.h). With the first chunk what lay in
+ * the slot is gone: from then on nothing rests on it. The superblock still names it, and a start
+ * finds by its hashes that it is not whole.
  */
 #ifndef TERN_RUNTIME_CHECKPOINT_H
 #define TERN_RUNTIME_CHECKPOINT_H
@@ -39,10 +42,14 @@ struct checkpointer {
 
 	bool is_name_written;               /* the superblock that names it is being written */
 	uint64_t newest_index, older_index; /* of what the durable superblock names; 0: none */
-	uint32_t hurt;                      /* mask of slots: they cannot be read whole any more */
-	uint64_t durable_ns;                /* when the newest came to be; 0: before this start */
-	uint64_t written, ended;            /* counted since the start */
-	uint64_t failing;                   /* ended since the newest came to be */
+	uint32_t newest_slot;               /* of newest_index */
+	/* Masks of slots. What the superblock names there cannot be read whole any more; was
+	 * written over since, if only in part; was not looked at by the start, which had no need
+	 * to: a crash may have come upon who wrote over it. */
+	uint32_t hurt, torn, unread;
+	uint64_t durable_ns;     /* when the newest came to be; 0: before this start */
+	uint64_t written, ended; /* counted since the start */
+	uint64_t failing;        /* ended since the newest came to be */
 };
 
 /* The checkpoint in @slot cannot be read whole any more: another one takes its place as soon as may
@@ -61,7 +68,17 @@ bool checkpoint_is_coming(const struct runtime *rt);
 bool checkpoint_stand_aside(struct runtime *rt);
 /* The log behind it, from @next_cell on. */
 struct superblock_base checkpoint_base(const struct checkpoint_hdr *hdr, uint64_t next_cell);
-uint32_t checkpoint_spare_slot(const struct runtime *rt);
+/* The slot of the newest one, and that which the next one goes to. */
+uint32_t checkpoint_newest_slot(const struct runtime *rt);
+uint32_t checkpoint_slot_choose(const struct runtime *rt);
+/* A write goes to @slot: what lay there is not a checkpoint any more, until a new one is named. */
+void checkpoint_slot_begun(struct runtime *rt, uint32_t slot);
+bool checkpoint_is_torn(const struct runtime *rt, uint32_t slot);
+/* From which one the next start would begin, and from which one if that came to harm: of those that
+ * are whole as far as this node knows, so that the log behind it is to be kept. 0: from none, and
+ * so all of the log is. */
+uint64_t checkpoint_start_index(const struct runtime *rt);
+uint64_t checkpoint_fallback_index(const struct runtime *rt);
 void checkpoint_on_completion(struct runtime *rt);
 void checkpoint_superblock_begun(struct runtime *rt);
 void checkpoint_superblock_done(struct runtime *rt);

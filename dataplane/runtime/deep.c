@@ -224,7 +224,7 @@ checkpoint_begin(struct runtime *rt)
 {
 	struct deep *deep = &rt->deep;
 
-	deep->slot = 1 - checkpoint_spare_slot(rt);
+	deep->slot = checkpoint_newest_slot(rt);
 	deep->record_index = record_of(rt)->log_index;
 	deep->part = deep->distrust = 0;
 	deep->root = (struct hash128){ 0 };

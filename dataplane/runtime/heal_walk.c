@@ -135,7 +135,7 @@ is_slot_taken(const struct runtime *rt, const struct heal_walk *walk)
 	const struct superblock_checkpoint *now = &rt->superblock.shards[0].checkpoints[walk->slot];
 
 	return hold_slot_by_checkpoint(rt, walk->slot) || hold_slot_by_transfer(rt, walk->slot) ||
-	       now->log_index != walk->record.log_index;
+	       checkpoint_is_torn(rt, walk->slot) || now->log_index != walk->record.log_index;
 }
 
 static bool

@@ -23,13 +23,12 @@ reclaim_base(const struct cmdlog_base *base)
 static uint64_t
 limit_of(const struct runtime *rt, const struct cmdlog_stats *stats)
 {
-	const struct checkpointer *c = &rt->checkpoint;
 	uint64_t limit = 0;
 
 	if (stats->used_pages > stats->area_pages / 4 * 3 || loss_is_in_log(rt))
-		limit = c->newest_index;
+		limit = checkpoint_start_index(rt);
 	else if (stats->used_pages > stats->area_pages / 2)
-		limit = c->older_index;
+		limit = checkpoint_fallback_index(rt);
 	if (stats->used_pages <= stats->area_pages / 10 * 9 && rt->config.divergent != NULL &&
 	    !ring_is_empty(rt->config.divergent))
 		limit = 0;

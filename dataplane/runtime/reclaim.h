@@ -4,10 +4,12 @@
  *
  * The log is reclaimed no further than the newest checkpoint, and only when its room is needed:
  * down to the older checkpoint from one half of the area on, so that a damaged newest one is no
- * loss, down to the newest from three quarters on. What some data node does not yet hold durably
- * (beyond common_index) is kept until seven eighths are used; who lacks it then gets a checkpoint
- * (transfer.h), and what follows that is kept for it. Cut tails that are not yet exported, and who
- * fetches a checkpoint, are waited for until nine tenths are used.
+ * loss, down to the newest from three quarters on. One that is known not to be whole counts as
+ * none: where it is the newest, the log behind the older one is kept until another has taken its
+ * place. What some data node does not yet hold durably (beyond common_index) is kept until seven
+ * eighths are used; who lacks it then gets a checkpoint (transfer.h), and what follows that is kept
+ * for it. Cut tails that are not yet exported, and who fetches a checkpoint, are waited for until
+ * nine tenths are used.
  *
  * The superblock first names the block behind which the log begins; once that is durable, what lies
  * before it is gone.

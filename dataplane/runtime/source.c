@@ -22,7 +22,8 @@ slot_of(const struct runtime *rt, const struct part_id *id)
 	       (record_of(rt, slot)->log_index != id->log_index ||
 		!hash128_equal(record_of(rt, slot)->chain, id->chain)))
 		slot++;
-	if (slot < SUPERBLOCK_CHECKPOINTS && hold_slot_by_checkpoint(rt, slot))
+	if (slot < SUPERBLOCK_CHECKPOINTS &&
+	    (hold_slot_by_checkpoint(rt, slot) || checkpoint_is_torn(rt, slot)))
 		return SUPERBLOCK_CHECKPOINTS;
 	return slot;
 }
@@ -173,7 +174,7 @@ source_on_completion(struct runtime *rt, enum tern_err err)
 	rt->boot.checkpoints_bad++;
 	source->bad_index = source->held.log_index;
 	if (record_of(rt, source->slot)->log_index == source->held.log_index &&
-	    !hold_slot_by_checkpoint(rt, source->slot))
+	    !hold_slot_by_checkpoint(rt, source->slot) && !checkpoint_is_torn(rt, source->slot))
 		(void)checkpoint_hurt(rt, source->slot);
 	source->held = (struct part_id){ 0 };
 	source->is_wanted = false;

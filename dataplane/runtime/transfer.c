@@ -104,7 +104,7 @@ wait_turn(struct runtime *rt)
 
 	if (t->is_in_flight || !checkpoint_stand_aside(rt))
 		return false;
-	t->slot = checkpoint_spare_slot(rt);
+	t->slot = checkpoint_slot_choose(rt);
 	part_open(rt, 0, 1);
 	return true;
 }
@@ -197,9 +197,28 @@ queue(struct runtime *rt, enum disk_request_kind kind, uint64_t page, uint32_t p
 				      : stripe_store_blob_write(rt->store, &blob, rt->now_ns);
 	if (err != TERN_OK)
 		return false;
+	if (kind == DISK_WRITE)
+		checkpoint_slot_begun(rt, t->slot);
 	stripe_store_submit(rt->store);
 	t->is_in_flight = true;
 	return true;
+}
+
+/* Nothing is written over what lies in the slot if that has become the only one that is whole since
+ * it was chosen. */
+static bool
+write_turn(struct runtime *rt, uint64_t page, uint32_t pages)
+{
+	struct transfer *t = &rt->transfer;
+
+	if (t->is_in_flight)
+		return false;
+	if (!checkpoint_is_torn(rt, t->slot) && checkpoint_slot_choose(rt) != t->slot &&
+	    !runtime_has_bug(rt, CORE_BUG_INSTALL_EARLY)) {
+		t->phase = TRANSFER_WAIT;
+		return true;
+	}
+	return queue(rt, DISK_WRITE, page, pages);
 }
 
 static void
@@ -524,10 +543,9 @@ transfer_turn(struct runtime *rt)
 	case TRANSFER_FETCH:
 		return fetch_turn(rt);
 	case TRANSFER_WRITE:
-		return !t->is_in_flight &&
-		       queue(rt, DISK_WRITE, part_first_page(t->part), t->pages);
+		return write_turn(rt, part_first_page(t->part), t->pages);
 	case TRANSFER_SEAL:
-		return !t->is_in_flight && queue(rt, DISK_WRITE, 0, 1);
+		return write_turn(rt, 0, 1);
 	case TRANSFER_TAIL:
 		return tail_turn(rt);
 	case TRANSFER_NONE:

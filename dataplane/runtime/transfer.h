@@ -3,14 +3,13 @@
  * A checkpoint goes from one node to another; private to this room.
  *
  * Receiver: core says which one (INSTALL). Its parts are asked for one after the other, a window of
- * units at a time, each chunk is checked by its hash and written to the slot that does not hold the
- * newest checkpoint; what lies there already, from before a crash or from another master, is taken
- * over. When all are durable and give the root that the header names, the header page is written;
- * what of the own log may be a divergent tail is named on the divergent ring, and that is emptied,
- * which means that it is in files;
- * core agrees once more; and the superblock names the checkpoint, and the block behind which the
- * log begins now, in one write. Until that is durable all is as it was; after it the node starts
- * anew (RUNTIME_RESTART), as it would after a crash.
+ * units at a time, each chunk is checked by its hash and written to the slot that an own checkpoint
+ * would go to (checkpoint.h); what lies there already, from before a crash or from another master,
+ * is taken over. When all are durable and give the root that the header names, the header page is
+ * written; what of the own log may be a divergent tail is named on the divergent ring, and that is
+ * emptied, which means that it is in files; core agrees once more; and the superblock names the
+ * checkpoint, and the block behind which the log begins now, in one write. Until that is durable
+ * all is as it was; after it the node starts anew (RUNTIME_RESTART), as it would after a crash.
  *
  * Sender: answers what is asked, a few frames a turn, from the checkpoints that its superblock
  * names. While somebody fetches one, its slot is not written to and the log behind it is kept, as

@@ -242,16 +242,13 @@ make_runtime(struct alone *alone)
 	assert_int_equal(runtime_create(&config, &arena, &alone->runtime), TERN_OK);
 }
 
-static int
-alone_start_with(void **context, uint64_t checkpoint_pages)
+/* What does not outlive a process; and a start on what lies on the device. */
+static enum runtime_boot
+process_begin(struct alone *alone)
 {
-	struct alone *alone = calloc(1, sizeof(*alone));
 	const uint64_t bytes = submit_completions_bytes(ALONE_IN_FLIGHT_MAX);
 	enum runtime_boot boot = RUNTIME_BOOT_MORE;
 
-	alone->device = (struct alone_device *)(void *)take(sizeof(*alone->device));
-	birth(alone->device, checkpoint_pages);
-	alone->now_ns = 1000000000;
 	alone->ring = mirror_map(RING_BYTES);
 	alone->state_memory = take(STATE_BYTES);
 	const struct state_config state = { .arena = alone->state_memory,
@@ -271,7 +268,40 @@ alone_start_with(void **context, uint64_t checkpoint_pages)
 	make_runtime(alone);
 	for (uint32_t i = 0; i < ALONE_TURNS_MAX && boot == RUNTIME_BOOT_MORE; i++)
 		boot = runtime_boot_turn(alone->runtime);
-	assert_int_equal(boot, RUNTIME_BOOT_READY);
+	return boot;
+}
+
+static void
+process_end(struct alone *alone)
+{
+	munmap(alone->arena_memory, alone->arena_bytes);
+	munmap(alone->channel_memory,
+	       REQUEST_BYTES + submit_completions_bytes(ALONE_IN_FLIGHT_MAX));
+	munmap(alone->state_memory, STATE_BYTES);
+	mirror_unmap(alone->ring, RING_BYTES);
+	alone->channel = (struct submit_channel){ 0 };
+	alone->wake = (struct wake){ 0 };
+}
+
+enum runtime_boot
+alone_restart(struct alone *alone)
+{
+	process_end(alone);
+	alone->device->count = 0;
+	alone->device->is_held = alone->device->is_broken = false;
+	alone->device->held_from = 0;
+	return process_begin(alone);
+}
+
+static int
+alone_start_with(void **context, uint64_t checkpoint_pages)
+{
+	struct alone *alone = calloc(1, sizeof(*alone));
+
+	alone->device = (struct alone_device *)(void *)take(sizeof(*alone->device));
+	birth(alone->device, checkpoint_pages);
+	alone->now_ns = 1000000000;
+	assert_int_equal(process_begin(alone), RUNTIME_BOOT_READY);
 	*context = alone;
 	return 0;
 }
@@ -293,12 +323,8 @@ alone_stop(void **context)
 {
 	struct alone *alone = *context;
 
-	munmap(alone->arena_memory, alone->arena_bytes);
-	munmap(alone->channel_memory,
-	       REQUEST_BYTES + submit_completions_bytes(ALONE_IN_FLIGHT_MAX));
-	munmap(alone->state_memory, STATE_BYTES);
+	process_end(alone);
 	munmap(alone->device, sizeof(*alone->device));
-	mirror_unmap(alone->ring, RING_BYTES);
 	free(alone);
 	return 0;
 }

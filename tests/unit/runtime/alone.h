@@ -45,6 +45,8 @@ struct alone {
 int alone_start(void **context);
 int alone_start_with_checkpoints(void **context);
 int alone_stop(void **context);
+/* Power is cut, and comes back: what was under way is lost, and nothing is held or broken. */
+enum runtime_boot alone_restart(struct alone *alone);
 void alone_turns(struct alone *alone, uint32_t count);
 void alone_become_master(struct alone *alone);
 
