@@ -442,13 +442,19 @@ checkpoint_superblock_done(struct runtime *rt)
 /* ---- one that is overdue ---- */
 
 static bool
+is_newest_hurt(const struct runtime *rt)
+{
+	return (rt->checkpoint.hurt & STRIPE_BIT(newest_slot(rt))) != 0;
+}
+
+static bool
 is_overdue(const struct runtime *rt, uint64_t log_index)
 {
 	const struct checkpointer *c = &rt->checkpoint;
 	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
 
 	/* Where the newest one is hurt, one of the same position is as good. */
-	if ((c->hurt & STRIPE_BIT(newest_slot(rt))) != 0 && log_index == c->newest_index)
+	if (is_newest_hurt(rt) && log_index == c->newest_index)
 		return true;
 	return log_index > c->newest_index &&
 	       (c->hurt != 0 || stats.used_pages > stats.area_pages / 10 * 9 ||
@@ -459,7 +465,7 @@ is_overdue(const struct runtime *rt, uint64_t log_index)
 /* Where one was due, the slot may have been held for a peer, or the last one not yet written. Once
  * the log takes no more commands nothing is ever due again: so a log that runs full gets one where
  * it stands. Not while what lies before is kept for a peer: it would never catch up with a log that
- * is written round faster than it can start. */
+ * is written round faster than it can start. But for one that is hurt nobody has to wait. */
 static bool
 may_begin_overdue(const struct runtime *rt)
 {
@@ -467,7 +473,9 @@ may_begin_overdue(const struct runtime *rt)
 
 	return is_overdue(rt, log_index) && log_index > cmdlog_stats(rt->log).base_index &&
 	       rt->reclaim.base_index == 0 && !hold_by_transfer(rt) &&
-	       hold_index(rt) == UINT64_MAX && rt->members.config_index <= log_index;
+	       (hold_index(rt) == UINT64_MAX || is_newest_hurt(rt)) &&
+	       !hold_slot_by_source(rt, checkpoint_slot_choose(rt)) &&
+	       rt->members.config_index <= log_index;
 }
 
 static bool

@@ -70,10 +70,12 @@ is_pressed(const struct runtime *rt)
 	return stats.used_pages > stats.area_pages / 10 * 9;
 }
 
+/* What is hurt is given to nobody. */
 bool
 hold_slot_by_source(const struct runtime *rt, uint32_t slot)
 {
-	return hold_by_source(rt) && rt->source.slot == slot && !is_pressed(rt);
+	return hold_by_source(rt) && rt->source.slot == slot && !is_pressed(rt) &&
+	       (rt->checkpoint.hurt & STRIPE_BIT(slot)) == 0;
 }
 
 uint64_t
