@@ -102,8 +102,12 @@ checkpoint_is_torn(const struct runtime *rt, uint32_t slot)
 
 /* 0: nobody knows that it is whole. */
 static uint64_t
-whole_index(const struct checkpointer *c, uint32_t slot, uint64_t log_index)
+whole_index(const struct runtime *rt, uint32_t slot, uint64_t log_index)
 {
+	const struct checkpointer *c = &rt->checkpoint;
+
+	if ((rt->config.own_bugs & RUNTIME_BUG_HURT) != 0)
+		return log_index;
 	return ((c->hurt | c->torn | c->unread) & STRIPE_BIT(slot)) == 0 ? log_index : 0;
 }
 
@@ -112,14 +116,14 @@ checkpoint_fallback_index(const struct runtime *rt)
 {
 	const struct checkpointer *c = &rt->checkpoint;
 
-	return whole_index(c, 1 - c->newest_slot, c->older_index);
+	return whole_index(rt, 1 - c->newest_slot, c->older_index);
 }
 
 uint64_t
 checkpoint_start_index(const struct runtime *rt)
 {
 	const struct checkpointer *c = &rt->checkpoint;
-	const uint64_t newest = whole_index(c, c->newest_slot, c->newest_index);
+	const uint64_t newest = whole_index(rt, c->newest_slot, c->newest_index);
 
 	return newest != 0 ? newest : checkpoint_fallback_index(rt);
 }

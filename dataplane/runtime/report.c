@@ -329,6 +329,8 @@ runtime_damage(const struct runtime *rt)
 		.is_anchored = rt->repair.is_anchored,
 		.blocks_found = rt->refill.blocks_found,
 		.is_restarting = rt->loss.is_restart_wanted && rt->is_over,
+		.checkpoints_hurt = rt->checkpoint.hurt,
+		.base_named = rt->superblock.shards[0].base.log_index,
 	};
 }
 

@@ -37,6 +37,7 @@ enum runtime_bug {
 	RUNTIME_BUG_LEAK_VERSIONS = 1 << 1, /* old versions stay for ever */
 	RUNTIME_BUG_UNPACED = 1 << 2,       /* clients write round who fetches a checkpoint */
 	RUNTIME_BUG_TURNS = 1 << 3,         /* who starts from one loses its place to who asks */
+	RUNTIME_BUG_HURT = 1 << 4,          /* a checkpoint frees the log, whole or not */
 };
 
 struct runtime_config {
@@ -175,6 +176,10 @@ struct runtime_damage {
 	uint64_t blocks_pulled; /* committed ones, from a node that is no master */
 	uint64_t blocks_found;  /* that could not be read while it ran */
 	bool is_restarting;     /* because of one of them */
+	/* Mask of slots: these checkpoints cannot be read any more. And behind which block the log
+	 * begins, by the superblock that is written next. */
+	uint32_t checkpoints_hurt;
+	uint64_t base_named;
 };
 struct runtime_damage runtime_damage(const struct runtime *runtime);
 /* What SUBMIT_DEEP asks for. The loop's thread. */

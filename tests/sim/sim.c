@@ -161,6 +161,7 @@ world_create(struct sim *sim)
 	sim_point_create(sim);
 	sim_stranger_create(sim);
 	sim_wrong_create(sim);
+	sim_fallback_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_lease_clocks(sim);

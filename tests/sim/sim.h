@@ -27,6 +27,7 @@
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_fallback.h"
 #include "tests/sim/sim_force.h"
 #include "tests/sim/sim_heap.h"
 #include "tests/sim/sim_member.h"
@@ -230,6 +231,7 @@ struct sim {
 	struct sim_point *point;
 	struct sim_stranger *stranger;
 	struct sim_wrong *wrong;
+	struct sim_fallback *fallback;
 	struct sim_aside aside;
 	struct sim_pull pull;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */

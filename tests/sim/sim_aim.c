@@ -13,6 +13,7 @@
 #define NUMBER_AIM (3u * SIM_EPISODES_MAX) /* episodes that begin here */
 #define OWN_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 #define OWN_SALT   UINT64_C(205836)
+#define ROT_SALT   UINT64_C(7250)
 
 bool
 sim_aim_has(const struct sim *sim, uint32_t class_)
@@ -38,12 +39,25 @@ draw_own(struct sim *sim)
 			sim->aim.classes |= UINT64_C(1) << classes[i];
 }
 
+/* A quarter of the seeds; by a salt that leaves those as they were, too. */
+static void
+draw_rot_checkpoint(struct sim *sim)
+{
+	struct prng prng;
+
+	prng_seed(&prng, (sim->seed + 1) * OWN_FACTOR ^ ROT_SALT);
+	if (prng_below(&prng, 4) == 0 &&
+	    !sim_limits_without(&sim->options.limits, SIM_OWN_ROT_CHECKPOINT))
+		sim->aim.classes |= UINT64_C(1) << SIM_OWN_ROT_CHECKPOINT;
+}
+
 void
 sim_aim_draw(struct sim *sim)
 {
 	struct prng prng;
 
 	draw_own(sim);
+	draw_rot_checkpoint(sim);
 	if (sim->data_count < 3)
 		return;
 	prng_seed(&prng, sim->seed ^ UINT64_C(0xa3ed00000000));

@@ -172,6 +172,9 @@
 	X(operations, ON_ALL)                 \
 	X(checkpoints, ON_ALL)                \
 	X(checkpoint_boots, ON_ALL)           \
+	X(checkpoints_rotten, ON_ALL)         \
+	X(checkpoints_rot_found, ON_ALL)      \
+	X(fallbacks, ON_ALL)                  \
 	X(checkpoints_sent, ON_MANY)          \
 	X(checkpoints_installed, ON_MANY)     \
 	X(installed_over_tails, 0)            \

@@ -323,6 +323,7 @@ disk_submit(void *self)
 		if (is_struck && disk->stuck_until_ns > sim->now_ns)
 			at += unstuck_ns(disk) - sim->now_ns;
 		disk->has_hung |= is_struck && sim_disk_is_hanging(disk);
+		at += sim_fallback_slow_ns(disk->node, &slot->request);
 		slot->state = SIM_SLOT_FLYING;
 		disk->queued--;
 		if (is_to_fail(disk, &slot->request))

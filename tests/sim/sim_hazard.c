@@ -86,7 +86,8 @@ static bool
 is_any_rotten(const struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->data_count; i++)
-		if (sim->nodes[i].disk.rot.is_on || sim->nodes[i].has_lost_storage)
+		if (sim->nodes[i].disk.rot.is_on || sim->nodes[i].has_lost_storage ||
+		    sim_fallback_is_on(&sim->nodes[i]))
 			return true;
 	return false;
 }

@@ -125,6 +125,7 @@ sim_node_rejoin(struct sim_node *node, const struct generation *generation)
 		disk->drives[i] = (uint8_t)i;
 	disk->floor = 0;
 	sim_note_forget(node);
+	sim_fallback_forget(node);
 	disk->gone = 0; /* all of them are new */
 	birth_superblock(node, SUPERBLOCK_REJOINING, generation);
 	if (node->durable.log_index > node->durable_lost.log_index)
@@ -322,6 +323,7 @@ sim_node_crash(struct sim_node *node)
 	}
 	sim_client_crash(node);
 	sim_disk_crash(&node->disk);
+	sim_fallback_crash(node);
 	sim_note_crash(node);
 	sim_spare_crash(node);
 	sim_refill_crash(node);
@@ -429,6 +431,7 @@ boot_turn(struct sim_node *node)
 		(unsigned long long)node->view.term, (unsigned long long)node->view.last_index,
 		(unsigned long long)node->view.commit_index);
 	sim_check_ready(node);
+	sim_fallback_started(node);
 	node->was_forgetful = node->view.is_forgetful;
 	if (node->was_forgetful)
 		sim_count(node->sim, SIM_COUNT_forgetful_boots);
@@ -569,7 +572,7 @@ data_turn(struct sim_node *node)
 	if (sim_point_is_over(node))
 		return;
 	const bool is_of_spare = sim_spare_turn(node);
-	if (sim_note_turn(node) || is_of_spare) {
+	if (sim_note_turn(node) || is_of_spare || sim_fallback_turn(node)) {
 		sim_node_crash(node);
 		sim_node_start(node);
 		return;

@@ -66,6 +66,7 @@ static const struct {
 	{ "LEAK_VERSIONS", RUNTIME_BUG_LEAK_VERSIONS },
 	{ "UNPACED", RUNTIME_BUG_UNPACED },
 	{ "TURNS", RUNTIME_BUG_TURNS },
+	{ "HURT", RUNTIME_BUG_HURT },
 };
 
 static const char *const topologies[] = {
