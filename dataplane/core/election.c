@@ -367,6 +367,9 @@ election_fill_ack(const struct core *core, struct msg *ack, const struct msg *ms
 
 	ack->vote_ack.for_term = msg->vote.for_term;
 	ack->vote_ack.refusal = refusal;
+	/* What it takes for committed a master contradicts. */
+	if (core->is_quarantined)
+		return;
 	ack->vote_ack.commit_index = core->commit_index;
 	ack->vote_ack.commit_chain = history_chain(core, core->commit_index);
 	/* The chain of a block before the log's begin is not known any more. Who lacks blocks of

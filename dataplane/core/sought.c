@@ -34,13 +34,14 @@ sought_tell(const struct core *core, const struct msg_seek *ask, struct msg_soug
 		sought->next[sought->next_count++] = history_chain(core, ++index);
 }
 
-/* Of a node that is no member here it is not known whether it is one elsewhere. */
+/* Of a node that is no member here it is not known whether it is one elsewhere. And a master
+ * contradicts what this one takes for committed: it tells nobody of it. */
 enum tern_err
 sought_asked(struct core *core, const struct core_peer *peer, const struct msg *msg)
 {
 	if (peer->is_witness)
 		return TERN_ERR_MALFORMED;
-	if (!core_is_replica(core, peer->id))
+	if (!core_is_replica(core, peer->id) || core->is_quarantined)
 		return TERN_OK;
 	sought_tell(core, &msg->seek, &core_send(core, peer, MSG_SOUGHT)->sought);
 	return TERN_OK;

@@ -546,6 +546,9 @@ test_never_cut_below_commit(void **state)
 	assert_int_equal(rig_deliver(rig, rig_vote(MSG_VOTE, PEER, 9, 9, 8, 8)), TERN_OK);
 	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.refusal, MSG_VOTE_REFUSED_QUIET);
 	assert_int_equal(core_view(rig->core)->term, 5);
+	/* Nor does anybody hear of it what it took for committed. */
+	assert_int_equal(core_view(rig->core)->commit_index, 4);
+	assert_int_equal(rig_sent(rig, MSG_VOTE_ACK)->vote_ack.commit_index, 0);
 	rig_free(rig);
 }
 

@@ -266,6 +266,29 @@ test_only_what_is_committed_is_told(void **state)
 	rig_free(rig);
 }
 
+/* A master holds another block where this node has a committed one. */
+static void
+test_who_is_contradicted_tells_nothing(void **state)
+{
+	struct rig *rig = rig_cut_off(4);
+	const struct msg ask = {
+		.kind = MSG_SEEK,
+		.sender = THIRD,
+		.boot_no = 1,
+		.term = 5,
+		.seek = { .low_index = 1, .low_chain = rig_chain_of(1, 3), .index = 2 }
+	};
+
+	(void)state;
+	assert_int_equal(rig_deliver(rig, ask), TERN_OK);
+	assert_non_null(rig_sent(rig, MSG_SOUGHT));
+	assert_int_equal(rig_deliver(rig, rig_probe(5, 1, 3, 4, 6)), TERN_OK);
+	assert_true(core_view(rig->core)->is_quarantined);
+	assert_int_equal(rig_deliver(rig, ask), TERN_OK);
+	assert_null(rig_sent(rig, MSG_SOUGHT));
+	rig_free(rig);
+}
+
 /* Whose log begins behind what is asked for names its checkpoint, and the other one takes it. */
 static void
 test_a_checkpoint_is_named(void **state)
@@ -342,6 +365,7 @@ main(void)
 		cmocka_unit_test(test_committed_blocks_are_never_cut),
 		cmocka_unit_test(test_a_match_stays),
 		cmocka_unit_test(test_only_what_is_committed_is_told),
+		cmocka_unit_test(test_who_is_contradicted_tells_nothing),
 		cmocka_unit_test(test_a_checkpoint_is_named),
 		cmocka_unit_test(test_who_forgot_waits_for_a_master),
 	};
