@@ -188,13 +188,37 @@ members_of(struct runtime *rt)
 	return members_named(shard);
 }
 
-/* The record of a CONFIG block is wanted of those above what the superblock names; and of the first
- * one, for what was before it, if the state begins with the log. */
+/* The record of a CONFIG block is wanted of those that the superblock names, or above; and of the
+ * first one, for what was before it, if the state begins with the log. */
 static bool
 is_record_wanted(const struct runtime *rt, const struct block_meta *meta)
 {
 	return meta->kind == BLOCK_CONFIG &&
-	       (meta->log_index > rt->superblock.shards[0].config_index || !rt->boot.has_members);
+	       ((meta->log_index >= rt->superblock.shards[0].config_index && rt->boot.has_named) ||
+		!rt->boot.has_members);
+}
+
+/* The configuration that the superblock names was durable in this log, and committed. By its index
+ * alone a tail that was cut could be taken for it, if the group that superseded that is lost; what
+ * lies below the log's begin a checkpoint covers. Where it is lacking, all that the log has of that
+ * index on is such a tail. */
+static bool
+is_named_there(const struct runtime *rt, uint64_t last_index)
+{
+	const uint64_t config_index = rt->superblock.shards[0].config_index;
+	struct block_meta meta;
+
+	if (config_index <= cmdlog_stats(rt->log).base_index)
+		return true;
+	return config_index <= last_index && cmdlog_meta(rt->log, config_index, &meta) &&
+	       meta.kind == BLOCK_CONFIG;
+}
+
+/* Whether the log may lack it: who forgot gets its block again. */
+static bool
+may_lack_named(const struct runtime *rt)
+{
+	return is_forgetful(rt) || rt->config.is_log_volatile;
 }
 
 static bool
@@ -227,8 +251,15 @@ record_take(struct runtime *rt, uint64_t log_index)
 	if (!rt->boot.has_members)
 		rt->members = before;
 	rt->boot.has_members = true;
-	if (log_index <= rt->superblock.shards[0].config_index)
+	if (!rt->boot.has_named || log_index < rt->superblock.shards[0].config_index)
 		return RUNTIME_BOOT_READY;
+	if (log_index == rt->superblock.shards[0].config_index) {
+		rt->boot.has_named = membership_equal(&next, &rt->boot.newest);
+		if (!rt->boot.has_named)
+			return may_lack_named(rt) ? RUNTIME_BOOT_READY : RUNTIME_BOOT_DAMAGED;
+		rt->boot.commit_floor = max_u64(rt->boot.commit_floor, log_index);
+		return RUNTIME_BOOT_READY;
+	}
 	if (before.config_index != rt->boot.newest.config_index)
 		return RUNTIME_BOOT_CORRUPT;
 	rt->boot.committed = before;
@@ -264,23 +295,18 @@ records_begin(struct runtime *rt, const struct cmdlog_recovery *recovery)
 	const struct shard_record *shard = &rt->superblock.shards[0];
 	struct boot *boot = &rt->boot;
 
-	/* The configuration that the superblock names was durable in this log, and committed. A
-	 * node that forgot gets its block again. */
-	const bool has_it = shard->config_index <= recovery->last_index;
-	if (!has_it && !is_forgetful(rt) && !rt->config.is_log_volatile &&
-	    !force_is_gen_due(rt, recovery->last_index))
+	boot->has_named = is_named_there(rt, recovery->last_index);
+	if (!boot->has_named && !may_lack_named(rt) && !force_is_gen_due(rt, recovery->last_index))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
 	rt->members = members_of(rt);
 	boot->newest = members_named(shard);
 	boot->committed = boot->newest;
 	/* The block that names it is yet to come. */
-	if (!has_it && !boot->has_members && force_is_gen_due(rt, recovery->last_index))
+	if (!boot->has_named && !boot->has_members && force_is_gen_due(rt, recovery->last_index))
 		rt->members = rt->superblock.fork.before;
 	boot->next_index = log_base(rt)->log_index + 1;
 	boot->last_index = recovery->last_index;
 	boot->commit_floor = recovery->commit_floor;
-	if (has_it)
-		boot->commit_floor = max_u64(boot->commit_floor, shard->config_index);
 	boot->phase = BOOT_RECORDS;
 	return records_more(rt);
 }
@@ -469,6 +495,7 @@ scan_end(struct runtime *rt)
 		repair_anchored(rt);
 	else if (!repair_begin(rt, &boot->recovery))
 		return give_up(rt, RUNTIME_BOOT_DAMAGED);
+	force_cut_back(rt, &boot->recovery);
 	if (boot->recent_count > STRIPE_GROUPS_MAX)
 		boot->repaired_count = boot->recent_count - STRIPE_GROUPS_MAX;
 	/* Without parity there is nothing to make good. */

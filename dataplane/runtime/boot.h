@@ -44,8 +44,9 @@ struct boot {
 	uint64_t next_index, last_index, commit_floor;
 	struct membership newest, committed;
 	bool has_record, has_members;
-	uint32_t pages_over;       /* of the largest block that the limit does not allow; 0: none */
-	uint64_t export_next;      /* of the tail that the scan is at; 0: none */
+	bool has_named;       /* the log, or what it begins behind, has what the superblock names */
+	uint32_t pages_over;  /* of the largest block that the limit does not allow; 0: none */
+	uint64_t export_next; /* of the tail that the scan is at; 0: none */
 	enum runtime_boot verdict; /* 0: not yet known */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/runtime/force.h"
 
+#include "dataplane/base/bits.h"
 #include "dataplane/base/invariant.h"
 #include "dataplane/runtime/runtime_internal.h"
 
@@ -75,6 +76,23 @@ force_is_gen_due(const struct runtime *rt, uint64_t last_index)
 	return superblock->generation.number > 1 && superblock->fork.notice.is_known &&
 	       superblock->fork.notice.log_index == last_index &&
 	       superblock->shards[0].config_index == last_index + 1;
+}
+
+/* A GEN block at that place, whole or not, is followed by none but its own. */
+void
+force_cut_back(struct runtime *rt, struct cmdlog_recovery *recovery)
+{
+	const uint64_t keep_index = rt->superblock.fork.notice.log_index;
+	struct block_meta last, next;
+
+	if (rt->is_damaged || force_is_superseded(rt) || !force_is_gen_due(rt, keep_index) ||
+	    !cmdlog_meta(rt->log, keep_index, &last) ||
+	    !hash128_equal(last.chain, rt->superblock.fork.notice.chain) ||
+	    !cmdlog_meta(rt->log, keep_index + 1, &next) || next.kind == BLOCK_CONFIG)
+		return;
+	cmdlog_cut(rt->log, keep_index);
+	recovery->last_index = keep_index;
+	recovery->commit_floor = min_u64(recovery->commit_floor, keep_index);
 }
 
 const struct superblock *

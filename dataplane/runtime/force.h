@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/err.h"
+#include "dataplane/cmdlog/cmdlog.h"
 #include "dataplane/core/force.h"
 #include "dataplane/wire/superblock.h"
 
@@ -34,6 +35,9 @@ struct force {
 enum core_force force_begin(struct runtime *rt, uint32_t gen_id);
 /* The log ends at @last_index, and its next block has to be the GEN block. */
 bool force_is_gen_due(const struct runtime *rt, uint64_t last_index);
+/* The scan found a tail again that had been cut before the node was forced, and that no block has
+ * superseded: the GEN block does. */
+void force_cut_back(struct runtime *rt, struct cmdlog_recovery *recovery);
 /* What the superblock says. */
 bool force_is_superseded(const struct runtime *rt);
 /* After the superblock was read: what the link has to know. */
