@@ -145,10 +145,15 @@ block_supersede(struct cmdlog *log, uint64_t keep_index)
 	struct cmdlog_scan *scan = &log->scan;
 
 	scan->found.blocks_superseded += log->last_index - keep_index;
-	/* A floor that the log held was given up together with the tail; a floor that it did not
-	 * hold is damage, and stays. */
-	if (scan->found.acked_floor <= log->last_index)
+	/* A floor that the log held was given up together with the tail. One that it did not hold
+	 * is damage, and stays; unless a branch begins here: when that was written the log ended at
+	 * keep_index. What earlier groups say of more was cut by then, and came to harm later, or
+	 * it was lost, and the superblock said that this node forgot, before (repair_accept). */
+	const bool is_begin = scan->group.branch_group == 1;
+	if (is_begin || scan->found.acked_floor <= log->last_index)
 		scan->found.acked_floor = min_u64(scan->found.acked_floor, keep_index);
+	if (is_begin && scan->branch_floor != UINT64_MAX)
+		scan->branch_floor = min_u64(scan->branch_floor, keep_index);
 	log->next_page_lsn = cmdlog_page_end(log, keep_index);
 	log->last_index = keep_index;
 }

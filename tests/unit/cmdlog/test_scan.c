@@ -367,6 +367,58 @@ test_a_superseded_tail_is_never_revived(void **state)
 	superseded_tail(true);
 }
 
+/* A block of a tail that was cut comes to harm, while what superseded it is still shorter: nothing
+ * that counts is lost. @lost: it; with 13 the one behind it begins the tail's next group. */
+static void
+rot_of_a_dead_tail(uint64_t lost, bool has_older)
+{
+	struct cmdlog_location at;
+	struct rig rig;
+	uint64_t i;
+
+	rig_make(&rig, MAX, 256, AREA);
+	for (i = 1; i <= (has_older ? 20 : 10); i++)
+		rig_block(&rig, 1, i, 100);
+	rig_flush(&rig, 0);
+	cmdlog_cut(rig.log, 10);
+	for (i = 11; i <= 15; i++) {
+		rig_block(&rig, 2, i, 100);
+		if (i % 2 == 0 || i == 15)
+			rig_flush(&rig, i - 1);
+	}
+	assert_true(cmdlog_locate(rig.log, lost, &at));
+	uint8_t *page = rig_block_at(&rig, &at);
+	cmdlog_cut(rig.log, 10);
+	for (i = 11; i <= 13; i++) {
+		rig_block(&rig, 3, i, 100);
+		rig_flush(&rig, i - 1);
+	}
+	const struct hash128 kept = chain_of(rig.log, 13);
+	page[200] ^= 1;
+	const struct cmdlog_recovery found = rig_recover(&rig, 64);
+	assert_true(found.blocks_orphaned != 0);
+	assert_false(found.is_damaged);
+	assert_int_equal(found.last_index, 13);
+	assert_int_equal(found.acked_floor, 12);
+	assert_true(hash128_equal(chain_of(rig.log, 13), kept));
+
+	/* What superseded it is lost as well, and is missed. */
+	assert_true(cmdlog_locate(rig.log, 11, &at));
+	rig_block_at(&rig, &at)[200] ^= 1;
+	assert_true(rig_recover(&rig, 64).is_damaged);
+	rig_free(&rig);
+}
+
+static void
+test_what_was_cut_may_come_to_harm(void **state)
+{
+	(void)state;
+	rot_of_a_dead_tail(13, false);
+	/* It had superseded another one, which its first group says. */
+	rot_of_a_dead_tail(13, true);
+	rot_of_a_dead_tail(11, true);
+}
+
 /* The lost branch grew longer than the tail, and no group that is left carries a floor above it:
  * the number of cells between says that more is missing than the blocks behind the old tail. */
 static void
@@ -681,6 +733,7 @@ main(void)
 		cmocka_unit_test(test_crash_after_crash),
 		cmocka_unit_test(test_damage_is_never_taken_for_blank),
 		cmocka_unit_test(test_a_superseded_tail_is_never_revived),
+		cmocka_unit_test(test_what_was_cut_may_come_to_harm),
 		cmocka_unit_test(test_a_long_lost_branch_is_told_from_a_torn_one),
 		cmocka_unit_test(test_content_hash_is_checked),
 		cmocka_unit_test(test_damage_is_made_good_by_a_new_branch),
