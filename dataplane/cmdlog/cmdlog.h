@@ -255,7 +255,7 @@ struct cmdlog_stats cmdlog_stats(const struct cmdlog *log);
 /* The index is rebuilt from the write groups that the store finds, offered in the order of
  * (boot_no, group_seq). Block i supersedes all earlier blocks >= i; a block counts only when its
  * content hash and prev_chain hold. */
-enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT };
+enum cmdlog_scan_state { CMDLOG_SCAN_MORE = 1, CMDLOG_SCAN_CUT, CMDLOG_SCAN_REFUSED };
 
 struct cmdlog_recovery {
 	uint64_t last_index;   /* the log that was recovered */
@@ -274,8 +274,8 @@ struct cmdlog_recovery {
 
 void cmdlog_scan_begin(struct cmdlog *log);
 /* Offers a group. @bytes: its data pages; what could not be read of them is zero. NULL: none could.
- * CMDLOG_SCAN_CUT: it stopped at a block that supersedes a tail; that tail can be asked for and
- * located until the next call, which must offer the same group again. */
+ * CUT: it stopped at a block that supersedes a tail, which can be asked for and located until the
+ * next call; that must offer the same group again. REFUSED: another cluster's, too long, or old. */
 enum cmdlog_scan_state
 cmdlog_scan_group(struct cmdlog *log, const struct page_identity *group, const uint8_t *bytes);
 /* The tail that gives way to a block of @term. False: the scan is not at a cut. */

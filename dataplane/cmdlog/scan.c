@@ -269,7 +269,9 @@ cmdlog_scan_group(struct cmdlog *log, const struct page_identity *group, const u
 		hdr = scan->superseding;
 		block_push(log, &hdr, bytes + (size_t)scan->page * PAGE_BYTES);
 		scan->page += hdr.pages;
-	} else if (!group_enter(log, group, bytes != NULL) || bytes == NULL) {
+	} else if (!group_enter(log, group, bytes != NULL)) {
+		return CMDLOG_SCAN_REFUSED;
+	} else if (bytes == NULL) {
 		return CMDLOG_SCAN_MORE;
 	}
 	while (scan->page < group->group_pages) {

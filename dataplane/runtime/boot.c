@@ -460,12 +460,19 @@ static bool
 group_offer(struct runtime *rt)
 {
 	const struct stripe_scanned *scanned = &rt->boot.scanned;
+	enum cmdlog_scan_state taken;
 
 	/* Each round but the first takes at least one block. */
 	do {
 		if (!export_superseded(rt))
 			return false;
-	} while (cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes) == CMDLOG_SCAN_CUT);
+		taken = cmdlog_scan_group(rt->log, &scanned->group, scanned->bytes);
+	} while (taken == CMDLOG_SCAN_CUT);
+	/* What lies where others were written since is not made whole over them. */
+	if (taken == CMDLOG_SCAN_REFUSED) {
+		rt->boot.has_scanned = false;
+		return true;
+	}
 	recent_note(rt, scanned);
 	groups_note(
 	    rt, (struct stripe_address){ scanned->group.first_cell, scanned->group.group_pages },

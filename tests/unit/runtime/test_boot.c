@@ -333,6 +333,39 @@ test_who_was_forced_does_not_revive_it(void **state)
 	end(&node);
 }
 
+/* A page that an earlier start wrote lies behind the log, as on a device that was away. */
+static void
+test_what_the_scan_refuses_is_no_group(void **state)
+{
+	struct stripe_address address;
+	struct page_identity identity;
+	struct node node;
+	bool is_whole;
+	uint64_t i;
+
+	(void)state;
+	make(&node, false);
+	config(&node, 6, 1u << 5);
+	(void)rig_recover(&node.rig, 64);
+	(void)rig_recover(&node.rig, 64);
+	blocks(&node, KEEP + 2, KEEP + 3, 6);
+	node.superblock.boot_no = node.rig.config.boot_no;
+	const uint64_t end_cell = cmdlog_stats(node.rig.log).end_cell;
+	uint8_t *page = rig_cell(&node.rig, end_cell);
+	memcpy(page, rig_cell(&node.rig, end_cell - 1), PAGE_BYTES);
+	assert_int_equal(page_identity_decode(page, &identity), TERN_OK);
+	identity.first_cell = identity.own_cell = end_cell;
+	identity.boot_no--;
+	page_identity_encode(page, &identity);
+	assert_int_equal(start(&node), RUNTIME_BOOT_READY);
+	assert_int_equal(node.runtime->boot.recovery.groups_foreign, 1);
+	assert_int_equal(runtime_view(node.runtime)->last_index, KEEP + 3);
+	for (i = 0; runtime_group(node.runtime, i, &address, &is_whole); i++)
+		assert_true(address.first_cell < end_cell);
+	assert_int_equal(i, KEEP + 5 + 1 + 2);
+	end(&node);
+}
+
 int
 main(void)
 {
@@ -341,6 +374,7 @@ main(void)
 		cmocka_unit_test(test_a_cut_tail_is_not_taken_for_it),
 		cmocka_unit_test(test_nor_by_who_forgot),
 		cmocka_unit_test(test_who_was_forced_does_not_revive_it),
+		cmocka_unit_test(test_what_the_scan_refuses_is_no_group),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
