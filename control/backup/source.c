@@ -289,6 +289,8 @@ log_open(struct source *source)
 	const struct cmdlog_base from = log_base(source);
 	if (from.meta.log_index != 0)
 		cmdlog_set_base(source->log, &from);
+	const struct cmdlog_floor floor = cmdlog_floor_of(&superblock->shards[0].floor);
+	cmdlog_set_floor(source->log, &floor);
 	return TERN_OK;
 }
 

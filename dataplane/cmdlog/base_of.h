@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a log begins behind, out of a superblock. */
+/* What a log begins behind, and up to where it has to reach, out of a superblock. */
 #ifndef TERN_CMDLOG_BASE_OF_H
 #define TERN_CMDLOG_BASE_OF_H
 
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/cmdlog/mend.h"
 #include "dataplane/wire/superblock.h"
 
 static inline struct cmdlog_base
@@ -20,6 +21,16 @@ cmdlog_base_of(const struct superblock_base *base)
 		.next_cell = base->next_cell,
 		.boot_no = base->boot_no,
 		.group_seq = base->group_seq,
+	};
+}
+
+static inline struct cmdlog_floor
+cmdlog_floor_of(const struct superblock_floor *floor)
+{
+	return (struct cmdlog_floor){
+		.log_index = floor->log_index,
+		.group_seq = floor->group_seq,
+		.boot_no = floor->boot_no,
 	};
 }
 

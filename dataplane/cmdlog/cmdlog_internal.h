@@ -89,6 +89,7 @@ struct cmdlog {
 	uint64_t base_index;
 	uint64_t base_cell;        /* the log was found from here on */
 	struct cmdlog_base anchor; /* see anchor.c; log_index 0: none */
+	struct cmdlog_floor floor; /* that the scan has not come to yet; log_index 0: none */
 	uint64_t last_index, written_index, durable_index, applied_index;
 	uint64_t next_page_lsn;
 	uint64_t resident_start; /* page_lsn from which on blocks were put into the ring */

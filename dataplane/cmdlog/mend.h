@@ -55,6 +55,14 @@ void cmdlog_set_anchor(struct cmdlog *log, const struct cmdlog_base *anchor);
 /* After the scan: the log begins at the anchor. False: as it did before. */
 bool cmdlog_anchored_base(const struct cmdlog *log, struct cmdlog_base *base);
 
+/* Before the scan: when no group came behind @group_seq of @boot_no yet, block @log_index was
+ * durable here. It is a floor as if the next group had carried it. */
+struct cmdlog_floor {
+	uint64_t log_index, group_seq;
+	uint32_t boot_no;
+};
+void cmdlog_set_floor(struct cmdlog *log, const struct cmdlog_floor *floor);
+
 /* Where a block of that index and chain lies on the device, be it of the log, or one that the scan
  * found and could not chain. Its bytes have to be checked: what is no part of the log may be
  * written over. False: not known. */

@@ -37,6 +37,20 @@ turn_of(const struct page_identity *group)
 	return (struct cmdlog_turn){ group->boot_no, group->group_seq };
 }
 
+void
+cmdlog_set_floor(struct cmdlog *log, const struct cmdlog_floor *floor)
+{
+	INVARIANT(!log->scan.is_running);
+	log->floor = *floor;
+}
+
+static void
+floor_take(struct cmdlog *log)
+{
+	log->scan.found.acked_floor = max_u64(log->scan.found.acked_floor, log->floor.log_index);
+	log->floor.log_index = 0;
+}
+
 /* Takes note of a group. False: it contradicts what came before. */
 static bool
 group_enter(struct cmdlog *log, const struct page_identity *group, bool has_bytes)
@@ -54,6 +68,9 @@ group_enter(struct cmdlog *log, const struct page_identity *group, bool has_byte
 		scan->found.groups_foreign++;
 		return false;
 	}
+	if (is_before((struct cmdlog_turn){ log->floor.boot_no, log->floor.group_seq },
+		      turn_of(group)))
+		floor_take(log);
 	scan->has_group = true;
 	scan->group = *group;
 	scan->page = 0;
@@ -314,6 +331,7 @@ cmdlog_scan_end(struct cmdlog *log, const struct cmdlog_area *area,
 
 	INVARIANT(scan->is_running && !scan->is_cut_pending);
 	INVARIANT(area->end_cell >= log->base_cell);
+	floor_take(log);
 	for (uint64_t i = log->base_index + 1; i <= log->last_index; i++)
 		commit_floor = max_u64(commit_floor, cmdlog_entry_at(log, i)->commit_index);
 	log->written_index = log->last_index;

@@ -134,6 +134,7 @@ scan_begin(struct runtime *rt)
 		const struct cmdlog_base anchor = cmdlog_base_of(&covered);
 		cmdlog_set_anchor(rt->log, &anchor);
 	}
+	floor_boot_begin(rt);
 	cmdlog_scan_begin(rt->log);
 	stripe_store_scan_begin(rt->store, shard->base.next_cell);
 	rt->boot.phase = BOOT_SCAN;
@@ -388,6 +389,7 @@ core_begin(struct runtime *rt)
 	rt->persist_index = rt->boot.last_index;
 	rt->link.cluster_id = rt->superblock.cluster_id;
 	force_boot(rt);
+	floor_boot_end(rt);
 	rt->link.boot_no = core.is_rejoining ? 0 : rt->superblock.boot_no;
 	rt->boot.phase = BOOT_DONE;
 	heal_open(rt);

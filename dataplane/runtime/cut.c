@@ -39,6 +39,7 @@ cut_turn(struct runtime *rt)
 		return false;
 	if (keep < stats.last_index)
 		cmdlog_cut(rt->log, keep);
+	floor_cut(rt, keep);
 	rt->persist_index = min_u64(rt->persist_index, keep);
 	rt->cut.is_pending = false;
 	const struct core_event done = { .kind = CORE_EVENT_CUT_DONE,

@@ -65,6 +65,7 @@ bool
 meta_turn(struct runtime *rt)
 {
 	members_keep(rt);
+	floor_turn(rt);
 	return meta_start(rt);
 }
 

@@ -38,6 +38,7 @@ group_write(struct runtime *rt, const struct cmdlog_group *group)
 	};
 	cmdlog_group_placed(rt->log, group->slot, &place);
 	groups_note(rt, address, false);
+	floor_group_begun(rt, group->acked_floor);
 	rt->groups_begun++;
 	return true;
 }
@@ -92,6 +93,7 @@ persist_group_done(struct runtime *rt, uint32_t slot, uint32_t begin_ns)
 	const uint64_t durable_index = cmdlog_group_done(rt->log, slot);
 
 	group_note_time(rt, begin_ns);
+	floor_group_done(rt);
 	rt->groups_written++;
 	return durable_index;
 }

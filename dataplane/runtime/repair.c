@@ -76,6 +76,7 @@ repair_accept(struct runtime *rt)
 	if (rt->repair.is_accept_wanted)
 		return;
 	shard->join = SUPERBLOCK_FORGETFUL;
+	floor_drop(rt);
 	if (rt->repair.is_rebased)
 		shard->base = rt->repair.base;
 	rt->repair.is_named = true;

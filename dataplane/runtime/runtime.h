@@ -38,6 +38,7 @@ enum runtime_bug {
 	RUNTIME_BUG_UNPACED = 1 << 2,       /* clients write round who fetches a checkpoint */
 	RUNTIME_BUG_TURNS = 1 << 3,         /* who starts from one loses its place to who asks */
 	RUNTIME_BUG_HURT = 1 << 4,          /* a checkpoint frees the log, whole or not */
+	RUNTIME_BUG_IDLE_FLOOR = 1 << 5,    /* a log that falls idle tells no floor */
 };
 
 struct runtime_config {

@@ -45,6 +45,7 @@
 #include "dataplane/runtime/dispatch.h"
 #include "dataplane/runtime/divergent.h"
 #include "dataplane/runtime/effects.h"
+#include "dataplane/runtime/floor.h"
 #include "dataplane/runtime/flow.h"
 #include "dataplane/runtime/force.h"
 #include "dataplane/runtime/groups.h"
@@ -117,6 +118,7 @@ struct runtime {
 	struct pull pull;
 	struct transfer transfer;
 	struct transfer_source source;
+	struct floor floor;
 	struct flow flow;
 	struct force force;
 	bool is_over; /* this incarnation: see RUNTIME_RESTART */

@@ -444,6 +444,7 @@ transfer_name(struct runtime *rt)
 	name_members(shard, hdr);
 	/* Nothing that was ever written lies there. */
 	shard->base = checkpoint_base(hdr, cmdlog_stats(rt->log).end_cell);
+	floor_drop(rt);
 	if (rt->is_damaged)
 		shard->join = SUPERBLOCK_FORGETFUL;
 	t->is_dirty = true;

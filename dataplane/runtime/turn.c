@@ -170,7 +170,8 @@ runtime_deadline_ns(const struct runtime *rt)
 	    min_u64(transfer_deadline_ns(rt),
 		    min_u64(refill_deadline_ns(rt), pull_deadline_ns(rt))),
 	    min_u64(heal_deadline_ns(rt), min_u64(mend_deadline_ns(rt), deep_deadline_ns(rt))));
-	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)), background_ns);
+	return min_u64(min_u64(core_deadline_ns(rt->core), send_deadline_ns(rt)),
+		       min_u64(floor_deadline_ns(rt), background_ns));
 }
 
 void

@@ -21,9 +21,13 @@ struct shard_record_le {
 	le32 witness_gen, reserved1;
 	le64 term, voters, learners, config_index;
 	struct checkpoint_le checkpoints[SUPERBLOCK_CHECKPOINTS];
-	uint8_t join, reserved[31];
+	uint8_t join, reserved2[3];
+	le32 floor_boot_no; /* from format 4 on */
+	le64 floor_group_seq, floor_index;
+	uint8_t reserved[8];
 };
 static_assert(sizeof(struct shard_record_le) == 192, "frozen by format 1");
+static_assert(offsetof(struct shard_record_le, floor_boot_no) == 164, "frozen by format 4");
 
 struct base_le {
 	le64 log_index, term, page_end, time_ns, next_cell;
@@ -85,6 +89,9 @@ shard_encode(struct shard_record_le *le, const struct shard_record *shard)
 	le->voters = le64_make(shard->voters);
 	le->learners = le64_make(shard->learners);
 	le->config_index = le64_make(shard->config_index);
+	le->floor_boot_no = le32_make(shard->floor.boot_no);
+	le->floor_group_seq = le64_make(shard->floor.group_seq);
+	le->floor_index = le64_make(shard->floor.log_index);
 	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++) {
 		const struct superblock_checkpoint *checkpoint = &shard->checkpoints[i];
 		le->checkpoints[i].log_index = le64_make(checkpoint->log_index);
@@ -109,6 +116,9 @@ shard_decode(const struct shard_record_le *le, struct shard_record *shard)
 		.voters = le64_get(le->voters),
 		.learners = le64_get(le->learners),
 		.config_index = le64_get(le->config_index),
+		.floor = { .log_index = le64_get(le->floor_index),
+			   .group_seq = le64_get(le->floor_group_seq),
+			   .boot_no = le32_get(le->floor_boot_no) },
 	};
 	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
 		shard->checkpoints[i] = (struct superblock_checkpoint){

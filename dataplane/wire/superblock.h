@@ -5,8 +5,8 @@
  * Updates go alternately to copies {0, 1} and {2, 3}: a torn update leaves the previous one whole.
  *
  * Format 2 says that write groups of the log may tell their branch (struct page_identity), which a
- * build that knows format 1 only would take for damage. Format 3 has generations (generation.h).
- * Older ones are read, and no longer written.
+ * build that knows format 1 only would take for damage. Format 3 has generations (generation.h),
+ * format 4 floors. Older ones are read, and no longer written.
  *
  * Device: pages 0..15 superblock copies and spare | log area | checkpoint area: two slots
  */
@@ -25,7 +25,7 @@
 #define SUPERBLOCK_AREA_PAGES  16u
 #define SUPERBLOCK_SHARDS_MAX  8u
 #define SUPERBLOCK_CHECKPOINTS 2u
-#define SUPERBLOCK_FORMAT      3u
+#define SUPERBLOCK_FORMAT      4u
 
 #define SUPERBLOCK_REPLACED(device) (UINT64_C(1) << (32 + (device)))
 
@@ -46,6 +46,13 @@ struct superblock_base {
 	/* Of the write group that the block lies in. 0: written before this was noted. */
 	uint32_t boot_no;
 	uint64_t group_seq;
+};
+
+/* What the log fell idle with: no write group came behind @group_seq of @boot_no yet, and block
+ * @log_index was durable. All zero: nothing is said. */
+struct superblock_floor {
+	uint64_t log_index, group_seq;
+	uint32_t boot_no;
 };
 
 /* Of a node that was forced to begin its generation: where, and what the configuration was. Of one
@@ -78,6 +85,7 @@ struct shard_record {
 	uint64_t config_index; /* of the block that set the configuration; 0: birth */
 	struct superblock_checkpoint checkpoints[SUPERBLOCK_CHECKPOINTS];
 	struct superblock_base base;
+	struct superblock_floor floor;
 };
 
 struct superblock {

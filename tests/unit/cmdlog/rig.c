@@ -95,6 +95,7 @@ rig_recover(struct rig *rig, uint32_t chunk)
 		cmdlog_set_base(rig->log, &rig->base);
 	if (rig->anchor.meta.log_index != 0)
 		cmdlog_set_anchor(rig->log, &rig->anchor);
+	cmdlog_set_floor(rig->log, &rig->floor);
 	rig->image.boot_no = rig->config.boot_no;
 	rig->image.cluster_id = rig->config.cluster_id;
 	log_image_open(&rig->image, chunk);

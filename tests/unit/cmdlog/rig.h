@@ -7,6 +7,7 @@
 
 #include "dataplane/base/prng.h"
 #include "dataplane/cmdlog/cmdlog.h"
+#include "dataplane/cmdlog/mend.h"
 #include "dataplane/wire/command.h"
 #include "tests/support/log_image.h"
 
@@ -23,6 +24,7 @@ struct rig {
 	uint64_t cut_count, cut_blocks;
 	struct cmdlog_base base;   /* what rig_recover begins with; log_index 0: the first cell */
 	struct cmdlog_base anchor; /* and what a checkpoint covers; log_index 0: there is none */
+	struct cmdlog_floor floor; /* and what a superblock says besides */
 };
 
 /* A log of boot 1 on a blank image. */

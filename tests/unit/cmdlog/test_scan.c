@@ -419,6 +419,64 @@ test_what_was_cut_may_come_to_harm(void **state)
 	rot_of_a_dead_tail(11, true);
 }
 
+/* The newest block, behind which no group says that it was acknowledged: the superblock does. */
+static void
+test_a_floor_without_a_group(void **state)
+{
+	struct cmdlog_location at;
+	uint8_t saved[PAGE_BYTES];
+	struct rig rig;
+
+	(void)state;
+	rig_make(&rig, MAX, 256, AREA);
+	for (uint64_t i = 1; i <= 10; i++) {
+		rig_block(&rig, 1, i, 100);
+		rig_flush(&rig, i - 1);
+	}
+	const struct cmdlog_floor floor = { .log_index = 10,
+					    .boot_no = rig.config.boot_no,
+					    .group_seq = stripe_store_group_seq(rig.image.store) };
+	assert_true(cmdlog_locate(rig.log, 10, &at));
+	uint8_t *page = rig_block_at(&rig, &at);
+	memcpy(saved, page, PAGE_BYTES);
+	for (int round = 0; round < 2; round++) {
+		if (round == 0)
+			memset(page, 0, PAGE_BYTES);
+		else
+			page[200] ^= 1;
+		rig.floor = (struct cmdlog_floor){ 0 };
+		assert_false(rig_recover(&rig, 64).is_damaged);
+		rig.floor = floor;
+		const struct cmdlog_recovery found = rig_recover(&rig, 64);
+		assert_true(found.is_damaged);
+		assert_int_equal(found.last_index, 9);
+		assert_int_equal(found.acked_floor, 10);
+		memcpy(page, saved, PAGE_BYTES);
+	}
+	assert_false(rig_recover(&rig, 64).is_damaged);
+
+	/* It is given up with the tail, and what came to harm of that since is no damage. */
+	for (uint64_t i = 11; i <= 12; i++) {
+		rig_block(&rig, 1, i, 100);
+		rig_flush(&rig, i - 1);
+	}
+	rig.floor.log_index = 12;
+	rig.floor.boot_no = rig.config.boot_no;
+	rig.floor.group_seq = stripe_store_group_seq(rig.image.store);
+	assert_true(cmdlog_locate(rig.log, 12, &at));
+	cmdlog_cut(rig.log, 8);
+	rig_block(&rig, 2, 9, 100);
+	rig_flush(&rig, 8);
+	for (int round = 0; round < 2; round++) {
+		const struct cmdlog_recovery found = rig_recover(&rig, 64);
+		assert_false(found.is_damaged);
+		assert_int_equal(found.last_index, 9);
+		assert_int_equal(found.acked_floor, 8);
+		rig_block_at(&rig, &at)[200] ^= 1;
+	}
+	rig_free(&rig);
+}
+
 /* The lost branch grew longer than the tail, and no group that is left carries a floor above it:
  * the number of cells between says that more is missing than the blocks behind the old tail. */
 static void
@@ -734,6 +792,7 @@ main(void)
 		cmocka_unit_test(test_damage_is_never_taken_for_blank),
 		cmocka_unit_test(test_a_superseded_tail_is_never_revived),
 		cmocka_unit_test(test_what_was_cut_may_come_to_harm),
+		cmocka_unit_test(test_a_floor_without_a_group),
 		cmocka_unit_test(test_a_long_lost_branch_is_told_from_a_torn_one),
 		cmocka_unit_test(test_content_hash_is_checked),
 		cmocka_unit_test(test_damage_is_made_good_by_a_new_branch),

@@ -366,6 +366,66 @@ test_what_the_scan_refuses_is_no_group(void **state)
 	end(&node);
 }
 
+/* The newest block was acknowledged, and no group behind it says so. */
+static void
+test_the_floor_of_an_idle_log(void **state)
+{
+	(void)state;
+	for (int is_told = 0; is_told <= 1; is_told++) {
+		struct node node;
+
+		make(&node, false);
+		blocks(&node, KEEP + 1, KEEP + 7, 6);
+		struct shard_record *shard = &node.superblock.shards[0];
+		shard->config_index = 0;
+		if (is_told)
+			shard->floor = (struct superblock_floor){
+				.log_index = KEEP + 7,
+				.boot_no = 1,
+				.group_seq = stripe_store_group_seq(node.rig.image.store),
+			};
+		lose(&node, KEEP + 7);
+		assert_int_equal(start(&node), RUNTIME_BOOT_READY);
+		assert_int_equal(runtime_view(node.runtime)->last_index, KEEP + 6);
+		assert_int_equal(runtime_view(node.runtime)->is_forgetful, is_told);
+		end(&node);
+	}
+}
+
+/* It goes with what it covered. */
+static void
+test_a_floor_is_given_up(void **state)
+{
+	struct node node;
+
+	(void)state;
+	make(&node, false);
+	blocks(&node, KEEP + 1, KEEP + 3, 6);
+	node.superblock.shards[0].config_index = 0;
+	node.superblock.shards[0].floor = (struct superblock_floor){
+		.log_index = KEEP + 3,
+		.boot_no = 1,
+		.group_seq = stripe_store_group_seq(node.rig.image.store),
+	};
+	assert_int_equal(start(&node), RUNTIME_BOOT_READY);
+	struct runtime *rt = node.runtime;
+	struct superblock_floor *floor = &rt->superblock.shards[0].floor;
+	assert_false(runtime_view(rt)->is_forgetful);
+	assert_int_equal(rt->floor.told_index, KEEP + 3);
+	floor_cut(rt, KEEP + 3);
+	assert_false(rt->meta.is_dirty);
+	floor_cut(rt, KEEP + 1);
+	assert_int_equal(floor->log_index, KEEP + 1);
+	assert_int_equal(rt->floor.told_index, KEEP + 1);
+	assert_true(rt->meta.is_dirty);
+	/* Nor is there one for what is lost, or given by a checkpoint. */
+	rt->is_damaged = true;
+	repair_accept(rt);
+	assert_int_equal(rt->superblock.shards[0].join, SUPERBLOCK_FORGETFUL);
+	assert_int_equal(floor->log_index, 0);
+	end(&node);
+}
+
 int
 main(void)
 {
@@ -375,6 +435,8 @@ main(void)
 		cmocka_unit_test(test_nor_by_who_forgot),
 		cmocka_unit_test(test_who_was_forced_does_not_revive_it),
 		cmocka_unit_test(test_what_the_scan_refuses_is_no_group),
+		cmocka_unit_test(test_the_floor_of_an_idle_log),
+		cmocka_unit_test(test_a_floor_is_given_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

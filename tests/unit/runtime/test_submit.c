@@ -23,6 +23,49 @@ test_storage_of_an_earlier_version(void **context)
 	}
 }
 
+/* What the newest superblock copy says of it; @sequence: its number. */
+static struct superblock_floor
+floor_on_device(const struct alone *alone, uint64_t *sequence)
+{
+	struct superblock newest = { 0 };
+
+	for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
+		struct superblock superblock;
+		assert_int_equal(
+		    superblock_decode(alone->device->image + i * PAGE_BYTES, &superblock), TERN_OK);
+		if (superblock.sequence > newest.sequence)
+			newest = superblock;
+	}
+	*sequence = newest.sequence;
+	return newest.shards[0].floor;
+}
+
+/* Of the block that was written last no group says that it was acknowledged. */
+static void
+test_an_idle_log_tells_its_floor(void **context)
+{
+	struct alone *alone = *context;
+	uint64_t before, sequence;
+
+	alone_become_master(alone);
+	for (uint64_t i = 0; i < 2; i++) {
+		alone_expect(alone, alone_set(alone, "k", 1), SUBMIT_DONE);
+		const uint64_t last = runtime_view(alone->runtime)->last_index;
+		const uint64_t told = floor_on_device(alone, &before).log_index;
+		assert_true(told < last);
+		alone_turns(alone, 4000);
+		const struct superblock_floor floor = floor_on_device(alone, &sequence);
+		assert_int_equal(floor.log_index, last);
+		assert_int_equal(floor.boot_no, 1);
+		assert_int_equal(floor.group_seq, 2 + i);
+		assert_int_equal(sequence, before + 1);
+		/* Once. */
+		alone_turns(alone, 20000);
+		assert_int_equal(floor_on_device(alone, &sequence).log_index, last);
+		assert_int_equal(sequence, before + 1);
+	}
+}
+
 static void
 test_no_master_no_service(void **context)
 {
@@ -308,6 +351,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, alone_start, alone_stop)
 	const struct CMUnitTest tests[] = {
 		TEST(test_storage_of_an_earlier_version),
+		TEST(test_an_idle_log_tells_its_floor),
 		TEST(test_no_master_no_service),
 		TEST(test_what_is_wrong_is_refused),
 		TEST(test_force_finds_no_open_block),

@@ -737,24 +737,27 @@ membership_turn(uint8_t *data, uint32_t bytes)
 static void
 shard_fill(struct shard_record *shard, uint16_t n)
 {
-	*shard = (struct shard_record){ .shard = n,
-					.voted_for = (uint16_t)(n + 1),
-					.term = 500u + n,
-					.voters = 6,
-					.learners = 8,
-					.witness_id = 3,
-					.witness_gen = 510u + n,
-					.config_index = 520u + n,
-					.base = { .log_index = 580u + n,
-						  .term = 581,
-						  .page_end = 582,
-						  .time_ns = 583,
-						  .next_cell = 584,
-						  .epoch = 585,
-						  .kind = BLOCK_BARRIER,
-						  .chain = hash_of(11),
-						  .boot_no = 586,
-						  .group_seq = 587 } };
+	*shard = (struct shard_record){
+		.shard = n,
+		.voted_for = (uint16_t)(n + 1),
+		.term = 500u + n,
+		.voters = 6,
+		.learners = 8,
+		.witness_id = 3,
+		.witness_gen = 510u + n,
+		.config_index = 520u + n,
+		.base = { .log_index = 580u + n,
+			  .term = 581,
+			  .page_end = 582,
+			  .time_ns = 583,
+			  .next_cell = 584,
+			  .epoch = 585,
+			  .kind = BLOCK_BARRIER,
+			  .chain = hash_of(11),
+			  .boot_no = 586,
+			  .group_seq = 587 },
+		.floor = { .log_index = 588u + n, .group_seq = 589, .boot_no = 590 }
+	};
 	for (uint32_t i = 0; i < SUPERBLOCK_CHECKPOINTS; i++)
 		shard->checkpoints[i] = (struct superblock_checkpoint){ .log_index = 530 + i,
 									.term = 540 + i,

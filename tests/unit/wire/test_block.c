@@ -127,7 +127,7 @@ test_blank_and_foreign(void **context)
 	free(bytes);
 }
 
-/* Formats 1 and 2 are read, and become format 3 when it is written; a later one is refused. */
+/* Formats 1 to 3 are read, and become format 4 when it is written; a later one is refused. */
 static void
 test_superblock_formats(void **context)
 {
@@ -144,13 +144,13 @@ test_superblock_formats(void **context)
 
 	superblock_encode(bytes, &superblock);
 	assert_int_equal(superblock_decode(bytes, &read), TERN_OK);
-	assert_int_equal(read.format, 3);
-	for (uint8_t format = 0; format < 5; format++) {
+	assert_int_equal(read.format, 4);
+	for (uint8_t format = 0; format < 6; format++) {
 		memcpy(again, bytes, sizeof(again));
 		again[12] = format;
 		const le32 crc = le32_make(crc32c(again + 12, sizeof(again) - 12));
 		memcpy(again + 8, &crc, sizeof(crc));
-		const bool is_known = format >= 1 && format <= 3;
+		const bool is_known = format >= 1 && format <= 4;
 		assert_int_equal(superblock_decode(again, &read),
 				 is_known ? TERN_OK : TERN_ERR_VERSION);
 		if (!is_known)
