@@ -30,6 +30,7 @@
 #include "tests/sim/sim_fallback.h"
 #include "tests/sim/sim_force.h"
 #include "tests/sim/sim_heap.h"
+#include "tests/sim/sim_idle.h"
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_net.h"
@@ -234,6 +235,7 @@ struct sim {
 	struct sim_fallback *fallback;
 	struct sim_aside aside;
 	struct sim_pull pull;
+	struct sim_idle idle;
 	bool has_broken_clock; /* one stood still: ages are beyond their bound from then on */
 	struct sim_counts counts;
 	enum sim_phase phase;

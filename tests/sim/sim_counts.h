@@ -145,6 +145,7 @@
 	X(blocks_pulled, ON_3)                \
 	X(pulled_up, ON_3)                    \
 	X(rot_of_all, ON_MANY)                \
+	X(rot_idle, ON_ALL)                   \
 	X(rot_live, ON_ALL)                   \
 	X(rot_found_live, ON_MANY)            \
 	X(deep_verifies, ON_ALL)              \

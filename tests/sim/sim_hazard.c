@@ -277,6 +277,33 @@ rot_all_end(struct sim *sim, struct sim_episode *episode)
 		sim_node_start(&sim->nodes[i]);
 }
 
+bool
+sim_hazard_rot_newest(struct sim *sim, struct sim_node *node)
+{
+	const struct sim_disk *disk = &node->disk;
+	const uint64_t end = disk->written_bytes[0] / PAGE_BYTES;
+	struct page_identity newest = { 0 };
+	uint64_t page = 0;
+
+	for (uint64_t at = FIRST_PAGE; at < end; at++) {
+		struct page_content content;
+		struct page_identity own;
+		if (page_content_open(sim_disk_at(disk, 0, at * PAGE_BYTES), &content) != TERN_OK ||
+		    content.log_index != node->durable.log_index || !is_own(disk, 0, at, &own))
+			continue;
+		if (page != 0 && (own.boot_no != newest.boot_no ? own.boot_no < newest.boot_no
+								: own.group_seq < newest.group_seq))
+			continue;
+		newest = own;
+		page = at;
+	}
+	if (page == 0)
+		return false;
+	rot_set(sim, node, 0, page);
+	node->disk.rot.is_for_good = true;
+	return true;
+}
+
 static void
 rot_above_begin(struct sim *sim, struct sim_episode *episode)
 {

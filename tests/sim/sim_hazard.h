@@ -14,6 +14,9 @@ bool sim_hazard_is_of_any(uint32_t class_);
 bool sim_hazard_is_of_log(uint32_t class_);
 /* A node with new storage knows its term again: the master may die just then. */
 void sim_hazard_rejoined(struct sim *sim, const struct sim_node *node);
+/* The newest block of the node's log, which is down and has one device, comes to harm, for good.
+ * False: there is none. */
+bool sim_hazard_rot_newest(struct sim *sim, struct sim_node *node);
 /* Some bits of a page, or all of a part of it, change. */
 void sim_hazard_rot_page(struct sim *sim, uint8_t *page);
 

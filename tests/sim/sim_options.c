@@ -67,6 +67,7 @@ static const struct {
 	{ "UNPACED", RUNTIME_BUG_UNPACED },
 	{ "TURNS", RUNTIME_BUG_TURNS },
 	{ "HURT", RUNTIME_BUG_HURT },
+	{ "IDLE_FLOOR", RUNTIME_BUG_IDLE_FLOOR },
 };
 
 static const char *const topologies[] = {

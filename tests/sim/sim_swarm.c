@@ -408,7 +408,8 @@ phase_enter(struct sim *sim, enum sim_phase phase)
 		[SIM_PHASE_FAULTS] = "faults",       [SIM_PHASE_HEALED] = "healed",
 		[SIM_PHASE_DRAIN] = "drain",         [SIM_PHASE_ONE_FAULT] = "one fault",
 		[SIM_PHASE_LAST_HEAL] = "last heal", [SIM_PHASE_LAST_DRAIN] = "last drain",
-		[SIM_PHASE_FORCE] = "force",         [SIM_PHASE_OVER] = "over",
+		[SIM_PHASE_IDLE] = "idle",           [SIM_PHASE_FORCE] = "force",
+		[SIM_PHASE_OVER] = "over",
 	};
 
 	sim_say(sim, "phase: %s", texts[phase]);
@@ -543,7 +544,7 @@ sim_phase_turn(struct sim *sim)
 			sim_count(sim, SIM_COUNT_complete_runs);
 			phase_enter(sim, sim->options.topology == SIM_TOPOLOGY_FORCE
 					     ? SIM_PHASE_FORCE
-					     : SIM_PHASE_OVER);
+					     : SIM_PHASE_IDLE);
 			break;
 		}
 		phase_enter(sim, SIM_PHASE_ONE_FAULT);
@@ -565,6 +566,12 @@ sim_phase_turn(struct sim *sim)
 		} else {
 			phase_late(sim, "one fault, and no progress");
 		}
+		break;
+	case SIM_PHASE_IDLE:
+		if (sim_idle_act(sim))
+			phase_enter(sim, SIM_PHASE_OVER);
+		else if (sim->idle.victim != 0)
+			phase_late(sim, "the newest block of one node rotted");
 		break;
 	case SIM_PHASE_FORCE:
 		if (sim_force_act(sim))

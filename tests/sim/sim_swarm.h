@@ -21,6 +21,7 @@ enum sim_phase {
 	SIM_PHASE_ONE_FAULT, /* one node dies: service must return */
 	SIM_PHASE_LAST_HEAL, /* it comes back: DUPLEX again */
 	SIM_PHASE_LAST_DRAIN,
+	SIM_PHASE_IDLE,  /* of all others */
 	SIM_PHASE_FORCE, /* of topology force */
 	SIM_PHASE_OVER,
 };
