@@ -67,6 +67,25 @@ sim_say(const struct sim *sim, const char *format, ...)
 }
 
 static void
+fault_run(struct sim *sim, struct sim_node *node, uint64_t token)
+{
+	if (token == SIM_FAULT_TOKEN_LOSE)
+		sim_fault_lose(sim, node->index);
+	else if (token == SIM_FAULT_TOKEN_RIVAL)
+		sim_aim_rival(sim, node);
+	else if (token == SIM_FAULT_TOKEN_LEASE)
+		sim_lease_strike(sim, node);
+	else if (token == SIM_FAULT_TOKEN_ASIDE)
+		sim_aside_strike(sim, node);
+	else if (token == SIM_FAULT_TOKEN_DEAD)
+		sim_dead_strike(sim, node);
+	else if (token == SIM_FAULT_TOKEN_NEXT)
+		sim_fault_next(sim);
+	else
+		sim_fault_follow_up(sim, (uint32_t)token - SIM_FAULT_TOKEN_FOLLOW_UP);
+}
+
+static void
 event_run(struct sim *sim, const struct sim_event *event)
 {
 	struct sim_node *node = &sim->nodes[event->node % SIM_NODES_MAX];
@@ -94,19 +113,7 @@ event_run(struct sim *sim, const struct sim_event *event)
 		sim_client_slot(sim, event->node, event->token);
 		break;
 	case SIM_EVENT_FAULT:
-		if (event->token == SIM_FAULT_TOKEN_LOSE)
-			sim_fault_lose(sim, event->node);
-		else if (event->token == SIM_FAULT_TOKEN_RIVAL)
-			sim_aim_rival(sim, node);
-		else if (event->token == SIM_FAULT_TOKEN_LEASE)
-			sim_lease_strike(sim, node);
-		else if (event->token == SIM_FAULT_TOKEN_ASIDE)
-			sim_aside_strike(sim, node);
-		else if (event->token == SIM_FAULT_TOKEN_NEXT)
-			sim_fault_next(sim);
-		else
-			sim_fault_follow_up(sim,
-					    (uint32_t)event->token - SIM_FAULT_TOKEN_FOLLOW_UP);
+		fault_run(sim, node, event->token);
 		break;
 	case SIM_EVENT_HEAL:
 		sim_fault_end(sim, event->token);
@@ -162,6 +169,7 @@ world_create(struct sim *sim)
 	sim_stranger_create(sim);
 	sim_wrong_create(sim);
 	sim_fallback_create(sim);
+	sim_dead_create(sim);
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		sim_node_birth(sim, i);
 	sim_lease_clocks(sim);

@@ -26,6 +26,7 @@
 #include "tests/sim/sim_aside.h"
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_counts.h"
+#include "tests/sim/sim_dead.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_fallback.h"
 #include "tests/sim/sim_force.h"
@@ -119,6 +120,7 @@ struct sim_node {
 	struct sim_port ports[SIM_PATHS];
 	struct sim_disk disk;
 	struct sim_note note;
+	struct sim_dead dead;
 	struct sim_register reg;
 
 	uint8_t *arena_memory, *state_memory, *ring, *channel_memory, *divergent_memory;

@@ -27,7 +27,7 @@ static void
 draw_own(struct sim *sim)
 {
 	static const uint32_t classes[] = { SIM_HAZARD_CRASH_AT_WRITE, SIM_OWN_WRONG_START,
-					    SIM_OWN_STRANGER };
+					    SIM_OWN_STRANGER, SIM_OWN_ROT_DEAD };
 	struct prng prng;
 
 	prng_seed(&prng, (sim->seed + 1) * OWN_FACTOR ^ OWN_SALT);

@@ -505,8 +505,11 @@ sim_check_turn(struct sim_node *node)
 		node->durable = meta_at(node, view->durable_index);
 		node->is_durable_found = false;
 	}
-	if (is_cut)
+	if (is_cut) {
 		sim_disk_cut(&node->disk);
+		sim_dead_cut(node, before->last_index);
+	}
+	sim_dead_turn(node);
 	check_state(node);
 	sim_member_turn(node, is_cut ? view->commit_index + 1 : before->last_index + 1);
 	sim_memory_turn(node);
@@ -587,6 +590,7 @@ sim_check_ready(struct sim_node *node)
 {
 	const struct core_view *view = &node->view;
 
+	sim_dead_ready(node);
 	sim_force_ready(node);
 	/* What was durable is found again (P5), where that is promised. */
 	if (node->is_log_volatile) {

@@ -146,6 +146,7 @@
 	X(pulled_up, ON_3)                    \
 	X(rot_of_all, ON_MANY)                \
 	X(rot_idle, ON_ALL)                   \
+	X(rot_dead, 0)                        \
 	X(rot_live, ON_ALL)                   \
 	X(rot_found_live, ON_MANY)            \
 	X(deep_verifies, ON_ALL)              \

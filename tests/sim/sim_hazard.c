@@ -304,6 +304,29 @@ sim_hazard_rot_newest(struct sim *sim, struct sim_node *node)
 	return true;
 }
 
+bool
+sim_hazard_rot_behind(struct sim *sim, struct sim_node *node, uint64_t last_index,
+		      struct prng *prng)
+{
+	const uint64_t end = node->disk.written_bytes[0] / PAGE_BYTES;
+
+	if (is_any_rotten(sim) || end <= FIRST_PAGE)
+		return false;
+	const uint64_t first = prng_below(prng, end - FIRST_PAGE);
+	for (uint64_t i = 0; i < end - FIRST_PAGE; i++) {
+		const uint64_t page = FIRST_PAGE + (first + i) % (end - FIRST_PAGE);
+		struct page_content content;
+		if (page_content_open(sim_disk_at(&node->disk, 0, page * PAGE_BYTES), &content) !=
+			TERN_OK ||
+		    content.log_index <= last_index)
+			continue;
+		rot_set(sim, node, 0, page);
+		node->disk.rot.is_for_good = true;
+		return true;
+	}
+	return false;
+}
+
 static void
 rot_above_begin(struct sim *sim, struct sim_episode *episode)
 {

@@ -17,6 +17,9 @@ void sim_hazard_rejoined(struct sim *sim, const struct sim_node *node);
 /* The newest block of the node's log, which is down and has one device, comes to harm, for good.
  * False: there is none. */
 bool sim_hazard_rot_newest(struct sim *sim, struct sim_node *node);
+/* The same of one that is of a block behind @last_index. */
+bool sim_hazard_rot_behind(struct sim *sim, struct sim_node *node, uint64_t last_index,
+			   struct prng *prng);
 /* Some bits of a page, or all of a part of it, change. */
 void sim_hazard_rot_page(struct sim *sim, uint8_t *page);
 

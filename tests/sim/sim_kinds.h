@@ -71,13 +71,15 @@
 
 /* What else has generators of its own: farewells for masters whose process died (sim_last_word.h),
  * masters whose lease is in the way (sim_lease.h), operators (sim_wrong.h), frames of others
- * (sim_stranger.h), checkpoints that come to harm (sim_fallback.h). */
-#define SIM_OWNS(X)                   \
-	X(FAREWELL, "farewell")       \
-	X(LEASE, "lease-cuts")        \
-	X(WRONG_START, "wrong-start") \
-	X(STRANGER, "stranger")       \
-	X(ROT_CHECKPOINT, "rot-checkpoint")
+ * (sim_stranger.h), checkpoints that come to harm (sim_fallback.h), tails that were cut
+ * (sim_dead.h). */
+#define SIM_OWNS(X)                         \
+	X(FAREWELL, "farewell")             \
+	X(LEASE, "lease-cuts")              \
+	X(WRONG_START, "wrong-start")       \
+	X(STRANGER, "stranger")             \
+	X(ROT_CHECKPOINT, "rot-checkpoint") \
+	X(ROT_DEAD, "rot-of-a-cut-tail")
 
 enum sim_fault_kind {
 #define X(name, text) SIM_FAULT_##name,
