@@ -84,8 +84,15 @@ def lose_link(case, master, replica, link):
     return after == before
 
 
+def takeovers_of_third(cluster, master, replica):
+    """Of the node of three whose links are left alone: how often another port took over."""
+    third = [name for name in cluster.others(master) if name != replica]
+    return used_link(cluster, master, third[0])[1] if third else None
+
+
 def lose_links(case, journal):
-    """Each link in turn; four times nothing changed."""
+    """Each link in turn; four times nothing changed, and at least once nothing did for the third
+    node, which may stand still for a moment on a busy machine, and is silent then, too."""
     cluster = case.cluster
     master = cluster.wait_duplex()
     replica = cluster.other(master)
@@ -94,29 +101,26 @@ def lose_links(case, journal):
             table)
     load = cluster.load_begin(journal, 'links')
     clean = attempts = takeovers = 0
-    status = cluster.status()
-    first = master
-    before_all = {name: ports_for(status, first, name)[1] for name in cluster.others(first)}
-    while clean < 4:
+    is_third_left_alone = len(cluster.data_names()) == 2
+    while clean < 4 or not is_third_left_alone:
         attempts += 1
-        require(attempts <= 12, f'{clean} of {attempts} times nothing changed')
+        require(attempts <= 12, f'{clean} of {attempts} times nothing changed; for the third: '
+                                f'{is_third_left_alone}')
         if cluster.wait_duplex() != master:
             master = cluster.wait_duplex()
             replica = cluster.other(master)
         link, before = used_link(cluster, master, replica)
+        third_before = takeovers_of_third(cluster, master, replica)
         case.step(f'link {link} between {master} and {replica} goes down under load')
-        clean += lose_link(case, master, replica, link)
+        if lose_link(case, master, replica, link):
+            clean += 1
+            is_third_left_alone |= takeovers_of_third(cluster, master, replica) == third_before
         takeovers += used_link(cluster, master, replica)[1] - before
     cluster.load_end(load, journal)
     require(takeovers >= 4, f'{takeovers} times another port took over')
     status = cluster.status()
     for port in status[master]['ports']:
         require(port['tx_frames'] > 50, f'{master}: {port}')
-    if len(cluster.data_names()) > 2 and attempts == clean and master == first:
-        # To the one whose links were left alone nothing changed.
-        third = [n for n in cluster.data_names() if n not in (master, replica)][0]
-        count = ports_for(status, master, third)[1] - before_all[third]
-        require(count < takeovers, f'{third}: {count} takeovers, as {replica} had {takeovers}')
 
 
 def come_back_with_one(case, journal):
