@@ -53,6 +53,9 @@ floor_cut(struct runtime *rt, uint64_t keep_index)
 {
 	struct superblock_floor *floor = floor_of(rt);
 
+	/* Of a log that came to harm only the write that says FORGETFUL takes it back. */
+	if (!loss_is_settled(rt))
+		return;
 	rt->floor.told_index = min_u64(rt->floor.told_index, keep_index);
 	if (floor->log_index <= keep_index)
 		return;
@@ -70,10 +73,11 @@ floor_drop(struct runtime *rt)
 static bool
 is_wanted(const struct runtime *rt)
 {
-	/* Every turn asks: under load the first answer is enough. */
-	if (cmdlog_groups_in_flight(rt->log) != 0 || rt->config.is_log_volatile ||
-	    rt->is_storage_failed || rt->cut.is_pending || !loss_is_settled(rt) ||
-	    runtime_has_bug(rt, CORE_BUG_NO_FLOOR) ||
+	/* Every turn asks: under load the first answer is enough. The last superblock of an
+	 * incarnation is that of the log to come. */
+	if (cmdlog_groups_in_flight(rt->log) != 0 || rt->transfer.is_last_write ||
+	    rt->config.is_log_volatile || rt->is_storage_failed || rt->cut.is_pending ||
+	    !loss_is_settled(rt) || runtime_has_bug(rt, CORE_BUG_NO_FLOOR) ||
 	    (rt->config.own_bugs & RUNTIME_BUG_IDLE_FLOOR) != 0)
 		return false;
 	const struct cmdlog_stats stats = cmdlog_stats(rt->log);
