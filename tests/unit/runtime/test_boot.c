@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A start over a log that has a tail which was cut, and whose newest group is lost: the tail is
- * readable again, and must not be taken for what the superblock names.
+ * readable again, and must not be taken for what the superblock names. And what the superblock says
+ * of the end of a log that fell idle: when a start goes by it, and when it is given up.
  */
 #include "tests/unit/cmdlog/rig.h"
 
@@ -414,6 +415,12 @@ test_a_floor_is_given_up(void **state)
 	assert_int_equal(rt->floor.told_index, KEEP + 3);
 	floor_cut(rt, KEEP + 3);
 	assert_false(rt->meta.is_dirty);
+	/* Of a log that came to harm not before the superblock says that the node forgot. */
+	rt->is_damaged = true;
+	floor_cut(rt, KEEP + 1);
+	assert_int_equal(floor->log_index, KEEP + 3);
+	assert_false(rt->meta.is_dirty);
+	rt->is_damaged = false;
 	floor_cut(rt, KEEP + 1);
 	assert_int_equal(floor->log_index, KEEP + 1);
 	assert_int_equal(rt->floor.told_index, KEEP + 1);
@@ -423,6 +430,28 @@ test_a_floor_is_given_up(void **state)
 	repair_accept(rt);
 	assert_int_equal(rt->superblock.shards[0].join, SUPERBLOCK_FORGETFUL);
 	assert_int_equal(floor->log_index, 0);
+	end(&node);
+}
+
+/* The last superblock of an incarnation is of a log that has no such block yet. */
+static void
+test_no_floor_for_the_log_to_come(void **state)
+{
+	struct node node;
+
+	(void)state;
+	make(&node, false);
+	blocks(&node, KEEP + 1, KEEP + 3, 6);
+	node.superblock.shards[0].config_index = 0;
+	assert_int_equal(start(&node), RUNTIME_BOOT_READY);
+	struct runtime *rt = node.runtime;
+	assert_int_not_equal(floor_deadline_ns(rt), UINT64_MAX);
+	rt->transfer.is_last_write = true;
+	assert_int_equal(floor_deadline_ns(rt), UINT64_MAX);
+	rt->now_ns += UINT64_C(1000000000000);
+	floor_turn(rt);
+	assert_int_equal(rt->superblock.shards[0].floor.log_index, 0);
+	assert_false(rt->meta.is_dirty);
 	end(&node);
 }
 
@@ -437,6 +466,7 @@ main(void)
 		cmocka_unit_test(test_what_the_scan_refuses_is_no_group),
 		cmocka_unit_test(test_the_floor_of_an_idle_log),
 		cmocka_unit_test(test_a_floor_is_given_up),
+		cmocka_unit_test(test_no_floor_for_the_log_to_come),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
